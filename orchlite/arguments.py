@@ -1,0 +1,225 @@
+"""What a call may be given: names, times, task arguments, environment variables. Pure checks; each refusal names its argument."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchlite.errors import BadArgument
+
+_NAME_CHARACTERS = 256
+_DAY_SECONDS = 86_400
+_TIMEOUT_SECONDS = (1, 366 * _DAY_SECONDS)
+_ARGUMENTS_DEPTH = 100
+_WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
+_LENIENT_WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+
+
+def checked_name(name: object, argument: str = "name") -> str | None:
+    """A label: any text of 1 to 256 printable characters, or None.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise _wrong_type(argument, "a text", name)
+    if not name.strip() or len(name) > _NAME_CHARACTERS or not name.isprintable():
+        raise BadArgument(
+            f"{argument} has {len(name)} characters: {name[:40]!r}.",
+            hint=f"It takes 1 to {_NAME_CHARACTERS} printable characters.",
+            argument=argument,
+            limit=_NAME_CHARACTERS,
+        )
+    return name
+
+
+def checked_workspace_name(name: object, *, underscores: bool = False) -> str:
+    """A workspace's name, by the platform's rule: a letter first, then letters, digits and dashes, under 64 in all.
+
+    With `underscores` these are taken too, as the platform takes them where it creates a workspace on the way.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if not isinstance(name, str):
+        raise _wrong_type("name", "a text", name)
+    if not (_LENIENT_WORKSPACE_NAME if underscores else _WORKSPACE_NAME).fullmatch(name):
+        raise BadArgument(
+            f"{name[:80]!r} is no name for a workspace.",
+            hint="It takes a letter first, then letters, digits and dashes, under 64 characters in all.",
+            argument="name",
+        )
+    return name
+
+
+def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
+    """A time limit in seconds, 1 s to 366 days, or None.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if timeout is None:
+        return None
+    seconds = _number(timeout, argument)
+    low, high = _TIMEOUT_SECONDS
+    if not low <= seconds <= high:
+        raise BadArgument(
+            f"{argument} is {timeout!r}.", hint=f"It takes {low} to {high} seconds (366 days), or None for no limit.", argument=argument
+        )
+    return seconds
+
+
+def checked_seconds(value: object, argument: str) -> float:
+    """A time from 0 on, in seconds.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    seconds = _number(value, argument)
+    if seconds < 0:
+        raise BadArgument(f"{argument} is {value!r}.", hint="It takes 0 seconds or more.", argument=argument)
+    return seconds
+
+
+def checked_count(value: object, argument: str, least: int) -> int:
+    """A whole number from `least` on.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(argument, "a whole number", value)
+    if value < least:
+        raise BadArgument(f"{argument} is {value}.", hint=f"It takes {least} or more.", argument=argument, limit=least)
+    return value
+
+
+def checked_flag(value: object, argument: str) -> bool:
+    """True or False.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise _wrong_type(argument, "True or False", value)
+    return value
+
+
+def checked_id(value: object, argument: str) -> str:
+    """An id, as text.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if not isinstance(value, str):
+        raise _wrong_type(argument, "an id (a text)", value)
+    return value
+
+
+def encoded_arguments(arguments: object, limit_bytes: int) -> str:
+    """Task arguments as JSON text of one object; None is an empty one.
+
+    Raises:
+        BadArgument: they are no object, no JSON, too large or too deep.
+    """
+    if arguments is None:
+        return "{}"
+    if not isinstance(arguments, Mapping):
+        raise _wrong_type("json_args", "a dictionary", arguments)
+    _check_depth(arguments)
+    try:
+        text = json.dumps(dict(arguments), allow_nan=False, ensure_ascii=False)
+        size_bytes = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadArgument(
+            f"json_args is no JSON: {error}.",
+            hint="It takes dictionaries with text keys, lists, texts, finite numbers, True, False and None.",
+            argument="json_args",
+        ) from error
+    if size_bytes > limit_bytes:
+        raise BadArgument(
+            f"json_args has {size_bytes} bytes as JSON, the limit is {limit_bytes}.",
+            hint="Put large data into the bundle, or pass where it lies.",
+            argument="json_args",
+            limit_bytes=limit_bytes,
+        )
+    return text
+
+
+def checked_env(env: object, argument: str = "env") -> dict[str, str]:
+    """Environment variables: names and values that a process can be given.
+
+    Raises:
+        BadArgument: they are something else.
+    """
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise _wrong_type(argument, "a dictionary of texts", env)
+    for name, value in env.items():
+        _check_variable_name(name, argument)
+        if not isinstance(value, str) or "\0" in value:
+            raise BadArgument(f"{argument}[{name!r}] is no text without NUL.", hint="Values are texts: str(value).", argument=argument)
+    return dict(env)
+
+
+def checked_env_names(names: object) -> tuple[str, ...]:
+    """Names of environment variables to pass through.
+
+    Raises:
+        BadArgument: they are something else.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise _wrong_type("env_passthrough", "a list of names", names)
+    found = tuple(names)
+    for name in found:
+        _check_variable_name(name, "env_passthrough")
+    return found
+
+
+def _check_variable_name(name: Any, argument: str) -> None:
+    if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        raise BadArgument(
+            f"{argument} has {name!r}, which is no name of a variable.", hint="A name holds no = and no NUL.", argument=argument
+        )
+
+
+def _check_depth(arguments: Any) -> None:
+    level: list[Any] = [arguments]
+    for _ in range(_ARGUMENTS_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise BadArgument(
+        f"json_args is nested deeper than {_ARGUMENTS_DEPTH} levels.",
+        hint="Pass less, or put the data into a file of the bundle.",
+        argument="json_args",
+        limit=_ARGUMENTS_DEPTH,
+    )
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _number(value: object, argument: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(argument, "a number of seconds", value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise BadArgument(f"{argument} is {value!r:.40}.", hint="It takes a finite number of seconds.", argument=argument)
+    return seconds
+
+
+def _wrong_type(argument: str, wanted: str, value: object) -> BadArgument:
+    return BadArgument(f"{argument} is a {type(value).__name__}.", hint=f"It takes {wanted}.", argument=argument)

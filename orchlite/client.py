@@ -1,0 +1,324 @@
+"""The client: the public way into a store. It checks what it is given, and leaves the work to an engine."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from orchlite import closing, paths, recovery, task_context
+from orchlite.arguments import (
+    checked_count,
+    checked_env,
+    checked_env_names,
+    checked_flag,
+    checked_id,
+    checked_name,
+    checked_seconds,
+    checked_workspace_name,
+)
+from orchlite.clock import SystemClock
+from orchlite.display import Table
+from orchlite.engine import Engine
+from orchlite.environments import Environments
+from orchlite.errors import BadArgument, NotFound
+from orchlite.orchestration import Orchestration
+from orchlite.paths import StoreFolder
+from orchlite.records import Clock, Limits, Process, Settings
+from orchlite.task import Task
+from orchlite.task_run import TaskRun
+from orchlite.uploads import Upload
+from orchlite.workspace import Workspace
+
+_BASE_IMAGES = ("host", "clean")
+_KEEP_WORK = ("changed", "all", "none")
+_DEFAULT_WORKSPACE = "default"
+
+
+class Client:
+    """A store, opened. Use it as a context manager: leaving it waits for the one-shot runs that it submitted.
+
+    Any number of clients, in any number of processes, may share a store; a client may be used from any thread.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        base_image: str = "host",
+        workers: int | None = None,
+        clock: Clock | None = None,
+        env: Mapping[str, str] | None = None,
+        env_passthrough: Iterable[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        index_urls: Sequence[str] = (),
+        install_timeout_seconds: float = 900,
+        grace_seconds: float = 10,
+        keep_work: str = "changed",
+        process: Process | None = None,
+        environment: Environments | None = None,
+    ) -> None:
+        """Open the store in the folder `path` (else `ORCHLITE_STORE`, else one in the user's data folder), creating it as needed.
+
+        base_image: what a run sees below its requirements: `"host"`, the packages of this interpreter, or `"clean"`, nothing.
+        workers: how many runs go on at once; the number of cores by default.
+        env: environment variables for every run submitted here; they are kept with the task.
+        env_passthrough: names of variables that runs take over from the process that launches them; values are not kept.
+        index_urls: package indexes to install from; what pip is configured with by default.
+        install_timeout_seconds, grace_seconds: time limits of an installation, and between SIGTERM and SIGKILL.
+        keep_work: what stays of a run's working folder: `"changed"`, what the run made or changed (of a task's failed runs the
+        newest three keep all), `"all"` or `"none"`.
+        clock, process, environment: replacements for tests.
+
+        Raises:
+            BadArgument: an argument is refused.
+            StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
+        """
+        settings = Settings(
+            base_image=_one_of(base_image, "base_image", _BASE_IMAGES),
+            workers=os.cpu_count() or 1 if workers is None else checked_count(workers, "workers", 1),
+            env=checked_env(env),
+            env_passthrough=checked_env_names(env_passthrough),
+            limits=limits,
+            index_urls=tuple(index_urls),
+            install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
+            grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
+            keep_work=_one_of(keep_work, "keep_work", _KEEP_WORK),
+            leash=self._is_temporary,
+        )
+        folder = self._folder(path)
+        self._engine = Engine(folder, environment or Environments(paths.cache_folder()), clock or SystemClock(), settings, process)
+        closing.close_at_exit(self._engine, self._is_temporary)
+        self._workspace = self.get_workspace(_DEFAULT_WORKSPACE, create_if_not_exist=True)
+
+    _is_temporary = False
+
+    @staticmethod
+    def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
+        return paths.store_folder(path)
+
+    @classmethod
+    def temporary(cls, **settings: Any) -> Client:
+        """A client with a new store of its own, which takes `Client`'s settings, but no path.
+
+        At close its runs are killed and everything is removed. Runs end with this process, however it ends. The cache of environments
+        is shared with all clients and stays.
+        """
+        return _TemporaryClient(**settings)
+
+    def run(
+        self,
+        path_or_orchestration: str | os.PathLike[str] | Orchestration,
+        json_args: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        follow: bool = False,
+    ) -> TaskRun:
+        """Run a ZIP, a folder or an orchestration once, and answer its run when it has ended.
+
+        Bytes that this workspace knows are not uploaded again. With `follow`, the run's output is printed as it arrives.
+
+        Raises:
+            BadBundle, BadRequirement, BadArgument: something is refused; nothing was stored.
+            PackagingFailed: the environment could not be made.
+        """
+        orchestration = path_or_orchestration
+        if not isinstance(orchestration, Orchestration):
+            orchestration = self._upload(_bundle_path(orchestration), None, None, (), reuse=True)
+        task = orchestration.wait().run_once(name, json_args, timeout, env=env)
+        [run] = task.last_runs()
+        if follow:
+            for line in run.logs(follow=True):
+                print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
+        return run.wait()
+
+    def upload_orchestration(
+        self,
+        bytes_buffer: bytes | bytearray | memoryview | io.BytesIO | None = None,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        file_name: str | None = None,
+        *,
+        exclude: Sequence[str] = (),
+    ) -> Orchestration:
+        """Upload a bundle: the bytes of a ZIP, or the path of a ZIP or of a folder. Answers at once; packaging goes on behind.
+
+        A folder is packed reproducibly. Left out, and listed in `warnings()`: names that begin with a dot, `__pycache__`, `*.pyc`,
+        `node_modules`, virtual environments, and what matches a pattern in `exclude`.
+
+        Raises:
+            BadBundle, BadRequirement: the bundle is refused, for the entry and reason named; nothing was stored.
+            BadArgument: an argument is refused.
+        """
+        if (bytes_buffer is None) == (path is None):
+            raise BadArgument("Give either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
+        source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
+        return self._upload(source, checked_name(name), checked_name(file_name, "file_name"), exclude, reuse=False)
+
+    def list_orchestrations(self) -> Table[Orchestration]:
+        """The current workspace's orchestrations, oldest first."""
+        rows = self._engine.store.memory.orchestrations.of_workspace(self._workspace.id())
+        return Table(Orchestration(self._engine, row) for row in rows)
+
+    def get_orchestration_by_id(self, orchestration_id: str) -> Orchestration:
+        """The orchestration with this id, in whichever workspace.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._engine.store.memory.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
+        return Orchestration(self._engine, row)
+
+    def list_tasks(self, killed: bool = False) -> Table[Task]:
+        """The current workspace's tasks, newest first; with `killed`, those that were killed too."""
+        rows = self._engine.store.memory.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
+        return Table(Task(self._engine, row) for row in rows)
+
+    def get_task_by_id(self, task_id: str) -> Task:
+        """The task with this id, in whichever workspace.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return Task(self._engine, self._engine.store.memory.tasks.get(checked_id(task_id, "task_id")))
+
+    def get_task_run_by_id(self, run_id: str) -> TaskRun:
+        """The run with this id, of whichever task.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._engine.store.memory.runs.get(checked_id(run_id, "run_id"))
+        return TaskRun(self._engine, row.run_id, row.task_id)
+
+    def list_workspaces(self) -> Table[Workspace]:
+        """Every workspace of the store, oldest first."""
+        return Table(Workspace(self._engine, row) for row in self._engine.store.memory.workspaces.all())
+
+    def create_workspace(self, workspace_name: str) -> Workspace:
+        """Create a workspace. Names have a letter first, then letters, digits and dashes, under 64 characters.
+
+        Raises:
+            BadArgument: the name is refused.
+            Conflict: it is taken.
+        """
+        name = checked_workspace_name(workspace_name)
+        return Workspace(self._engine, self._engine.store.memory.workspaces.create(name, self._engine.store.clock.now()))
+
+    def get_workspace(self, name: str, create_if_not_exist: bool = False) -> Workspace:
+        """The workspace of this name; with `create_if_not_exist` it is created on the way (underscores are taken then, too).
+
+        Raises:
+            NotFound: there is none.
+            BadArgument: the name is refused.
+        """
+        memory = self._engine.store.memory
+        row = memory.workspaces.find(checked_workspace_name(name, underscores=True))
+        if row is None and checked_flag(create_if_not_exist, "create_if_not_exist"):
+            row = memory.workspaces.find_or_create(name, self._engine.store.clock.now())
+        if row is None:
+            raise NotFound(f"There is no workspace named {name!r}.", hint="create_if_not_exist=True creates it.", name=name)
+        return Workspace(self._engine, row)
+
+    def set_current_workspace(self, workspace: Workspace) -> Workspace:
+        """Make a workspace this client's current one: where uploads go and what lists show. Answers it."""
+        if not isinstance(workspace, Workspace):
+            raise BadArgument(
+                f"workspace is a {type(workspace).__name__}.", hint="It takes what get_workspace(name) answers.", argument="workspace"
+            )
+        self._workspace = self.get_workspace(workspace.name())
+        return self._workspace
+
+    def get_current_workspace(self) -> Workspace:
+        """The workspace where uploads go and what lists show."""
+        return self._workspace
+
+    def in_task(self) -> bool:
+        """Whether this process is a task run."""
+        return task_context.in_task()
+
+    def task_args(self) -> dict[str, Any]:
+        """The arguments of the task run that this process is.
+
+        Raises:
+            NotInTask: it is none.
+        """
+        return task_context.task_args()
+
+    def start(self) -> Self:
+        """Work for the whole store from now on: run what other clients have queued and left, too. Answers itself."""
+        self._engine.start()
+        return self
+
+    def path(self) -> Path:
+        """The store's folder."""
+        return self._engine.store.folder.path
+
+    def close(self, drain: bool = True) -> None:
+        """Let go of the store; idempotent. With `drain`, first wait for the one-shot runs submitted here.
+
+        Without it nothing is waited for: runs go on and are recorded, and what is queued stays queued for `Client(path).start()`.
+        """
+        self._engine.close(drain=drain)
+        closing.was_closed(self._engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close(drain=kind is None)
+
+    def __repr__(self) -> str:
+        return f"Client({str(self.path())!r})"
+
+    def _upload(
+        self, source: bytes | Path, name: str | None, file_name: str | None, exclude: Sequence[str], *, reuse: bool
+    ) -> Orchestration:
+        if file_name is None:
+            file_name = source.name if isinstance(source, Path) else "bundle.zip"
+            file_name += ".zip" if isinstance(source, Path) and source.is_dir() else ""
+        upload = Upload(source, self._workspace.id(), name, file_name, exclude)
+        return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
+
+
+class _TemporaryClient(Client):
+    """A client whose store lasts as long as itself."""
+
+    _is_temporary = True
+
+    @staticmethod
+    def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
+        if path is not None:
+            raise BadArgument("A temporary client takes no path.", hint="Use Client(path).", argument="path")
+        recovery.sweep_temporary_stores(paths.temporary_store_folders())
+        return paths.temporary_store_folder()
+
+    def close(self, drain: bool = True) -> None:
+        """Kill what runs, let go of the store, and remove it; idempotent."""
+        closing.close_temporary(self._engine)
+
+
+def _bundle_bytes(buffer: object) -> bytes:
+    if isinstance(buffer, io.BytesIO):
+        return buffer.getvalue()
+    if isinstance(buffer, bytes | bytearray | memoryview):
+        return bytes(buffer)
+    raise BadArgument(f"bytes_buffer is a {type(buffer).__name__}.", hint="It takes the bytes of a ZIP.", argument="bytes_buffer")
+
+
+def _bundle_path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        raise BadArgument(f"path is {path!r:.80}.", hint="It takes the path of a ZIP or of a folder.", argument="path")
+    return Path(path).expanduser().absolute()
+
+
+def _one_of(value: object, argument: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise BadArgument(f"{argument} is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
+    return str(value)

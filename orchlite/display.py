@@ -1,0 +1,37 @@
+"""How lists and handles look: tables in a notebook, one line in a terminal. Everything shown is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+
+class Showable(Protocol):
+    """Something that has a place in a table."""
+
+    @staticmethod
+    def _columns() -> Sequence[str]: ...
+
+    def _cells(self) -> Sequence[object]: ...
+
+
+Item = TypeVar("Item", bound=Showable)
+
+
+class Table(list[Item], Generic[Item]):
+    """A list that a notebook shows as a table, as the platform's SDK does."""
+
+    def _repr_html_(self) -> str:
+        return table_html(self[0]._columns(), [item._cells() for item in self]) if self else "(empty)"
+
+
+def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """An HTML table; cells are escaped texts."""
+    lines = [_line("th", columns), *(_line("td", row) for row in rows)]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _line(tag: str, values: Sequence[object]) -> str:
+    cells = "".join(f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>" for value in values)
+    return f"<tr>{cells}</tr>"

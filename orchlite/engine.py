@@ -1,0 +1,282 @@
+"""The hands of one open store, built and held together: submit, wait, kill, delete, close."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from orchlite import bundle, killing, one_run, packager, presence, recovery, uploads
+from orchlite.bundle_files import BundleFiles
+from orchlite.environments import Environments
+from orchlite.errors import Closed, Conflict, IllegalMove, PackagingFailed, WaitTimeout
+from orchlite.open_store import OpenStore
+from orchlite.paths import StoreFolder
+from orchlite.presence import Presence
+from orchlite.process import Runners
+from orchlite.records import Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
+from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.store.memory import Memory
+from orchlite.uploads import Upload
+from orchlite.workers import Workers
+
+_OTHERS_SECONDS = 0.5
+_JOIN_SECONDS = 5.0
+_SWEEP_SECONDS = 12.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller wants run."""
+
+    name: str | None
+    arguments: str
+    timeout_seconds: float | None
+    debug: bool
+    env: dict[str, str]
+
+
+class Engine:
+    """One open store at work. Any thread may use it; nothing runs before the first submission or `start`."""
+
+    def __init__(self, folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> None:
+        """Open the store, creating it as needed, and look after what dead hosts left.
+
+        Raises:
+            StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
+        """
+        folder.make()
+        memory = Memory(folder.database)
+        self._presence = Presence(folder.hosts)
+        self.store = OpenStore(
+            folder=folder,
+            memory=memory,
+            bundles=BundleFiles(folder.bundles),
+            environments=environments,
+            process=process or Runners(folder.diagnostics),
+            clock=clock,
+            settings=settings,
+            host_id=self._presence.host_id,
+            boot_id=presence.boot_id(),
+        )
+        self._workers = Workers(self.store, self._perform)
+        self._closing = threading.Lock()
+        self._is_closed = False
+        self._pid = os.getpid()
+        recovery.recover(self.store)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closed
+
+    def is_ours(self) -> bool:
+        """Whether this process opened it; False in a forked child."""
+        return os.getpid() == self._pid
+
+    def start(self) -> None:
+        """Work for the whole store: run what any host has queued."""
+        self._workers.start(whole_store=True)
+
+    def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
+        """Take a bundle in and have it packaged; see `uploads.receive`."""
+        self._check_open()
+        orchestration = uploads.receive(self.store, upload, reuse=reuse)
+        self._workers.start()
+        self._workers.look()
+        return orchestration
+
+    def submit(self, orchestration_id: str, order: Order) -> TaskRow:
+        """Make a task with one run. The run begins now where a worker is free, else in its turn.
+
+        Raises:
+            PackagingFailed: the orchestration is in `error`.
+        """
+        self._check_open()
+        orchestration = self.store.memory.orchestrations.get(orchestration_id)
+        if orchestration.status is OrchestrationStatus.ERROR:
+            raise _packaging_failed(orchestration)
+        self._workers.start()
+        begins = orchestration.status is OrchestrationStatus.READY and self._workers.reserve()
+        try:
+            task, claimed = self._insert(orchestration, order, begins=begins)
+        except BaseException:
+            if begins:
+                self._workers.release()
+            raise
+        if claimed is not None:
+            self._workers.hand(claimed)
+        else:
+            self._workers.look()
+        return task
+
+    def wait_for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
+        """Block until the run has ended.
+
+        Raises:
+            WaitTimeout: it has not; it goes on.
+        """
+        runs = self.store.memory.runs
+        return self._wait(lambda: run if (run := runs.get(run_id)).status.is_final else None, timeout_seconds, f"run {run_id} to end")
+
+    def wait_for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
+        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
+        started = self.store.clock.monotonic()
+        runs = self.store.memory.runs
+        run = self._wait(lambda: runs.newest_to_wait_for(task_id), timeout_seconds, f"task {task_id} to have a run")
+        left = None if timeout_seconds is None else max(0.0, timeout_seconds - (self.store.clock.monotonic() - started))
+        return self.wait_for_run(run.run_id, left)
+
+    def wait_for_packaging(self, orchestration_id: str, timeout_seconds: float | None) -> OrchestrationRow:
+        """Block until the orchestration is ready.
+
+        Raises:
+            PackagingFailed: it cannot be made ready.
+            WaitTimeout: it is not ready yet.
+        """
+
+        def packaged() -> OrchestrationRow | None:
+            orchestration = self.store.memory.orchestrations.get(orchestration_id)
+            return orchestration if orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR) else None
+
+        orchestration = self._wait(packaged, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
+        if orchestration.status is OrchestrationStatus.ERROR:
+            raise _packaging_failed(orchestration)
+        return orchestration
+
+    def kill_run(self, run_id: str) -> None:
+        """Ask for a run's end; see `killing.kill_run`."""
+        self._check_open()
+        killing.kill_run(self.store, run_id)
+
+    def kill_task(self, task_id: str) -> TaskStatus:
+        """Ask for no further runs of the task, and for the end of those there are; see `killing.kill_task`."""
+        self._check_open()
+        return killing.kill_task(self.store, task_id)
+
+    def delete(self, orchestration_id: str) -> None:
+        """Remove an orchestration with its tasks, runs and logs; its bundle too, where no other orchestration has the same bytes.
+
+        Raises:
+            Conflict: a task of it is alive.
+        """
+        self._check_open()
+        memory = self.store.memory
+        sha = memory.orchestrations.get(orchestration_id).sha
+        with memory.transaction() as transaction:
+            alive = memory.tasks.alive_of_orchestration(transaction, orchestration_id)
+            if alive:
+                raise Conflict(
+                    f"Orchestration {orchestration_id} has a task that is alive: {alive[0].task_id}.",
+                    hint="Kill the task, or wait for it, first.",
+                    task_ids=[task.task_id for task in alive],
+                )
+            run_ids = memory.runs.ids_of_orchestration(transaction, orchestration_id)
+            memory.orchestrations.delete(transaction, orchestration_id)
+        for run_id in run_ids:
+            shutil.rmtree(self.store.folder.run(run_id).path, ignore_errors=True)
+        with memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+            if not memory.orchestrations.is_referenced(transaction, sha):
+                self.store.bundles.discard(sha)
+
+    def files(self, run_id: str) -> list[Path]:
+        """What the run made or changed in its work folder: absolute paths, sorted."""
+        run = self.store.memory.runs.get(run_id)
+        attempt = one_run.work_folder(self.store, run)
+        if attempt is None:
+            return []
+        orchestration_id = self.store.memory.tasks.get(run.task_id).orchestration_id
+        sha = self.store.memory.orchestrations.get(orchestration_id).sha
+        return [attempt.work / path for path in bundle.changed_files(self.store.bundles.path(sha), attempt.work)]
+
+    def close(self, *, drain: bool, patience_seconds: float | None = None) -> None:
+        """Let go of the store. With `drain`, first wait for the one-shot runs that were submitted here.
+
+        Idempotent. Without `drain` it waits for nothing: runs go on under their runners, what is queued stays queued.
+        In a forked child it does nothing.
+        """
+        with self._closing:
+            if self._is_closed or not self.is_ours():
+                return
+            if drain:
+                self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
+            self._is_closed = True
+        self._workers.stop(_JOIN_SECONDS if drain else 0)
+        self.store.process.close()
+        self.store.memory.close()
+        self._presence.end()
+        self.store.notify()
+
+    def kill_everything(self) -> None:
+        """Kill every run that this host has submitted and wait for their ends, within the grace and a little more."""
+        for run in reversed(self.unfinished()):
+            with suppress(IllegalMove):
+                killing.kill_run(self.store, run.run_id)
+        with suppress(WaitTimeout):
+            patience_seconds = self.store.settings.grace_seconds + _SWEEP_SECONDS
+            self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the killed runs to end")
+
+    def unfinished(self) -> list[RunRow]:
+        """What this host has submitted and what has not ended, oldest first."""
+        return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
+
+    def _perform(self, run: RunRow) -> None:
+        kind = self.store.memory.tasks.get(run.task_id).kind
+        (packager.package if kind is TaskKind.PACKAGING else one_run.perform)(self.store, run)
+
+    def _insert(self, orchestration: OrchestrationRow, order: Order, *, begins: bool) -> tuple[TaskRow, RunRow | None]:
+        """The task and its run, in one durable step; with `begins` the run is claimed in the same step."""
+        now = self.store.clock.now()
+        task = TaskRow(
+            task_id=str(uuid.uuid4()),
+            workspace_id=orchestration.workspace_id,
+            orchestration_id=orchestration.orchestration_id,
+            kind=TaskKind.ONCE,
+            name=order.name,
+            arguments=order.arguments,
+            timeout_seconds=order.timeout_seconds,
+            debug=order.debug,
+            env={**self.store.settings.env, **order.env},
+            env_passthrough=self.store.settings.env_passthrough,
+            status=TaskStatus.PENDING,
+            reason=None,
+            created_at=now,
+            updated_at=now,
+        )
+        memory, run_id = self.store.memory, str(uuid.uuid4())
+        with memory.transaction() as transaction:
+            memory.tasks.insert(transaction, task)
+            memory.runs.insert(transaction, run_id, task.task_id, self.store.host_id, now)
+            memory.runs.hand_over(transaction, orchestration.task_id, self.store.host_id)
+            return task, memory.claim(transaction, run_id, self.store.claim()) if begins else None
+
+    def _wait(self, look: Callable[[], T | None], timeout_seconds: float | None, what: str) -> T:
+        """Block until `look` answers. Changes of this host wake it, those of others are noticed within half a second."""
+        clock = self.store.clock
+        deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
+        while True:
+            with self.store.changed:
+                if (answer := look()) is not None:
+                    return answer
+                left = _OTHERS_SECONDS if deadline is None else min(_OTHERS_SECONDS, deadline - clock.monotonic())
+                if left <= 0:
+                    raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
+                self.store.changed.wait(left)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Closed("This client is closed.", hint="Open a new Client on the same store.")
+
+
+def _packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
+    return PackagingFailed(
+        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
+        orchestration_id=orchestration.orchestration_id,
+    )

@@ -1,0 +1,198 @@
+"""Reading a run's log: as lines, from its end, or as it grows. The runner writes it (`runner/log_writer.py` says how).
+
+A log is `log` and, past half of the limit, numbered segments of which the newest two are kept; a reader sees one sequence, with one
+marker line where the middle was dropped. A torn last record is left out until the rest of it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+_POLL_SECONDS = 0.05
+_CHUNK_BYTES = 1024 * 1024
+_MARKER = "[orchlite: a part of the log is missing here, it was longer than the limit]"
+
+
+class LogLine(str):
+    """One line in the platform's wire form, `2024-04-17T16:03:19.756251122Z stdout F text`."""
+
+    _complete = True
+    """False: the program wrote no newline after it."""
+
+    @property
+    def at(self) -> datetime:
+        """When the line arrived: aware, UTC, to the microsecond (the wire form has nanoseconds)."""
+        return datetime.fromisoformat(self.split(" ", 1)[0][:26] + "+00:00").astimezone(UTC)
+
+    @property
+    def stream(self) -> str:
+        """`stdout` or `stderr`."""
+        return self.split(" ", 2)[1]
+
+    @property
+    def text(self) -> str:
+        """What the program wrote, without the newline."""
+        return self.split(" ", 3)[3]
+
+
+class Log(list[LogLine]):
+    """A run's lines in order of arrival. `str(log)` is the text alone, and `"words" in log` searches that text."""
+
+    def __str__(self) -> str:
+        text = "\n".join(line.text for line in self)
+        return text + "\n" if self and self[-1]._complete else text
+
+    def __contains__(self, item: object) -> bool:
+        return item in str(self) if isinstance(item, str) and not isinstance(item, LogLine) else super().__contains__(item)
+
+
+def read(path: Path, limit: int | None = None) -> Log:
+    """The newest `limit` lines (all by default), oldest first; empty where there is no log yet."""
+    joiner = _Joiner()
+    lines = [line for record in _records(path) for line in joiner.join(record)]
+    lines += joiner.rest()
+    return Log(lines if limit is None else lines[max(0, len(lines) - limit) :])
+
+
+def follow(path: Path, has_ended: Callable[[], bool]) -> Iterator[LogLine]:
+    """Yield lines as they arrive, from the beginning, until `has_ended()` was true before a look that found nothing new."""
+    joiner = _Joiner()
+    segments = _Segments(path)
+    while True:
+        ended = has_ended()  # asked first: what was written before the end is then surely read
+        found = False
+        for record in segments.new_records():
+            found = True
+            yield from joiner.join(record)
+        if ended and not found:
+            yield from joiner.rest()
+            return
+        if not found:
+            time.sleep(_POLL_SECONDS)
+
+
+def append(path: Path, at: datetime, text: str) -> None:
+    """Write lines of the host's own to a packaging log, as standard output."""
+    stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    records = "".join(f"{stamp} stdout F {line}\n" for line in text.splitlines())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(records)
+
+
+def of_text(at: datetime, text: str) -> Log:
+    """A log that was never a file: the reason of a run that was not started."""
+    stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    return Log(LogLine(f"{stamp} stderr F {line}") for line in text.splitlines())
+
+
+def size_bytes(path: Path) -> int:
+    """What the log occupies on disk, all segments together."""
+    return sum(_segment(path, number).stat().st_size for number in _segments(path))
+
+
+class _Joiner:
+    """Joins the parts of long lines, for each stream by itself."""
+
+    def __init__(self) -> None:
+        self._parts: dict[bytes, list[bytes]] = {}
+        self._heads: dict[bytes, bytes] = {}
+
+    def join(self, record: bytes) -> Iterator[LogLine]:
+        stamp, stream, tag, text = record.split(b" ", 3)
+        if tag == b"P":
+            self._heads.setdefault(stream, stamp)
+            self._parts.setdefault(stream, []).append(text)
+            return
+        parts = self._parts.pop(stream, [])
+        self._heads.pop(stream, None)
+        if text == _MARKER.encode():
+            yield from self.rest()
+        yield _line(stamp, stream, b"".join([*parts, text]), complete=True)
+
+    def rest(self) -> list[LogLine]:
+        """Lines that never saw their newline, in the order in which they began."""
+        begun = sorted(self._heads.items(), key=lambda item: item[1])
+        lines = [_line(stamp, stream, b"".join(self._parts[stream]), complete=False) for stream, stamp in begun]
+        self._parts.clear()
+        self._heads.clear()
+        return lines
+
+
+def _line(stamp: bytes, stream: bytes, text: bytes, *, complete: bool) -> LogLine:
+    line = LogLine(b"%b %b F %b" % (stamp, stream, text), "utf-8", "replace")
+    line._complete = complete
+    return line
+
+
+class _Segments:
+    """Reads the segments of a growing log, each record once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = -1
+        self._file = -1
+        self._torn = b""
+
+    def __del__(self) -> None:
+        self._close()
+
+    def new_records(self) -> Iterator[bytes]:
+        """What was written since the last call, with the marker where segments were dropped unread."""
+        while True:
+            # Looked at before reading: a segment that has a successor is complete.
+            later = [number for number in _segments(self._path) if number > self._number]
+            yield from self._read()
+            if not later:
+                return
+            yield from self._go_to(later)
+
+    def _read(self) -> Iterator[bytes]:
+        while self._file >= 0 and (data := os.read(self._file, _CHUNK_BYTES)):
+            *records, self._torn = (self._torn + data).split(b"\n")
+            yield from filter(_is_whole, records)
+
+    def _go_to(self, later: list[int]) -> Iterator[bytes]:
+        """Open the first of these segments that was not dropped meanwhile."""
+        self._close()
+        expected = self._number + 1
+        for number in later:
+            try:
+                self._file = os.open(_segment(self._path, number), os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            self._number = number
+            break
+        if self._file >= 0 and self._number != expected:
+            yield os.pread(self._file, 64, 0).split(b" ", 1)[0] + b" stderr F " + _MARKER.encode()
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._torn = -1, b""
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    return _Segments(path).new_records()
+
+
+def _is_whole(record: bytes) -> bool:
+    return record.count(b" ") >= 3
+
+
+def _segment(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}") if number else path
+
+
+def _segments(path: Path) -> list[int]:
+    """The numbers of the segments that are there, ascending; 0 is `log` itself."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except FileNotFoundError:
+        return []
+    suffixes = (name.removeprefix(f"{path.name}.") for name in names if name.startswith(f"{path.name}."))
+    return sorted([0] * (path.name in names) + [int(suffix) for suffix in suffixes if suffix.isdecimal()])

@@ -1,0 +1,183 @@
+"""One claimed run, straight down: environment, unpack, place, wait, record."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+
+from orchlite import bundle
+from orchlite.errors import DeviceFailed, IllegalMove, OrchliteError
+from orchlite.open_store import OpenStore
+from orchlite.packager import InstallFiles, provide
+from orchlite.records import (
+    Alive,
+    AttemptFolder,
+    Ended,
+    Installation,
+    Look,
+    Lost,
+    NeverStarted,
+    OrchestrationRow,
+    RunFolder,
+    RunResult,
+    RunRow,
+    RunSpec,
+    TaskRow,
+)
+from orchlite.status import RunStatus, TaskStatus
+from orchlite.store.database import Transaction
+
+_ATTEMPTS = 3
+_KEPT_FAILURES = 3
+_BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN})
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PASSED_ON = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES)})
+_log = logging.getLogger(__name__)
+
+
+def perform(store: OpenStore, run: RunRow) -> None:
+    """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
+    task = store.memory.tasks.get(run.task_id)
+    orchestration = store.memory.orchestrations.get(task.orchestration_id)
+    folder = store.folder.run(run.run_id)
+    _log.info("run %s of task %s begins", run.run_id, run.task_id)
+    try:
+        spec = _prepare(store, run, task, orchestration, folder)
+        store.process.place(spec)
+        look = store.process.wait(folder)
+    except (DeviceFailed, OSError) as error:
+        look = Ended(run.attempt, _never_started(store, f"it could not be started: {error}"))
+    conclude(store, run, look)
+
+
+def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
+    """Record what became of a run that nobody owns any more, and tidy its folder."""
+    folder = store.folder.run(run.run_id)
+    match look:
+        case Ended():
+            _record(store, run, look.result, look.attempt)
+        case Lost():
+            store.process.discard(folder)
+            reason = "its runner was killed or the machine went down, so nobody saw how it ended"
+            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason), look.attempt)
+        case NeverStarted() if run.attempt < _ATTEMPTS and run.boot_id == store.boot_id:
+            _requeue(store, run)
+        case NeverStarted():
+            reason = "it was claimed, and then nobody saw it start"
+            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason))
+        case Alive():
+            raise AssertionError("a run that has an owner is not concluded")
+
+
+def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, folder: RunFolder) -> RunSpec:
+    attempt = folder.attempt(run.attempt)
+    attempt.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rebuild = InstallFiles(RunFolder(attempt.path / f"install-{run.run_id}"), attempt.path / "packaging.log")
+    installation = provide(store, orchestration.requirements, rebuild)
+    bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)
+    with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:
+        file.write(task.arguments)
+    return RunSpec(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        folder=str(folder.path),
+        command=(str(installation.python), "-u", orchestration.entrypoint),
+        working_folder=str(attempt.work),
+        env=_environment(store, run, task, orchestration, attempt, installation),
+        log=str(attempt.log),
+        timeout_seconds=task.timeout_seconds,
+        grace_seconds=store.settings.grace_seconds,
+        log_bytes=store.settings.limits.log_bytes,
+        leash=store.settings.leash,
+        environment_lock=str(installation.lock),
+    )
+
+
+def _environment(
+    store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, attempt: AttemptFolder, installation: Installation
+) -> Mapping[str, str]:
+    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("LC_")}
+    passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
+    named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
+    host = store.environments.host_packages().directories if orchestration.base_image == "host" else ()
+    ours = {
+        "WALLAROO_TASK_ID": task.task_id,
+        "TASK_ID": task.task_id,
+        "ORCH_ID": orchestration.orchestration_id,
+        "ORCH_SHA": orchestration.sha,
+        "ORCH_OWNER_ID": str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid()))),
+        "TASK_DEBUG": "true" if task.debug else "false",
+        "ORCHLITE_STORE": str(store.folder.path),
+        "ORCHLITE_RUN_FOLDER": str(attempt.path),
+        "ORCHLITE_RUN_TOKEN": run.run_id,
+        "ORCHLITE_SDK": str(store.environments.sdk()),
+        "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
+    }
+    return {**passed, **named, **task.env, **ours}
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _never_started(store: OpenStore, reason: str) -> RunResult:
+    return RunResult(RunStatus.FAILURE, None, None, store.clock.now(), None, reason)
+
+
+def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+    try:
+        with store.memory.transaction() as transaction:
+            store.memory.runs.end(transaction, run.run_id, result, attempt)
+            end_killed_task(store, transaction, run.task_id)
+    except IllegalMove:
+        return  # another host imported the result first
+    store.notify()
+    _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
+    _tidy(store, run, result.status)
+
+
+def _requeue(store: OpenStore, run: RunRow) -> None:
+    with suppress(IllegalMove), store.memory.transaction() as transaction:
+        store.memory.runs.requeue(transaction, run.run_id, store.clock.now(), "it was claimed, but never started")
+    store.notify()
+
+
+def end_killed_task(store: OpenStore, transaction: Transaction, task_id: str) -> None:
+    """Where the task is to be killed and none of its runs is left, it is killed now."""
+    if store.memory.tasks.status(transaction, task_id) is not TaskStatus.PENDING_KILL:
+        return
+    if not store.memory.runs.unfinished_of_task(transaction, task_id):
+        store.memory.tasks.move(transaction, task_id, TaskStatus.KILLED, store.clock.now())
+
+
+def work_folder(store: OpenStore, run: RunRow) -> AttemptFolder | None:
+    """The folder of the attempt that ran; None where nothing was started."""
+    folder = store.folder.run(run.run_id).attempt(run.attempt)
+    return folder if run.attempt and folder.work.is_dir() else None
+
+
+def _tidy(store: OpenStore, run: RunRow, status: RunStatus) -> None:
+    """Remove from the work folder what nobody will want; of a task's failed runs the newest three keep everything."""
+    keep_work = store.settings.keep_work
+    try:
+        if keep_work == "none":
+            shutil.rmtree(store.folder.run(run.run_id).attempt(run.attempt).work, ignore_errors=True)
+        elif keep_work == "changed" and status is RunStatus.SUCCESS:
+            _remove_unchanged(store, run)
+        elif keep_work == "changed":
+            for older in store.memory.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
+                _remove_unchanged(store, older)
+    except (OSError, OrchliteError):
+        _log.warning("the work folder of run %s could not be tidied", run.run_id, exc_info=True)
+
+
+def _remove_unchanged(store: OpenStore, run: RunRow) -> None:
+    attempt = work_folder(store, run)
+    if attempt is not None:
+        orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
+        bundle.remove_unchanged(store.bundles.path(store.memory.orchestrations.get(orchestration_id).sha), attempt.work)

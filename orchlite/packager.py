@@ -1,0 +1,164 @@
+"""One packaging run: make or find the environment that an orchestration needs, and say so in a log.
+
+The installer is run by a runner, as a run of its own inside the packaging run's folder and on a leash: its output is logged, its
+time bounded and its processes ended by the same means as a user's program.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchlite import logs
+from orchlite.environments import Building
+from orchlite.errors import DeviceFailed, OrchliteError, PackagingFailed
+from orchlite.open_store import OpenStore
+from orchlite.records import Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec
+from orchlite.requirements import mask_credentials
+from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.store.database import Transaction
+
+_LAST_LINES = 12
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFiles:
+    """Where one installation leaves its files."""
+
+    folder: RunFolder
+    log: Path
+
+
+def install_files(folder: RunFolder, attempt: int) -> InstallFiles:
+    """The place of the installation that a packaging run makes. Its name is unique, as every run's is."""
+    inside = folder.attempt(attempt).path
+    return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / "log")
+
+
+def package(store: OpenStore, run: RunRow) -> None:
+    """Bring a claimed packaging run, and with it its orchestration, to the end."""
+    orchestration = store.memory.orchestrations.get(store.memory.tasks.get(run.task_id).orchestration_id)
+    place = install_files(store.folder.run(run.run_id), run.attempt)
+    place.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _begin(store, orchestration)
+    _log.info("packaging orchestration %s", orchestration.orchestration_id)
+    try:
+        installation = provide(store, orchestration.requirements, place)
+        warnings = _host_warnings(store, orchestration, installation)
+        store.environments.sdk()  # so that no run has to wait for it
+        store.process.warm()
+    except (DeviceFailed, OSError) as error:
+        _fail(store, run, orchestration, error)
+        return
+    _report(store, place.log, installation, warnings)
+    _succeed(store, run, orchestration, installation, warnings)
+
+
+def provide(store: OpenStore, requirements: tuple[str, ...], place: InstallFiles) -> Installation:
+    """The environment for these requirements, built where it is missing; blocks while somebody else builds it.
+
+    Raises:
+        PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
+    """
+    key = store.environments.key(requirements)
+    found = store.environments.find(key)
+    if found is not None:
+        return found
+    with store.environments.building(key, place.folder.cancel.exists) as building:
+        if building.found is not None:
+            return building.found
+        building.make()
+        if requirements:
+            _install(store, building, requirements, place)
+        return building.finish()
+
+
+def _install(store: OpenStore, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
+    place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = building.install_order(requirements, store.settings.index_urls)
+    spec = RunSpec(
+        run_id=place.folder.run_id,
+        attempt=1,
+        folder=str(place.folder.path),
+        command=order.command,
+        working_folder=str(order.working_folder),
+        env={**order.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
+        log=str(place.log),
+        timeout_seconds=store.settings.install_timeout_seconds,
+        grace_seconds=0,
+        log_bytes=store.settings.limits.log_bytes,
+        leash=True,
+        environment_lock=str(order.lock),
+    )
+    store.process.place(spec)
+    look = store.process.wait(place.folder)
+    if not isinstance(look, Ended):
+        store.process.discard(place.folder)
+        raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
+    if look.result.status is not RunStatus.SUCCESS:
+        raise _failure(look.result, place.log)
+
+
+def _failure(result: RunResult, log: Path) -> PackagingFailed:
+    lines = [line.text for line in logs.read(log, _LAST_LINES)]
+    what = (
+        f"The installer ended with exit code {result.exit_code}" if result.reason is None else f"The installer was stopped: {result.reason}"
+    )
+    return PackagingFailed(mask_credentials("\n".join([f"{what}. Its last lines:", *lines])), exit_code=result.exit_code)
+
+
+def _host_warnings(store: OpenStore, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+    if orchestration.base_image != "host":
+        return ()
+    host = store.environments.host_packages()
+    return (*host.warnings, *store.environments.conflicts(installation.installed, host.directories))
+
+
+def _report(store: OpenStore, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
+    listed = [f"  {name}" for name in installation.installed] or ["  nothing"]
+    lines = [*(f"warning: {warning}" for warning in warnings), "Installed in the environment:", *listed]
+    logs.append(log, store.clock.now(), "\n".join(lines))
+
+
+def _begin(store: OpenStore, orchestration: OrchestrationRow) -> None:
+    with store.memory.transaction() as transaction:
+        store.memory.orchestrations.move(transaction, orchestration.orchestration_id, OrchestrationStatus.PACKAGING, store.clock.now())
+    store.notify()
+
+
+def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
+    orchestration_id = orchestration.orchestration_id
+    with store.memory.transaction() as transaction:
+        store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
+        store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
+        store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
+        store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.SUCCESS, None))
+    store.notify()
+
+
+def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: OrchliteError | OSError) -> None:
+    reason = str(error)
+    _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
+    with store.memory.transaction() as transaction:
+        store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.FAILURE, reason))
+        give_up(store, transaction, orchestration.orchestration_id, reason)
+    store.notify()
+
+
+def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> None:
+    """The orchestration will never be ready: it is in error, and what waited for it has failed without being started."""
+    now, memory = store.clock.now(), store.memory
+    memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
+    refused = f"its orchestration could not be packaged: {reason}"
+    for waiting in memory.tasks.waiting_for(transaction, orchestration_id):
+        for queued in memory.runs.unfinished_of_task(transaction, waiting.task_id):
+            memory.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+        memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
+
+
+def _result(store: OpenStore, run: RunRow, status: RunStatus, reason: str | None) -> RunResult:
+    now = store.clock.now()
+    duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
+    return RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)

@@ -1,0 +1,254 @@
+"""The host's side of the runners: hand runs over, look what became of them, cancel, clear up what a lost one left.
+
+Every verb goes by the run's folder and may be repeated. The files and the lock in it are the truth; the pipe to a runner only says
+when to look. What the runner does with a run is its own business (`runner/`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchlite.records import Alive, Ended, Look, Lost, NeverStarted, RunFolder, RunResult, RunSpec
+from orchlite.status import RunStatus
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_POLL_SECONDS = 0.1
+_SWEEP_SECONDS = 10.0
+_TOKEN_NAME = b"ORCHLITE_RUN_TOKEN="
+
+
+class Runners:
+    """Starts runners when they are needed and keeps idle ones warm; implements `records.Process`."""
+
+    def __init__(self, diagnostics: Path) -> None:
+        """`diagnostics` is a file that takes what a runner says when it breaks."""
+        self._diagnostics = diagnostics
+        self._lock = threading.Lock()
+        self._idle: list[Popen[bytes]] = []
+        self._busy: dict[str, Popen[bytes]] = {}
+        self._pid = os.getpid()
+        _forget_in_children(self)
+
+    def warm(self) -> None:
+        """Have an idle runner ready."""
+        with self._lock:
+            if not self._idle:
+                self._idle.append(self._start())
+
+    def place(self, spec: RunSpec) -> None:
+        """Write `spec.json` and hand the run to an idle runner, starting one where there is none. Returns at once.
+
+        Raises:
+            OSError: the run's folder cannot be written, or no runner can be started.
+        """
+        path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
+        request = json.dumps({"spec": str(path)}).encode() + b"\n"
+        with open(path, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(asdict(spec), file)
+        while True:
+            runner = self._take()
+            with contextlib.suppress(BrokenPipeError):
+                assert runner.stdin is not None
+                runner.stdin.write(request)
+                self._busy[spec.run_id] = runner
+                return
+            _dismiss(runner)  # it died while it was idle
+
+    def wait(self, folder: RunFolder) -> Look:
+        """Block until the run has no owner any more, then look. For a run of this host's own runner the runner says when."""
+        runner = self._busy.get(folder.run_id)
+        if runner is None:
+            return self._wait_for_stranger(folder)
+        assert runner.stdout is not None
+        answer = runner.stdout.readline()
+        with self._lock:
+            del self._busy[folder.run_id]
+            if answer:
+                self._idle.append(runner)
+        if not answer:
+            _dismiss(runner)
+        elif json.loads(answer)["refused"] is not None:
+            return self._wait_for_stranger(folder)
+        return self.look(folder)
+
+    def look(self, folder: RunFolder) -> Look:
+        """What the run's lock and files say now."""
+        # The order matters: a result that is written after the lock was found free would be missed the other way round.
+        if _is_locked(folder.alive_lock):
+            return Alive()
+        started = _read_json(folder.started)
+        if started is None:
+            return Lost(None) if folder.started.exists() else NeverStarted()
+        attempt = int(started["attempt"])
+        result = _read_json(folder.attempt(attempt).result)
+        return Lost(attempt) if result is None else Ended(attempt, _result(result))
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Ask whoever owns the run, now or later, to end it; the runner looks for the request several times a second."""
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside = folder.cancel.with_suffix(f".{threading.get_ident()}")
+        with open(aside, "w", encoding="utf-8", opener=_private) as file:
+            file.write(reason)
+        aside.replace(folder.cancel)
+
+    def discard(self, folder: RunFolder) -> None:
+        """Kill what a lost run left alive: every process that bears the run's token in its environment."""
+        give_up_at = time.monotonic() + _SWEEP_SECONDS
+        while (survivors := list(_bearers(folder.run_id))) and time.monotonic() < give_up_at:
+            for pid in survivors:
+                _kill_bearer(pid, folder.run_id)
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Close the pipes: idle runners end at once, busy ones finish their run (or cancel it, where it is on a leash)."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            idle, self._idle = self._idle, []
+            busy = list(self._busy.values())
+        for runner in idle:
+            _dismiss(runner)
+        for runner in busy:
+            assert runner.stdin is not None
+            runner.stdin.close()
+
+    def _take(self) -> Popen[bytes]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._start()
+
+    def _start(self) -> Popen[bytes]:
+        from subprocess import PIPE, Popen
+
+        program = Path(__file__).with_name("runner") / "start.py"
+        interpreter = getattr(sys, "_base_executable", None) or sys.executable
+        with open(self._diagnostics, "ab", opener=_private) as diagnostics:
+            return Popen(
+                [interpreter, "-I", "-S", "-u", str(program)],
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=diagnostics,
+                bufsize=0,
+                start_new_session=True,
+                env={"PATH": os.defpath},
+            )
+
+    def _wait_for_stranger(self, folder: RunFolder) -> Look:
+        while isinstance(look := self.look(folder), Alive):
+            time.sleep(_POLL_SECONDS)
+        return look
+
+    def _forget(self) -> None:
+        """In a forked child: let go of the pipes, so that the parent's end is seen by its runners."""
+        for runner in [*self._idle, *self._busy.values()]:
+            for pipe in (runner.stdin, runner.stdout):
+                assert pipe is not None
+                pipe.close()
+            runner.returncode = 0  # it is the parent's child: this process must neither wait for it nor warn about it
+        self._idle, self._busy, self._lock = [], {}, threading.Lock()
+
+
+def _forget_in_children(runners: Runners) -> None:
+    from weakref import ref
+
+    weak = ref(runners)
+
+    def forget() -> None:
+        if (alive := weak()) is not None:
+            alive._forget()
+
+    os.register_at_fork(after_in_child=forget)
+
+
+def _dismiss(runner: Popen[bytes]) -> None:
+    """Close an idle or dead runner's pipes and reap it."""
+    for pipe in (runner.stdin, runner.stdout):
+        assert pipe is not None
+        with contextlib.suppress(OSError):
+            pipe.close()
+    runner.wait()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The file's object; None where it is absent, empty or torn."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _result(fields: dict[str, Any]) -> RunResult:
+    return RunResult(
+        status=RunStatus(fields["status"]),
+        exit_code=fields["exit_code"],
+        started_at=_at(fields["started_at_ns"]),
+        ended_at=_at(fields["ended_at_ns"]) or datetime.now(UTC),
+        duration_seconds=fields["duration_seconds"],
+        reason=fields["reason"],
+        log_complete=fields["log_complete"],
+        left=tuple(fields["left"]),
+    )
+
+
+def _at(nanoseconds: int | None) -> datetime | None:
+    return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+
+
+def _bears(pid: int, run_id: str) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return _TOKEN_NAME + run_id.encode() in environment
+
+
+def _bearers(run_id: str) -> list[int]:
+    try:
+        names = [path.name for path in Path("/proc").iterdir()]
+    except OSError:
+        return []
+    return [int(name) for name in names if name.isdecimal() and _bears(int(name), run_id)]
+
+
+def _kill_bearer(pid: int, run_id: str) -> None:
+    """SIGKILL through a pidfd, after a second look: a pid alone may have passed to a stranger."""
+    with contextlib.suppress(OSError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            if _bears(pid, run_id):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,338 @@
+"""What travels between the rooms: frozen records, the names of a run's files, and the shapes of replaceable devices.
+
+No I/O here. A record is read from the store or a file by one room and handed on by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds that orchlite enforces; all can be set, `Client(limits=Limits(upload_bytes=...))`."""
+
+    upload_bytes: int = 100 * MEBIBYTE
+    unpacked_bytes: int = 512 * MEBIBYTE
+    entry_bytes: int = 256 * MEBIBYTE
+    entries: int = 10_000
+    ratio: int = 200
+    """Unpacked to packed size of one entry; looked at above `ratio_free_bytes` only."""
+    ratio_free_bytes: int = MEBIBYTE
+    path_bytes: int = 240
+    depth: int = 32
+    arguments_bytes: int = MEBIBYTE
+    log_bytes: int = 50 * MEBIBYTE
+    """Kept of one run's log: the first half, and the newest part of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one client wants its runs to be done."""
+
+    base_image: str = "host"
+    workers: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_passthrough: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    index_urls: tuple[str, ...] = ()
+    install_timeout_seconds: float = 900
+    grace_seconds: float = 10
+    keep_work: str = "changed"
+    leash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """An accepted `requirements.txt`."""
+
+    lines: tuple[str, ...] = ()
+    """Normalised requirement and option lines, sorted, as they go to the installer and into the environment's key."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """What inspection found in an accepted bundle."""
+
+    sha: str
+    """SHA-256 of the uploaded bytes, 64 lower-case hexadecimal digits."""
+    size_bytes: int
+    entrypoint: str
+    """Path of the `main.py` inside the bundle, with `/`."""
+    requirements: Requirements
+    warnings: tuple[str, ...]
+    """Everything worth telling that is no reason to refuse, skipped junk and the requirements' warnings included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFolder:
+    """A folder as a reproducible ZIP."""
+
+    content: bytes
+    left_out: tuple[str, ...]
+    """Paths, relative to the folder, that were not packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceRow:
+    """A workspace."""
+
+    workspace_id: int
+    name: str
+    created_at: datetime
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestrationRow:
+    """An accepted bundle in a workspace."""
+
+    orchestration_id: str
+    workspace_id: int
+    name: str | None
+    file_name: str
+    sha: str
+    size_bytes: int
+    entrypoint: str
+    requirements: tuple[str, ...]
+    warnings: tuple[str, ...]
+    base_image: str
+    status: OrchestrationStatus
+    reason: str | None
+    environment_key: str | None
+    installed: tuple[str, ...]
+    task_id: str
+    """The packaging task."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """An order to run an orchestration."""
+
+    task_id: str
+    workspace_id: int
+    orchestration_id: str
+    kind: TaskKind
+    name: str | None
+    arguments: str
+    """JSON text of an object."""
+    timeout_seconds: float | None
+    debug: bool
+    env: Mapping[str, str]
+    env_passthrough: tuple[str, ...]
+    """Names only; the values come from the launching host."""
+    status: TaskStatus
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of a task. The times are None until they are known."""
+
+    run_id: str
+    task_id: str
+    number: int
+    """Place in the queue of the whole store: a lower number was submitted earlier."""
+    status: RunStatus
+    attempt: int
+    host_id: str | None
+    """The host that claimed it."""
+    boot_id: str | None
+    created_at: datetime
+    claimed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    exit_code: int | None
+    reason: str | None
+    kill_requested: bool
+    log_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended: the content of `result.json`, written by the runner, or what a host concluded without one."""
+
+    status: RunStatus
+    exit_code: int | None
+    started_at: datetime | None
+    ended_at: datetime
+    duration_seconds: float | None
+    reason: str | None = None
+    log_complete: bool = True
+    left: tuple[int, ...] = ()
+    """Process ids that could not be ended within the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A host's claim to a run."""
+
+    host_id: str
+    boot_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The names of a run's files. Making and reading them is other rooms' work."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def alive_lock(self) -> Path:
+        """Held (flock, exclusive) by whoever owns the run, for as long as it lives."""
+        return self.path / "alive.lock"
+
+    @property
+    def started(self) -> Path:
+        """Created with O_EXCL by the one attempt that starts the program."""
+        return self.path / "started.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Its presence asks the owner to end the run; its text is the reason."""
+        return self.path / "cancel"
+
+    def attempt(self, number: int) -> AttemptFolder:
+        return AttemptFolder(self.path / str(number))
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFolder:
+    """The names of one attempt's files."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def arguments(self) -> Path:
+        return self.path / "arguments.json"
+
+    @property
+    def log(self) -> Path:
+        """The first segment; later ones are `log.1`, `log.2`, …"""
+        return self.path / "log"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """All that a runner needs to own a run; written to `spec.json` with these field names."""
+
+    run_id: str
+    attempt: int
+    folder: str
+    """The run's folder, absolute."""
+    command: tuple[str, ...]
+    """Absolute path of the program, and its arguments."""
+    working_folder: str
+    env: Mapping[str, str]
+    """The whole environment of the program."""
+    log: str
+    timeout_seconds: float | None
+    grace_seconds: float
+    log_bytes: int
+    leash: bool
+    """True: the run is cancelled when its host goes away."""
+    environment_lock: str | None = None
+    """Held (flock, shared) while the run lasts, so that nobody removes its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A look at a run: it has a result."""
+
+    attempt: int
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A look at a run: its owner lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeverStarted:
+    """A look at a run: nobody owns it, and no program of it was ever started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A look at a run: its program was started, its owner is gone, and there is no result."""
+
+    attempt: int | None
+
+
+Look = Ended | Alive | NeverStarted | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An environment that is ready to run in."""
+
+    key: str
+    python: Path
+    lock: Path
+    installed: tuple[str, ...]
+    """`name==version`, sorted."""
+
+
+class Clock(Protocol):
+    """The source of time of a client."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+class Process(Protocol):
+    """Where runs are executed. Every verb may be repeated for the same run without further effect."""
+
+    def warm(self) -> None:
+        """Make the next `place` quick; optional work."""
+
+    def place(self, spec: RunSpec) -> None:
+        """Hand the run over to an owner. Returns at once."""
+
+    def wait(self, folder: RunFolder) -> Look:
+        """Block until the run's owner has let go of it, then look."""
+
+    def look(self, folder: RunFolder) -> Look:
+        """What has become of the run; never blocks."""
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Ask the owner to end the run."""
+
+    def discard(self, folder: RunFolder) -> None:
+        """End what a lost run left alive."""
+
+    def close(self) -> None:
+        """Let go of all owners: idle ones end, busy ones finish their run (or cancel it, where on a leash)."""

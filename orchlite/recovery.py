@@ -1,0 +1,72 @@
+"""What dead hosts left: import the results of their runs, adopt those that go on, declare the lost ones, give the rest back to the queue.
+
+Its work is bounded by what is marked as running, not by the store's history.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+
+from orchlite import one_run, presence
+from orchlite.errors import Closed, IllegalMove
+from orchlite.open_store import OpenStore
+from orchlite.paths import StoreFolder
+from orchlite.records import Alive, RunRow
+from orchlite.status import OrchestrationStatus, TaskKind
+
+_log = logging.getLogger(__name__)
+
+
+def recover(store: OpenStore) -> None:
+    """Look once at every run that a dead host had claimed. What goes on is watched to its end on a thread of its own."""
+    for run in store.memory.runs.running():
+        if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
+            _recover_one(store, run, run.host_id)
+    presence.forget_dead(store.folder.hosts)
+
+
+def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
+    """Remove temporary stores whose host is gone. Their runs were on a leash; while one still lives, its store is left alone."""
+    for folder in folders:
+        # A store without any host's file is one that is being opened right now.
+        if not any(folder.hosts.glob("*.lock")) or presence.anybody_is_alive(folder.hosts):
+            continue
+        if not any(presence.is_locked(path) for path in folder.runs.glob("*/alive.lock")):
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _recover_one(store: OpenStore, run: RunRow, dead_host_id: str) -> None:
+    _log.info("run %s was left by a host that is gone", run.run_id)
+    if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING:
+        _requeue_packaging(store, run)
+        return
+    look = store.process.look(store.folder.run(run.run_id))
+    if not isinstance(look, Alive):
+        one_run.conclude(store, run, look)
+    elif _adopt(store, run, dead_host_id):
+        threading.Thread(target=_watch, args=(store, run), name=f"orchlite-adopted-{run.run_id}", daemon=True).start()
+
+
+def _adopt(store: OpenStore, run: RunRow, dead_host_id: str) -> bool:
+    with store.memory.transaction() as transaction:
+        return store.memory.runs.adopt(transaction, run.run_id, dead_host_id, store.host_id)
+
+
+def _watch(store: OpenStore, run: RunRow) -> None:
+    # Closed: this host goes before the run does, and the next one will adopt it.
+    with suppress(Closed):
+        one_run.conclude(store, run, store.process.wait(store.folder.run(run.run_id)))
+
+
+def _requeue_packaging(store: OpenStore, run: RunRow) -> None:
+    """Packaging is repeatable: its host's installer was on a leash, and a half-built environment is built anew."""
+    now, reason = store.clock.now(), "the host that was packaging it is gone"
+    orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
+    with suppress(IllegalMove), store.memory.transaction() as transaction:
+        store.memory.runs.requeue(transaction, run.run_id, now, reason)
+        if store.memory.orchestrations.status(transaction, orchestration_id) is OrchestrationStatus.PACKAGING:
+            store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)

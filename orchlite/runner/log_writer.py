@@ -1,0 +1,122 @@
+"""Writes a program's output in the container runtime's log format, bounded.
+
+A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, `F` for a full line or `P` for a part
+of one (longer than 16 KiB, or without a newline at the end), the text. The first half of the allowed size goes to `log`; the rest
+to numbered segments `log.1`, `log.2`, … of which the newest two are kept, so that a log's beginning and end survive any flood.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+_PART_BYTES = 16 * 1024
+
+
+class LogWriter:
+    """One run's log. Writing never fails: when the disk does, `complete` becomes False and output is dropped."""
+
+    def __init__(self, path: str, limit_bytes: int) -> None:
+        self.complete = True
+        self._path = path
+        self._head_bytes = limit_bytes // 2
+        self._segment_bytes = limit_bytes // 4
+        self._segment = 0
+        self._pending: dict[str, bytes] = {}
+        self._second = -1
+        self._second_text = b""
+        self._file = -1
+        self._written_bytes = 0
+        self._guard(self._open)
+
+    def feed(self, stream: str, data: bytes) -> None:
+        """Take output in as it arrives; whole lines are written at once."""
+        data = self._pending.get(stream, b"") + data
+        end = data.rfind(b"\n") + 1
+        lines, rest = data[:end], data[end:]
+        records = [self._line(stream, line) for line in lines.split(b"\n")[:-1]] if lines else []
+        while len(rest) > _PART_BYTES:
+            part, rest = _split_part(rest)
+            records.append(self._record(stream, b"P", part))
+        self._pending[stream] = rest
+        self._guard(lambda: self._write(b"".join(records)))
+
+    def finish(self, *, durable: bool) -> None:
+        """Write what is pending as unfinished lines, and close the file; with `durable`, it then survives a power cut."""
+        unfinished = [self._record(stream, b"P", rest) for stream, rest in self._pending.items() if rest]
+        self._pending.clear()
+        self._guard(lambda: self._write(b"".join(unfinished)))
+        if self._file >= 0:
+            if durable:
+                self._guard(lambda: os.fsync(self._file))
+            os.close(self._file)
+            self._file = -1
+
+    def _line(self, stream: str, line: bytes) -> bytes:
+        records = []
+        while len(line) > _PART_BYTES:
+            part, line = _split_part(line)
+            records.append(self._record(stream, b"P", part))
+        records.append(self._record(stream, b"F", line))
+        return b"".join(records)
+
+    def _record(self, stream: str, tag: bytes, text: bytes) -> bytes:
+        clean = text.decode("utf-8", "replace").encode()
+        return b"%b %b %b %b\n" % (self._now(), stream.encode(), tag, clean)
+
+    def _now(self) -> bytes:
+        second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        return b"%b.%09dZ" % (self._second_text, nanosecond)
+
+    def _write(self, records: bytes) -> None:
+        while records:
+            room = (self._segment_bytes if self._segment else self._head_bytes) - self._written_bytes
+            cut = len(records) if len(records) <= room else records.rfind(b"\n", 0, max(room, 0)) + 1
+            if not cut and not self._written_bytes:
+                cut = records.index(b"\n") + 1  # one record that no segment can hold: it may have one to itself
+            self._put(records[:cut])
+            records = records[cut:]
+            if records:
+                self._next_segment()
+
+    def _put(self, records: bytes) -> None:
+        written = os.write(self._file, records)
+        self._written_bytes += written
+        if written < len(records):
+            raise OSError("short write")
+
+    def _next_segment(self) -> None:
+        os.close(self._file)
+        self._segment += 1
+        self._open()
+        if self._segment > 2:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self._path}.{self._segment - 2}")
+
+    def _open(self) -> None:
+        name = f"{self._path}.{self._segment}" if self._segment else self._path
+        self._file = -1
+        self._file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._written_bytes = os.fstat(self._file).st_size
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        if not self.complete:
+            return
+        try:
+            action()
+        except OSError:
+            # A full disk must not stop the program: its pipes go on being drained.
+            self.complete = False
+
+
+def _split_part(line: bytes) -> tuple[bytes, bytes]:
+    """Cut off at most 16 KiB, between two characters."""
+    cut = _PART_BYTES
+    while cut > _PART_BYTES - 4 and line[cut] & 0xC0 == 0x80:
+        cut -= 1
+    return line[:cut], line[cut:]

@@ -1,0 +1,52 @@
+"""The runner's loop: wait for a request on standard input, own that run to its end, answer on standard output, repeat.
+
+A request is a line `{"spec": PATH}`; the answer is a line `{"run_id": …, "refused": REASON or null}`. End of file on standard
+input means that the host is gone: an idle runner ends, a busy one finishes its run first (or cancels it, where on a leash).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any
+
+from . import processes
+from .host import Host
+from .ownership import Refused, own
+from .run import Run
+
+
+def main() -> None:
+    """Serve until the host is gone or SIGTERM arrives."""
+    os.umask(0o077)
+    os.chdir("/")
+    processes.become_subreaper()
+    host = Host(wake_fd=_wake_on_signals())
+    while (request := host.next_request()) is not None:
+        host.answer(_serve(request["spec"], host))
+        if host.stop_requested:
+            return
+
+
+def _serve(spec_path: str, host: Host) -> dict[str, Any]:
+    with open(spec_path, encoding="utf-8") as file:
+        spec = json.load(file)
+    try:
+        with own(spec) as claim:
+            claim.record(Run(spec, host).live(), durable=lambda: host.gone)
+    except Refused as refusal:
+        return {"run_id": spec["run_id"], "refused": str(refusal)}
+    return {"run_id": spec["run_id"], "refused": None}
+
+
+def _wake_on_signals() -> int:
+    """Make SIGCHLD and SIGTERM readable as bytes on the descriptor returned."""
+    wake_fd, write_fd = os.pipe()
+    os.set_blocking(wake_fd, False)
+    os.set_blocking(write_fd, False)
+    signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return wake_fd

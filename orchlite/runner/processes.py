@@ -1,0 +1,142 @@
+"""What the kernel knows about processes: start one, see it end, end it and everything that came of it.
+
+On Linux the runner is a subreaper: whatever its program leaves behind becomes its child, so that nothing escapes by a double
+fork. Elsewhere only the program's process group can be ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+_ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Let orphaned descendants become children of this process (prctl(2), Linux 3.4); elsewhere nothing happens."""
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start(command: Sequence[str], env: Mapping[str, str], working_folder: str, stdout: int, stderr: int) -> int:
+    """Start the program in a session of its own, standard input at end of file; returns its pid.
+
+    Raises:
+        OSError: the program or the folder is not there.
+    """
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    ]
+    # posix_spawn takes no working folder; this process has one thread, so it can lend its own.
+    os.chdir(working_folder)
+    umask = os.umask(_user_umask)
+    try:
+        return os.posix_spawn(
+            command[0], list(command), dict(env), file_actions=actions, setsid=True, setsigdef=_ALL_SIGNALS, setsigmask=()
+        )
+    finally:
+        os.umask(umask)
+        os.chdir("/")
+
+
+_user_umask = os.umask(0o077)
+os.umask(_user_umask)
+
+
+def has_ended(pid: int) -> bool:
+    """Reap orphans, and say whether the child `pid` has ended. It stays a zombie, so that its pid and group stay its own."""
+    while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+        if info.si_pid == pid:
+            return True
+        os.waitpid(info.si_pid, 0)
+    return False
+
+
+def exit_code(pid: int) -> int:
+    """Reap the ended child; its exit code, 128+n where signal n ended it, as Kubernetes shows it."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if code >= 0 else 128 - code
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL to the process group of a child that was not reaped yet."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def sweep(deadline_seconds: float) -> list[int]:
+    """SIGKILL every child and reap it, until there is none; returns the pids that are left at the deadline.
+
+    Children of a killed child become children of this process, so this goes round until nobody is left.
+    """
+    give_up_at = time.monotonic() + deadline_seconds
+    while _reap_all():
+        children = _children()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        if time.monotonic() > give_up_at:
+            return children
+        time.sleep(0.001)
+    return []
+
+
+def _reap_all() -> bool:
+    """Reap what has ended; False when there is no child at all."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _children() -> list[int]:
+    me = os.getpid()
+    with suppress(OSError), open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
+        return [int(pid) for pid in file.read().split()]
+    return [pid for pid in map(int, filter(str.isdecimal, _proc())) if _parent(pid) == me]
+
+
+def _proc() -> list[str]:
+    try:
+        return os.listdir("/proc")
+    except OSError:
+        return []
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the third on (proc(5)); the second, the name, may hold anything."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat_fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot: with the boot id, this names a process for good."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if fields else None
+
+
+def boot_id() -> str | None:
+    """Names this boot of the machine; None where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None

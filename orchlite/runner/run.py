@@ -1,0 +1,167 @@
+"""One run from its start to its end: start the program, carry its output to the log, stop it when told, sweep up after it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+from . import processes
+from .host import Host
+from .log_writer import LogWriter
+
+_CANCEL_CHECK_SECONDS = 0.05
+_HELD_PIPE_SECONDS = 2.0
+_EMPTY_PIPE_SECONDS = 0.5
+_SWEEP_SECONDS = 10.0
+_READ_BYTES = 256 * 1024
+
+
+class Run:
+    """The life of one program. `live()` is called once."""
+
+    def __init__(self, spec: dict[str, Any], host: Host) -> None:
+        self._spec = spec
+        self._host = host
+        self._log = LogWriter(spec["log"], spec["log_bytes"])
+        self._poll = select.poll()
+        self._streams: dict[int, str] = {}
+        self._stopping: str | None = None
+        """The status that the run ends with because it was stopped, once SIGTERM was sent."""
+        self._reason: str | None = None
+        self._kill_at = float("inf")
+
+    def live(self) -> dict[str, Any]:
+        """Run the program to its end; returns the content of `result.json`."""
+        started_ns, started = time.time_ns(), time.monotonic()
+        if self._is_cancelled():
+            return self._result("killed", None, None, None)
+        try:
+            pid = self._start()
+        except OSError as error:
+            self._reason = f"could not start {self._spec['command'][0]}: {error.strerror}"
+            return self._result("failure", None, None, None)
+        self._attend(pid, started)
+        duration_seconds = time.monotonic() - started
+        if self._stopping is None:
+            self._drain(_HELD_PIPE_SECONDS)
+        processes.kill_group(pid)
+        code = processes.exit_code(pid)
+        left = processes.sweep(_SWEEP_SECONDS)
+        self._drain(_EMPTY_PIPE_SECONDS)
+        status = self._stopping or ("failure" if code else "success")
+        return self._result(status, code, started_ns, duration_seconds, left)
+
+    def _start(self) -> int:
+        out_read, out_write = os.pipe()
+        error_read, error_write = os.pipe()
+        for descriptor, stream in ((out_read, "stdout"), (error_read, "stderr")):
+            os.set_blocking(descriptor, False)
+            self._streams[descriptor] = stream
+            self._poll.register(descriptor, select.POLLIN)
+        try:
+            return processes.start(self._spec["command"], self._spec["env"], self._spec["working_folder"], out_write, error_write)
+        finally:
+            os.close(out_write)
+            os.close(error_write)
+
+    def _attend(self, pid: int, started: float) -> None:
+        """Until the program has ended: read its output, and stop it when it is cancelled or its time is over."""
+        timeout_seconds = self._spec["timeout_seconds"]
+        deadline = float("inf") if timeout_seconds is None else started + timeout_seconds
+        while True:
+            now = time.monotonic()
+            next_look_at = min(now + _CANCEL_CHECK_SECONDS, self._kill_at if self._stopping else deadline)
+            while now < next_look_at:
+                self._read_for(next_look_at - now)
+                if processes.has_ended(pid):
+                    return
+                now = time.monotonic()
+            if processes.has_ended(pid):
+                return
+            self._judge(pid, now, deadline)
+
+    def _judge(self, pid: int, now: float, deadline: float) -> None:
+        """Take the next step towards the program's end, where one is due."""
+        if now >= self._kill_at:
+            processes.kill_group(pid)
+            self._kill_at = float("inf")
+        elif self._stopping is not None:
+            return
+        elif now >= deadline:
+            self._reason = f"it ran for longer than its timeout of {self._spec['timeout_seconds']:g} s"
+            self._stop(pid, "timed_out")
+        elif self._is_cancelled():
+            self._stop(pid, "killed")
+
+    def _stop(self, pid: int, status: str) -> None:
+        self._stopping = status
+        self._kill_at = time.monotonic() + self._spec["grace_seconds"]
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)  # the child was not reaped, so the pid is still its own
+
+    def _is_cancelled(self) -> bool:
+        """Whether somebody wants this run to end; notes the reason."""
+        if self._host.stop_requested:
+            self._reason = "its runner was told to stop"
+        elif self._host.gone and self._spec["leash"]:
+            self._reason = "its host is gone"
+        else:
+            try:
+                with open(f"{self._spec['folder']}/cancel", encoding="utf-8") as file:
+                    self._reason = file.read()
+            except OSError:
+                return False
+        return True
+
+    def _drain(self, patience_seconds: float) -> None:
+        """Read what is still in the pipes, waiting for whoever else holds them no longer than this."""
+        patience = patience_seconds
+        give_up_at = time.monotonic() + patience_seconds
+        while self._streams and patience > 0:
+            self._read_for(patience)
+            patience = give_up_at - time.monotonic()
+
+    def _read_for(self, patience_seconds: float) -> None:
+        """Wait for output, for the host and for signals, and take in whatever is there."""
+        listened = self._host.descriptors
+        for descriptor in listened:
+            self._poll.register(descriptor, select.POLLIN)
+        ready = self._poll.poll(patience_seconds * 1000 + 1)
+        for descriptor in listened:
+            self._poll.unregister(descriptor)
+        self._host.hear()
+        for descriptor, _ in ready:
+            if descriptor in self._streams:
+                self._take(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        data = os.read(descriptor, _READ_BYTES)
+        if data:
+            self._log.feed(self._streams[descriptor], data)
+            return
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        del self._streams[descriptor]
+
+    def _result(
+        self, status: str, code: int | None, started_ns: int | None, duration_seconds: float | None, left: list[int] | None = None
+    ) -> dict[str, Any]:
+        for descriptor in self._streams:
+            os.close(descriptor)
+        self._log.finish(durable=self._host.gone)
+        return {
+            "run_id": self._spec["run_id"],
+            "attempt": self._spec["attempt"],
+            "status": status,
+            "exit_code": code,
+            "started_at_ns": started_ns,
+            "ended_at_ns": time.time_ns(),
+            "duration_seconds": duration_seconds,
+            "reason": self._reason or None,
+            "log_complete": self._log.complete,
+            "left": left or [],
+        }

@@ -1,0 +1,146 @@
+"""Finds what a name of the SDK stands for here: something emulated, something absent, or nothing at all.
+
+The public submodules (`wallaroo.pipeline`, …) are no files: they are made here, empty, and filled name by name as they are used.
+To emulate a name of the SDK, write it in a private module of this package and enter it in `EMULATED`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+
+from ._absent import Absent, absent_class, absent_enum, absent_error
+from ._surface import MODULES, OPEN_MODULES
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+    from types import ModuleType
+    from typing import Any
+else:
+    Loader = object  # what the import system asks for is the methods; `importlib.abc` costs as much as `typing`
+
+PACKAGE = __name__.rpartition(".")[0]
+
+EMULATED = {
+    "client.Client": "._client",
+    "version.__version__": "",
+}
+"""What works here: the name's place in the SDK, and the module of this package that has it."""
+
+_Entries = dict[str, tuple[str, list[str]]]
+_entries_of: dict[str, _Entries] = {}
+
+
+def spec(name: str) -> ModuleSpec | None:
+    """Return how to import the SDK's submodule `name`, or None where the SDK has no such module."""
+    if not _is_module(name):
+        return None
+    is_package = _is_open(name) or any(other.startswith(f"{name}.") for other in MODULES)
+    return ModuleSpec(f"{PACKAGE}.{name}", _Loader(), origin="orchlite", is_package=is_package)
+
+
+def names(module: str) -> set[str]:
+    """Return the public names that the SDK has in `module` (`""` is the package itself), submodules included."""
+    prefix = f"{module}." if module else ""
+    inside = {name.removeprefix(prefix).partition(".")[0] for name in (*MODULES, *OPEN_MODULES) if name.startswith(prefix)}
+    return {*_entries(module), *inside} - {""}
+
+
+def members(module: str, name: str) -> list[str]:
+    """Return the public members that the SDK's class `name` has."""
+    return _entries(module)[name][1]
+
+
+def attribute(module: ModuleType, name: str) -> Any:
+    """Make `module.name`, and keep it in the module.
+
+    Raises:
+        AttributeError: the SDK has no such name there.
+
+    """
+    place = module.__name__.removeprefix(PACKAGE).lstrip(".")
+    value = _make(place, name)
+    # Two threads may both get here; both must end up with one class.
+    return vars(module).setdefault(name, value)
+
+
+def _make(module: str, name: str) -> Any:
+    full_name = f"{module}.{name}" if module else name
+    if full_name in EMULATED:
+        return getattr(import_module(PACKAGE + EMULATED[full_name]), name)
+    if _is_listed(full_name):
+        return import_module(f"{PACKAGE}.{full_name}")
+    if name in _entries(module):
+        return _make_absent(module, name)
+    if _is_open(module) and not name.startswith("_"):
+        return absent_class(module, name, []) if name[0].isupper() else Absent(f"wallaroo.{full_name}")
+    raise AttributeError(f"module {f'{PACKAGE}.{module}'.rstrip('.')!r} has no attribute {name!r}")
+
+
+def _make_absent(module: str, name: str) -> Any:
+    kind, words = _entries(module)[name]
+    match kind:
+        case "import":
+            home, _, original = words[0].rpartition(".")
+            return getattr(import_module(f"{PACKAGE}.{home}"), original)
+        case "class" | "classes":
+            return absent_class(module, name, words)
+        case "error":
+            return absent_error(module, name, _base_error(module, words[0]))
+        case "enum" | "str-enum" | "text-enum":
+            return absent_enum(kind, module, name, words)
+    return Absent(f"wallaroo.{module}.{name}")
+
+
+def _base_error(module: str, name: str) -> type[Exception]:
+    """Find the error that another one derives from: of the same module, or Python's own."""
+    base: type[Exception] = getattr(builtins, name, None) or getattr(import_module(f"{PACKAGE}.{module}"), name)
+    return base
+
+
+def _is_module(name: str) -> bool:
+    return _is_listed(name) or _is_open(name)
+
+
+def _is_listed(name: str) -> bool:
+    return bool(name) and (name in MODULES or name in OPEN_MODULES)
+
+
+def _is_open(name: str) -> bool:
+    return name.partition(".")[0] in OPEN_MODULES
+
+
+def _entries(module: str) -> _Entries:
+    if module not in _entries_of:
+        _entries_of[module] = _parse(MODULES.get(module, ""))
+    return _entries_of[module]
+
+
+def _parse(text: str) -> _Entries:
+    """Read one module's lines of the table into `{name: (kind, words)}`."""
+    entries: _Entries = {}
+    for kind, *words in map(str.split, filter(str.strip, text.splitlines())):
+        if kind == "import":
+            for word in words:
+                path, _, renamed = word.partition(":")
+                entries[renamed or path.rpartition(".")[2]] = (kind, [path])
+        elif kind in ("classes", "function", "constant"):
+            entries.update((word, (kind, [])) for word in words)
+        else:
+            entries.setdefault(words[0], (kind, []))[1].extend(words[1:])
+    return entries
+
+
+class _Loader(Loader):
+    """Makes an empty module whose names are looked up in the table as they are used."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave the making of the module to the import system."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        place = module.__name__.removeprefix(f"{PACKAGE}.")
+        module.__doc__ = f"Stands in for `wallaroo.{place}` of the platform's SDK."
+        vars(module)["__getattr__"] = lambda name: attribute(module, name)
+        vars(module)["__dir__"] = lambda: sorted({*vars(module), *names(place)})

@@ -1,0 +1,48 @@
+"""Brings a store's file to the schema of this orchlite: numbered SQL files, each in a transaction of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchlite.errors import StoreTooNew
+from orchlite.store.database import Database
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+def migrations() -> list[Path]:
+    """The migration files in order; the number of the last is the schema's version."""
+    return sorted(_FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def migrate(database: Database) -> None:
+    """Apply what is missing. Any number of processes may do this at once; each migration happens once.
+
+    Raises:
+        StoreTooNew: the file has a version that this orchlite does not know; it was not touched.
+    """
+    files = migrations()
+    while (version := _version(database)) < len(files):
+        with database.transaction() as transaction:
+            if _version(database) != version:
+                continue  # another process was quicker
+            for statement in _statements(files[version].read_text(encoding="utf-8")):
+                transaction.execute(statement)
+            transaction.execute(f"PRAGMA user_version = {version + 1}")
+    if version > len(files):
+        raise StoreTooNew(
+            f"The store {database.path} has schema version {version}; this orchlite knows versions up to {len(files)}.",
+            hint="It was not touched. Upgrade orchlite: pip install -U orchlite.",
+            version=version,
+        )
+
+
+def _version(database: Database) -> int:
+    row = database.row("PRAGMA user_version")
+    assert row is not None
+    return int(row[0])
+
+
+def _statements(script: str) -> list[str]:
+    # The files hold no semicolon but those that end a statement, so that no parser is needed to run them in one transaction.
+    return [statement for statement in script.split(";") if statement.strip()]

@@ -1,0 +1,139 @@
+"""Orchestrations in the store, and the one door through which their status moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchlite.errors import IllegalMove, NotFound
+from orchlite.records import OrchestrationRow
+from orchlite.status import OrchestrationStatus, sources_of
+from orchlite.store import events
+from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
+
+
+class Orchestrations:
+    """The orchestrations of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, transaction: Transaction, orchestration: OrchestrationRow) -> None:
+        """Add an orchestration as it stands in the record."""
+        transaction.execute(
+            "INSERT INTO orchestrations (orchestration_id, workspace_id, name, file_name, sha, size_bytes, entrypoint, requirements,"
+            " warnings, base_image, status, task_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                orchestration.orchestration_id,
+                orchestration.workspace_id,
+                orchestration.name,
+                orchestration.file_name,
+                orchestration.sha,
+                orchestration.size_bytes,
+                orchestration.entrypoint,
+                json.dumps(orchestration.requirements),
+                json.dumps(orchestration.warnings),
+                orchestration.base_image,
+                orchestration.status,
+                orchestration.task_id,
+                to_microseconds(orchestration.created_at),
+                to_microseconds(orchestration.updated_at),
+            ),
+        )
+        events.record(transaction, orchestration.orchestration_id, None, orchestration.status, orchestration.created_at)
+
+    def get(self, orchestration_id: str) -> OrchestrationRow:
+        """The orchestration with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._database.row("SELECT * FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
+        if row is None:
+            raise NotFound(
+                f"There is no orchestration {orchestration_id!r} in this store.",
+                hint="list_orchestrations() shows those of the current workspace.",
+                orchestration_id=orchestration_id,
+            )
+        return _record(row)
+
+    def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:
+        """A workspace's orchestrations, oldest first."""
+        rows = self._database.rows("SELECT * FROM orchestrations WHERE workspace_id = ? ORDER BY created_at, rowid", (workspace_id,))
+        return [_record(row) for row in rows]
+
+    def newest_of_bytes(self, workspace_id: int, sha: str, base_image: str) -> OrchestrationRow | None:
+        """The newest usable orchestration of these bytes in the workspace, or None."""
+        row = self._database.row(
+            "SELECT * FROM orchestrations WHERE sha = ? AND workspace_id = ? AND base_image = ? AND status <> 'error'"
+            " ORDER BY created_at DESC LIMIT 1",
+            (sha, workspace_id, base_image),
+        )
+        return None if row is None else _record(row)
+
+    def is_referenced(self, transaction: Transaction, sha: str) -> bool:
+        """Whether any orchestration has these bytes."""
+        return transaction.row("SELECT 1 FROM orchestrations WHERE sha = ? LIMIT 1", (sha,)) is not None
+
+    def move(
+        self, transaction: Transaction, orchestration_id: str, target: OrchestrationStatus, at: datetime, reason: str | None = None
+    ) -> None:
+        """Move the status.
+
+        Raises:
+            IllegalMove: the actual status does not allow it.
+        """
+        was = self.status(transaction, orchestration_id)
+        if was not in sources_of(target):
+            raise IllegalMove(f"Orchestration {orchestration_id} is {was}, so it cannot become {target}.", status=was)
+        transaction.execute(
+            "UPDATE orchestrations SET status = ?, reason = ?, updated_at = ? WHERE orchestration_id = ?",
+            (target, reason, to_microseconds(at), orchestration_id),
+        )
+        events.record(transaction, orchestration_id, was, target, at, reason)
+
+    def status(self, transaction: Transaction, orchestration_id: str) -> OrchestrationStatus | None:
+        """The status as this transaction sees it; None where there is no such orchestration."""
+        row = transaction.row("SELECT status FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
+        return None if row is None else OrchestrationStatus(row["status"])
+
+    def set_environment(self, transaction: Transaction, orchestration_id: str, key: str, installed: Sequence[str]) -> None:
+        """Note which environment the orchestration runs in."""
+        transaction.execute(
+            "UPDATE orchestrations SET environment_key = ?, installed = ? WHERE orchestration_id = ?",
+            (key, json.dumps(list(installed)), orchestration_id),
+        )
+
+    def add_warnings(self, transaction: Transaction, orchestration_id: str, warnings: Sequence[str]) -> None:
+        """Append to the orchestration's warnings what is not among them yet."""
+        row = transaction.row("SELECT warnings FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
+        known = [] if row is None else json.loads(row["warnings"])
+        together = [*known, *(warning for warning in warnings if warning not in known)]
+        transaction.execute("UPDATE orchestrations SET warnings = ? WHERE orchestration_id = ?", (json.dumps(together), orchestration_id))
+
+    def delete(self, transaction: Transaction, orchestration_id: str) -> None:
+        """Remove the row, and with it the rows of its tasks and runs."""
+        transaction.execute("DELETE FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
+
+
+def _record(row: Row) -> OrchestrationRow:
+    return OrchestrationRow(
+        orchestration_id=row["orchestration_id"],
+        workspace_id=row["workspace_id"],
+        name=row["name"],
+        file_name=row["file_name"],
+        sha=row["sha"],
+        size_bytes=row["size_bytes"],
+        entrypoint=row["entrypoint"],
+        requirements=tuple(json.loads(row["requirements"])),
+        warnings=tuple(json.loads(row["warnings"])),
+        base_image=row["base_image"],
+        status=OrchestrationStatus(row["status"]),
+        reason=row["reason"],
+        environment_key=row["environment_key"],
+        installed=tuple(json.loads(row["installed"])),
+        task_id=row["task_id"],
+        created_at=known_datetime(row["created_at"]),
+        updated_at=known_datetime(row["updated_at"]),
+    )

@@ -1,0 +1,66 @@
+"""Workspaces in the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchlite.errors import Conflict, NotFound
+from orchlite.records import WorkspaceRow
+from orchlite.store.database import Database, Row, known_datetime, to_microseconds
+
+
+class Workspaces:
+    """The workspaces of one store. Names are unique; ids are integers from 1 on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, name: str, now: datetime) -> WorkspaceRow:
+        """Add a workspace.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        with self._database.transaction() as transaction:
+            row = transaction.row(
+                "INSERT INTO workspaces (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING *", (name, to_microseconds(now))
+            )
+        if row is None:
+            raise Conflict(f"A workspace named {name!r} is there already.", hint="Use get_workspace(name).", name=name)
+        return _record(row)
+
+    def find_or_create(self, name: str, now: datetime) -> WorkspaceRow:
+        """The workspace of this name, made where it is missing; any number of hosts may do this at once."""
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO workspaces (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING", (name, to_microseconds(now))
+            )
+            row = transaction.row("SELECT * FROM workspaces WHERE name = ?", (name,))
+        assert row is not None
+        return _record(row)
+
+    def get(self, workspace_id: int) -> WorkspaceRow:
+        """The workspace with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._database.row("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
+        if row is None:
+            raise NotFound(
+                f"There is no workspace {workspace_id!r}.", hint="list_workspaces() shows those there are.", workspace_id=workspace_id
+            )
+        return _record(row)
+
+    def find(self, name: str) -> WorkspaceRow | None:
+        """The workspace of this name, or None."""
+        row = self._database.row("SELECT * FROM workspaces WHERE name = ?", (name,))
+        return None if row is None else _record(row)
+
+    def all(self) -> list[WorkspaceRow]:
+        """Every workspace, oldest first."""
+        return [_record(row) for row in self._database.rows("SELECT * FROM workspaces ORDER BY workspace_id")]
+
+
+def _record(row: Row) -> WorkspaceRow:
+    return WorkspaceRow(row["workspace_id"], row["name"], known_datetime(row["created_at"]), bool(row["archived"]))

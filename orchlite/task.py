@@ -1,0 +1,129 @@
+"""The handle of a task: an order to run an orchestration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from orchlite.arguments import checked_count, checked_seconds
+from orchlite.display import Table, table_html
+from orchlite.engine import Engine
+from orchlite.errors import BadArgument
+from orchlite.records import TaskRow
+from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.task_run import TaskRun
+
+_FAILURES = frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN})
+
+
+class Task:
+    """A task and its runs."""
+
+    def __init__(self, engine: Engine, row: TaskRow) -> None:
+        self._engine = engine
+        self._known = row
+
+    def id(self) -> str:
+        """The task's id, a UUID."""
+        return self._known.task_id
+
+    def name(self) -> str | None:
+        """The name that it was given, if any."""
+        return self._known.name
+
+    def kind(self) -> TaskKind:
+        """What it is an order for."""
+        return self._known.kind
+
+    def orchestration(self) -> str:
+        """The id of the orchestration that it runs."""
+        return self._known.orchestration_id
+
+    def workspace_id(self) -> int:
+        """The id of its workspace."""
+        return self._known.workspace_id
+
+    def created_at(self) -> datetime:
+        """When it was submitted: aware, UTC."""
+        return self._known.created_at
+
+    def updated_at(self) -> datetime:
+        """When its status last moved: aware, UTC."""
+        return self._row().updated_at
+
+    def status(self) -> TaskStatus:
+        """The status now; a text as well. A one-shot task stays `started` however its run ended: look at the run for that."""
+        return self._row().status
+
+    def reason(self) -> str | None:
+        """Why the status is what it is, where there is something to say."""
+        return self._row().reason
+
+    def input_data(self) -> dict[str, Any]:
+        """The arguments that its runs are given."""
+        arguments: dict[str, Any] = json.loads(self._known.arguments)
+        return arguments
+
+    def timeout(self) -> float | None:
+        """The time limit of a run in seconds, if any."""
+        return self._known.timeout_seconds
+
+    def env(self) -> dict[str, str]:
+        """The environment variables that it adds, their values masked."""
+        return dict.fromkeys(self._known.env, "********")
+
+    def last_runs(self, limit: int | None = None, status: str | None = None) -> Table[TaskRun]:
+        """Its runs, newest first: the newest `limit`, all by default; of one status only, where it is given.
+
+        `status="failure"` finds those that failed and those whose end nobody saw.
+        """
+        if limit is not None:
+            checked_count(limit, "limit", 0)
+        rows = self._engine.store.memory.runs.of_task(self.id(), limit, _statuses(status))
+        return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
+
+    def wait(self, timeout: float | None = None) -> TaskRun:
+        """Block until its newest unfinished run (else its newest) has ended, and answer that run.
+
+        Raises:
+            WaitTimeout: it has not ended after `timeout` seconds; nothing was killed.
+        """
+        row = self._engine.wait_for_newest_run(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
+        return TaskRun(self._engine, row.run_id, row.task_id)
+
+    def kill(self) -> TaskStatus:
+        """Ask for no further runs, and for the end of those there are. Idempotent; answers the status now."""
+        return self._engine.kill_task(self.id())
+
+    def _row(self) -> TaskRow:
+        return self._engine.store.memory.tasks.get(self.id())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self.id() == other.id()
+
+    def __hash__(self) -> int:
+        return hash(self.id())
+
+    def __repr__(self) -> str:
+        return f"Task(id={self.id()!r}, name={self.name()!r}, status={str(self.status())!r})"
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("id", "name", "status", "kind", "created at")
+
+    def _cells(self) -> Sequence[object]:
+        return (self.id(), self.name(), self.status(), self.kind(), self.created_at())
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])
+
+
+def _statuses(status: str | None) -> frozenset[RunStatus] | None:
+    if status is None or status == "all":
+        return None
+    if status not in set(RunStatus):
+        known = ", ".join(["all", *RunStatus])
+        raise BadArgument(f"status is {status!r:.80}.", hint=f"It takes one of: {known}.", argument="status")
+    return _FAILURES if status == RunStatus.FAILURE else frozenset({RunStatus(status)})

@@ -1,0 +1,172 @@
+"""The handle of one run of a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, overload
+
+from orchlite import logs
+from orchlite.arguments import checked_count, checked_seconds
+from orchlite.engine import Engine
+from orchlite.errors import IllegalMove, RunFailed
+from orchlite.logs import Log, LogLine
+from orchlite.records import RunRow
+from orchlite.status import RunStatus
+
+_SHOWN_LINES = 20
+_START_SECONDS = 0.05
+
+
+class TaskRun:
+    """One run: its status, its log, what it left. Every method but `wait` and a followed log answers at once."""
+
+    def __init__(self, engine: Engine, run_id: str, task_id: str) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._task_id = task_id
+
+    def id(self) -> str:
+        """The run's id, a UUID."""
+        return self._run_id
+
+    def task(self) -> str:
+        """The id of the task that it is a run of."""
+        return self._task_id
+
+    def status(self) -> RunStatus:
+        """The status now; a text as well: `run.status() == "success"`."""
+        return self._row().status
+
+    def exit_code(self) -> int | None:
+        """The program's exit code, 128+n where signal n ended it; None while it runs, and where nothing was started."""
+        return self._row().exit_code
+
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while it runs, and where nothing was started."""
+        return self._row().duration_seconds
+
+    def created_at(self) -> datetime:
+        """When it was submitted: aware, UTC."""
+        return self._row().created_at
+
+    def started_at(self) -> datetime | None:
+        """When its program was started (while it runs: when it was claimed): aware, UTC."""
+        row = self._row()
+        return row.started_at if row.status.is_final else row.claimed_at
+
+    def ended_at(self) -> datetime | None:
+        """When it ended: aware, UTC; None until then."""
+        return self._row().ended_at
+
+    def reason(self) -> str | None:
+        """Why it ended as it did, where that was not the program's own doing."""
+        return self._row().reason
+
+    def log_is_complete(self) -> bool:
+        """False where output was lost because the disk was full."""
+        return self._row().log_complete
+
+    @overload
+    def logs(self, limit: int | None = None, *, follow: Literal[False] = False) -> Log: ...
+
+    @overload
+    def logs(self, limit: int | None = None, *, follow: Literal[True]) -> Iterator[LogLine]: ...
+
+    def logs(self, limit: int | None = None, *, follow: bool = False) -> Log | Iterator[LogLine]:
+        """What the run has written so far: the newest `limit` lines, all by default.
+
+        With `follow`, an iterator over the lines from the first on, as they arrive, until the run ends.
+        """
+        if limit is not None:
+            checked_count(limit, "limit", 0)
+        return self._follow() if follow else self._logs(limit)
+
+    def wait(self, timeout: float | None = None) -> TaskRun:
+        """Block until the run has ended, `timeout` seconds at most; answers itself.
+
+        Raises:
+            WaitTimeout: it has not ended; nothing was killed.
+        """
+        self._engine.wait_for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
+        return self
+
+    def kill(self) -> RunStatus:
+        """Ask for the run's end, and answer its status now.
+
+        A queued run ends at once; a running one is told to (SIGTERM), and after the grace it is killed with all its processes (SIGKILL).
+
+        Raises:
+            IllegalMove: it has ended already.
+        """
+        self._engine.kill_run(self._run_id)
+        return self.status()
+
+    def files(self) -> list[Path]:
+        """What the program made or changed in its working folder: absolute paths, sorted."""
+        return self._engine.files(self._run_id)
+
+    def raise_for_failure(self) -> TaskRun:
+        """Answer itself where the run was a success.
+
+        Raises:
+            RunFailed: it ended in any other way; the message ends with its last lines.
+            IllegalMove: it has not ended.
+        """
+        row = self._row()
+        if not row.status.is_final:
+            raise IllegalMove(f"Run {self._run_id} is {row.status}.", hint="Call wait() first.", status=row.status)
+        if row.status is not RunStatus.SUCCESS:
+            raise RunFailed(self._failure(row), run_id=self._run_id, status=row.status, exit_code=row.exit_code)
+        return self
+
+    def _failure(self, row: RunRow) -> str:
+        how = "" if row.exit_code is None else f" with exit code {row.exit_code}"
+        why = f": {row.reason}" if row.reason else ""
+        shown = str(self._logs(_SHOWN_LINES)).rstrip("\n")
+        return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{shown}"
+
+    def _row(self) -> RunRow:
+        return self._engine.store.memory.runs.get(self._run_id)
+
+    def _log_path(self, row: RunRow) -> Path:
+        return self._engine.store.folder.run(self._run_id).attempt(row.attempt).log
+
+    def _logs(self, limit: int | None) -> Log:
+        row = self._row()
+        found = logs.read(self._log_path(row), limit)
+        if not found and row.attempt == 0 and row.reason is not None and limit != 0:
+            return logs.of_text(row.created_at, row.reason)  # it was never started; why is all there is to read
+        return found
+
+    def _follow(self) -> Iterator[LogLine]:
+        while (row := self._row()).status is RunStatus.QUEUED:
+            time.sleep(_START_SECONDS)
+        if row.attempt == 0:
+            yield from self._logs(None)
+        else:
+            yield from logs.follow(self._log_path(row), lambda: self._row().status.is_final)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskRun) and self._run_id == other._run_id
+
+    def __hash__(self) -> int:
+        return hash(self._run_id)
+
+    def __repr__(self) -> str:
+        return f"TaskRun(id={self._run_id!r}, status={str(self.status())!r})"
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("id", "task", "status", "exit code", "started at", "seconds")
+
+    def _cells(self) -> Sequence[object]:
+        row = self._row()
+        return (row.run_id, row.task_id, row.status, row.exit_code, row.started_at, row.duration_seconds)
+
+    def _repr_html_(self) -> str:
+        from orchlite.display import table_html
+
+        return table_html(self._columns(), [self._cells()])

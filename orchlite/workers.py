@@ -1,0 +1,124 @@
+"""The threads that run what is queued: claim, hand over, repeat. As many runs at once as there are threads, oldest first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from orchlite.errors import Closed, IllegalMove, OrchliteError
+from orchlite.open_store import OpenStore
+from orchlite.records import RunRow
+
+_FOREIGN_LOOK_SECONDS = 0.5
+_TROUBLE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Workers:
+    """A fixed number of daemon threads, started at the first need."""
+
+    def __init__(self, store: OpenStore, perform: Callable[[RunRow], None]) -> None:
+        """`perform` brings one claimed run to its end; it is called on a worker's thread."""
+        self._store = store
+        self._perform = perform
+        self._condition = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._handed: deque[RunRow] = deque()
+        self._free = 0
+        """Threads that wait and that nobody has reserved."""
+        self._look_due = False
+        self._whole_store = False
+        self._stopping = False
+
+    def start(self, *, whole_store: bool = False) -> None:
+        """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent."""
+        with self._condition:
+            self._whole_store = self._whole_store or whole_store
+            if not self._threads and not self._stopping:
+                names = [f"orchlite-worker-{number + 1}" for number in range(self._store.settings.workers)]
+                self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+                for thread in self._threads:
+                    thread.start()
+        if whole_store:
+            self.look()
+
+    def reserve(self) -> bool:
+        """Keep an idle worker for the caller, who then calls `hand` or `release`; False where all are busy."""
+        with self._condition:
+            if self._free > 0 and not self._stopping:
+                self._free -= 1
+                return True
+        return False
+
+    def hand(self, run: RunRow) -> None:
+        """Give the reserved worker a run that was claimed for it."""
+        with self._condition:
+            self._handed.append(run)
+            self._condition.notify()
+
+    def release(self) -> None:
+        """Give the reserved worker back."""
+        with self._condition:
+            self._free += 1
+
+    def look(self) -> None:
+        """Say that something may have been queued."""
+        with self._condition:
+            self._look_due = True
+            self._condition.notify()
+
+    def stop(self, patience_seconds: float) -> None:
+        """Claim nothing more; idle threads end at once, busy ones after their run, for which this waits so long."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        deadline = self._store.clock.monotonic() + patience_seconds
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - self._store.clock.monotonic()))
+
+    def _work(self) -> None:
+        while not self._stopping:
+            try:
+                run = self._claim_next() or self._wait()
+                if run is not None:
+                    self._perform(run)
+            except Closed:
+                return
+            except (OrchliteError, OSError):
+                # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk.
+                _log.exception("a worker of the store %s met trouble", self._store.folder.path)
+                threading.Event().wait(_TROUBLE_SECONDS)
+
+    def _wait(self) -> RunRow | None:
+        """Until there is a run, or a reason to look for one."""
+        with self._condition:
+            self._free += 1
+            heard = True
+            while not self._stopping:
+                if self._handed:
+                    return self._handed.popleft()
+                if (self._look_due or not heard) and self._free > 0:  # one that is reserved must not go away
+                    self._free -= 1
+                    self._look_due = False
+                    return None
+                heard = self._condition.wait(_FOREIGN_LOOK_SECONDS if self._whole_store else None)
+            return None
+
+    def _claim_next(self) -> RunRow | None:
+        runs = self._store.memory.runs
+        while not self._stopping:
+            run_id = runs.next_claimable(self._store.host_id, whole_store=self._whole_store)
+            if run_id is None:
+                return None
+            try:
+                with self._store.memory.transaction() as transaction:
+                    run = self._store.memory.claim(transaction, run_id, self._store.claim())
+            except IllegalMove:
+                continue  # another worker or host was quicker
+            self.look()  # there may be more, and others may be idle
+            self._store.notify()
+            return run
+        return None

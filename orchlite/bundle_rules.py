@@ -88,7 +88,7 @@ def check_source(source: bytes, name: str) -> list[str]:
     try:
         tree = _compiled(source, name)
     except SyntaxError as error:
-        raise _bad_source(name, f"has a syntax error: {error.msg}", error.lineno) from error
+        raise _bad_source(name, f"has a syntax error: {error.msg}", error.lineno or _line_of_nul(source)) from error
     except (RecursionError, MemoryError) as error:
         raise _bad_source(name, "is nested too deeply to be compiled", None) from error
     except ValueError as error:

@@ -233,7 +233,7 @@ class Engine:
 
     def _insert(self, orchestration: OrchestrationRow, order: Order, *, begins: bool) -> tuple[TaskRow, RunRow | None]:
         """The task and its run, in one durable step; with `begins` the run is claimed in the same step."""
-        now = self.store.clock.now()
+        claim = self.store.claim()
         task = TaskRow(
             task_id=str(uuid.uuid4()),
             workspace_id=orchestration.workspace_id,
@@ -245,17 +245,19 @@ class Engine:
             debug=order.debug,
             env={**self.store.settings.env, **order.env},
             env_passthrough=self.store.settings.env_passthrough,
-            status=TaskStatus.PENDING,
+            status=TaskStatus.STARTED if begins else TaskStatus.PENDING,
             reason=None,
-            created_at=now,
-            updated_at=now,
+            created_at=claim.at,
+            updated_at=claim.at,
         )
         memory, run_id = self.store.memory, str(uuid.uuid4())
         with memory.transaction() as transaction:
             memory.tasks.insert(transaction, task)
-            memory.runs.insert(transaction, run_id, task.task_id, self.store.host_id, now)
-            memory.runs.hand_over(transaction, orchestration.task_id, self.store.host_id)
-            return task, memory.claim(transaction, run_id, self.store.claim()) if begins else None
+            if begins:
+                return task, memory.runs.insert_claimed(transaction, run_id, task.task_id, claim)
+            memory.runs.insert(transaction, run_id, task.task_id, claim.host_id, claim.at)
+            memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
+            return task, None
 
     def _wait(self, look: Callable[[], T | None], timeout_seconds: float | None, what: str) -> T:
         """Block until `look` answers. Changes of this host wake it, those of others are noticed within half a second."""

@@ -86,7 +86,9 @@ class Builds:
         """
         home = self._home(key)
         with _device_errors(home):
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One by one, since `parents=True` gives its mode to the last only.
+            for folder in (self._cache, home.parent, home):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _exclusively(home / "lock", cancelled):
             _sweep(home)
             build = Build(key, home, self._cache / "virtualenv", None if refresh else self.find(key))
@@ -113,6 +115,7 @@ class Build:
 
     @property
     def python(self) -> Path:
+        """The environment's interpreter, once it is made."""
         return _python_of(self._folder)
 
     @property
@@ -246,7 +249,8 @@ def _refuse_separator(folder: Path) -> None:
 
 
 def _write_path_file(folder: Path, site_packages: Path) -> None:
-    line = _PATH_LINE.format(site_packages=str(site_packages.relative_to(folder)))
+    # virtualenv resolves links in the cache's path.
+    line = _PATH_LINE.format(site_packages=str(site_packages.relative_to(folder.resolve())))
     (site_packages / _PATH_FILE).write_text(line, encoding="ascii")
 
 

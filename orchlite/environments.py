@@ -76,6 +76,7 @@ class Building:
 
     @property
     def found(self) -> Installation | None:
+        """What another host finished before this turn came."""
         return self._build.found
 
     def make(self) -> Path:

@@ -233,10 +233,10 @@ def _applies(need: Requirement) -> bool:
 
 
 def _met(need: Requirement, version: str) -> bool:
-    from packaging.version import InvalidVersion
+    from packaging.version import InvalidVersion, Version
 
     try:
-        return need.specifier.contains(version, prereleases=True)
+        return need.specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return True
 

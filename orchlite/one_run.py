@@ -76,7 +76,9 @@ def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
 
 def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, folder: RunFolder) -> RunSpec:
     attempt = folder.attempt(run.attempt)
-    attempt.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (folder.path, attempt.path, attempt.work):
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
     rebuild = InstallFiles(RunFolder(attempt.path / f"install-{run.run_id}"), attempt.path / "packaging.log")
     installation = provide(store, orchestration.requirements, rebuild)
     bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)

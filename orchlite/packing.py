@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -93,7 +94,14 @@ def _is_left_out(name: str, item: os.DirEntry[str], patterns: Sequence[str]) -> 
     path = name.rstrip("/")
     if any(fnmatchcase(path, pattern) or fnmatchcase(item.name, pattern) for pattern in patterns):
         return True
-    return name.endswith("/") and Path(item.path, _ENVIRONMENT_MARK).exists()
+    return name.endswith("/") and _holds_environment(item.path)
+
+
+def _holds_environment(path: str) -> bool:
+    # A folder that cannot be looked into is refused later, by name.
+    with suppress(OSError):
+        return Path(path, _ENVIRONMENT_MARK).exists()
+    return False
 
 
 def _printable(name: str) -> str:

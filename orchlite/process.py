@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Runners:
         self._idle: list[Popen[bytes]] = []
         self._busy: dict[str, Popen[bytes]] = {}
         self._pid = os.getpid()
+        self._is_closed = False
         _forget_in_children(self)
 
     def warm(self) -> None:
@@ -49,21 +50,23 @@ class Runners:
                 self._idle.append(self._start())
 
     def place(self, spec: RunSpec) -> None:
-        """Write `spec.json` and hand the run to an idle runner, starting one where there is none. Returns at once.
+        """Hand the run to an idle runner, starting one where there is none, and note its spec in its folder. Returns at once.
 
         Raises:
             OSError: the run's folder cannot be written, or no runner can be started.
         """
-        path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
-        request = json.dumps({"spec": str(path)}).encode() + b"\n"
-        with open(path, "w", encoding="utf-8", opener=_private) as file:
-            json.dump(asdict(spec), file)
+        text = json.dumps({field.name: getattr(spec, field.name) for field in fields(spec)})
+        self._request(spec.run_id, text.encode() + b"\n")
+        # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already.
+        with open(RunFolder(Path(spec.folder)).attempt(spec.attempt).spec, "w", encoding="utf-8", opener=_private) as file:
+            file.write(text)
+
+    def _request(self, run_id: str, request: bytes) -> None:
         while True:
             runner = self._take()
             with contextlib.suppress(BrokenPipeError):
-                assert runner.stdin is not None
-                runner.stdin.write(request)
-                self._busy[spec.run_id] = runner
+                _write(runner, request)
+                self._busy[run_id] = runner
                 return
             _dismiss(runner)  # it died while it was idle
 
@@ -72,17 +75,18 @@ class Runners:
         runner = self._busy.get(folder.run_id)
         if runner is None:
             return self._wait_for_stranger(folder)
-        assert runner.stdout is not None
-        answer = runner.stdout.readline()
+        answer = _read_line(runner)
         with self._lock:
             del self._busy[folder.run_id]
-            if answer:
+            stays = answer is not None and not self._is_closed
+            if stays:
                 self._idle.append(runner)
-        if not answer:
+        if not stays:
             _dismiss(runner)
-        elif json.loads(answer)["refused"] is not None:
-            return self._wait_for_stranger(folder)
-        return self.look(folder)
+        if answer is None:
+            return self.look(folder)
+        ended = json.loads(answer)["result"]  # what stands in `result.json`, written before the answer
+        return self._wait_for_stranger(folder) if ended is None else Ended(ended["attempt"], _result(ended))
 
     def look(self, folder: RunFolder) -> Look:
         """What the run's lock and files say now."""
@@ -117,6 +121,7 @@ class Runners:
         if os.getpid() != self._pid:
             return
         with self._lock:
+            self._is_closed = True
             idle, self._idle = self._idle, []
             busy = list(self._busy.values())
         for runner in idle:
@@ -183,6 +188,24 @@ def _dismiss(runner: Popen[bytes]) -> None:
     runner.wait()
 
 
+def _write(runner: Popen[bytes], request: bytes) -> None:
+    assert runner.stdin is not None
+    while request:
+        request = request[os.write(runner.stdin.fileno(), request) :]
+
+
+def _read_line(runner: Popen[bytes]) -> bytes | None:
+    """The runner's answer, for which this blocks; None where the runner died first. There is never more than one on its way."""
+    assert runner.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        data = os.read(runner.stdout.fileno(), 65536)
+        if not data:
+            return None
+        line += data
+    return line
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
@@ -210,16 +233,16 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _result(fields: dict[str, Any]) -> RunResult:
+def _result(found: dict[str, Any]) -> RunResult:
     return RunResult(
-        status=RunStatus(fields["status"]),
-        exit_code=fields["exit_code"],
-        started_at=_at(fields["started_at_ns"]),
-        ended_at=_at(fields["ended_at_ns"]) or datetime.now(UTC),
-        duration_seconds=fields["duration_seconds"],
-        reason=fields["reason"],
-        log_complete=fields["log_complete"],
-        left=tuple(fields["left"]),
+        status=RunStatus(found["status"]),
+        exit_code=found["exit_code"],
+        started_at=_at(found["started_at_ns"]),
+        ended_at=_at(found["ended_at_ns"]) or datetime.now(UTC),
+        duration_seconds=found["duration_seconds"],
+        reason=found["reason"],
+        log_complete=found["log_complete"],
+        left=tuple(found["left"]),
     )
 
 

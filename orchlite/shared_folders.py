@@ -40,8 +40,7 @@ def place_sdk(cache: Path) -> Path:
     Raises:
         OSError: the cache cannot be written.
     """
-    final = cache / "sdk" / f"{VERSION}-{_digest()}"
-    return _placed(final, lambda part: _copy_package(part, final))
+    return _placed(cache / "sdk" / f"{VERSION}-{_digest()}", _copy_package)
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
@@ -69,32 +68,32 @@ def _sources() -> Iterator[tuple[Path, Path]]:
             yield inside.relative_to("sdk") if hoisted else "orchlite" / inside, source
 
 
-def _copy_package(folder: Path, final: Path) -> None:
+def _copy_package(folder: Path) -> None:
     for target, source in _sources():
         copy = folder / target
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
         if copy.suffix == ".py":
-            _compile(copy, final / target)
+            _compile(copy)
 
 
-def _compile(copy: Path, final: Path) -> None:
-    """Cache the bytecode, for an interpreter without options that finds the file in its final place.
-
-    Never compared with the source again, which never changes. The place is spelt out, since PYTHONPYCACHEPREFIX may redirect the host's.
-    """
+def _compile(copy: Path) -> None:
+    """Cache the bytecode, for an interpreter without options; it is never compared with the source again, which never changes."""
     import py_compile
 
+    # Spelt out, since PYTHONPYCACHEPREFIX may send the host's own bytecode elsewhere.
     cached = copy.parent / "__pycache__" / f"{copy.stem}.{sys.implementation.cache_tag}.pyc"
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    py_compile.compile(str(copy), str(cached), str(final), optimize=0, invalidation_mode=mode, quiet=2)
+    py_compile.compile(str(copy), str(cached), optimize=0, invalidation_mode=mode, quiet=2)
 
 
 def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
     """The folder, filled once however many processes ask; what a killed one left half-filled is removed by the next."""
     if final.is_dir():
         return final
-    final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One by one, since `parents=True` gives its mode to the last only.
+    for folder in (final.parents[1], final.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _exclusively(final.parent / "lock"):
         if not final.is_dir():
             part = final.with_name(final.name + ".part")

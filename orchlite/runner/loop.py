@@ -1,12 +1,12 @@
 """The runner's loop: wait for a request on standard input, own that run to its end, answer on standard output, repeat.
 
-A request is a line `{"spec": PATH}`; the answer is a line `{"run_id": …, "refused": REASON or null}`. End of file on standard
-input means that the host is gone: an idle runner ends, a busy one finishes its run first (or cancels it, where on a leash).
+A request is a line: a run's spec, as `spec.json` has it. The answer is a line `{"run_id": …, "result": …, "refused": …}`: what
+`result.json` has, or why the run must not be run. End of file on standard input means that the host is gone: an idle runner ends, a
+busy one finishes its run first (or cancels it, where on a leash).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from typing import Any
@@ -24,20 +24,19 @@ def main() -> None:
     processes.become_subreaper()
     host = Host(wake_fd=_wake_on_signals())
     while (request := host.next_request()) is not None:
-        host.answer(_serve(request["spec"], host))
+        host.answer(_serve(request, host))
         if host.stop_requested:
             return
 
 
-def _serve(spec_path: str, host: Host) -> dict[str, Any]:
-    with open(spec_path, encoding="utf-8") as file:
-        spec = json.load(file)
+def _serve(spec: dict[str, Any], host: Host) -> dict[str, Any]:
     try:
         with own(spec) as claim:
-            claim.record(Run(spec, host).live(), durable=lambda: host.gone)
+            result = Run(spec, host).live()
+            claim.record(result, durable=lambda: host.gone)
     except Refused as refusal:
-        return {"run_id": spec["run_id"], "refused": str(refusal)}
-    return {"run_id": spec["run_id"], "refused": None}
+        return {"run_id": spec["run_id"], "result": None, "refused": str(refusal)}
+    return {"run_id": spec["run_id"], "result": result, "refused": None}
 
 
 def _wake_on_signals() -> int:

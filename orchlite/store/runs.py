@@ -26,6 +26,17 @@ class Runs:
         )
         events.record(transaction, run_id, None, RunStatus.QUEUED, now)
 
+    def insert_claimed(self, transaction: Transaction, run_id: str, task_id: str, claim: Claim) -> RunRow:
+        """Add a run that its submitter has claimed already, as its first attempt."""
+        row = transaction.row(
+            "INSERT INTO runs (run_id, task_id, status, attempt, submitted_by, host_id, boot_id, created_at, claimed_at)"
+            " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?) RETURNING *",
+            (run_id, task_id, claim.host_id, claim.host_id, claim.boot_id, *[to_microseconds(claim.at)] * 2),
+        )
+        assert row is not None
+        events.record(transaction, run_id, None, RunStatus.RUNNING, claim.at)
+        return _record(row)
+
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
         """Take a queued run, as its first attempt or a further one.
 

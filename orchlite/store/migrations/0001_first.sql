@@ -8,7 +8,7 @@ CREATE TABLE workspaces (
 ) STRICT;
 
 CREATE TABLE orchestrations (
-    orchestration_id TEXT PRIMARY KEY,
+    orchestration_id TEXT PRIMARY KEY NOT NULL,
     workspace_id     INTEGER NOT NULL REFERENCES workspaces,
     name             TEXT,
     file_name        TEXT NOT NULL,
@@ -30,7 +30,7 @@ CREATE INDEX orchestrations_of_workspace ON orchestrations (workspace_id, create
 CREATE INDEX orchestrations_of_sha ON orchestrations (sha);
 
 CREATE TABLE tasks (
-    task_id          TEXT PRIMARY KEY,
+    task_id          TEXT PRIMARY KEY NOT NULL,
     workspace_id     INTEGER NOT NULL REFERENCES workspaces,
     orchestration_id TEXT NOT NULL REFERENCES orchestrations ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     kind             TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE INDEX tasks_of_workspace ON tasks (workspace_id, created_at);
 CREATE INDEX tasks_of_orchestration ON tasks (orchestration_id, created_at);
 
 CREATE TABLE runs (
-    number           INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of submission
+    number           INTEGER PRIMARY KEY,       -- the order of submission
     run_id           TEXT NOT NULL UNIQUE,
     task_id          TEXT NOT NULL REFERENCES tasks ON DELETE CASCADE,
     status           TEXT NOT NULL,
@@ -72,11 +72,10 @@ CREATE INDEX runs_queued ON runs (number) WHERE status = 'queued';
 CREATE INDEX runs_running ON runs (host_id) WHERE status = 'running';
 
 CREATE TABLE events (
-    event_id  INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id  INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
     object_id TEXT NOT NULL,
     was       TEXT,
     became    TEXT NOT NULL,
     reason    TEXT
 ) STRICT;
-CREATE INDEX events_of_object ON events (object_id, event_id);

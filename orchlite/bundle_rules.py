@@ -5,17 +5,20 @@ The layout of the ZIP was checked before (`archive`), the names are judged by `e
 
 from __future__ import annotations
 
-import ast
 import re
 import stat
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from orchlite.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.entry_names import check_collisions, check_name, check_shape, folders_of, is_junk, shown
 from orchlite.errors import BadBundle
 from orchlite.records import Limits
+
+if TYPE_CHECKING:
+    import ast
 
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
 SOURCE_BYTES = 1024 * 1024
@@ -205,6 +208,8 @@ def _compiled(source: bytes, name: str) -> ast.Module:
 
 
 def _compiled_once(source: bytes, name: str) -> ast.Module:
+    import ast
+
     tree = ast.parse(source, name)
     # Only the compiler knows of a `return` outside a function and its like.
     compile(tree, name, "exec", dont_inherit=True)

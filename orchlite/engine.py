@@ -228,8 +228,8 @@ class Engine:
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
     def _perform(self, run: RunRow) -> None:
-        kind = self.store.memory.tasks.get(run.task_id).kind
-        (packager.package if kind is TaskKind.PACKAGING else one_run.perform)(self.store, run)
+        task = self.store.memory.tasks.get(run.task_id)
+        (packager.package if task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, run, task)
 
     def _insert(self, orchestration: OrchestrationRow, order: Order, *, begins: bool) -> tuple[TaskRow, RunRow | None]:
         """The task and its run, in one durable step; with `begins` the run is claimed in the same step."""

@@ -7,8 +7,7 @@ A name that ends with `/` is a folder's.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from orchlite.errors import BadBundle
 from orchlite.records import Limits
@@ -21,23 +20,29 @@ _SHOWN_CHARACTERS = 120
 _FORWARD = "Name every entry relative to the bundle's root, with forward slashes."
 _RENAME = "Rename the file and pack again."
 
-# The first rule that finds something is the one that is told, so the more telling ones come first.
-_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
-    (re.compile(r"\A\Z"), "has an empty name", "Pack again with a tool that names every entry."),
-    (re.compile("\0"), "has a NUL in its name", _RENAME),
-    (re.compile("[\ud800-\udfff]"), "has a name that is not valid UTF-8", _RENAME),
-    (re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]"), "has a control character in its name", _RENAME),
-    (re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"), "has a character in its name that turns the direction of text", _RENAME),
-    (re.compile(r"\\"), "has a backslash in its name", _FORWARD),
-    (re.compile(r"\A/"), "has an absolute path", _FORWARD),
-    (re.compile(r"\A[A-Za-z]:"), "has a name that begins with a drive letter", _FORWARD),
-    (re.compile(r"(?:\A|/)\.\.(?:/|\Z)"), "climbs out of the bundle with '..'", _FORWARD),
-    (re.compile(r"(?:\A|/)\.(?:/|\Z)"), "has '.' as a part of its path", "Name it without './'."),
-    (re.compile(r"//"), "has an empty part in its path", _FORWARD),
-    (re.compile(r"[. ](?:/|\Z)"), "has a part that ends with a dot or a space, which Windows drops", _RENAME),
+_DEVICES = frozenset(
+    ("con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"))
+)
+_DRIVES = tuple(f"{letter}:" for letter in "abcdefghijklmnopqrstuvwxyz")
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# A test gets the whole name and its parts. The first that is true is the one that is told, so the more telling ones come first.
+_RULES: tuple[tuple[Callable[[str, list[str]], bool], str, str], ...] = (
+    (lambda name, _: not name, "has an empty name", "Pack again with a tool that names every entry."),
+    (lambda name, _: "\0" in name, "has a NUL in its name", _RENAME),
+    (lambda name, _: _has_category(name, "Cs"), "has a name that is not valid UTF-8", _RENAME),
+    (lambda name, _: _has_category(name, "Cc", "Zl", "Zp"), "has a control character in its name", _RENAME),
+    (lambda name, _: not _DIRECTION.isdisjoint(name), "has a character in its name that turns the direction of text", _RENAME),
+    (lambda name, _: "\\" in name, "has a backslash in its name", _FORWARD),
+    (lambda name, _: name.startswith("/"), "has an absolute path", _FORWARD),
+    (lambda name, _: name[:2].lower() in _DRIVES, "has a name that begins with a drive letter", _FORWARD),
+    (lambda _, parts: ".." in parts, "climbs out of the bundle with '..'", _FORWARD),
+    (lambda _, parts: "." in parts, "has '.' as a part of its path", "Name it without './'."),
+    (lambda _, parts: "" in parts[:-1], "has an empty part in its path", _FORWARD),
+    (lambda _, parts: any(map(_is_device, parts)), "has the name of a Windows device", _RENAME),
     (
-        re.compile(r"(?:\A|/)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?: *\.[^/]*)?(?:/|\Z)", re.IGNORECASE),
-        "has the name of a Windows device",
+        lambda _, parts: any(part.endswith((".", " ")) for part in parts),
+        "has a part that ends with a dot or a space, which Windows drops",
         _RENAME,
     ),
 )
@@ -57,8 +62,9 @@ def check_shape(name: str) -> None:
         BadBundle: with `entry`.
 
     """
-    for pattern, complaint, hint in _RULES:
-        if pattern.search(name):
+    parts = name.split("/")
+    for is_broken, complaint, hint in _RULES:
+        if is_broken(name, parts):
             raise BadBundle(f"Entry {shown(name)} {complaint}.", hint=hint, entry=name)
     # No component can be too long where the whole name is not.
     if len(name) > COMPONENT_BYTES // 4:
@@ -123,6 +129,19 @@ def folders_of(name: str) -> Iterator[str]:
     while position >= 0:
         yield name[:position]
         position = name.find("/", position + 1)
+
+
+def _has_category(name: str, *categories: str) -> bool:
+    # Printable text has none of them, and is nearly all that comes.
+    if name.isprintable():
+        return False
+    from unicodedata import category
+
+    return any(category(character) in categories for character in name)
+
+
+def _is_device(part: str) -> bool:
+    return part.partition(".")[0].rstrip(" ").lower() in _DEVICES
 
 
 def _check_components(name: str) -> None:

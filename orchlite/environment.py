@@ -51,6 +51,8 @@ class Builds:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
+        self._known: dict[str, tuple[tuple[int, int], Installation | None]] = {}
+        """What `ready.json` said, by key, with its inode and time: every run looks, and it almost never changes."""
 
     def key(self, requirements: tuple[str, ...], installer: str) -> str:
         """Name the environment that has exactly these needs on this interpreter: 32 hexadecimal digits.
@@ -66,12 +68,16 @@ class Builds:
     def find(self, key: str) -> Installation | None:
         """Look for a finished build whose interpreter is still there."""
         home = self._home(key)
-        ready = _read_ready(home)
-        if ready is None:
+        try:
+            found = (home / "ready.json").stat()
+        except OSError:
             return None
-        python = _python_of(home / ready["build"])
+        stamp = (found.st_ino, found.st_mtime_ns)
+        if self._known.get(key, (None, None))[0] != stamp:
+            self._known[key] = (stamp, _read_installation(key, home))
+        installation = self._known[key][1]
         # `exists` follows the link: an environment whose base interpreter was removed is no environment any more.
-        return Installation(key, python, _lock_of(home / ready["build"]), tuple(ready["installed"])) if python.exists() else None
+        return installation if installation is not None and installation.python.exists() else None
 
     @contextmanager
     def building(self, key: str, cancelled: Callable[[], bool], *, refresh: bool = False) -> Iterator[Build]:
@@ -262,6 +268,14 @@ def _installed(site_packages: tuple[Path, ...]) -> tuple[str, ...]:
 
 
 # What is on disk
+
+
+def _read_installation(key: str, home: Path) -> Installation | None:
+    ready = _read_ready(home)
+    if ready is None:
+        return None
+    folder = home / ready["build"]
+    return Installation(key, _python_of(folder), _lock_of(folder), tuple(ready["installed"]))
 
 
 def _read_ready(home: Path) -> dict[str, Any] | None:

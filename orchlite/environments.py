@@ -23,6 +23,7 @@ class Environments:
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._builds = Builds(cache)
+        self._keys: dict[tuple[str, ...], str] = {}
 
     def key(self, requirements: tuple[str, ...]) -> str:
         """Name the environment that has exactly these needs on this interpreter.
@@ -30,7 +31,9 @@ class Environments:
         Raises:
             PackagingFailed: this process does not know its interpreter, or there is no installer.
         """
-        return self._builds.key(requirements, installer.identity(embedded_pip()) if requirements else "")
+        if requirements not in self._keys:  # every run asks, and nothing that it depends on changes in a process
+            self._keys[requirements] = self._builds.key(requirements, installer.identity(embedded_pip()) if requirements else "")
+        return self._keys[requirements]
 
     def find(self, key: str) -> Installation | None:
         """Look for a finished environment whose interpreter is still there."""

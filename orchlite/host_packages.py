@@ -39,8 +39,8 @@ def directories() -> HostPackages:
 
     Those are its site-packages and what their path files name; never the working folder, the script's folder or PYTHONPATH as such.
     """
-    path = tuple(dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path if entry))
-    sites = _site_folders(path)
+    path = tuple(dict.fromkeys(os.path.abspath(entry) for entry in sys.path if entry))  # noqa: PTH100 - asked for at every run
+    sites = _site_folders(path, _python_path())
     return _survey(path, sites, _times(sites))
 
 
@@ -59,17 +59,18 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
 # Which folders
 
 
-def _site_folders(path: tuple[str, ...]) -> tuple[str, ...]:
+@lru_cache(maxsize=4)
+def _site_folders(path: tuple[str, ...], python_path: str) -> tuple[str, ...]:
     own = {*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])}
-    named = {str(Path(entry).absolute()) for entry in _python_path() if entry}
+    named = {str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry}
     # By name as well: sitecustomize, Debian and layered environments add such folders that `site` does not tell about.
     return tuple(
         entry for entry in path if Path(entry).is_dir() and (entry in own or (Path(entry).name in _SITE_NAMES and entry not in named))
     )
 
 
-def _python_path() -> list[str]:
-    return [] if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+def _python_path() -> str:
+    return "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
 
 
 def _times(folders: tuple[str, ...]) -> tuple[int, ...]:
@@ -78,7 +79,7 @@ def _times(folders: tuple[str, ...]) -> tuple[int, ...]:
 
 def _changed_at(folder: str) -> int:
     try:
-        return Path(folder).stat().st_mtime_ns
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - asked for at every run
     except OSError:
         return 0
 

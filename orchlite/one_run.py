@@ -36,13 +36,15 @@ _KEPT_FAILURES = 3
 _BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN})
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_PASSED_ON = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES)})
+_LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
+# LD_LIBRARY_PATH: interpreters that are built with a shared library, and not told where it is, do not start without it.
+_PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES))
+_OWNER_ID = str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 _log = logging.getLogger(__name__)
 
 
-def perform(store: OpenStore, run: RunRow) -> None:
+def perform(store: OpenStore, run: RunRow, task: TaskRow) -> None:
     """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
-    task = store.memory.tasks.get(run.task_id)
     orchestration = store.memory.orchestrations.get(task.orchestration_id)
     folder = store.folder.run(run.run_id)
     _log.info("run %s of task %s begins", run.run_id, run.task_id)
@@ -103,7 +105,7 @@ def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: Orches
 def _environment(
     store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, attempt: AttemptFolder, installation: Installation
 ) -> Mapping[str, str]:
-    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("LC_")}
+    passed = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
     host = store.environments.host_packages().directories if orchestration.base_image == "host" else ()
@@ -112,7 +114,7 @@ def _environment(
         "TASK_ID": task.task_id,
         "ORCH_ID": orchestration.orchestration_id,
         "ORCH_SHA": orchestration.sha,
-        "ORCH_OWNER_ID": str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid()))),
+        "ORCH_OWNER_ID": _OWNER_ID,
         "TASK_DEBUG": "true" if task.debug else "false",
         "ORCHLITE_STORE": str(store.folder.path),
         "ORCHLITE_RUN_FOLDER": str(attempt.path),

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.entry_names import shown
 from orchlite.errors import BadRequirement
@@ -31,20 +30,21 @@ _HASH_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _COMMIT_FORM = "git+https://HOST/PATH@COMMIT"
 
-_UTF16 = re.compile(rb"\A(?:\xff\xfe|\xfe\xff)")
-_NEWLINE = re.compile("\r\n|\r|\n")
+# Patterns are compiled at their first use, which most processes that import this file never come to.
+_UTF16 = rb"\xff\xfe|\xfe\xff"
+_NEWLINE = r"\r\n|\r|\n"
 # pip would begin a new line at some of these.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
-_COMMENT = re.compile(r"(?:\A|\s)#.*\Z")
-_VARIABLE = re.compile(r"\$\{\w+\}")
-_COMMAND = re.compile(r"\A[!%$]?\s*(?:python\S*\s+-m\s+)?(?:pip[\d.]*|uv\s+pip|conda|mamba)\s+install\s+(?P<rest>.+)\Z")
-_SINGLE_EQUALS = re.compile(r"\A(?P<name>[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s*=\s*(?P<version>[^=\s;]+)")
-_SCHEME = re.compile(r"\A(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
-_PATH = re.compile(r"\A(?:[/\\~.]|[A-Za-z]:|[^@:\s]*/)|\\|\A[^@\s]+\.(?:whl|zip|tar\.\w+|tgz)\s*\Z")
-_GIT = re.compile(r"\Agit\+https://[^/\s]+/\S+@(?P<commit>[0-9a-fA-F]{40})(?P<fragment>#\S*)?\Z")
-_EGG = re.compile(r"[#&]egg=(?P<egg>[^&\s]+)")
-_CREDENTIALS = re.compile(r"://[^/\s]*@")
-_NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"
+_COMMENT = r"(?:\A|\s)#.*\Z"
+_VARIABLE = r"\$\{\w+\}"
+_COMMAND = r"[!%$]?\s*(?:python\S*\s+-m\s+)?(?:pip[\d.]*|uv\s+pip|conda|mamba)\s+install\s+(?P<rest>.+)\Z"
+_SINGLE_EQUALS = r"(?P<name>[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s*=\s*(?P<version>[^=\s;]+)"
+_SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):"
+_PATH = r"\A(?:[/\\~.]|[A-Za-z]:|[^@:\s]*/)|\\|\A[^@\s]+\.(?:whl|zip|tar\.\w+|tgz)\s*\Z"
+_GIT = r"git\+https://[^/\s]+/\S+@(?P<commit>[0-9a-fA-F]{40})(?P<fragment>#\S*)?\Z"
+_EGG = r"[#&]egg=(?P<egg>[^&\s]+)"
+_CREDENTIALS = r"://[^/\s]*@"
+_NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 
 _BESIDE_MAIN = "Put the package's folder into the bundle, beside main.py, where it can be imported as it is."
 _INDEX = "Use Client(index_urls=...) or pip's own configuration."
@@ -78,11 +78,10 @@ def read_requirements(content: bytes, *, name: str = "requirements.txt") -> Requ
 
 def mask_credentials(text: str) -> str:
     """Replace user and password of every URL in a text: `https://user:word@host` becomes `https://****@host`."""
-    return _CREDENTIALS.sub("://****@", text)
+    return re.sub(_CREDENTIALS, "://****@", text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     file: str
     number: int
     text: str
@@ -101,14 +100,14 @@ def _printable(text: str) -> str:
     return text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}…"
 
 
-@dataclass(slots=True)
 class _Wanted:
     """What the lines read so far ask for."""
 
-    requirements: set[str] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
-    pre: bool = False
-    binary: dict[str, set[str]] = field(default_factory=lambda: {"--only-binary": set(), "--no-binary": set()})
+    def __init__(self) -> None:
+        self.requirements: set[str] = set()
+        self.warnings: list[str] = []
+        self.pre = False
+        self.binary: dict[str, set[str]] = {"--only-binary": set(), "--no-binary": set()}
 
     def warn(self, line: _Line, text: str) -> None:
         self.warnings.append(mask_credentials(f"{line.place}: {text}"))
@@ -143,7 +142,7 @@ def _decoded(content: bytes, name: str) -> str:
     if len(content) > CONTENT_BYTES:
         complaint = f"{name} is longer than {CONTENT_BYTES} bytes."
         raise BadRequirement(complaint, hint="Keep only requirements in it.", line=1, text="", file=name, limit_bytes=CONTENT_BYTES)
-    if _UTF16.match(content):
+    if re.match(_UTF16, content):
         raise _bad_bytes(content, 0, name, "begins as UTF-16")
     if (position := content.find(b"\0")) >= 0:
         raise _bad_bytes(content, position, name, "holds a NUL")
@@ -156,14 +155,14 @@ def _decoded(content: bytes, name: str) -> str:
 def _bad_bytes(content: bytes, position: int, name: str, complaint: str) -> BadRequirement:
     begin = max(content.rfind(b"\n", 0, position) + 1, position - _TEXT_CHARACTERS)
     text = content[begin : position + 1].decode(errors="backslashreplace")
-    line = _Line(name, len(re.findall(rb"\r\n|\r|\n", content[:position])) + 1, text)
+    line = _Line(name, len(re.findall(_NEWLINE.encode(), content[:position])) + 1, text)
     return line.refused(complaint, "Save the file as UTF-8 text (PowerShell's `>` writes UTF-16).")
 
 
 def _logical_lines(text: str, name: str) -> Iterator[_Line]:
     """Join continued lines and drop comments, as pip does: a comment is not continued, and ends a continuation."""
     begun, number = "", 0
-    for here, physical in enumerate(_NEWLINE.split(text), start=1):
+    for here, physical in enumerate(re.split(_NEWLINE, text), start=1):
         _check_characters(_Line(name, here, physical))
         number = number if begun else here
         is_comment = physical.lstrip().startswith("#")
@@ -176,7 +175,7 @@ def _logical_lines(text: str, name: str) -> Iterator[_Line]:
 
 
 def _without_comment(line: _Line) -> Iterator[_Line]:
-    text = _COMMENT.sub("", line.text).strip()
+    text = re.sub(_COMMENT, "", line.text).strip()
     if len(text) > LINE_CHARACTERS:
         raise line.refused(f"is longer than {LINE_CHARACTERS} characters", "Write one requirement on a line.")
     if text:
@@ -184,13 +183,13 @@ def _without_comment(line: _Line) -> Iterator[_Line]:
 
 
 def _check_characters(line: _Line) -> None:
-    found = _CONTROL.search(line.text)
+    found = re.search(_CONTROL, line.text)
     if found:
         raise line.refused(f"holds the control character {shown(found[0])}", "Remove it.")
 
 
 def _check_variables(line: _Line) -> None:
-    found = _VARIABLE.search(line.text)
+    found = re.search(_VARIABLE, line.text)
     if found:
         hint = "Write the value itself; for the address of an index or a password, use pip's own configuration."
         raise line.refused(f"holds the variable {found[0]}, which would make the environment depend on its value", hint)
@@ -227,7 +226,7 @@ def _binary_value(line: _Line, option: str, value: str) -> str:
 
     if value in (_ALL, _NONE):
         return value
-    if not _NAME.fullmatch(value):
+    if not re.fullmatch(_NAME, value):
         raise line.refused(f"has no package name behind {option}", f"Write {option}=NAME or {option}=:all:.")
     return canonicalize_name(value)
 
@@ -259,13 +258,13 @@ def _read_requirement(line: _Line, wanted: _Wanted) -> None:
 
 
 def _check_common_mistakes(line: _Line) -> None:
-    if found := _COMMAND.match(line.text):
+    if found := re.match(_COMMAND, line.text):
         rest = found["rest"]
         raise line.refused("is a command", "Write only the requirement." if rest.startswith("-") else f"Write only {rest}")
-    if found := _SINGLE_EQUALS.match(line.text):
+    if found := re.match(_SINGLE_EQUALS, line.text):
         raise line.refused("has a single '='", f"Write {found['name']}=={found['version']}")
-    is_url = _SCHEME.match(line.text)
-    if not is_url and _PATH.search(line.text.partition(";")[0]):
+    is_url = re.match(_SCHEME, line.text)
+    if not is_url and re.search(_PATH, line.text.partition(";")[0]):
         raise line.refused("is a path on one machine", _BESIDE_MAIN)
 
 
@@ -290,8 +289,8 @@ def _parsed(line: _Line, text: str) -> Requirement | None:
     """Read a requirement; None for a bare URL that names no package."""
     from packaging.requirements import Requirement
 
-    if _SCHEME.match(text):
-        egg = _EGG.search(text)
+    if re.match(_SCHEME, text):
+        egg = re.search(_EGG, text)
         if not egg:
             return None
         text = f"{egg['egg']} @ {_without_egg(text)}"
@@ -324,7 +323,7 @@ def _bare_url(line: _Line, text: str) -> str:
 
 
 def _checked_url(line: _Line, url: str) -> str:
-    found = _SCHEME.match(url)
+    found = re.match(_SCHEME, url)
     scheme = found["scheme"].lower() if found else ""
     url = f"{scheme}{url[len(scheme) :]}"
     if scheme == "git+https":
@@ -340,7 +339,7 @@ def _checked_url(line: _Line, url: str) -> str:
 
 
 def _pinned_git(line: _Line, url: str) -> str:
-    found = _GIT.match(url)
+    found = re.match(_GIT, url)
     if not found:
         hint = f"Write the commit's 40 digits behind it: {_COMMIT_FORM}."
         raise line.refused("names no commit, so that it could mean something else tomorrow", hint)

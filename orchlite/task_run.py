@@ -27,6 +27,7 @@ class TaskRun:
         self._engine = engine
         self._run_id = run_id
         self._task_id = task_id
+        self._end: RunRow | None = None
 
     def id(self) -> str:
         """The run's id, a UUID."""
@@ -90,7 +91,7 @@ class TaskRun:
         Raises:
             WaitTimeout: it has not ended; nothing was killed.
         """
-        self._engine.wait_for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
+        self._end = self._engine.wait_for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
         return self
 
     def kill(self) -> RunStatus:
@@ -129,7 +130,12 @@ class TaskRun:
         return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{shown}"
 
     def _row(self) -> RunRow:
-        return self._engine.store.memory.runs.get(self._run_id)
+        """The run as it stands now. An end never changes, so it is kept, and can be asked for when the client is closed."""
+        if self._end is not None:
+            return self._end
+        row = self._engine.store.memory.runs.get(self._run_id)
+        self._end = row if row.status.is_final else None
+        return row
 
     def _log_path(self, row: RunRow) -> Path:
         return self._engine.store.folder.run(self._run_id).attempt(row.attempt).log

@@ -39,11 +39,25 @@ def known_datetime(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-class _Connection(sqlite3.Connection):
-    """A connection that can be referred to weakly, and is closed with the thread that it belongs to."""
+class _Held:
+    """A thread's connection, which is closed at once when its thread ends.
+
+    The connection alone would wait for the garbage collector: sqlite3's are part of a reference cycle.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._pid = os.getpid()
 
     def __del__(self) -> None:
-        self.close()
+        if os.getpid() == self._pid:
+            self.connection.close()
+        else:
+            _inherited.append(self.connection)
+
+
+_inherited: list[sqlite3.Connection] = []
+"""Kept open in a forked child: SQLite forbids even closing a connection that was opened before the fork."""
 
 
 class Transaction:
@@ -74,7 +88,7 @@ class Database:
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
         self._local = threading.local()
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._is_closed = False
@@ -114,31 +128,33 @@ class Database:
         if os.getpid() != self._pid:
             return
         with self._lock:
-            for connection in list(self._connections):
-                connection.close()
+            for held in list(self._connections):
+                held.connection.close()
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        held: _Held | None = getattr(self._local, "held", None)
         if self._is_closed:
             raise Closed("This client is closed.", hint="Open a new Client on the same store.")
         if os.getpid() != self._pid:
             # SQLite forbids using a connection across a fork: the child's writes could corrupt the file.
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
-        if connection is None:
+        if held is None:
             with _translated(self.path):
-                connection = self._local.connection = self._open()
-        return connection
+                held = self._local.held = self._open()
+        return held.connection
 
-    def _open(self) -> _Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
+    def _open(self) -> _Held:
+        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False)
+        held = _Held(connection)
         connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
+            connection.execute("PRAGMA journal_mode=WAL")
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
         with self._lock:
-            self._connections.add(connection)
-        return connection
+            self._connections.add(held)
+        return held
 
 
 @contextmanager

@@ -1,0 +1,121 @@
+"""A real store on a temporary folder, and one line for each thing that a test needs in it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchlite.records import Claim, OrchestrationRow, RunResult, TaskRow
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.store.database import Database
+from orchlite.store.memory import Memory
+
+_NOW = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
+
+
+@pytest.fixture
+def now() -> datetime:
+    return _NOW
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    """The rooms of a new store, with one workspace in it, whose id is 1."""
+    memory = Memory(tmp_path / "store.sqlite")
+    memory.workspaces.create("default", _NOW)
+    yield memory
+    memory.close()
+
+
+@pytest.fixture
+def database(memory: Memory, tmp_path: Path) -> Iterator[Database]:
+    """A second look at the file of `memory`."""
+    database = Database(tmp_path / "store.sqlite")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def add_orchestration(memory: Memory) -> Callable[..., OrchestrationRow]:
+    """Store an orchestration: ready, unless a status is given; a `sha` and a `workspace_id` may be given, too."""
+
+    def add(
+        status: OrchestrationStatus = OrchestrationStatus.READY, *, sha: str = "0" * 64, workspace_id: int = 1, base_image: str = "host"
+    ) -> OrchestrationRow:
+        orchestration = OrchestrationRow(
+            orchestration_id=str(uuid.uuid4()),
+            workspace_id=workspace_id,
+            name="name",
+            file_name="file.zip",
+            sha=sha,
+            size_bytes=5,
+            entrypoint="main.py",
+            requirements=("six==1.17.0",),
+            warnings=("a warning",),
+            base_image=base_image,
+            status=status,
+            reason=None,
+            environment_key=None,
+            installed=(),
+            task_id=str(uuid.uuid4()),
+            created_at=_NOW,
+            updated_at=_NOW,
+        )
+        with memory.transaction() as transaction:
+            memory.orchestrations.insert(transaction, orchestration)
+        return orchestration
+
+    return add
+
+
+@pytest.fixture
+def add_task(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> Callable[..., TaskRow]:
+    """Store a task: once and pending, of an orchestration of its own, unless they are given."""
+
+    def add(
+        status: TaskStatus = TaskStatus.PENDING, *, kind: TaskKind = TaskKind.ONCE, orchestration: OrchestrationRow | None = None
+    ) -> TaskRow:
+        orchestration = orchestration or add_orchestration()
+        task = TaskRow(
+            task_id=orchestration.task_id if kind is TaskKind.PACKAGING else str(uuid.uuid4()),
+            workspace_id=orchestration.workspace_id,
+            orchestration_id=orchestration.orchestration_id,
+            kind=kind,
+            name=None,
+            arguments='{"n": 1}',
+            timeout_seconds=2.5,
+            debug=True,
+            env={"A": "1"},
+            env_passthrough=("B",),
+            status=status,
+            reason=None,
+            created_at=_NOW,
+            updated_at=_NOW,
+        )
+        with memory.transaction() as transaction:
+            memory.tasks.insert(transaction, task)
+        return task
+
+    return add
+
+
+@pytest.fixture
+def add_run(memory: Memory, add_task: Callable[..., TaskRow]) -> Callable[..., str]:
+    """Store a run and bring it to the status that is asked for; its id. `task` and `host` (the submitter) may be given."""
+
+    def add(status: RunStatus = RunStatus.QUEUED, *, task: TaskRow | None = None, host: str = "host") -> str:
+        run_id = str(uuid.uuid4())
+        task_id = (task or add_task()).task_id
+        with memory.transaction() as transaction:
+            memory.runs.insert(transaction, run_id, task_id, host, _NOW)
+            if status not in (RunStatus.QUEUED, RunStatus.SKIPPED):
+                memory.runs.claim(transaction, run_id, Claim(host, "boot", _NOW))
+            if status.is_final:
+                memory.runs.end(transaction, run_id, RunResult(status, 0, _NOW, _NOW, 0.0))
+        return run_id
+
+    return add

@@ -1,0 +1,252 @@
+"""The connections to the store's file: transactions, threads, processes, and what SQLite's errors become."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged
+from orchlite.store.database import Database, known_datetime, to_datetime, to_microseconds
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file.sqlite"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    """A file with one empty table, `things (name)`."""
+    database = Database(path, busy_timeout_seconds=0.05)
+    with database.transaction() as transaction:
+        transaction.execute("CREATE TABLE things (name TEXT NOT NULL UNIQUE) STRICT")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def stranger(path: Path, database: Database) -> Iterator[sqlite3.Connection]:
+    """Another program's connection to the file, which holds its write lock."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+def _names(database: Database) -> list[str]:
+    return [row["name"] for row in database.rows("SELECT name FROM things ORDER BY name")]
+
+
+def _add(database: Database, *names: str) -> None:
+    with database.transaction() as transaction:
+        for name in names:
+            assert transaction.execute("INSERT INTO things VALUES (?)", (name,)) == 1
+
+
+def _add_and_raise(database: Database, error: BaseException) -> None:
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO things VALUES ('a')")
+        raise error
+
+
+def _add_after(database: Database, closing: threading.Thread) -> None:
+    with database.transaction() as transaction:
+        closing.start()
+        closing.join()
+        transaction.execute("INSERT INTO things VALUES ('a')")
+
+
+class TestATransaction:
+    def test_is_seen_by_others_only_when_it_is_whole(self, database: Database, path: Path) -> None:
+        other = Database(path)
+        with database.transaction() as transaction:
+            transaction.execute("INSERT INTO things VALUES ('a')")
+            assert transaction.row("SELECT name FROM things") is not None
+            assert _names(other) == []
+        assert _names(other) == ["a"]
+        other.close()
+
+    def test_leaves_no_trace_when_it_raises(self, database: Database) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            _add_and_raise(database, KeyboardInterrupt())
+        assert _names(database) == []
+        _add(database, "the next one is not hindered")
+
+    def test_leaves_no_trace_when_a_statement_fails(self, database: Database) -> None:
+        with pytest.raises(DeviceFailed, match="UNIQUE") as failure:
+            _add(database, "a", "a")
+        assert isinstance(failure.value.__cause__, sqlite3.IntegrityError)
+        assert _names(database) == []
+
+    def test_survives_the_death_of_its_process(self, database: Database, path: Path) -> None:
+        script = (
+            "import os, signal, sys; from pathlib import Path; from orchlite.store.database import Database\n"
+            "database = Database(Path(sys.argv[1]))\n"
+            "with database.transaction() as t: t.execute(\"INSERT INTO things VALUES ('committed')\")\n"
+            "with database.transaction() as t:\n"
+            "    t.execute(\"INSERT INTO things VALUES ('not committed')\"); os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1])}
+        ended = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=False)
+        assert ended.returncode == -9
+        assert _names(database) == ["committed"]
+
+
+def test_every_commit_is_durable_and_readers_never_wait(database: Database, stranger: sqlite3.Connection) -> None:
+    settings = [database.row(f"PRAGMA {name}") for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert [row[0] for row in settings if row is not None] == ["wal", 2, 1]
+    assert _names(database) == []
+
+
+def test_a_locked_store_is_busy_after_the_time_out_and_nothing_is_written(database: Database, stranger: sqlite3.Connection) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreBusy, match="locked") as failure:
+        _add(database, "a")
+    assert 0.05 <= time.monotonic() - began < 2
+    assert failure.value.details["store"] == str(database.path)
+    assert failure.value.hint is not None
+    stranger.execute("ROLLBACK")
+    assert _names(database) == []
+    _add(database, "b")
+
+
+def test_a_writer_waits_for_another_within_the_time_out(path: Path, stranger: sqlite3.Connection) -> None:
+    patient = Database(path, busy_timeout_seconds=10)
+    writer = threading.Thread(target=_add, args=(patient, "a"))
+    writer.start()
+    stranger.execute("COMMIT")
+    writer.join()
+    assert _names(patient) == ["a"]
+    patient.close()
+
+
+def test_every_thread_may_write(database: Database, path: Path) -> None:
+    patient = Database(path)
+    threads = [threading.Thread(target=_add, args=(patient, f"{number:02}")) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _names(database) == [f"{number:02}" for number in range(16)]
+    patient.close()
+
+
+def test_a_threads_transaction_is_its_own(database: Database) -> None:
+    seen: list[list[str]] = []
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO things VALUES ('a')")
+        reader = threading.Thread(target=lambda: seen.append(_names(database)))
+        reader.start()
+        reader.join()
+    assert seen == [[]]
+
+
+def test_ended_threads_leave_no_connection_behind(database: Database, path: Path) -> None:
+    def open_files() -> int:
+        return sum(target == str(path) for target in map(_link, Path("/proc/self/fd").iterdir()))
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not list a process's open files")
+    before = open_files()
+    for _ in range(8):
+        thread = threading.Thread(target=_names, args=(database,))
+        thread.start()
+        thread.join()
+    assert open_files() <= before + 1  # SQLite itself keeps one for the next connection
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("use", [_names, lambda database: _add(database, "a")], ids=["reading", "writing"])
+def test_a_closed_one_says_so(database: Database, use: object) -> None:
+    assert callable(use)
+    database.close()
+    database.close()
+    with pytest.raises(Closed, match="closed"):
+        use(database)
+
+
+def test_one_that_is_closed_during_a_transaction_says_so(database: Database) -> None:
+    with pytest.raises(Closed):
+        _add_after(database, threading.Thread(target=database.close))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_gets_an_error_and_its_parent_goes_on(database: Database) -> None:
+    _add(database, "before")
+    child = os.fork()
+    if child == 0:
+        try:
+            _names(database)
+        except Closed:
+            database.close()  # does not touch the parent's connections
+            os._exit(42)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    _add(database, "after")
+    assert _names(database) == ["after", "before"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"This is no database at all. " * 200, id="another file"),
+        pytest.param(b"SQLite format 3\0" + b"\xff" * 4096, id="junk"),
+    ],
+)
+def test_a_file_that_is_no_database_is_damaged_and_stays_as_it_is(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    database = Database(path)
+    with pytest.raises(StoreDamaged, match="damaged") as failure:
+        database.rows("PRAGMA user_version")
+    assert str(path) in failure.value.message
+    database.close()
+    assert path.read_bytes() == content
+
+
+def test_an_overwritten_page_is_reported_as_damage(database: Database, path: Path) -> None:
+    for number in range(200):
+        _add(database, f"{number:0100}")
+    database.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    again = Database(path)
+    with pytest.raises(StoreDamaged):
+        _names(again)
+    again.close()
+
+
+def test_a_folder_that_is_not_there_is_a_failure_of_the_device(tmp_path: Path) -> None:
+    with pytest.raises(DeviceFailed, match="unable to open") as failure:
+        Database(tmp_path / "absent" / "file.sqlite").rows("SELECT 1")
+    assert isinstance(failure.value.__cause__, sqlite3.Error)
+
+
+class TestTimes:
+    def test_come_back_to_the_microsecond(self) -> None:
+        at = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
+        assert known_datetime(to_microseconds(at)) == at
+
+    def test_are_kept_in_utc(self) -> None:
+        at = datetime(2024, 4, 17, 18, 3, tzinfo=timezone(timedelta(hours=2)))
+        assert known_datetime(to_microseconds(at)).isoformat() == "2024-04-17T16:03:00+00:00"
+
+    def test_may_be_absent(self) -> None:
+        assert to_datetime(None) is None
+        assert to_datetime(0) == datetime(1970, 1, 1, tzinfo=UTC)

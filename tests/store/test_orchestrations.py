@@ -1,0 +1,142 @@
+"""Orchestrations as the store keeps them, and the moves of their status."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from orchlite.errors import IllegalMove, NotFound
+from orchlite.records import OrchestrationRow, TaskRow
+from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind
+from orchlite.store.database import Database
+from orchlite.store.memory import Memory
+
+_PAIRS = [pytest.param(was, target, id=f"{was}-{target}") for was in OrchestrationStatus for target in OrchestrationStatus]
+_LEGAL = [pair for pair in _PAIRS if pair.values[1] in LEGAL_MOVES[pair.values[0]]]  # type: ignore[index]
+_ILLEGAL = [pair for pair in _PAIRS if pair not in _LEGAL]
+
+
+def _events(database: Database, object_id: str) -> list[tuple[str | None, str, str | None]]:
+    rows = database.rows("SELECT was, became, reason FROM events WHERE object_id = ? ORDER BY event_id", (object_id,))
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(("was", "target"), _LEGAL)
+def test_every_legal_move_is_made_and_noted(
+    memory: Memory,
+    database: Database,
+    add_orchestration: Callable[..., OrchestrationRow],
+    now: datetime,
+    was: OrchestrationStatus,
+    target: OrchestrationStatus,
+) -> None:
+    orchestration_id = add_orchestration(was).orchestration_id
+    later = now + timedelta(seconds=1)
+    with memory.transaction() as transaction:
+        memory.orchestrations.move(transaction, orchestration_id, target, later, "because")
+    moved = memory.orchestrations.get(orchestration_id)
+    assert (moved.status, moved.reason, moved.created_at, moved.updated_at) == (target, "because", now, later)
+    assert _events(database, orchestration_id) == [(None, was, None), (was, target, "because")]
+
+
+@pytest.mark.parametrize(("was", "target"), _ILLEGAL)
+def test_every_other_move_is_refused_and_changes_nothing(
+    memory: Memory,
+    database: Database,
+    add_orchestration: Callable[..., OrchestrationRow],
+    now: datetime,
+    was: OrchestrationStatus,
+    target: OrchestrationStatus,
+) -> None:
+    before = add_orchestration(was)
+    with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
+        memory.orchestrations.move(transaction, before.orchestration_id, target, now)
+    assert refusal.value.details["status"] is was
+    assert memory.orchestrations.get(before.orchestration_id) == before
+    assert len(_events(database, before.orchestration_id)) == 1
+
+
+def test_what_is_not_there_does_not_move(memory: Memory, now: datetime) -> None:
+    with pytest.raises(IllegalMove) as refusal, memory.transaction() as transaction:
+        memory.orchestrations.move(transaction, "absent", OrchestrationStatus.PACKAGING, now)
+    assert refusal.value.details["status"] is None
+
+
+def test_an_orchestration_is_read_as_it_was_written(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    written = add_orchestration()
+    assert memory.orchestrations.get(written.orchestration_id) == written
+
+
+def test_an_unknown_id_is_not_found(memory: Memory) -> None:
+    with pytest.raises(NotFound, match="'absent'"):
+        memory.orchestrations.get("absent")
+
+
+def test_a_workspace_lists_its_own_oldest_first(memory: Memory, add_orchestration: Callable[..., OrchestrationRow], now: datetime) -> None:
+    other = memory.workspaces.create("other", now).workspace_id
+    mine = [add_orchestration(), add_orchestration()]
+    theirs = [add_orchestration(workspace_id=other)]
+    assert memory.orchestrations.of_workspace(1) == mine
+    assert memory.orchestrations.of_workspace(other) == theirs
+
+
+def test_the_environment_and_later_warnings_are_kept(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    written = add_orchestration()
+    with memory.transaction() as transaction:
+        memory.orchestrations.set_environment(transaction, written.orchestration_id, "key", ["six==1.17.0"])
+        memory.orchestrations.add_warnings(transaction, written.orchestration_id, ["a warning", "another"])
+    assert memory.orchestrations.get(written.orchestration_id) == dataclasses.replace(
+        written, environment_key="key", installed=("six==1.17.0",), warnings=("a warning", "another")
+    )
+
+
+class TestTheNewestOfTheSameBytes:
+    """What `Client.run` runs again instead of uploading."""
+
+    def test_is_found(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+        known = add_orchestration(sha="a")
+        assert memory.orchestrations.newest_of_bytes(1, "a", "host") == known
+
+    def test_may_be_on_its_way(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+        known = add_orchestration(OrchestrationStatus.PENDING_PACKAGING, sha="a")
+        assert memory.orchestrations.newest_of_bytes(1, "a", "host") == known
+
+    def test_is_none_that_failed(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+        add_orchestration(OrchestrationStatus.ERROR, sha="a")
+        assert memory.orchestrations.newest_of_bytes(1, "a", "host") is None
+
+    @pytest.mark.parametrize(
+        ("workspace_id", "sha", "base_image"),
+        [
+            pytest.param(1, "b", "host", id="other bytes"),
+            pytest.param(1, "a", "clean", id="another base image"),
+            pytest.param(2, "a", "host", id="another workspace"),
+        ],
+    )
+    def test_is_of_the_same_place_and_base(
+        self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow], workspace_id: int, sha: str, base_image: str
+    ) -> None:
+        add_orchestration(sha="a")
+        assert memory.orchestrations.newest_of_bytes(workspace_id, sha, base_image) is None
+
+
+def test_deleting_takes_its_tasks_and_runs_along(
+    memory: Memory,
+    database: Database,
+    add_orchestration: Callable[..., OrchestrationRow],
+    add_task: Callable[..., TaskRow],
+    add_run: Callable[..., str],
+) -> None:
+    doomed, kept = add_orchestration(sha="a"), add_orchestration(sha="b")
+    add_run(RunStatus.SUCCESS, task=add_task(orchestration=doomed))
+    add_run(RunStatus.SUCCESS, task=add_task(kind=TaskKind.PACKAGING, orchestration=doomed))
+    run_id = add_run(RunStatus.SUCCESS, task=add_task(orchestration=kept))
+    with memory.transaction() as transaction:
+        memory.orchestrations.delete(transaction, doomed.orchestration_id)
+        assert not memory.orchestrations.is_referenced(transaction, "a")
+        assert memory.orchestrations.is_referenced(transaction, "b")
+    assert [row["run_id"] for row in database.rows("SELECT run_id FROM runs")] == [run_id]
+    assert len(database.rows("SELECT * FROM tasks")) == 1

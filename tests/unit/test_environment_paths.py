@@ -1,0 +1,124 @@
+"""What an environment's interpreter finds first and last, inside a task and outside: real interpreters, real path files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from orchlite.environment import Builds
+
+_SHOW = "import json, sys; print(json.dumps(sys.path))"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with Builds(tmp_path_factory.mktemp("cache")).building("key", lambda: False) as build:
+        build.make()
+        return build.finish().python
+
+
+@pytest.fixture(scope="module")
+def site_packages(python: Path) -> Path:
+    return next(python.parents[1].glob("lib/*/site-packages"))
+
+
+def _run(python: Path, arguments: Sequence[str], variables: Mapping[str, str], cwd: Path | None = None) -> str:
+    kept = {name: value for name, value in os.environ.items() if name == "PATH"}
+    done = subprocess.run([python, *arguments], env={**kept, **variables}, cwd=cwd, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def _path(python: Path, *options: str, **variables: str) -> list[str]:
+    return [str(entry) for entry in json.loads(_run(python, [*options, "-c", _SHOW], variables))]
+
+
+@pytest.mark.parametrize("options", [(), ("-I",)], ids=["plain", "isolated"])
+def test_in_a_task_ours_comes_before_site_packages_and_the_hosts_last(python: Path, site_packages: Path, options: tuple[str, ...]) -> None:
+    variables = {"WALLAROO_TASK_ID": "t", "ORCHLITE_SDK": "/ours", "ORCHLITE_HOST_PATHS": "/host/one:/host/two"}
+    outside, inside = _path(python, *options), _path(python, *options, **variables)
+    assert outside[-1] == str(site_packages)
+    assert inside == [*outside[:-1], "/ours", str(site_packages), "/host/one", "/host/two"]
+
+
+def test_outside_a_task_the_other_variables_have_no_effect(python: Path) -> None:
+    assert _path(python, ORCHLITE_SDK="/ours", ORCHLITE_HOST_PATHS="/host") == _path(python)
+
+
+@pytest.mark.parametrize("variables", [{}, {"ORCHLITE_SDK": "", "ORCHLITE_HOST_PATHS": ""}], ids=["absent", "empty"])
+def test_in_a_task_without_the_other_variables_nothing_is_added(python: Path, variables: dict[str, str]) -> None:
+    assert _path(python, WALLAROO_TASK_ID="t", **variables) == _path(python)
+
+
+def test_a_subprocess_of_the_task_finds_the_same(python: Path) -> None:
+    script = f"import subprocess, sys; print(subprocess.run([sys.executable, '-c', {_SHOW!r}], capture_output=True, text=True).stdout)"
+    variables = {"WALLAROO_TASK_ID": "t", "ORCHLITE_SDK": "/ours", "ORCHLITE_HOST_PATHS": "/host"}
+    assert json.loads(_run(python, ["-c", script], variables)) == _path(python, **variables)
+
+
+def _module(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.py").write_text(f"WHOSE = {text!r}\n")
+
+
+def _whose(python: Path, name: str, folder: Path) -> str:
+    main = folder / "bundle" / "main.py"
+    main.parent.mkdir(exist_ok=True)
+    main.write_text(f"import {name}\nprint({name}.WHOSE)\n")
+    variables = {"WALLAROO_TASK_ID": "t", "ORCHLITE_SDK": str(folder / "ours"), "ORCHLITE_HOST_PATHS": str(folder / "host")}
+    return _run(python, ["main.py"], variables, main.parent).strip()
+
+
+def test_ours_wins_over_an_installed_package_of_the_same_name(python: Path, site_packages: Path, tmp_path: Path) -> None:
+    _module(site_packages, "contested_sdk", "installed")
+    _module(tmp_path / "ours", "contested_sdk", "ours")
+    assert _whose(python, "contested_sdk", tmp_path) == "ours"
+
+
+def test_a_file_beside_the_script_wins_over_ours(python: Path, tmp_path: Path) -> None:
+    _module(tmp_path / "ours", "contested_script", "ours")
+    _module(tmp_path / "bundle", "contested_script", "script")
+    assert _whose(python, "contested_script", tmp_path) == "script"
+
+
+def test_the_standard_library_wins_over_ours(python: Path, tmp_path: Path) -> None:
+    _module(tmp_path / "ours", "tarfile", "ours")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "show.py").write_text("import tarfile; print(hasattr(tarfile, 'WHOSE'))")
+    variables = {"WALLAROO_TASK_ID": "t", "ORCHLITE_SDK": str(tmp_path / "ours")}
+    assert _run(python, ["show.py"], variables, tmp_path / "bundle") == "False\n"
+
+
+def test_a_requirement_wins_over_the_hosts_package(python: Path, site_packages: Path, tmp_path: Path) -> None:
+    _module(site_packages, "contested_package", "requirement")
+    _module(tmp_path / "host", "contested_package", "host")
+    assert _whose(python, "contested_package", tmp_path) == "requirement"
+
+
+def test_a_requirement_that_adds_a_folder_by_its_own_path_file_wins_over_the_hosts_too(
+    python: Path, site_packages: Path, tmp_path: Path
+) -> None:
+    _module(site_packages / "zz_folder", "contested_folder", "requirement")
+    (site_packages / "zz.pth").write_text("zz_folder\n")
+    _module(tmp_path / "host", "contested_folder", "host")
+    assert _whose(python, "contested_folder", tmp_path) == "requirement"
+
+
+def test_a_host_package_is_found_where_nothing_hides_it(python: Path, tmp_path: Path) -> None:
+    _module(tmp_path / "host", "host_only", "host")
+    assert _whose(python, "host_only", tmp_path) == "host"
+
+
+def test_a_cache_behind_a_link_makes_no_difference(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with Builds(tmp_path / "link").building("key", lambda: False) as build:
+        build.make()
+        python = build.finish().python
+    assert python.is_relative_to(tmp_path / "link")
+    assert _path(python, WALLAROO_TASK_ID="t", ORCHLITE_SDK="/ours")[-2] == "/ours"

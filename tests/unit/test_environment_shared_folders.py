@@ -1,0 +1,120 @@
+"""What all environments share: placed once, whole, and never a pointer into the host."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+import orchlite
+from orchlite import shared_folders
+from orchlite.environment import embedded_pip
+
+_PACKAGE = Path(orchlite.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def sdk(cache: Path) -> Path:
+    return shared_folders.place_sdk(cache)
+
+
+def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
+    copied = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.suffix in {".py", ".sql"}}
+    inside = {str(path.relative_to(_PACKAGE)) for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".sql"}}
+    assert copied == {name.removeprefix("sdk/") if name.startswith("sdk/wallaroo/") else f"orchlite/{name}" for name in inside}
+
+
+def test_the_copy_holds_nothing_but_sources_and_bytecode(sdk: Path) -> None:
+    assert {path.suffix for path in sdk.rglob("*") if not path.is_dir()} <= {".py", ".sql", ".pyc"}
+    assert not [path for path in sdk.rglob("*") if path.is_symlink()]
+
+
+def test_a_program_imports_the_copy_from_its_bytecode_and_writes_none(sdk: Path) -> None:
+    before = sorted(sdk.rglob("*"))
+    script = "import orchlite.errors as it; print(it.__file__, it.__cached__)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(sdk)!r}); {script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    source = sdk / "orchlite" / "errors.py"
+    assert done.stdout.split() == [str(source), str(source.parent / "__pycache__" / f"errors.{sys.implementation.cache_tag}.pyc")]
+    assert f"matches {source}" in done.stderr
+    assert sorted(sdk.rglob("*")) == before
+
+
+def test_the_bytecode_stands_although_the_sources_times_differ(sdk: Path) -> None:
+    source = sdk / "orchlite" / "status.py"
+    os.utime(source, (1, 1))
+    done = subprocess.run(
+        [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(sdk)!r}); import orchlite.status"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"matches {source}" in done.stderr
+
+
+def test_the_copy_is_found_again(cache: Path, sdk: Path) -> None:
+    inode = sdk.stat().st_ino
+    assert shared_folders.place_sdk(cache) == sdk
+    assert sdk.stat().st_ino == inode
+
+
+def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    first = shared_folders.place_sdk(tmp_path)
+    first.rename(tmp_path / "elsewhere")
+    assert shared_folders.place_sdk(tmp_path) == first
+    assert (first / "orchlite" / "errors.py").is_file()
+
+
+def test_what_a_killed_process_left_half_placed_is_replaced(tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path)
+    part = tmp_path / "installer" / "pip-1.0.part"
+    part.mkdir(parents=True)
+    (part / "torn").write_text("")
+    folder = shared_folders.place_installer(tmp_path, wheel)
+    assert sorted(path.name for path in folder.iterdir()) == ["pip"]
+    assert not part.exists()
+
+
+def _wheel(folder: Path) -> Path:
+    wheel = folder / "pip-1.0-py3-none-any.whl"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("pip/__pip-runner__.py", "print('ran')\n")
+    return wheel
+
+
+def _place(cache: str, wheel: str) -> str:
+    return str(shared_folders.place_installer(Path(cache), Path(wheel)))
+
+
+def test_several_processes_place_the_installer_together(tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        folders = pool.starmap(_place, [(str(tmp_path), str(wheel))] * 4)
+    assert set(folders) == {str(tmp_path / "installer" / "pip-1.0")}
+    assert (tmp_path / "installer" / "pip-1.0" / "pip" / "__pip-runner__.py").is_file()
+
+
+def test_the_installer_that_virtualenv_brings_runs_from_its_folder(tmp_path: Path) -> None:
+    wheel = embedded_pip()
+    program = shared_folders.place_installer(tmp_path, wheel) / "pip" / "__pip-runner__.py"
+    done = subprocess.run([sys.executable, "-I", program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"pip {wheel.name.split('-')[1]} from {tmp_path}")
+
+
+def test_only_this_account_can_look_into_the_shared_folders(tmp_path: Path) -> None:
+    folder = shared_folders.place_installer(tmp_path / "cache", _wheel(tmp_path))
+    assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "cache")] == [0o700] * 3

@@ -1,0 +1,71 @@
+"""Every folder of `examples/` is run as its README line says."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orchlite
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[orchlite.Client]:
+    with orchlite.Client.temporary() as client:
+        yield client
+
+
+def test_hello_greets_whom_its_arguments_name(client: orchlite.Client) -> None:
+    run = client.run(EXAMPLES / "hello", {"name": "Ada"})
+    assert (run.status(), str(run.logs())) == ("success", "Hello, Ada!\n")
+
+
+def test_report_makes_a_database_and_a_summary(client: orchlite.Client) -> None:
+    run = client.run(EXAMPLES / "report", {"top": 2}).raise_for_failure()
+    [made] = run.files()
+    with sqlite3.connect(made) as database:
+        [(count,)] = database.execute("SELECT COUNT(*) FROM sales").fetchall()
+    database.close()
+    table = [line.text.split() for line in run.logs()][3:5]
+    assert (made.name, count, [row[0] for row in table]) == ("sales.sqlite", 1500, ["Avalon", "Borea"])
+
+
+def test_report_has_its_requirements_and_nothing_of_the_host_in_a_clean_environment() -> None:
+    with orchlite.Client.temporary(base_image="clean") as client:
+        orchestration = client.upload_orchestration(path=EXAMPLES / "report").wait()
+        assert {line.split("==")[0] for line in orchestration.installed()} == {"python-dateutil", "six", "tabulate"}
+        assert orchestration.run_once().wait().status() == "success"
+
+
+def test_subfolder_finds_the_module_beside_its_main_and_the_files_of_the_root(client: orchlite.Client) -> None:
+    log = client.run(EXAMPLES / "subfolder").raise_for_failure().logs()
+    assert "total 12" in log
+    assert "modules come from pipeline/" in log
+
+
+def test_failing_ends_with_its_traceback(client: orchlite.Client) -> None:
+    run = client.run(EXAMPLES / "failing")
+    assert (run.status(), run.exit_code()) == ("failure", 1)
+    assert str(run.logs()).endswith("RuntimeError: the warehouse is closed\n")
+
+
+def test_every_example_has_a_line_about_itself_and_is_accepted(client: orchlite.Client) -> None:
+    for folder in sorted(path for path in EXAMPLES.iterdir() if (path / "README.md").exists()):
+        assert len((folder / "README.md").read_text().splitlines()) == 1
+        assert client.upload_orchestration(path=folder).sha()
+
+
+def test_the_ten_lines_run_an_example_and_exit_with_its_code() -> None:
+    command = [sys.executable, str(EXAMPLES / "run_local.py")]
+    good = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "1500 sales" in good.stdout
+    assert "made ['sales.sqlite']" in good.stdout
+    bad = subprocess.run([*command, str(EXAMPLES / "failing")], capture_output=True, text=True, check=False)
+    assert bad.returncode == 1

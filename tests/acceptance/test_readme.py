@@ -1,0 +1,35 @@
+"""The README's Python runs as it stands, from top to bottom, and its commands are those that are run elsewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_every_snippet_runs(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    program = tmp_path / "readme.py"
+    program.write_text("\n".join(blocks("python")), encoding="utf-8")
+    done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "success 0" in done.stdout
+    assert "requests==2.32.3" in done.stdout
+
+
+def test_the_second_command_is_what_ci_runs_word_for_word() -> None:
+    _, tests = blocks("bash")
+    assert tests in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_folders_that_it_names_are_there() -> None:
+    for name in re.findall(r"`((?:tests|examples|orchlite)/[\w./-]+)`", README):
+        assert (ROOT / name).exists(), name

@@ -6,14 +6,18 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from orchlite.errors import BadArgument
+from orchlite.records import Limits
 
 _NAME_CHARACTERS = 256
 _DAY_SECONDS = 86_400
 _TIMEOUT_SECONDS = (1, 366 * _DAY_SECONDS)
 _ARGUMENTS_DEPTH = 100
+_COUNT = 2**63 - 1
+"""The largest whole number that the store can hold."""
 _WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 _LENIENT_WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
@@ -69,7 +73,7 @@ def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
     low, high = _TIMEOUT_SECONDS
     if not low <= seconds <= high:
         raise BadArgument(
-            f"{argument} is {timeout!r}.", hint=f"It takes {low} to {high} seconds (366 days), or None for no limit.", argument=argument
+            f"{argument} is {seconds:g}.", hint=f"It takes {low} to {high} seconds (366 days), or None for no limit.", argument=argument
         )
     return seconds
 
@@ -87,15 +91,16 @@ def checked_seconds(value: object, argument: str) -> float:
 
 
 def checked_count(value: object, argument: str, least: int) -> int:
-    """A whole number from `least` on.
+    """A whole number from `least` on, as far as the store can count.
 
     Raises:
         BadArgument: it is something else.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type(argument, "a whole number", value)
-    if value < least:
-        raise BadArgument(f"{argument} is {value}.", hint=f"It takes {least} or more.", argument=argument, limit=least)
+    if not least <= value <= _COUNT:
+        how = f"less than {least}" if value < least else "too large"
+        raise BadArgument(f"{argument} is {how}.", hint=f"It takes {least} to {_COUNT}.", argument=argument, limit=least)
     return value
 
 
@@ -118,7 +123,37 @@ def checked_id(value: object, argument: str) -> str:
     """
     if not isinstance(value, str):
         raise _wrong_type(argument, "an id (a text)", value)
+    if len(value) > _NAME_CHARACTERS or not value.isprintable():
+        raise BadArgument(f"{argument} is no id: {value[:40]!r}.", hint="Ids are UUIDs: see id().", argument=argument)
     return value
+
+
+def checked_texts(values: object, argument: str) -> tuple[str, ...]:
+    """Some texts, none of them empty.
+
+    Raises:
+        BadArgument: they are something else, a single text for instance.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise _wrong_type(argument, "a list of texts", values)
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise BadArgument(f"{argument} has {value!r:.80}.", hint="It takes a list of texts, none of them empty.", argument=argument)
+    return found
+
+
+def checked_limits(limits: object) -> Limits:
+    """Limits that are whole numbers from 0 on.
+
+    Raises:
+        BadArgument: they are something else.
+    """
+    if not isinstance(limits, Limits):
+        raise _wrong_type("limits", "Limits(...)", limits)
+    for name, value in asdict(limits).items():
+        checked_count(value, f"limits.{name}", 0)
+    return limits
 
 
 def encoded_arguments(arguments: object, limit_bytes: int) -> str:
@@ -163,8 +198,12 @@ def checked_env(env: object, argument: str = "env") -> dict[str, str]:
         raise _wrong_type(argument, "a dictionary of texts", env)
     for name, value in env.items():
         _check_variable_name(name, argument)
-        if not isinstance(value, str) or "\0" in value:
-            raise BadArgument(f"{argument}[{name!r}] is no text without NUL.", hint="Values are texts: str(value).", argument=argument)
+        if not isinstance(value, str) or not _fits_a_process(value):
+            raise BadArgument(
+                f"{argument}[{name!r}] is no text that a process can be given.",
+                hint="Values are texts without NUL: str(value).",
+                argument=argument,
+            )
     return dict(env)
 
 
@@ -183,10 +222,17 @@ def checked_env_names(names: object) -> tuple[str, ...]:
 
 
 def _check_variable_name(name: Any, argument: str) -> None:
-    if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+    if not isinstance(name, str) or not name or "=" in name or not _fits_a_process(name):
         raise BadArgument(
             f"{argument} has {name!r}, which is no name of a variable.", hint="A name holds no = and no NUL.", argument=argument
         )
+
+
+def _fits_a_process(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_depth(arguments: Any) -> None:
@@ -205,6 +251,9 @@ def _check_depth(arguments: Any) -> None:
 
 def _inside(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
+        # JSON would silently turn the key 1 into "1".
+        if not all(isinstance(key, str) for key in value):
+            raise BadArgument("json_args has a key that is no text.", hint="Write it as a text: str(key).", argument="json_args")
         return value.values()
     return value if isinstance(value, list | tuple) else ()
 
@@ -217,7 +266,7 @@ def _number(value: object, argument: str) -> float:
     except OverflowError:
         seconds = math.inf
     if not math.isfinite(seconds):
-        raise BadArgument(f"{argument} is {value!r:.40}.", hint="It takes a finite number of seconds.", argument=argument)
+        raise BadArgument(f"{argument} is {seconds}.", hint="It takes a finite number of seconds.", argument=argument)
     return seconds
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from orchlite.errors import BadArgument, BadBundle, StorageFull
@@ -76,7 +78,7 @@ class BundleFiles:
             if isinstance(source, bytes):
                 target.write(source)
             else:
-                with source.open("rb") as file:
+                with _opened(source) as file:
                     shutil.copyfileobj(file, target, _CHUNK_BYTES)
             target.flush()
             os.fsync(target.fileno())
@@ -84,8 +86,20 @@ class BundleFiles:
 
 def _size_bytes(path: Path) -> int:
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError as error:
-        raise BadArgument(
-            f"The bundle {str(path)!r} cannot be read: {error.strerror}.", hint="Give the path of a ZIP or of a folder.", argument="path"
-        ) from error
+        raise _unreadable(path, str(error.strerror)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise _unreadable(path, "it is no regular file")  # a pipe would block, and a device never end
+    return status.st_size
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror)) from error
+
+
+def _unreadable(path: Path, why: str) -> BadArgument:
+    return BadArgument(f"The bundle {str(path)!r} cannot be read: {why}.", hint="Give the path of a ZIP or of a folder.", argument="path")

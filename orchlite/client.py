@@ -17,8 +17,10 @@ from orchlite.arguments import (
     checked_env_names,
     checked_flag,
     checked_id,
+    checked_limits,
     checked_name,
     checked_seconds,
+    checked_texts,
     checked_workspace_name,
 )
 from orchlite.clock import SystemClock
@@ -83,8 +85,8 @@ class Client:
             workers=os.cpu_count() or 1 if workers is None else checked_count(workers, "workers", 1),
             env=checked_env(env),
             env_passthrough=checked_env_names(env_passthrough),
-            limits=limits,
-            index_urls=tuple(index_urls),
+            limits=checked_limits(limits),
+            index_urls=checked_texts(index_urls, "index_urls"),
             install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
             grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
             keep_work=_one_of(keep_work, "keep_work", _KEEP_WORK),
@@ -128,7 +130,7 @@ class Client:
             BadBundle, BadRequirement, BadArgument: something is refused; nothing was stored.
             PackagingFailed: the environment could not be made.
         """
-        orchestration = path_or_orchestration
+        orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
             orchestration = self._upload(_bundle_path(orchestration), None, None, (), reuse=True)
         task = orchestration.wait().run_once(name, json_args, timeout, env=env)
@@ -159,7 +161,8 @@ class Client:
         if (bytes_buffer is None) == (path is None):
             raise BadArgument("Give either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
         source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
-        return self._upload(source, checked_name(name), checked_name(file_name, "file_name"), exclude, reuse=False)
+        patterns = checked_texts(exclude, "exclude")
+        return self._upload(source, checked_name(name), checked_name(file_name, "file_name"), patterns, reuse=False)
 
     def list_orchestrations(self) -> Table[Orchestration]:
         """The current workspace's orchestrations, oldest first."""
@@ -219,8 +222,9 @@ class Client:
             BadArgument: the name is refused.
         """
         memory = self._engine.store.memory
+        may_create = checked_flag(create_if_not_exist, "create_if_not_exist")
         row = memory.workspaces.find(checked_workspace_name(name, underscores=True))
-        if row is None and checked_flag(create_if_not_exist, "create_if_not_exist"):
+        if row is None and may_create:
             row = memory.workspaces.find_or_create(name, self._engine.store.clock.now())
         if row is None:
             raise NotFound(f"There is no workspace named {name!r}.", hint="create_if_not_exist=True creates it.", name=name)
@@ -281,7 +285,7 @@ class Client:
         self, source: bytes | Path, name: str | None, file_name: str | None, exclude: Sequence[str], *, reuse: bool
     ) -> Orchestration:
         if file_name is None:
-            file_name = source.name if isinstance(source, Path) else "bundle.zip"
+            file_name = _printable(source.name) if isinstance(source, Path) else "bundle.zip"
             file_name += ".zip" if isinstance(source, Path) and source.is_dir() else ""
         upload = Upload(source, self._workspace.id(), name, file_name, exclude)
         return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
@@ -313,9 +317,21 @@ def _bundle_bytes(buffer: object) -> bytes:
 
 
 def _bundle_path(path: object) -> Path:
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
-        raise BadArgument(f"path is {path!r:.80}.", hint="It takes the path of a ZIP or of a folder.", argument="path")
-    return Path(path).expanduser().absolute()
+    found = paths.given_path(path)
+    try:
+        found.stat()
+    except OSError as error:
+        raise BadArgument(
+            f"The bundle {str(found)!r:.300} cannot be read: {error.strerror}.",
+            hint="Give the path of a ZIP or of a folder.",
+            argument="path",
+        ) from error
+    return found
+
+
+def _printable(name: str) -> str:
+    """A file's name as a label: file systems allow what no text may hold."""
+    return "".join(character if character.isprintable() else "_" for character in name)
 
 
 def _one_of(value: object, argument: str, known: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -30,6 +31,8 @@ _OTHERS_SECONDS = 0.5
 _JOIN_SECONDS = 5.0
 _SWEEP_SECONDS = 12.0
 T = TypeVar("T")
+
+logging.getLogger("orchlite").addHandler(logging.NullHandler())  # silent, unless the program says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Engine:
 
     def start(self) -> None:
         """Work for the whole store: run what any host has queued."""
+        self._check_open()
         self._workers.start(whole_store=True)
 
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
@@ -252,6 +256,9 @@ class Engine:
         )
         memory, run_id = self.store.memory, str(uuid.uuid4())
         with memory.transaction() as transaction:
+            # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
+            if memory.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
+                raise _packaging_failed(memory.orchestrations.get(task.orchestration_id))
             memory.tasks.insert(transaction, task)
             if begins:
                 return task, memory.runs.insert_claimed(transaction, run_id, task.task_id, claim)
@@ -275,6 +282,8 @@ class Engine:
     def _check_open(self) -> None:
         if self._is_closed:
             raise Closed("This client is closed.", hint="Open a new Client on the same store.")
+        if not self.is_ours():
+            raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
 
 
 def _packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:

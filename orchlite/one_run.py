@@ -134,21 +134,21 @@ def _never_started(store: OpenStore, reason: str) -> RunResult:
 
 
 def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+    def end(transaction: Transaction) -> None:
+        store.memory.runs.end(transaction, run.run_id, result, attempt)
+        end_killed_task(store, transaction, run.task_id)
+
     try:
-        with store.memory.transaction() as transaction:
-            store.memory.runs.end(transaction, run.run_id, result, attempt)
-            end_killed_task(store, transaction, run.task_id)
+        store.persist(end)
     except IllegalMove:
         return  # another host imported the result first
-    store.notify()
     _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
     _tidy(store, run, result.status)
 
 
 def _requeue(store: OpenStore, run: RunRow) -> None:
-    with suppress(IllegalMove), store.memory.transaction() as transaction:
-        store.memory.runs.requeue(transaction, run.run_id, store.clock.now(), "it was claimed, but never started")
-    store.notify()
+    with suppress(IllegalMove):
+        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, store.clock.now(), "it was never started"))
 
 
 def end_killed_task(store: OpenStore, transaction: Transaction, task_id: str) -> None:

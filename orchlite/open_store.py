@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
+from orchlite.errors import StorageFull, StoreBusy
 from orchlite.paths import StoreFolder
 from orchlite.records import Claim, Clock, Process, Settings
+from orchlite.store.database import Transaction
 from orchlite.store.memory import Memory
+
+_AGAIN_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,22 @@ class OpenStore:
     def claim(self) -> Claim:
         """A claim of this host's, as of now."""
         return Claim(self.host_id, self.boot_id, self.clock.now())
+
+    def persist(self, action: Callable[[Transaction], None]) -> None:
+        """Do something in a transaction, again and again while the store is busy or the disk full: an end is never lost for that.
+
+        Raises:
+            Closed: the store was closed meanwhile; the next host will find out by itself.
+        """
+        while True:
+            try:
+                with self.memory.transaction() as transaction:
+                    action(transaction)
+                break
+            except (StoreBusy, StorageFull):
+                _log.warning("the store %s takes nothing at the moment; trying again", self.folder.path, exc_info=True)
+                threading.Event().wait(_AGAIN_SECONDS)
+        self.notify()
 
     def notify(self) -> None:
         """Wake whoever waits for a change."""

@@ -12,6 +12,8 @@ from typing import Any
 from orchlite.arguments import checked_env, checked_flag, checked_name, checked_seconds, checked_timeout, encoded_arguments
 from orchlite.display import Table, table_html
 from orchlite.engine import Engine, Order
+from orchlite.errors import DeviceFailed
+from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
 from orchlite.status import OrchestrationStatus
 from orchlite.task import Task
@@ -91,7 +93,7 @@ class Orchestration:
         name: str | None = None,
         json_args: Mapping[str, Any] | None = None,
         timeout: float | None = None,
-        debug: bool = False,
+        debug: bool | None = False,
         *,
         env: Mapping[str, str] | None = None,
     ) -> Task:
@@ -108,17 +110,24 @@ class Orchestration:
             name=checked_name(name),
             arguments=encoded_arguments(json_args, self._engine.store.settings.limits.arguments_bytes),
             timeout_seconds=checked_timeout(timeout),
-            debug=checked_flag(debug, "debug"),
+            debug=False if debug is None else checked_flag(debug, "debug"),
             env=checked_env(env),
         )
         return Task(self._engine, self._engine.submit(self.id(), order))
 
     def download(self, path: str | os.PathLike[str]) -> Path:
-        """Write the uploaded bytes to a file, or into a folder under the uploaded file's name; answers the file's path."""
-        target = Path(path)
-        if target.is_dir():
-            target = target / self.file_name()
-        shutil.copyfile(self._engine.store.bundles.path(self.sha()), target)
+        """Write the uploaded bytes to a file, or into a folder under the uploaded file's name; answers the file's path.
+
+        Raises:
+            DeviceFailed: the file cannot be written.
+        """
+        target = given_path(path)
+        try:
+            if target.is_dir():
+                target = target / self._local_name()
+            shutil.copyfile(self._engine.store.bundles.path(self.sha()), target)
+        except OSError as error:
+            raise DeviceFailed(f"The bundle cannot be written to {str(target)!r}: {error.strerror}.") from error
         return target
 
     def delete(self) -> None:
@@ -128,6 +137,11 @@ class Orchestration:
             Conflict: a task of it is alive.
         """
         self._engine.delete(self.id())
+
+    def _local_name(self) -> str:
+        # A file's name is a label that may hold anything: it must never lead out of a folder.
+        name = self.file_name().rpartition("/")[2]
+        return f"{self.sha()}.zip" if name in ("", ".", "..") else name
 
     def _row(self) -> OrchestrationRow:
         return self._engine.store.memory.orchestrations.get(self.id())

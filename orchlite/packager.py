@@ -123,28 +123,31 @@ def _report(store: OpenStore, log: Path, installation: Installation, warnings: t
 
 
 def _begin(store: OpenStore, orchestration: OrchestrationRow) -> None:
-    with store.memory.transaction() as transaction:
-        store.memory.orchestrations.move(transaction, orchestration.orchestration_id, OrchestrationStatus.PACKAGING, store.clock.now())
-    store.notify()
+    orchestration_id, now = orchestration.orchestration_id, store.clock.now()
+    store.persist(lambda transaction: store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now))
 
 
 def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
     orchestration_id = orchestration.orchestration_id
-    with store.memory.transaction() as transaction:
+
+    def succeed(transaction: Transaction) -> None:
         store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
         store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
         store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
         store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.SUCCESS, None))
-    store.notify()
+
+    store.persist(succeed)
 
 
 def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: OrchliteError | OSError) -> None:
     reason = str(error)
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
-    with store.memory.transaction() as transaction:
+
+    def fail(transaction: Transaction) -> None:
         store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.FAILURE, reason))
         give_up(store, transaction, orchestration.orchestration_id, reason)
-    store.notify()
+
+    store.persist(fail)
 
 
 def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchlite.errors import BadArgument
+from orchlite.errors import BadArgument, DeviceFailed
 from orchlite.records import RunFolder
 
 _TEMPORARY_PREFIX = "orchlite-temporary-"
@@ -44,14 +44,38 @@ class StoreFolder:
         return RunFolder(self.runs / run_id)
 
     def make(self) -> None:
-        """Create what is missing, readable by this account only."""
+        """Create what is missing, readable by this account only.
+
+        Raises:
+            DeviceFailed: it cannot be created.
+        """
         for folder in (self.path, self.bundles, self.runs, self.hosts):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise DeviceFailed(
+                    f"The folder {str(folder)!r} cannot be made: {error.strerror}.", hint="Choose another one with Client(path)."
+                ) from error
 
 
 def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:
     """The store to open: the folder given, else `ORCHLITE_STORE`, else one in the user's data folder."""
     return StoreFolder(_folder(given, "ORCHLITE_STORE") or _user_folder("data") / "store")
+
+
+def given_path(given: object, argument: str = "path") -> Path:
+    """A path as a caller may give it: absolute, `~` resolved.
+
+    Raises:
+        BadArgument: it is none.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    try:
+        if not isinstance(text, str) or not text or b"\0" in os.fsencode(text):
+            raise ValueError("no path")
+        return Path(text).expanduser().absolute()
+    except (ValueError, RuntimeError) as error:  # RuntimeError: nobody knows the home of `~name`
+        raise BadArgument(f"{argument} is {given!r:.80}.", hint="It takes a path.", argument=argument) from error
 
 
 def cache_folder() -> Path:
@@ -71,13 +95,11 @@ def temporary_store_folders() -> list[StoreFolder]:
 
 
 def _folder(given: str | os.PathLike[str] | None, variable: str) -> Path | None:
-    text = os.fspath(given) if given is not None else os.environ.get(variable, "")
-    if given is None and not text:
+    named = given if given is not None else os.environ.get(variable) or None
+    if named is None:
         return None
-    if not text or "\0" in text:
-        raise BadArgument(f"{text!r} is no folder.", hint="Give the path of a folder; it is made where it is missing.", argument="path")
-    path = Path(text).expanduser().absolute()
-    if path.exists() and not path.is_dir():
+    path = given_path(named, "path" if given is not None else variable)
+    if os.path.lexists(path) and not path.is_dir():
         raise BadArgument(f"{str(path)!r} is a file, not a folder.", hint="Give the path of a folder.", argument="path")
     return path
 

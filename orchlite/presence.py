@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-import weakref
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakSet
 
 
 class Presence:
@@ -22,7 +22,7 @@ class Presence:
         self._descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         aside.rename(self._path)  # seen by others only once it is locked
-        _let_go_in_children(self)
+        _presences.add(self)
 
     def end(self) -> None:
         """Disappear. In a forked child nothing happens."""
@@ -77,12 +77,13 @@ def boot_id() -> str:
         return ""
 
 
-def _let_go_in_children(presence: Presence) -> None:
+_presences: WeakSet[Presence] = WeakSet()
+
+
+def _let_go_in_child() -> None:
     # A forked child shares the lock: as long as it lived, this host would seem alive.
-    weak = weakref.ref(presence)
+    for presence in list(_presences):
+        presence._let_go()
 
-    def let_go() -> None:
-        if (alive := weak()) is not None:
-            alive._let_go()
 
-    os.register_at_fork(after_in_child=let_go)
+os.register_at_fork(after_in_child=_let_go_in_child)

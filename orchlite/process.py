@@ -18,6 +18,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from orchlite.records import Alive, Ended, Look, Lost, NeverStarted, RunFolder, RunResult, RunSpec
 from orchlite.status import RunStatus
@@ -41,7 +42,7 @@ class Runners:
         self._busy: dict[str, Popen[bytes]] = {}
         self._pid = os.getpid()
         self._is_closed = False
-        _forget_in_children(self)
+        _runners.add(self)
 
     def warm(self) -> None:
         """Have an idle runner ready."""
@@ -167,16 +168,15 @@ class Runners:
         self._idle, self._busy, self._lock = [], {}, threading.Lock()
 
 
-def _forget_in_children(runners: Runners) -> None:
-    from weakref import ref
+_runners: WeakSet[Runners] = WeakSet()
 
-    weak = ref(runners)
 
-    def forget() -> None:
-        if (alive := weak()) is not None:
-            alive._forget()
+def _forget_in_child() -> None:
+    for runners in list(_runners):
+        runners._forget()
 
-    os.register_at_fork(after_in_child=forget)
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _dismiss(runner: Popen[bytes]) -> None:

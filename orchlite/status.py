@@ -95,4 +95,5 @@ LEGAL_MOVES: Mapping[Status, frozenset[Status]] = {
 
 def sources_of(target: Status) -> frozenset[Status]:
     """The states from which a move to `target` is legal."""
-    return frozenset(source for source, targets in LEGAL_MOVES.items() if target in targets)
+    # By kind: a task's `killed` and a run's are equal texts.
+    return frozenset(source for source, targets in LEGAL_MOVES.items() if target in targets and type(source) is type(target))

@@ -123,7 +123,7 @@ class Task:
 def _statuses(status: str | None) -> frozenset[RunStatus] | None:
     if status is None or status == "all":
         return None
-    if status not in set(RunStatus):
+    if not isinstance(status, str) or status not in set(RunStatus):
         known = ", ".join(["all", *RunStatus])
         raise BadArgument(f"status is {status!r:.80}.", hint=f"It takes one of: {known}.", argument="status")
     return _FAILURES if status == RunStatus.FAILURE else frozenset({RunStatus(status)})

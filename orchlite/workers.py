@@ -62,6 +62,7 @@ class Workers:
         """Give the reserved worker back."""
         with self._condition:
             self._free += 1
+            self._condition.notify()  # a look may have fallen due meanwhile
 
     def look(self) -> None:
         """Say that something may have been queued."""

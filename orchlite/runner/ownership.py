@@ -98,7 +98,7 @@ def _mark_started(spec: dict[str, Any]) -> None:
     mark = {
         "attempt": spec["attempt"],
         "pid": os.getpid(),
-        "start_ticks": processes.start_ticks(os.getpid()),
+        "start_ticks": processes.my_start_ticks(),
         "boot_id": processes.boot_id(),
         "started_at_ns": time.time_ns(),
     }

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _PR_SET_CHILD_SUBREAPER = 36
@@ -127,12 +128,14 @@ def _parent(pid: int) -> int | None:
     return int(fields[1]) if fields else None
 
 
-def start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot: with the boot id, this names a process for good."""
-    fields = _stat_fields(pid)
+@cache
+def my_start_ticks() -> int | None:
+    """When this process started, in clock ticks since boot: with the boot id, this names a process for good."""
+    fields = _stat_fields(os.getpid())
     return int(fields[19]) if fields else None
 
 
+@cache
 def boot_id() -> str | None:
     """Names this boot of the machine; None where the kernel does not say."""
     try:

@@ -22,6 +22,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CLOSE_SECONDS = 0.1
 
 
 def to_microseconds(at: datetime) -> int:
@@ -40,24 +41,22 @@ def known_datetime(microseconds: int) -> datetime:
 
 
 class _Held:
-    """A thread's connection, which is closed at once when its thread ends.
+    """A thread's connection, which is closed at once when its thread ends, and never under a statement that runs: that crashes.
 
     The connection alone would wait for the garbage collector: sqlite3's are part of a reference cycle.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._pid = os.getpid()
+        self.in_use = threading.RLock()
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+        self.connection.close()
 
     def __del__(self) -> None:
-        if os.getpid() == self._pid:
-            self.connection.close()
-        else:
-            _inherited.append(self.connection)
-
-
-_inherited: list[sqlite3.Connection] = []
-"""Kept open in a forked child: SQLite forbids even closing a connection that was opened before the fork."""
+        self.connection.close()
 
 
 class Transaction:
@@ -89,9 +88,11 @@ class Database:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._opening = threading.RLock()
         self._pid = os.getpid()
         self._is_closed = False
+        with _forking:
+            _databases.add(self)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -100,12 +101,13 @@ class Database:
         Raises:
             StoreBusy: another process held the write lock for longer than the busy time-out.
             StorageFull, StoreDamaged, DeviceFailed: as SQLite says.
+            Closed: `close` was called before the end.
         """
-        connection = self._connection()
-        with _translated(self.path):
+        with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Transaction(connection)
+                self._check_usable()
                 connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
@@ -114,8 +116,8 @@ class Database:
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Read, outside any transaction of one's own."""
-        with _translated(self.path):
-            return Transaction(self._connection()).rows(sql, parameters)
+        with self._connection() as connection:
+            return Transaction(connection).rows(sql, parameters)
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """Read the one row, or None."""
@@ -123,38 +125,95 @@ class Database:
         return found[0] if found else None
 
     def close(self) -> None:
-        """Close every thread's connection; later use raises `Closed`. In a forked child nothing is touched."""
+        """Close every thread's connection, one in use as soon as it is not; later use raises `Closed`. Does nothing in a forked child."""
         self._is_closed = True
         if os.getpid() != self._pid:
             return
-        with self._lock:
+        with self._opening:
             for held in list(self._connections):
-                held.connection.close()
+                # Whoever uses it for longer than this closes it himself.
+                if held.in_use.acquire(timeout=_CLOSE_SECONDS):
+                    held.close()
+                    held.in_use.release()
 
-    def _connection(self) -> sqlite3.Connection:
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection, which nobody else closes while the block lasts."""
+        while True:
+            held = self._held()
+            with held.in_use:
+                if not held.is_open:
+                    continue  # closed between the two lines above
+                try:
+                    with _translated(self.path):
+                        yield held.connection
+                finally:
+                    if self._is_closed:
+                        held.close()
+                return
+
+    def _held(self) -> _Held:
+        self._check_usable()
         held: _Held | None = getattr(self._local, "held", None)
+        if held is None or not held.is_open:
+            with _translated(self.path):
+                held = self._local.held = self._open()
+        return held
+
+    def _check_usable(self) -> None:
         if self._is_closed:
             raise Closed("This client is closed.", hint="Open a new Client on the same store.")
         if os.getpid() != self._pid:
-            # SQLite forbids using a connection across a fork: the child's writes could corrupt the file.
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
-        if held is None:
-            with _translated(self.path):
-                held = self._local.held = self._open()
-        return held.connection
 
     def _open(self) -> _Held:
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False)
-        held = _Held(connection)
-        connection.row_factory = sqlite3.Row
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
-            connection.execute("PRAGMA journal_mode=WAL")
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        with self._lock:
+        with self._opening:
+            self._check_usable()
+            connection = sqlite3.connect(self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False)
+            held = _Held(connection)
+            connection.row_factory = sqlite3.Row
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
+                connection.execute("PRAGMA journal_mode=WAL")
+            for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
             self._connections.add(held)
-        return held
+            return held
+
+    def _suspend(self) -> None:
+        """Have no connection, and let none be opened until `_resume`; waits for the transactions that are open."""
+        self._opening.acquire()
+        for held in list(self._connections):
+            with held.in_use:
+                held.close()
+
+    def _resume(self) -> None:
+        self._opening.release()
+
+
+# SQLite remembers by process which files it has locked, and a forked child inherits that memory, but not the locks: a connection that
+# the child opens would be unprotected, and what it commits lost when the parent closes (sqlite.org/howtocorrupt.html, section 2.6). So
+# no connection is open during a fork; the parent's threads open new ones when they need them.
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_suspended: list[Database] = []
+_forking = threading.RLock()
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for database in list(_databases):
+        database._suspend()
+        _suspended.append(database)
+
+
+def _after_fork() -> None:
+    while _suspended:
+        _suspended.pop()._resume()
+    _forking.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 @contextmanager

@@ -146,7 +146,11 @@ class Runs:
 
     def unfinished_of_task(self, transaction: Transaction, task_id: str) -> list[RunRow]:
         """A task's queued and running runs, newest first."""
-        rows = transaction.rows("SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC", (task_id,))
+        rows = transaction.rows(
+            "SELECT * FROM runs WHERE status = 'queued' AND task_id = :task_id"
+            " UNION ALL SELECT * FROM runs WHERE status = 'running' AND task_id = :task_id ORDER BY number DESC",
+            {"task_id": task_id},
+        )
         return [_record(row) for row in rows]
 
     def newest_to_wait_for(self, task_id: str) -> RunRow | None:
@@ -163,7 +167,9 @@ class Runs:
     def unfinished_submitted_by(self, host_id: str) -> list[RunRow]:
         """What this host submitted and what has not ended, oldest first."""
         rows = self._database.rows(
-            "SELECT * FROM runs WHERE status IN ('queued', 'running') AND submitted_by = ? ORDER BY number", (host_id,)
+            "SELECT * FROM runs WHERE status = 'queued' AND submitted_by = :host_id"
+            " UNION ALL SELECT * FROM runs WHERE status = 'running' AND submitted_by = :host_id ORDER BY number",
+            {"host_id": host_id},
         )
         return [_record(row) for row in rows]
 

@@ -74,7 +74,9 @@ client.close()
 _CHILD_OUTLIVES_THE_PARENT = (
     _PRELUDE
     + """
-submit(client)
+run = submit(client)
+while not run.logs():
+    time.sleep(0.005)
 if os.fork() == 0:
     print("child", os.getpid())
     time.sleep(30)
@@ -120,7 +122,7 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_parent_alive_for_others(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    host = start_host(_CHILD_OUTLIVES_THE_PARENT, store, folder("import time; time.sleep(0.3)"))
+    host = start_host(_CHILD_OUTLIVES_THE_PARENT, store, folder("import time; print('ran'); time.sleep(0.3)"))
     assert host.stdout is not None
     run_ids = [host.stdout.readline().strip() for _ in range(2)]
     child = int(host.stdout.readline().split()[1])

@@ -1,0 +1,51 @@
+"""How lists look in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from orchlite.display import Table, table_html
+
+
+class _Thing:
+    def __init__(self, *cells: object) -> None:
+        self._values = cells
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("id", "<name>")
+
+    def _cells(self) -> Sequence[object]:
+        return self._values
+
+
+def test_a_table_has_a_head_and_a_line_for_each_thing() -> None:
+    assert Table([_Thing(1, "a"), _Thing(2, "b")])._repr_html_() == (
+        "<table><tr><th>id</th><th>&lt;name&gt;</th></tr><tr><td>1</td><td>a</td></tr><tr><td>2</td><td>b</td></tr></table>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        pytest.param("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;", id="a tag"),
+        pytest.param("a & b", "a &amp; b", id="an ampersand"),
+        pytest.param("\"x' onclick='y", "&quot;x&#x27; onclick=&#x27;y", id="quotes"),
+        pytest.param(None, "", id="nothing"),
+        pytest.param(0, "0", id="zero"),
+    ],
+)
+def test_what_is_shown_is_escaped(cell: object, shown: str) -> None:
+    assert table_html(("name",), [(cell,)]) == f"<table><tr><th>name</th></tr><tr><td>{shown}</td></tr></table>"
+
+
+def test_an_empty_table_says_so() -> None:
+    assert Table[_Thing]()._repr_html_() == "(empty)"
+
+
+def test_a_table_is_a_list() -> None:
+    thing = _Thing(1, "a")
+    assert Table([thing]) == [thing]
+    assert isinstance(Table(), list)

@@ -1,0 +1,58 @@
+"""The one table of legal moves: what it allows, and what it must never allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus, sources_of
+
+_ALL: list[Status] = [*OrchestrationStatus, *TaskStatus, *RunStatus]
+_KINDS = (OrchestrationStatus, TaskStatus, RunStatus)
+
+
+def test_the_table_knows_every_status() -> None:
+    assert set(LEGAL_MOVES) == set(_ALL)
+
+
+@pytest.mark.parametrize("status", [pytest.param(status, id=f"{type(status).__name__}-{status}") for status in _ALL])
+class TestEveryStatus:
+    def test_leads_to_its_own_kind_only(self, status: Status) -> None:
+        assert {type(target) for target in LEGAL_MOVES[status]} <= {type(status)}
+
+    def test_never_leads_to_itself(self, status: Status) -> None:
+        assert status not in LEGAL_MOVES[status]
+
+    def test_is_a_text(self, status: Status) -> None:
+        assert status == str(status) == status.value
+
+    def test_is_named_as_a_source_by_its_targets(self, status: Status) -> None:
+        assert all(status in sources_of(target) for target in LEGAL_MOVES[status])
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_equal_texts_of_different_kinds_are_told_apart(kind: type[Status]) -> None:
+    assert {type(source) for target in kind for source in sources_of(target)} == {kind}
+
+
+def test_a_run_ends_once() -> None:
+    ends = {RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN, RunStatus.SKIPPED}
+    assert {status for status in RunStatus if status.is_final} == ends
+    assert not any(LEGAL_MOVES[end] for end in ends)
+
+
+def test_a_run_that_was_never_claimed_cannot_have_run() -> None:
+    assert LEGAL_MOVES[RunStatus.QUEUED] == {RunStatus.RUNNING, RunStatus.KILLED, RunStatus.SKIPPED, RunStatus.FAILURE}
+
+
+def test_any_task_that_is_not_killed_can_be() -> None:
+    assert sources_of(TaskStatus.KILLED) == frozenset(TaskStatus) - {TaskStatus.KILLED}
+
+
+def test_nothing_leaves_ready_and_error() -> None:
+    assert not LEGAL_MOVES[OrchestrationStatus.READY] | LEGAL_MOVES[OrchestrationStatus.ERROR]
+
+
+def test_pause_and_resume_go_through_their_requests() -> None:
+    assert sources_of(TaskStatus.PAUSED) == {TaskStatus.PENDING_PAUSE}
+    assert LEGAL_MOVES[TaskStatus.PAUSED] >= {TaskStatus.PENDING_RESUME}
+    assert TaskStatus.STARTED not in LEGAL_MOVES[TaskStatus.PAUSED]

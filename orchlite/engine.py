@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orchlite import bundle, killing, one_run, packager, presence, recovery, uploads
+from orchlite import bundle, killing, one_run, packager, presence, recovery, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import Closed, Conflict, IllegalMove, PackagingFailed, WaitTimeout
@@ -21,7 +21,7 @@ from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.presence import Presence
 from orchlite.process import Runners
-from orchlite.records import Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
+from orchlite.records import Assignment, Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
 from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.store.memory import Memory
 from orchlite.uploads import Upload
@@ -69,7 +69,7 @@ class Engine:
             host_id=self._presence.host_id,
             boot_id=presence.boot_id(),
         )
-        self._workers = Workers(self.store, self._perform)
+        self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
@@ -116,7 +116,7 @@ class Engine:
                 self._workers.release()
             raise
         if claimed is not None:
-            self._workers.hand(claimed)
+            self._workers.hand(Assignment(claimed, task, orchestration))
         else:
             self._workers.look()
         return task
@@ -193,7 +193,7 @@ class Engine:
     def files(self, run_id: str) -> list[Path]:
         """What the run made or changed in its work folder: absolute paths, sorted."""
         run = self.store.memory.runs.get(run_id)
-        attempt = one_run.work_folder(self.store, run)
+        attempt = tidying.work_folder(self.store, run)
         if attempt is None:
             return []
         orchestration_id = self.store.memory.tasks.get(run.task_id).orchestration_id
@@ -213,6 +213,8 @@ class Engine:
                 self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
             self._is_closed = True
         self._workers.stop(_JOIN_SECONDS if drain else 0)
+        if drain:
+            tidying.tidy(self.store)
         self.store.process.close()
         self.store.memory.close()
         self._presence.end()
@@ -231,9 +233,8 @@ class Engine:
         """What this host has submitted and what has not ended, oldest first."""
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
-    def _perform(self, run: RunRow) -> None:
-        task = self.store.memory.tasks.get(run.task_id)
-        (packager.package if task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, run, task)
+    def _perform(self, assignment: Assignment) -> None:
+        (packager.package if assignment.task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, assignment)
 
     def _insert(self, orchestration: OrchestrationRow, order: Order, *, begins: bool) -> tuple[TaskRow, RunRow | None]:
         """The task and its run, in one durable step; with `begins` the run is claimed in the same step."""

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
-from orchlite import bundle
-from orchlite.errors import DeviceFailed, IllegalMove, OrchliteError
+from orchlite import bundle, tidying
+from orchlite.errors import DeviceFailed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.packager import InstallFiles, provide
 from orchlite.records import (
     Alive,
+    Assignment,
     AttemptFolder,
     Ended,
     Installation,
     Look,
     Lost,
     NeverStarted,
-    OrchestrationRow,
     RunFolder,
     RunResult,
     RunRow,
     RunSpec,
-    TaskRow,
 )
 from orchlite.status import RunStatus, TaskStatus
 from orchlite.store.database import Transaction
 
 _ATTEMPTS = 3
-_KEPT_FAILURES = 3
-_BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN})
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
@@ -43,14 +39,14 @@ _OWNER_ID = str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 _log = logging.getLogger(__name__)
 
 
-def perform(store: OpenStore, run: RunRow, task: TaskRow) -> None:
+def perform(store: OpenStore, assignment: Assignment) -> None:
     """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
-    orchestration = store.memory.orchestrations.get(task.orchestration_id)
+    run = assignment.run
     folder = store.folder.run(run.run_id)
     _log.info("run %s of task %s begins", run.run_id, run.task_id)
     try:
-        spec = _prepare(store, run, task, orchestration, folder)
-        store.process.place(spec)
+        store.process.place(_prepare(store, assignment, folder))
+        tidying.tidy(store)  # what earlier runs left: there is nothing else to do now
         look = store.process.wait(folder)
     except (DeviceFailed, OSError) as error:
         look = Ended(run.attempt, _never_started(store, f"it could not be started: {error}"))
@@ -76,7 +72,8 @@ def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
             raise AssertionError("a run that has an owner is not concluded")
 
 
-def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, folder: RunFolder) -> RunSpec:
+def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec:
+    run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
     attempt = folder.attempt(run.attempt)
     for path in (folder.path, attempt.path, attempt.work):
         with suppress(FileExistsError):
@@ -92,7 +89,7 @@ def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: Orches
         folder=str(folder.path),
         command=(str(installation.python), "-u", orchestration.entrypoint),
         working_folder=str(attempt.work),
-        env=_environment(store, run, task, orchestration, attempt, installation),
+        env=_environment(store, assignment, attempt, installation),
         log=str(attempt.log),
         timeout_seconds=task.timeout_seconds,
         grace_seconds=store.settings.grace_seconds,
@@ -102,9 +99,8 @@ def _prepare(store: OpenStore, run: RunRow, task: TaskRow, orchestration: Orches
     )
 
 
-def _environment(
-    store: OpenStore, run: RunRow, task: TaskRow, orchestration: OrchestrationRow, attempt: AttemptFolder, installation: Installation
-) -> Mapping[str, str]:
+def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
+    task, orchestration = assignment.task, assignment.orchestration
     passed = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
@@ -118,7 +114,7 @@ def _environment(
         "TASK_DEBUG": "true" if task.debug else "false",
         "ORCHLITE_STORE": str(store.folder.path),
         "ORCHLITE_RUN_FOLDER": str(attempt.path),
-        "ORCHLITE_RUN_TOKEN": run.run_id,
+        "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
         "ORCHLITE_SDK": str(store.environments.sdk()),
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
@@ -143,7 +139,7 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
     except IllegalMove:
         return  # another host imported the result first
     _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
-    _tidy(store, run, result.status)
+    tidying.later(store, run.run_id)
 
 
 def _requeue(store: OpenStore, run: RunRow) -> None:
@@ -157,31 +153,3 @@ def end_killed_task(store: OpenStore, transaction: Transaction, task_id: str) ->
         return
     if not store.memory.runs.unfinished_of_task(transaction, task_id):
         store.memory.tasks.move(transaction, task_id, TaskStatus.KILLED, store.clock.now())
-
-
-def work_folder(store: OpenStore, run: RunRow) -> AttemptFolder | None:
-    """The folder of the attempt that ran; None where nothing was started."""
-    folder = store.folder.run(run.run_id).attempt(run.attempt)
-    return folder if run.attempt and folder.work.is_dir() else None
-
-
-def _tidy(store: OpenStore, run: RunRow, status: RunStatus) -> None:
-    """Remove from the work folder what nobody will want; of a task's failed runs the newest three keep everything."""
-    keep_work = store.settings.keep_work
-    try:
-        if keep_work == "none":
-            shutil.rmtree(store.folder.run(run.run_id).attempt(run.attempt).work, ignore_errors=True)
-        elif keep_work == "changed" and status is RunStatus.SUCCESS:
-            _remove_unchanged(store, run)
-        elif keep_work == "changed":
-            for older in store.memory.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
-                _remove_unchanged(store, older)
-    except (OSError, OrchliteError):
-        _log.warning("the work folder of run %s could not be tidied", run.run_id, exc_info=True)
-
-
-def _remove_unchanged(store: OpenStore, run: RunRow) -> None:
-    attempt = work_folder(store, run)
-    if attempt is not None:
-        orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
-        bundle.remove_unchanged(store.bundles.path(store.memory.orchestrations.get(orchestration_id).sha), attempt.work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class OpenStore:
     settings: Settings
     host_id: str
     boot_id: str
+    untidy: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
     changed: threading.Condition = field(default_factory=threading.Condition)
     """Notified after every change of this host's that somebody may wait for."""
 

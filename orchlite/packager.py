@@ -14,7 +14,7 @@ from orchlite import logs
 from orchlite.environments import Building
 from orchlite.errors import DeviceFailed, OrchliteError, PackagingFailed
 from orchlite.open_store import OpenStore
-from orchlite.records import Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec, TaskRow
+from orchlite.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec
 from orchlite.requirements import mask_credentials
 from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
 from orchlite.store.database import Transaction
@@ -37,9 +37,9 @@ def install_files(folder: RunFolder, attempt: int) -> InstallFiles:
     return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / "log")
 
 
-def package(store: OpenStore, run: RunRow, task: TaskRow) -> None:
+def package(store: OpenStore, assignment: Assignment) -> None:
     """Bring a claimed packaging run, and with it its orchestration, to the end."""
-    orchestration = store.memory.orchestrations.get(task.orchestration_id)
+    run, orchestration = assignment.run, assignment.orchestration
     place = install_files(store.folder.run(run.run_id), run.attempt)
     place.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _begin(store, orchestration)

@@ -54,12 +54,13 @@ class Runners:
         """Hand the run to an idle runner, starting one where there is none, and note its spec in its folder. Returns at once.
 
         Raises:
-            OSError: the run's folder cannot be written, or no runner can be started.
+            OSError: no runner can be started.
         """
         text = json.dumps({field.name: getattr(spec, field.name) for field in fields(spec)})
         self._request(spec.run_id, text.encode() + b"\n")
-        # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already.
-        with open(RunFolder(Path(spec.folder)).attempt(spec.attempt).spec, "w", encoding="utf-8", opener=_private) as file:
+        # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already: no failure may undo that.
+        path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
+        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=_private) as file:
             file.write(text)
 
     def _request(self, run_id: str, request: bytes) -> None:
@@ -94,12 +95,13 @@ class Runners:
         # The order matters: a result that is written after the lock was found free would be missed the other way round.
         if _is_locked(folder.alive_lock):
             return Alive()
-        started = _read_json(folder.started)
-        if started is None:
+        attempt = (_read_json(folder.started) or {}).get("attempt")
+        if not isinstance(attempt, int):
             return Lost(None) if folder.started.exists() else NeverStarted()
-        attempt = int(started["attempt"])
-        result = _read_json(folder.attempt(attempt).result)
-        return Lost(attempt) if result is None else Ended(attempt, _result(result))
+        try:
+            return Ended(attempt, _result(_read_json(folder.attempt(attempt).result) or {}))
+        except (LookupError, TypeError, ValueError):
+            return Lost(attempt)  # no result, or none that can be understood
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
         """Ask whoever owns the run, now or later, to end it; the runner looks for the request several times a second."""

@@ -163,6 +163,15 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """A claimed run, and all that is known about what it runs."""
+
+    run: RunRow
+    task: TaskRow
+    orchestration: OrchestrationRow
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """How a run ended: the content of `result.json`, written by the runner, or what a host concluded without one."""
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
-from orchlite import one_run, presence
+from orchlite import one_run, presence, tidying
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
@@ -26,6 +26,7 @@ def recover(store: OpenStore) -> None:
     for run in store.memory.runs.running():
         if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
             _recover_one(store, run, run.host_id)
+    tidying.tidy(store)
     presence.forget_dead(store.folder.hosts)
 
 

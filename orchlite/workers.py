@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from orchlite.errors import Closed, IllegalMove, OrchliteError
 from orchlite.open_store import OpenStore
-from orchlite.records import RunRow
+from orchlite.records import Assignment
 
 _FOREIGN_LOOK_SECONDS = 0.5
+_PAUSE_SECONDS = 0.02
+"""After a run, how long a worker waits for the next before it does what is not urgent."""
 _TROUBLE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
@@ -19,13 +21,14 @@ _log = logging.getLogger(__name__)
 class Workers:
     """A fixed number of daemon threads, started at the first need."""
 
-    def __init__(self, store: OpenStore, perform: Callable[[RunRow], None]) -> None:
-        """`perform` brings one claimed run to its end; it is called on a worker's thread."""
+    def __init__(self, store: OpenStore, perform: Callable[[Assignment], None], rest: Callable[[], None]) -> None:
+        """`perform` brings one claimed run to its end, `rest` does what is not urgent; both are called on workers' threads."""
         self._store = store
         self._perform = perform
+        self._rest = rest
         self._condition = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._handed: deque[RunRow] = deque()
+        self._handed: deque[Assignment] = deque()
         self._free = 0
         """Threads that wait and that nobody has reserved."""
         self._look_due = False
@@ -52,10 +55,10 @@ class Workers:
                 return True
         return False
 
-    def hand(self, run: RunRow) -> None:
+    def hand(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
-            self._handed.append(run)
+            self._handed.append(assignment)
             self._condition.notify()
 
     def release(self) -> None:
@@ -81,11 +84,14 @@ class Workers:
                 thread.join(max(0.0, deadline - self._store.clock.monotonic()))
 
     def _work(self) -> None:
+        busy = False
         while not self._stopping:
             try:
-                run = self._claim_next() or self._wait()
-                if run is not None:
-                    self._perform(run)
+                assignment = self._claim_next() or self._wait(_PAUSE_SECONDS if busy else None)
+                if busy := assignment is not None:
+                    self._perform(assignment)
+                else:
+                    self._rest()
             except Closed:
                 return
             except (OrchliteError, OSError):
@@ -93,8 +99,10 @@ class Workers:
                 _log.exception("a worker of the store %s met trouble", self._store.folder.path)
                 threading.Event().wait(_TROUBLE_SECONDS)
 
-    def _wait(self) -> RunRow | None:
-        """Until there is a run, or a reason to look for one."""
+    def _wait(self, patience_seconds: float | None) -> Assignment | None:
+        """Until there is a run, or a reason to look for one, or patience is at its end."""
+        if patience_seconds is None and self._whole_store:
+            patience_seconds = _FOREIGN_LOOK_SECONDS
         with self._condition:
             self._free += 1
             heard = True
@@ -105,10 +113,10 @@ class Workers:
                     self._free -= 1
                     self._look_due = False
                     return None
-                heard = self._condition.wait(_FOREIGN_LOOK_SECONDS if self._whole_store else None)
+                heard = self._condition.wait(patience_seconds)
             return None
 
-    def _claim_next(self) -> RunRow | None:
+    def _claim_next(self) -> Assignment | None:
         runs = self._store.memory.runs
         while not self._stopping:
             run_id = runs.next_claimable(self._store.host_id, whole_store=self._whole_store)
@@ -121,5 +129,6 @@ class Workers:
                 continue  # another worker or host was quicker
             self.look()  # there may be more, and others may be idle
             self._store.notify()
-            return run
+            task = self._store.memory.tasks.get(run.task_id)
+            return Assignment(run, task, self._store.memory.orchestrations.get(task.orchestration_id))
         return None

@@ -82,7 +82,7 @@ def sweep(deadline_seconds: float) -> list[int]:
     while _reap_all():
         children = _children()
         for child in children:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # a setuid program is somebody else's
                 os.kill(child, signal.SIGKILL)
         if time.monotonic() > give_up_at:
             return children

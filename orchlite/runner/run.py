@@ -100,7 +100,7 @@ class Run:
     def _stop(self, pid: int, status: str) -> None:
         self._stopping = status
         self._kill_at = time.monotonic() + self._spec["grace_seconds"]
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)  # the child was not reaped, so the pid is still its own
 
     def _is_cancelled(self) -> bool:

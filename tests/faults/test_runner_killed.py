@@ -139,7 +139,7 @@ def test_a_run_whose_host_and_runner_are_killed_is_declared_lost_by_the_next_hos
     check_store(store, [run_id], {run_id: ["begun"]})
 
 
-@pytest.mark.parametrize("content", ["", '{"attempt": 1, "p'], ids=["empty", "torn"])
+@pytest.mark.parametrize("content", ["", '{"attempt": 1, "p', "{}"], ids=["empty", "torn", "incomplete"])
 def test_a_runner_that_died_while_it_noted_its_start_counts_as_started(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, content: str
 ) -> None:
@@ -152,7 +152,7 @@ def test_a_runner_that_died_while_it_noted_its_start_counts_as_started(
     check_store(store, [run_id], {run_id: []})
 
 
-@pytest.mark.parametrize("content", ["", '{"status": "succ', "[]"], ids=["empty", "torn", "another shape"])
+@pytest.mark.parametrize("content", ["", '{"status": "succ', "[]", '{"status": "success"}'], ids=["empty", "torn", "a list", "incomplete"])
 def test_a_result_that_cannot_be_read_counts_as_none(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, content: str
 ) -> None:

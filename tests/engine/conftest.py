@@ -1,0 +1,80 @@
+"""What tests of the engine share: clients on one store, programs that wait for a sign, an index of packages that lies on disk."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+import orchlite
+
+_PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture
+def open_client(tmp_path: Path) -> Iterator[Callable[..., orchlite.Client]]:
+    """Open clients on the test's store, with one worker each unless told otherwise; their tasks are killed at the end."""
+    clients: list[orchlite.Client] = []
+
+    def make(**settings: object) -> orchlite.Client:
+        clients.append(orchlite.Client(tmp_path / "store", **{"workers": 1, "grace_seconds": 0.5, **settings}))  # type: ignore[arg-type]
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        with suppress(orchlite.Closed):
+            for task in client.list_tasks():
+                task.kill()
+        client.close(drain=False)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is true."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < give_up_at, "it never came true"
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """The file that programs made of `waiting_program` wait for."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
+def waiting_program(gate: Path) -> str:
+    """Says that it has begun, waits for the gate, says that it is done."""
+    return (
+        "import os, pathlib, time\n"
+        "print('begun', flush=True)\n"
+        f"while not pathlib.Path({str(gate)!r}).exists():\n"
+        "    time.sleep(0.01)\n"
+        "print('done')\n"
+    )
+
+
+@pytest.fixture
+def package_index(tmp_path: Path) -> tuple[str, str]:
+    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
+    name = f"tiny_{uuid.uuid4().hex}"
+    folder = tmp_path / "index" / name.replace("_", "-")
+    folder.mkdir(parents=True)
+    wheel = f"{name}-1.0-py3-none-any.whl"
+    with ZipFile(folder / wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "WORDS = 'from the package'\n")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+    return folder.parent.as_uri() + "/", f"{name}==1.0"

@@ -1,0 +1,209 @@
+"""Programs that will not go: they ignore signals, fork away, hold pipes open. When a run has ended, nothing of it lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite.process import Runners
+from orchlite.records import Ended, RunFolder, RunResult, RunSpec
+from orchlite.status import RunStatus
+
+CheckStore = Callable[..., dict[str, str]]
+MakeFolder = Callable[..., Path]
+MakeSpec = Callable[..., RunSpec]
+Bearers = Callable[[str], list[int]]
+
+_IGNORES_SIGTERM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ignoring")
+time.sleep(60)
+"""
+
+_ESCAPES = """
+import os, sys, time
+
+def escape(*command):
+    # As daemons do: a second fork, so that no parent is left, and a session of its own.
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execv(command[0], command)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture
+def marker() -> str:
+    """A number of seconds that nobody else sleeps for: it names this test's processes, even those that hide their environment."""
+    return f"{1_000_000 + uuid.uuid4().int % 1_000_000_000}"
+
+
+@pytest.fixture
+def run(runners: Runners) -> Callable[[RunSpec], RunResult]:
+    """Place a run and wait for its end."""
+
+    def run_to_its_end(spec: RunSpec) -> RunResult:
+        runners.place(spec)
+        return _ended(runners, spec)
+
+    return run_to_its_end
+
+
+def _ended(runners: Runners, spec: RunSpec) -> RunResult:
+    look = runners.wait(RunFolder(Path(spec.folder)))
+    assert isinstance(look, Ended)
+    assert Runners(Path(os.devnull)).look(RunFolder(Path(spec.folder))) == look, "who looks at the files sees the same"
+    return look.result
+
+
+def _python(script: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", script)
+
+
+def test_a_program_that_ignores_sigterm_is_dead_after_the_grace(check_store: CheckStore, folder: MakeFolder, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with orchlite.Client(store, workers=2, grace_seconds=0.3) as client:
+        orchestration = client.upload_orchestration(path=folder(_IGNORES_SIGTERM)).wait()
+        [timed_out] = orchestration.run_once(timeout=1).last_runs()
+        [killed] = orchestration.run_once().last_runs()
+        next(killed.logs(follow=True))
+        asked_at = time.monotonic()
+        killed.kill()
+        assert (killed.wait(5).status(), killed.exit_code()) == ("killed", 137)
+        assert 0.3 <= time.monotonic() - asked_at < 2
+        assert (timed_out.wait(5).status(), timed_out.exit_code()) == ("timed_out", 137)
+        duration_seconds = timed_out.duration()
+        assert duration_seconds is not None
+        assert 1.3 <= duration_seconds < 2.3
+        assert timed_out.reason() == "it ran for longer than its timeout of 1 s"
+    check_store(store, lines={timed_out.id(): ["ignoring"], killed.id(): ["ignoring"]})
+
+
+def test_sigterm_goes_to_the_program_alone_so_that_it_can_end_its_helpers_itself(
+    runners: Runners, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    script = "trap 'kill $!; wait; echo ended well; exit 7' TERM; sleep 60 & echo begun; wait"
+    spec = make_spec(script, grace_seconds=10.0)
+    runners.place(spec)
+    _await_text(Path(spec.log), "begun")
+    runners.cancel(RunFolder(Path(spec.folder)), "enough")
+    result = _ended(runners, spec)
+    assert (result.status, result.exit_code, result.reason) == (RunStatus.KILLED, 7, "enough")
+    assert "ended well" in Path(spec.log).read_text()
+
+
+def _await_text(path: Path, text: str) -> None:
+    give_up_at = time.monotonic() + 5
+    while not (path.exists() and text in path.read_text()):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+@pytest.mark.parametrize("command", ['"/bin/sleep", "{}"', '"/usr/bin/env", "-i", "/bin/sleep", "{}"'], ids=["plain", "without a token"])
+def test_a_daemon_is_gone_when_its_run_ends(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec, bearers: Bearers, marker: str, command: str
+) -> None:
+    script = _ESCAPES + f"escape({command.format(marker)}); print(sys.argv)"
+    result = run(make_spec(command=_python(script)))
+    assert (result.status, result.exit_code, result.left) == (RunStatus.SUCCESS, 0, ())
+    assert bearers(marker) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+@pytest.mark.slow
+def test_two_hundred_escaped_processes_are_swept_within_the_deadline(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec, bearers: Bearers, marker: str
+) -> None:
+    # One half has cleared its environment; each has a child, which only becomes the runner's when its parent is killed.
+    plain = f'escape("/bin/sh", "-c", "/bin/sleep {marker} & exec /bin/sleep {marker}")'
+    hidden = f'escape("/usr/bin/env", "-i", "/bin/sh", "-c", "/bin/sleep {marker} & exec /bin/sleep {marker}")'
+    script = _ESCAPES + f"for _ in range(100): {plain}; {hidden}"
+    began = time.monotonic()
+    result = run(make_spec(command=_python(script)))
+    assert result.duration_seconds is not None
+    assert time.monotonic() - began - result.duration_seconds < 5, "the sweep has 10 s, and needs far less"
+    assert (result.status, result.left) == (RunStatus.SUCCESS, ())
+    assert bearers(marker) == []
+
+
+@pytest.mark.parametrize("program", ["sleep 60", "while :; do echo again; done"], ids=["silent", "loud"])
+def test_a_grandchild_that_holds_the_pipe_open_delays_the_end_by_three_seconds_at_most(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec, program: str
+) -> None:
+    began = time.monotonic()
+    result = run(make_spec(f"echo main; setsid sh -c '{program}' & exit 5"))
+    assert (result.status, result.exit_code) == (RunStatus.FAILURE, 5)
+    assert time.monotonic() - began < 3
+    assert result.duration_seconds is not None
+    assert result.duration_seconds < 1, "the run lasted as long as its program"
+
+
+def test_what_a_grandchild_says_shortly_after_the_programs_end_is_logged(run: Callable[[RunSpec], RunResult], make_spec: MakeSpec) -> None:
+    spec = make_spec("(sleep 0.2; echo from the grandchild) & echo from the program")
+    assert run(spec).status is RunStatus.SUCCESS
+    assert [line.split(" ", 3)[3] for line in Path(spec.log).read_text().splitlines()] == ["from the program", "from the grandchild"]
+
+
+def test_a_program_that_cannot_be_started_is_a_failure_with_the_reason(run: Callable[[RunSpec], RunResult], make_spec: MakeSpec) -> None:
+    result = run(make_spec(command=("/nowhere/python", "main.py")))
+    assert (result.status, result.exit_code, result.started_at) == (RunStatus.FAILURE, None, None)
+    assert result.reason == "could not start /nowhere/python: No such file or directory"
+
+
+def test_a_run_that_cannot_note_its_spec_is_still_recorded_as_it_ended(check_store: CheckStore, folder: MakeFolder, tmp_path: Path) -> None:
+    class Hindered(Runners):
+        def place(self, spec: RunSpec) -> None:
+            (Path(spec.folder) / str(spec.attempt) / "spec.json").mkdir()
+            super().place(spec)
+
+    store = tmp_path / "store"
+    with orchlite.Client(store, workers=1, process=Hindered(tmp_path / "store" / "runners.log")) as client:
+        run = client.run(folder("import time; time.sleep(0.2); print('ran')"))
+        assert (run.status(), run.logs()[0].text) == ("success", "ran")
+    check_store(store)
+
+
+# Root without the privilege to kill what belongs to others stands for anybody whose program starts a setuid one.
+_UNPRIVILEGED_HOST = """
+import ctypes, json, sys
+from pathlib import Path
+from orchlite.process import Runners
+from orchlite.records import RunFolder, RunSpec
+
+PR_CAPBSET_DROP, CAP_KILL = 24, 5
+assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) == 0
+spec = RunSpec(**json.loads(sys.argv[1]))
+runners = Runners(Path(spec.folder) / "runners.log")
+runners.place(spec)
+result = runners.wait(RunFolder(Path(spec.folder))).result
+print(result.status, result.exit_code, *result.left)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a process that belongs to somebody else")
+@pytest.mark.slow
+def test_a_process_that_cannot_be_killed_is_named_in_the_result(
+    make_spec: MakeSpec, start_host: Callable[..., subprocess.Popen[str]], bearers: Bearers, marker: str
+) -> None:
+    spec = make_spec(command=_python(f"import os\nif os.fork() == 0: os.setuid(65534); os.execv('/bin/sleep', ['sleep', '{marker}'])"))
+    host = start_host(_UNPRIVILEGED_HOST, json.dumps(asdict(spec)))
+    assert host.stdout is not None
+    answer = host.stdout.read()
+    [left] = bearers(marker)
+    os.kill(left, signal.SIGKILL)
+    assert answer == f"success 0 {left}\n"

@@ -1,0 +1,175 @@
+"""Who may import whom: read from the source, so that a type-only import and one inside a function count as well."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import orchlite
+
+_PACKAGE = Path(orchlite.__file__).parent
+
+# A file imports from lower layers, and inside its own layer only from files that stand before it; so there is no cycle, either.
+_LAYERS = """
+words     version __init__ errors status records clock
+rules     arguments entry_names archive requirements bundle_rules
+devices   paths bundle packing bundle_files shared_folders installer host_packages environment environments
+          process presence logs task_context store/__init__ store/database
+memory    store/migrate store/events store/workspaces store/orchestrations store/tasks store/runs store/memory
+hands     open_store uploads packager one_run killing recovery workers engine closing
+voice     display workspace task_run task orchestration client
+doors     sdk/finder sdk/__init__ sdk/inline sdk/__main__
+          sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_client
+"""
+
+# The program that owns runs: started by path, imported by nobody, and knowing nobody.
+_RUNNER = [f"runner/{name}" for name in ("__init__", "processes", "log_writer", "host", "ownership", "run", "loop", "start")]
+
+_COMPOSES_DEVICES = "environments"
+"""The one device that is made of others: how environments are built, filled and found is too much for one file."""
+
+_ONLY_IMPORTERS = {
+    "sqlite3": {"store/database"},
+    "virtualenv": {"environment"},
+    "croniter": {"schedule"},
+    "platformdirs": {"paths"},
+    "packaging": {"requirements", "host_packages"},
+}
+"""What is imported in one place, so that it can be replaced there; nothing else but the standard library is imported at all."""
+
+_SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA)\b")
+_SAYING_NOTHING = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
+_LINES = 400
+
+
+def _parsed_layers() -> dict[str, list[str]]:
+    layers: dict[str, list[str]] = {}
+    name = ""
+    for line in _LAYERS.strip().splitlines():
+        *head, files = re.split(r"\s+", line, maxsplit=1)
+        name = head[0] or name
+        layers.setdefault(name, []).extend(files.split())
+    return layers
+
+
+_LAYER_OF = {file: layer for layer, files in _parsed_layers().items() for file in files}
+_IN_ORDER = [*_LAYER_OF, *_RUNNER]
+_FILES = sorted(path.relative_to(_PACKAGE).with_suffix("").as_posix() for path in _PACKAGE.rglob("*.py"))
+_every_file = pytest.mark.parametrize("file", _FILES)
+
+
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse((_PACKAGE / f"{file}.py").read_text(encoding="utf-8"))
+
+
+def _import_nodes(file: str) -> Iterator[ast.Import | ast.ImportFrom]:
+    tree = _tree(file)
+    # The names that a package hands out when they are asked for (PEP 562) are no dependency of its `__init__`.
+    nodes = tree.body if file in ("__init__", "sdk/wallaroo/__init__") else ast.walk(tree)
+    return (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+@cache
+def _imported_names(file: str) -> tuple[str, ...]:
+    """Absolute dotted names: of modules, and of what is taken from them."""
+    package = ["orchlite", *file.split("/")[:-1]]
+    names: list[str] = []
+    for node in _import_nodes(file):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        else:
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            names += [".".join([*above, *filter(None, [node.module]), alias.name]) for alias in node.names]
+    return tuple(names)
+
+
+def _file_of(name: str) -> str:
+    """The file that defines an `orchlite.…` name."""
+    path = name.removeprefix("orchlite").removeprefix(".").replace(".", "/")
+    candidates = (
+        path,
+        f"{path}/__init__".removeprefix("/"),
+        path.rpartition("/")[0],
+        f"{path.rpartition('/')[0]}/__init__".removeprefix("/"),
+    )
+    return next(candidate for candidate in candidates if candidate in _FILES)
+
+
+def _own_imports(file: str) -> set[str]:
+    return {_file_of(name) for name in _imported_names(file) if name.split(".")[0] == "orchlite"}
+
+
+def test_every_file_has_a_layer() -> None:
+    assert sorted(_IN_ORDER) == _FILES
+
+
+@_every_file
+def test_a_file_imports_what_stands_before_it(file: str) -> None:
+    before = set(_IN_ORDER[: _IN_ORDER.index(file)])
+    assert sorted(_own_imports(file) - before) == []
+
+
+@pytest.mark.parametrize("file", [file for file in _FILES if _LAYER_OF.get(file) == "devices" and file != _COMPOSES_DEVICES])
+def test_devices_do_not_know_each_other(file: str) -> None:
+    assert sorted(other for other in _own_imports(file) if _LAYER_OF.get(other) == "devices") == []
+
+
+@pytest.mark.parametrize("file", _RUNNER)
+def test_the_runner_knows_itself_and_the_standard_library_only(file: str) -> None:
+    # `runner` is what it calls itself: it is started by path, and orchlite is not there.
+    foreign = {name for name in _imported_names(file) if name.split(".")[0] not in {*sys.stdlib_module_names, "runner"}}
+    assert {_file_of(name) for name in foreign} <= set(_RUNNER)
+    assert {name for name in foreign if not name.startswith("orchlite.runner.")} == set()
+
+
+@pytest.mark.parametrize("file", [file for file in _FILES if file not in _RUNNER])
+def test_nobody_imports_the_runner(file: str) -> None:
+    assert _own_imports(file).isdisjoint(_RUNNER)
+
+
+@_every_file
+def test_what_is_not_ours_is_imported_in_its_one_place(file: str) -> None:
+    tops = {name.split(".")[0] for name in _imported_names(file)} - {"orchlite", "runner"}
+    for top in tops:
+        assert top in _ONLY_IMPORTERS or top in sys.stdlib_module_names, f"{top} is no dependency"
+        assert file in _ONLY_IMPORTERS.get(top, {file}), f"{top} is imported elsewhere"
+
+
+@pytest.mark.parametrize("file", [file for file in _FILES if not file.startswith("store/")])
+def test_sql_stands_in_the_store_only(file: str) -> None:
+    texts = [node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [text for text in texts if _SQL.match(text)] == []
+
+
+@_every_file
+def test_a_file_is_short_and_its_name_says_something(file: str) -> None:
+    assert len((_PACKAGE / f"{file}.py").read_text(encoding="utf-8").splitlines()) <= _LINES
+    assert file.rpartition("/")[2] not in _SAYING_NOTHING
+
+
+@_every_file
+def test_a_file_says_what_it_owns(file: str) -> None:
+    assert ast.get_docstring(_tree(file))
+
+
+class TestTheReader:
+    """These tests are worth what `_imported_names` sees."""
+
+    def test_sees_imports_for_types_only(self) -> None:
+        assert "subprocess.Popen" in _imported_names("process")
+
+    def test_sees_imports_inside_functions(self) -> None:
+        assert "platformdirs" in _imported_names("paths")
+
+    def test_sees_imports_of_modules_from_packages(self) -> None:
+        assert {"store/events", "bundle"} <= _own_imports("store/runs") | _own_imports("one_run")
+
+    def test_sees_relative_imports(self) -> None:
+        assert "runner/processes" in _own_imports("runner/run")

@@ -1,0 +1,163 @@
+"""What the runner writes of a program's output: the container runtime's records, whole, bounded, and never at the program's expense."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchlite.runner.log_writer import LogWriter
+
+_LARGE_BYTES = 1024 * 1024
+_PART_BYTES = 16 * 1024
+_RECORD = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP]) (.*)")
+Written = list[tuple[str, str, str]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def written(path: Path) -> Callable[..., Written]:
+    """Feed pieces of output to a writer, finish it, and answer the records: stream, tag, text."""
+
+    def write(*pieces: bytes | tuple[str, bytes], limit_bytes: int = _LARGE_BYTES) -> Written:
+        writer = LogWriter(str(path), limit_bytes)
+        for piece in pieces:
+            stream, data = piece if isinstance(piece, tuple) else ("stdout", piece)
+            writer.feed(stream, data)
+        writer.finish(durable=True)
+        assert writer.complete
+        return _records(path.read_bytes())
+
+    return write
+
+
+def _records(content: bytes) -> Written:
+    assert content.endswith(b"\n") or not content
+    found = [_RECORD.fullmatch(line) for line in content.decode().split("\n")[:-1]]
+    return [(match[2], match[3], match[4]) for match in found if match is not None]
+
+
+def _segments(path: Path) -> list[str]:
+    return sorted(file.name for file in path.parent.iterdir())
+
+
+def test_a_record_has_the_form_of_the_platform(path: Path) -> None:
+    before = time.time_ns()
+    writer = LogWriter(str(path), _LARGE_BYTES)
+    writer.feed("stdout", b"some text\n")
+    match = _RECORD.fullmatch(path.read_text().rstrip("\n"))
+    assert match is not None
+    assert match.groups()[1:] == ("stdout", "F", "some text")
+    writer.finish(durable=False)
+    assert before <= _nanoseconds(match[1]) <= time.time_ns()
+
+
+def _nanoseconds(stamp: str) -> int:
+    second, fraction = stamp.removesuffix("Z").split(".")
+    return calendar.timegm(time.strptime(second, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000 + int(fraction)
+
+
+def test_lines_are_there_as_soon_as_they_are_whole(path: Path) -> None:
+    writer = LogWriter(str(path), _LARGE_BYTES)
+    writer.feed("stdout", b"whole\nunfin")
+    assert [text for *_, text in _records(path.read_bytes())] == ["whole"]
+    writer.feed("stdout", b"ished\n")
+    assert [text for *_, text in _records(path.read_bytes())] == ["whole", "unfinished"]
+    writer.finish(durable=False)
+
+
+@pytest.mark.parametrize(
+    ("output", "records"),
+    [
+        pytest.param(b"", [], id="nothing"),
+        pytest.param(b"\n", [("F", "")], id="an empty line"),
+        pytest.param(b"a\n\nb\n", [("F", "a"), ("F", ""), ("F", "b")], id="an empty line between"),
+        pytest.param(b"a", [("P", "a")], id="no newline at the end"),
+        pytest.param(b"a\r\nb\rc\n", [("F", "a\r"), ("F", "b\rc")], id="carriage returns"),
+        pytest.param(b" a \tb \n", [("F", " a \tb ")], id="blanks"),
+        pytest.param("März \u2028 📈\n".encode(), [("F", "März \u2028 📈")], id="any character"),
+        pytest.param(b"a\xff\xfeb\n", [("F", "a\ufffd\ufffdb")], id="bytes that are no text"),
+        pytest.param(b"a\0b\n", [("F", "a\0b")], id="NUL"),
+    ],
+)
+def test_output_becomes_records(written: Callable[..., Written], output: bytes, records: list[tuple[str, str]]) -> None:
+    assert written(output) == [("stdout", tag, text) for tag, text in records]
+
+
+def test_a_character_may_arrive_in_two_pieces(written: Callable[..., Written]) -> None:
+    assert written("a📈".encode()[:3], "a📈".encode()[3:] + b"\n") == [("stdout", "F", "a📈")]
+
+
+def test_the_streams_do_not_disturb_each_other(written: Callable[..., Written]) -> None:
+    pieces = (("stdout", b"out, "), ("stderr", b"err\n"), ("stdout", b"still out\n"), ("stderr", b"unfinished"))
+    assert written(*pieces) == [("stderr", "F", "err"), ("stdout", "F", "out, still out"), ("stderr", "P", "unfinished")]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in small pieces"])
+def test_a_long_line_is_written_in_parts(written: Callable[..., Written], at_once: bool) -> None:
+    line = b"x" * (2 * _PART_BYTES + 5) + b"\n"
+    pieces = [line] if at_once else [line[start : start + 1000] for start in range(0, len(line), 1000)]
+    records = written(*pieces)
+    assert [(tag, len(text)) for _, tag, text in records] == [("P", _PART_BYTES), ("P", _PART_BYTES), ("F", 5)]
+
+
+def test_a_part_ends_between_two_characters(written: Callable[..., Written]) -> None:
+    records = written(("x" + "📈" * 5000 + "\n").encode())
+    assert "".join(text for *_, text in records) == "x" + "📈" * 5000
+    assert all(len(text.encode()) <= _PART_BYTES for *_, text in records)
+
+
+def test_only_this_account_can_read_it(written: Callable[..., Written], path: Path) -> None:
+    written(b"a\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+class TestAFlood:
+    def test_keeps_its_beginning_and_its_end(self, path: Path) -> None:
+        writer = LogWriter(str(path), 8000)
+        for number in range(1000):
+            writer.feed("stdout", b"line %d\n" % number)
+        writer.finish(durable=False)
+        head, *tails = [_records(path.with_name(name).read_bytes()) for name in _segments(path)]
+        assert [int(text.split()[1]) for *_, text in head] == list(range(len(head)))
+        tail = [
+            int(text.split()[1]) for records in sorted(tails, key=lambda records: int(records[0][2].split()[1])) for *_, text in records
+        ]
+        assert tail == list(range(1000 - len(tail), 1000))
+        assert len(head) > 50
+        assert len(tail) > 25
+
+    def test_stays_within_its_limit(self, path: Path) -> None:
+        writer = LogWriter(str(path), 8000)
+        for _ in range(1000):
+            writer.feed("stdout", b"some line\n")
+            assert sum(path.with_name(name).stat().st_size for name in _segments(path)) <= 8000
+        writer.finish(durable=False)
+        assert writer.complete
+        assert len(_segments(path)) == 3
+
+    def test_up_to_its_limit_loses_nothing(self, written: Callable[..., Written], path: Path) -> None:
+        assert len(written(b"some line\n" * 50, limit_bytes=8000)) == 50
+        assert _segments(path) == ["log"]
+
+    def test_of_one_record_that_no_segment_can_hold_is_not_lost(self, written: Callable[..., Written]) -> None:
+        assert written(b"x" * 500 + b"\n", limit_bytes=100) == [("stdout", "F", "x" * 500)]
+
+
+@pytest.mark.parametrize("place", ["absent/log", "/dev/full"])
+def test_a_disk_that_takes_nothing_never_stops_the_program(tmp_path: Path, place: str) -> None:
+    if place.startswith("/") and not Path(place).exists():
+        pytest.skip("this system has no /dev/full")
+    writer = LogWriter(str(tmp_path / place), _LARGE_BYTES)
+    for _ in range(3):
+        writer.feed("stdout", b"some line\n")
+    writer.finish(durable=True)
+    assert not writer.complete

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchlite import one_run, packager
+from orchlite import packager
 from orchlite.errors import IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.records import RunResult, RunRow, TaskRow
@@ -40,7 +40,7 @@ def kill_task(store: OpenStore, task_id: str) -> TaskStatus:
         unfinished = store.memory.runs.unfinished_of_task(transaction, task_id)
         for run in unfinished:
             _request(store, transaction, task, run.run_id, run.status)
-        one_run.end_killed_task(store, transaction, task_id)
+        store.memory.end_killed_task(transaction, task_id, store.clock.now())
         status = store.memory.tasks.status(transaction, task_id)
     _carry_out(store, task, [run.run_id for run in unfinished])
     return status or TaskStatus.KILLED

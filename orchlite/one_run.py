@@ -26,7 +26,7 @@ from orchlite.records import (
     RunRow,
     RunSpec,
 )
-from orchlite.status import RunStatus, TaskStatus
+from orchlite.status import RunStatus
 from orchlite.store.database import Transaction
 
 _ATTEMPTS = 3
@@ -132,7 +132,7 @@ def _never_started(store: OpenStore, reason: str) -> RunResult:
 def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     def end(transaction: Transaction) -> None:
         store.memory.runs.end(transaction, run.run_id, result, attempt)
-        end_killed_task(store, transaction, run.task_id)
+        store.memory.end_killed_task(transaction, run.task_id, store.clock.now())
 
     try:
         store.persist(end)
@@ -145,11 +145,3 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
 def _requeue(store: OpenStore, run: RunRow) -> None:
     with suppress(IllegalMove):
         store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, store.clock.now(), "it was never started"))
-
-
-def end_killed_task(store: OpenStore, transaction: Transaction, task_id: str) -> None:
-    """Where the task is to be killed and none of its runs is left, it is killed now."""
-    if store.memory.tasks.status(transaction, task_id) is not TaskStatus.PENDING_KILL:
-        return
-    if not store.memory.runs.unfinished_of_task(transaction, task_id):
-        store.memory.tasks.move(transaction, task_id, TaskStatus.KILLED, store.clock.now())

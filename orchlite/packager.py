@@ -50,7 +50,7 @@ def package(store: OpenStore, assignment: Assignment) -> None:
         store.environments.sdk()  # so that no run has to wait for it
         store.process.warm()
     except (DeviceFailed, OSError) as error:
-        _fail(store, run, orchestration, error)
+        _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
         return
     _report(store, place.log, installation, warnings)
     _succeed(store, run, orchestration, installation, warnings)
@@ -134,17 +134,17 @@ def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, ins
         store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
         store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
         store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
-        store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.SUCCESS, None))
+        _end(store, transaction, run, RunStatus.SUCCESS)
 
     store.persist(succeed)
 
 
-def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: OrchliteError | OSError) -> None:
+def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: OrchliteError | OSError, status: RunStatus) -> None:
     reason = str(error)
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
 
     def fail(transaction: Transaction) -> None:
-        store.memory.runs.end(transaction, run.run_id, _result(store, run, RunStatus.FAILURE, reason))
+        _end(store, transaction, run, status, reason)
         give_up(store, transaction, orchestration.orchestration_id, reason)
 
     store.persist(fail)
@@ -161,7 +161,9 @@ def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, r
         memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
 
 
-def _result(store: OpenStore, run: RunRow, status: RunStatus, reason: str | None) -> RunResult:
+def _end(store: OpenStore, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
     now = store.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
-    return RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
+    result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
+    store.memory.runs.end(transaction, run.run_id, result)
+    store.memory.end_killed_task(transaction, run.task_id, now)

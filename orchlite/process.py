@@ -47,7 +47,7 @@ class Runners:
     def warm(self) -> None:
         """Have an idle runner ready."""
         with self._lock:
-            if not self._idle:
+            if not self._idle and not self._is_closed:  # a packaging may outlive its client
                 self._idle.append(self._start())
 
     def place(self, spec: RunSpec) -> None:

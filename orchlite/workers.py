@@ -31,7 +31,8 @@ class Workers:
         self._handed: deque[Assignment] = deque()
         self._free = 0
         """Threads that wait and that nobody has reserved."""
-        self._look_due = False
+        self._asked = self._answered = 0
+        """How often somebody said that something may be queued, and up to which of these a look has found nothing (more)."""
         self._whole_store = False
         self._stopping = False
 
@@ -48,9 +49,9 @@ class Workers:
             self.look()
 
     def reserve(self) -> bool:
-        """Keep an idle worker for the caller, who then calls `hand` or `release`; False where all are busy."""
+        """Keep an idle worker for the caller, who then calls `hand` or `release`; False where all are busy, or others were first."""
         with self._condition:
-            if self._free > 0 and not self._stopping:
+            if self._free > 0 and self._asked == self._answered and not self._stopping:
                 self._free -= 1
                 return True
         return False
@@ -70,7 +71,7 @@ class Workers:
     def look(self) -> None:
         """Say that something may have been queued."""
         with self._condition:
-            self._look_due = True
+            self._asked += 1
             self._condition.notify()
 
     def stop(self, patience_seconds: float) -> None:
@@ -109,9 +110,8 @@ class Workers:
             while not self._stopping:
                 if self._handed:
                     return self._handed.popleft()
-                if (self._look_due or not heard) and self._free > 0:  # one that is reserved must not go away
+                if (self._asked > self._answered or not heard) and self._free > 0:  # one that is reserved must not go away
                     self._free -= 1
-                    self._look_due = False
                     return None
                 heard = self._condition.wait(patience_seconds)
             return None
@@ -119,8 +119,11 @@ class Workers:
     def _claim_next(self) -> Assignment | None:
         runs = self._store.memory.runs
         while not self._stopping:
+            asked = self._asked  # before the look: what is queued during it is not seen
             run_id = runs.next_claimable(self._store.host_id, whole_store=self._whole_store)
             if run_id is None:
+                with self._condition:
+                    self._answered = max(self._answered, asked)
                 return None
             try:
                 with self._store.memory.transaction() as transaction:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ rules     arguments entry_names archive requirements bundle_rules
 devices   paths bundle packing bundle_files shared_folders installer host_packages environment environments
           process presence logs task_context store/__init__ store/database
 memory    store/migrate store/events store/workspaces store/orchestrations store/tasks store/runs store/memory
-hands     open_store uploads packager one_run killing recovery workers engine closing
+hands     open_store tidying uploads packager one_run killing recovery workers engine closing
 voice     display workspace task_run task orchestration client
 doors     sdk/finder sdk/__init__ sdk/inline sdk/__main__
           sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_client
@@ -112,7 +113,7 @@ def test_every_file_has_a_layer() -> None:
 
 @_every_file
 def test_a_file_imports_what_stands_before_it(file: str) -> None:
-    before = set(_IN_ORDER[: _IN_ORDER.index(file)])
+    before = set(takewhile(lambda other: other != file, _IN_ORDER))
     assert sorted(_own_imports(file) - before) == []
 
 

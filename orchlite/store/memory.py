@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 from orchlite.records import Claim, RunRow
@@ -45,6 +46,13 @@ class Memory:
         if self.tasks.status(transaction, run.task_id) is TaskStatus.PENDING:
             self.tasks.move(transaction, run.task_id, TaskStatus.STARTED, claim.at)
         return run
+
+    def end_killed_task(self, transaction: Transaction, task_id: str, at: datetime) -> None:
+        """Where the task is to be killed and none of its runs is left, it is killed now."""
+        if self.tasks.status(transaction, task_id) is not TaskStatus.PENDING_KILL:
+            return
+        if not self.runs.unfinished_of_task(transaction, task_id):
+            self.tasks.move(transaction, task_id, TaskStatus.KILLED, at)
 
     def close(self) -> None:
         """Close every connection."""

@@ -185,7 +185,7 @@ def both(client: orchlite.Client, interpreter: Ask, tmp_path: Path) -> Both:
     def run_both(program: _Program) -> tuple[_Outcome, _Outcome]:
         python = interpreter(program.files)
         [run] = client.upload_orchestration(path=program.write(tmp_path / "bundle")).run_once(env=program.env).last_runs()
-        folder = program.write(tmp_path / "by hand")
+        folder = program.write(tmp_path / "by-hand")
         done = _by_hand(python, program, folder)
         code = done.returncode if done.returncode >= 0 else 128 - done.returncode
         return _by_the_runner(client, run, program), _outcome(code, done.stdout, done.stderr, folder, program)
@@ -197,7 +197,7 @@ def _by_hand(python: str, program: _Program, folder: Path) -> subprocess.Complet
     """What `python -u main.py < /dev/null` does in a shell; the session is its own, so that both may say that they lead it."""
     env = {name: value for name, value in os.environ.items() if name in _PASSED_ON} | program.env
     command = [python, "-u", program.main]
-    with open(os.devnull) as stdin:
+    with Path(os.devnull).open() as stdin:
         return subprocess.run(command, cwd=folder, env=env, stdin=stdin, capture_output=True, start_new_session=True, timeout=_SECONDS)
 
 

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 import orchlite
-from orchlite import BadBundle, BadRequirement, Conflict, Limits, NotFound, OrchliteError, OrchestrationStatus
+from orchlite import BadBundle, BadRequirement, Conflict, Limits, NotFound, OrchestrationStatus, OrchliteError
 
 MakeFolder = Callable[..., Path]
 
@@ -80,7 +80,7 @@ def test_a_file_whose_name_is_no_text_is_taken_all_the_same(client: orchlite.Cli
     [
         pytest.param(b"no zip", BadBundle, "ZIP", id="no ZIP"),
         pytest.param(b"", BadBundle, "empty", id="empty"),
-        pytest.param(_HELLO[:-30], BadBundle, "", id="cut off"),
+        pytest.param(_HELLO[:-30], BadBundle, "ZIP", id="cut off"),
         pytest.param(_zip(("other.py", "")), BadBundle, "main.py", id="no main.py"),
         pytest.param(_zip(("main.py", ""), ("../x", "")), BadBundle, "../x", id="a name that climbs out"),
         pytest.param(_zip(("main.py", "print(")), BadBundle, "main.py", id="a syntax error"),

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,10 @@ def start_host(tmp_path: Path) -> Iterator[StartHost]:
     yield start
     for host in started:
         host.kill()
-        host.communicate()
+        host.wait()
+        for pipe in filter(None, (host.stdin, host.stdout, host.stderr)):
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""What a run leaves in its working folder, and how much of that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchlite import Client, TaskRun
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., Client]
+Until = Callable[[Callable[[], object]], None]
+
+_BUNDLE = {
+    "main.py": (
+        "import pathlib, helper, sys\n"
+        "pathlib.Path('made').mkdir()\n"
+        "pathlib.Path('made/result.txt').write_text('result')\n"
+        "pathlib.Path('changed.txt').write_text('after')\n"
+        "pathlib.Path('deleted.txt').unlink()\n"
+        "pathlib.Path('link').symlink_to('same.txt')\n"
+        "sys.exit(int(len(sys.argv) > 1 or pathlib.Path('fails').exists()))\n"
+    ),
+    "helper.py": "",
+    "changed.txt": "before",
+    "deleted.txt": "",
+    "same.txt": "the same",
+    "data/same.txt": "the same",
+}
+
+
+def _work(client: Client, run: TaskRun) -> Path:
+    return client.path() / "runs" / run.id() / "1" / "work"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+@pytest.mark.parametrize("keep_work", ["changed", "all"])
+def test_files_are_what_the_run_made_or_changed(open_client: OpenClient, folder: MakeFolder, keep_work: str) -> None:
+    client = open_client(keep_work=keep_work)
+    run = client.run(folder(_BUNDLE))
+    work = _work(client, run)
+    assert run.files() == [work / "changed.txt", work / "made" / "result.txt"]
+    assert [path.read_text() for path in run.files()] == ["after", "result"]
+
+
+def test_what_the_bundle_brought_is_removed_after_a_good_end(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
+    client = open_client()
+    run = client.run(folder(_BUNDLE))
+    until(lambda: sorted(path.name for path in _work(client, run).iterdir()) == ["changed.txt", "link", "made"])
+    assert run.files() == [_work(client, run) / "changed.txt", _work(client, run) / "made" / "result.txt"]
+
+
+def test_everything_may_be_kept(open_client: OpenClient, folder: MakeFolder) -> None:
+    with open_client(keep_work="all") as client:
+        run = client.run(folder(_BUNDLE))
+    assert {"main.py", "same.txt", "data/same.txt", "changed.txt", "made/result.txt"} <= set(_names(_work(client, run)))
+
+
+def test_nothing_may_be_kept(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
+    client = open_client(keep_work="none")
+    run = client.run(folder(_BUNDLE))
+    until(lambda: not _work(client, run).exists())
+    assert run.files() == []
+    assert run.logs() == []
+    assert run.status() == "success"
+
+
+def test_a_failed_run_keeps_all(open_client: OpenClient, folder: MakeFolder) -> None:
+    with open_client() as client:
+        run = client.run(folder({**_BUNDLE, "fails": ""}))
+    assert run.exit_code() == 1
+    assert "same.txt" in _names(_work(client, run))
+
+
+def test_what_is_kept_survives_the_client(open_client: OpenClient, folder: MakeFolder) -> None:
+    with open_client() as client:
+        run = client.run(folder(_BUNDLE))
+    again = open_client().get_task_run_by_id(run.id())
+    assert [path.name for path in again.files()] == ["changed.txt", "result.txt"]
+    assert _names(_work(client, run)) == ["changed.txt", "made/result.txt"]
+
+
+def test_a_run_that_never_started_has_no_files(open_client: OpenClient, folder: MakeFolder, waiting_program: str) -> None:
+    orchestration = open_client().upload_orchestration(path=folder(waiting_program)).wait()
+    orchestration.run_once()
+    [queued] = orchestration.run_once().last_runs()
+    assert queued.files() == []
+
+
+def test_every_run_begins_with_a_fresh_copy(client: Client, folder: MakeFolder) -> None:
+    orchestration = client.upload_orchestration(path=folder(_BUNDLE))
+    for _ in range(2):
+        assert orchestration.run_once().wait().status() == "success"  # `mkdir` and `unlink` would fail in a used folder
+
+
+def test_programs_of_the_bundle_stay_programs(client: Client, folder: MakeFolder) -> None:
+    path = folder({"main.py": "import subprocess; subprocess.run(['./say.sh'], check=True)", "say.sh": "#!/bin/sh\necho hello\n"})
+    (path / "say.sh").chmod(0o755)
+    assert str(client.run(path).raise_for_failure().logs()) == "hello\n"

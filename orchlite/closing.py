@@ -8,6 +8,7 @@ import sys
 
 from orchlite.engine import Engine
 
+_EXIT_SECONDS = 3.0
 _open: dict[Engine, bool] = {}
 """The engines that nobody has closed, and whether each is temporary."""
 
@@ -25,10 +26,13 @@ def was_closed(engine: Engine) -> None:
         atexit.unregister(_close_all)
 
 
-def close_temporary(engine: Engine) -> None:
-    """Kill what runs, close, remove the store's folder. In a forked child nothing happens."""
+def close_temporary(engine: Engine, patience_seconds: float | None = None) -> None:
+    """Kill what runs, close, remove the store's folder. In a forked child nothing happens.
+
+    The runs have their grace, or as long as is said.
+    """
     if not engine.is_closed and engine.is_ours():
-        engine.kill_everything()
+        engine.kill_everything(patience_seconds)
         engine.close(drain=False)
         shutil.rmtree(engine.store.folder.path, ignore_errors=True)
     was_closed(engine)
@@ -39,7 +43,7 @@ def _close_all() -> None:
         if not engine.is_ours():
             continue
         if is_temporary:
-            close_temporary(engine)
+            close_temporary(engine, _EXIT_SECONDS)
         else:
             _leave(engine)
 

@@ -6,17 +6,15 @@ import logging
 import os
 import shutil
 import threading
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orchlite import bundle, killing, one_run, packager, presence, recovery, tidying, uploads
+from orchlite import bundle, killing, one_run, packager, presence, recovery, submissions, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
-from orchlite.errors import Closed, Conflict, IllegalMove, PackagingFailed, WaitTimeout
+from orchlite.errors import Closed, Conflict, IllegalMove, WaitTimeout
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.presence import Presence
@@ -24,26 +22,17 @@ from orchlite.process import Runners
 from orchlite.records import Assignment, Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
 from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.store.memory import Memory
+from orchlite.submissions import Order
 from orchlite.uploads import Upload
 from orchlite.workers import Workers
 
 _OTHERS_SECONDS = 0.5
 _JOIN_SECONDS = 5.0
 _SWEEP_SECONDS = 12.0
+_RECORD_SECONDS = 1.0
 T = TypeVar("T")
 
 logging.getLogger("orchlite").addHandler(logging.NullHandler())  # silent, unless the program says otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a caller wants run."""
-
-    name: str | None
-    arguments: str
-    timeout_seconds: float | None
-    debug: bool
-    env: dict[str, str]
 
 
 class Engine:
@@ -104,22 +93,7 @@ class Engine:
             PackagingFailed: the orchestration is in `error`.
         """
         self._check_open()
-        orchestration = self.store.memory.orchestrations.get(orchestration_id)
-        if orchestration.status is OrchestrationStatus.ERROR:
-            raise _packaging_failed(orchestration)
-        self._workers.start()
-        begins = orchestration.status is OrchestrationStatus.READY and self._workers.reserve()
-        try:
-            task, claimed = self._insert(orchestration, order, begins=begins)
-        except BaseException:
-            if begins:
-                self._workers.release()
-            raise
-        if claimed is not None:
-            self._workers.hand(Assignment(claimed, task, orchestration))
-        else:
-            self._workers.look()
-        return task
+        return submissions.submit(self.store, self._workers, orchestration_id, order)
 
     def wait_for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
         """Block until the run has ended.
@@ -152,7 +126,7 @@ class Engine:
 
         orchestration = self._wait(packaged, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
         if orchestration.status is OrchestrationStatus.ERROR:
-            raise _packaging_failed(orchestration)
+            raise submissions.packaging_failed(orchestration)
         return orchestration
 
     def kill_run(self, run_id: str) -> None:
@@ -210,62 +184,40 @@ class Engine:
             if self._is_closed or not self.is_ours():
                 return
             if drain:
-                self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
+                self._await_ends(patience_seconds)
             self._is_closed = True
         self._workers.stop(_JOIN_SECONDS if drain else 0)
         if drain:
             tidying.tidy(self.store)
+        self.store.memory.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
         self.store.process.close()
-        self.store.memory.close()
         self._presence.end()
         self.store.notify()
 
-    def kill_everything(self) -> None:
-        """Kill every run that this host has submitted and wait for their ends, within the grace and a little more."""
+    def kill_everything(self, patience_seconds: float | None = None) -> None:
+        """Kill every run that this host has submitted and wait for their ends: for the grace and a little more, or as long as is said.
+
+        What is still alive then is killed at once.
+        """
         for run in reversed(self.unfinished()):
             with suppress(IllegalMove):
                 killing.kill_run(self.store, run.run_id)
         with suppress(WaitTimeout):
-            patience_seconds = self.store.settings.grace_seconds + _SWEEP_SECONDS
-            self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the killed runs to end")
+            self._await_ends(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
+        for run in self.unfinished():
+            self.store.process.discard(self.store.folder.run(run.run_id))
+        with suppress(WaitTimeout):
+            self._await_ends(_RECORD_SECONDS)
 
     def unfinished(self) -> list[RunRow]:
         """What this host has submitted and what has not ended, oldest first."""
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
+    def _await_ends(self, patience_seconds: float | None) -> None:
+        self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
+
     def _perform(self, assignment: Assignment) -> None:
         (packager.package if assignment.task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, assignment)
-
-    def _insert(self, orchestration: OrchestrationRow, order: Order, *, begins: bool) -> tuple[TaskRow, RunRow | None]:
-        """The task and its run, in one durable step; with `begins` the run is claimed in the same step."""
-        claim = self.store.claim()
-        task = TaskRow(
-            task_id=str(uuid.uuid4()),
-            workspace_id=orchestration.workspace_id,
-            orchestration_id=orchestration.orchestration_id,
-            kind=TaskKind.ONCE,
-            name=order.name,
-            arguments=order.arguments,
-            timeout_seconds=order.timeout_seconds,
-            debug=order.debug,
-            env={**self.store.settings.env, **order.env},
-            env_passthrough=self.store.settings.env_passthrough,
-            status=TaskStatus.STARTED if begins else TaskStatus.PENDING,
-            reason=None,
-            created_at=claim.at,
-            updated_at=claim.at,
-        )
-        memory, run_id = self.store.memory, str(uuid.uuid4())
-        with memory.transaction() as transaction:
-            # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
-            if memory.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
-                raise _packaging_failed(memory.orchestrations.get(task.orchestration_id))
-            memory.tasks.insert(transaction, task)
-            if begins:
-                return task, memory.runs.insert_claimed(transaction, run_id, task.task_id, claim)
-            memory.runs.insert(transaction, run_id, task.task_id, claim.host_id, claim.at)
-            memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
-            return task, None
 
     def _wait(self, look: Callable[[], T | None], timeout_seconds: float | None, what: str) -> T:
         """Block until `look` answers. Changes of this host wake it, those of others are noticed within half a second."""
@@ -285,10 +237,3 @@ class Engine:
             raise Closed("This client is closed.", hint="Open a new Client on the same store.")
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
-
-
-def _packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
-    return PackagingFailed(
-        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
-        orchestration_id=orchestration.orchestration_id,
-    )

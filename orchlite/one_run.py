@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
 from orchlite import bundle, tidying
-from orchlite.errors import DeviceFailed, IllegalMove
+from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.packager import InstallFiles, provide
 from orchlite.records import (
@@ -43,14 +44,12 @@ def perform(store: OpenStore, assignment: Assignment) -> None:
     """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
     run = assignment.run
     folder = store.folder.run(run.run_id)
+    spec = _prepared(store, assignment, folder)
+    if not assignment.is_claimed():
+        shutil.rmtree(folder.path, ignore_errors=True)
+        return
     _log.info("run %s of task %s begins", run.run_id, run.task_id)
-    try:
-        store.process.place(_prepare(store, assignment, folder))
-        tidying.tidy(store)  # what earlier runs left: there is nothing else to do now
-        look = store.process.wait(folder)
-    except (DeviceFailed, OSError) as error:
-        look = Ended(run.attempt, _never_started(store, f"it could not be started: {error}"))
-    conclude(store, run, look)
+    conclude(store, run, _placed(store, run, folder, spec))
 
 
 def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
@@ -70,6 +69,30 @@ def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
             _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason))
         case Alive():
             raise AssertionError("a run that has an owner is not concluded")
+
+
+def _prepared(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
+    """The run's spec, with all that it needs in its folder; or why there is none."""
+    try:
+        return _prepare(store, assignment, folder)
+    except Closed:
+        raise
+    except Exception as error:
+        # Whatever it is, a run that was claimed must not stay without an end.
+        _log.warning("run %s could not be prepared", assignment.run.run_id, exc_info=True)
+        return error
+
+
+def _placed(store: OpenStore, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Look:
+    try:
+        if isinstance(spec, Exception):
+            raise spec
+        store.process.place(spec)
+    except Exception as error:
+        reason = f"it could not be started: {error}"
+        return Ended(run.attempt, RunResult(RunStatus.FAILURE, None, None, store.clock.now(), None, reason))
+    tidying.tidy(store)  # what earlier runs left: there is nothing else to do now
+    return store.process.wait(folder)
 
 
 def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec:
@@ -125,10 +148,6 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _never_started(store: OpenStore, reason: str) -> RunResult:
-    return RunResult(RunStatus.FAILURE, None, None, store.clock.now(), None, reason)
-
-
 def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     def end(transaction: Transaction) -> None:
         store.memory.runs.end(transaction, run.run_id, result, attempt)
@@ -143,5 +162,6 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
 
 
 def _requeue(store: OpenStore, run: RunRow) -> None:
+    now, reason = store.clock.now(), "it was never started"
     with suppress(IllegalMove):
-        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, store.clock.now(), "it was never started"))
+        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt))

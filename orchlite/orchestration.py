@@ -11,11 +11,12 @@ from typing import Any
 
 from orchlite.arguments import checked_env, checked_flag, checked_name, checked_seconds, checked_timeout, encoded_arguments
 from orchlite.display import Table, table_html
-from orchlite.engine import Engine, Order
+from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
 from orchlite.status import OrchestrationStatus
+from orchlite.submissions import Order
 from orchlite.task import Task
 
 

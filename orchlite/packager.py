@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchlite import logs
 from orchlite.environments import Building
-from orchlite.errors import DeviceFailed, OrchliteError, PackagingFailed
+from orchlite.errors import Closed, PackagingFailed
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec
 from orchlite.requirements import mask_credentials
@@ -49,7 +49,9 @@ def package(store: OpenStore, assignment: Assignment) -> None:
         warnings = _host_warnings(store, orchestration, installation)
         store.environments.sdk()  # so that no run has to wait for it
         store.process.warm()
-    except (DeviceFailed, OSError) as error:
+    except Closed:
+        raise
+    except Exception as error:  # whatever it is, what waits for this packaging must hear of it
         _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
         return
     _report(store, place.log, installation, warnings)
@@ -139,7 +141,7 @@ def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, ins
     store.persist(succeed)
 
 
-def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: OrchliteError | OSError, status: RunStatus) -> None:
+def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
     reason = str(error)
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
 

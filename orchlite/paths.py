@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,15 @@ def temporary_store_folder() -> StoreFolder:
 def temporary_store_folders() -> list[StoreFolder]:
     """This account's temporary stores, those of dead hosts among them."""
     found = Path(tempfile.gettempdir()).resolve().glob(f"{_TEMPORARY_PREFIX}*")
-    return [StoreFolder(path) for path in found if path.is_dir() and path.stat().st_uid == os.getuid()]
+    return [StoreFolder(path) for path in found if _is_own_folder(path)]
+
+
+def _is_own_folder(path: Path) -> bool:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False  # removed a moment ago
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
 def _folder(given: str | os.PathLike[str] | None, variable: str) -> Path | None:

@@ -5,7 +5,7 @@ No I/O here. A record is read from the store or a file by one room and handed on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -144,8 +144,6 @@ class RunRow:
 
     run_id: str
     task_id: str
-    number: int
-    """Place in the queue of the whole store: a lower number was submitted earlier."""
     status: RunStatus
     attempt: int
     host_id: str | None
@@ -169,6 +167,8 @@ class Assignment:
     run: RunRow
     task: TaskRow
     orchestration: OrchestrationRow
+    is_claimed: Callable[[], bool] = lambda: True
+    """Block until the claim is durable; False where it was withdrawn. The run may be prepared before that, and no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from orchlite import one_run, presence, tidying
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
-from orchlite.records import Alive, RunRow
+from orchlite.process import Runners
+from orchlite.records import Alive, Lost, RunFolder, RunRow
 from orchlite.status import OrchestrationStatus, TaskKind
 
 _log = logging.getLogger(__name__)
@@ -33,11 +34,25 @@ def recover(store: OpenStore) -> None:
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
     """Remove temporary stores whose host is gone. Their runs were on a leash; while one still lives, its store is left alone."""
     for folder in folders:
-        # A store without any host's file is one that is being opened right now.
-        if not any(folder.hosts.glob("*.lock")) or presence.anybody_is_alive(folder.hosts):
-            continue
-        if not any(presence.is_locked(path) for path in folder.runs.glob("*/alive.lock")):
-            shutil.rmtree(folder.path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its host is removing it, or another sweep
+            if _is_abandoned(folder):
+                _end_lost_runs(folder)
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _is_abandoned(folder: StoreFolder) -> bool:
+    # A store without any host's file is one that is being opened right now.
+    if not any(folder.hosts.glob("*.lock")) or presence.anybody_is_alive(folder.hosts):
+        return False
+    return not any(presence.is_locked(path) for path in folder.runs.glob("*/alive.lock"))
+
+
+def _end_lost_runs(folder: StoreFolder) -> None:
+    """A run whose runner was killed, too, has nobody who would end its processes."""
+    runners = Runners(folder.diagnostics)
+    for run in map(RunFolder, folder.runs.iterdir()):
+        if isinstance(runners.look(run), Lost):
+            runners.discard(run)
 
 
 def _recover_one(store: OpenStore, run: RunRow, dead_host_id: str) -> None:
@@ -68,6 +83,6 @@ def _requeue_packaging(store: OpenStore, run: RunRow) -> None:
     now, reason = store.clock.now(), "the host that was packaging it is gone"
     orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
     with suppress(IllegalMove), store.memory.transaction() as transaction:
-        store.memory.runs.requeue(transaction, run.run_id, now, reason)
+        store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
         if store.memory.orchestrations.status(transaction, orchestration_id) is OrchestrationStatus.PACKAGING:
             store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)

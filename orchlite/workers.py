@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from orchlite.errors import Closed, IllegalMove, OrchliteError
+from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment
 
@@ -95,8 +95,8 @@ class Workers:
                     self._rest()
             except Closed:
                 return
-            except (OrchliteError, OSError):
-                # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk.
+            except Exception:
+                # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk. The worker stays.
                 _log.exception("a worker of the store %s met trouble", self._store.folder.path)
                 threading.Event().wait(_TROUBLE_SECONDS)
 

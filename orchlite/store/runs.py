@@ -26,16 +26,14 @@ class Runs:
         )
         events.record(transaction, run_id, None, RunStatus.QUEUED, now)
 
-    def insert_claimed(self, transaction: Transaction, run_id: str, task_id: str, claim: Claim) -> RunRow:
+    def insert_claimed(self, transaction: Transaction, run_id: str, task_id: str, claim: Claim) -> None:
         """Add a run that its submitter has claimed already, as its first attempt."""
-        row = transaction.row(
+        transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, attempt, submitted_by, host_id, boot_id, created_at, claimed_at)"
-            " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?) RETURNING *",
+            " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?)",
             (run_id, task_id, claim.host_id, claim.host_id, claim.boot_id, *[to_microseconds(claim.at)] * 2),
         )
-        assert row is not None
         events.record(transaction, run_id, None, RunStatus.RUNNING, claim.at)
-        return _record(row)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
         """Take a queued run, as its first attempt or a further one.
@@ -101,15 +99,18 @@ class Runs:
         )
         events.record(transaction, run_id, was, result.status, result.ended_at, result.reason)
 
-    def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str) -> None:
-        """Put a packaging run of a dead host back into the queue, at its old place.
+    def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str, *, attempt: int | None = None) -> None:
+        """Put a run that was claimed and never started, or that is packaging of a dead host, back into the queue, at its old place.
+
+        attempt: the claim that came to nothing; with a later one the run is another host's by now.
 
         Raises:
-            IllegalMove: it is not running.
+            IllegalMove: it is not running, or not in this attempt.
         """
         changed = transaction.execute(
-            "UPDATE runs SET status = 'queued', host_id = NULL, boot_id = NULL, claimed_at = NULL WHERE run_id = ? AND status = 'running'",
-            (run_id,),
+            "UPDATE runs SET status = 'queued', host_id = NULL, boot_id = NULL, claimed_at = NULL"
+            " WHERE run_id = ? AND status = 'running' AND attempt = COALESCE(?, attempt)",
+            (run_id, attempt),
         )
         if not changed:
             raise self._illegal(transaction, run_id, RunStatus.QUEUED)
@@ -187,7 +188,6 @@ def _record(row: Row) -> RunRow:
     return RunRow(
         run_id=row["run_id"],
         task_id=row["task_id"],
-        number=row["number"],
         status=RunStatus(row["status"]),
         attempt=row["attempt"],
         host_id=row["host_id"],

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs lo
 
 _FOLDER = Path(__file__).with_name("fidelity")
 _SECONDS = 60.0
+_INSTALL_SECONDS = 300.0
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
 _CERTIFICATES = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 _PASSED_ON = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES)}
@@ -171,7 +172,8 @@ def interpreter(client: orchlite.Client, tmp_path_factory: pytest.TempPathFactor
         if requirements not in known:
             program = _main("import sys; print(sys.executable)")
             program.files["requirements.txt"] = requirements
-            run = client.run(program.write(tmp_path_factory.mktemp("asks"))).raise_for_failure()
+            orchestration = client.upload_orchestration(path=program.write(tmp_path_factory.mktemp("asks")))
+            run = orchestration.wait(_INSTALL_SECONDS).run_once().wait(_SECONDS).raise_for_failure()
             known[requirements] = str(run.logs()).strip()
         return known[requirements]
 

@@ -189,3 +189,43 @@ with orchlite.Client(sys.argv[1], workers=1).start() as client:
     assert end == ["failure", "3"]
     check_store(store, [run_id], {run_id: _OUTPUT})
     assert starts.read_text() == "started\n"
+
+
+# A host that looks after what the dead one left, and stops to think before it acts.
+_LOOKS_SLOWLY = """
+import sys, orchlite
+from orchlite.process import Runners
+
+class Slow(Runners):
+    def look(self, folder):
+        look = super().look(folder)
+        print(type(look).__name__)
+        sys.stdin.readline()
+        return look
+
+store = sys.argv[1]
+with orchlite.Client(store, workers=1, process=Slow(f"{store}/runners.log")):
+    print("open")
+"""
+
+
+def test_a_host_that_comes_late_does_not_take_a_run_from_the_one_that_was_quicker(
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
+) -> None:
+    store, starts = tmp_path / "store", tmp_path / "starts"
+    program = _COUNTED.replace('arguments.get("seconds", 0)', "0.5")
+    assert start_host(_DIES, store, folder(program), "before place", starts).wait(20) == -signal.SIGKILL
+    late = start_host(_LOOKS_SLOWLY, store)
+    assert _line(late) == "NeverStarted"
+    with orchlite.Client(store, workers=1, grace_seconds=0.5).start() as client:
+        [run] = client.list_tasks()[0].last_runs()
+        _await(starts)
+        assert late.stdin is not None
+        late.stdin.write("go\n")
+        late.stdin.flush()
+        assert _line(late) == "open"
+        assert run.status() == "running"
+        assert run.wait(10).exit_code() == 3
+    assert late.wait(10) == 0
+    check_store(store, [run.id()], {run.id(): _OUTPUT})
+    assert starts.read_text() == "started\n"

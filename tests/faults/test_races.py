@@ -163,14 +163,3 @@ def _kill_or_note(run: orchlite.TaskRun, refused: list[str]) -> None:
         run.kill()
     except orchlite.IllegalMove as error:
         refused.append(error.details["status"])
-
-
-def test_one_worker_starts_runs_in_the_order_of_their_submission(folder: MakeFolder, tmp_path: Path) -> None:
-    """Most of all those that come at the very moment at which the worker has become free."""
-    program = folder("pass")
-    for round_number in range(12):
-        with orchlite.Client(tmp_path / f"store-{round_number}", workers=1) as client:
-            orchestration = client.upload_orchestration(path=program).wait()
-            runs = [orchestration.run_once().last_runs()[0] for _ in range(3)]
-            started = [run.wait(10).started_at() for run in runs]
-        assert started == sorted(started, key=str)

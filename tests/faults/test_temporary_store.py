@@ -85,6 +85,7 @@ def test_a_stubborn_program_does_not_keep_the_interpreter_from_its_exit(
     _await_nobody(bearers, run_id, 1)
 
 
+_STAYS = f"{_OPENS}\ntime.sleep(60)"
 _OPENS_ANOTHER = """
 import orchlite, os, sys
 with orchlite.Client.temporary() as client:
@@ -104,7 +105,7 @@ def _others(host: subprocess.Popen[str]) -> list[str]:
 def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
-    host = start_host(_OPENS, folder(_PROGRAM), TMPDIR=str(temporary))
+    host = start_host(_STAYS, folder(_PROGRAM), TMPDIR=str(temporary))
     store, run_id = _read(host)
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == [store.name], "it is in use"
     host.kill()
@@ -118,7 +119,7 @@ def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
 def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
-    host = start_host(_OPENS.replace("workers=1", "workers=1, grace_seconds=1"), folder(_STUBBORN), TMPDIR=str(temporary))
+    host = start_host(_STAYS.replace("workers=1", "workers=1, grace_seconds=1"), folder(_STUBBORN), TMPDIR=str(temporary))
     store, run_id = _read(host)
     host.kill()
     host.wait()
@@ -130,7 +131,7 @@ def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
 def test_what_a_killed_host_and_a_killed_runner_left_alive_is_ended_by_the_sweep(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
-    host = start_host(f"{_OPENS}\ntime.sleep(60)", folder(_PROGRAM), TMPDIR=str(temporary))
+    host = start_host(_STAYS, folder(_PROGRAM), TMPDIR=str(temporary))
     store, run_id = _read(host)
     host.kill()
     subprocess.run(["kill", "-9", _runner(store)], check=True)

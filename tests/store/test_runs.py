@@ -14,9 +14,8 @@ from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKin
 from orchlite.store.database import Database, Transaction
 from orchlite.store.memory import Memory
 
-_PAIRS = [pytest.param(was, target, id=f"{was}-{target}") for was in RunStatus for target in RunStatus]
-_LEGAL = [pair for pair in _PAIRS if pair.values[1] in LEGAL_MOVES[pair.values[0]]]  # type: ignore[index]
-_ILLEGAL = [pair for pair in _PAIRS if pair not in _LEGAL]
+_LEGAL = [pytest.param(was, target, id=f"{was}-{target}") for was in RunStatus for target in RunStatus if target in LEGAL_MOVES[was]]
+_EVERY_STATUS = [pytest.param(status, id=status) for status in RunStatus]
 
 
 def _events(database: Database, object_id: str) -> list[tuple[str | None, str]]:
@@ -47,15 +46,16 @@ def test_every_legal_move_is_made_and_noted(
     assert _events(database, run_id) == [*noted, (was, target)]
 
 
-@pytest.mark.parametrize(("was", "target"), _ILLEGAL)
+@pytest.mark.parametrize("was", _EVERY_STATUS)
 def test_every_other_move_is_refused_and_changes_nothing(
-    memory: Memory, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus, target: RunStatus
+    memory: Memory, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus
 ) -> None:
     run_id = add_run(was)
     before, noted = memory.runs.get(run_id), _events(database, run_id)
-    with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
-        _move(memory, transaction, run_id, target, now)
-    assert (refusal.value.details["status"], refusal.value.details["run_id"]) == (was, run_id)
+    for target in set(RunStatus) - LEGAL_MOVES[was]:
+        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
+            _move(memory, transaction, run_id, target, now)
+        assert (refusal.value.details["status"], refusal.value.details["run_id"]) == (was, run_id)
     assert memory.runs.get(run_id) == before
     assert _events(database, run_id) == noted
 
@@ -211,6 +211,43 @@ def test_the_claim_of_a_run_starts_its_task(
     with memory.transaction() as transaction:
         memory.claim(transaction, run_id, Claim("host", "boot", now))
     assert memory.tasks.get(task.task_id).status is TaskStatus.STARTED
+
+
+def test_a_run_may_be_claimed_as_it_is_submitted(
+    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime
+) -> None:
+    task_id = add_task().task_id
+    with memory.transaction() as transaction:
+        claimed = memory.runs.insert_claimed(transaction, "run", task_id, Claim("me", "boot", now))
+    assert claimed == memory.runs.get("run")
+    assert (claimed.task_id, claimed.status, claimed.attempt, claimed.host_id) == (task_id, RunStatus.RUNNING, 1, "me")
+    assert (claimed.created_at, claimed.claimed_at) == (now, now)
+    assert _events(database, "run") == [(None, RunStatus.RUNNING)]
+    assert memory.runs.next_claimable("me", whole_store=True) is None
+
+
+class TestTheEndOfAKilledTask:
+    """It comes with the end of its last run."""
+
+    @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
+    def test_waits_for_what_has_not_ended(
+        self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime, status: RunStatus
+    ) -> None:
+        task = add_task(TaskStatus.PENDING_KILL)
+        run_id = add_run(status, task=task)
+        add_run(RunStatus.SUCCESS, task=task)
+        with memory.transaction() as transaction:
+            memory.end_killed_task(transaction, task.task_id, now)
+            assert memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING_KILL
+            memory.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, now, None))
+            memory.end_killed_task(transaction, task.task_id, now)
+        assert memory.tasks.get(task.task_id).status is TaskStatus.KILLED
+
+    def test_does_not_come_unasked(self, memory: Memory, add_task: Callable[..., TaskRow], now: datetime) -> None:
+        task = add_task(TaskStatus.STARTED)
+        with memory.transaction() as transaction:
+            memory.end_killed_task(transaction, task.task_id, now)
+        assert memory.tasks.get(task.task_id).status is TaskStatus.STARTED
 
 
 class TestTheRunsOfATask:

@@ -13,9 +13,8 @@ from orchlite.status import LEGAL_MOVES, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 
-_PAIRS = [pytest.param(was, target, id=f"{was}-{target}") for was in TaskStatus for target in TaskStatus]
-_LEGAL = [pair for pair in _PAIRS if pair.values[1] in LEGAL_MOVES[pair.values[0]]]  # type: ignore[index]
-_ILLEGAL = [pair for pair in _PAIRS if pair not in _LEGAL]
+_LEGAL = [pytest.param(was, target, id=f"{was}-{target}") for was in TaskStatus for target in TaskStatus if target in LEGAL_MOVES[was]]
+_EVERY_STATUS = [pytest.param(status, id=status) for status in TaskStatus]
 
 
 def _events(database: Database, object_id: str) -> list[tuple[str | None, str, str | None]]:
@@ -36,14 +35,15 @@ def test_every_legal_move_is_made_and_noted(
     assert _events(database, task_id) == [(None, was, None), (was, target, "because")]
 
 
-@pytest.mark.parametrize(("was", "target"), _ILLEGAL)
+@pytest.mark.parametrize("was", _EVERY_STATUS)
 def test_every_other_move_is_refused_and_changes_nothing(
-    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus, target: TaskStatus
+    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus
 ) -> None:
     before = add_task(was)
-    with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
-        memory.tasks.move(transaction, before.task_id, target, now)
-    assert refusal.value.details["status"] is was
+    for target in set(TaskStatus) - LEGAL_MOVES[was]:
+        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
+            memory.tasks.move(transaction, before.task_id, target, now)
+        assert refusal.value.details["status"] is was
     assert memory.tasks.get(before.task_id) == before
     assert len(_events(database, before.task_id)) == 1
 

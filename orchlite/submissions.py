@@ -1,0 +1,128 @@
+"""Taking orders in: a task and its run become rows, and begin at once where a worker is free."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass
+
+from orchlite.errors import PackagingFailed
+from orchlite.open_store import OpenStore
+from orchlite.records import Assignment, Claim, OrchestrationRow, RunRow, TaskRow
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.store.database import Transaction
+from orchlite.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller wants run."""
+
+    name: str | None
+    arguments: str
+    timeout_seconds: float | None
+    debug: bool
+    env: dict[str, str]
+
+
+def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Order) -> TaskRow:
+    """Make a task with one run. The run begins now where a worker is free, else in its turn.
+
+    Raises:
+        PackagingFailed: the orchestration is in `error`.
+    """
+    orchestration = store.memory.orchestrations.get(orchestration_id)
+    if orchestration.status is OrchestrationStatus.ERROR:
+        raise packaging_failed(orchestration)
+    workers.start()
+    if orchestration.status is OrchestrationStatus.READY and workers.reserve():
+        return _begin(store, workers, orchestration, order)
+    task, claim = _task(store, orchestration, order, TaskStatus.PENDING), store.claim()
+    with store.memory.transaction() as transaction:
+        _insert(store, transaction, task)
+        store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
+        store.memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
+    workers.look()
+    return task
+
+
+def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
+    """The error that says why the orchestration is in `error`."""
+    return PackagingFailed(
+        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
+        orchestration_id=orchestration.orchestration_id,
+    )
+
+
+def _begin(store: OpenStore, workers: Workers, orchestration: OrchestrationRow, order: Order) -> TaskRow:
+    """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
+    task, claim = _task(store, orchestration, order, TaskStatus.STARTED), store.claim()
+    run, word = _claimed_run(task, claim), _Word()
+    workers.hand(Assignment(run, task, orchestration, word.wait))
+    try:
+        with store.memory.transaction() as transaction:
+            _insert(store, transaction, task)
+            store.memory.runs.insert_claimed(transaction, run.run_id, task.task_id, claim)
+        word.given = True
+    finally:
+        word.settled.set()
+    return task
+
+
+class _Word:
+    """Whether a claim stands in the store: the submitter gives it, the worker waits for it."""
+
+    def __init__(self) -> None:
+        self.settled = threading.Event()
+        self.given = False
+
+    def wait(self) -> bool:
+        self.settled.wait()
+        return self.given
+
+
+def _insert(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
+    # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
+    if store.memory.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
+        raise packaging_failed(store.memory.orchestrations.get(task.orchestration_id))
+    store.memory.tasks.insert(transaction, task)
+
+
+def _task(store: OpenStore, orchestration: OrchestrationRow, order: Order, status: TaskStatus) -> TaskRow:
+    now = store.clock.now()
+    return TaskRow(
+        task_id=str(uuid.uuid4()),
+        workspace_id=orchestration.workspace_id,
+        orchestration_id=orchestration.orchestration_id,
+        kind=TaskKind.ONCE,
+        name=order.name,
+        arguments=order.arguments,
+        timeout_seconds=order.timeout_seconds,
+        debug=order.debug,
+        env={**store.settings.env, **order.env},
+        env_passthrough=store.settings.env_passthrough,
+        status=status,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _claimed_run(task: TaskRow, claim: Claim) -> RunRow:
+    return RunRow(
+        run_id=str(uuid.uuid4()),
+        task_id=task.task_id,
+        status=RunStatus.RUNNING,
+        attempt=1,
+        host_id=claim.host_id,
+        boot_id=claim.boot_id,
+        created_at=claim.at,
+        claimed_at=claim.at,
+        started_at=None,
+        ended_at=None,
+        duration_seconds=None,
+        exit_code=None,
+        reason=None,
+        kill_requested=False,
+        log_complete=True,
+    )

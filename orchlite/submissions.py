@@ -56,13 +56,13 @@ def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
 
 def _begin(store: OpenStore, workers: Workers, orchestration: OrchestrationRow, order: Order) -> TaskRow:
     """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
-    task, claim = _task(store, orchestration, order, TaskStatus.STARTED), store.claim()
-    run, word = _claimed_run(task, claim), _Word()
+    task = _task(store, orchestration, order, TaskStatus.STARTED)
+    run, word = _claimed_run(task, store.claim()), _Word()
     workers.hand(Assignment(run, task, orchestration, word.wait))
     try:
         with store.memory.transaction() as transaction:
             _insert(store, transaction, task)
-            store.memory.runs.insert_claimed(transaction, run.run_id, task.task_id, claim)
+            store.memory.runs.insert_claimed(transaction, run)
         word.given = True
     finally:
         word.settled.set()

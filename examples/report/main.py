@@ -30,7 +30,8 @@ def main() -> None:
     print(f"{count} sales from {first} to {last}, kept in {DATABASE}", flush=True)
 
     totals = database.execute(
-        "SELECT region, SUM(units), ROUND(SUM(units * price), 2) AS revenue FROM sales GROUP BY region ORDER BY revenue DESC LIMIT ?", (top,)
+        "SELECT region, SUM(units), ROUND(SUM(units * price), 2) AS revenue FROM sales GROUP BY region ORDER BY revenue DESC LIMIT ?",
+        (top,),
     )
     print(tabulate(totals.fetchall(), headers=["region", "units", "revenue"], floatfmt=".2f"))
     database.close()

@@ -26,14 +26,14 @@ class Runs:
         )
         events.record(transaction, run_id, None, RunStatus.QUEUED, now)
 
-    def insert_claimed(self, transaction: Transaction, run_id: str, task_id: str, claim: Claim) -> None:
+    def insert_claimed(self, transaction: Transaction, run: RunRow) -> None:
         """Add a run that its submitter has claimed already, as its first attempt."""
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, attempt, submitted_by, host_id, boot_id, created_at, claimed_at)"
             " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?)",
-            (run_id, task_id, claim.host_id, claim.host_id, claim.boot_id, *[to_microseconds(claim.at)] * 2),
+            (run.run_id, run.task_id, run.host_id, run.host_id, run.boot_id, *[to_microseconds(run.created_at)] * 2),
         )
-        events.record(transaction, run_id, None, RunStatus.RUNNING, claim.at)
+        events.record(transaction, run.run_id, None, RunStatus.RUNNING, run.created_at)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
         """Take a queued run, as its first attempt or a further one.

@@ -16,16 +16,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from measure import interleaved, ratio, report, seconds_of, summary  # noqa: E402
-
-import orchlite  # noqa: E402
-from orchlite import bundle  # noqa: E402
-from orchlite.environments import Environments  # noqa: E402
-from orchlite.packing import pack  # noqa: E402
-from orchlite.paths import cache_folder  # noqa: E402
-from orchlite.records import Limits  # noqa: E402
+import orchlite
+from orchlite import bundle
+from orchlite.environments import Environments
+from orchlite.packing import pack
+from orchlite.paths import cache_folder
+from orchlite.records import Limits
+from tests.benchmarks.measure import interleaved, ratio, report, seconds_of, summary
 
 
 class Bare:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import Claim, OrchestrationRow, RunResult, TaskRow
+from orchlite.records import Claim, OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database, Transaction
 from orchlite.store.memory import Memory
@@ -216,12 +216,10 @@ def test_the_claim_of_a_run_starts_its_task(
 def test_a_run_may_be_claimed_as_it_is_submitted(
     memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime
 ) -> None:
-    task_id = add_task().task_id
+    run = RunRow("run", add_task().task_id, RunStatus.RUNNING, 1, "me", "boot", now, now, None, None, None, None, None, False, True)
     with memory.transaction() as transaction:
-        claimed = memory.runs.insert_claimed(transaction, "run", task_id, Claim("me", "boot", now))
-    assert claimed == memory.runs.get("run")
-    assert (claimed.task_id, claimed.status, claimed.attempt, claimed.host_id) == (task_id, RunStatus.RUNNING, 1, "me")
-    assert (claimed.created_at, claimed.claimed_at) == (now, now)
+        memory.runs.insert_claimed(transaction, run)
+    assert memory.runs.get("run") == run
     assert _events(database, "run") == [(None, RunStatus.RUNNING)]
     assert memory.runs.next_claimable("me", whole_store=True) is None
 

@@ -47,5 +47,6 @@ def _wake_on_signals() -> int:
     signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the host blocks is blocked here, too, at first
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return wake_fd

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -24,7 +25,7 @@ from orchlite.environments import Environments
 from orchlite.packing import pack
 from orchlite.paths import cache_folder
 from orchlite.records import Limits
-from tests.benchmarks.measure import interleaved, ratio, report, seconds_of, summary
+from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
 
 
 class Bare:
@@ -142,7 +143,9 @@ def imports(folder: Path) -> None:
         "WALLAROO_TASK_ID": "0",
         "ORCHLITE_RUN_FOLDER": str(folder),
     }
-    actions = {name: lambda code=code: subprocess.run([sys.executable, "-c", code], env=env, check=True) for name, code in programs.items()}
+    actions: dict[str, Action] = {
+        name: partial(subprocess.run, [sys.executable, "-c", code], env=env, check=True) for name, code in programs.items()
+    }
     taken = interleaved(actions, rounds=25)
     bare_ms = summary(taken["bare"])["median_ms"]
     goals = {"import": "<= 10", "client": "<= 80", "wallaroo": "<= 5", "task_args": "<= 15"}
@@ -157,7 +160,7 @@ def main(names: list[str]) -> None:
     """Run the benchmarks of these names, all by default."""
     for name in names or MEASURES:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = seconds_of(lambda name=name, folder=folder: MEASURES[name](Path(folder)))
+            seconds = seconds_of(partial(MEASURES[name], Path(folder)))
         print(f"({name}: {seconds:.1f} s)", file=sys.stderr)
 
 

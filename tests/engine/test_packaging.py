@@ -87,6 +87,25 @@ def test_a_task_waits_for_its_orchestration(open_client: OpenClient, folder: Mak
     assert task.status() is TaskStatus.STARTED
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list a process's children")
+def test_packaging_that_outlives_its_client_leaves_no_process_behind(
+    open_client: OpenClient, folder: MakeFolder, held: _HeldEnvironments, until: Until
+) -> None:
+    before = _children()
+    client = open_client(environment=held)
+    orchestration = client.upload_orchestration(path=folder("print('hello')"))
+    until(lambda: orchestration.status() is OrchestrationStatus.PACKAGING)
+    client.close(drain=False)
+    held.go_on.set()
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("orchlite-worker")])
+    assert _children() <= before
+    assert open_client().start().get_orchestration_by_id(orchestration.id()).wait(20).status() is OrchestrationStatus.READY
+
+
+def _children() -> set[str]:
+    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
 def test_packaging_is_a_task_with_one_run_that_is_not_listed(client: orchlite.Client, folder: MakeFolder) -> None:
     orchestration = client.upload_orchestration(path=folder("print('hello')")).wait()
     task = orchestration.task()

@@ -126,7 +126,7 @@ from orchlite.process import Runners
 class Slow(Runners):
     def close(self):
         super().close()
-        time.sleep(1)
+        time.sleep(0.5)
 
 store = sys.argv[1]
 client = orchlite.Client(store, workers=1, process=Slow(f"{store}/runners.log"), index_urls=["http://192.0.2.1/simple"])

@@ -164,7 +164,7 @@ def test_a_host_that_dies_between_claim_and_record_leaves_one_start_and_one_end(
     assert starts.read_text() == "started\n"
 
 
-def test_of_six_hosts_that_open_at_once_after_the_death_each_sees_the_one_end(
+def test_of_four_hosts_that_open_at_once_after_the_death_each_sees_the_one_end(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
     store, starts = tmp_path / "store", tmp_path / "starts"
@@ -177,13 +177,13 @@ with orchlite.Client(sys.argv[1], workers=1).start() as client:
     run = task.wait(20)
     print(run.id(), run.status(), run.exit_code())
 """
-    hosts = [start_host(follower, store) for _ in range(6)]
+    hosts = [start_host(follower, store) for _ in range(4)]
     for host in hosts:
         assert host.stdin is not None
         host.stdin.write("go\n")
         host.stdin.flush()
     answers = {_line(host) for host in hosts}
-    assert [host.wait(10) for host in hosts] == [0] * 6
+    assert [host.wait(10) for host in hosts] == [0] * 4
     [answer] = answers
     run_id, *end = answer.split()
     assert end == ["failure", "3"]
@@ -229,3 +229,18 @@ def test_a_host_that_comes_late_does_not_take_a_run_from_the_one_that_was_quicke
     assert late.wait(10) == 0
     check_store(store, [run.id()], {run.id(): _OUTPUT})
     assert starts.read_text() == "started\n"
+
+
+# waits for: hosts that work for the whole store look after dead hosts' runs from time to time, not only when they open it.
+@pytest.mark.xfail(reason="only opening a store looks after what dead hosts left", strict=True)
+def test_a_host_that_works_for_the_store_already_takes_over_what_a_dying_one_leaves(
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
+) -> None:
+    store, starts = tmp_path / "store", tmp_path / "starts"
+    with orchlite.Client(store, workers=1, grace_seconds=0.5).start() as client:
+        host = start_host(_SUBMITS, store, folder(_COUNTED), f'[{{"starts": "{starts}", "seconds": 0.3, "code": 7}}]', 1)
+        run_id = _line(host)
+        _await(starts)
+        _kill(host)
+        assert client.get_task_run_by_id(run_id).wait(2).exit_code() == 7
+    check_store(store, [run_id], {run_id: _OUTPUT})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import orchlite
 from orchlite.process import Runners
 from orchlite.records import Ended, RunFolder, RunSpec
 from orchlite.status import RunStatus
@@ -107,3 +109,20 @@ def test_a_second_launch_while_the_first_goes_on_waits_for_its_end(runners: Runn
     assert second.wait(folder) == runners.wait(folder)
     second.close()
     assert (folder.path / "starts").read_text() == "started\n"
+
+
+def test_nothing_is_launched_before_its_claim_is_in_the_store(folder: Callable[..., Path], tmp_path: Path) -> None:
+    store, seen = tmp_path / "store", []
+
+    class Looking(Runners):
+        def place(self, spec: RunSpec) -> None:
+            database = sqlite3.connect(store / "store.sqlite")
+            seen.append(database.execute("SELECT status, attempt FROM runs WHERE run_id = ?", (spec.run_id,)).fetchone())
+            database.close()
+            super().place(spec)
+
+    with orchlite.Client(store, workers=2, process=Looking(tmp_path / "runners.log")) as client:
+        orchestration = client.upload_orchestration(path=folder("pass")).wait()
+        for _ in range(10):
+            orchestration.run_once()
+    assert seen == [("running", 1)] * 10

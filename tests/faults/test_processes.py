@@ -36,9 +36,11 @@ _ESCAPES = """
 import os, sys, time
 
 def escape(*command):
-    # As daemons do: a second fork, so that no parent is left, and a session of its own.
+    # As daemons do: a second fork, so that no parent is left, a session of its own, and nothing held open.
     if os.fork() == 0:
         os.setsid()
+        for descriptor in (1, 2):
+            os.dup2(0, descriptor)
         if os.fork() == 0:
             os.execv(command[0], command)
         os._exit(0)

@@ -73,6 +73,7 @@ def test_nothing_is_left_however_the_interpreter_ends(
     _await_nobody(bearers, run_id, 1)
 
 
+@pytest.mark.slow
 def test_a_stubborn_program_does_not_keep_the_interpreter_from_its_exit(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
@@ -155,7 +156,7 @@ def _runner(store: Path) -> str:
 def test_many_hosts_may_open_and_close_temporary_stores_at_once(start_host: StartHost, temporary: Path) -> None:
     script = """
 import orchlite
-for _ in range(15):
+for _ in range(10):
     with orchlite.Client.temporary(workers=1) as client:
         client.create_workspace("mine")
 """

@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 from orchlite.store.database import Database
 from orchlite.store.migrate import migrate
+print("ready", flush=True)
 sys.stdin.readline()
 database = Database(Path(sys.argv[1]))
 migrate(database)
@@ -41,9 +42,9 @@ with database.transaction() as transaction:
 """
 
 
-def _start(script: str, *arguments: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def _start(script: str, *arguments: object, pipes: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1])}
-    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdin=stdin, env=environment)
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdin=pipes, stdout=pipes, env=environment)
 
 
 def _schema(path: Path) -> list[tuple[object, ...]]:
@@ -106,7 +107,11 @@ def test_a_store_of_a_newer_orchlite_is_refused_and_not_touched(path: Path, jour
 
 
 def test_eight_processes_open_a_fresh_store_at_once(path: Path, fresh: list[tuple[object, ...]]) -> None:
-    hosts = [_start(_OPEN, path, f"of-{number}", stdin=subprocess.PIPE) for number in range(8)]
+    hosts = [_start(_OPEN, path, f"of-{number}", pipes=subprocess.PIPE) for number in range(8)]
+    for host in hosts:
+        assert host.stdout is not None
+        with host.stdout:
+            assert host.stdout.readline() == b"ready\n"
     for host in hosts:
         assert host.stdin is not None
         host.stdin.close()  # now, all of them

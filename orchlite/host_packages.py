@@ -39,7 +39,7 @@ def directories() -> HostPackages:
 
     Those are its site-packages and what their path files name; never the working folder, the script's folder or PYTHONPATH as such.
     """
-    path = tuple(dict.fromkeys(os.path.abspath(entry) for entry in sys.path if entry))  # noqa: PTH100 - asked for at every run
+    path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else str(Path.cwd()))
     sites = _site_folders(path, _python_path())
     return _survey(path, sites, _times(sites))
 
@@ -57,6 +57,11 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
 
 
 # Which folders
+
+
+@lru_cache(maxsize=4)
+def _absolute(path: tuple[str, ...], _working_folder: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(Path(entry).absolute()) for entry in path if entry))
 
 
 @lru_cache(maxsize=4)

@@ -124,7 +124,7 @@ def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Run
 
 def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
     task, orchestration = assignment.task, assignment.orchestration
-    passed = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
+    passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
     host = store.environments.host_packages().directories if orchestration.base_image == "host" else ()

@@ -10,7 +10,6 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +64,7 @@ def unpack(path: Path, into: Path) -> None:
         size_bytes = os.fstat(file.fileno()).st_size
         read_at = _reader(file, size_bytes)
         made = {""}
-        for entry in _kept_entries(path):
+        for entry in _kept_entries(read_at, size_bytes):
             _make_folders(into, entry.name, made)
             if not entry.is_folder:
                 _write(f"{into}/{entry.name}", read_content(read_at, entry), executable=bool(entry.mode & 0o111))
@@ -157,19 +156,12 @@ def _sha(file: BufferedReader) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _kept_entries(bundle: Path) -> tuple[Entry, ...]:
-    status = bundle.stat()
-    return _entries_of(bundle, status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=4)  # each run of an orchestration asks twice, and an accepted bundle does not change
-def _entries_of(bundle: Path, _inode: int, _mtime_ns: int, size_bytes: int) -> tuple[Entry, ...]:
-    with bundle.open("rb") as file:
-        kept = tuple(entry for entry in read_entries(_reader(file, size_bytes), size_bytes) if not is_junk(entry.name))
-    for entry in kept:
+def _kept_entries(read_at: ReadAt, size_bytes: int) -> Iterator[Entry]:
+    for entry in read_entries(read_at, size_bytes):
         # Looked at again, since a wrong name would be written outside the folder, and the file may have been damaged since.
         check_shape(entry.name)
-    return kept
+        if not is_junk(entry.name):
+            yield entry
 
 
 # --- writing
@@ -216,9 +208,11 @@ class _Folder(NamedTuple):
 def _brought(bundle: Path) -> dict[str, Entry]:
     """Read what the bundle unpacked to, by name; folders, whether it lists them or not, end with `/`."""
     brought: dict[str, Entry] = {}
-    for entry in _kept_entries(bundle):
-        brought.update({f"{folder}/": entry for folder in folders_of(entry.name)})
-        brought[entry.name] = entry
+    with bundle.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        for entry in _kept_entries(_reader(file, size_bytes), size_bytes):
+            brought.update({f"{folder}/": entry for folder in folders_of(entry.name)})
+            brought[entry.name] = entry
     return brought
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def start_host(tmp_path: Path) -> Iterator[StartHost]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            start_new_session=True,
             text=True,
             env={**os.environ, "PYTHONPATH": str(_ROOT), **variables},
         )
@@ -53,7 +55,8 @@ def start_host(tmp_path: Path) -> Iterator[StartHost]:
 
     yield start
     for host in started:
-        host.kill()
+        if host.poll() is None:
+            os.killpg(host.pid, signal.SIGKILL)  # with its forked children
         host.wait()
         for pipe in filter(None, (host.stdin, host.stdout, host.stderr)):
             with suppress(BrokenPipeError):
@@ -128,6 +131,7 @@ def _check_store(path: Path, acknowledged: Iterable[str] = (), lines: dict[str, 
     for run_id, texts in (lines or {}).items():
         _check_log(path, run_id, texts)
     _check_runners_are_gone(path)
+    assert list((path / "hosts").iterdir()) == [], "signs of life of hosts that are gone"
     return rows
 
 

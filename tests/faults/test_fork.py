@@ -86,8 +86,7 @@ time.sleep(30)
 
 
 def _lines(host: subprocess.Popen[str]) -> list[str]:
-    assert host.stdout is not None
-    return host.stdout.read().split("\n")[:-1]
+    return host.communicate(timeout=20)[0].split("\n")[:-1]
 
 
 def test_a_forked_child_with_a_client_of_its_own_loses_nothing_when_the_parent_closes(

@@ -26,7 +26,9 @@ contents = st.one_of(st.binary(max_size=200), st.builds(bytes, st.integers(0, 40
 
 
 def is_packed(name: str) -> bool:
-    """What the packing neither refuses nor leaves out."""
+    """Whether this is a file's name that the packing neither refuses nor leaves out."""
+    if name.endswith("/"):
+        return False
     try:
         check_name(name, LIMITS)
     except BadBundle:

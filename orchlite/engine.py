@@ -28,6 +28,7 @@ from orchlite.workers import Workers
 
 _OTHERS_SECONDS = 0.5
 _JOIN_SECONDS = 5.0
+_RECOVERY_SECONDS = 1.0
 _SWEEP_SECONDS = 12.0
 _RECORD_SECONDS = 1.0
 T = TypeVar("T")
@@ -58,10 +59,12 @@ class Engine:
             host_id=self._presence.host_id,
             boot_id=presence.boot_id(),
         )
-        self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
+        self._workers = Workers(self.store, self._perform, self._rest)
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
+        self._recovering = threading.Lock()
+        self._recovered_at = clock.monotonic()
         recovery.recover(self.store)
 
     @property
@@ -215,6 +218,18 @@ class Engine:
 
     def _await_ends(self, patience_seconds: float | None) -> None:
         self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
+
+    def _rest(self) -> None:
+        """What a worker does when there is nothing to run: tidy up, and for the whole store look after hosts that died meanwhile."""
+        tidying.tidy(self.store)
+        if not self._workers.whole_store or not self._recovering.acquire(blocking=False):
+            return
+        try:
+            if self.store.clock.monotonic() - self._recovered_at >= _RECOVERY_SECONDS:
+                recovery.recover(self.store)
+                self._recovered_at = self.store.clock.monotonic()
+        finally:
+            self._recovering.release()
 
     def _perform(self, assignment: Assignment) -> None:
         (packager.package if assignment.task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, assignment)

@@ -33,13 +33,14 @@ class Workers:
         """Threads that wait and that nobody has reserved."""
         self._asked = self._answered = 0
         """How often somebody said that something may be queued, and up to which of these a look has found nothing (more)."""
-        self._whole_store = False
+        self.whole_store = False
+        """Whether what other hosts have queued is run here, too."""
         self._stopping = False
 
     def start(self, *, whole_store: bool = False) -> None:
         """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent."""
         with self._condition:
-            self._whole_store = self._whole_store or whole_store
+            self.whole_store = self.whole_store or whole_store
             if not self._threads and not self._stopping:
                 names = [f"orchlite-worker-{number + 1}" for number in range(self._store.settings.workers)]
                 self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -102,7 +103,7 @@ class Workers:
 
     def _wait(self, patience_seconds: float | None) -> Assignment | None:
         """Until there is a run, or a reason to look for one, or patience is at its end."""
-        if patience_seconds is None and self._whole_store:
+        if patience_seconds is None and self.whole_store:
             patience_seconds = _FOREIGN_LOOK_SECONDS
         with self._condition:
             self._free += 1
@@ -120,7 +121,7 @@ class Workers:
         runs = self._store.memory.runs
         while not self._stopping:
             asked = self._asked  # before the look: what is queued during it is not seen
-            run_id = runs.next_claimable(self._store.host_id, whole_store=self._whole_store)
+            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store)
             if run_id is None:
                 with self._condition:
                     self._answered = max(self._answered, asked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -174,7 +175,7 @@ class Database:
             connection.row_factory = sqlite3.Row
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
-                connection.execute("PRAGMA journal_mode=WAL")
+                _use_wal(connection, self._busy_timeout_seconds)
             # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own
             # journal has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
             for pragma in ("synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=250"):
@@ -191,6 +192,19 @@ class Database:
 
     def _resume(self) -> None:
         self._opening.release()
+
+
+def _use_wal(connection: sqlite3.Connection, patience_seconds: float) -> None:
+    """Turn to WAL. Of several connections that do so at once SQLite refuses all but one, without any wait, lest they deadlock."""
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.002)
 
 
 # SQLite remembers by process which files it has locked, and a forked child inherits that memory, but not the locks: a connection that

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from orchlite import presence
 
 StartHost = Callable[..., subprocess.Popen[str]]
 MakeFolder = Callable[..., Path]
@@ -56,6 +59,14 @@ def _await_nobody(bearers: Bearers, word: str, patience_seconds: float) -> None:
     give_up_at = time.monotonic() + patience_seconds
     while alive := bearers(word):
         assert time.monotonic() < give_up_at, alive
+        time.sleep(0.01)
+
+
+def _await_end(store: Path, run_id: str) -> None:
+    """Until the runner has written what it saw, and let go of the run."""
+    give_up_at = time.monotonic() + 3
+    while presence.is_locked(store / "runs" / run_id / "alive.lock"):
+        assert time.monotonic() < give_up_at
         time.sleep(0.01)
 
 
@@ -112,6 +123,7 @@ def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
     host.kill()
     host.wait()
     _await_nobody(bearers, run_id, 3)
+    _await_end(store, run_id)
     assert (store / "runs" / run_id / "1" / "result.json").exists()
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
     assert list(temporary.iterdir()) == []
@@ -126,6 +138,7 @@ def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
     host.wait()
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == [store.name]
     _await_nobody(bearers, run_id, 3)
+    _await_end(store, run_id)
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
 
 
@@ -134,20 +147,21 @@ def test_what_a_killed_host_and_a_killed_runner_left_alive_is_ended_by_the_sweep
 ) -> None:
     host = start_host(_STAYS, folder(_PROGRAM), TMPDIR=str(temporary))
     store, run_id = _read(host)
+    host.send_signal(signal.SIGSTOP)  # neither sees the other's end
+    os.kill(_runner(store), signal.SIGKILL)
     host.kill()
-    subprocess.run(["kill", "-9", _runner(store)], check=True)
     host.wait()
     assert len(bearers(run_id)) == 2
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
     _await_nobody(bearers, run_id, 1)
 
 
-def _runner(store: Path) -> str:
-    """The pid of the runner that is at work: it has the store's run as its child, and the store's file as standard error."""
+def _runner(store: Path) -> int:
+    """The pid of the store's one runner, whose standard error is a file of the store's."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "fd" / "2").readlink() == store / "runners.log":
-                return process.name
+                return int(process.name)
         except OSError:
             continue
     raise AssertionError("no runner")

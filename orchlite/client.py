@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -92,8 +93,14 @@ class Client:
             keep_work=_one_of(keep_work, "keep_work", _KEEP_WORK),
             leash=self._is_temporary,
         )
+        environments = environment or Environments(paths.cache_folder())
         folder = self._folder(path)
-        self._engine = Engine(folder, environment or Environments(paths.cache_folder()), clock or SystemClock(), settings, process)
+        try:
+            self._engine = Engine(folder, environments, clock or SystemClock(), settings, process)
+        except BaseException:
+            if self._is_temporary:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
         closing.close_at_exit(self._engine, self._is_temporary)
         self._workspace = self.get_workspace(_DEFAULT_WORKSPACE, create_if_not_exist=True)
 
@@ -124,7 +131,8 @@ class Client:
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once, and answer its run when it has ended.
 
-        Bytes that this workspace knows are not uploaded again. With `follow`, the run's output is printed as it arrives.
+        Bytes that this workspace knows are not uploaded again. With `follow`, the run's output is printed as it arrives, and before it, on
+        standard error, the installer's. An interrupt (Ctrl-C) ends the wait, and not the run.
 
         Raises:
             BadBundle, BadRequirement, BadArgument: something is refused; nothing was stored.
@@ -132,13 +140,22 @@ class Client:
         """
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
-            orchestration = self._upload(_bundle_path(orchestration), None, None, (), reuse=True)
+            path = _bundle_path(orchestration)
+            orchestration = self._upload(path, _printable(path.stem) or None, None, (), reuse=True)
+        if follow and orchestration.requirements() and orchestration.status() != "ready":
+            for line in orchestration.task().last_runs()[0].logs(follow=True):
+                print(line.text, file=sys.stderr, flush=True)
         task = orchestration.wait().run_once(name, json_args, timeout, env=env)
         [run] = task.last_runs()
-        if follow:
-            for line in run.logs(follow=True):
-                print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
-        return run.wait()
+        try:
+            if follow:
+                for line in run.logs(follow=True):
+                    print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
+            return run.wait()
+        except KeyboardInterrupt:
+            if not self._is_temporary:
+                print(f"orchlite: the run goes on; get_task_run_by_id({run.id()!r}).kill() would end it.", file=sys.stderr)
+            raise
 
     def upload_orchestration(
         self,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import atexit
 import shutil
 import sys
+import time
+from contextlib import suppress
 
 from orchlite.engine import Engine
+from orchlite.errors import OrchliteError
+from orchlite.status import RunStatus
 
 _EXIT_SECONDS = 3.0
 _open: dict[Engine, bool] = {}
@@ -39,17 +43,23 @@ def close_temporary(engine: Engine, patience_seconds: float | None = None) -> No
 
 
 def _close_all() -> None:
-    for engine, is_temporary in list(_open.items()):
-        if not engine.is_ours():
-            continue
+    engines = [(engine, is_temporary) for engine, is_temporary in _open.items() if engine.is_ours()]
+    give_up_at = time.monotonic() + _EXIT_SECONDS  # for all of them together: the interpreter is to exit
+    for engine, is_temporary in engines:
         if is_temporary:
-            close_temporary(engine, _EXIT_SECONDS)
-        else:
-            _leave(engine)
+            with suppress(OrchliteError, OSError):
+                engine.ask_for_ends()
+    for engine, is_temporary in engines:
+        # What is wrong with one store must not keep the others open.
+        with suppress(OrchliteError, OSError):
+            if is_temporary:
+                close_temporary(engine, max(0.0, give_up_at - time.monotonic()))
+            else:
+                _leave(engine)
 
 
 def _leave(engine: Engine) -> None:
-    queued = [run for run in engine.unfinished() if not run.attempt]
+    queued = [run for run in engine.unfinished() if run.status is RunStatus.QUEUED]
     engine.close(drain=False)
     if queued:
         path = str(engine.store.folder.path)

@@ -6,12 +6,10 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
-from orchlite import bundle, killing, one_run, packager, presence, recovery, submissions, tidying, uploads
+from orchlite import bundle, killing, one_run, packager, presence, submissions, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import Closed, Conflict, IllegalMove, WaitTimeout
@@ -20,18 +18,17 @@ from orchlite.paths import StoreFolder
 from orchlite.presence import Presence
 from orchlite.process import Runners
 from orchlite.records import Assignment, Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
-from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.recovery import Lookout
+from orchlite.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.memory import Memory
 from orchlite.submissions import Order
 from orchlite.uploads import Upload
+from orchlite.waiting import Waiting
 from orchlite.workers import Workers
 
-_OTHERS_SECONDS = 0.5
 _JOIN_SECONDS = 5.0
-_RECOVERY_SECONDS = 1.0
 _SWEEP_SECONDS = 12.0
 _RECORD_SECONDS = 1.0
-T = TypeVar("T")
 
 logging.getLogger("orchlite").addHandler(logging.NullHandler())  # silent, unless the program says otherwise
 
@@ -59,13 +56,18 @@ class Engine:
             host_id=self._presence.host_id,
             boot_id=presence.boot_id(),
         )
-        self._workers = Workers(self.store, self._perform, self._rest)
+        self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
+        self._lookout = Lookout(self.store)
+        self.waiting = Waiting(self.store, self._workers, self._lookout)
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
-        self._recovering = threading.Lock()
-        self._recovered_at = clock.monotonic()
-        recovery.recover(self.store)
+        try:
+            self._lookout.open()
+        except BaseException:
+            memory.close()
+            self._presence.end()
+            raise
 
     @property
     def is_closed(self) -> bool:
@@ -80,6 +82,7 @@ class Engine:
         """Work for the whole store: run what any host has queued."""
         self._check_open()
         self._workers.start(whole_store=True)
+        self._lookout.watch()
 
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
         """Take a bundle in and have it packaged; see `uploads.receive`."""
@@ -98,39 +101,15 @@ class Engine:
         self._check_open()
         return submissions.submit(self.store, self._workers, orchestration_id, order)
 
-    def wait_for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
-        """Block until the run has ended.
-
-        Raises:
-            WaitTimeout: it has not; it goes on.
-        """
-        runs = self.store.memory.runs
-        return self._wait(lambda: run if (run := runs.get(run_id)).status.is_final else None, timeout_seconds, f"run {run_id} to end")
-
-    def wait_for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
-        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
-        started = self.store.clock.monotonic()
-        runs = self.store.memory.runs
-        run = self._wait(lambda: runs.newest_to_wait_for(task_id), timeout_seconds, f"task {task_id} to have a run")
-        left = None if timeout_seconds is None else max(0.0, timeout_seconds - (self.store.clock.monotonic() - started))
-        return self.wait_for_run(run.run_id, left)
-
-    def wait_for_packaging(self, orchestration_id: str, timeout_seconds: float | None) -> OrchestrationRow:
-        """Block until the orchestration is ready.
-
-        Raises:
-            PackagingFailed: it cannot be made ready.
-            WaitTimeout: it is not ready yet.
-        """
-
-        def packaged() -> OrchestrationRow | None:
-            orchestration = self.store.memory.orchestrations.get(orchestration_id)
-            return orchestration if orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR) else None
-
-        orchestration = self._wait(packaged, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
-        if orchestration.status is OrchestrationStatus.ERROR:
-            raise submissions.packaging_failed(orchestration)
-        return orchestration
+    def run(self, run_id: str) -> RunRow:
+        """A run as it stands now; where its host is gone, after a look at what that left."""
+        run = self.store.memory.runs.get(run_id)
+        if run.status is not RunStatus.RUNNING or run.host_id in (None, self.store.host_id):
+            return run
+        if presence.is_alive(self.store.folder.hosts, str(run.host_id)):
+            return run
+        self._lookout.look()
+        return self.store.memory.runs.get(run_id)
 
     def kill_run(self, run_id: str) -> None:
         """Ask for a run's end; see `killing.kill_run`."""
@@ -183,12 +162,15 @@ class Engine:
         Idempotent. Without `drain` it waits for nothing: runs go on under their runners, what is queued stays queued.
         In a forked child it does nothing.
         """
+        if self._is_closed or not self.is_ours():
+            return
+        if drain:
+            self.waiting.for_submitted(patience_seconds)
         with self._closing:
-            if self._is_closed or not self.is_ours():
+            if self.is_closed:
                 return
-            if drain:
-                self._await_ends(patience_seconds)
             self._is_closed = True
+        self.store.closed.set()
         self._workers.stop(_JOIN_SECONDS if drain else 0)
         if drain:
             tidying.tidy(self.store)
@@ -202,50 +184,26 @@ class Engine:
 
         What is still alive then is killed at once.
         """
-        for run in reversed(self.unfinished()):
-            with suppress(IllegalMove):
-                killing.kill_run(self.store, run.run_id)
+        self.ask_for_ends()
         with suppress(WaitTimeout):
-            self._await_ends(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
+            self.waiting.for_submitted(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
         for run in self.unfinished():
             self.store.process.discard(self.store.folder.run(run.run_id))
         with suppress(WaitTimeout):
-            self._await_ends(_RECORD_SECONDS)
+            self.waiting.for_submitted(_RECORD_SECONDS)
+
+    def ask_for_ends(self) -> None:
+        """Ask for the end of every run that this host has submitted, what is queued last first, so that nothing moves up meanwhile."""
+        for run in reversed(self.unfinished()):
+            with suppress(IllegalMove):
+                killing.kill_run(self.store, run.run_id)
 
     def unfinished(self) -> list[RunRow]:
         """What this host has submitted and what has not ended, oldest first."""
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
-    def _await_ends(self, patience_seconds: float | None) -> None:
-        self._wait(lambda: None if self.unfinished() else True, patience_seconds, "the submitted runs to end")
-
-    def _rest(self) -> None:
-        """What a worker does when there is nothing to run: tidy up, and for the whole store look after hosts that died meanwhile."""
-        tidying.tidy(self.store)
-        if not self._workers.whole_store or not self._recovering.acquire(blocking=False):
-            return
-        try:
-            if self.store.clock.monotonic() - self._recovered_at >= _RECOVERY_SECONDS:
-                recovery.recover(self.store)
-                self._recovered_at = self.store.clock.monotonic()
-        finally:
-            self._recovering.release()
-
     def _perform(self, assignment: Assignment) -> None:
         (packager.package if assignment.task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, assignment)
-
-    def _wait(self, look: Callable[[], T | None], timeout_seconds: float | None, what: str) -> T:
-        """Block until `look` answers. Changes of this host wake it, those of others are noticed within half a second."""
-        clock = self.store.clock
-        deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
-        while True:
-            with self.store.changed:
-                if (answer := look()) is not None:
-                    return answer
-                left = _OTHERS_SECONDS if deadline is None else min(_OTHERS_SECONDS, deadline - clock.monotonic())
-                if left <= 0:
-                    raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
-                self.store.changed.wait(left)
 
     def _check_open(self) -> None:
         if self._is_closed:

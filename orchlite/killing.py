@@ -64,6 +64,7 @@ def _carry_out(store: OpenStore, task: TaskRow, run_ids: list[str]) -> None:
 
 def _cancel(store: OpenStore, task: TaskRow, run: RunRow) -> None:
     folder = store.folder.run(run.run_id)
-    if task.kind is TaskKind.PACKAGING:
-        folder = packager.install_files(folder, run.attempt).folder
-    store.process.cancel(folder, _REASON)
+    # A run may be waiting for its environment to be rebuilt: then there is an installation to be ended, too.
+    store.process.cancel(packager.install_files(folder, run.attempt).folder, _REASON)
+    if task.kind is not TaskKind.PACKAGING:
+        store.process.cancel(folder, _REASON)

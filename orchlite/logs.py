@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 _POLL_SECONDS = 0.05
 _CHUNK_BYTES = 1024 * 1024
@@ -53,25 +55,37 @@ class Log(list[LogLine]):
 def read(path: Path, limit: int | None = None) -> Log:
     """The newest `limit` lines (all by default), oldest first; empty where there is no log yet."""
     joiner = _Joiner()
-    lines = [line for record in _records(path) for line in joiner.join(record)]
-    lines += joiner.rest()
-    return Log(lines if limit is None else lines[max(0, len(lines) - limit) :])
+    newest: deque[_Line] = deque(maxlen=limit)
+    for record in _records(path):
+        newest.extend(joiner.join(record))
+    newest.extend(joiner.rest())
+    return Log(map(_log_line, newest))
 
 
-def follow(path: Path, has_ended: Callable[[], bool]) -> Iterator[LogLine]:
-    """Yield lines as they arrive, from the beginning, until `has_ended()` was true before a look that found nothing new."""
+def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) -> Iterator[LogLine]:
+    """Yield lines as they arrive, from the beginning, until `has_ended()` was true before a look that found nothing new.
+
+    With `limit`, of the lines that are there at first only the newest so many.
+    """
     joiner = _Joiner()
     segments = _Segments(path)
+    skipping = limit is not None
     while True:
         ended = has_ended()  # asked first: what was written before the end is then surely read
-        found = False
+        found: deque[_Line] = deque(maxlen=limit if skipping else None)
+        is_new = False
         for record in segments.new_records():
-            found = True
-            yield from joiner.join(record)
-        if ended and not found:
-            yield from joiner.rest()
+            is_new = True
+            found.extend(joiner.join(record))
+            if not skipping:
+                yield from map(_log_line, found)
+                found.clear()
+        skipping = False
+        yield from map(_log_line, found)
+        if ended and not is_new:
+            yield from map(_log_line, joiner.rest())
             return
-        if not found:
+        if not is_new:
             time.sleep(_POLL_SECONDS)
 
 
@@ -90,9 +104,17 @@ def of_text(at: datetime, text: str) -> Log:
     return Log(LogLine(f"{stamp} stderr F {line}") for line in text.splitlines())
 
 
-def size_bytes(path: Path) -> int:
-    """What the log occupies on disk, all segments together."""
-    return sum(_segment(path, number).stat().st_size for number in _segments(path))
+class _Line(NamedTuple):
+    stamp: bytes
+    stream: bytes
+    text: bytes
+    is_complete: bool
+
+
+def _log_line(line: _Line) -> LogLine:
+    found = LogLine(b"%b %b F %b" % line[:3], "utf-8", "replace")
+    found._complete = line.is_complete
+    return found
 
 
 class _Joiner:
@@ -102,7 +124,7 @@ class _Joiner:
         self._parts: dict[bytes, list[bytes]] = {}
         self._heads: dict[bytes, bytes] = {}
 
-    def join(self, record: bytes) -> Iterator[LogLine]:
+    def join(self, record: bytes) -> Iterator[_Line]:
         stamp, stream, tag, text = record.split(b" ", 3)
         if tag == b"P":
             self._heads.setdefault(stream, stamp)
@@ -112,21 +134,15 @@ class _Joiner:
         self._heads.pop(stream, None)
         if text == _MARKER.encode():
             yield from self.rest()
-        yield _line(stamp, stream, b"".join([*parts, text]), complete=True)
+        yield _Line(stamp, stream, b"".join([*parts, text]), is_complete=True)
 
-    def rest(self) -> list[LogLine]:
+    def rest(self) -> list[_Line]:
         """Lines that never saw their newline, in the order in which they began."""
         begun = sorted(self._heads.items(), key=lambda item: item[1])
-        lines = [_line(stamp, stream, b"".join(self._parts[stream]), complete=False) for stream, stamp in begun]
+        lines = [_Line(stamp, stream, b"".join(self._parts[stream]), is_complete=False) for stream, stamp in begun]
         self._parts.clear()
         self._heads.clear()
         return lines
-
-
-def _line(stamp: bytes, stream: bytes, text: bytes, *, complete: bool) -> LogLine:
-    line = LogLine(b"%b %b F %b" % (stamp, stream, text), "utf-8", "replace")
-    line._complete = complete
-    return line
 
 
 class _Segments:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from orchlite import bundle, tidying
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
-from orchlite.packager import InstallFiles, provide
+from orchlite.packager import install_files, provide
 from orchlite.records import (
     Alive,
     Assignment,
@@ -88,10 +88,11 @@ def _placed(store: OpenStore, run: RunRow, folder: RunFolder, spec: RunSpec | Ex
         if isinstance(spec, Exception):
             raise spec
         store.process.place(spec)
+    except Closed:
+        raise
     except Exception as error:
-        reason = f"it could not be started: {error}"
-        return Ended(run.attempt, RunResult(RunStatus.FAILURE, None, None, store.clock.now(), None, reason))
-    tidying.tidy(store)  # what earlier runs left: there is nothing else to do now
+        status = RunStatus.KILLED if folder.cancel.exists() else RunStatus.FAILURE
+        return Ended(run.attempt, RunResult(status, None, None, store.clock.now(), None, f"it could not be started: {error}"))
     return store.process.wait(folder)
 
 
@@ -101,7 +102,7 @@ def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Run
     for path in (folder.path, attempt.path, attempt.work):
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
-    rebuild = InstallFiles(RunFolder(attempt.path / f"install-{run.run_id}"), attempt.path / "packaging.log")
+    rebuild = install_files(folder, run.attempt, "packaging.log")
     installation = provide(store, orchestration.requirements, rebuild)
     bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)
     with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:

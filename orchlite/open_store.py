@@ -20,6 +20,25 @@ _AGAIN_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
+class Changes:
+    """Counts changes, so that one that happens between a look and a wait is not missed, and nothing is looked at under a lock."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._condition = threading.Condition()
+
+    def announce(self) -> None:
+        """Something has changed: wake whoever waits."""
+        with self._condition:
+            self.count += 1
+            self._condition.notify_all()
+
+    def wait(self, count: int, seconds: float) -> bool:
+        """Block until the count is no longer this one; False where it still is after so many seconds."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self.count != count, seconds)
+
+
 @dataclass(frozen=True)
 class OpenStore:
     """What the hands of one open store hold in common. It does nothing by itself."""
@@ -35,8 +54,10 @@ class OpenStore:
     boot_id: str
     untidy: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
     """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    """Notified after every change of this host's that somebody may wait for."""
+    closed: threading.Event = field(default_factory=threading.Event)
+    """Set when this host lets go of the store."""
+    changes: Changes = field(default_factory=Changes)
+    """Announced after every change of this host's that somebody may wait for."""
 
     def claim(self) -> Claim:
         """A claim of this host's, as of now."""
@@ -60,5 +81,4 @@ class OpenStore:
 
     def notify(self) -> None:
         """Wake whoever waits for a change."""
-        with self.changed:
-            self.changed.notify_all()
+        self.changes.announce()

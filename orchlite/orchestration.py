@@ -15,6 +15,7 @@ from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
+from orchlite.requirements import mask_credentials
 from orchlite.status import OrchestrationStatus
 from orchlite.submissions import Order
 from orchlite.task import Task
@@ -46,6 +47,10 @@ class Orchestration:
     def entrypoint(self) -> str:
         """The path of its `main.py` inside the bundle."""
         return self._known.entrypoint
+
+    def requirements(self) -> list[str]:
+        """The lines of its `requirements.txt`, normalised; passwords in links are masked."""
+        return [mask_credentials(line) for line in self._known.requirements]
 
     def workspace_id(self) -> int:
         """The id of its workspace."""
@@ -86,7 +91,7 @@ class Orchestration:
             PackagingFailed: its environment could not be made; the message ends with the installer's last lines.
             WaitTimeout: it is not ready after `timeout` seconds.
         """
-        self._engine.wait_for_packaging(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
+        self._engine.waiting.for_packaging(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
         return self
 
     def run_once(

@@ -7,6 +7,7 @@ time bounded and its processes ended by the same means as a user's program.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,31 +32,31 @@ class InstallFiles:
     log: Path
 
 
-def install_files(folder: RunFolder, attempt: int) -> InstallFiles:
-    """The place of the installation that a packaging run makes. Its name is unique, as every run's is."""
+def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallFiles:
+    """The place of the installation that a run makes: a packaging run, or one whose environment is gone. Its name is unique."""
     inside = folder.attempt(attempt).path
-    return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / "log")
+    return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
 
 
 def package(store: OpenStore, assignment: Assignment) -> None:
     """Bring a claimed packaging run, and with it its orchestration, to the end."""
     run, orchestration = assignment.run, assignment.orchestration
     place = install_files(store.folder.run(run.run_id), run.attempt)
-    place.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _begin(store, orchestration)
     _log.info("packaging orchestration %s", orchestration.orchestration_id)
     try:
+        _begin(store, run, orchestration, place.log)
         installation = provide(store, orchestration.requirements, place)
         warnings = _host_warnings(store, orchestration, installation)
+        _report(store, place.log, installation, warnings)
         store.environments.sdk()  # so that no run has to wait for it
         store.process.warm()
     except Closed:
         raise
     except Exception as error:  # whatever it is, what waits for this packaging must hear of it
+        _note(store, place.log, str(error))
         _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
-        return
-    _report(store, place.log, installation, warnings)
-    _succeed(store, run, orchestration, installation, warnings)
+    else:
+        _succeed(store, run, orchestration, installation, warnings)
 
 
 def provide(store: OpenStore, requirements: tuple[str, ...], place: InstallFiles) -> Installation:
@@ -105,10 +106,12 @@ def _install(store: OpenStore, building: Building, requirements: tuple[str, ...]
 
 def _failure(result: RunResult, log: Path) -> PackagingFailed:
     lines = [line.text for line in logs.read(log, _LAST_LINES)]
-    what = (
-        f"The installer ended with exit code {result.exit_code}" if result.reason is None else f"The installer was stopped: {result.reason}"
+    how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
+    said = next((line for line in reversed(lines) if line.startswith("ERROR: ")), "")
+    message = "\n".join([f"{said.removeprefix('ERROR: ')} (The installer {how}.)".strip(), "Its last lines:", *lines])
+    return PackagingFailed(
+        mask_credentials(message), hint="\nThe whole log: orchestration.task().wait().logs().", exit_code=result.exit_code
     )
-    return PackagingFailed(mask_credentials("\n".join([f"{what}. Its last lines:", *lines])), exit_code=result.exit_code)
 
 
 def _host_warnings(store: OpenStore, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
@@ -124,9 +127,20 @@ def _report(store: OpenStore, log: Path, installation: Installation, warnings: t
     logs.append(log, store.clock.now(), "\n".join(lines))
 
 
-def _begin(store: OpenStore, orchestration: OrchestrationRow) -> None:
+def _begin(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
     orchestration_id, now = orchestration.orchestration_id, store.clock.now()
     store.persist(lambda transaction: store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now))
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if run.attempt > 1:
+        logs.append(log, now, f"attempt {run.attempt}: the host that was packaging before is gone")
+
+
+def _note(store: OpenStore, log: Path, reason: str) -> None:
+    """Let the log say why packaging failed, where the installer did not say it there already."""
+    with suppress(OSError):
+        if not logs.read(log, 1):
+            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            logs.append(log, store.clock.now(), reason)
 
 
 def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:

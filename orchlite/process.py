@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from orchlite.errors import Closed
 from orchlite.records import Alive, Ended, Look, Lost, NeverStarted, RunFolder, RunResult, RunSpec
 from orchlite.status import RunStatus
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _POLL_SECONDS = 0.1
+# An interpreter that is built with a shared library may not start without the latter.
+_NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
 _SWEEP_SECONDS = 10.0
 _TOKEN_NAME = b"ORCHLITE_RUN_TOKEN="
 
@@ -65,12 +68,15 @@ class Runners:
 
     def _request(self, run_id: str, request: bytes) -> None:
         while True:
-            runner = self._take()
-            with contextlib.suppress(BrokenPipeError):
+            runner = self._take(run_id)
+            try:
                 _write(runner, request)
-                self._busy[run_id] = runner
+            except BrokenPipeError:  # it died while it was idle
+                with self._lock:
+                    del self._busy[run_id]
+                _dismiss(runner)
+            else:
                 return
-            _dismiss(runner)  # it died while it was idle
 
     def wait(self, folder: RunFolder) -> Look:
         """Block until the run has no owner any more, then look. For a run of this host's own runner the runner says when."""
@@ -106,7 +112,7 @@ class Runners:
     def cancel(self, folder: RunFolder, reason: str) -> None:
         """Ask whoever owns the run, now or later, to end it; the runner looks for the request several times a second."""
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = folder.cancel.with_suffix(f".{threading.get_ident()}")
+        aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         with open(aside, "w", encoding="utf-8", opener=_private) as file:
             file.write(reason)
         aside.replace(folder.cancel)
@@ -133,11 +139,13 @@ class Runners:
             assert runner.stdin is not None
             runner.stdin.close()
 
-    def _take(self) -> Popen[bytes]:
+    def _take(self, run_id: str) -> Popen[bytes]:
+        # In one step, so that whoever closes or forks sees each runner as idle or as busy.
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._start()
+            if self._is_closed:
+                raise Closed("This client is closed.", hint="The next host of the store starts the run.")
+            runner = self._busy[run_id] = self._idle.pop() if self._idle else self._start()
+            return runner
 
     def _start(self) -> Popen[bytes]:
         from subprocess import PIPE, Popen
@@ -152,7 +160,7 @@ class Runners:
                 stderr=diagnostics,
                 bufsize=0,
                 start_new_session=True,
-                env={"PATH": os.defpath},
+                env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ},
             )
 
     def _wait_for_stranger(self, folder: RunFolder) -> Look:

@@ -146,6 +146,8 @@ class RunRow:
     task_id: str
     status: RunStatus
     attempt: int
+    submitted_by: str
+    """The host that is to start it, or any that works for the whole store."""
     host_id: str | None
     """The host that claimed it."""
     boot_id: str | None

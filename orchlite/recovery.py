@@ -12,14 +12,62 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from orchlite import one_run, presence, tidying
-from orchlite.errors import Closed, IllegalMove
+from orchlite.clock import SystemClock
+from orchlite.errors import Closed, IllegalMove, OrchliteError
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.process import Runners
 from orchlite.records import Alive, Lost, RunFolder, RunRow
 from orchlite.status import OrchestrationStatus, TaskKind
 
+_LOOK_SECONDS = 1.0
+_OPENING_SECONDS = 10.0
+_OPENING_LIMIT_SECONDS = 3600
 _log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """Looks after dead hosts' runs: when the store is opened, when somebody asks, and steadily for who works for the whole store."""
+
+    def __init__(self, store: OpenStore) -> None:
+        self._store = store
+        self._turn = threading.Lock()
+        self._again_at = 0.0
+        self._steady: threading.Thread | None = None
+
+    def open(self) -> None:
+        """The first look. It does not keep its caller when the store takes nothing at the moment, but goes on behind."""
+        if self._store.memory.runs.running():
+            thread = threading.Thread(target=self.look, name="orchlite-recovery", daemon=True)
+            thread.start()
+            thread.join(_OPENING_SECONDS)
+        else:
+            presence.forget_dead(self._store.folder.hosts)
+
+    def look(self) -> None:
+        """Look now, unless that was done, or begun, within the last second."""
+        clock = self._store.clock
+        if clock.monotonic() < self._again_at or not self._turn.acquire(blocking=False):
+            return
+        try:
+            with suppress(Closed):
+                recover(self._store)
+        except (OrchliteError, OSError):
+            _log.warning("what dead hosts left in %s could not be looked after", self._store.folder.path, exc_info=True)
+        finally:
+            self._again_at = clock.monotonic() + _LOOK_SECONDS
+            self._turn.release()
+
+    def watch(self) -> None:
+        """Look every second from now on, until the store is closed; idempotent."""
+        with self._turn:
+            if self._steady is None:
+                self._steady = threading.Thread(target=self._watch, name="orchlite-lookout", daemon=True)
+                self._steady.start()
+
+    def _watch(self) -> None:
+        while not self._store.closed.wait(_LOOK_SECONDS):
+            self.look()
 
 
 def recover(store: OpenStore) -> None:
@@ -41,8 +89,9 @@ def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
 
 
 def _is_abandoned(folder: StoreFolder) -> bool:
-    # A store without any host's file is one that is being opened right now.
-    if not any(folder.hosts.glob("*.lock")) or presence.anybody_is_alive(folder.hosts):
+    # A store without any host's file is being opened right now, or was left so by a host that was killed at that moment.
+    is_old = SystemClock().now().timestamp() - folder.path.stat().st_mtime > _OPENING_LIMIT_SECONDS
+    if not (is_old or any(folder.hosts.glob("*.lock"))) or presence.anybody_is_alive(folder.hosts):
         return False
     return not any(presence.is_locked(path) for path in folder.runs.glob("*/alive.lock"))
 

@@ -57,28 +57,23 @@ def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
 def _begin(store: OpenStore, workers: Workers, orchestration: OrchestrationRow, order: Order) -> TaskRow:
     """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
     task = _task(store, orchestration, order, TaskStatus.STARTED)
-    run, word = _claimed_run(task, store.claim()), _Word()
-    workers.hand(Assignment(run, task, orchestration, word.wait))
+    run, settled = _claimed_run(task, store.claim()), threading.Event()
+    is_given = False
+
+    def is_claimed() -> bool:
+        settled.wait()
+        # An interrupt may have come between the commit and the word: then the store knows.
+        return is_given or store.memory.runs.exists(run.run_id)
+
     try:
+        workers.hand(Assignment(run, task, orchestration, is_claimed))
         with store.memory.transaction() as transaction:
             _insert(store, transaction, task)
             store.memory.runs.insert_claimed(transaction, run)
-        word.given = True
+        is_given = True
     finally:
-        word.settled.set()
+        settled.set()
     return task
-
-
-class _Word:
-    """Whether a claim stands in the store: the submitter gives it, the worker waits for it."""
-
-    def __init__(self) -> None:
-        self.settled = threading.Event()
-        self.given = False
-
-    def wait(self) -> bool:
-        self.settled.wait()
-        return self.given
 
 
 def _insert(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
@@ -114,6 +109,7 @@ def _claimed_run(task: TaskRow, claim: Claim) -> RunRow:
         task_id=task.task_id,
         status=RunStatus.RUNNING,
         attempt=1,
+        submitted_by=claim.host_id,
         host_id=claim.host_id,
         boot_id=claim.boot_id,
         created_at=claim.at,

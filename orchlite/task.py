@@ -90,7 +90,7 @@ class Task:
         Raises:
             WaitTimeout: it has not ended after `timeout` seconds; nothing was killed.
         """
-        row = self._engine.wait_for_newest_run(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
+        row = self._engine.waiting.for_newest_run(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
         return TaskRun(self._engine, row.run_id, row.task_id)
 
     def kill(self) -> TaskStatus:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
 from orchlite import logs
 from orchlite.arguments import checked_count, checked_seconds
+from orchlite.display import table_html
 from orchlite.engine import Engine
 from orchlite.errors import IllegalMove, RunFailed
 from orchlite.logs import Log, LogLine
@@ -79,11 +81,11 @@ class TaskRun:
     def logs(self, limit: int | None = None, *, follow: bool = False) -> Log | Iterator[LogLine]:
         """What the run has written so far: the newest `limit` lines, all by default.
 
-        With `follow`, an iterator over the lines from the first on, as they arrive, until the run ends.
+        With `follow`, an iterator over these lines and all that arrive after them, until the run ends.
         """
         if limit is not None:
             checked_count(limit, "limit", 0)
-        return self._follow() if follow else self._logs(limit)
+        return self._follow(limit) if follow else self._logs(limit)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until the run has ended, `timeout` seconds at most; answers itself.
@@ -91,7 +93,7 @@ class TaskRun:
         Raises:
             WaitTimeout: it has not ended; nothing was killed.
         """
-        self._end = self._engine.wait_for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
+        self._end = self._engine.waiting.for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
         return self
 
     def kill(self) -> RunStatus:
@@ -133,7 +135,7 @@ class TaskRun:
         """The run as it stands now. An end never changes, so it is kept, and can be asked for when the client is closed."""
         if self._end is not None:
             return self._end
-        row = self._engine.store.memory.runs.get(self._run_id)
+        row = self._engine.run(self._run_id)
         self._end = row if row.status.is_final else None
         return row
 
@@ -147,13 +149,21 @@ class TaskRun:
             return logs.of_text(row.created_at, row.reason)  # it was never started; why is all there is to read
         return found
 
-    def _follow(self) -> Iterator[LogLine]:
-        while (row := self._row()).status is RunStatus.QUEUED:
-            time.sleep(_START_SECONDS)
-        if row.attempt == 0:
-            yield from self._logs(None)
-        else:
-            yield from logs.follow(self._log_path(row), lambda: self._row().status.is_final)
+    def _follow(self, limit: int | None) -> Iterator[LogLine]:
+        while True:
+            while (row := self._row()).status is RunStatus.QUEUED:
+                time.sleep(_START_SECONDS)
+            if row.attempt == 0:
+                yield from self._logs(limit)
+                return
+            yield from logs.follow(self._log_path(row), partial(self._is_over, row.attempt), limit)
+            if self._row().status.is_final and self._row().attempt == row.attempt:
+                return
+
+    def _is_over(self, attempt: int) -> bool:
+        """Whether nothing more will come of this attempt: the run has ended, or another attempt has begun."""
+        row = self._row()
+        return row.status.is_final or row.attempt != attempt
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskRun) and self._run_id == other._run_id
@@ -173,6 +183,4 @@ class TaskRun:
         return (row.run_id, row.task_id, row.status, row.exit_code, row.started_at, row.duration_seconds)
 
     def _repr_html_(self) -> str:
-        from orchlite.display import table_html
-
         return table_html(self._columns(), [self._cells()])

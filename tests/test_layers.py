@@ -23,7 +23,7 @@ rules     arguments entry_names archive requirements bundle_rules
 devices   paths bundle packing bundle_files shared_folders installer host_packages environment environments
           process presence logs task_context store/__init__ store/database
 memory    store/migrate store/events store/workspaces store/orchestrations store/tasks store/runs store/memory
-hands     open_store tidying uploads packager one_run killing recovery workers submissions engine closing
+hands     open_store tidying uploads packager one_run killing recovery workers submissions waiting engine closing
 voice     display workspace task_run task orchestration client
 doors     sdk/finder sdk/__init__ sdk/inline sdk/__main__
           sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_client

@@ -50,7 +50,7 @@ class Claim:
         aside = f"{path}.new"
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, json.dumps(result).encode())
+            _write_all(descriptor, json.dumps(result).encode())
             if durable():
                 os.fsync(descriptor)
         finally:
@@ -107,9 +107,15 @@ def _mark_started(spec: dict[str, Any]) -> None:
     except FileExistsError:
         raise Refused("it was started before") from None
     try:
-        os.write(descriptor, json.dumps(mark).encode())
+        _write_all(descriptor, json.dumps(mark).encode())
     finally:
         os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    # A disk that is nearly full takes a part, and only then says that it is full.
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _fsync_folder(path: str) -> None:

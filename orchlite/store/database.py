@@ -92,6 +92,7 @@ class Database:
         self._opening = threading.RLock()
         self._pid = os.getpid()
         self._is_closed = False
+        self._was_opened = False
         with _forking:
             _databases.add(self)
 
@@ -105,8 +106,9 @@ class Database:
             Closed: `close` was called before the end.
         """
         with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                # Inside: an interrupt may arrive when the transaction is open already.
+                connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(connection)
                 self._check_usable()
                 connection.execute("COMMIT")
@@ -170,7 +172,12 @@ class Database:
     def _open(self) -> _Held:
         with self._opening:
             self._check_usable()
-            connection = sqlite3.connect(self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False)
+            if not self._was_opened:
+                _make(self.path)
+                self._was_opened = True
+            connection = sqlite3.connect(
+                _existing(self.path), uri=True, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
+            )
             held = _Held(connection)
             connection.row_factory = sqlite3.Row
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -192,6 +199,19 @@ class Database:
 
     def _resume(self) -> None:
         self._opening.release()
+
+
+def _make(path: Path) -> None:
+    """Make the file where it is missing, for this account only; SQLite gives the files beside it the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise DeviceFailed(f"The store {path} cannot be opened: {error.strerror}.", store=str(path)) from error
+
+
+def _existing(path: Path) -> str:
+    """The URI under which SQLite opens the file and never makes one: a file that was deleted must not come back empty."""
+    return f"{path.absolute().as_uri()}?mode=rw"
 
 
 def _use_wal(connection: sqlite3.Connection, patience_seconds: float) -> None:
@@ -246,6 +266,8 @@ def _translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
         return StoreBusy(f"The store {path} is locked by another process.", hint="Nothing was written; try again.", store=str(path))
     if name.startswith("SQLITE_FULL"):
         return StorageFull(f"The disk that holds {path} is full.", hint="Nothing was written; make room and try again.", store=str(path))
+    if name.startswith("SQLITE_CANTOPEN"):
+        return StoreDamaged(f"The store {path} is gone.", hint="Restore it from a backup, or begin a new one elsewhere.", store=str(path))
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamaged(f"The store {path} is damaged: {error}.", hint="Restore it from a backup.", store=str(path))
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):

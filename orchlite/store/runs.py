@@ -31,7 +31,7 @@ class Runs:
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, attempt, submitted_by, host_id, boot_id, created_at, claimed_at)"
             " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?)",
-            (run.run_id, run.task_id, run.host_id, run.host_id, run.boot_id, *[to_microseconds(run.created_at)] * 2),
+            (run.run_id, run.task_id, run.submitted_by, run.host_id, run.boot_id, *[to_microseconds(run.created_at)] * 2),
         )
         events.record(transaction, run.run_id, None, RunStatus.RUNNING, run.created_at)
 
@@ -131,6 +131,10 @@ class Runs:
             raise NotFound(f"There is no run {run_id!r} in this store.", hint="task.last_runs() shows a task's runs.", run_id=run_id)
         return _record(row)
 
+    def exists(self, run_id: str) -> bool:
+        """Whether there is a run with this id."""
+        return self._database.row("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)) is not None
+
     def status(self, transaction: Transaction, run_id: str) -> RunStatus | None:
         """The status as this transaction sees it; None where there is no such run."""
         row = transaction.row("SELECT status FROM runs WHERE run_id = ?", (run_id,))
@@ -190,6 +194,7 @@ def _record(row: Row) -> RunRow:
         task_id=row["task_id"],
         status=RunStatus(row["status"]),
         attempt=row["attempt"],
+        submitted_by=row["submitted_by"],
         host_id=row["host_id"],
         boot_id=row["boot_id"],
         created_at=known_datetime(row["created_at"]),

@@ -216,7 +216,7 @@ def test_the_claim_of_a_run_starts_its_task(
 def test_a_run_may_be_claimed_as_it_is_submitted(
     memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime
 ) -> None:
-    run = RunRow("run", add_task().task_id, RunStatus.RUNNING, 1, "me", "boot", now, now, None, None, None, None, None, False, True)
+    run = RunRow("run", add_task().task_id, RunStatus.RUNNING, 1, "me", "me", "boot", now, now, None, None, None, None, None, False, True)
     with memory.transaction() as transaction:
         memory.runs.insert_claimed(transaction, run)
     assert memory.runs.get("run") == run

@@ -1,0 +1,120 @@
+"""Waiting for runs and packaging to end, and seeing to it that somebody is at work on what is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from orchlite import presence
+from orchlite.errors import WaitTimeout
+from orchlite.open_store import OpenStore
+from orchlite.records import OrchestrationRow, RunRow
+from orchlite.recovery import Lookout
+from orchlite.status import OrchestrationStatus, RunStatus
+from orchlite.submissions import packaging_failed
+from orchlite.workers import Workers
+
+_OTHERS_SECONDS = 0.5
+T = TypeVar("T")
+
+
+class Waiting:
+    """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
+
+    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout) -> None:
+        self._store = store
+        self._workers = workers
+        self._lookout = lookout
+
+    def for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
+        """Block until the run has ended.
+
+        Raises:
+            WaitTimeout: it has not; it goes on.
+        """
+        runs = self._store.memory.runs
+        return self._until(
+            lambda: run if (run := runs.get(run_id)).status.is_final else None,
+            lambda: self._look_after(runs.get(run_id)),
+            timeout_seconds,
+            f"run {run_id} to end",
+        )
+
+    def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
+        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
+        runs = self._store.memory.runs
+        run = self._until(lambda: runs.newest_to_wait_for(task_id), lambda: None, timeout_seconds, f"task {task_id} to have a run")
+        return self.for_run(run.run_id, timeout_seconds)
+
+    def for_packaging(self, orchestration_id: str, timeout_seconds: float | None) -> OrchestrationRow:
+        """Block until the orchestration is ready.
+
+        Raises:
+            PackagingFailed: it cannot be made ready.
+            WaitTimeout: it is not ready yet.
+        """
+        orchestrations = self._store.memory.orchestrations
+
+        def packaged() -> OrchestrationRow | None:
+            orchestration = orchestrations.get(orchestration_id)
+            return orchestration if orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR) else None
+
+        def look_after() -> None:
+            self._look_after_packaging(orchestrations.get(orchestration_id))
+
+        orchestration = self._until(packaged, look_after, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
+        if orchestration.status is OrchestrationStatus.ERROR:
+            raise packaging_failed(orchestration)
+        return orchestration
+
+    def for_submitted(self, timeout_seconds: float | None) -> None:
+        """Block until everything that this host submitted has ended."""
+
+        def unfinished() -> list[RunRow]:
+            return self._store.memory.runs.unfinished_submitted_by(self._store.host_id)
+
+        def look_after() -> None:
+            for run in unfinished():
+                self._look_after(run)
+
+        self._until(lambda: None if unfinished() else True, look_after, timeout_seconds, "the submitted runs to end")
+
+    def _until(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
+        """Block until `look` answers; when nothing has changed for a while, `look_after` what should change it."""
+        clock, changes = self._store.clock, self._store.changes
+        deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
+        while True:
+            count = changes.count  # before the look: what changes during it is not missed
+            if (answer := look()) is not None:
+                return answer
+            left = _OTHERS_SECONDS if deadline is None else min(_OTHERS_SECONDS, deadline - clock.monotonic())
+            if left <= 0:
+                raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
+            if not changes.wait(count, left):
+                look_after()
+
+    def _look_after(self, run: RunRow) -> None:
+        """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here."""
+        if run.status is RunStatus.RUNNING and self._is_gone(run.host_id):
+            self._lookout.look()
+        elif run.status is RunStatus.QUEUED:
+            task = self._store.memory.tasks.get(run.task_id)
+            self._take_over(run)
+            orchestration = self._store.memory.orchestrations.get(task.orchestration_id)
+            if orchestration.task_id != task.task_id:
+                self._look_after_packaging(orchestration)
+
+    def _look_after_packaging(self, orchestration: OrchestrationRow) -> None:
+        if orchestration.status in (OrchestrationStatus.PENDING_PACKAGING, OrchestrationStatus.PACKAGING):
+            for run in self._store.memory.runs.of_task(orchestration.task_id, 1):
+                self._look_after(run)
+
+    def _take_over(self, run: RunRow) -> None:
+        if self._is_gone(run.submitted_by):
+            with self._store.memory.transaction() as transaction:
+                self._store.memory.runs.hand_over(transaction, run.task_id, self._store.host_id)
+            self._workers.start()
+            self._workers.look()
+
+    def _is_gone(self, host_id: str | None) -> bool:
+        return host_id is not None and host_id != self._store.host_id and not presence.is_alive(self._store.folder.hosts, host_id)

@@ -233,9 +233,9 @@ def test_an_overwritten_page_is_reported_as_damage(database: Database, path: Pat
 
 
 def test_a_folder_that_is_not_there_is_a_failure_of_the_device(tmp_path: Path) -> None:
-    with pytest.raises(DeviceFailed, match="unable to open") as failure:
+    with pytest.raises(DeviceFailed, match="No such file") as failure:
         Database(tmp_path / "absent" / "file.sqlite").rows("SELECT 1")
-    assert isinstance(failure.value.__cause__, sqlite3.Error)
+    assert isinstance(failure.value.__cause__, OSError)
 
 
 class TestTimes:

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from orchlite.errors import BadArgument
@@ -151,7 +150,7 @@ def checked_limits(limits: object) -> Limits:
     """
     if not isinstance(limits, Limits):
         raise _wrong_type("limits", "Limits(...)", limits)
-    for name, value in asdict(limits).items():
+    for name, value in limits._asdict().items():
         checked_count(value, f"limits.{name}", 0)
     return limits
 

@@ -102,7 +102,11 @@ class Client:
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         closing.close_at_exit(self._engine, self._is_temporary)
-        self._workspace = self.get_workspace(_DEFAULT_WORKSPACE, create_if_not_exist=True)
+        try:
+            self._workspace = self.get_workspace(_DEFAULT_WORKSPACE, create_if_not_exist=True)
+        except BaseException:
+            self.close(drain=False)
+            raise
 
     _is_temporary = False
 

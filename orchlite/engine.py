@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite import bundle, killing, one_run, packager, presence, submissions, tidying, uploads
+from orchlite import killing, one_run, packager, presence, submissions, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import Closed, Conflict, IllegalMove, WaitTimeout
@@ -148,6 +148,8 @@ class Engine:
 
     def files(self, run_id: str) -> list[Path]:
         """What the run made or changed in its work folder: absolute paths, sorted."""
+        from orchlite import bundle
+
         run = self.store.memory.runs.get(run_id)
         attempt = tidying.work_folder(self.store, run)
         if attempt is None:
@@ -165,7 +167,8 @@ class Engine:
         if self._is_closed or not self.is_ours():
             return
         if drain:
-            self.waiting.for_submitted(patience_seconds)
+            with suppress(Closed):  # somebody else has let go meanwhile
+                self.waiting.for_submitted(patience_seconds)
         with self._closing:
             if self.is_closed:
                 return

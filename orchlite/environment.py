@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import sys
@@ -62,6 +61,8 @@ class Builds:
         Raises:
             PackagingFailed: this process does not know its interpreter.
         """
+        import hashlib
+
         needs = [sorted(set(requirements)), installer if requirements else None, _interpreter_facts(), _PATH_LINE]
         return hashlib.sha256(json.dumps(needs).encode()).hexdigest()[:32]
 

@@ -12,10 +12,9 @@ import os
 import site
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 
 
-@dataclass(frozen=True, slots=True)
-class HostPackages:
+class HostPackages(NamedTuple):
     """What a run sees of its host."""
 
     directories: tuple[str, ...]
@@ -190,8 +188,7 @@ def _is_resolved(folder: Path, record: Path) -> bool:
 # What no longer fits
 
 
-@dataclass(frozen=True, slots=True)
-class _HostDistribution:
+class _HostDistribution(NamedTuple):
     key: str
     label: str
     requires: tuple[str, ...]

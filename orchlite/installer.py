@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orchlite.errors import PackagingFailed
 
@@ -36,8 +36,7 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no
 _OPTIONS = ("--ignore-installed", "--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar", "off")
 
 
-@dataclass(frozen=True, slots=True)
-class InstallPlace:
+class InstallPlace(NamedTuple):
     """Where an installation works."""
 
     python: Path
@@ -48,8 +47,7 @@ class InstallPlace:
     """To be held (flock, shared) as long as the installer works."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstallOrder:
+class InstallOrder(NamedTuple):
     """What a runner needs to know to install into one environment."""
 
     command: tuple[str, ...]

@@ -8,8 +8,9 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 
-from orchlite import bundle, tidying
+from orchlite import tidying
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.packager import install_files, provide
@@ -36,7 +37,6 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA
 _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 # LD_LIBRARY_PATH: interpreters that are built with a shared library, and not told where it is, do not start without it.
 _PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES))
-_OWNER_ID = str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 _log = logging.getLogger(__name__)
 
 
@@ -97,6 +97,8 @@ def _placed(store: OpenStore, run: RunRow, folder: RunFolder, spec: RunSpec | Ex
 
 
 def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec:
+    from orchlite import bundle
+
     run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
     attempt = folder.attempt(run.attempt)
     for path in (folder.path, attempt.path, attempt.work):
@@ -134,7 +136,7 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
         "TASK_ID": task.task_id,
         "ORCH_ID": orchestration.orchestration_id,
         "ORCH_SHA": orchestration.sha,
-        "ORCH_OWNER_ID": _OWNER_ID,
+        "ORCH_OWNER_ID": _owner_id(),
         "TASK_DEBUG": "true" if task.debug else "false",
         "ORCHLITE_STORE": str(store.folder.path),
         "ORCHLITE_RUN_FOLDER": str(attempt.path),
@@ -143,6 +145,12 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
     return {**passed, **named, **task.env, **ours}
+
+
+@cache
+def _owner_id() -> str:
+    """A UUID for this Unix account, always the same one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 
 
 def _private(path: str, flags: int) -> int:

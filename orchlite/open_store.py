@@ -6,7 +6,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
@@ -39,25 +38,37 @@ class Changes:
             return self._condition.wait_for(lambda: self.count != count, seconds)
 
 
-@dataclass(frozen=True)
 class OpenStore:
     """What the hands of one open store hold in common. It does nothing by itself."""
 
-    folder: StoreFolder
-    memory: Memory
-    bundles: BundleFiles
-    environments: Environments
-    process: Process
-    clock: Clock
-    settings: Settings
-    host_id: str
-    boot_id: str
-    untidy: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
-    """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
-    closed: threading.Event = field(default_factory=threading.Event)
-    """Set when this host lets go of the store."""
-    changes: Changes = field(default_factory=Changes)
-    """Announced after every change of this host's that somebody may wait for."""
+    def __init__(
+        self,
+        *,
+        folder: StoreFolder,
+        memory: Memory,
+        bundles: BundleFiles,
+        environments: Environments,
+        process: Process,
+        clock: Clock,
+        settings: Settings,
+        host_id: str,
+        boot_id: str,
+    ) -> None:
+        self.folder = folder
+        self.memory = memory
+        self.bundles = bundles
+        self.environments = environments
+        self.process = process
+        self.clock = clock
+        self.settings = settings
+        self.host_id = host_id
+        self.boot_id = boot_id
+        self.untidy: queue.SimpleQueue[str] = queue.SimpleQueue()
+        """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
+        self.closed = threading.Event()
+        """Set when this host lets go of the store."""
+        self.changes = Changes()
+        """Announced after every change of this host's that somebody may wait for."""
 
     def claim(self) -> Claim:
         """A claim of this host's, as of now."""

@@ -15,7 +15,6 @@ from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
-from orchlite.requirements import mask_credentials
 from orchlite.status import OrchestrationStatus
 from orchlite.submissions import Order
 from orchlite.task import Task
@@ -50,6 +49,8 @@ class Orchestration:
 
     def requirements(self) -> list[str]:
         """The lines of its `requirements.txt`, normalised; passwords in links are masked."""
+        from orchlite.requirements import mask_credentials
+
         return [mask_credentials(line) for line in self._known.requirements]
 
     def workspace_id(self) -> int:

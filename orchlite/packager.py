@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orchlite import logs
 from orchlite.environments import Building
 from orchlite.errors import Closed, PackagingFailed
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec
-from orchlite.requirements import mask_credentials
 from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
 from orchlite.store.database import Transaction
 
@@ -24,8 +23,7 @@ _LAST_LINES = 12
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class InstallFiles:
+class InstallFiles(NamedTuple):
     """Where one installation leaves its files."""
 
     folder: RunFolder
@@ -53,7 +51,7 @@ def package(store: OpenStore, assignment: Assignment) -> None:
     except Closed:
         raise
     except Exception as error:  # whatever it is, what waits for this packaging must hear of it
-        _note(store, place.log, str(error))
+        _note(store, place.log, error)
         _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
     else:
         _succeed(store, run, orchestration, installation, warnings)
@@ -105,6 +103,8 @@ def _install(store: OpenStore, building: Building, requirements: tuple[str, ...]
 
 
 def _failure(result: RunResult, log: Path) -> PackagingFailed:
+    from orchlite.requirements import mask_credentials
+
     lines = [line.text for line in logs.read(log, _LAST_LINES)]
     how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
     said = next((line for line in reversed(lines) if line.startswith("ERROR: ")), "")
@@ -135,12 +135,13 @@ def _begin(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, log: 
         logs.append(log, now, f"attempt {run.attempt}: the host that was packaging before is gone")
 
 
-def _note(store: OpenStore, log: Path, reason: str) -> None:
+def _note(store: OpenStore, log: Path, error: Exception) -> None:
     """Let the log say why packaging failed, where the installer did not say it there already."""
+    if isinstance(error, PackagingFailed) and "exit_code" in error.details:
+        return
     with suppress(OSError):
-        if not logs.read(log, 1):
-            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            logs.append(log, store.clock.now(), reason)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        logs.append(log, store.clock.now(), str(error))
 
 
 def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:

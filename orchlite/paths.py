@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orchlite.errors import BadArgument, DeviceFailed
 from orchlite.records import RunFolder
@@ -14,8 +14,7 @@ from orchlite.records import RunFolder
 _TEMPORARY_PREFIX = "orchlite-temporary-"
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFolder:
+class StoreFolder(NamedTuple):
     """The names of what lies in a store."""
 
     path: Path

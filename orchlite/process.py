@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,7 @@ class Runners:
         Raises:
             OSError: no runner can be started.
         """
-        text = json.dumps({field.name: getattr(spec, field.name) for field in fields(spec)})
+        text = json.dumps(spec._asdict())
         self._request(spec.run_id, text.encode() + b"\n")
         # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already: no failure may undo that.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec

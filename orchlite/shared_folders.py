@@ -7,7 +7,6 @@ hosting interpreter: a run must not change because its host is upgraded or remov
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -53,6 +52,8 @@ def _unpack(wheel: Path, folder: Path) -> None:
 @remembered
 def _digest() -> str:
     """Of all that is copied, and of the interpreter's bytecode: interpreters that share a cache have a copy each."""
+    import hashlib
+
     digest = hashlib.sha256(MAGIC_NUMBER)
     for target, source in _sources():
         digest.update(f"\0{target}\0".encode() + source.read_bytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchlite.errors import PackagingFailed
 from orchlite.open_store import OpenStore
@@ -14,8 +14,7 @@ from orchlite.store.database import Transaction
 from orchlite.workers import Workers
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """What a caller wants run."""
 
     name: str | None

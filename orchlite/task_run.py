@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -19,7 +18,6 @@ from orchlite.records import RunRow
 from orchlite.status import RunStatus
 
 _SHOWN_LINES = 20
-_START_SECONDS = 0.05
 
 
 class TaskRun:
@@ -150,20 +148,23 @@ class TaskRun:
         return found
 
     def _follow(self, limit: int | None) -> Iterator[LogLine]:
-        while True:
-            while (row := self._row()).status is RunStatus.QUEUED:
-                time.sleep(_START_SECONDS)
-            if row.attempt == 0:
-                yield from self._logs(limit)
-                return
-            yield from logs.follow(self._log_path(row), partial(self._is_over, row.attempt), limit)
-            if self._row().status.is_final and self._row().attempt == row.attempt:
-                return
+        row = self._started()
+        if row.attempt == 0:
+            yield from self._logs(limit)
+        followed = 0
+        while row.attempt != followed:  # else it has ended in the attempt that was followed
+            followed = row.attempt
+            yield from logs.follow(self._log_path(row), partial(self._is_over, followed), limit)
+            row = self._started()
+
+    def _started(self) -> RunRow:
+        row = self._row()
+        return self._engine.waiting.for_start(self._run_id) if row.status is RunStatus.QUEUED else row
 
     def _is_over(self, attempt: int) -> bool:
-        """Whether nothing more will come of this attempt: the run has ended, or another attempt has begun."""
+        """Whether nothing more will come of this attempt: the run has ended, or is queued again, or another attempt has begun."""
         row = self._row()
-        return row.status.is_final or row.attempt != attempt
+        return row.status is not RunStatus.RUNNING or row.attempt != attempt
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskRun) and self._run_id == other._run_id

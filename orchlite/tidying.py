@@ -6,7 +6,6 @@ import logging
 import queue
 import shutil
 
-from orchlite import bundle
 from orchlite.errors import OrchliteError
 from orchlite.open_store import OpenStore
 from orchlite.records import AttemptFolder, RunRow
@@ -54,6 +53,8 @@ def _tidy(store: OpenStore, run: RunRow) -> None:
 
 
 def _remove_unchanged(store: OpenStore, run: RunRow) -> None:
+    from orchlite import bundle
+
     attempt = work_folder(store, run)
     if attempt is not None:
         orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from orchlite import bundle, packing
 from orchlite.open_store import OpenStore
 from orchlite.records import BundleReport, OrchestrationRow, TaskRow
 from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """What a caller wants taken in."""
 
     source: bytes | Path
@@ -34,6 +32,8 @@ def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> Orchest
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
         StorageFull: there is no room for it.
     """
+    from orchlite import bundle  # at the first need: opening a store does not need it
+
     source, left_out = _source(store, upload)
     limits = store.settings.limits
     with store.bundles.received(source, limits.upload_bytes) as received:
@@ -43,12 +43,14 @@ def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> Orchest
             if known is not None:
                 return known
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
-        report = replace(report, warnings=(*report.warnings, *left_out_warnings))
+        report = report._replace(warnings=(*report.warnings, *left_out_warnings))
         return _keep(store, upload, report, received)
 
 
 def _source(store: OpenStore, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
     if isinstance(upload.source, Path) and upload.source.is_dir():
+        from orchlite import packing
+
         packed = packing.pack(upload.source, exclude=upload.exclude, limits=store.settings.limits)
         return packed.content, packed.left_out
     return upload.source, ()

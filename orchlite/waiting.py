@@ -40,6 +40,16 @@ class Waiting:
             f"run {run_id} to end",
         )
 
+    def for_start(self, run_id: str) -> RunRow:
+        """Block until the run has left the queue: until it runs, or has ended."""
+        runs = self._store.memory.runs
+        return self._until(
+            lambda: run if (run := runs.get(run_id)).status is not RunStatus.QUEUED else None,
+            lambda: self._look_after(runs.get(run_id)),
+            None,
+            f"run {run_id} to start",
+        )
+
     def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
         """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
         runs = self._store.memory.runs
@@ -80,8 +90,9 @@ class Waiting:
         self._until(lambda: None if unfinished() else True, look_after, timeout_seconds, "the submitted runs to end")
 
     def _until(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
-        """Block until `look` answers; when nothing has changed for a while, `look_after` what should change it."""
+        """Block until `look` answers; every now and then `look_after` what should change it."""
         clock, changes = self._store.clock, self._store.changes
+        look_after_at = clock.monotonic() + _OTHERS_SECONDS
         deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
         while True:
             count = changes.count  # before the look: what changes during it is not missed
@@ -90,8 +101,10 @@ class Waiting:
             left = _OTHERS_SECONDS if deadline is None else min(_OTHERS_SECONDS, deadline - clock.monotonic())
             if left <= 0:
                 raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
-            if not changes.wait(count, left):
+            changes.wait(count, left)
+            if clock.monotonic() >= look_after_at:  # by the time, since a busy host may change something else all the while
                 look_after()
+                look_after_at = clock.monotonic() + _OTHERS_SECONDS
 
     def _look_after(self, run: RunRow) -> None:
         """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here."""

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ runners.close()
 
 def _launch(host: subprocess.Popen[str], delay_seconds: float, spec: RunSpec) -> None:
     assert host.stdin is not None
-    host.stdin.write(json.dumps([delay_seconds, asdict(spec)]) + "\n")
+    host.stdin.write(json.dumps([delay_seconds, spec._asdict()]) + "\n")
     host.stdin.flush()
 
 
@@ -68,7 +67,7 @@ def test_two_hosts_that_launch_one_run_at_once_start_it_once(
             work = RunFolder(Path(spec.folder)).attempt(attempt).work
             work.mkdir(parents=True, exist_ok=True)
             _launch(
-                host, seeded.uniform(0, 0.002), replace(spec, attempt=attempt, working_folder=str(work), log=str(work.with_name("log")))
+                host, seeded.uniform(0, 0.002), spec._replace(attempt=attempt, working_folder=str(work), log=str(work.with_name("log")))
             )
         answers = {_answer(host) for host in hosts}
         assert len(answers) == 1, f"both see the same end, not {answers}"
@@ -91,7 +90,7 @@ def test_a_run_that_has_ended_is_not_started_again(runners: Runners, make_spec: 
     first = runners.wait(folder)
     for attempt in (1, 2, 3):
         folder.attempt(attempt).path.mkdir(exist_ok=True)
-        runners.place(replace(spec, attempt=attempt, log=str(folder.attempt(attempt).log)))
+        runners.place(spec._replace(attempt=attempt, log=str(folder.attempt(attempt).log)))
         assert runners.wait(folder) == first
     assert isinstance(first, Ended)
     assert (first.attempt, first.result.status) == (1, RunStatus.FAILURE)

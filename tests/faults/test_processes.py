@@ -10,7 +10,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -203,7 +202,7 @@ def test_a_process_that_cannot_be_killed_is_named_in_the_result(
     make_spec: MakeSpec, start_host: Callable[..., subprocess.Popen[str]], bearers: Bearers, marker: str
 ) -> None:
     spec = make_spec(command=_python(f"import os\nif os.fork() == 0: os.setuid(65534); os.execv('/bin/sleep', ['sleep', '{marker}'])"))
-    host = start_host(_UNPRIVILEGED_HOST, json.dumps(asdict(spec)))
+    host = start_host(_UNPRIVILEGED_HOST, json.dumps(spec._asdict()))
     assert host.stdout is not None
     answer = host.stdout.read()
     [left] = bearers(marker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -92,8 +91,8 @@ def test_the_environment_and_later_warnings_are_kept(memory: Memory, add_orchest
     with memory.transaction() as transaction:
         memory.orchestrations.set_environment(transaction, written.orchestration_id, "key", ["six==1.17.0"])
         memory.orchestrations.add_warnings(transaction, written.orchestration_id, ["a warning", "another"])
-    assert memory.orchestrations.get(written.orchestration_id) == dataclasses.replace(
-        written, environment_key="key", installed=("six==1.17.0",), warnings=("a warning", "another")
+    assert memory.orchestrations.get(written.orchestration_id) == written._replace(
+        environment_key="key", installed=("six==1.17.0",), warnings=("a warning", "another")
     )
 
 

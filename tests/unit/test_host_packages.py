@@ -17,9 +17,9 @@ from orchlite.host_packages import HostPackages
 _ROOT = Path(orchlite.__file__).parents[1]
 _ASK = """
 import sys; sys.path.append(sys.argv[1])
-import dataclasses, json
+import json
 from orchlite import host_packages
-print(json.dumps(dataclasses.asdict(host_packages.directories())))
+print(json.dumps(host_packages.directories()._asdict()))
 """
 
 
@@ -159,7 +159,7 @@ def test_what_is_installed_while_the_host_lives_is_seen(host: Host, tmp_path: Pa
     source = _package(tmp_path / "src", "late")
     script = f"""
 import sys; sys.path.append(sys.argv[1])
-import dataclasses, json
+import json
 from pathlib import Path
 from orchlite import host_packages
 before = host_packages.directories()

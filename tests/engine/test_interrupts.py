@@ -1,0 +1,133 @@
+"""An interrupt (Ctrl-C) may arrive anywhere: afterwards the store is free, and what it holds is performed."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from orchlite import Client, RunStatus
+from orchlite.store import database
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., Client]
+
+
+class _Interrupt:
+    """Interrupts a call when it comes to its n-th line inside the room that owns transactions; a debugger's hook counts them."""
+
+    def __init__(self, at_line: int) -> None:
+        self._left = at_line
+
+    def during(self, call: Callable[[], object]) -> bool:
+        """Whether the call was interrupted; False where it has fewer lines."""
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename != database.__file__:
+            return None
+        if event == "line":
+            self._left -= 1
+            if not self._left:
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def _check_that_others_can_write(store: Path) -> None:
+    with closing(sqlite3.connect(store / "store.sqlite", timeout=0.5, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+
+
+def _count_interrupts(call: Callable[[], object], check: Callable[[], object]) -> int:
+    count = 0
+    while _Interrupt(count + 1).during(call):
+        check()
+        count += 1
+    return count
+
+
+def test_a_submission_interrupted_at_any_line_of_its_transaction_is_performed_or_was_never_there(
+    open_client: OpenClient, folder: MakeFolder
+) -> None:
+    client = open_client(base_image="clean")
+    orchestration = client.upload_orchestration(path=folder("")).wait()
+    orchestration.run_once().wait()
+    seen: set[str] = set()
+
+    def check() -> None:
+        _check_that_others_can_write(client.path())
+        for task in client.list_tasks():
+            if task.id() not in seen:
+                assert task.wait(2).status() is RunStatus.SUCCESS
+                seen.add(task.id())
+
+    check()
+    assert _count_interrupts(orchestration.run_once, check) > 10
+    assert 1 < len(seen) < 10, "some came after the commit, most before"
+    assert orchestration.run_once().wait(2).status() is RunStatus.SUCCESS
+
+
+def test_a_write_interrupted_at_any_line_leaves_the_store_to_others(open_client: OpenClient) -> None:
+    client = open_client()
+    names = (f"workspace-{number}" for number in range(1000))
+
+    def check() -> None:
+        _check_that_others_can_write(client.path())
+        client.create_workspace(next(names))
+
+    assert _count_interrupts(lambda: client.create_workspace(next(names)), check) > 10
+
+
+@pytest.fixture
+def interrupt() -> Iterator[signal.Signals]:
+    """A signal that interrupts as Ctrl-C does, also where a test runner ignores the real one."""
+
+    def raise_it(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    yield signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interrupt_while_another_program_holds_the_lock_leaves_no_transaction_open(
+    open_client: OpenClient, interrupt: signal.Signals
+) -> None:
+    client = open_client()
+    stranger = sqlite3.connect(client.path() / "store.sqlite", isolation_level=None, check_same_thread=False)
+    stranger.execute("BEGIN IMMEDIATE")
+
+    def interrupt_the_wait() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident or 0, interrupt)
+        time.sleep(0.05)
+        stranger.execute("ROLLBACK")
+
+    thread = threading.Thread(target=interrupt_the_wait)
+    thread.start()
+    with closing(stranger):
+        with pytest.raises(KeyboardInterrupt):
+            client.create_workspace("mine")
+        thread.join()
+        stranger.execute("PRAGMA busy_timeout=500")
+        stranger.execute("BEGIN IMMEDIATE")
+        stranger.execute("ROLLBACK")
+    client.create_workspace("mine")

@@ -166,6 +166,24 @@ class TestAClosedClient:
         assert told == ["closed"]
         open_client().get_task_by_id(task.id()).kill()
 
+    def test_without_waiting_does_not_wait_for_another_thread_that_does(
+        self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
+    ) -> None:
+        client = open_client()
+        task = client.upload_orchestration(path=folder(waiting_program)).run_once()
+        until(lambda: "begun" in task.last_runs()[0].logs())
+        patient = threading.Thread(target=client.close)
+        patient.start()
+        patient.join(0.1)
+        assert patient.is_alive()
+        impatient = threading.Thread(target=client.close, kwargs={"drain": False})
+        impatient.start()
+        for thread in (impatient, patient):  # nobody has anything to wait for any more, and that is no error
+            thread.join(2)
+            assert not thread.is_alive()
+        assert _run_of(open_client(), task).status() is RunStatus.RUNNING
+        gate.touch()
+
     def test_leaves_no_thread_of_ours_behind(self, open_client: OpenClient, folder: MakeFolder) -> None:
         with open_client(workers=3) as client:
             client.run(folder("print()"))

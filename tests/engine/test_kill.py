@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchlite import Client, IllegalMove, RunStatus, Task, TaskRun, TaskStatus
+from orchlite.environments import Environments
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -96,6 +98,23 @@ class TestKillingARun:
         run = open_client().get_task_run_by_id(_run_of(running).id())
         run.kill()
         assert run.wait(20).status() is RunStatus.KILLED
+
+    @pytest.mark.parametrize("by_its_task", [False, True], ids=["the run", "its task"])
+    def test_that_waits_for_its_environment_ends_the_wait(
+        self, open_client: OpenClient, folder: MakeFolder, tmp_path: Path, until: Until, by_its_task: bool
+    ) -> None:
+        environments = Environments(tmp_path / "cache")
+        orchestration = open_client(environment=environments).upload_orchestration(path=folder("print()")).wait()
+        key = environments.key(())
+        shutil.rmtree(tmp_path / "cache" / "environments" / key)  # as somebody who makes room on the disk
+        with environments.building(key, lambda: False):
+            task = orchestration.run_once()
+            run = _run_of(task)
+            assert run.status() is RunStatus.RUNNING
+            (task if by_its_task else run).kill()
+            assert run.wait(3).status() is RunStatus.KILLED
+        assert (run.exit_code(), run.logs()) == (None, [])
+        assert task.status() is (TaskStatus.KILLED if by_its_task else TaskStatus.STARTED)
 
 
 class TestKillingATask:

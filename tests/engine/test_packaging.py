@@ -203,6 +203,50 @@ class TestWhatCannotBeInstalled:
         assert orchestration.task().wait().status() is RunStatus.FAILURE
 
 
+class _FailingEnvironments(Environments):
+    """Packaging breaks at one of its steps, and not in the installer."""
+
+    def __init__(self, cache: Path, step: str) -> None:
+        super().__init__(cache)
+        self._step = step
+
+    def find(self, key: str) -> Installation | None:
+        self._break("before anything was written")
+        return super().find(key)
+
+    def sdk(self) -> Path:
+        self._break("after what is installed was listed")
+        return super().sdk()
+
+    def _break(self, step: str) -> None:
+        if step == self._step:
+            raise OSError("the cache has no more pens")
+
+
+class TestPackagingThatBreaksOutsideTheInstaller:
+    @pytest.mark.parametrize("step", ["before anything was written", "after what is installed was listed"])
+    def test_is_an_error_and_its_log_ends_with_the_reason(
+        self, open_client: OpenClient, folder: MakeFolder, shared_cache: Path, step: str
+    ) -> None:
+        client = open_client(environment=_FailingEnvironments(shared_cache, step))
+        orchestration = client.upload_orchestration(path=folder("print()"))
+        with pytest.raises(PackagingFailed, match="no more pens"):
+            orchestration.wait(5)
+        assert orchestration.status() is OrchestrationStatus.ERROR
+        run = orchestration.task().wait(1)
+        assert run.status() is RunStatus.FAILURE
+        assert run.logs()[-1].text == "the cache has no more pens"
+
+    def test_is_an_error_even_where_no_log_can_be_written(self, open_client: OpenClient, folder: MakeFolder) -> None:
+        client = open_client()
+        (client.path() / "runs").rmdir()
+        (client.path() / "runs").write_text("in the way")
+        orchestration = client.upload_orchestration(path=folder("print()"))
+        with pytest.raises(PackagingFailed, match=r"Not a directory|File exists"):
+            orchestration.wait(5)
+        assert orchestration.task().wait(1).status() is RunStatus.FAILURE
+
+
 class TestKillingThePackaging:
     def test_before_it_began_fails_it_and_what_waits_for_it(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path

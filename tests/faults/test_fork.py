@@ -22,7 +22,7 @@ orchestration = client.upload_orchestration(path=sys.argv[2]).wait()
 def submit(client):
     orchestration = client.list_orchestrations()[0]
     [run] = orchestration.run_once(json_args={"by": os.getpid()}).last_runs()
-    os.write(1, f"{run.id()}\n".encode())  # in one piece: both processes write here
+    os.write(1, f"{run.id()}\\n".encode())  # in one piece: both processes write here
     return run
 
 submit(client).wait()

@@ -37,11 +37,13 @@ def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Ord
     if orchestration.status is OrchestrationStatus.READY and workers.reserve():
         return _begin(store, workers, orchestration, order)
     task, claim = _task(store, orchestration, order, TaskStatus.PENDING), store.claim()
-    with store.memory.transaction() as transaction:
-        _insert(store, transaction, task)
-        store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
-        store.memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
-    workers.look()
+    try:
+        with store.memory.transaction() as transaction:
+            _insert(store, transaction, task)
+            store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
+            store.memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
+    finally:
+        workers.look()  # after an interrupt, too: it may have come when the run was there already
     return task
 
 

@@ -117,9 +117,9 @@ def test_a_requirement_that_cannot_be_met_ends_the_installer_and_leaves_no_envir
 
 _SEEN = """
 import sys; sys.path.append(sys.argv[1])
-import dataclasses, json
+import json
 from orchlite import host_packages
-print(json.dumps(dataclasses.asdict(host_packages.directories())))
+print(json.dumps(host_packages.directories()._asdict()))
 """
 
 

@@ -154,13 +154,16 @@ def test_who_waits_looks_after_the_dead_also_while_something_else_changes_all_th
         while not ended.wait(0.1):
             done.kill()
 
-    busy = threading.Thread(target=change_something)
+    busy, waiter = threading.Thread(target=change_something), threading.Thread(target=run.wait)
     busy.start()
-    try:
-        assert run.wait(3).status() is RunStatus.SUCCESS
-    finally:
-        ended.set()
-        busy.join()
+    waiter.start()
+    waiter.join(3)  # without a time out of its own, at whose end it would look, too
+    is_waiting = waiter.is_alive()
+    ended.set()
+    for thread in (busy, waiter):
+        thread.join()
+    assert not is_waiting
+    assert run.status() is RunStatus.SUCCESS
 
 
 @pytest.mark.parametrize("queued", [False, True], ids=["begun", "queued"])

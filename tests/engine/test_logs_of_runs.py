@@ -1,0 +1,57 @@
+"""Logs as a run's handle reads and follows them: all, the newest lines, and what comes after those."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchlite import Client, TaskRun
+
+MakeFolder = Callable[..., Path]
+Until = Callable[[Callable[[], object]], None]
+
+
+def _texts(run: TaskRun, limit: int) -> list[str]:
+    return [line.text for line in run.logs(limit)]
+
+
+@pytest.fixture
+def ended(client: Client, folder: MakeFolder) -> TaskRun:
+    """A run that has written three lines, the last one without its newline."""
+    return client.run(folder("print('one'); print('two'); print('three', end='')"))
+
+
+@pytest.mark.parametrize(("limit", "texts"), [(0, []), (1, ["three"]), (2, ["two", "three"]), (9, ["one", "two", "three"])])
+def test_the_newest_lines_of_a_run_that_has_ended_may_be_read_and_followed(ended: TaskRun, limit: int, texts: list[str]) -> None:
+    assert _texts(ended, limit) == texts
+    followed = [line.text for line in ended.logs(limit, follow=True)]
+    # The line that never saw its newline arrives last of all, when the end is known.
+    assert followed == [*["one", "two"][2 - min(limit, 2) :], "three"]
+
+
+def test_the_newest_lines_of_a_run_that_goes_on_are_followed_by_all_that_comes(
+    client: Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
+) -> None:
+    task = client.upload_orchestration(path=folder("print('first')\nprint('second')\n" + waiting_program)).run_once()
+    [run] = task.last_runs()
+    until(lambda: "begun" in run.logs())
+    lines = run.logs(2, follow=True)
+    assert [next(lines).text, next(lines).text] == ["second", "begun"]
+    gate.touch()
+    assert [line.text for line in lines] == ["done"]
+
+
+def test_the_newest_lines_of_a_long_log_take_little_memory(client: Client, folder: MakeFolder) -> None:
+    run = client.run(folder("for number in range(60_000): print(number, 'x' * 60)"))
+    log_bytes = (client.path() / "runs" / run.id() / "1" / "log").stat().st_size
+    tracemalloc.start()
+    try:
+        texts = _texts(run, 2)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [text.split()[0] for text in texts] == ["59998", "59999"]
+    assert peak_bytes < log_bytes

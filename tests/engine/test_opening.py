@@ -1,0 +1,91 @@
+"""Opening a store: what a failure leaves behind (nothing), who may read its files, and what happens when they are gone."""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from orchlite import BadArgument, Client, OrchliteError, StoreDamaged
+from orchlite.clock import SystemClock
+
+MakeFolder = Callable[..., Path]
+
+
+class _BrokenClock(SystemClock):
+    def now(self) -> datetime:
+        raise OSError("no clock")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's temporary stores are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+class TestATemporaryStoreThatCannotBeOpened:
+    def test_leaves_no_folder_where_the_cache_is_a_file(self, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("ORCHLITE_CACHE", str(tmp_path / "file"))
+        with pytest.raises(BadArgument, match="is a file"):
+            Client.temporary()
+        assert list(temporary.iterdir()) == []
+
+    def test_leaves_no_folder_where_its_first_row_cannot_be_written(self, temporary: Path) -> None:
+        with pytest.raises(OSError, match="no clock"):
+            Client.temporary(clock=_BrokenClock())
+        assert list(temporary.iterdir()) == []
+
+
+class TestAStoreThatCannotBeOpened:
+    def test_keeps_no_sign_of_life_of_who_tried(self, tmp_path: Path) -> None:
+        (tmp_path / "store" / "hosts" / "a folder.lock").mkdir(parents=True)
+        with pytest.raises(OSError, match="directory"):
+            Client(tmp_path / "store")
+        assert [path.name for path in (tmp_path / "store" / "hosts").iterdir()] == ["a folder.lock"]
+
+    def test_keeps_none_either_when_the_clock_breaks(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="no clock"):
+            Client(tmp_path / "store", clock=_BrokenClock())
+        assert list((tmp_path / "store" / "hosts").iterdir()) == []
+
+
+def test_the_stores_files_are_this_accounts_only_also_in_a_folder_that_others_may_read(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    store.chmod(0o755)
+    with Client(store) as client:
+        client.create_workspace("mine")
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.iterdir() if path.is_file()}
+        assert {"store.sqlite", "store.sqlite-wal", "store.sqlite-shm"} <= set(modes)
+        assert set(modes.values()) == {0o600}
+
+
+def test_a_store_whose_file_was_deleted_says_so_and_makes_no_new_one(tmp_path: Path) -> None:
+    told: list[Exception] = []
+
+    def use(client: Client) -> None:
+        for call in (client.list_tasks, lambda: client.create_workspace("mine")):
+            try:
+                call()
+            except OrchliteError as error:
+                told.append(error)
+
+    client = Client(tmp_path / "store")
+    for path in (tmp_path / "store").glob("store.sqlite*"):
+        path.unlink()
+    thread = threading.Thread(target=use, args=(client,))  # a thread of its own opens the file anew
+    thread.start()
+    thread.join()
+    client.close(drain=False)
+    assert [type(error) for error in told] == [StoreDamaged] * 2
+    assert str(tmp_path / "store") in str(told[0])
+    assert list((tmp_path / "store").glob("store.sqlite*")) == []

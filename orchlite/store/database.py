@@ -179,16 +179,23 @@ class Database:
                 _existing(self.path), uri=True, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
             )
             held = _Held(connection)
-            connection.row_factory = sqlite3.Row
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
-                _use_wal(connection, self._busy_timeout_seconds)
-            # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own
-            # journal has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
-            for pragma in ("synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=250"):
-                connection.execute(f"PRAGMA {pragma}")
+            try:
+                self._set_up(connection)
+            except BaseException:
+                held.close()
+                raise
             self._connections.add(held)
             return held
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
+            _use_wal(connection, self._busy_timeout_seconds)
+        # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal
+        # has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=250"):
+            connection.execute(f"PRAGMA {pragma}")
 
     def _suspend(self) -> None:
         """Have no connection, and let none be opened until `_resume`; waits for the transactions that are open."""

@@ -34,8 +34,11 @@ def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Ord
     if orchestration.status is OrchestrationStatus.ERROR:
         raise packaging_failed(orchestration)
     workers.start()
-    if orchestration.status is OrchestrationStatus.READY and workers.reserve():
-        return _begin(store, workers, orchestration, order)
+    if orchestration.status is OrchestrationStatus.READY:
+        task = _task(store, orchestration, order, TaskStatus.STARTED)
+        begun = Assignment(_claimed_run(task, store.claim()), task, orchestration)
+        if workers.reserve():  # last, since an interrupt between this and the handing over would lose the worker's place
+            return _begin(store, workers, begun)
     task, claim = _task(store, orchestration, order, TaskStatus.PENDING), store.claim()
     try:
         with store.memory.transaction() as transaction:
@@ -55,26 +58,25 @@ def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
     )
 
 
-def _begin(store: OpenStore, workers: Workers, orchestration: OrchestrationRow, order: Order) -> TaskRow:
+def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
     """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
-    task = _task(store, orchestration, order, TaskStatus.STARTED)
-    run, settled = _claimed_run(task, store.claim()), threading.Event()
+    settled = threading.Event()
     is_given = False
 
     def is_claimed() -> bool:
         settled.wait()
         # An interrupt may have come between the commit and the word: then the store knows.
-        return is_given or store.memory.runs.exists(run.run_id)
+        return is_given or store.memory.runs.exists(begun.run.run_id)
 
     try:
-        workers.hand(Assignment(run, task, orchestration, is_claimed))
+        workers.hand(begun._replace(is_claimed=is_claimed))
         with store.memory.transaction() as transaction:
-            _insert(store, transaction, task)
-            store.memory.runs.insert_claimed(transaction, run)
+            _insert(store, transaction, begun.task)
+            store.memory.runs.insert_claimed(transaction, begun.run)
         is_given = True
     finally:
         settled.set()
-    return task
+    return begun.task
 
 
 def _insert(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:

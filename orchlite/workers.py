@@ -50,7 +50,7 @@ class Workers:
             self.look()
 
     def reserve(self) -> bool:
-        """Keep an idle worker for the caller, who then calls `hand` or `release`; False where all are busy, or others were first."""
+        """Keep an idle worker for the caller, who then calls `hand`; False where all are busy, or others were first."""
         with self._condition:
             if self._free > 0 and self._asked == self._answered and not self._stopping:
                 self._free -= 1
@@ -62,12 +62,6 @@ class Workers:
         with self._condition:
             self._handed.append(assignment)
             self._condition.notify()
-
-    def release(self) -> None:
-        """Give the reserved worker back."""
-        with self._condition:
-            self._free += 1
-            self._condition.notify()  # a look may have fallen due meanwhile
 
     def look(self) -> None:
         """Say that something may have been queued."""

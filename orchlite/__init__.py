@@ -16,11 +16,14 @@ TYPE_CHECKING = False  # importing typing would cost every task several millisec
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchlite.checking import Finding
     from orchlite.client import Client
+    from orchlite.connection import Connection
     from orchlite.errors import (
         BadArgument,
         BadBundle,
         BadRequirement,
+        BadSchedule,
         Closed,
         Conflict,
         DeviceFailed,
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
         StoreTooNew,
         WaitTimeout,
     )
+    from orchlite.event import Event
     from orchlite.logs import Log, LogLine
     from orchlite.orchestration import Orchestration
-    from orchlite.records import Limits
+    from orchlite.pruning import Pruned
+    from orchlite.records import Limits, Retention
+    from orchlite.schedules import upcoming
     from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
     from orchlite.task import Task
     from orchlite.task_context import in_task, task_args
@@ -47,16 +53,21 @@ if TYPE_CHECKING:
     from orchlite.workspace import Workspace
 
 _HOMES = {
+    "orchlite.checking": ("Finding",),
     "orchlite.client": ("Client",),
+    "orchlite.connection": ("Connection",),
     "orchlite.errors": (
-        "BadArgument", "BadBundle", "BadRequirement", "Closed", "Conflict", "DeviceFailed", "IllegalMove", "InvalidInput",
+        "BadArgument", "BadBundle", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed", "IllegalMove", "InvalidInput",
         "NotFound", "NotInTask", "OrchliteError", "PackagingFailed", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged",
         "StoreTooNew", "WaitTimeout",
     ),
+    "orchlite.event": ("Event",),
     "orchlite.logs": ("Log", "LogLine"),
     "orchlite.orchestration": ("Orchestration",),
-    "orchlite.records": ("Limits",),
+    "orchlite.pruning": ("Pruned",),
+    "orchlite.records": ("Limits", "Retention"),
     "orchlite.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
+    "orchlite.schedules": ("upcoming",),
     "orchlite.task": ("Task",),
     "orchlite.task_context": ("in_task", "task_args"),
     "orchlite.task_run": ("TaskRun",),
@@ -68,10 +79,14 @@ __all__ = [
     "BadArgument",
     "BadBundle",
     "BadRequirement",
+    "BadSchedule",
     "Client",
     "Closed",
     "Conflict",
+    "Connection",
     "DeviceFailed",
+    "Event",
+    "Finding",
     "IllegalMove",
     "InvalidInput",
     "Limits",
@@ -83,6 +98,8 @@ __all__ = [
     "OrchestrationStatus",
     "OrchliteError",
     "PackagingFailed",
+    "Pruned",
+    "Retention",
     "RunFailed",
     "RunStatus",
     "StorageFull",
@@ -97,6 +114,7 @@ __all__ = [
     "__version__",
     "in_task",
     "task_args",
+    "upcoming",
 ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from orchlite.errors import BadArgument
@@ -39,6 +40,18 @@ def checked_name(name: object, argument: str = "name") -> str | None:
             limit=_NAME_CHARACTERS,
         )
     return name
+
+
+def checked_label(label: object, argument: str) -> str:
+    """A label that must be there; see `checked_name`.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    checked = checked_name(label, argument)
+    if checked is None:
+        raise _wrong_type(argument, "a text", label)
+    return checked
 
 
 def checked_workspace_name(name: object, *, underscores: bool = False) -> str:
@@ -103,6 +116,17 @@ def checked_count(value: object, argument: str, least: int) -> int:
     return value
 
 
+def checked_moment(value: object, argument: str) -> datetime:
+    """A time that says which one it is: an aware datetime.
+
+    Raises:
+        BadArgument: it is something else, or has no zone.
+    """
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise BadArgument(f"{argument} is {value!r:.80}.", hint="It takes an aware datetime: datetime.now(UTC).", argument=argument)
+    return value
+
+
 def checked_flag(value: object, argument: str) -> bool:
     """True or False.
 
@@ -161,28 +185,43 @@ def encoded_arguments(arguments: object, limit_bytes: int) -> str:
     Raises:
         BadArgument: they are no object, no JSON, too large or too deep.
     """
-    if arguments is None:
-        return "{}"
-    if not isinstance(arguments, Mapping):
-        raise _wrong_type("json_args", "a dictionary", arguments)
-    _check_depth(arguments)
-    try:
-        text = json.dumps(dict(arguments), allow_nan=False, ensure_ascii=False)
-        size_bytes = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
+    return _encoded_object(arguments, limit_bytes, "json_args", "Put large data into the bundle, or pass where it lies.")
+
+
+def encoded_details(details: object, limit_bytes: int) -> str:
+    """A connection's details as JSON text of one object; None is an empty one. No refusal shows any of them.
+
+    Raises:
+        BadArgument: they are no object, no JSON, too large or too deep.
+    """
+    return _encoded_object(details, limit_bytes, "details", "Put large data into a file, and into the details where it lies.")
+
+
+def checked_choice(value: object, argument: str, known: Sequence[str]) -> str:
+    """One of the words that are known.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise BadArgument(f"{argument} is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
+    return value
+
+
+def checked_command(value: object, argument: str) -> tuple[str, ...] | None:
+    """A program and its arguments, as a list of texts, or None.
+
+    Raises:
+        BadArgument: it is something else.
+    """
+    if value is None:
+        return None
+    command = checked_texts(value, argument)
+    if not command or not command[0] or any("\0" in word for word in command):
         raise BadArgument(
-            f"json_args is no JSON: {error}.",
-            hint="It takes dictionaries with text keys, lists, texts, finite numbers, True, False and None.",
-            argument="json_args",
-        ) from error
-    if size_bytes > limit_bytes:
-        raise BadArgument(
-            f"json_args has {size_bytes} bytes as JSON, the limit is {limit_bytes}.",
-            hint="Put large data into the bundle, or pass where it lies.",
-            argument="json_args",
-            limit_bytes=limit_bytes,
+            f"{argument} is {value!r:.80}.", hint='It takes a program and its arguments: ["notify", "me"].', argument=argument
         )
-    return text
+    return command
 
 
 def checked_env(env: object, argument: str = "env") -> dict[str, str]:
@@ -234,25 +273,57 @@ def _fits_a_process(text: str) -> bool:
         return False
 
 
-def _check_depth(arguments: Any) -> None:
-    level: list[Any] = [arguments]
+def _encoded_object(value: object, limit_bytes: int, argument: str, less: str) -> str:
+    if value is None:
+        return "{}"
+    if not isinstance(value, Mapping):
+        raise _wrong_type(argument, "a dictionary", value)
+    _check_depth(value, argument)
+    text = _json(value, argument)
+    size_bytes = len(text.encode())
+    if size_bytes > limit_bytes:
+        raise BadArgument(
+            f"{argument} has {size_bytes} bytes as JSON, the limit is {limit_bytes}.", hint=less, argument=argument, limit_bytes=limit_bytes
+        )
+    return text
+
+
+def _json(value: Mapping[str, Any], argument: str) -> str:
+    """JSON text that can be written as UTF-8."""
+    try:
+        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = str(error)
+    else:
+        return text
+    # Outside of the handler: the error that Python raised holds the whole text, and would travel along as the context of this one.
+    raise BadArgument(
+        f"{argument} is no JSON: {problem}.",
+        hint="It takes dictionaries with text keys, lists, texts, finite numbers, True, False and None.",
+        argument=argument,
+    )
+
+
+def _check_depth(value: Any, argument: str) -> None:
+    level: list[Any] = [value]
     for _ in range(_ARGUMENTS_DEPTH):
-        level = [inner for value in level for inner in _inside(value)]
+        level = [inner for value in level for inner in _inside(value, argument)]
         if not level:
             return
     raise BadArgument(
-        f"json_args is nested deeper than {_ARGUMENTS_DEPTH} levels.",
-        hint="Pass less, or put the data into a file of the bundle.",
-        argument="json_args",
+        f"{argument} is nested deeper than {_ARGUMENTS_DEPTH} levels.",
+        hint="Pass less, or put the data into a file.",
+        argument=argument,
         limit=_ARGUMENTS_DEPTH,
     )
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def _inside(value: Any, argument: str) -> Iterable[Any]:
     if isinstance(value, Mapping):
         # JSON would silently turn the key 1 into "1".
         if not all(isinstance(key, str) for key in value):
-            raise BadArgument("json_args has a key that is no text.", hint="Write it as a text: str(key).", argument="json_args")
+            raise BadArgument(f"{argument} has a key that is no text.", hint="Write it as a text: str(key).", argument=argument)
         return value.values()
     return value if isinstance(value, list | tuple) else ()
 

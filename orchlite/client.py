@@ -5,44 +5,45 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchlite import closing, paths, recovery, task_context
+from orchlite import closing, forever, paths, pruning, recovery
 from orchlite.arguments import (
+    checked_choice,
+    checked_command,
     checked_count,
     checked_env,
     checked_env_names,
     checked_flag,
-    checked_id,
     checked_limits,
     checked_name,
     checked_seconds,
     checked_texts,
-    checked_workspace_name,
 )
+from orchlite.base_image import checked_base_image
+from orchlite.catalogue import Catalogue
 from orchlite.clock import SystemClock
-from orchlite.display import Table
 from orchlite.engine import Engine
-from orchlite.environments import Environments
-from orchlite.errors import BadArgument, NotFound
+from orchlite.environments import INSTALLERS, Environments, check_installer
+from orchlite.errors import BadArgument
+from orchlite.maintenance import Maintenance
 from orchlite.orchestration import Orchestration
 from orchlite.paths import StoreFolder
-from orchlite.records import Clock, Limits, Process, Settings
-from orchlite.task import Task
+from orchlite.records import Limits, Retention, Settings
+from orchlite.replaceable import Clock, Process, SteeredClock, Stub
 from orchlite.task_run import TaskRun
 from orchlite.uploads import Upload
-from orchlite.workspace import Workspace
 
-_BASE_IMAGES = ("host", "clean")
 _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"
 
 
-class Client:
+class Client(Catalogue, Maintenance):
     """A store, opened. Use it as a context manager: leaving it waits for the one-shot runs that it submitted.
 
     Any number of clients, in any number of processes, may share a store; a client may be used from any thread.
@@ -52,29 +53,38 @@ class Client:
         self,
         path: str | os.PathLike[str] | None = None,
         *,
-        base_image: str = "host",
+        base_image: str | Sequence[str] = "host",
         workers: int | None = None,
         clock: Clock | None = None,
         env: Mapping[str, str] | None = None,
         env_passthrough: Iterable[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        installer: str = "auto",
         index_urls: Sequence[str] = (),
         install_timeout_seconds: float = 900,
         grace_seconds: float = 10,
+        retention: Retention | None = None,
         keep_work: str = "changed",
+        on_failure: Sequence[str] | None = None,
         process: Process | None = None,
         environment: Environments | None = None,
     ) -> None:
         """Open the store in the folder `path` (else `ORCHLITE_STORE`, else one in the user's data folder), creating it as needed.
 
-        base_image: what a run sees below its requirements: `"host"`, the packages of this interpreter, or `"clean"`, nothing.
+        base_image: what a run sees below its requirements: `"host"`, the packages of this interpreter; `"clean"`, nothing; or a list of
+        requirements, `["numpy==2.1.0", "pandas"]`, exactly these.
         workers: how many runs go on at once; the number of cores by default.
         env: environment variables for every run submitted here; they are kept with the task.
         env_passthrough: names of variables that runs take over from the process that launches them; values are not kept.
+        installer: what fills environments: `"pip"`, `"uv"`, or `"auto"`: uv where there is one, and where it would install from the same
+        places as pip would.
         index_urls: package indexes to install from; what pip is configured with by default.
         install_timeout_seconds, grace_seconds: time limits of an installation, and between SIGTERM and SIGKILL.
+        retention: how long what is over is kept; pruned once a day while this client works for the whole store. For ever by default.
         keep_work: what stays of a run's working folder: `"changed"`, what the run made or changed (of a task's failed runs the
         newest three keep all), `"all"` or `"none"`.
+        on_failure: a program and its arguments, run by a host when a run submitted here has ended badly; what and why is in the
+        environment variables `ORCHLITE_RUN_ID`, `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others.
         clock, process, environment: replacements for tests.
 
         Raises:
@@ -82,18 +92,24 @@ class Client:
             StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
         """
         settings = Settings(
-            base_image=_one_of(base_image, "base_image", _BASE_IMAGES),
+            base_image=checked_base_image(base_image),
             workers=os.cpu_count() or 1 if workers is None else checked_count(workers, "workers", 1),
             env=checked_env(env),
             env_passthrough=checked_env_names(env_passthrough),
             limits=checked_limits(limits),
+            installer=checked_choice(installer, "installer", INSTALLERS),
             index_urls=checked_texts(index_urls, "index_urls"),
             install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
             grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
-            keep_work=_one_of(keep_work, "keep_work", _KEEP_WORK),
+            retention=None if retention is None else pruning.checked(retention),
+            keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
+            on_failure=checked_command(on_failure, "on_failure"),
             leash=self._is_temporary,
         )
-        environments = environment or Environments(paths.cache_folder())
+        check_installer(settings.installer)
+        environments = environment or Environments(paths.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
+        if isinstance(process, Stub) and not isinstance(clock, SteeredClock):
+            raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Give a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:
             self._engine = Engine(folder, environments, clock or SystemClock(), settings, process)
@@ -145,7 +161,7 @@ class Client:
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
             path = _bundle_path(orchestration)
-            orchestration = self._upload(path, _printable(path.stem) or None, None, (), reuse=True)
+            orchestration = self._upload(path, _printable(path.stem) or None, None, reuse=True)
         if follow and orchestration.requirements() and orchestration.status() != "ready":
             for line in orchestration.task().last_runs()[0].logs(follow=True):
                 print(line.text, file=sys.stderr, flush=True)
@@ -169,11 +185,13 @@ class Client:
         file_name: str | None = None,
         *,
         exclude: Sequence[str] = (),
+        refresh: bool = False,
     ) -> Orchestration:
         """Upload a bundle: the bytes of a ZIP, or the path of a ZIP or of a folder. Answers at once; packaging goes on behind.
 
         A folder is packed reproducibly. Left out, and listed in `warnings()`: names that begin with a dot, `__pycache__`, `*.pyc`,
-        `node_modules`, virtual environments, and what matches a pattern in `exclude`.
+        `node_modules`, virtual environments, and what matches a pattern in `exclude`. With `refresh`, its environment is built anew
+        even where there is one; runs that use the old one go on.
 
         Raises:
             BadBundle, BadRequirement: the bundle is refused, for the entry and reason named; nothing was stored.
@@ -183,103 +201,25 @@ class Client:
             raise BadArgument("Give either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
         source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
         patterns = checked_texts(exclude, "exclude")
-        return self._upload(source, checked_name(name), checked_name(file_name, "file_name"), patterns, reuse=False)
-
-    def list_orchestrations(self) -> Table[Orchestration]:
-        """The current workspace's orchestrations, oldest first."""
-        rows = self._engine.store.memory.orchestrations.of_workspace(self._workspace.id())
-        return Table(Orchestration(self._engine, row) for row in rows)
-
-    def get_orchestration_by_id(self, orchestration_id: str) -> Orchestration:
-        """The orchestration with this id, in whichever workspace.
-
-        Raises:
-            NotFound: there is none.
-        """
-        row = self._engine.store.memory.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
-        return Orchestration(self._engine, row)
-
-    def list_tasks(self, killed: bool = False) -> Table[Task]:
-        """The current workspace's tasks, newest first; with `killed`, those that were killed too."""
-        rows = self._engine.store.memory.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
-        return Table(Task(self._engine, row) for row in rows)
-
-    def get_task_by_id(self, task_id: str) -> Task:
-        """The task with this id, in whichever workspace.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return Task(self._engine, self._engine.store.memory.tasks.get(checked_id(task_id, "task_id")))
-
-    def get_task_run_by_id(self, run_id: str) -> TaskRun:
-        """The run with this id, of whichever task.
-
-        Raises:
-            NotFound: there is none.
-        """
-        row = self._engine.store.memory.runs.get(checked_id(run_id, "run_id"))
-        return TaskRun(self._engine, row.run_id, row.task_id)
-
-    def list_workspaces(self) -> Table[Workspace]:
-        """Every workspace of the store, oldest first."""
-        return Table(Workspace(self._engine, row) for row in self._engine.store.memory.workspaces.all())
-
-    def create_workspace(self, workspace_name: str) -> Workspace:
-        """Create a workspace. Names have a letter first, then letters, digits and dashes, under 64 characters.
-
-        Raises:
-            BadArgument: the name is refused.
-            Conflict: it is taken.
-        """
-        name = checked_workspace_name(workspace_name)
-        return Workspace(self._engine, self._engine.store.memory.workspaces.create(name, self._engine.store.clock.now()))
-
-    def get_workspace(self, name: str, create_if_not_exist: bool = False) -> Workspace:
-        """The workspace of this name; with `create_if_not_exist` it is created on the way (underscores are taken then, too).
-
-        Raises:
-            NotFound: there is none.
-            BadArgument: the name is refused.
-        """
-        memory = self._engine.store.memory
-        may_create = checked_flag(create_if_not_exist, "create_if_not_exist")
-        row = memory.workspaces.find(checked_workspace_name(name, underscores=True))
-        if row is None and may_create:
-            row = memory.workspaces.find_or_create(name, self._engine.store.clock.now())
-        if row is None:
-            raise NotFound(f"There is no workspace named {name!r}.", hint="create_if_not_exist=True creates it.", name=name)
-        return Workspace(self._engine, row)
-
-    def set_current_workspace(self, workspace: Workspace) -> Workspace:
-        """Make a workspace this client's current one: where uploads go and what lists show. Answers it."""
-        if not isinstance(workspace, Workspace):
-            raise BadArgument(
-                f"workspace is a {type(workspace).__name__}.", hint="It takes what get_workspace(name) answers.", argument="workspace"
-            )
-        self._workspace = self.get_workspace(workspace.name())
-        return self._workspace
-
-    def get_current_workspace(self) -> Workspace:
-        """The workspace where uploads go and what lists show."""
-        return self._workspace
-
-    def in_task(self) -> bool:
-        """Whether this process is a task run."""
-        return task_context.in_task()
-
-    def task_args(self) -> dict[str, Any]:
-        """The arguments of the task run that this process is.
-
-        Raises:
-            NotInTask: it is none.
-        """
-        return task_context.task_args()
+        name, file_name, refresh = checked_name(name), checked_name(file_name, "file_name"), checked_flag(refresh, "refresh")
+        return self._upload(source, name, file_name, patterns, refresh=refresh)
 
     def start(self) -> Self:
         """Work for the whole store from now on: run what other clients have queued and left, too. Answers itself."""
         self._engine.start()
         return self
+
+    def run_forever(self, *, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Work for the whole store, and keep its schedules, until SIGTERM or SIGINT arrives, or `close` is called elsewhere.
+
+        Blocks. Then the store is closed, and runs go on under their runners; the next host records how they ended. The signals are
+        handled while this lasts, and as before afterwards; with `signals=()` they are left alone, as they must be outside the main thread.
+
+        Raises:
+            BadArgument: one of the signals cannot be handled. Nothing has begun.
+            Conflict: this process is a run of this store.
+        """
+        forever.work_until_stopped(self._engine, signals, lambda: self.close(drain=False))
 
     def path(self) -> Path:
         """The store's folder."""
@@ -289,9 +229,14 @@ class Client:
         """Let go of the store; idempotent. With `drain`, first wait for the one-shot runs submitted here.
 
         Without it nothing is waited for: runs go on and are recorded, and what is queued stays queued for `Client(path).start()`.
+
+        Raises:
+            DeviceFailed: the store failed while it was waited for; it was let go of all the same.
         """
-        self._engine.close(drain=drain)
-        closing.was_closed(self._engine)
+        try:
+            self._engine.close(drain=drain)
+        finally:
+            closing.was_closed(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -303,12 +248,19 @@ class Client:
         return f"Client({str(self.path())!r})"
 
     def _upload(
-        self, source: bytes | Path, name: str | None, file_name: str | None, exclude: Sequence[str], *, reuse: bool
+        self,
+        source: bytes | Path,
+        name: str | None,
+        file_name: str | None,
+        exclude: Sequence[str] = (),
+        *,
+        reuse: bool = False,
+        refresh: bool = False,
     ) -> Orchestration:
         if file_name is None:
             file_name = _printable(source.name) if isinstance(source, Path) else "bundle.zip"
             file_name += ".zip" if isinstance(source, Path) and source.is_dir() else ""
-        upload = Upload(source, self._workspace.id(), name, file_name, exclude)
+        upload = Upload(source, self._workspace.id(), name, file_name, exclude, refresh)
         return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
 
 
@@ -353,9 +305,3 @@ def _bundle_path(path: object) -> Path:
 def _printable(name: str) -> str:
     """A file's name as a label: file systems allow what no text may hold."""
     return "".join(character if character.isprintable() else "_" for character in name)
-
-
-def _one_of(value: object, argument: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise BadArgument(f"{argument} is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
-    return str(value)

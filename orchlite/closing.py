@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from orchlite.engine import Engine
-from orchlite.errors import OrchliteError
+from orchlite.errors import DeviceFailed, OrchliteError
 from orchlite.status import RunStatus
 
 _EXIT_SECONDS = 3.0
@@ -36,7 +36,8 @@ def close_temporary(engine: Engine, patience_seconds: float | None = None) -> No
     The runs have their grace, or as long as is said.
     """
     if not engine.is_closed and engine.is_ours():
-        engine.kill_everything(patience_seconds)
+        with suppress(DeviceFailed):  # a store that is lost cannot say what runs; the leash ends it
+            engine.kill_everything(patience_seconds)
         engine.close(drain=False)
         shutil.rmtree(engine.store.folder.path, ignore_errors=True)
     was_closed(engine)

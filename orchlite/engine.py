@@ -9,23 +9,29 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite import killing, one_run, packager, presence, submissions, tidying, uploads
+from orchlite import killing, one_run, packager, pausing, presence, submissions, task_context, telling, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
-from orchlite.errors import Closed, Conflict, IllegalMove, WaitTimeout
+from orchlite.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
+from orchlite.lending import Lending
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.presence import Presence
 from orchlite.process import Runners
-from orchlite.records import Assignment, Clock, OrchestrationRow, Process, RunRow, Settings, TaskRow
+from orchlite.records import Assignment, OrchestrationRow, RunRow, Settings, TaskRow
 from orchlite.recovery import Lookout
-from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.replaceable import Clock, Process, SteeredClock
+from orchlite.scheduler import Scheduler
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.memory import Memory
 from orchlite.submissions import Order
+from orchlite.time_travel import TimeTravel
 from orchlite.uploads import Upload
 from orchlite.waiting import Waiting
+from orchlite.watching import Watch
 from orchlite.workers import Workers
 
+_ONE_SHOT = frozenset({TaskKind.ONCE, TaskKind.PACKAGING})
 _JOIN_SECONDS = 5.0
 _SWEEP_SECONDS = 12.0
 _RECORD_SECONDS = 1.0
@@ -43,8 +49,14 @@ class Engine:
             StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
         """
         folder.make()
-        memory = Memory(folder.database)
-        self._presence = Presence(folder.hosts)
+        memory = Memory(folder.database, durable=not settings.leash)  # a store on a leash is gone with its host
+        own_run = _own_run(folder, memory)
+        if own_run is None:
+            self._presence: Presence | None = Presence(folder.hosts)
+            host_id = self._presence.host_id
+        else:
+            self._presence, host_id = None, str(own_run.host_id)
+            settings = _as_inside(settings, memory, own_run)
         self.store = OpenStore(
             folder=folder,
             memory=memory,
@@ -53,12 +65,17 @@ class Engine:
             process=process or Runners(folder.diagnostics),
             clock=clock,
             settings=settings,
-            host_id=self._presence.host_id,
+            host_id=host_id,
             boot_id=presence.boot_id(),
+            own_run_id=own_run.run_id if own_run else None,
         )
         self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
-        self._lookout = Lookout(self.store)
-        self.waiting = Waiting(self.store, self._workers, self._lookout)
+        self._scheduler = Scheduler(self.store, self._workers.look)
+        self._watch = Watch(self.store, self._workers.are_busy, self._look)
+        self._lookout = Lookout(self.store, self._workers.adopted)
+        self._lending = Lending(self.store)
+        self.waiting = Waiting(self.store, self._workers, self._lookout, self._lending)
+        self._time_travel = TimeTravel(self.store, self._scheduler, self.waiting)
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
@@ -66,8 +83,10 @@ class Engine:
             self._lookout.open()
         except BaseException:
             memory.close()
-            self._presence.end()
+            self._disappear()
             raise
+        if isinstance(clock, SteeredClock):
+            clock.attach(self._time_travel)
 
     @property
     def is_closed(self) -> bool:
@@ -79,16 +98,26 @@ class Engine:
         return os.getpid() == self._pid
 
     def start(self) -> None:
-        """Work for the whole store: run what any host has queued."""
+        """Work for the whole store: run what any host has queued.
+
+        Raises:
+            Conflict: this process is a run of this store.
+        """
         self._check_open()
+        if self.store.own_run_id is not None:
+            raise Conflict("This program is a run of this store, and starts nothing.", hint="Call start() in the process that hosts it.")
         self._workers.start(whole_store=True)
-        self._lookout.watch()
+        self._watch.start()
+        self._begin_loop()
 
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
         """Take a bundle in and have it packaged; see `uploads.receive`."""
         self._check_open()
+        self._find_host()
         orchestration = uploads.receive(self.store, upload, reuse=reuse)
-        self._workers.start()
+        self._begin_work()
+        self._lending.submitted(orchestration.orchestration_id)
+        self._lending.submitted(orchestration.task_id)
         self._workers.look()
         return orchestration
 
@@ -99,11 +128,34 @@ class Engine:
             PackagingFailed: the orchestration is in `error`.
         """
         self._check_open()
-        return submissions.submit(self.store, self._workers, orchestration_id, order)
+        self._find_host()
+        self._begin_work()
+        task = submissions.submit(self.store, self._workers, orchestration_id, order)
+        if order.kind is not TaskKind.ONCE:
+            self._begin_loop()
+        self._time_travel.settle_stubs()
+        self._lending.submitted(task.task_id)
+        return task
+
+    def orchestration(self, orchestration_id: str) -> OrchestrationRow:
+        """An orchestration as it stands now."""
+        orchestration = self.store.memory.orchestrations.get(orchestration_id)
+        is_over = orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR)
+        self._lending.asked(orchestration_id, is_over=is_over)
+        return orchestration
+
+    def task(self, task_id: str) -> TaskRow:
+        """A task as it stands now."""
+        task = self.store.memory.tasks.get(task_id)
+        # A one-shot task stays `started`; whether it is over, its run says.
+        has_begun = task.kind is not TaskKind.ONCE and task.status is not TaskStatus.PENDING
+        self._lending.asked(task_id, is_over=has_begun or task.status in (TaskStatus.FAILED, TaskStatus.KILLED))
+        return task
 
     def run(self, run_id: str) -> RunRow:
         """A run as it stands now; where its host is gone, after a look at what that left."""
         run = self.store.memory.runs.get(run_id)
+        self._lending.asked(run.task_id, is_over=run.status.is_final)
         if run.status is not RunStatus.RUNNING or run.host_id in (None, self.store.host_id):
             return run
         if presence.is_alive(self.store.folder.hosts, str(run.host_id)):
@@ -111,15 +163,33 @@ class Engine:
         self._lookout.look()
         return self.store.memory.runs.get(run_id)
 
+    def pause(self, task_id: str) -> TaskStatus:
+        """Begin no further runs of the task; see `pausing.pause`."""
+        self._check_open()
+        pausing.pause(self.store, task_id)
+        self._time_travel.settle_stubs()
+        return self.store.memory.tasks.get(task_id).status
+
+    def resume(self, task_id: str) -> TaskStatus:
+        """Let a paused task run again; see `pausing.resume`."""
+        self._check_open()
+        status = pausing.resume(self.store, task_id)
+        self._begin_work()
+        self._begin_loop()
+        return status
+
     def kill_run(self, run_id: str) -> None:
         """Ask for a run's end; see `killing.kill_run`."""
         self._check_open()
         killing.kill_run(self.store, run_id)
+        self._time_travel.settle_stubs()
 
     def kill_task(self, task_id: str) -> TaskStatus:
         """Ask for no further runs of the task, and for the end of those there are; see `killing.kill_task`."""
         self._check_open()
-        return killing.kill_task(self.store, task_id)
+        status = killing.kill_task(self.store, task_id)
+        self._time_travel.settle_stubs()
+        return status if self.store.stub is None else self.store.memory.tasks.get(task_id).status
 
     def delete(self, orchestration_id: str) -> None:
         """Remove an orchestration with its tasks, runs and logs; its bundle too, where no other orchestration has the same bytes.
@@ -161,25 +231,36 @@ class Engine:
     def close(self, *, drain: bool, patience_seconds: float | None = None) -> None:
         """Let go of the store. With `drain`, first wait for the one-shot runs that were submitted here.
 
-        Idempotent. Without `drain` it waits for nothing: runs go on under their runners, what is queued stays queued.
+        Idempotent. Without `drain`, and inside a task, it waits for nothing: runs go on under their runners, what is queued stays queued.
         In a forked child it does nothing.
+
+        Raises:
+            DeviceFailed: the store failed while it was waited for; it was let go of all the same.
         """
         if self._is_closed or not self.is_ours():
             return
+        drain = drain and self.store.own_run_id is None
         if drain:
-            with suppress(Closed):  # somebody else has let go meanwhile
-                self.waiting.for_submitted(patience_seconds)
+            try:
+                self.waiting.for_submitted(patience_seconds, _ONE_SHOT)
+            except Closed:
+                pass  # somebody else has let go meanwhile
+            except DeviceFailed:
+                self.close(drain=False)  # what ends there is of no use any more, and nothing that could be waited for
+                raise
         with self._closing:
             if self.is_closed:
                 return
             self._is_closed = True
         self.store.closed.set()
+        self._scheduler.stop()
         self._workers.stop(_JOIN_SECONDS if drain else 0)
         if drain:
+            telling.finish(self.store)
             tidying.tidy(self.store)
         self.store.memory.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
         self.store.process.close()
-        self._presence.end()
+        self._disappear()
         self.store.notify()
 
     def kill_everything(self, patience_seconds: float | None = None) -> None:
@@ -187,6 +268,7 @@ class Engine:
 
         What is still alive then is killed at once.
         """
+        self._scheduler.stop()
         self.ask_for_ends()
         with suppress(WaitTimeout):
             self.waiting.for_submitted(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
@@ -194,6 +276,8 @@ class Engine:
             self.store.process.discard(self.store.folder.run(run.run_id))
         with suppress(WaitTimeout):
             self.waiting.for_submitted(_RECORD_SECONDS)
+        self._workers.stop(_RECORD_SECONDS)  # who has just recorded an end may yet have to tell of it
+        telling.finish(self.store, telling.LIMIT_SECONDS if patience_seconds is None else _RECORD_SECONDS)
 
     def ask_for_ends(self) -> None:
         """Ask for the end of every run that this host has submitted, what is queued last first, so that nothing moves up meanwhile."""
@@ -202,14 +286,66 @@ class Engine:
                 killing.kill_run(self.store, run.run_id)
 
     def unfinished(self) -> list[RunRow]:
-        """What this host has submitted and what has not ended, oldest first."""
+        """What this host has submitted and what has not ended, oldest first; inside a task nothing, since all of it is its host's."""
+        if self.store.own_run_id is not None:
+            return []
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
+    def _find_host(self) -> None:
+        """Inside a task, the host that is to do what is submitted: another than at first, where that died and this run was adopted."""
+        own_run = None if self.store.own_run_id is None else self.store.memory.runs.find(self.store.own_run_id)
+        if own_run is not None and own_run.host_id is not None:
+            self.store.host_id = own_run.host_id
+
+    def _begin_work(self) -> None:
+        """What this host submits, it runs. Inside a task nothing begins: its host does the work."""
+        if self.store.own_run_id is None:
+            self._workers.start()
+            self._watch.start()
+
+    def _begin_loop(self) -> None:
+        """Keep schedules from now on, and look after the runs of hosts that are gone, which may stand in the way of others."""
+        if self.store.own_run_id is None:
+            self._scheduler.start()
+            self._scheduler.look()
+            self._lookout.watch()
+
+    def _look(self) -> None:
+        """After any change of the store, perhaps by others."""
+        self._scheduler.look()
+        self._workers.lend(self.store.memory.runs.count_waiting(self.store.host_id))
+        self._workers.look()
+        self.store.notify()
+
+    def _disappear(self) -> None:
+        if self._presence is not None:
+            self._presence.end()
+
     def _perform(self, assignment: Assignment) -> None:
-        (packager.package if assignment.task.kind is TaskKind.PACKAGING else one_run.perform)(self.store, assignment)
+        if assignment.task.kind is not TaskKind.PACKAGING:
+            one_run.perform(self.store, assignment)
+        elif self.store.stub is None:
+            packager.package(self.store, assignment)
+        else:
+            packager.pretend(self.store, assignment)
+            self._time_travel.settle_stubs()
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise Closed("This client is closed.", hint="Open a new Client on the same store.")
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
+
+
+def _own_run(folder: StoreFolder, memory: Memory) -> RunRow | None:
+    """The run of this very store that this process is, if it is one."""
+    run_id = task_context.own_run(str(folder.path))
+    return None if run_id is None else memory.runs.find(run_id)
+
+
+def _as_inside(settings: Settings, memory: Memory, own_run: RunRow) -> Settings:
+    """What a run uploads sees the same below its requirements as the run itself, unless it says otherwise."""
+    if settings.base_image != Settings().base_image:
+        return settings
+    orchestration_id = memory.tasks.get(own_run.task_id).orchestration_id
+    return settings._replace(base_image=memory.orchestrations.get(orchestration_id).base_image)

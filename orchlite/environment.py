@@ -1,4 +1,4 @@
-"""Environments: virtual environments in the cache, found by what they must contain. The only importer of virtualenv.
+"""Environments: virtual environments in the cache, found by what they must contain.
 
 Owns `<cache>/environments`, with one folder for each key:
 
@@ -11,7 +11,9 @@ Every attempt to build gets a folder of its own, so a killed host's installer th
 `ready.json` does not name is half-built or replaced: it is never used again, and the next builder removes it if its lock is free. A
 replaced one stays until then, because a run that found it may be on its way to the lock.
 
-This room runs no installer and knows none; what an installer needs travels through the caller.
+Nobody takes a build's lock without looking whether it is still there: `remove` unlinks it while it holds it, and the key's as well.
+
+This room makes no virtual environment itself, runs no installer and knows none; what an installer needs travels through the caller.
 """
 
 from __future__ import annotations
@@ -20,36 +22,44 @@ import errno
 import fcntl
 import json
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.machinery import EXTENSION_SUFFIXES
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from orchlite.errors import DeviceFailed, PackagingFailed, StorageFull, WaitTimeout
+from orchlite.errors import DeviceFailed, StorageFull, WaitTimeout
 from orchlite.records import Installation
 
 _POLL_SECONDS = 0.02
 
-# Read by `site` at every start of an environment's interpreter, in a virtual environment even twice, hence the look at what is on the path.
-# `~` sorts last, so the folders that requirements add by path files of their own stand before the host's. It is one expression, because
-# `site` executes single lines, and compiling it is most of its cost (60 µs).
-_PATH_FILE = "~orchlite.pth"
-_PATH_LINE = (
-    "import os, sys; 'WALLAROO_TASK_ID' in os.environ and os.environ.get('ORCHLITE_SDK', '') not in ('', *sys.path) and ("
-    "sys.path.insert(sys.path.index(os.path.join(sys.prefix, {site_packages!r})), os.environ['ORCHLITE_SDK']),"
-    " sys.path.extend(filter(None, os.environ.get('ORCHLITE_HOST_PATHS', '').split(os.pathsep))))\n"
-)
+
+class Maker(Protocol):
+    """What makes virtual environments."""
+
+    def facts(self) -> list[Any]:
+        """What an environment made here depends on, as JSON."""
+
+    def make(self, folder: Path, app_data: Path) -> tuple[Path, ...]:
+        """Make an environment without an installer; return its site-packages. `app_data` is a folder for what it wants to keep."""
+
+
+class FoundBuild(NamedTuple):
+    """A build as it lies on the disk."""
+
+    folder: Path
+    is_in_use: bool
+    """`ready.json` names it; if not, it is half-built or replaced."""
+    used_at: float
+    """When a run or an installer used it for the last time: seconds since 1970."""
 
 
 class Builds:
     """The environments of one cache folder. Safe to use from several threads and processes; makes its folders when it needs them."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, maker: Maker) -> None:
         self._cache = cache
+        self._maker = maker
         self._known: dict[str, tuple[tuple[int, int], Installation | None]] = {}
         """What `ready.json` said, by key, with its inode and time: every run looks, and it almost never changes."""
 
@@ -63,7 +73,7 @@ class Builds:
         """
         import hashlib
 
-        needs = [sorted(set(requirements)), installer if requirements else None, _interpreter_facts(), _PATH_LINE]
+        needs = [sorted(set(requirements)), installer if requirements else None, self._maker.facts()]
         return hashlib.sha256(json.dumps(needs).encode()).hexdigest()[:32]
 
     def find(self, key: str) -> Installation | None:
@@ -92,17 +102,32 @@ class Builds:
             DeviceFailed: the cache folder cannot be written (`StorageFull`: the disk is full).
         """
         home = self._home(key)
-        with _device_errors(home):
-            # One by one, since `parents=True` gives its mode to the last only.
-            for folder in (self._cache, home.parent, home):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _exclusively(home / "lock", cancelled):
             _sweep(home)
-            build = Build(key, home, self._cache / "virtualenv", None if refresh else self.find(key))
+            build = Build(
+                key, home, lambda folder: self._maker.make(folder, self._cache / "virtualenv"), None if refresh else self.find(key)
+            )
             try:
                 yield build
             finally:
                 build.leave()
+
+    def all(self) -> list[FoundBuild]:
+        """Every build on the disk, in use or not."""
+        try:
+            homes = sorted((self._cache / "environments").iterdir())
+        except OSError:
+            return []
+        return [found for home in homes for found in _builds_of(home)]
+
+    def remove(self, folder: Path) -> bool:
+        """Remove a build, and with the one in use its key's whole folder; False where anybody uses it or builds for its key."""
+        home = folder.parent
+        if not (home / "lock").exists():
+            return False
+        with suppress(OSError, DeviceFailed), _opened(home / "lock") as key_lock:
+            return _taken(key_lock) and _is_still(home / "lock", key_lock) and _remove_build(home, folder)
+        return False
 
     def _home(self, key: str) -> Path:
         return self._cache / "environments" / key
@@ -111,11 +136,11 @@ class Builds:
 class Build:
     """One host's turn at building an environment: `make()`, install, `finish()`; nothing at all where `found` is set."""
 
-    def __init__(self, key: str, home: Path, app_data: Path, found: Installation | None) -> None:
+    def __init__(self, key: str, home: Path, make: Callable[[Path], tuple[Path, ...]], found: Installation | None) -> None:
         self.found = found
         self._key = key
         self._home = home
-        self._app_data = app_data
+        self._make = make
         self._folder = home / os.urandom(4).hex()
         self._site_packages: tuple[Path, ...] = ()
         self._finished = False
@@ -142,12 +167,10 @@ class Build:
             PackagingFailed: the hosting interpreter cannot make one.
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
-        _refuse_separator(self._folder)
         with _device_errors(self._folder):
             self.lock.touch(mode=0o600)
             self._folder.mkdir(mode=0o700)
-            self._site_packages = _make_virtualenv(self._folder, self._app_data)
-            _write_path_file(self._folder, self._site_packages[0])
+            self._site_packages = self._make(self._folder)
             self.install_folder.mkdir(mode=0o700)
         return self.python
 
@@ -160,6 +183,8 @@ class Build:
         with _device_errors(self._folder):
             _remove(self.install_folder)
             installed = _installed(self._site_packages)
+            if installed:
+                _flush(self._folder, _sync_file_system)
             _write_ready(self._home, {"build": self._folder.name, "installed": installed})
             self._finished = True
         return Installation(self._key, self.python, self.lock, installed)
@@ -170,95 +195,12 @@ class Build:
             _discard(self._folder)
 
 
-def embedded_pip() -> Path:
-    """The pip wheel that virtualenv brings, found without importing virtualenv where possible (125 ms)."""
-    from importlib.util import find_spec
-
-    spec = find_spec("virtualenv")
-    folders = [Path(folder, "seed", "wheels", "embed") for folder in (spec.submodule_search_locations or ())] if spec else []
-    wheels = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
-    return max(wheels, key=_wheel_version) if wheels else _pip_elsewhere()
-
-
-def _wheel_version(wheel: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in wheel.name.split("-")[1].split(".") if part.isdigit())
-
-
-def _pip_elsewhere() -> Path:
-    """Ask virtualenv itself: Linux distributions move the wheels out of the package."""
-    from virtualenv.seed.wheels.embed import get_embed_wheel
-
-    wheel = get_embed_wheel("pip", f"{sys.version_info.major}.{sys.version_info.minor}")
-    if wheel is None:
-        raise PackagingFailed("virtualenv brings no pip for this Python.", hint="Install virtualenv from the package index.")
-    return Path(wheel.path)
-
-
-def _interpreter() -> str:
-    """The hosting interpreter below every virtual environment, with links resolved: `python3` may mean another one tomorrow."""
-    executable = getattr(sys, "_base_executable", None) or sys.executable
-    if not executable:
-        raise PackagingFailed(
-            "This process does not know its Python interpreter (sys.executable is empty).",
-            hint="Where Python is embedded in a program, set sys.executable to an interpreter of the same version.",
-        )
-    return os.path.realpath(executable)
-
-
-def _interpreter_facts() -> list[Any]:
-    system = os.uname()
-    return [_interpreter(), list(sys.version_info), sys.implementation.name, EXTENSION_SUFFIXES[0], system.sysname, system.machine]
-
-
 def _python_of(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".lock")
-
-
-# Making a virtual environment
-
-# virtualenv keeps what it learnt about interpreters and plug-ins in module globals without a lock; a turn costs 5 ms.
-_one_at_a_time = threading.Lock()
-
-
-def _make_virtualenv(folder: Path, app_data: Path) -> tuple[Path, ...]:
-    """Make an environment without pip; return its site-packages, pure Python first."""
-    from virtualenv import session_via_cli
-
-    interpreter = _interpreter()
-    arguments = [str(folder), "--python", interpreter, "--app-data", str(app_data)]
-    arguments += ["--no-seed", "--activators", "", "--no-periodic-update", "--no-vcs-ignore"]
-    try:
-        with _one_at_a_time, session_via_cli(arguments, setup_logging=False, env=_plain_environment()) as session:
-            session.run()
-            return tuple(dict.fromkeys((session.creator.purelib, session.creator.platlib)))
-    except (RuntimeError, ValueError, SystemExit) as error:
-        raise PackagingFailed(
-            f"No environment could be made from the interpreter {interpreter!r}: {error}.", hint="Is it still installed, and complete?"
-        ) from error
-
-
-def _plain_environment() -> dict[str, str]:
-    """What virtualenv may see: none of the settings that would change what it makes."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUALENV_", "PYTHON"))}
-    return kept | {"VIRTUALENV_CONFIG_FILE": os.devnull}
-
-
-def _refuse_separator(folder: Path) -> None:
-    if os.pathsep in str(folder):
-        raise PackagingFailed(
-            f"The cache folder {str(folder.parent)!r} has {os.pathsep!r} in its name, which no virtual environment can have.",
-            hint="Name another folder in ORCHLITE_CACHE.",
-        )
-
-
-def _write_path_file(folder: Path, site_packages: Path) -> None:
-    # virtualenv resolves links in the cache's path.
-    line = _PATH_LINE.format(site_packages=str(site_packages.relative_to(folder.resolve())))
-    (site_packages / _PATH_FILE).write_text(line, encoding="ascii")
 
 
 def _installed(site_packages: tuple[Path, ...]) -> tuple[str, ...]:
@@ -295,11 +237,22 @@ def _write_ready(home: Path, ready: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(home / "ready.json")
-    descriptor = os.open(home, os.O_RDONLY)
+    _flush(home, os.fsync)
+
+
+def _flush(folder: Path, how: Callable[[int], object]) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        how(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_file_system(descriptor: int) -> None:
+    """No installer waits for the disk. The file system as a whole, since file by file takes longer."""
+    import ctypes
+
+    getattr(ctypes.CDLL(None), "syncfs", lambda _: os.sync())(descriptor)
 
 
 def _sweep(home: Path) -> None:
@@ -310,12 +263,47 @@ def _sweep(home: Path) -> None:
         _discard(home / build)
 
 
-def _discard(folder: Path) -> None:
+def _discard(folder: Path) -> bool:
+    """Remove a build and its lock; False where somebody holds it. The caller has the key's lock."""
     lock = _lock_of(folder)
     with _opened(lock) as descriptor:
-        if _taken(descriptor):
-            _remove(folder)
-            lock.unlink(missing_ok=True)
+        if not _taken(descriptor):
+            return False
+        _remove(folder)
+        lock.unlink(missing_ok=True)
+        return True
+
+
+def _builds_of(home: Path) -> Iterator[FoundBuild]:
+    ready = _read_ready(home)
+    named = ready["build"] if ready else None
+    for folder in sorted(path for path in home.iterdir() if path.is_dir()) if home.is_dir() else ():
+        # The file's time: an installer or a run that holds the lock sets it.
+        times = [_time_of(path) for path in (_lock_of(folder), folder, *([home / "ready.json"] if folder.name == named else []))]
+        yield FoundBuild(folder, folder.name == named, max(times))
+
+
+def _time_of(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _remove_build(home: Path, folder: Path) -> bool:
+    """The caller has the key's lock."""
+    ready = _read_ready(home)
+    if not ready or ready["build"] != folder.name:
+        return _discard(folder)
+    aside = home / "ready.json.removed"
+    (home / "ready.json").rename(aside)  # first, so that from now on nobody finds the build
+    if not _discard(folder):
+        aside.rename(home / "ready.json")
+        return False
+    _sweep(home)
+    if not any(path.is_dir() for path in home.iterdir()):  # a replaced build may be at work still
+        _remove(home)
+    return True
 
 
 def _remove(folder: Path) -> None:
@@ -344,19 +332,41 @@ _descriptors: set[int] = set()
 
 @contextmanager
 def _exclusively(lock: Path, cancelled: Callable[[], bool]) -> Iterator[None]:
-    with _opened(lock) as descriptor:
-        # Polling, because nothing can end a blocking flock of another thread.
-        while not _taken(descriptor):
-            if cancelled():
-                raise WaitTimeout("The wait for another host that builds the same environment was cancelled.")
-            sleep(_POLL_SECONDS)
-        yield
+    """Hold the lock while the block lasts, whatever is removed meanwhile; its folder is made as needed."""
+    while True:
+        with _opened(lock) as descriptor:
+            # Polling, because nothing can end a blocking flock of another thread.
+            while not _taken(descriptor):
+                if cancelled():
+                    raise WaitTimeout("The wait for another host that builds the same environment was cancelled.")
+                sleep(_POLL_SECONDS)
+            if _is_still(lock, descriptor):
+                yield
+                return
+
+
+def _open(lock: Path) -> int:
+    home = lock.parent
+    with _device_errors(home):
+        while True:
+            # One by one, since `parents=True` gives its mode to the last only.
+            for folder in (home.parents[1], home.parent, home):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # removed between the two steps
+                return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_still(lock: Path, descriptor: int) -> bool:
+    """Whether the file that is held is the one that others will find."""
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
 def _opened(lock: Path) -> Iterator[int]:
-    with _device_errors(lock):
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(lock)
     _descriptors.add(descriptor)
     try:
         yield descriptor
@@ -377,11 +387,9 @@ def _taken(descriptor: int) -> bool:
 
 def _after_fork() -> None:
     """Let go of the parent's locks: a long-lived child would hold them beyond the parent's end."""
-    global _one_at_a_time
     for descriptor in _descriptors:
         os.close(descriptor)
     _descriptors.clear()
-    _one_at_a_time = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

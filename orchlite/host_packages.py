@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from packaging.requirements import Requirement
+    from orchlite.packaging_rules import Requirement
 
 _SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 
@@ -47,7 +47,7 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
 
     Host packages that are themselves among the installed ones are hidden by these, and not looked at.
     """
-    from packaging.utils import canonicalize_name
+    from orchlite.packaging_rules import canonicalize_name
 
     versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
     found = _scan(directories, _times(directories)) if versions else ()
@@ -208,7 +208,7 @@ def _scan(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[_HostDistributi
 
 
 def _described(distribution: Distribution) -> _HostDistribution | None:
-    from packaging.utils import canonicalize_name
+    from orchlite.packaging_rules import canonicalize_name
 
     name = distribution.name
     return (
@@ -217,8 +217,7 @@ def _described(distribution: Distribution) -> _HostDistribution | None:
 
 
 def _misfits(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
+    from orchlite.packaging_rules import InvalidRequirement, Requirement, canonicalize_name
 
     for text in host.requires:
         try:
@@ -236,7 +235,7 @@ def _applies(need: Requirement) -> bool:
 
 
 def _met(need: Requirement, version: str) -> bool:
-    from packaging.version import InvalidVersion, Version
+    from orchlite.packaging_rules import InvalidVersion, Version
 
     try:
         return need.specifier.contains(Version(version), prereleases=True)

@@ -1,23 +1,28 @@
-"""The installer: how pip is told to fill an environment. It is run by the runner, never here.
+"""The installer: how pip or uv is told to fill an environment. It is run by the runner, never here.
 
-pip lies in one folder of the cache for all environments, and each environment's own interpreter runs it. Of the settings that the
-hosting interpreter has for pip (configuration files, `PIP_*` variables), only those that say *where packages come from* reach it:
-a `target`, a `user` or a constraint of the host must not shape an environment that other hosts share.
+pip lies in one folder of the cache for all environments, and each environment's own interpreter runs it; uv is a program of the
+host's. Of the settings that the hosting interpreter has for pip (configuration files, `PIP_*` variables), only those that say *where
+packages come from* reach it: a `target`, a `user` or a constraint of the host must not shape an environment that other hosts share.
+
+Addresses, which may hold passwords, go by the file of requirements, which lies in the environment and is gone when that is finished:
+neither the processes' environment nor what is written down about a run shows them.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from orchlite import uv_rules
 from orchlite.errors import PackagingFailed
 
 _SOURCES = frozenset({"index-url", "extra-index-url", "no-index"})
-_ALLOWED = _SOURCES | {
-    *("find-links", "trusted-host", "keyring-provider", "cert", "client-cert", "proxy", "no-proxy-env"),
+_ADDRESSES = _SOURCES | {"find-links"}
+_ALLOWED = _ADDRESSES | {
+    *("trusted-host", "keyring-provider", "cert", "client-cert", "proxy", "no-proxy-env"),
     *("timeout", "retries", "cache-dir", "no-cache-dir"),
 }
 _OTHER_NAMES = {"pypi-url": "index-url", "default-timeout": "timeout"}
@@ -26,7 +31,7 @@ _HOST_PATHS = frozenset({"cert", "client-cert", "find-links"})
 
 _PASSED = frozenset(
     {
-        *("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "NETRC"),
+        *("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "NETRC", "LD_LIBRARY_PATH"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
     }
 )
@@ -65,31 +70,53 @@ def identity(wheel: Path) -> str:
     return f"{name} {version}"
 
 
-def order(
+def pip_order(
+    program: Path, place: InstallPlace, requirements: tuple[str, ...], settings: Mapping[str, str], environ: Mapping[str, str] = os.environ
+) -> InstallOrder:
+    """Prepare an installation by `program`, the unpacked pip. Once for each place.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    file, empty = _files(place, settings, requirements)
+    command = (str(place.python), "-I", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_OPTIONS, "-r", str(file))
+    named = {"PIP_" + name.upper().replace("-", "_"): value for name, value in settings.items() if name not in _ADDRESSES}
+    # The null device is pip's own word for "read no configuration file".
+    return InstallOrder(command, empty, _passed(environ) | named | {"PIP_CONFIG_FILE": os.devnull}, place.lock)
+
+
+def uv_order(
     program: Path,
     place: InstallPlace,
     requirements: tuple[str, ...],
-    *,
-    index_urls: tuple[str, ...] = (),
+    settings: Mapping[str, str],
     environ: Mapping[str, str] = os.environ,
+    *,
+    own_sources: bool = False,
+    refresh: bool = False,
 ) -> InstallOrder:
-    """Prepare an installation by `program`, the unpacked installer. Once for each place.
+    """Prepare an installation by `program`, uv. Once for each place.
 
-    `index_urls` replace the configured indexes: the first is the index, the rest are extra.
+    `own_sources`: where packages come from is what uv's own variables say, and not pip's settings. `refresh`: ask the index again for
+    what was asked a moment ago.
 
     Raises:
-        PackagingFailed: a configuration file of pip cannot be read.
         OSError: the folder cannot be written.
     """
-    file, empty = place.folder / "requirements.txt", place.folder / "empty"
-    empty.mkdir(mode=0o700)
-    _write_private(file, "".join(f"{line}\n" for line in requirements))
-    command = (str(place.python), "-I", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_OPTIONS, "-r", str(file))
-    return InstallOrder(command, empty, _passed(environ) | settings(index_urls, environ), place.lock)
+    options, lines = uv_rules.arguments(requirements)
+    if own_sources:
+        settings = {name: value for name, value in settings.items() if name not in _ADDRESSES}
+    file, empty = _files(place, settings, lines)
+    options += ["--refresh"] if refresh else []
+    command = (str(program), "pip", "install", "--python", str(place.python), *options, "-r", str(file))
+    env = _passed(environ) | uv_rules.own_settings(environ, sources=own_sources) | uv_rules.translated(settings)
+    return InstallOrder(command, empty, env, place.lock)
 
 
 def settings(index_urls: tuple[str, ...] = (), environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The settings of the hosting interpreter's pip that reach the installer, as `PIP_*` variables.
+    """The settings of the hosting interpreter's pip that reach the installer, by the option's name.
+
+    `index_urls` replace the configured indexes: the first is the index, the rest are extra.
 
     Raises:
         PackagingFailed: a configuration file of pip cannot be read.
@@ -97,12 +124,26 @@ def settings(index_urls: tuple[str, ...] = (), environ: Mapping[str, str] = os.e
     allowed = {name: _one_line(name, value) for name, value in _configured(environ) if name in _ALLOWED}
     if index_urls:
         allowed = {name: value for name, value in allowed.items() if name not in _SOURCES} | _indexes(index_urls)
-    # The null device is pip's own word for "read no configuration file".
-    return {"PIP_" + name.upper().replace("-", "_"): value for name, value in allowed.items()} | {"PIP_CONFIG_FILE": os.devnull}
+    return allowed
 
 
 def _indexes(urls: tuple[str, ...]) -> dict[str, str]:
     return {"index-url": urls[0]} | ({"extra-index-url": " ".join(urls[1:])} if urls[1:] else {})
+
+
+def _files(place: InstallPlace, settings: Mapping[str, str], lines: Iterable[str]) -> tuple[Path, Path]:
+    """The file of requirements, and an empty folder to work in."""
+    file, empty = place.folder / "requirements.txt", place.folder / "empty"
+    empty.mkdir(mode=0o700)
+    _write_private(file, "".join(f"{line}\n" for line in (*_address_lines(settings), *lines)))
+    return file, empty
+
+
+def _address_lines(settings: Mapping[str, str]) -> Iterator[str]:
+    if uv_rules.is_true(settings.get("no-index", "")):
+        yield "--no-index"
+    for name in ("index-url", "extra-index-url", "find-links"):
+        yield from (f"--{name} {word}" for word in settings.get(name, "").split())
 
 
 def _passed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -127,7 +168,7 @@ def _one_line(name: str, value: str) -> str:
 def _configured(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """All of pip's settings, normalised, in the order in which later ones win; empty ones do not count."""
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}}
-    for file in _files(environ):
+    for file in _configuration_files(environ):
         for section, values in _read(file).items():
             sections[section] |= values
     variables = {_normal(name[4:]): value for name, value in environ.items() if name.startswith("PIP_")}
@@ -140,7 +181,7 @@ def _normal(name: str) -> str:
     return _OTHER_NAMES.get(name, name)
 
 
-def _files(environ: Mapping[str, str]) -> list[Path]:
+def _configuration_files(environ: Mapping[str, str]) -> list[Path]:
     """The files that pip would read, weakest first."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:

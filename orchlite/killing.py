@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from orchlite import packager
-from orchlite.errors import IllegalMove
+from collections.abc import Iterable
+
+from orchlite import ends, packager, telling
+from orchlite.ends import Ending
+from orchlite.errors import IllegalMove, StorageFull
 from orchlite.open_store import OpenStore
 from orchlite.records import RunResult, RunRow, TaskRow
 from orchlite.status import RunStatus, TaskKind, TaskStatus
@@ -20,51 +23,91 @@ def kill_run(store: OpenStore, run_id: str) -> None:
     """
     run = store.memory.runs.get(run_id)
     task = store.memory.tasks.get(run.task_id)
+    failed: list[str] = []
+    try:
+        failed = _request_end(store, task, run)
+    except StorageFull:
+        if run.status is not RunStatus.RUNNING:
+            raise
+        # It may be this very program that fills the disk: what is told to its runner needs no room, and its end makes some.
+    carry_out(store, task, [run_id])
+    _tell(store, failed)
+
+
+def _request_end(store: OpenStore, task: TaskRow, run: RunRow) -> list[str]:
+    run_id = run.run_id
     with store.memory.transaction() as transaction:
         status = store.memory.runs.status(transaction, run_id)
         if status is None or status.is_final:
             raise IllegalMove(f"Run {run_id} has ended already: it is {status}.", status=status, run_id=run_id)
-        _request(store, transaction, task, run_id, status)
-        if store.memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING:
+        failed = request(store, transaction, task, [run._replace(status=status)])
+        if task.kind is TaskKind.ONCE and store.memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING:
             store.memory.tasks.move(transaction, task.task_id, TaskStatus.FAILED, store.clock.now(), _REASON)
-    _carry_out(store, task, [run_id])
+    return failed
 
 
 def kill_task(store: OpenStore, task_id: str) -> TaskStatus:
-    """Ask for no further runs of the task and for the end of those there are; idempotent. Answers the task's status now."""
+    """Ask for no further runs of the task and for the end of those there are; idempotent. Answers the task's status now.
+
+    Raises:
+        StorageFull: the request could not be stored; runs that go on were told to end all the same.
+    """
     task = store.memory.tasks.get(task_id)
+    try:
+        unfinished, failed = _request_kill(store, task)
+    except StorageFull:
+        carry_out(store, task, [run.run_id for run in store.memory.runs.of_task(task_id, statuses=frozenset({RunStatus.RUNNING}))])
+        raise
+    carry_out(store, task, [run.run_id for run in unfinished])
+    _tell(store, failed)
+    return store.memory.tasks.get(task_id).status
+
+
+def _request_kill(store: OpenStore, task: TaskRow) -> tuple[list[RunRow], list[str]]:
+    task_id = task.task_id
     with store.memory.transaction() as transaction:
         status = store.memory.tasks.status(transaction, task_id)
         if status is not TaskStatus.KILLED and status is not TaskStatus.PENDING_KILL:
             store.memory.tasks.move(transaction, task_id, TaskStatus.PENDING_KILL, store.clock.now(), _REASON)
         unfinished = store.memory.runs.unfinished_of_task(transaction, task_id)
-        for run in unfinished:
-            _request(store, transaction, task, run.run_id, run.status)
-        store.memory.end_killed_task(transaction, task_id, store.clock.now())
-        status = store.memory.tasks.status(transaction, task_id)
-    _carry_out(store, task, [run.run_id for run in unfinished])
-    return status or TaskStatus.KILLED
+        failed = request(store, transaction, task, unfinished)
+        ends.settle(store.memory, transaction, task_id, store.clock.now())
+    return unfinished, failed
 
 
-def _request(store: OpenStore, transaction: Transaction, task: TaskRow, run_id: str, status: RunStatus) -> None:
-    store.memory.runs.request_kill(transaction, run_id)
-    if status is RunStatus.QUEUED:
-        result = RunResult(RunStatus.KILLED, None, None, store.clock.now(), None, "it was killed before it started")
-        store.memory.runs.end(transaction, run_id, result)
-        if task.kind is TaskKind.PACKAGING:
-            packager.give_up(store, transaction, task.orchestration_id, "packaging was killed before it began")
+def request(store: OpenStore, transaction: Transaction, task: TaskRow, unfinished: Iterable[RunRow], why: str = _REASON) -> list[str]:
+    """Note that these runs of the task are to end; the queued ones have ended. Afterwards the request is to be carried out.
+
+    Answers the ids of the runs that have failed by that, which are those that waited for packaging.
+    """
+    now, failed = store.clock.now(), list[str]()
+    for run in unfinished:
+        store.memory.runs.request_kill(transaction, run.run_id)
+        if run.status is RunStatus.QUEUED:
+            reason = "it was killed before it started" if why == _REASON else why
+            result = RunResult(RunStatus.KILLED, None, None, now, None, reason)
+            ends.end(store.memory, transaction, Ending(run.run_id, task.task_id, result), now)
+            if task.kind is TaskKind.PACKAGING:
+                failed += packager.give_up(store, transaction, task.orchestration_id, "packaging was killed before it began")
+    return failed
 
 
-def _carry_out(store: OpenStore, task: TaskRow, run_ids: list[str]) -> None:
-    for run in map(store.memory.runs.get, run_ids):
-        if run.status is RunStatus.RUNNING:
-            _cancel(store, task, run)
+def carry_out(store: OpenStore, task: TaskRow, run_ids: Iterable[str], why: str = _REASON) -> None:
+    """Tell the owners of these runs to end them, where they run."""
+    for run in map(store.memory.runs.find, run_ids):
+        if run is not None and run.status is RunStatus.RUNNING:
+            _cancel(store, task, run, why)
     store.notify()
 
 
-def _cancel(store: OpenStore, task: TaskRow, run: RunRow) -> None:
+def _tell(store: OpenStore, failed: Iterable[str]) -> None:
+    for run_id in failed:
+        telling.tell(store, run_id, RunStatus.FAILURE)
+
+
+def _cancel(store: OpenStore, task: TaskRow, run: RunRow, why: str) -> None:
     folder = store.folder.run(run.run_id)
-    # A run may be waiting for its environment to be rebuilt: then there is an installation to be ended, too.
-    store.process.cancel(packager.install_files(folder, run.attempt).folder, _REASON)
     if task.kind is not TaskKind.PACKAGING:
-        store.process.cancel(folder, _REASON)
+        store.process.cancel(folder, why)
+    # A run may be waiting for its environment to be rebuilt: then there is an installation to be ended, too.
+    store.process.cancel(packager.install_files(folder, run.attempt).folder, why)

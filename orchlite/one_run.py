@@ -8,9 +8,12 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 
-from orchlite import tidying
+from orchlite import ends, telling, tidying
+from orchlite.base_image import HOST
+from orchlite.ends import Ending
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.packager import install_files, provide
@@ -32,6 +35,7 @@ from orchlite.status import RunStatus
 from orchlite.store.database import Transaction
 
 _ATTEMPTS = 3
+_ATTEMPTS_AT_MOST = 50
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
@@ -62,13 +66,19 @@ def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
             store.process.discard(folder)
             reason = "its runner was killed or the machine went down, so nobody saw how it ended"
             _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason), look.attempt)
-        case NeverStarted() if run.attempt < _ATTEMPTS and run.boot_id == store.boot_id:
+        case NeverStarted() if _may_start(store, run):
             _requeue(store, run)
         case NeverStarted():
             reason = "it was claimed, and then nobody saw it start"
             _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason))
         case Alive():
             raise AssertionError("a run that has an owner is not concluded")
+
+
+def _may_start(store: OpenStore, run: RunRow) -> bool:
+    # That its host died says little about the run, unless it happens again and again; that a living one's runners come to nothing does.
+    is_hopeless = run.attempt >= (_ATTEMPTS if run.host_id == store.host_id else _ATTEMPTS_AT_MOST)
+    return run.boot_id == store.boot_id and not is_hopeless
 
 
 def _prepared(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
@@ -105,7 +115,7 @@ def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Run
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
     rebuild = install_files(folder, run.attempt, "packaging.log")
-    installation = provide(store, orchestration.requirements, rebuild)
+    installation = provide(store, orchestration, rebuild)
     bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)
     with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:
         file.write(task.arguments)
@@ -130,7 +140,7 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
-    host = store.environments.host_packages().directories if orchestration.base_image == "host" else ()
+    host = store.environments.host_packages().directories if orchestration.base_image == HOST else ()
     ours = {
         "WALLAROO_TASK_ID": task.task_id,
         "TASK_ID": task.task_id,
@@ -139,11 +149,14 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
         "ORCH_OWNER_ID": _owner_id(),
         "TASK_DEBUG": "true" if task.debug else "false",
         "ORCHLITE_STORE": str(store.folder.path),
+        "ORCHLITE_CACHE": str(store.environments.cache),
         "ORCHLITE_RUN_FOLDER": str(attempt.path),
         "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
         "ORCHLITE_SDK": str(store.environments.sdk()),
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
+    if assignment.run.slot_at is not None:
+        ours["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
     return {**passed, **named, **task.env, **ours}
 
 
@@ -158,9 +171,11 @@ def _private(path: str, flags: int) -> int:
 
 
 def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+    if store.clock_is_manual:
+        result = _at_one_instant(result, store.clock.now())
+
     def end(transaction: Transaction) -> None:
-        store.memory.runs.end(transaction, run.run_id, result, attempt)
-        store.memory.end_killed_task(transaction, run.task_id, store.clock.now())
+        ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, attempt), store.clock.now())
 
     try:
         store.persist(end)
@@ -168,6 +183,13 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
         return  # another host imported the result first
     _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
     tidying.later(store, run.run_id)
+    telling.tell(store, run.run_id, result.status)
+
+
+def _at_one_instant(result: RunResult, now: datetime) -> RunResult:
+    """The times of rows are the store's clock's, for which a real run takes no time."""
+    has_run = result.started_at is not None
+    return result._replace(started_at=now if has_run else None, ended_at=now, duration_seconds=0.0 if has_run else None)
 
 
 def _requeue(store: OpenStore, run: RunRow) -> None:

@@ -6,12 +6,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from weakref import WeakSet
 
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import StorageFull, StoreBusy
 from orchlite.paths import StoreFolder
-from orchlite.records import Claim, Clock, Process, Settings
+from orchlite.records import Claim, Settings
+from orchlite.replaceable import Clock, Process, SteeredClock, Stub
 from orchlite.store.database import Transaction
 from orchlite.store.memory import Memory
 
@@ -53,6 +55,7 @@ class OpenStore:
         settings: Settings,
         host_id: str,
         boot_id: str,
+        own_run_id: str | None = None,
     ) -> None:
         self.folder = folder
         self.memory = memory
@@ -60,11 +63,20 @@ class OpenStore:
         self.environments = environments
         self.process = process
         self.clock = clock
+        self.stub = process if isinstance(process, Stub) else None
+        """The process, where it executes nothing."""
+        self.clock_is_manual = isinstance(clock, SteeredClock)
+        """Whether time only passes when somebody says so: then nothing here waits for it."""
         self.settings = settings
         self.host_id = host_id
+        """Who is to start what is submitted here."""
         self.boot_id = boot_id
+        self.own_run_id = own_run_id
+        """The run of this store that this process is: then it submits, reads and kills, and leaves all other work to its host."""
         self.untidy: queue.SimpleQueue[str] = queue.SimpleQueue()
         """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
+        self.tellings: WeakSet[threading.Thread] = WeakSet()
+        """Those that tell somebody of a bad end, and that are not yet done."""
         self.closed = threading.Event()
         """Set when this host lets go of the store."""
         self.changes = Changes()

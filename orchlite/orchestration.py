@@ -9,13 +9,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchlite.arguments import checked_env, checked_flag, checked_name, checked_seconds, checked_timeout, encoded_arguments
+from orchlite.arguments import (
+    checked_choice,
+    checked_command,
+    checked_env,
+    checked_flag,
+    checked_name,
+    checked_seconds,
+    checked_timeout,
+    encoded_arguments,
+)
 from orchlite.display import Table, table_html
 from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
-from orchlite.status import OrchestrationStatus
+from orchlite.recurrence import SchedulePolicy
+from orchlite.schedule import parse
+from orchlite.status import OrchestrationStatus, TaskKind
 from orchlite.submissions import Order
 from orchlite.task import Task
 
@@ -103,24 +114,82 @@ class Orchestration:
         debug: bool | None = False,
         *,
         env: Mapping[str, str] | None = None,
+        on_failure: Sequence[str] | None = None,
     ) -> Task:
         """Make a task with one run, and answer it at once; the run begins when the orchestration is ready and a worker is free.
 
         `json_args` is what the program gets from `task_args()`; `timeout` is in seconds, 1 s to 366 days; `debug` sets `TASK_DEBUG`
         for the program and does nothing else; `env` adds environment variables, which are kept with the task and shown masked.
+        `on_failure` is a program and its arguments, which a host runs when the run has ended badly (else the client's).
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        order = Order(
-            name=checked_name(name),
-            arguments=encoded_arguments(json_args, self._engine.store.settings.limits.arguments_bytes),
-            timeout_seconds=checked_timeout(timeout),
-            debug=False if debug is None else checked_flag(debug, "debug"),
-            env=checked_env(env),
+        return self._submit(self._order(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure))
+
+    def run_scheduled(
+        self,
+        name: str,
+        schedule: str,
+        json_args: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        debug: bool | None = False,
+        *,
+        timezone: str = "UTC",
+        concurrency: str = "allow",
+        missed: str = "latest",
+        starting_deadline_seconds: float | None = None,
+        env: Mapping[str, str] | None = None,
+        on_failure: Sequence[str] | None = None,
+    ) -> Task:
+        """Make a task that has a run at every slot of a schedule, and answer it at once. This process keeps schedules from now on.
+
+        `schedule` is five fields of cron: minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`,
+        `@monthly`, `@yearly`; read in `timezone`, e.g. `"Europe/Berlin"`. Each slot has one run, however many hosts there are.
+        concurrency: where the run before has not ended: `"allow"` another, `"forbid"` it (the slot is skipped), or `"replace"` it.
+        missed: of the slots at which no host was at work, run the `"latest"`, `"all"`, or `"none"`.
+        starting_deadline_seconds: how late a slot's run may start; later it is skipped.
+        The others are as for `run_once`. Skipped slots are in `last_runs(status="skipped")`, with the reason.
+
+        Raises:
+            BadSchedule: the schedule or the zone is refused; `details["field"]` says which part.
+            BadArgument: an argument is refused; nothing was submitted.
+            PackagingFailed: the orchestration is in `error`.
+        """
+        known = parse(schedule, timezone)
+        policy = SchedulePolicy(
+            expression=known.expression,
+            timezone=known.timezone,
+            concurrency=checked_choice(concurrency, "concurrency", ("allow", "forbid", "replace")),
+            missed=checked_choice(missed, "missed", ("latest", "all", "none")),
+            starting_deadline_seconds=None
+            if starting_deadline_seconds is None
+            else checked_seconds(starting_deadline_seconds, "starting_deadline_seconds"),
         )
-        return Task(self._engine, self._engine.submit(self.id(), order))
+        order = self._order(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
+        return self._submit(order._replace(schedule=policy))
+
+    def run_continuously(
+        self,
+        name: str,
+        json_args: Mapping[str, Any] | None = None,
+        debug: bool | None = False,
+        *,
+        env: Mapping[str, str] | None = None,
+        on_failure: Sequence[str] | None = None,
+    ) -> Task:
+        """Make a task whose program is started again whenever it ends, until it is killed or paused; answers at once.
+
+        Each start is a run. Before the next one it waits a second, after each short run twice as long, up to a minute; a run of a minute
+        or more makes it a second again. After five failures within ten minutes the task's status is `crash_loop`, and it goes on.
+        This process sees to it from now on. The arguments are as for `run_once`.
+
+        Raises:
+            BadArgument: an argument is refused; nothing was submitted.
+            PackagingFailed: the orchestration is in `error`.
+        """
+        return self._submit(self._order(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
 
     def download(self, path: str | os.PathLike[str]) -> Path:
         """Write the uploaded bytes to a file, or into a folder under the uploaded file's name; answers the file's path.
@@ -145,13 +214,36 @@ class Orchestration:
         """
         self._engine.delete(self.id())
 
+    def _order(
+        self,
+        kind: TaskKind,
+        name: str | None,
+        json_args: Mapping[str, Any] | None,
+        timeout: float | None,
+        debug: bool | None,
+        env: Mapping[str, str] | None,
+        on_failure: Sequence[str] | None,
+    ) -> Order:
+        return Order(
+            name=checked_name(name),
+            arguments=encoded_arguments(json_args, self._engine.store.settings.limits.arguments_bytes),
+            timeout_seconds=checked_timeout(timeout),
+            debug=False if debug is None else checked_flag(debug, "debug"),
+            env=checked_env(env),
+            kind=kind,
+            on_failure=checked_command(on_failure, "on_failure"),
+        )
+
+    def _submit(self, order: Order) -> Task:
+        return Task(self._engine, self._engine.submit(self.id(), order))
+
     def _local_name(self) -> str:
         # A file's name is a label that may hold anything: it must never lead out of a folder.
         name = self.file_name().rpartition("/")[2]
         return f"{self.sha()}.zip" if name in ("", ".", "..") else name
 
     def _row(self) -> OrchestrationRow:
-        return self._engine.store.memory.orchestrations.get(self.id())
+        return self._engine.orchestration(self.id())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Orchestration) and self.id() == other.id()

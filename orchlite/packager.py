@@ -6,20 +6,24 @@ time bounded and its processes ended by the same means as a user's program.
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from orchlite import logs
+from orchlite import base_image, ends, logs, telling
+from orchlite.ends import Ending
 from orchlite.environments import Building
 from orchlite.errors import Closed, PackagingFailed
 from orchlite.open_store import OpenStore
-from orchlite.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec
-from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec, Settings
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Transaction
 
 _LAST_LINES = 12
+_EXPLAINING_LINES = 400
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +47,7 @@ def package(store: OpenStore, assignment: Assignment) -> None:
     _log.info("packaging orchestration %s", orchestration.orchestration_id)
     try:
         _begin(store, run, orchestration, place.log)
-        installation = provide(store, orchestration.requirements, place)
+        installation = provide(store, orchestration, place, refresh=bool(json.loads(assignment.task.arguments).get("refresh")))
         warnings = _host_warnings(store, orchestration, installation)
         _report(store, place.log, installation, warnings)
         store.environments.sdk()  # so that no run has to wait for it
@@ -57,17 +61,27 @@ def package(store: OpenStore, assignment: Assignment) -> None:
         _succeed(store, run, orchestration, installation, warnings)
 
 
-def provide(store: OpenStore, requirements: tuple[str, ...], place: InstallFiles) -> Installation:
-    """The environment for these requirements, built where it is missing; blocks while somebody else builds it.
+def pretend(store: OpenStore, assignment: Assignment) -> None:
+    """Declare the orchestration ready without an environment: where nothing will be executed, nothing is to be installed."""
+    run, orchestration = assignment.run, assignment.orchestration
+    _begin(store, run, orchestration, install_files(store.folder.run(run.run_id), run.attempt).log)
+    _succeed(store, run, orchestration, Installation("", Path(), Path(), ()), ())
+
+
+def provide(store: OpenStore, orchestration: OrchestrationRow, place: InstallFiles, *, refresh: bool = False) -> Installation:
+    """The environment that the orchestration needs, built where it is missing; blocks while somebody else builds it.
+
+    With `refresh` it is built in any case.
 
     Raises:
         PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
     """
+    requirements = base_image.needs(orchestration.base_image, orchestration.requirements)
     key = store.environments.key(requirements)
-    found = store.environments.find(key)
+    found = None if refresh else store.environments.find(key)
     if found is not None:
         return found
-    with store.environments.building(key, place.folder.cancel.exists) as building:
+    with store.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
         if building.found is not None:
             return building.found
         building.make()
@@ -78,7 +92,7 @@ def provide(store: OpenStore, requirements: tuple[str, ...], place: InstallFiles
 
 def _install(store: OpenStore, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
     place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    order = building.install_order(requirements, store.settings.index_urls)
+    order = building.install_order(requirements)
     spec = RunSpec(
         run_id=place.folder.run_id,
         attempt=1,
@@ -92,30 +106,46 @@ def _install(store: OpenStore, building: Building, requirements: tuple[str, ...]
         log_bytes=store.settings.limits.log_bytes,
         leash=True,
         environment_lock=str(order.lock),
+        masked=True,
     )
     store.process.place(spec)
     look = store.process.wait(place.folder)
+    place.folder.attempt(1).spec.unlink(missing_ok=True)  # a proxy's address in it may hold a password
     if not isinstance(look, Ended):
         store.process.discard(place.folder)
         raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
     if look.result.status is not RunStatus.SUCCESS:
-        raise _failure(look.result, place.log)
+        raise _failure(look.result, place.log, store.settings)
 
 
-def _failure(result: RunResult, log: Path) -> PackagingFailed:
+def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:
+    lines = [line.text for line in logs.read(log, _EXPLAINING_LINES)]
+    how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
+    message = "\n".join([f"{_in_words(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_LAST_LINES:]])
+    hint = "\nThe whole log: orchestration.task().wait().logs()."
+    return PackagingFailed(_masked(message), hint=hint, exit_code=result.exit_code)
+
+
+def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
+    from orchlite.install_hints import explanation
+
+    if result.status is RunStatus.TIMED_OUT:
+        limit_seconds = settings.install_timeout_seconds
+        return f"The installation was not done after {limit_seconds:g} s. Client(install_timeout_seconds=...) sets the limit."
+    if result.reason is not None:
+        return "The installation did not end by itself."
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return explanation(lines, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+
+
+def _masked(text: str) -> str:
     from orchlite.requirements import mask_credentials
 
-    lines = [line.text for line in logs.read(log, _LAST_LINES)]
-    how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
-    said = next((line for line in reversed(lines) if line.startswith("ERROR: ")), "")
-    message = "\n".join([f"{said.removeprefix('ERROR: ')} (The installer {how}.)".strip(), "Its last lines:", *lines])
-    return PackagingFailed(
-        mask_credentials(message), hint="\nThe whole log: orchestration.task().wait().logs().", exit_code=result.exit_code
-    )
+    return mask_credentials(text)
 
 
 def _host_warnings(store: OpenStore, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
-    if orchestration.base_image != "host":
+    if orchestration.base_image != base_image.HOST:
         return ()
     host = store.environments.host_packages()
     return (*host.warnings, *store.environments.conflicts(installation.installed, host.directories))
@@ -141,7 +171,7 @@ def _note(store: OpenStore, log: Path, error: Exception) -> None:
         return
     with suppress(OSError):
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        logs.append(log, store.clock.now(), str(error))
+        logs.append(log, store.clock.now(), _masked(str(error)))
 
 
 def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
@@ -151,36 +181,57 @@ def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, ins
         store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
         store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
         store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
+        for waiting in store.memory.tasks.waiting_for(transaction, orchestration_id):
+            if waiting.kind is not TaskKind.ONCE:  # whose run has yet to begin; the others may be due from now on
+                store.memory.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, store.clock.now())
         _end(store, transaction, run, RunStatus.SUCCESS)
 
     store.persist(succeed)
 
 
 def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
-    reason = str(error)
+    reason = _masked(str(error))
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
+
+    refused: list[str] = []
 
     def fail(transaction: Transaction) -> None:
         _end(store, transaction, run, status, reason)
-        give_up(store, transaction, orchestration.orchestration_id, reason)
+        refused[:] = give_up(store, transaction, orchestration.orchestration_id, reason)
 
     store.persist(fail)
+    telling.tell(store, run.run_id, status)
+    for run_id in refused:
+        telling.tell(store, run_id, RunStatus.FAILURE)
 
 
-def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> None:
-    """The orchestration will never be ready: it is in error, and what waited for it has failed without being started."""
+def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> list[str]:
+    """The orchestration will never be ready: it is in error, and what waited for it has failed without being started.
+
+    Answers the ids of these runs, of which somebody may have to be told.
+    """
     now, memory = store.clock.now(), store.memory
     memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
     refused = f"its orchestration could not be packaged: {reason}"
+    run_ids: list[str] = []
     for waiting in memory.tasks.waiting_for(transaction, orchestration_id):
         for queued in memory.runs.unfinished_of_task(transaction, waiting.task_id):
             memory.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+            run_ids.append(queued.run_id)
         memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
+    return run_ids
 
 
 def _end(store: OpenStore, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
     now = store.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
     result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
-    store.memory.runs.end(transaction, run.run_id, result)
-    store.memory.end_killed_task(transaction, run.task_id, now)
+    ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result), now)
+
+
+def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
+    """The error that says why the orchestration is in `error`."""
+    return PackagingFailed(
+        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
+        orchestration_id=orchestration.orchestration_id,
+    )

@@ -11,6 +11,10 @@ from typing import NamedTuple
 from orchlite.errors import BadArgument, DeviceFailed
 from orchlite.records import RunFolder
 
+_NETWORK_FILE_SYSTEMS = (
+    *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
+    *("gfs", "gpfs", "lustre", "ncpfs", "nfs", "ocfs", "smb"),
+)
 _TEMPORARY_PREFIX = "orchlite-temporary-"
 
 
@@ -48,6 +52,7 @@ class StoreFolder(NamedTuple):
 
         Raises:
             DeviceFailed: it cannot be created.
+            BadArgument: the folder is another account's, or on a file system of the network.
         """
         for folder in (self.path, self.bundles, self.runs, self.hosts):
             try:
@@ -56,6 +61,36 @@ class StoreFolder(NamedTuple):
                 raise DeviceFailed(
                     f"The folder {str(folder)!r} cannot be made: {error.strerror}.", hint="Choose another one with Client(path)."
                 ) from error
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse what would work for a while: the files of two accounts lock each other out, and a network's locks hold nobody back."""
+        status = self.path.stat()
+        if status.st_uid != os.getuid():
+            raise BadArgument(
+                f"The store {str(self.path)!r} belongs to account {status.st_uid}, and this process to {os.getuid()}.",
+                hint="A store has one account: run as that one, or choose another folder.",
+                argument="path",
+            )
+        kind = _file_system(status.st_dev)
+        if kind.startswith(_NETWORK_FILE_SYSTEMS):
+            raise BadArgument(
+                f"The store {str(self.path)!r} is on a file system of the network ({kind}), whose locks cannot be relied on.",
+                hint="Choose a folder on a local disk.",
+                argument="path",
+            )
+
+
+def _file_system(device: int) -> str:
+    """The type of the file system on this device; empty where the system does not say."""
+    number = f"{os.major(device)}:{os.minor(device)}".encode()
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return ""
+    # proc(5): the third field is the device; the type stands behind a dash that ends the optional fields.
+    found = (line for line in mounts if line.split(b" ", 3)[2] == number)
+    return next((line.partition(b" - ")[2].split(b" ")[0].decode() for line in found), "")
 
 
 def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:

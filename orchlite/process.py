@@ -112,7 +112,8 @@ class Runners:
         """Ask whoever owns the run, now or later, to end it; the runner looks for the request several times a second."""
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        with open(aside, "w", encoding="utf-8", opener=_private) as file:
+        # A full disk may have room for the file's name and none for its text: that it is there is what counts.
+        with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=_private) as file:
             file.write(reason)
         aside.replace(folder.cancel)
 

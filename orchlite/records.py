@@ -1,4 +1,4 @@
-"""What travels between the rooms: immutable records, the names of a run's files, and the shapes of replaceable devices.
+"""What travels between the rooms: immutable records, and the names of a run's files.
 
 No I/O here. They are named tuples and not dataclasses, because a client's first opening is measured, and dataclasses took 40 ms of
 it. A record is read from the store or a file by one room and handed on by value.
@@ -7,11 +7,12 @@ it. A record is read from the store or a file by one room and handed on by value
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
+from orchlite.recurrence import SchedulePolicy
 from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 
 MEBIBYTE = 1024 * 1024
@@ -32,6 +33,20 @@ class Limits(NamedTuple):
     arguments_bytes: int = MEBIBYTE
     log_bytes: int = 50 * MEBIBYTE
     """Kept of one run's log: the first half, and the newest part of the rest."""
+    details_bytes: int = MEBIBYTE
+    """Of a connection's details, as JSON."""
+
+
+class Retention(NamedTuple):
+    """How long a store keeps what is over. None: for ever."""
+
+    runs_older_than: timedelta | None = timedelta(days=30)
+    """Runs that ended longer ago go, with logs and files, and with their tasks where these are over, too."""
+    keep_last_runs: int = 1
+    """Of each schedule and each continuous task that is not killed, the newest so many runs stay, however old they are."""
+    events_older_than: timedelta | None = timedelta(days=90)
+    environments_unused_for: timedelta | None = timedelta(days=30)
+    """The cache of environments is shared by all stores of this account."""
 
 
 class Settings(NamedTuple):
@@ -42,10 +57,13 @@ class Settings(NamedTuple):
     env: Mapping[str, str] = MappingProxyType({})
     env_passthrough: tuple[str, ...] = ()
     limits: Limits = Limits()
+    installer: str = "auto"
     index_urls: tuple[str, ...] = ()
     install_timeout_seconds: float = 900
     grace_seconds: float = 10
     keep_work: str = "changed"
+    on_failure: tuple[str, ...] | None = None
+    retention: Retention | None = None
     leash: bool = False
 
 
@@ -85,6 +103,20 @@ class WorkspaceRow(NamedTuple):
     name: str
     created_at: datetime
     archived: bool = False
+
+
+class ConnectionRow(NamedTuple):
+    """A connection. Its details are no part of its repr, which may end up in a traceback."""
+
+    connection_id: str
+    name: str
+    connection_type: str
+    details: str
+    """JSON text of an object; secret."""
+    created_at: datetime
+
+    def __repr__(self) -> str:
+        return f"ConnectionRow({self.connection_id!r}, {self.name!r})"
 
 
 class OrchestrationRow(NamedTuple):
@@ -129,6 +161,13 @@ class TaskRow(NamedTuple):
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    schedule: SchedulePolicy | None = None
+    next_at: datetime | None = None
+    """The first slot that was not dealt with, or when a continuous task is to start again."""
+    skipped_in_row: int = 0
+    """How many slots were skipped since the last run."""
+    on_failure: tuple[str, ...] | None = None
+    """The command to run when a run of it has ended badly; None leaves that to the host."""
 
 
 class RunRow(NamedTuple):
@@ -152,6 +191,10 @@ class RunRow(NamedTuple):
     reason: str | None
     kill_requested: bool
     log_complete: bool
+    slot_at: datetime | None = None
+    """The slot that it is the run of, or that was skipped."""
+    slots: int = 1
+    """How many slots a skipped run stands for: this one and those before it."""
 
 
 class Assignment(NamedTuple):
@@ -162,6 +205,24 @@ class Assignment(NamedTuple):
     orchestration: OrchestrationRow
     is_claimed: Callable[[], bool] = lambda: True
     """Block until the claim is durable; False where it was withdrawn. The run may be prepared before that, and no more."""
+
+
+EventKind = Literal["orchestration", "task", "run", "connection", "store"]
+
+
+class EventRow(NamedTuple):
+    """Something that happened: a move of an orchestration, a task or a run, or what was done to a connection or the store."""
+
+    event_id: int
+    """Events are numbered in the order in which they happened."""
+    at: datetime
+    kind: str
+    """What it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
+    object_id: str
+    was: str | None
+    """The status before; None for a beginning, and for what has no status."""
+    became: str
+    reason: str | None
 
 
 class RunResult(NamedTuple):
@@ -261,6 +322,8 @@ class RunSpec(NamedTuple):
     """True: the run is cancelled when its host goes away."""
     environment_lock: str | None = None
     """Held (flock, shared) while the run lasts, so that nobody removes its environment."""
+    masked: bool = False
+    """True: user and password of every URL that the program prints are masked before they are written."""
 
 
 class Ended(NamedTuple):
@@ -295,36 +358,3 @@ class Installation(NamedTuple):
     lock: Path
     installed: tuple[str, ...]
     """`name==version`, sorted."""
-
-
-class Clock(Protocol):
-    """The source of time of a client."""
-
-    def now(self) -> datetime: ...
-
-    def monotonic(self) -> float: ...
-
-
-class Process(Protocol):
-    """Where runs are executed. Every verb may be repeated for the same run without further effect."""
-
-    def warm(self) -> None:
-        """Make the next `place` quick; optional work."""
-
-    def place(self, spec: RunSpec) -> None:
-        """Hand the run over to an owner. Returns at once."""
-
-    def wait(self, folder: RunFolder) -> Look:
-        """Block until the run's owner has let go of it, then look."""
-
-    def look(self, folder: RunFolder) -> Look:
-        """What has become of the run; never blocks."""
-
-    def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Ask the owner to end the run."""
-
-    def discard(self, folder: RunFolder) -> None:
-        """End what a lost run left alive."""
-
-    def close(self) -> None:
-        """Let go of all owners: idle ones end, busy ones finish their run (or cancel it, where on a leash)."""

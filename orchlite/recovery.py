@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 
-from orchlite import one_run, presence, tidying
+from orchlite import one_run, presence, pruning, tidying
 from orchlite.clock import SystemClock
 from orchlite.errors import Closed, IllegalMove, OrchliteError
 from orchlite.open_store import OpenStore
@@ -29,14 +29,18 @@ _log = logging.getLogger(__name__)
 class Lookout:
     """Looks after dead hosts' runs: when the store is opened, when somebody asks, and steadily for who works for the whole store."""
 
-    def __init__(self, store: OpenStore) -> None:
+    def __init__(self, store: OpenStore, occupied: Callable[[], AbstractContextManager[None]]) -> None:
+        """While an adopted run goes on, `occupied()` is entered: it counts as one of this host's."""
         self._store = store
+        self._occupied = occupied
         self._turn = threading.Lock()
         self._again_at = 0.0
         self._steady: threading.Thread | None = None
 
     def open(self) -> None:
         """The first look. It does not keep its caller when the store takes nothing at the moment, but goes on behind."""
+        if self._store.own_run_id is not None:
+            return
         if self._store.memory.runs.running():
             thread = threading.Thread(target=self.look, name="orchlite-recovery", daemon=True)
             thread.start()
@@ -45,13 +49,13 @@ class Lookout:
             presence.forget_dead(self._store.folder.hosts)
 
     def look(self) -> None:
-        """Look now, unless that was done, or begun, within the last second."""
+        """Look now, unless that was done, or begun, within the last second. Inside a task nothing happens: that is for hosts."""
         clock = self._store.clock
-        if clock.monotonic() < self._again_at or not self._turn.acquire(blocking=False):
+        if self._store.own_run_id is not None or clock.monotonic() < self._again_at or not self._turn.acquire(blocking=False):
             return
         try:
             with suppress(Closed):
-                recover(self._store)
+                self._recover()
         except (OrchliteError, OSError):
             _log.warning("what dead hosts left in %s could not be looked after", self._store.folder.path, exc_info=True)
         finally:
@@ -68,15 +72,44 @@ class Lookout:
     def _watch(self) -> None:
         while not self._store.closed.wait(_LOOK_SECONDS):
             self.look()
+            self._prune()
 
+    def _prune(self) -> None:
+        """Once a day, where that is wanted."""
+        retention = self._store.settings.retention
+        try:
+            if retention is not None:
+                pruning.prune_daily(self._store, retention)
+        except Closed:
+            pass
+        except (OrchliteError, OSError):
+            _log.warning("the store %s could not be pruned", self._store.folder.path, exc_info=True)
 
-def recover(store: OpenStore) -> None:
-    """Look once at every run that a dead host had claimed. What goes on is watched to its end on a thread of its own."""
-    for run in store.memory.runs.running():
-        if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
-            _recover_one(store, run, run.host_id)
-    tidying.tidy(store)
-    presence.forget_dead(store.folder.hosts)
+    def _recover(self) -> None:
+        store = self._store
+        for run in store.memory.runs.running():
+            if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
+                self._recover_one(run, run.host_id)
+        tidying.tidy(store)
+        presence.forget_dead(store.folder.hosts)
+
+    def _recover_one(self, run: RunRow, dead_host_id: str) -> None:
+        store = self._store
+        _log.info("run %s was left by a host that is gone", run.run_id)
+        if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING:
+            _requeue_packaging(store, run)
+            return
+        look = store.process.look(store.folder.run(run.run_id))
+        if not isinstance(look, Alive):
+            one_run.conclude(store, run, look)
+        elif _adopt(store, run, dead_host_id):
+            name = f"orchlite-adopted-{run.run_id}"
+            threading.Thread(target=self._see_to_its_end, args=(run,), name=name, daemon=True).start()
+
+    def _see_to_its_end(self, run: RunRow) -> None:
+        # Closed: this host goes before the run does, and the next one will adopt it.
+        with suppress(Closed), self._occupied():
+            one_run.conclude(self._store, run, self._store.process.wait(self._store.folder.run(run.run_id)))
 
 
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
@@ -104,27 +137,9 @@ def _end_lost_runs(folder: StoreFolder) -> None:
             runners.discard(run)
 
 
-def _recover_one(store: OpenStore, run: RunRow, dead_host_id: str) -> None:
-    _log.info("run %s was left by a host that is gone", run.run_id)
-    if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING:
-        _requeue_packaging(store, run)
-        return
-    look = store.process.look(store.folder.run(run.run_id))
-    if not isinstance(look, Alive):
-        one_run.conclude(store, run, look)
-    elif _adopt(store, run, dead_host_id):
-        threading.Thread(target=_watch, args=(store, run), name=f"orchlite-adopted-{run.run_id}", daemon=True).start()
-
-
 def _adopt(store: OpenStore, run: RunRow, dead_host_id: str) -> bool:
     with store.memory.transaction() as transaction:
         return store.memory.runs.adopt(transaction, run.run_id, dead_host_id, store.host_id)
-
-
-def _watch(store: OpenStore, run: RunRow) -> None:
-    # Closed: this host goes before the run does, and the next one will adopt it.
-    with suppress(Closed):
-        one_run.conclude(store, run, store.process.wait(store.folder.run(run.run_id)))
 
 
 def _requeue_packaging(store: OpenStore, run: RunRow) -> None:

@@ -15,8 +15,7 @@ from orchlite.errors import BadRequirement
 from orchlite.records import Requirements
 
 if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-    from packaging.specifiers import Specifier
+    from orchlite.packaging_rules import Requirement, Specifier
 
 CONTENT_BYTES = 1024 * 1024
 """The longest file of requirements that is read."""
@@ -222,7 +221,7 @@ def _split_words(text: str) -> Iterator[str]:
 
 
 def _binary_value(line: _Line, option: str, value: str) -> str:
-    from packaging.utils import canonicalize_name
+    from orchlite.packaging_rules import canonicalize_name
 
     if value in (_ALL, _NONE):
         return value
@@ -287,7 +286,7 @@ def _with_hashes(text: str, hashes: list[str]) -> str:
 
 def _parsed(line: _Line, text: str) -> Requirement | None:
     """Read a requirement; None for a bare URL that names no package."""
-    from packaging.requirements import Requirement
+    from orchlite.packaging_rules import Requirement
 
     if re.match(_SCHEME, text):
         egg = re.search(_EGG, text)
@@ -308,7 +307,7 @@ def _without_egg(url: str) -> str:
 
 
 def _bare_url(line: _Line, text: str) -> str:
-    from packaging.requirements import Requirement
+    from orchlite.packaging_rules import Requirement
 
     try:
         # A stand-in name, so that the same reader separates URL and marker.
@@ -358,13 +357,13 @@ def _normalised(line: _Line, requirement: Requirement) -> str:
 
 
 def _canonical(name: str) -> str:
-    from packaging.utils import canonicalize_name
+    from orchlite.packaging_rules import canonicalize_name
 
     return canonicalize_name(name)
 
 
 def _specifier(specifier: Specifier) -> str:
-    from packaging.version import Version
+    from orchlite.packaging_rules import Version
 
     try:
         return f"{specifier.operator}{Version(specifier.version)}"

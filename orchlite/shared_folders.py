@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache as remembered
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
@@ -19,6 +20,11 @@ from orchlite.version import VERSION
 
 _PACKAGE = Path(__file__).parent
 _COPIED = frozenset({".py", ".sql"})
+_LIBRARY = "packaging"
+"""What orchlite needs of others to read requirements; no environment has to hold it, so it is copied as `orchlite._packaging`."""
+
+_TOUCH_SECONDS = 3600.0
+_touched: dict[Path, float] = {}
 
 
 def place_installer(cache: Path, wheel: Path) -> Path:
@@ -27,19 +33,49 @@ def place_installer(cache: Path, wheel: Path) -> Path:
     Raises:
         OSError: the cache cannot be written.
     """
-    name = "-".join(wheel.name.split("-")[:2])
-    return _placed(cache / "installer" / name, lambda part: _unpack(wheel, part))
+    return _placed(cache / "installer" / _installer_name(wheel), lambda part: _unpack(wheel, part))
 
 
 def place_sdk(cache: Path) -> Path:
     """Copy orchlite, compiled, once for this cache; return the folder that a task puts on its path.
 
-    The in-task module stands beside it, as the top-level package `wallaroo`.
+    The in-task module stands beside it, as the top-level package `wallaroo`. Called by the copy itself, in a task, it answers where
+    that lies.
 
     Raises:
         OSError: the cache cannot be written.
     """
-    return _placed(cache / "sdk" / f"{VERSION}-{_digest()}", _copy_package)
+    if (_PACKAGE / f"_{_LIBRARY}").is_dir():
+        return _PACKAGE.parent
+    return _placed(cache / "sdk" / _sdk_name(), _copy_package)
+
+
+def others(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
+    """The copies and installers that this process would not use, each with the time of its last use: seconds since 1970."""
+    own = {_installer_name(wheel), _sdk_name()}
+    folders = [folder for kind in ("installer", "sdk") for folder in sorted((cache / kind).glob("*/")) if folder.name not in own]
+    return [(folder, folder.stat().st_mtime) for folder in folders]
+
+
+def remove(folder: Path) -> bool:
+    """Remove such a folder, all at once for whoever looks for it; False where that is not possible."""
+    doomed = folder.with_name(".part")
+    try:
+        with _exclusively(folder.parent / "lock"):
+            _remove(doomed)
+            folder.rename(doomed)
+            _remove(doomed)
+    except OSError:
+        return False
+    return True
+
+
+def _installer_name(wheel: Path) -> str:
+    return "-".join(wheel.name.split("-")[:2])
+
+
+def _sdk_name() -> str:
+    return f"{VERSION}-{_digest()}"
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
@@ -62,11 +98,24 @@ def _digest() -> str:
 
 def _sources() -> Iterator[tuple[Path, Path]]:
     """Every file to copy: its place in the copy, and where it is."""
-    for source in sorted(_PACKAGE.rglob("*")):
-        if source.suffix in _COPIED:
-            inside = source.relative_to(_PACKAGE)
-            hoisted = inside.parts[:2] == ("sdk", "wallaroo")
-            yield inside.relative_to("sdk") if hoisted else "orchlite" / inside, source
+    for inside, source in _files_of(_PACKAGE):
+        hoisted = inside.parts[:2] == ("sdk", "wallaroo")
+        yield inside.relative_to("sdk") if hoisted else "orchlite" / inside, source
+    for inside, source in _files_of(_library()):
+        yield Path("orchlite", f"_{_LIBRARY}", inside), source
+
+
+def _files_of(package: Path) -> Iterator[tuple[Path, Path]]:
+    return ((source.relative_to(package), source) for source in sorted(package.rglob("*")) if source.suffix in _COPIED)
+
+
+def _library() -> Path:
+    from importlib.util import find_spec
+
+    found = find_spec(_LIBRARY)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"The package {_LIBRARY!r}, which virtualenv brings, is not installed.", name=_LIBRARY)
+    return Path(found.submodule_search_locations[0])
 
 
 def _copy_package(folder: Path) -> None:
@@ -91,6 +140,7 @@ def _compile(copy: Path) -> None:
 def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
     """The folder, filled once however many processes ask; what a killed one left half-filled is removed by the next."""
     if final.is_dir():
+        _touch(final)
         return final
     # One by one, since `parents=True` gives its mode to the last only.
     for folder in (final.parents[1], final.parent):
@@ -103,6 +153,15 @@ def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
             fill(part)
             part.rename(final)
     return final
+
+
+def _touch(folder: Path) -> None:
+    """Let the folder's time say that it is in use; now and then is enough, since whoever looks thinks in days."""
+    now = time.monotonic()
+    if now - _touched.get(folder, -_TOUCH_SECONDS) >= _TOUCH_SECONDS:
+        _touched[folder] = now
+        with suppress(OSError):
+            os.utime(folder)
 
 
 def _remove(folder: Path) -> None:

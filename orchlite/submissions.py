@@ -6,9 +6,10 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite.errors import PackagingFailed
+from orchlite import packager, schedule
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment, Claim, OrchestrationRow, RunRow, TaskRow
+from orchlite.recurrence import SchedulePolicy
 from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Transaction
 from orchlite.workers import Workers
@@ -22,18 +23,23 @@ class Order(NamedTuple):
     timeout_seconds: float | None
     debug: bool
     env: dict[str, str]
+    kind: TaskKind = TaskKind.ONCE
+    schedule: SchedulePolicy | None = None
+    on_failure: tuple[str, ...] | None = None
 
 
 def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Order) -> TaskRow:
-    """Make a task with one run. The run begins now where a worker is free, else in its turn.
+    """Make a task. Its run begins now where a worker is free, else in its turn; that of a scheduled task when it is due.
 
     Raises:
         PackagingFailed: the orchestration is in `error`.
+        BadSchedule: the schedule cannot be kept.
     """
     orchestration = store.memory.orchestrations.get(orchestration_id)
     if orchestration.status is OrchestrationStatus.ERROR:
-        raise packaging_failed(orchestration)
-    workers.start()
+        raise packager.packaging_failed(orchestration)
+    if order.schedule is not None:
+        return _submit_scheduled(store, orchestration, order, order.schedule)
     if orchestration.status is OrchestrationStatus.READY:
         task = _task(store, orchestration, order, TaskStatus.STARTED)
         begun = Assignment(_claimed_run(task, store.claim()), task, orchestration)
@@ -50,12 +56,16 @@ def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Ord
     return task
 
 
-def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
-    """The error that says why the orchestration is in `error`."""
-    return PackagingFailed(
-        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
-        orchestration_id=orchestration.orchestration_id,
-    )
+def _submit_scheduled(store: OpenStore, orchestration: OrchestrationRow, order: Order, policy: SchedulePolicy) -> TaskRow:
+    task = _task(store, orchestration, order, TaskStatus.PENDING)
+    task = task._replace(next_at=schedule.parse(policy.expression, policy.timezone).next_after(task.created_at))
+    with store.memory.transaction() as transaction:
+        if store.memory.orchestrations.status(transaction, orchestration.orchestration_id) is OrchestrationStatus.READY:
+            task = task._replace(status=TaskStatus.STARTED)
+        else:
+            store.memory.runs.hand_over(transaction, orchestration.task_id, store.host_id)
+        _insert(store, transaction, task)
+    return task
 
 
 def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
@@ -66,7 +76,7 @@ def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
     def is_claimed() -> bool:
         settled.wait()
         # An interrupt may have come between the commit and the word: then the store knows.
-        return is_given or store.memory.runs.exists(begun.run.run_id)
+        return is_given or store.memory.runs.find(begun.run.run_id) is not None
 
     try:
         workers.hand(begun._replace(is_claimed=is_claimed))
@@ -82,7 +92,7 @@ def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
 def _insert(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
     # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
     if store.memory.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
-        raise packaging_failed(store.memory.orchestrations.get(task.orchestration_id))
+        raise packager.packaging_failed(store.memory.orchestrations.get(task.orchestration_id))
     store.memory.tasks.insert(transaction, task)
 
 
@@ -92,7 +102,7 @@ def _task(store: OpenStore, orchestration: OrchestrationRow, order: Order, statu
         task_id=str(uuid.uuid4()),
         workspace_id=orchestration.workspace_id,
         orchestration_id=orchestration.orchestration_id,
-        kind=TaskKind.ONCE,
+        kind=order.kind,
         name=order.name,
         arguments=order.arguments,
         timeout_seconds=order.timeout_seconds,
@@ -103,6 +113,8 @@ def _task(store: OpenStore, orchestration: OrchestrationRow, order: Order, statu
         reason=None,
         created_at=now,
         updated_at=now,
+        schedule=order.schedule,
+        on_failure=order.on_failure if order.on_failure is not None else store.settings.on_failure,
     )
 
 

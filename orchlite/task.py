@@ -97,8 +97,44 @@ class Task:
         """Ask for no further runs, and for the end of those there are. Idempotent; answers the status now."""
         return self._engine.kill_task(self.id())
 
+    def pause(self) -> TaskStatus:
+        """Let a scheduled or continuous task begin no further runs, and answer its status now. Idempotent.
+
+        Runs of a schedule that go on do so; the run of a continuous task is ended. Slots that pass meanwhile are skipped.
+
+        Raises:
+            IllegalMove: it runs once, or its status does not allow it.
+        """
+        return self._engine.pause(self.id())
+
+    def resume(self) -> TaskStatus:
+        """Let a paused task run again, or one that is in `schedule_error`; this process keeps schedules from now on.
+
+        Raises:
+            IllegalMove: it is neither.
+            BadSchedule: its schedule still cannot be kept.
+        """
+        return self._engine.resume(self.id())
+
+    def missed(self) -> int:
+        """How many of its slots had no run; `last_runs(status="skipped")` says which and why."""
+        return self._engine.store.memory.runs.count_skipped(self.id())
+
+    def schedule(self) -> str | None:
+        """The cron expression of a scheduled task, in one spelling."""
+        return None if self._known.schedule is None else self._known.schedule.expression
+
+    def timezone(self) -> str | None:
+        """The zone that the schedule of a scheduled task is read in."""
+        return None if self._known.schedule is None else self._known.schedule.timezone
+
+    def next_run_at(self) -> datetime | None:
+        """When the next run is due: aware, UTC; None where none is, as for a paused task."""
+        row = self._row()
+        return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
+
     def _row(self) -> TaskRow:
-        return self._engine.store.memory.tasks.get(self.id())
+        return self._engine.task(self.id())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Task) and self.id() == other.id()

@@ -17,12 +17,24 @@ TASK_VARIABLE = "WALLAROO_TASK_ID"
 FOLDER_VARIABLE = "ORCHLITE_RUN_FOLDER"
 """Environment variable: the absolute path of the folder that holds the run's `arguments.json`."""
 
+STORE_VARIABLE = "ORCHLITE_STORE"
+"""Environment variable: the absolute path of the store that the run is kept in."""
+
+RUN_VARIABLE = "ORCHLITE_RUN_TOKEN"
+"""Environment variable: the run's id. Every process that the program starts inherits it, and is found by it."""
+
 ARGUMENTS_NAME = "arguments.json"
 
 
 def in_task() -> bool:
     """Tell whether this process is a task run."""
     return TASK_VARIABLE in os.environ
+
+
+def own_run(store: str) -> str | None:
+    """Return the id of the run that this process is, where it is one of the store at this absolute path."""
+    own = os.environ.get(STORE_VARIABLE)
+    return os.environ.get(RUN_VARIABLE) if in_task() and own and _is_same(own, store) else None
 
 
 def task_args() -> dict[str, Any]:
@@ -38,6 +50,13 @@ def task_args() -> dict[str, Any]:
     if not folder:
         _refuse(f"{TASK_VARIABLE} is set, but {FOLDER_VARIABLE} is not: this task run was not started by orchlite.")
     return _read(folder)
+
+
+def _is_same(folder: str, other: str) -> bool:
+    try:
+        return folder == other or os.path.samefile(folder, other)  # noqa: PTH121 - importing pathlib costs more than all the rest
+    except OSError:
+        return False
 
 
 def _read(folder: str) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class TaskRun:
         """When it was submitted: aware, UTC."""
         return self._row().created_at
 
+    def scheduled_at(self) -> datetime | None:
+        """The slot that it is the run of, or that was skipped: aware, UTC; None for runs that no schedule asked for."""
+        return self._row().slot_at
+
     def started_at(self) -> datetime | None:
         """When its program was started (while it runs: when it was claimed): aware, UTC."""
         row = self._row()

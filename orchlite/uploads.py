@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from orchlite.errors import OrchliteError, StorageFull
 from orchlite.open_store import OpenStore
 from orchlite.records import BundleReport, OrchestrationRow, TaskRow
 from orchlite.status import OrchestrationStatus, TaskKind, TaskStatus
@@ -21,6 +24,8 @@ class Upload(NamedTuple):
     name: str | None
     file_name: str
     exclude: Sequence[str] = ()
+    refresh: bool = False
+    """Build its environment anew, even where there is one."""
 
 
 def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
@@ -32,18 +37,19 @@ def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> Orchest
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
         StorageFull: there is no room for it.
     """
-    from orchlite import bundle  # at the first need: opening a store does not need it
+    from orchlite import base_image, bundle  # at the first need: opening a store does not need them
 
     source, left_out = _source(store, upload)
     limits = store.settings.limits
     with store.bundles.received(source, limits.upload_bytes) as received:
         report = bundle.inspect(received, limits)
-        if reuse:
-            known = store.memory.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, store.settings.base_image)
-            if known is not None:
-                return known
+        # Asked in any case: a store that fails is to fail before there is a bundle in it.
+        known = store.memory.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, store.settings.base_image)
+        if reuse and known is not None:
+            return known
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
-        report = report._replace(warnings=(*report.warnings, *left_out_warnings))
+        base_warnings = base_image.warnings(store.settings.base_image)
+        report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
         return _keep(store, upload, report, received)
 
 
@@ -57,6 +63,22 @@ def _source(store: OpenStore, upload: Upload) -> tuple[bytes | Path, tuple[str, 
 
 
 def _keep(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+    try:
+        return _stored(store, upload, report, received)
+    except StorageFull:
+        with suppress(OrchliteError):
+            _let_go(store, report.sha)
+        raise
+
+
+def _let_go(store: OpenStore, sha: str) -> None:
+    """The disk is full: a bundle that nothing refers to must not take of what is left."""
+    with store.memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+        if not store.memory.orchestrations.is_referenced(transaction, sha):
+            store.bundles.discard(sha)
+
+
+def _stored(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
     store.bundles.keep(received, report.sha)
     orchestration, task = _rows(store, upload, report)
     with store.memory.transaction() as transaction:
@@ -95,7 +117,7 @@ def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[Orche
         orchestration_id=orchestration.orchestration_id,
         kind=TaskKind.PACKAGING,
         name=None,
-        arguments="{}",
+        arguments=json.dumps({"refresh": True} if upload.refresh else {}),
         timeout_seconds=None,
         debug=False,
         env={},
@@ -104,5 +126,6 @@ def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[Orche
         reason=None,
         created_at=now,
         updated_at=now,
+        on_failure=store.settings.on_failure,
     )
     return orchestration, task

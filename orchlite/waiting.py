@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from orchlite import presence
-from orchlite.errors import WaitTimeout
+from orchlite.errors import Conflict, WaitTimeout
+from orchlite.lending import Lending
 from orchlite.open_store import OpenStore
+from orchlite.packager import packaging_failed
 from orchlite.records import OrchestrationRow, RunRow
 from orchlite.recovery import Lookout
-from orchlite.status import OrchestrationStatus, RunStatus
-from orchlite.submissions import packaging_failed
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind
 from orchlite.workers import Workers
 
 _OTHERS_SECONDS = 0.5
+_INSIDE_SECONDS = 0.05
 T = TypeVar("T")
 
 
 class Waiting:
     """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
 
-    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout) -> None:
+    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout, lending: Lending) -> None:
         self._store = store
         self._workers = workers
         self._lookout = lookout
+        self._look_seconds = _OTHERS_SECONDS if store.own_run_id is None else _INSIDE_SECONDS  # all is done by others there
+        self._lending = lending
 
     def for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
         """Block until the run has ended.
 
         Raises:
             WaitTimeout: it has not; it goes on.
+            Conflict: this program is that run.
         """
+        if run_id == self._store.own_run_id:
+            raise Conflict(f"Run {run_id} is this program, which cannot wait for its own end.", run_id=run_id)
         runs = self._store.memory.runs
-        return self._until(
+        ended = self._until(
             lambda: run if (run := runs.get(run_id)).status.is_final else None,
             lambda: self._look_after(runs.get(run_id)),
             timeout_seconds,
             f"run {run_id} to end",
         )
+        self._lending.asked(ended.task_id, is_over=True)
+        return ended
 
     def for_start(self, run_id: str) -> RunRow:
         """Block until the run has left the queue: until it runs, or has ended."""
@@ -53,7 +62,12 @@ class Waiting:
     def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
         """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
         runs = self._store.memory.runs
-        run = self._until(lambda: runs.newest_to_wait_for(task_id), lambda: None, timeout_seconds, f"task {task_id} to have a run")
+        run = self._until(
+            lambda: runs.newest_to_wait_for(task_id),
+            lambda: self._check_exists(task_id),
+            timeout_seconds,
+            f"task {task_id} to have a run",
+        )
         return self.for_run(run.run_id, timeout_seconds)
 
     def for_packaging(self, orchestration_id: str, timeout_seconds: float | None) -> OrchestrationRow:
@@ -73,15 +87,17 @@ class Waiting:
             self._look_after_packaging(orchestrations.get(orchestration_id))
 
         orchestration = self._until(packaged, look_after, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
+        self._lending.asked(orchestration_id, is_over=True)
+        self._lending.asked(orchestration.task_id, is_over=True)
         if orchestration.status is OrchestrationStatus.ERROR:
             raise packaging_failed(orchestration)
         return orchestration
 
-    def for_submitted(self, timeout_seconds: float | None) -> None:
-        """Block until everything that this host submitted has ended."""
+    def for_submitted(self, timeout_seconds: float | None, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> None:
+        """Block until everything that this host submitted has ended: the runs of these kinds of tasks."""
 
         def unfinished() -> list[RunRow]:
-            return self._store.memory.runs.unfinished_submitted_by(self._store.host_id)
+            return self._store.memory.runs.unfinished_submitted_by(self._store.host_id, kinds)
 
         def look_after() -> None:
             for run in unfinished():
@@ -91,6 +107,13 @@ class Waiting:
 
     def _until(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
         """Block until `look` answers; every now and then `look_after` what should change it."""
+        answer = look()
+        if answer is not None:
+            return answer
+        with self._lending.while_waiting():
+            return self._keep_looking(look, look_after, timeout_seconds, what)
+
+    def _keep_looking(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
         clock, changes = self._store.clock, self._store.changes
         look_after_at = clock.monotonic() + _OTHERS_SECONDS
         deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
@@ -98,16 +121,23 @@ class Waiting:
             count = changes.count  # before the look: what changes during it is not missed
             if (answer := look()) is not None:
                 return answer
-            left = _OTHERS_SECONDS if deadline is None else min(_OTHERS_SECONDS, deadline - clock.monotonic())
+            left = self._look_seconds if deadline is None else min(self._look_seconds, deadline - clock.monotonic())
             if left <= 0:
                 raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
             changes.wait(count, left)
             if clock.monotonic() >= look_after_at:  # by the time, since a busy host may change something else all the while
+                self._lending.renew()
                 look_after()
                 look_after_at = clock.monotonic() + _OTHERS_SECONDS
 
+    def _check_exists(self, task_id: str) -> None:
+        self._store.memory.tasks.get(task_id)  # NotFound: it was deleted or pruned, and will never have a run
+
     def _look_after(self, run: RunRow) -> None:
-        """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here."""
+        """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here.
+
+        Inside a task nothing of that happens here; but what is queued is handed over to the host of this program, which is at work.
+        """
         if run.status is RunStatus.RUNNING and self._is_gone(run.host_id):
             self._lookout.look()
         elif run.status is RunStatus.QUEUED:

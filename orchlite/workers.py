@@ -1,17 +1,21 @@
-"""The threads that run what is queued: claim, hand over, repeat. As many runs at once as there are threads, oldest first."""
+"""The threads that run what is queued: claim, hand over, repeat. As many runs at once as there are places, oldest first.
+
+A place is taken by a run that is performed here, or by one that was adopted from a dead host and goes on. A run whose program waits for
+another run lends its place: without that, a run that starts others and waits for them would wait for ever where there is one worker.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment
 
-_FOREIGN_LOOK_SECONDS = 0.5
 _PAUSE_SECONDS = 0.02
 """After a run, how long a worker waits for the next before it does what is not urgent."""
 _TROUBLE_SECONDS = 1.0
@@ -19,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Workers:
-    """A fixed number of daemon threads, started at the first need."""
+    """Daemon threads, started at the first need: one for each place."""
 
     def __init__(self, store: OpenStore, perform: Callable[[Assignment], None], rest: Callable[[], None]) -> None:
         """`perform` brings one claimed run to its end, `rest` does what is not urgent; both are called on workers' threads."""
@@ -31,29 +35,34 @@ class Workers:
         self._handed: deque[Assignment] = deque()
         self._free = 0
         """Threads that wait and that nobody has reserved."""
+        self._taken = self._adopted = self._lent = 0
+        """Places in use here, those of runs that were adopted, and those that waiting runs lend."""
         self._asked = self._answered = 0
         """How often somebody said that something may be queued, and up to which of these a look has found nothing (more)."""
         self.whole_store = False
         """Whether what other hosts have queued is run here, too."""
         self._stopping = False
 
+    def are_busy(self) -> bool:
+        """Whether a run goes on here."""
+        return self._taken + self._adopted > 0
+
     def start(self, *, whole_store: bool = False) -> None:
-        """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent."""
+        """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent. Inside a task nothing happens."""
+        if self._store.own_run_id is not None:
+            return
         with self._condition:
             self.whole_store = self.whole_store or whole_store
-            if not self._threads and not self._stopping:
-                names = [f"orchlite-worker-{number + 1}" for number in range(self._store.settings.workers)]
-                self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
-                for thread in self._threads:
-                    thread.start()
+            self._start_threads(self._store.settings.workers)
         if whole_store:
             self.look()
 
     def reserve(self) -> bool:
-        """Keep an idle worker for the caller, who then calls `hand`; False where all are busy, or others were first."""
+        """Keep an idle worker and a place for the caller, who then calls `hand`; False where all are busy, or others were first."""
         with self._condition:
-            if self._free > 0 and self._asked == self._answered and not self._stopping:
+            if self._store.stub is None and self._free > 0 and self._has_place() and self._asked == self._answered and not self._stopping:
                 self._free -= 1
+                self._taken += 1
                 return True
         return False
 
@@ -69,6 +78,28 @@ class Workers:
             self._asked += 1
             self._condition.notify()
 
+    @contextmanager
+    def adopted(self) -> Iterator[None]:
+        """A place is taken by an adopted run while the block lasts, whether there is one or not: nothing more begins until there is."""
+        with self._condition:
+            self._adopted += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._adopted -= 1
+                self._asked += 1
+                self._condition.notify_all()
+
+    def lend(self, places: int) -> None:
+        """So many of the runs here wait for others and lend their places."""
+        with self._condition:
+            if places > self._lent and self._threads:
+                self._start_threads(self._store.settings.workers + places)
+                self._asked += 1
+            self._lent = places
+            self._condition.notify_all()
+
     def stop(self, patience_seconds: float) -> None:
         """Claim nothing more; idle threads end at once, busy ones after their run, for which this waits so long."""
         with self._condition:
@@ -79,14 +110,23 @@ class Workers:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - self._store.clock.monotonic()))
 
+    def _start_threads(self, number: int) -> None:
+        while len(self._threads) < number and not self._stopping:
+            name = f"orchlite-worker-{len(self._threads) + 1}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+
+    def _has_place(self) -> bool:
+        return self._taken + self._adopted < self._store.settings.workers + self._lent
+
     def _work(self) -> None:
-        busy = False
+        patience_seconds: float | None = None
         while not self._stopping:
             try:
-                assignment = self._claim_next() or self._wait(_PAUSE_SECONDS if busy else None)
-                if busy := assignment is not None:
-                    self._perform(assignment)
-                else:
+                if self._take_turn(patience_seconds):
+                    patience_seconds = _PAUSE_SECONDS
+                elif patience_seconds is not None:
+                    patience_seconds = None
                     self._rest()
             except Closed:
                 return
@@ -95,27 +135,52 @@ class Workers:
                 _log.exception("a worker of the store %s met trouble", self._store.folder.path)
                 threading.Event().wait(_TROUBLE_SECONDS)
 
-    def _wait(self, patience_seconds: float | None) -> Assignment | None:
-        """Until there is a run, or a reason to look for one, or patience is at its end."""
-        if patience_seconds is None and self.whole_store:
-            patience_seconds = _FOREIGN_LOOK_SECONDS
+    def _take_turn(self, patience_seconds: float | None) -> bool:
+        """Wait for a place and a reason to use it, and perform one run; False where nothing came of it."""
+        if not self._wait(patience_seconds):
+            return False
+        assignment = None
+        try:
+            assignment = self._handed_one() or self._claim_next()
+            if assignment is not None:
+                self._perform(assignment)
+        finally:
+            with self._condition:
+                self._taken -= 1
+                self._asked += 1 if assignment else 0  # there is a place again, and perhaps more that may begin now
+                self._condition.notify()
+        return assignment is not None
+
+    def _wait(self, patience_seconds: float | None) -> bool:
+        """Until this thread has a place, and a run or a reason to look for one; False where patience is at its end."""
         with self._condition:
             self._free += 1
             heard = True
             while not self._stopping:
                 if self._handed:
-                    return self._handed.popleft()
-                if (self._asked > self._answered or not heard) and self._free > 0:  # one that is reserved must not go away
-                    self._free -= 1
-                    return None
+                    return True
+                if self._free > 0:  # one that is reserved must not go away
+                    if self._asked > self._answered and self._has_place():
+                        self._free -= 1
+                        self._taken += 1
+                        return True
+                    if not heard:
+                        self._free -= 1
+                        return False
                 heard = self._condition.wait(patience_seconds)
-            return None
+            return False
+
+    def _handed_one(self) -> Assignment | None:
+        # Whichever thread is first may take it: each of them has a place, and each will look for more.
+        with self._condition:
+            return self._handed.popleft() if self._handed else None
 
     def _claim_next(self) -> Assignment | None:
         runs = self._store.memory.runs
         while not self._stopping:
             asked = self._asked  # before the look: what is queued during it is not seen
-            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store)
+            packaging_only = self._store.stub is not None  # whose runs are no work
+            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging_only=packaging_only)
             if run_id is None:
                 with self._condition:
                     self._answered = max(self._answered, asked)
@@ -127,6 +192,8 @@ class Workers:
                 continue  # another worker or host was quicker
             self.look()  # there may be more, and others may be idle
             self._store.notify()
+            if run is None:
+                continue  # its slot is too long ago
             task = self._store.memory.tasks.get(run.task_id)
             return Assignment(run, task, self._store.memory.orchestrations.get(task.orchestration_id))
         return None

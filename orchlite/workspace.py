@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from orchlite.arguments import checked_label
+from orchlite.connection import Connection
+from orchlite.display import Table
 from orchlite.engine import Engine
 from orchlite.records import WorkspaceRow
 
@@ -27,6 +30,30 @@ class Workspace:
     def created_at(self) -> datetime:
         """When it was created: aware, UTC."""
         return self._row.created_at
+
+    def add_connection(self, name: str) -> None:
+        """Have this workspace list a connection; nothing changes where it does. Programs of any workspace may read it all the same.
+
+        Raises:
+            NotFound: there is no connection of this name.
+            BadArgument: the name is refused.
+        """
+        connections = self._engine.store.memory.connections
+        connections.add_to_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
+
+    def remove_connection(self, name: str) -> None:
+        """Have this workspace list a connection no more; nothing changes where it does not. The connection itself stays.
+
+        Raises:
+            NotFound: there is no connection of this name.
+            BadArgument: the name is refused.
+        """
+        connections = self._engine.store.memory.connections
+        connections.remove_from_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
+
+    def list_connections(self) -> Table[Connection]:
+        """The connections that were added to this workspace, oldest first."""
+        return Table(Connection(self._engine, row) for row in self._engine.store.memory.connections.of_workspace(self.id()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workspace) and (self._engine, self.id()) == (other._engine, other.id())

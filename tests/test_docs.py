@@ -53,7 +53,7 @@ def test_every_public_method_is_described(name: str) -> None:
     assert [member for member, function in _members(name) if not inspect.getdoc(function)] == []
 
 
-@pytest.mark.parametrize("name", ["Client", "Orchestration", "Task", "TaskRun", "Workspace"])
+@pytest.mark.parametrize("name", ["Client", "Connection", "Orchestration", "Task", "TaskRun", "Workspace"])
 def test_the_handles_are_looked_at(name: str) -> None:
     assert {"id", "name", "status", "path"} & {member for member, _ in _members(name)}
 

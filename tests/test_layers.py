@@ -18,15 +18,20 @@ _PACKAGE = Path(orchlite.__file__).parent
 
 # A file imports from lower layers, and inside its own layer only from files that stand before it; so there is no cycle, either.
 _LAYERS = """
-words     version __init__ errors status records clock
-rules     arguments entry_names archive requirements bundle_rules
-devices   paths bundle packing bundle_files shared_folders installer host_packages environment environments
+words     version __init__ errors status recurrence records replaceable clock
+rules     arguments entry_names cron_text wall_times time_zones schedule slots restarts archive packaging_rules
+          requirements base_image uv_rules install_hints bundle_rules
+devices   paths bundle packing bundle_files shared_folders installer uv_program host_packages virtual_environment environment environments
           process presence logs task_context store/__init__ store/database
-memory    store/migrate store/events store/workspaces store/orchestrations store/tasks store/runs store/memory
-hands     open_store tidying uploads packager one_run killing recovery workers submissions waiting engine closing
-voice     display workspace task_run task orchestration client
-doors     sdk/finder sdk/__init__ sdk/inline sdk/__main__
-          sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_client
+memory    store/migrate store/events store/workspaces store/connections store/orchestrations
+          store/tasks store/runs store/upkeep store/memory
+hands     open_store ends telling tidying leftovers pruning checking uploads packager one_run killing dispatching pausing scheduler
+          backup recovery workers watching submissions lending waiting time_travel engine closing forever
+voice     schedules display event connection workspace task_run task orchestration catalogue maintenance client
+doors     testing sdk/finder sdk/__init__ sdk/inline sdk/__main__
+          sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_errors
+          sdk/wallaroo/_store sdk/wallaroo/_display sdk/wallaroo/_connection sdk/wallaroo/_workspace sdk/wallaroo/_task_run
+          sdk/wallaroo/_task sdk/wallaroo/_orchestration sdk/wallaroo/_upload sdk/wallaroo/_client
 """
 
 # The program that owns runs: started by path, imported by nobody, and knowing nobody.
@@ -37,10 +42,10 @@ _COMPOSES_DEVICES = "environments"
 
 _ONLY_IMPORTERS = {
     "sqlite3": {"store/database"},
-    "virtualenv": {"environment"},
-    "croniter": {"schedule"},
+    "virtualenv": {"virtual_environment"},
+    "croniter": {"wall_times"},
     "platformdirs": {"paths"},
-    "packaging": {"requirements", "host_packages"},
+    "packaging": {"packaging_rules"},
 }
 """What is imported in one place, so that it can be replaced there; nothing else but the standard library is imported at all."""
 

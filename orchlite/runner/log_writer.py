@@ -18,8 +18,10 @@ _PART_BYTES = 16 * 1024
 class LogWriter:
     """One run's log. Writing never fails: when the disk does, `complete` becomes False and output is dropped."""
 
-    def __init__(self, path: str, limit_bytes: int) -> None:
+    def __init__(self, path: str, limit_bytes: int, *, masked: bool = False) -> None:
+        """With `masked`, user and password of URLs are not written."""
         self.complete = True
+        self._masked = masked
         self._path = path
         self._head_bytes = limit_bytes // 2
         self._segment_bytes = limit_bytes // 4
@@ -64,6 +66,8 @@ class LogWriter:
 
     def _record(self, stream: str, tag: bytes, text: bytes) -> bytes:
         clean = text.decode("utf-8", "replace").encode()
+        if self._masked:
+            clean = _without_credentials(clean)
         return b"%b %b %b %b\n" % (self._now(), stream.encode(), tag, clean)
 
     def _now(self) -> bytes:
@@ -120,3 +124,16 @@ def _split_part(line: bytes) -> tuple[bytes, bytes]:
     while cut > _PART_BYTES - 4 and line[cut] & 0xC0 == 0x80:
         cut -= 1
     return line[:cut], line[cut:]
+
+
+def _without_credentials(text: bytes) -> bytes:
+    """`https://user:word@host` becomes `https://****@host`."""
+    before, *behind = text.split(b"://")
+    return b"://".join([before, *map(_masked_authority, behind)])
+
+
+def _masked_authority(text: bytes) -> bytes:
+    authority = text.partition(b"/")[0]
+    first = (authority.split() or [b""])[0]
+    end = first.rfind(b"@") if authority.startswith(first) else -1
+    return text if end < 0 else b"****" + text[end:]

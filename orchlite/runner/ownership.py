@@ -13,12 +13,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from . import processes
 
 _LOCK_PATIENCE_SECONDS = 1.0
 _DISK_FULL_SECONDS = 1.0
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -36,14 +37,7 @@ class Claim:
 
         While a host is there it commits the result itself, so that the disk is waited for once and not twice.
         """
-        while True:
-            try:
-                self._write(result, durable)
-                return
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                time.sleep(_DISK_FULL_SECONDS)  # the end of a run is never lost for want of space
+        _patiently(lambda: self._write(result, durable))
 
     def _write(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
         path = f"{self._attempt_folder}/result.json"
@@ -69,17 +63,22 @@ def own(spec: dict[str, Any]) -> Iterator[Claim]:
     """
     with ExitStack() as held:
         if spec["environment_lock"] is not None:
-            held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being rebuilt"))
+            # The file's time tells when the environment was used for the last time.
+            os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
         held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
         _mark_started(spec)
         yield Claim(f"{spec['folder']}/{spec['attempt']}")
 
 
 @contextmanager
-def _locked(path: str, kind: int, otherwise: str) -> Iterator[None]:
+def _locked(path: str, kind: int, otherwise: str) -> Iterator[int]:
     # Others probe with a shared lock that lasts microseconds, so a refusal is only believed after a while.
     give_up_at = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    flags = os.O_RDWR | (os.O_CREAT if kind == fcntl.LOCK_EX else 0)
+    try:
+        descriptor = _patiently(lambda: os.open(path, flags, 0o600))
+    except FileNotFoundError:
+        raise Refused(otherwise) from None
     try:
         while True:
             try:
@@ -89,7 +88,9 @@ def _locked(path: str, kind: int, otherwise: str) -> Iterator[None]:
                 if time.monotonic() > give_up_at:
                     raise Refused(otherwise) from None
                 time.sleep(0.005)
-        yield
+        if not os.fstat(descriptor).st_nlink:  # removed by who held it before
+            raise Refused(otherwise)
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -103,13 +104,29 @@ def _mark_started(spec: dict[str, Any]) -> None:
         "started_at_ns": time.time_ns(),
     }
     try:
-        descriptor = os.open(f"{spec['folder']}/started.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = _patiently(lambda: os.open(f"{spec['folder']}/started.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         raise Refused("it was started before") from None
     try:
-        _write_all(descriptor, json.dumps(mark).encode())
+        _patiently(lambda: _write_from_the_beginning(descriptor, json.dumps(mark).encode()))
     finally:
         os.close(descriptor)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do it, again and again while the disk is full: neither the start nor the end of a run is lost for want of space."""
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            time.sleep(_DISK_FULL_SECONDS)
+
+
+def _write_from_the_beginning(descriptor: int, data: bytes) -> None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    _write_all(descriptor, data)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

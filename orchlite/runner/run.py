@@ -26,7 +26,7 @@ class Run:
     def __init__(self, spec: dict[str, Any], host: Host) -> None:
         self._spec = spec
         self._host = host
-        self._log = LogWriter(spec["log"], spec["log_bytes"])
+        self._log = LogWriter(spec["log"], spec["log_bytes"], masked=spec.get("masked", False))
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
         self._stopping: str | None = None

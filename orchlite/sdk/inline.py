@@ -95,6 +95,7 @@ def _put_back() -> Iterator[None]:
         for name in _LISTS:
             stack.callback(_put_back_list, name, getattr(sys, name), list(getattr(sys, name)))
         stack.callback(_put_back_modules, set(sys.modules), finder.loaded(), set(sys.path))
+        stack.callback(_let_go_of_stores)
         yield
 
 
@@ -123,6 +124,13 @@ def _put_back_modules(before: set[str], wallaroo: Mapping[str, ModuleType], path
         if name in finder.loaded() or (name not in before and name.partition(".")[0] in own):
             del sys.modules[name]
     sys.modules.update(wallaroo)
+
+
+def _let_go_of_stores() -> None:
+    """Close what the block's `wallaroo` has opened, which nobody can reach afterwards."""
+    opened = sys.modules.get(f"{finder.PACKAGE}._store")
+    if opened is not None:
+        opened.close()
 
 
 def _home(module: ModuleType) -> str | None:

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CLOSE_SECONDS = 0.1
+_OLDEST_SQLITE = (3, 37)  # the first that knows STRICT tables
 
 
 def to_microseconds(at: datetime) -> int:
@@ -70,6 +71,10 @@ class Transaction:
         """Run one statement; the number of rows that it changed."""
         return self._connection.execute(sql, parameters).rowcount
 
+    def execute_many(self, sql: str, parameters: Sequence[Parameters]) -> int:
+        """Run one statement for each of the parameters; the number of rows that were changed in all."""
+        return self._connection.executemany(sql, parameters).rowcount
+
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """All rows of a query, or of a statement with RETURNING."""
         return self._connection.execute(sql, parameters).fetchall()
@@ -83,16 +88,28 @@ class Transaction:
 class Database:
     """One store's file. Any thread may use it; a forked child may not."""
 
-    def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0) -> None:
-        """Nothing is opened yet; each thread's connection is made at its first use."""
+    def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0, durable: bool = True) -> None:
+        """Nothing is opened yet; each thread's connection is made at its first use.
+
+        What is not durable outlives its processes, but not the machine: for files that nobody wants after that.
+
+        Raises:
+            DeviceFailed: this Python's SQLite is too old.
+        """
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise DeviceFailed(
+                f"SQLite {sqlite3.sqlite_version} is too old for a store, which needs 3.37 or newer.", hint="Use a newer Python."
+            )
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
+        self._synchronous = "FULL" if durable else "OFF"
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._opening = threading.RLock()
         self._pid = os.getpid()
         self._is_closed = False
-        self._was_opened = False
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of the file, once it was opened: another one of the same name is another store."""
         with _forking:
             _databases.add(self)
 
@@ -127,6 +144,25 @@ class Database:
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
+    def version(self) -> int:
+        """A number that differs from the one before where another connection, of this process or another, has committed meanwhile.
+
+        Only answers to the same thread can be compared.
+        """
+        row = self.row("PRAGMA data_version")
+        assert row is not None
+        return int(row[0])
+
+    def copy_to(self, path: Path) -> None:
+        """Write all rows, as they are committed now, to a new file. Others read and write meanwhile.
+
+        Raises:
+            StorageFull, DeviceFailed: the new file cannot be written; what there is of it stays.
+        """
+        _make(path)
+        with self._connection() as connection, _translated(path), closing(sqlite3.connect(_existing(path), uri=True)) as copy:
+            connection.backup(copy)  # in one step, and in WAL mode: one look at one moment, which no writer has to wait for
+
     def close(self) -> None:
         """Close every thread's connection, one in use as soon as it is not; later use raises `Closed`. Does nothing in a forked child."""
         self._is_closed = True
@@ -157,6 +193,7 @@ class Database:
 
     def _held(self) -> _Held:
         self._check_usable()
+        self._check_file()  # what is committed to a file that has no name any more is lost
         held: _Held | None = getattr(self._local, "held", None)
         if held is None or not held.is_open:
             with _translated(self.path):
@@ -169,12 +206,18 @@ class Database:
         if os.getpid() != self._pid:
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
 
+    def _check_file(self) -> None:
+        if self._identity is not None and (found := _identity(self.path)) != self._identity:
+            what = "gone" if found is None else "replaced by another file"
+            raise StoreDamaged(
+                f"The store {self.path} is {what}.", hint="Restore it from a backup, and open it anew.", store=str(self.path)
+            )
+
     def _open(self) -> _Held:
         with self._opening:
             self._check_usable()
-            if not self._was_opened:
+            if self._identity is None:
                 _make(self.path)
-                self._was_opened = True
             connection = sqlite3.connect(
                 _existing(self.path), uri=True, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
             )
@@ -184,6 +227,7 @@ class Database:
             except BaseException:
                 held.close()
                 raise
+            self._identity = self._identity or _identity(self.path)
             self._connections.add(held)
             return held
 
@@ -194,7 +238,7 @@ class Database:
             _use_wal(connection, self._busy_timeout_seconds)
         # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal
         # has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=250"):
+        for pragma in (f"synchronous={self._synchronous}", "foreign_keys=ON", "wal_autocheckpoint=250"):
             connection.execute(f"PRAGMA {pragma}")
 
     def _suspend(self) -> None:
@@ -214,6 +258,14 @@ def _make(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise DeviceFailed(f"The store {path} cannot be opened: {error.strerror}.", store=str(path)) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - quicker than Path.stat, before every commit
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _existing(path: Path) -> str:
@@ -271,7 +323,7 @@ def _translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreBusy(f"The store {path} is locked by another process.", hint="Nothing was written; try again.", store=str(path))
-    if name.startswith("SQLITE_FULL"):
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):  # the latter: no room for the index of the WAL
         return StorageFull(f"The disk that holds {path} is full.", hint="Nothing was written; make room and try again.", store=str(path))
     if name.startswith("SQLITE_CANTOPEN"):
         return StoreDamaged(f"The store {path} is gone.", hint="Restore it from a backup, or begin a new one elsewhere.", store=str(path))

@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from orchlite.records import EventKind, EventRow
 from orchlite.status import Status
-from orchlite.store.database import Transaction, to_microseconds
+from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
 
 
-def record(transaction: Transaction, object_id: str, was: Status | None, became: Status, at: datetime, reason: str | None = None) -> None:
-    """Note a move of an orchestration, a task or a run."""
+class Events:
+    """The events of one store, in the order in which they happened."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, event_id: int, limit: int | None = None) -> list[EventRow]:
+        """The events behind this one, oldest first: all, or the first `limit`."""
+        rows = self._database.rows(
+            "SELECT * FROM events WHERE event_id > ? ORDER BY event_id LIMIT ?", (event_id, -1 if limit is None else limit)
+        )
+        return [_record(row) for row in rows]
+
+    def since(self, at: datetime, limit: int | None = None) -> list[EventRow]:
+        """The events later than this, oldest first: all, or the first `limit`."""
+        rows = self._database.rows(
+            "SELECT * FROM events WHERE at > ? ORDER BY event_id LIMIT ?", (to_microseconds(at), -1 if limit is None else limit)
+        )
+        return [_record(row) for row in rows]
+
+
+def record(
+    transaction: Transaction,
+    kind: EventKind,
+    object_id: str,
+    was: Status | None,
+    became: Status | str,
+    at: datetime,
+    reason: str | None = None,
+) -> None:
+    """Note a move of an orchestration, a task or a run, or something that was done to a connection or the store."""
     transaction.execute(
-        "INSERT INTO events (at, object_id, was, became, reason) VALUES (?, ?, ?, ?, ?)",
-        (to_microseconds(at), object_id, was, became, reason),
+        "INSERT INTO events (at, kind, object_id, was, became, reason) VALUES (?, ?, ?, ?, ?, ?)",
+        (to_microseconds(at), kind, object_id, was, became, reason),
+    )
+
+
+def record_all(transaction: Transaction, kind: EventKind, object_ids: Sequence[str], became: Status, at: datetime) -> None:
+    """Note the beginning of several at once."""
+    transaction.execute_many(
+        "INSERT INTO events (at, kind, object_id, became) VALUES (?, ?, ?, ?)",
+        [(to_microseconds(at), kind, object_id, became) for object_id in object_ids],
+    )
+
+
+def _record(row: Row) -> EventRow:
+    return EventRow(
+        event_id=row["event_id"],
+        at=known_datetime(row["at"]),
+        kind=row["kind"],
+        object_id=row["object_id"],
+        was=row["was"],
+        became=row["became"],
+        reason=row["reason"],
     )

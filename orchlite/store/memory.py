@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 
-from orchlite.records import Claim, RunRow
-from orchlite.status import TaskStatus
+from orchlite.records import Claim, RunResult, RunRow
+from orchlite.status import RunStatus, TaskStatus
+from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
+from orchlite.store.events import Events
 from orchlite.store.migrate import migrate
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.runs import Runs
 from orchlite.store.tasks import Tasks
+from orchlite.store.upkeep import Upkeep
 from orchlite.store.workspaces import Workspaces
 
 
 class Memory:
     """What one store remembers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         """Open the file at `path`, creating it and bringing its schema up to date as needed.
 
         Raises:
             StoreTooNew, StoreBusy, StoreDamaged: the file cannot be used.
         """
-        self._database = Database(path)
+        self._database = Database(path, durable=durable)
         migrate(self._database)
         self.workspaces = Workspaces(self._database)
+        self.connections = Connections(self._database)
         self.orchestrations = Orchestrations(self._database)
         self.tasks = Tasks(self._database)
         self.runs = Runs(self._database)
+        self.events = Events(self._database)
+        self.upkeep = Upkeep(self._database)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """One durable step over any of the rooms: all of it, or nothing."""
         return self._database.transaction()
 
-    def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
-        """Take a queued run; its task has then started, whatever becomes of the run.
+    def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow | None:
+        """Take a queued run; its task has then started, whatever becomes of the run. None: its slot is too long ago, so it was skipped.
 
         Raises:
             IllegalMove: it is queued no more.
         """
+        if self.runs.is_too_late(transaction, run_id, claim.at):
+            reason = "missed: it waited in the queue for longer than its starting deadline"
+            self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, claim.at, None, reason))
+            return None
         run = self.runs.claim(transaction, run_id, claim)
         if self.tasks.status(transaction, run.task_id) is TaskStatus.PENDING:
             self.tasks.move(transaction, run.task_id, TaskStatus.STARTED, claim.at)
         return run
 
-    def end_killed_task(self, transaction: Transaction, task_id: str, at: datetime) -> None:
-        """Where the task is to be killed and none of its runs is left, it is killed now."""
-        if self.tasks.status(transaction, task_id) is not TaskStatus.PENDING_KILL:
-            return
-        if not self.runs.unfinished_of_task(transaction, task_id):
-            self.tasks.move(transaction, task_id, TaskStatus.KILLED, at)
+    def version(self) -> int:
+        """See `Database.version`."""
+        return self._database.version()
+
+    def copy_to(self, path: Path) -> None:
+        """See `Database.copy_to`."""
+        self._database.copy_to(path)
 
     def close(self) -> None:
         """Close every connection."""

@@ -41,7 +41,7 @@ class Orchestrations:
                 to_microseconds(orchestration.updated_at),
             ),
         )
-        events.record(transaction, orchestration.orchestration_id, None, orchestration.status, orchestration.created_at)
+        events.record(transaction, "orchestration", orchestration.orchestration_id, None, orchestration.status, orchestration.created_at)
 
     def get(self, orchestration_id: str) -> OrchestrationRow:
         """The orchestration with this id.
@@ -91,7 +91,7 @@ class Orchestrations:
             "UPDATE orchestrations SET status = ?, reason = ?, updated_at = ? WHERE orchestration_id = ?",
             (target, reason, to_microseconds(at), orchestration_id),
         )
-        events.record(transaction, orchestration_id, was, target, at, reason)
+        events.record(transaction, "orchestration", orchestration_id, was, target, at, reason)
 
     def status(self, transaction: Transaction, orchestration_id: str) -> OrchestrationStatus | None:
         """The status as this transaction sees it; None where there is no such orchestration."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.errors import IllegalMove, NotFound
 from orchlite.records import Claim, RunResult, RunRow
-from orchlite.status import RunStatus, sources_of
+from orchlite.recurrence import Skipped
+from orchlite.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
 
@@ -24,7 +27,41 @@ class Runs:
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at) VALUES (?, ?, 'queued', ?, ?)",
             (run_id, task_id, submitted_by, to_microseconds(now)),
         )
-        events.record(transaction, run_id, None, RunStatus.QUEUED, now)
+        events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now)
+
+    def insert_slots(self, transaction: Transaction, slots: Sequence[tuple[str, str, datetime]], submitted_by: str, now: datetime) -> None:
+        """Queue a run for each of these: its id, its task's id, and the slot, for which the task must have none yet."""
+        at = to_microseconds(now)
+        transaction.execute_many(
+            "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at, slot_at) VALUES (?, ?, 'queued', ?, ?, ?)",
+            [(run_id, task_id, submitted_by, at, to_microseconds(slot_at)) for run_id, task_id, slot_at in slots],
+        )
+        events.record_all(transaction, "run", [run_id for run_id, _, _ in slots], RunStatus.QUEUED, now)
+
+    def insert_skipped(self, transaction: Transaction, task_id: str, skipped: Skipped, now: datetime) -> None:
+        """Note slots that have no run, and why. Nobody submitted them."""
+        run_id, at = str(uuid.uuid4()), to_microseconds(now)
+        transaction.execute(
+            "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at, ended_at, slot_at, slots, reason)"
+            " VALUES (?, ?, 'skipped', '', ?, ?, ?, ?, ?)",
+            (run_id, task_id, at, at, to_microseconds(skipped.slot_at), skipped.slots, skipped.reason),
+        )
+        events.record(transaction, "run", run_id, None, RunStatus.SKIPPED, now, skipped.reason)
+
+    def add_to_newest_skipped(self, transaction: Transaction, task_id: str, skipped: Skipped, now: datetime) -> None:
+        """Let the newest skipped row stand for these slots, too."""
+        at = to_microseconds(now)
+        transaction.execute(
+            "UPDATE runs SET slots = slots + ?, slot_at = ?, reason = ?, ended_at = ? WHERE number ="
+            " (SELECT number FROM runs WHERE task_id = ? AND status = 'skipped' ORDER BY number DESC LIMIT 1)",
+            (skipped.slots, to_microseconds(skipped.slot_at), skipped.reason, at, task_id),
+        )
+
+    def count_skipped(self, task_id: str) -> int:
+        """How many of the task's slots have no run."""
+        row = self._database.row("SELECT TOTAL(slots) FROM runs WHERE task_id = ? AND status = 'skipped'", (task_id,))
+        assert row is not None
+        return int(row[0])
 
     def insert_claimed(self, transaction: Transaction, run: RunRow) -> None:
         """Add a run that its submitter has claimed already, as its first attempt."""
@@ -33,7 +70,7 @@ class Runs:
             " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?)",
             (run.run_id, run.task_id, run.submitted_by, run.host_id, run.boot_id, *[to_microseconds(run.created_at)] * 2),
         )
-        events.record(transaction, run.run_id, None, RunStatus.RUNNING, run.created_at)
+        events.record(transaction, "run", run.run_id, None, RunStatus.RUNNING, run.created_at)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
         """Take a queued run, as its first attempt or a further one.
@@ -48,19 +85,32 @@ class Runs:
         )
         if row is None:
             raise self._illegal(transaction, run_id, RunStatus.RUNNING)
-        events.record(transaction, run_id, RunStatus.QUEUED, RunStatus.RUNNING, claim.at)
+        events.record(transaction, "run", run_id, RunStatus.QUEUED, RunStatus.RUNNING, claim.at)
         return _record(row)
 
-    def next_claimable(self, host_id: str, *, whole_store: bool) -> str | None:
+    def next_claimable(self, host_id: str, *, whole_store: bool, packaging_only: bool = False) -> str | None:
         """The id of the oldest queued run that this host may start now: what it submitted, or with `whole_store` anybody's."""
         row = self._database.row(
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
-            " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready')"
+            " AND (tasks.kind = 'packaging' OR (NOT ? AND orchestrations.status = 'ready'))"
+            # The run that replaces another begins when that one has ended.
+            " AND (tasks.schedule IS NULL OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
+            " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
+            " AND old.status = 'running'))"
             " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id),
+            (whole_store, host_id, packaging_only),
         )
         return None if row is None else str(row["run_id"])
+
+    def is_too_late(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
+        """Whether the run is one of a slot that lies further back than its task allows."""
+        row = transaction.row(
+            "SELECT slot_at, json_extract(schedule, '$.starting_deadline_seconds') AS seconds FROM runs JOIN tasks USING (task_id)"
+            " WHERE run_id = ? AND slot_at IS NOT NULL",
+            (run_id,),
+        )
+        return row is not None and row["seconds"] is not None and to_microseconds(now) - row["slot_at"] > row["seconds"] * 1e6
 
     def hand_over(self, transaction: Transaction, task_id: str, host_id: str) -> None:
         """Make this host the submitter of the task's queued runs: who needs them may start them."""
@@ -97,7 +147,7 @@ class Runs:
                 run_id,
             ),
         )
-        events.record(transaction, run_id, was, result.status, result.ended_at, result.reason)
+        events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
 
     def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str, *, attempt: int | None = None) -> None:
         """Put a run that was claimed and never started, or that is packaging of a dead host, back into the queue, at its old place.
@@ -114,11 +164,31 @@ class Runs:
         )
         if not changed:
             raise self._illegal(transaction, run_id, RunStatus.QUEUED)
-        events.record(transaction, run_id, RunStatus.RUNNING, RunStatus.QUEUED, now, reason)
+        events.record(transaction, "run", run_id, RunStatus.RUNNING, RunStatus.QUEUED, now, reason)
 
     def request_kill(self, transaction: Transaction, run_id: str) -> None:
         """Note that somebody wants the run to end."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
+
+    def set_waits(self, transaction: Transaction, run_id: str, waits: bool) -> None:
+        """Note whether a running run's program waits for another run, and lends its worker's place meanwhile."""
+        transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (waits, run_id))
+
+    def is_waiting(self, run_id: str) -> bool:
+        """Whether the run is running and noted as waiting for another."""
+        row = self._database.row("SELECT 1 FROM runs WHERE run_id = ? AND status = 'running' AND waits = 1", (run_id,))
+        return row is not None
+
+    def count_waiting(self, host_id: str) -> int:
+        """How many of this host's running runs wait for others."""
+        row = self._database.row("SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits = 1", (host_id,))
+        assert row is not None
+        return int(row[0])
+
+    def find(self, run_id: str) -> RunRow | None:
+        """The run with this id, or None."""
+        row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
+        return None if row is None else _record(row)
 
     def get(self, run_id: str) -> RunRow:
         """The run with this id.
@@ -126,14 +196,10 @@ class Runs:
         Raises:
             NotFound: there is none.
         """
-        row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
-        if row is None:
+        run = self.find(run_id)
+        if run is None:
             raise NotFound(f"There is no run {run_id!r} in this store.", hint="task.last_runs() shows a task's runs.", run_id=run_id)
-        return _record(row)
-
-    def exists(self, run_id: str) -> bool:
-        """Whether there is a run with this id."""
-        return self._database.row("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)) is not None
+        return run
 
     def status(self, transaction: Transaction, run_id: str) -> RunStatus | None:
         """The status as this transaction sees it; None where there is no such run."""
@@ -151,30 +217,39 @@ class Runs:
 
     def unfinished_of_task(self, transaction: Transaction, task_id: str) -> list[RunRow]:
         """A task's queued and running runs, newest first."""
-        rows = transaction.rows(
-            "SELECT * FROM runs WHERE status = 'queued' AND task_id = :task_id"
-            " UNION ALL SELECT * FROM runs WHERE status = 'running' AND task_id = :task_id ORDER BY number DESC",
-            {"task_id": task_id},
-        )
+        rows = transaction.rows("SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC", (task_id,))
         return [_record(row) for row in rows]
 
     def newest_to_wait_for(self, task_id: str) -> RunRow | None:
-        """A task's newest unfinished run, else its newest; None where it has none."""
+        """A task's newest unfinished run, else its newest that was not skipped; None where it has none."""
         row = self._database.row(
-            "SELECT * FROM runs WHERE task_id = ? ORDER BY status IN ('queued', 'running') DESC, number DESC LIMIT 1", (task_id,)
+            "SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC LIMIT 1", (task_id,)
         )
+        return self._newest_of_task(task_id) if row is None else _record(row)
+
+    def newest_of_task(self, transaction: Transaction, task_id: str, limit: int) -> list[RunRow]:
+        """The task's newest runs as this transaction sees them, newest first, without skipped ones."""
+        rows = transaction.rows(
+            "SELECT * FROM runs WHERE task_id = ? AND status <> 'skipped' ORDER BY number DESC LIMIT ?", (task_id, limit)
+        )
+        return [_record(row) for row in rows]
+
+    def _newest_of_task(self, task_id: str) -> RunRow | None:
+        row = self._database.row("SELECT * FROM runs WHERE task_id = ? AND status <> 'skipped' ORDER BY number DESC LIMIT 1", (task_id,))
         return None if row is None else _record(row)
 
     def running(self) -> list[RunRow]:
         """Every run that some host has claimed and that has no end yet."""
-        return [_record(row) for row in self._database.rows("SELECT * FROM runs WHERE status = 'running' ORDER BY number")]
+        # INDEXED BY, here and below: what is live is few, and the order of submission would be had by a walk through all of history.
+        rows = self._database.rows("SELECT * FROM runs INDEXED BY runs_running WHERE status = 'running' ORDER BY number")
+        return [_record(row) for row in rows]
 
-    def unfinished_submitted_by(self, host_id: str) -> list[RunRow]:
-        """What this host submitted and what has not ended, oldest first."""
+    def unfinished_submitted_by(self, host_id: str, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> list[RunRow]:
+        """What this host submitted and what has not ended, oldest first: the runs of these kinds of tasks."""
         rows = self._database.rows(
-            "SELECT * FROM runs WHERE status = 'queued' AND submitted_by = :host_id"
-            " UNION ALL SELECT * FROM runs WHERE status = 'running' AND submitted_by = :host_id ORDER BY number",
-            {"host_id": host_id},
+            "SELECT runs.* FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
+            " WHERE runs.status IN ('queued', 'running') AND submitted_by = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY number",
+            (host_id, json.dumps(list(kinds))),
         )
         return [_record(row) for row in rows]
 
@@ -206,4 +281,6 @@ def _record(row: Row) -> RunRow:
         reason=row["reason"],
         kill_requested=bool(row["kill_requested"]),
         log_complete=bool(row["log_complete"]),
+        slot_at=to_datetime(row["slot_at"]),
+        slots=row["slots"],
     )

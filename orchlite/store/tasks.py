@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from orchlite.errors import IllegalMove, NotFound
 from orchlite.records import TaskRow
+from orchlite.recurrence import SchedulePolicy
 from orchlite.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
-from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
+from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
 
 
 class Tasks:
@@ -22,7 +24,8 @@ class Tasks:
         """Add a task as it stands in the record."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
-            " env_passthrough, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.task_id,
                 task.workspace_id,
@@ -37,9 +40,12 @@ class Tasks:
                 task.status,
                 to_microseconds(task.created_at),
                 to_microseconds(task.updated_at),
+                None if task.schedule is None else json.dumps(task.schedule._asdict()),
+                _microseconds(task.next_at),
+                None if task.on_failure is None else json.dumps(task.on_failure),
             ),
         )
-        events.record(transaction, task.task_id, None, task.status, task.created_at)
+        events.record(transaction, "task", task.task_id, None, task.status, task.created_at)
 
     def get(self, task_id: str) -> TaskRow:
         """The task with this id.
@@ -83,9 +89,61 @@ class Tasks:
     def waiting_for(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
         """The tasks that wait for the orchestration to become ready."""
         rows = transaction.rows(
-            "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' AND status = 'pending'", (orchestration_id,)
+            "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' AND status IN ('pending', 'pending_resume')",
+            (orchestration_id,),
         )
         return [_record(row) for row in rows]
+
+    def next_due(self) -> datetime | None:
+        """When the next task is due; None where none ever is."""
+        row = self._database.row("SELECT MIN(next_at) FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop')")
+        return None if row is None else to_datetime(row[0])
+
+    def due(self, now: datetime, limit: int) -> list[TaskRow]:
+        """The tasks that are due, those that have waited longest first."""
+        rows = self._database.rows(
+            "SELECT * FROM tasks WHERE next_at <= ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')"
+            " ORDER BY next_at LIMIT ?",
+            (to_microseconds(now), limit),
+        )
+        return [_record(row) for row in rows]
+
+    def all_due(self, transaction: Transaction, now: datetime) -> list[TaskRow]:
+        """Every task that is due, as this transaction sees them."""
+        rows = transaction.rows(
+            "SELECT * FROM tasks WHERE next_at <= ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')",
+            (to_microseconds(now),),
+        )
+        return [_record(row) for row in rows]
+
+    def advance(self, transaction: Transaction, task: TaskRow, next_at: datetime | None, skipped_in_row: int = 0) -> bool:
+        """Set when the task is due again; False where it is not any more what the record says, but another host's or not started."""
+        changed = transaction.execute(
+            "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ?",
+            (_microseconds(next_at), skipped_in_row, task.task_id, _microseconds(task.next_at), task.status),
+        )
+        return changed == 1
+
+    def advance_all(self, transaction: Transaction, advances: Sequence[tuple[TaskRow, datetime]]) -> bool:
+        """As `advance`, for many at once; False where any of them failed: then the transaction is to be given up."""
+        changed = transaction.execute_many(
+            "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ?",
+            [(to_microseconds(at), task.task_id, _microseconds(task.next_at), task.status) for task, at in advances],
+        )
+        return changed == len(advances)
+
+    def set_next(self, transaction: Transaction, task_id: str, next_at: datetime | None) -> None:
+        """Set when the task is due again."""
+        transaction.execute("UPDATE tasks SET next_at = ? WHERE task_id = ?", (_microseconds(next_at), task_id))
+
+    def set_skipped_in_row(self, transaction: Transaction, task_id: str, skipped_in_row: int) -> None:
+        """Note how many slots were skipped since the last run."""
+        transaction.execute("UPDATE tasks SET skipped_in_row = ? WHERE task_id = ?", (skipped_in_row, task_id))
+
+    def seen(self, transaction: Transaction, task_id: str) -> TaskRow | None:
+        """The task as this transaction sees it, or None."""
+        row = transaction.row("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
+        return None if row is None else _record(row)
 
     def move(self, transaction: Transaction, task_id: str, target: TaskStatus, at: datetime, reason: str | None = None) -> None:
         """Move the status.
@@ -99,7 +157,7 @@ class Tasks:
         transaction.execute(
             "UPDATE tasks SET status = ?, reason = ?, updated_at = ? WHERE task_id = ?", (target, reason, to_microseconds(at), task_id)
         )
-        events.record(transaction, task_id, was, target, at, reason)
+        events.record(transaction, "task", task_id, was, target, at, reason)
 
     def status(self, transaction: Transaction, task_id: str) -> TaskStatus | None:
         """The status as this transaction sees it; None where there is no such task."""
@@ -123,4 +181,12 @@ def _record(row: Row) -> TaskRow:
         reason=row["reason"],
         created_at=known_datetime(row["created_at"]),
         updated_at=known_datetime(row["updated_at"]),
+        schedule=None if row["schedule"] is None else SchedulePolicy(**json.loads(row["schedule"])),
+        next_at=to_datetime(row["next_at"]),
+        skipped_in_row=row["skipped_in_row"],
+        on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
     )
+
+
+def _microseconds(at: datetime | None) -> int | None:
+    return None if at is None else to_microseconds(at)

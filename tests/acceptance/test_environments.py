@@ -83,7 +83,7 @@ def test_a_refreshed_environment_is_installed_anew(tmp_path: Path) -> None:
 
 def test_the_hosts_settings_for_where_pip_installs_do_not_get_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in installer.settings().items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PIP_" + name.upper().replace("-", "_"), value)
     named = tmp_path / "pip.conf"
     named.write_text(f"[global]\ntarget = {tmp_path}/stolen\nrequire-virtualenv = true\n[install]\nuser = true\nno-index = false\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(named))

@@ -1,7 +1,7 @@
 """All benchmarks: `python tests/benchmarks/run.py [NAME ...]`. One JSON line a measure; they judge nothing.
 
 *bare* is `subprocess.run([environment_python, "main.py"])` of the same program that does nothing, in the same process as what it is
-compared with. Names: warm_run, many_runs, environment, unpack, imports.
+compared with. Names: warm_run, many_runs, environment, install, unpack, imports.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from zipfile import ZipFile
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import orchlite
 from orchlite import bundle
 from orchlite.environments import Environments
+from orchlite.installer import InstallOrder
 from orchlite.packing import pack
 from orchlite.paths import cache_folder
 from orchlite.records import Limits
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
+
+_INSTALLATIONS = 15
 
 
 class Bare:
@@ -105,6 +110,54 @@ def environment(folder: Path) -> None:
     report("environment, found again", summary(taken["found"])["median_ms"], "ms", "<= 1")
 
 
+def install(folder: Path) -> None:
+    """An environment with two small requirements, from the upload to ready, against the installer alone in an environment that is there."""
+    index = folder / "index"
+    for name in ("bench_one", "bench_two"):
+        _small_wheel(index / name.replace("_", "-"), name)
+    source = folder / "source"
+    source.mkdir()
+    (source / "main.py").write_text("pass\n")
+    (source / "requirements.txt").write_text("bench-one==1.0\nbench-two==1.0\n")
+    for installer in ("pip", "uv"):
+        _install(folder / installer, source, index.as_uri() + "/", installer)
+
+
+def _install(folder: Path, source: Path, index_url: str, installer: str) -> None:
+    environments = Environments(folder / "cache", installer=installer, index_urls=(index_url,))
+    requirements = ("bench-one==1.0", "bench-two==1.0")
+    made = ExitStack()
+    orders: list[InstallOrder] = []
+
+    def make() -> None:
+        building = made.enter_context(environments.building(f"alone-{len(orders)}", lambda: False))
+        building.make()
+        orders.append(building.install_order(requirements))
+
+    def alone() -> None:
+        order = orders.pop()
+        subprocess.run(order.command, cwd=order.working_folder, env=dict(order.env), check=True, capture_output=True)
+
+    with made, orchlite.Client(folder / "store", base_image="clean", environment=environments) as client:
+        for _ in range(_INSTALLATIONS + 1):
+            make()
+        ours = lambda: client.upload_orchestration(path=source, refresh=True).wait()  # noqa: E731
+        taken = interleaved({"alone": alone, "ours": ours}, rounds=_INSTALLATIONS)
+    alone_ms, ours_ms = summary(taken["alone"]), summary(taken["ours"])
+    report(f"two requirements, {installer}", ratio(taken, "ours", "alone"), "x the installer alone", "<= 1.1", ours=ours_ms, alone=alone_ms)
+
+
+def _small_wheel(folder: Path, name: str) -> None:
+    folder.mkdir(parents=True)
+    wheel, information = f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with ZipFile(folder / wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "pass\n")
+        archive.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{information}/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+
+
 def unpack(folder: Path) -> None:
     """A bundle of 5 KB into a work folder."""
     source = folder / "source"
@@ -125,35 +178,40 @@ def unpack(folder: Path) -> None:
 
 
 def imports(folder: Path) -> None:
-    """`import orchlite` and a first client on an existing store, over a bare interpreter."""
-    store = str(folder / "store")
-    orchlite.Client(store).close()
+    """`import orchlite` and a first client on an existing store, and the same of `wallaroo` inside a task, over a bare interpreter."""
+    store, source = str(folder / "store"), folder / "source"
+    source.mkdir()
+    (source / "main.py").write_text("pass\n")
+    with orchlite.Client(store) as client:
+        run_id = client.run(source).id()
     root = str(Path(__file__).parents[2])
-    programs = {
+    outside = {
         "bare": "pass",
         "import": "import orchlite",
         "client": f"import orchlite; orchlite.Client({store!r})",
+    }
+    inside = {
         "wallaroo": "import wallaroo",
         "task_args": "import wallaroo; wallaroo.task_args()",
+        "task client": "import wallaroo; wallaroo.Client()",
+        "task client's store": "import wallaroo; wallaroo.Client().list_tasks()",
     }
     (folder / "arguments.json").write_text("{}")
-    env = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([root, f"{root}/orchlite/sdk"]),
-        "WALLAROO_TASK_ID": "0",
-        "ORCHLITE_RUN_FOLDER": str(folder),
-    }
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, f"{root}/orchlite/sdk"])}
+    own = {"WALLAROO_TASK_ID": "0", "ORCHLITE_RUN_FOLDER": str(folder), "ORCHLITE_STORE": store, "ORCHLITE_RUN_TOKEN": run_id}
     actions: dict[str, Action] = {
-        name: partial(subprocess.run, [sys.executable, "-c", code], env=env, check=True) for name, code in programs.items()
+        name: partial(subprocess.run, [sys.executable, "-c", code], env={**env, **own} if name in inside else env, check=True)
+        for name, code in {**outside, **inside}.items()
     }
     taken = interleaved(actions, rounds=25)
     bare_ms = summary(taken["bare"])["median_ms"]
-    goals = {"import": "<= 10", "client": "<= 80", "wallaroo": "<= 5", "task_args": "<= 15"}
-    for name, goal in goals.items():
+    goals = {"import": "<= 10", "client": "<= 80", "wallaroo": "<= 5", "task_args": "<= 15", "task client": "<= 40"}
+    for name in list(actions)[1:]:
+        goal = goals.get(name, "none of its own")
         report(f"import: {name}", summary(taken[name])["median_ms"] - bare_ms, "ms over a bare interpreter", goal)
 
 
-MEASURES = {measure.__name__: measure for measure in (warm_run, many_runs, environment, unpack, imports)}
+MEASURES = {measure.__name__: measure for measure in (warm_run, many_runs, environment, install, unpack, imports)}
 
 
 def main(names: list[str]) -> None:

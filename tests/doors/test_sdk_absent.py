@@ -41,7 +41,7 @@ def call(path: str) -> Callable[[], Any]:
         (call("DeploymentConfigBuilder"), "wallaroo.deployment_config.DeploymentConfigBuilder"),
         (call("pipeline.Pipeline"), "wallaroo.pipeline.Pipeline"),
         (call("pipeline.Pipeline.publish"), "Pipeline.publish"),
-        (call("workspace.Workspaces"), "wallaroo.workspace.Workspaces"),
+        (call("user.User"), "wallaroo.user.User"),
         (call("auth.logout"), "wallaroo.auth.logout"),
         (call("framework.Framework.ONNX.validate"), "Framework.validate"),
         (call("client.WALLAROO_URL.format"), "wallaroo.client.WALLAROO_URL.format"),
@@ -112,7 +112,7 @@ def test_absent_classes_can_be_asked_about_instances(path: str) -> None:
     ("path", "base"),
     [
         ("object.EntityNotFoundError", Exception),
-        ("object.InvalidNameError", Exception),
+        ("object.CommunicationError", Exception),
         ("deployment.WaitForDeployError", RuntimeError),
         ("exceptions.InferenceError", Exception),
     ],

@@ -118,35 +118,44 @@ def test_packaging_is_a_task_with_one_run_that_is_not_listed(client: orchlite.Cl
     assert client.get_task_by_id(task.id()) == task
 
 
+@pytest.mark.parametrize(("installer", "said"), [("pip", "Successfully installed {}-1.0"), ("uv", " + {}==1.0")], ids=["pip", "uv"])
 def test_requirements_are_installed_and_the_log_is_the_installers_output(
-    open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str]
+    open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str], installer: str, said: str
 ) -> None:
     url, requirement = package_index
     name = requirement.partition("==")[0]
-    client = open_client(index_urls=[url])
+    client = open_client(index_urls=[url], installer=installer)
     path = folder({"main.py": f"import {name}; print({name}.WORDS)", "requirements.txt": requirement})
     orchestration = client.upload_orchestration(path=path).wait()
     log = orchestration.task().wait().logs()
-    assert f"Successfully installed {name.replace('_', '-')}-1.0" in str(log).replace("_", "-")
+    assert said.format(name.replace("_", "-")) in str(log).replace("_", "-")
     assert str(log).endswith(f"Installed in the environment:\n  {orchestration.installed()[0]}\n")
     assert [installed.replace("-", "_") for installed in orchestration.installed()] == [requirement]
     assert str(orchestration.run_once().wait().logs()) == "from the package\n"
     again = client.upload_orchestration(path=path).wait()
-    assert "Successfully installed" not in again.task().wait().logs()  # its environment was there already
+    assert len(again.task().wait().logs()) == 2  # what is installed, and nothing of an installer: its environment was there already
     assert again.installed() == orchestration.installed()
 
 
 class TestWhatCannotBeInstalled:
-    def test_is_an_error_that_ends_with_the_installers_last_lines(self, open_client: OpenClient, missing: Path, nothing_index: str) -> None:
-        orchestration = open_client(index_urls=[nothing_index]).upload_orchestration(path=missing)
-        with pytest.raises(PackagingFailed, match=r"No matching distribution found for orchlite-no-such-package==1\.0") as failure:
+    @pytest.mark.parametrize(
+        ("installer", "last"),
+        [("pip", "No matching distribution found"), ("uv", "was not found in the package registry")],
+        ids=["pip", "uv"],
+    )
+    def test_is_an_error_that_begins_in_words_and_ends_with_the_installers_last_lines(
+        self, open_client: OpenClient, missing: Path, nothing_index: str, installer: str, last: str
+    ) -> None:
+        orchestration = open_client(index_urls=[nothing_index], installer=installer).upload_orchestration(path=missing)
+        with pytest.raises(PackagingFailed, match=rf"orchlite-no-such-package.*Check the spelling.*\n(?s:.*){last}") as failure:
             orchestration.wait()
+        assert nothing_index in str(failure.value).partition("\n")[0]
         assert failure.value.details["orchestration_id"] == orchestration.id()
         assert orchestration.status() is OrchestrationStatus.ERROR
         run = orchestration.task().wait()
         assert (run.status(), run.exit_code()) == (RunStatus.FAILURE, 1)
-        assert "No matching distribution found" in run.logs()
-        with pytest.raises(PackagingFailed, match="No matching distribution found"):
+        assert last in run.logs()
+        with pytest.raises(PackagingFailed, match=last):
             orchestration.run_once()
         assert orchestration.list_tasks() == []
 
@@ -163,7 +172,7 @@ class TestWhatCannotBeInstalled:
         assert (run.started_at(), run.duration()) == (None, None)
         for told in (str(task.reason()), str(run.reason()), str(run.logs()), "\n".join(line.text for line in run.logs(follow=True))):
             assert "could not be packaged" in told
-            assert "No matching distribution found" in told
+            assert "orchlite-no-such-package" in told
 
     def test_is_not_waited_for_by_a_task_that_comes_at_that_very_moment(
         self, open_client: OpenClient, folder: MakeFolder, held: _HeldEnvironments, until: Until
@@ -186,19 +195,11 @@ class TestWhatCannotBeInstalled:
             orchestration.run_once()
         assert orchestration.list_tasks() == []
 
-    def test_shows_no_password(self, open_client: OpenClient, missing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PIP_RETRIES", "0")
-        orchestration = open_client(index_urls=["http://me:secret@127.0.0.1:9/simple"]).upload_orchestration(path=missing)
-        with pytest.raises(PackagingFailed) as failure:
-            orchestration.wait()
-        assert "secret" not in str(failure.value)
-        assert "secret" not in str(orchestration.task().wait().logs())
-
     def test_is_given_up_after_a_while_where_the_index_never_answers(self, open_client: OpenClient, missing: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
             orchestration = open_client(index_urls=[url], install_timeout_seconds=0.8).upload_orchestration(path=missing)
-            with pytest.raises(PackagingFailed, match=r"stopped.*timeout of 0\.8 s"):
+            with pytest.raises(PackagingFailed, match=r"not done after 0\.8 s.*install_timeout_seconds"):
                 orchestration.wait()
         assert orchestration.task().wait().status() is RunStatus.FAILURE
 

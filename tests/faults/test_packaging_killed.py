@@ -54,6 +54,10 @@ class Index(ThreadingHTTPServer):
 class _Page(BaseHTTPRequestHandler):
     server: Index
 
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
     def do_GET(self) -> None:
         if self.path.endswith(".whl"):
             self._send(self.server.wheel, "application/octet-stream")
@@ -83,7 +87,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    server = Index(f"1.{uuid.uuid4().int}")
+    server = Index(f"1.{uuid.uuid4().int >> 72}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -96,7 +100,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 @pytest.fixture
 def environment(index: Index, shared_cache: Path) -> Path:
     """Where all builds of the environment lie that the index's package needs."""
-    return shared_cache / "environments" / Environments(shared_cache).key((index.requirement,))
+    return shared_cache / "environments" / Environments(shared_cache, index_urls=(index.url,)).key((index.requirement,))
 
 
 @pytest.fixture

@@ -6,15 +6,25 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import orchlite
+from orchlite import Client, PackagingFailed
 from orchlite.errors import StoreTooNew
 from orchlite.store.database import Database
 from orchlite.store.migrate import migrate, migrations
+
+_KEPT = Path(__file__).with_name("schemas")
+"""A store of each earlier version, as SQL with rows in every table: what `sqlite3 store.sqlite .dump` says, and the version."""
+
+_VERSIONS = range(1, len(migrations()))
+_CREATED = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
+"""When the first rows of the kept stores were made."""
 
 _OPEN = """
 import sys
@@ -59,6 +69,29 @@ def _migrated(path: Path) -> list[tuple[object, ...]]:
     migrate(database)
     database.close()
     return _schema(path)
+
+
+def _make_schema(path: Path, version: int) -> list[tuple[object, ...]]:
+    """Apply the first migrations by hand."""
+    with closing(sqlite3.connect(path)) as connection:
+        for file in migrations()[:version]:
+            connection.executescript(file.read_text(encoding="utf-8"))
+        connection.execute(f"PRAGMA user_version = {version}")
+    return _schema(path)
+
+
+def _restore_kept(path: Path, version: int) -> list[tuple[object, ...]]:
+    """Make a store as that version left it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript((_KEPT / f"version_{version}.sql").read_text(encoding="utf-8"))
+    return _schema(path)
+
+
+def _id(number: int) -> str:
+    """As the kept stores have them: orchestrations from 1 on, tasks from 11 on, runs from 21 on."""
+    return f"00000000-0000-4000-8000-{number:012d}"
 
 
 @pytest.fixture
@@ -126,3 +159,103 @@ def test_a_migration_that_was_killed_between_its_steps_is_done_anew(path: Path, 
     assert _start(_DIE, path, statements).wait() == -9
     assert _schema(path)[0] == (0,)
     assert _migrated(path) == fresh
+
+
+@pytest.mark.parametrize("version", range(len(migrations())))
+def test_migrating_from_any_version_gives_the_schema_of_a_fresh_store(path: Path, fresh: list[tuple[object, ...]], version: int) -> None:
+    if version:
+        _make_schema(path, version)
+    assert _migrated(path) == fresh
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
+class TestAStoreOfAnEarlierVersion:
+    @pytest.fixture
+    def client(self, tmp_path: Path, version: int) -> Iterator[Client]:
+        _restore_kept(tmp_path / "store" / "store.sqlite", version)
+        client = Client(tmp_path / "store")
+        yield client
+        client.close(drain=False)
+
+    def test_is_kept_with_rows_in_every_table_as_its_migrations_made_it(self, path: Path, tmp_path: Path, version: int) -> None:
+        kept = _restore_kept(path, version)
+        assert kept == _make_schema(tmp_path / "made.sqlite", version), "a migration was changed after stores were made with it"
+        with closing(sqlite3.connect(path)) as connection:
+            tables = [str(name) for kind, name, _ in kept[1:] if kind == "table"]
+            assert [table for table in tables if connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)] == []
+
+    def test_is_brought_to_the_newest(self, client: Client, version: int, fresh: list[tuple[object, ...]]) -> None:
+        assert _schema(client.path() / "store.sqlite") == fresh
+        assert client.run(_hello(client.path().parent)).status() == "success"
+
+    def test_loses_no_row(self, path: Path, version: int) -> None:
+        _restore_kept(path, version)
+        before = _rows(path)
+        _migrated(path)
+        after = _rows(path)
+        for table, rows in before.items():
+            assert [{column: row[column] for column in rows[0]} for row in after[table]] == rows
+
+    def test_has_its_workspaces(self, client: Client, version: int) -> None:
+        assert [(workspace.id(), workspace.name()) for workspace in client.list_workspaces()] == [(1, "default"), (2, "ml-models")]
+        assert client.list_workspaces()[0].created_at() == _CREATED
+
+    def test_has_its_orchestrations(self, client: Client, version: int) -> None:
+        [ready] = client.list_orchestrations()
+        assert (ready.id(), ready.name(), ready.status(), ready.sha()) == (_id(1), "daily", "ready", "a" * 64)
+        assert (ready.file_name(), ready.installed(), ready.warnings()) == ("daily.zip", ["six==1.17.0"], ["Left out: .git"])
+        assert (ready.created_at(), ready.task().id()) == (_CREATED, _id(11))
+        bad = client.get_orchestration_by_id(_id(2))
+        assert (bad.name(), bad.status(), bad.workspace_id()) == (None, "error", 2)
+        with pytest.raises(PackagingFailed, match="six==99"):
+            bad.wait()
+
+    def test_has_its_tasks(self, client: Client, version: int) -> None:
+        assert [(task.id(), task.status()) for task in client.list_tasks(killed=True)] == [
+            (_id(15), "pending"),
+            (_id(14), "killed"),
+            (_id(13), "started"),
+        ]
+        task = client.get_task_by_id(_id(13))
+        assert (task.name(), task.kind(), task.timeout(), task.input_data()) == ("greet", "once", 60.5, {"name": "Ada"})
+        assert (task.orchestration(), list(task.env()), task.created_at()) == (_id(1), ["LEVEL"], _CREATED + timedelta(seconds=5))
+
+    def test_has_its_runs(self, client: Client, version: int) -> None:
+        runs = {number: client.get_task_run_by_id(_id(number)) for number in range(21, 26)}
+        assert [run.status() for run in runs.values()] == ["success", "failure", "failure", "killed", "queued"]
+        failed, killed = runs[23], runs[24]
+        assert (failed.exit_code(), failed.duration(), failed.started_at()) == (1, 1.25, _CREATED + timedelta(seconds=6))
+        assert (killed.exit_code(), killed.reason(), killed.log_is_complete()) == (143, "killed on request", False)
+        assert client.get_task_by_id(_id(13)).last_runs() == [failed]
+
+    def test_has_its_events_with_their_kinds(self, client: Client, version: int) -> None:
+        events = [(event.kind(), event.object_id(), event.became()) for event in client.events(limit=8)]
+        assert events == [
+            ("orchestration", _id(1), "pending_packaging"),
+            ("task", _id(11), "pending"),
+            ("run", _id(21), "queued"),
+            ("orchestration", _id(1), "ready"),
+            ("orchestration", _id(2), "error"),
+            ("run", _id(23), "failure"),
+            ("run", _id(24), "killed"),
+            ("task", _id(14), "killed"),
+        ]
+        assert client.events()[6].reason() == "killed on request"
+
+    def test_has_its_connections(self, client: Client, version: int) -> None:
+        found = [(found.name(), found.details(), found.workspace_names()) for found in client.list_connections()]
+        assert found == ([("warehouse", {"host": "db.example.org", "port": 5432}, ["ml-models"])] if version >= 3 else [])
+
+
+def _hello(folder: Path) -> Path:
+    bundle = folder / "hello"
+    bundle.mkdir()
+    (bundle / "main.py").write_text("print('hello')")
+    return bundle
+
+
+def _rows(path: Path) -> dict[str, list[dict[str, object]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in tables}

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from orchlite import ends
 from orchlite.errors import IllegalMove, NotFound
 from orchlite.records import Claim, OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -235,16 +236,16 @@ class TestTheEndOfAKilledTask:
         run_id = add_run(status, task=task)
         add_run(RunStatus.SUCCESS, task=task)
         with memory.transaction() as transaction:
-            memory.end_killed_task(transaction, task.task_id, now)
+            ends.settle(memory, transaction, task.task_id, now)
             assert memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING_KILL
             memory.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, now, None))
-            memory.end_killed_task(transaction, task.task_id, now)
+            ends.settle(memory, transaction, task.task_id, now)
         assert memory.tasks.get(task.task_id).status is TaskStatus.KILLED
 
     def test_does_not_come_unasked(self, memory: Memory, add_task: Callable[..., TaskRow], now: datetime) -> None:
         task = add_task(TaskStatus.STARTED)
         with memory.transaction() as transaction:
-            memory.end_killed_task(transaction, task.task_id, now)
+            ends.settle(memory, transaction, task.task_id, now)
         assert memory.tasks.get(task.task_id).status is TaskStatus.STARTED
 
 

@@ -16,6 +16,7 @@ from orchlite.arguments import (
     checked_env_names,
     checked_flag,
     checked_id,
+    checked_label,
     checked_limits,
     checked_name,
     checked_seconds,
@@ -23,6 +24,7 @@ from orchlite.arguments import (
     checked_timeout,
     checked_workspace_name,
     encoded_arguments,
+    encoded_details,
 )
 from orchlite.errors import BadArgument
 from orchlite.records import Limits
@@ -62,6 +64,16 @@ class TestNames:
     )
     def test_are_refused(self, name: object) -> None:
         assert _refusal(checked_name, name, "file_name").details["argument"] == "file_name"
+
+
+class TestLabels:
+    @pytest.mark.parametrize("label", ["a", "x" * 256, "Umsatz März 📈"], ids=repr)
+    def test_are_names_that_must_be_there(self, label: str) -> None:
+        assert checked_label(label, "connection_type") == label
+
+    @pytest.mark.parametrize("label", [None, "", " \t", "x" * 257, "a\nb", 5, b"a", str], ids=repr)
+    def test_are_refused(self, label: object) -> None:
+        assert _refusal(checked_label, label, "connection_type").details["argument"] == "connection_type"
 
 
 class TestNamesOfWorkspaces:
@@ -228,6 +240,34 @@ def _nested(depth: int) -> dict[str, Any]:
     for _ in range(depth):
         arguments = {"a": arguments}
     return arguments
+
+
+class TestDetails:
+    def test_come_back_as_they_were(self) -> None:
+        details = {"host": "März 📈", "ports": [1, None, {"tls": True}], "large": 10**400}
+        assert json.loads(encoded_details(details, _MEBIBYTE)) == details
+
+    def test_are_empty_by_default(self) -> None:
+        assert encoded_details(None, _MEBIBYTE) == "{}"
+
+    @pytest.mark.parametrize(
+        "details",
+        [
+            pytest.param(["hunter2"], id="a list"),
+            pytest.param("hunter2", id="a text"),
+            pytest.param({"a": "hunter2", "b": math.nan}, id="NaN"),
+            pytest.param({"a": {"hunter2"}}, id="a set"),
+            pytest.param({b"hunter2": 1}, id="bytes as key"),
+            pytest.param({"a": "hunter2\ud800"}, id="half a character"),
+            pytest.param({"a": "hunter2" * _MEBIBYTE}, id="too large"),
+            pytest.param({"hunter2": json.loads("[" * 101 + "]" * 101)}, id="too deep"),
+        ],
+    )
+    def test_are_refused_without_a_word_of_them(self, details: object) -> None:
+        refusal = _refusal(encoded_details, details, _MEBIBYTE)
+        assert refusal.details["argument"] == "details"
+        told = [str(refusal), repr(vars(refusal)), repr(refusal.__cause__), repr(refusal.__context__)]
+        assert [text for text in told if "hunter2" in text] == []
 
 
 class TestEnvironmentVariables:

@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.environment import Builds, embedded_pip
+from orchlite import virtual_environment
+from orchlite.environment import Builds
 from orchlite.errors import DeviceFailed, PackagingFailed, WaitTimeout
+from orchlite.virtual_environment import embedded_pip
 
 _ROOT = Path(orchlite.__file__).parents[1]
 
@@ -32,7 +34,7 @@ def _never() -> bool:
 
 @pytest.fixture
 def builds(tmp_path: Path) -> Builds:
-    return Builds(tmp_path / "cache")
+    return Builds(tmp_path / "cache", virtual_environment)
 
 
 def _build(builds: Builds, key: str, *, refresh: bool = False) -> Path:
@@ -78,8 +80,9 @@ def test_the_installer_does_not_count_where_nothing_is_installed(builds: Builds)
 def test_two_virtual_environments_over_one_interpreter_share_their_environments(builds: Builds, tmp_path: Path) -> None:
     other = _build(builds, "other")
     script = (
-        "import sys; sys.path[:0] = sys.argv[1:]; from pathlib import Path; from orchlite.environment import Builds;"
-        " print(Builds(Path()).key((), ''))"
+        "import sys; sys.path[:0] = sys.argv[1:]; from pathlib import Path;"
+        " from orchlite import virtual_environment; from orchlite.environment import Builds;"
+        " print(Builds(Path(), virtual_environment).key((), ''))"
     )
     found = subprocess.run([other, "-c", script, str(_ROOT)], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert found.strip() == builds.key((), "")
@@ -92,7 +95,7 @@ def test_an_environment_that_was_never_built_is_not_found(builds: Builds, tmp_pa
 
 def test_a_finished_environment_is_found_again(builds: Builds, tmp_path: Path) -> None:
     python = _build(builds, "key")
-    found = Builds(tmp_path / "cache").find("key")
+    found = Builds(tmp_path / "cache", virtual_environment).find("key")
     assert found is not None
     assert (found.key, found.python, found.installed) == ("key", python, ())
     assert found.lock.is_file()
@@ -144,8 +147,9 @@ def test_a_block_that_ends_without_finish_leaves_nothing(builds: Builds, tmp_pat
 _BUILD_AND_HANG = """
 import sys, time
 from pathlib import Path
+from orchlite import virtual_environment
 from orchlite.environment import Builds
-with Builds(Path(sys.argv[1])).building("key", lambda: False) as build:
+with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False) as build:
     print(build.make(), flush=True)
     time.sleep(60)
 """
@@ -182,8 +186,9 @@ def test_an_installer_that_outlives_its_host_is_left_alone_and_disturbs_no_new_b
 _BUILD_IF_MISSING = """
 import sys
 from pathlib import Path
+from orchlite import virtual_environment
 from orchlite.environment import Builds
-builds = Builds(Path(sys.argv[1]))
+builds = Builds(Path(sys.argv[1]), virtual_environment)
 with builds.building("key", lambda: False) as build:
     if build.found is None:
         build.make()
@@ -278,14 +283,17 @@ def test_virtualenvs_own_settings_do_not_shape_an_environment(builds: Builds, tm
 def test_a_cache_folder_with_the_path_separator_in_its_name_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with (
         pytest.raises(PackagingFailed, match=r"'[^']*a:b[^']*' has ':' in its name.*ORCHLITE_CACHE"),
-        Builds(tmp_path / "a:b").building("key", _never) as build,
+        Builds(tmp_path / "a:b", virtual_environment).building("key", _never) as build,
     ):
         build.make()
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(DeviceFailed, match="environments/key' cannot be written"), Builds(tmp_path / "cache").building("key", _never):
+    with (
+        pytest.raises(DeviceFailed, match="environments/key' cannot be written"),
+        Builds(tmp_path / "cache", virtual_environment).building("key", _never),
+    ):
         pytest.fail("nothing to build in")
 
 
@@ -317,8 +325,9 @@ def _process_state() -> dict[str, object]:
 _FORK_WHILE_BUILDING = """
 import os, sys, time
 from pathlib import Path
+from orchlite import virtual_environment
 from orchlite.environment import Builds
-with Builds(Path(sys.argv[1])).building("key", lambda: False):
+with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False):
     if os.fork() == 0:
         print(os.getpid(), flush=True)
         time.sleep(60)

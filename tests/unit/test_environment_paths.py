@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchlite import virtual_environment
 from orchlite.environment import Builds
 
 _SHOW = "import json, sys; print(json.dumps(sys.path))"
@@ -17,7 +18,7 @@ _SHOW = "import json, sys; print(json.dumps(sys.path))"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with Builds(tmp_path_factory.mktemp("cache")).building("key", lambda: False) as build:
+    with Builds(tmp_path_factory.mktemp("cache"), virtual_environment).building("key", lambda: False) as build:
         build.make()
         return build.finish().python
 
@@ -117,7 +118,7 @@ def test_a_host_package_is_found_where_nothing_hides_it(python: Path, tmp_path: 
 def test_a_cache_behind_a_link_makes_no_difference(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    with Builds(tmp_path / "link").building("key", lambda: False) as build:
+    with Builds(tmp_path / "link", virtual_environment).building("key", lambda: False) as build:
         build.make()
         python = build.finish().python
     assert python.is_relative_to(tmp_path / "link")

@@ -13,7 +13,7 @@ import pytest
 
 import orchlite
 from orchlite import shared_folders
-from orchlite.environment import embedded_pip
+from orchlite.virtual_environment import embedded_pip
 
 _PACKAGE = Path(orchlite.__file__).parent
 
@@ -31,7 +31,45 @@ def sdk(cache: Path) -> Path:
 def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
     copied = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.suffix in {".py", ".sql"}}
     inside = {str(path.relative_to(_PACKAGE)) for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".sql"}}
-    assert copied == {name.removeprefix("sdk/") if name.startswith("sdk/wallaroo/") else f"orchlite/{name}" for name in inside}
+    own = {name for name in copied if not name.startswith("orchlite/_packaging/")}
+    assert own == {name.removeprefix("sdk/") if name.startswith("sdk/wallaroo/") else f"orchlite/{name}" for name in inside}
+
+
+_READS_REQUIREMENTS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from orchlite import requirements, host_packages
+print(*requirements.read_requirements(b"Six [x] >= 1.0 ; python_version > '3'").lines)
+print(*host_packages.conflicts(("six==1.0",), (sys.argv[2],)))
+print("packaging" in sys.modules)
+"""
+
+
+def test_the_copy_reads_requirements_where_nothing_else_is_installed(sdk: Path, tmp_path: Path) -> None:
+    information = tmp_path / "grown-3.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: grown\nVersion: 3.0\nRequires-Dist: six>=1.17\n")
+    command = [sys.executable, "-I", "-S", "-c", _READS_REQUIREMENTS, str(sdk), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        'six[x]>=1.0; python_version > "3"',
+        "host package grown 3.0 needs six>=1.17, but the requirements installed six 1.0",
+        "False",
+    ]
+
+
+def test_the_copy_takes_itself_for_the_copy(sdk: Path, tmp_path: Path) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); from orchlite import shared_folders as it; from pathlib import Path"
+    command = [sys.executable, "-I", "-S", "-c", f"{script}; print(it.place_sdk(Path(sys.argv[2])))", str(sdk), str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(sdk)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_copys_time_says_that_it_is_in_use(cache: Path, sdk: Path) -> None:
+    os.utime(sdk, (1, 1))
+    script = "import sys; from pathlib import Path; from orchlite import shared_folders; shared_folders.place_sdk(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", script, str(cache)], env=os.environ | {"PYTHONPATH": str(_PACKAGE.parent)}, check=True)
+    assert sdk.stat().st_mtime > 1
 
 
 def test_the_copy_holds_nothing_but_sources_and_bytecode(sdk: Path) -> None:

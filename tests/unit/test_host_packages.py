@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import host_packages
+from orchlite import host_packages, virtual_environment
 from orchlite.environment import Builds
 from orchlite.host_packages import HostPackages
 
@@ -27,7 +27,7 @@ class Host:
     """A virtual environment whose interpreter uses orchlite."""
 
     def __init__(self, folder: Path) -> None:
-        with Builds(folder / "host").building("key", lambda: False) as build:
+        with Builds(folder / "host", virtual_environment).building("key", lambda: False) as build:
             self.python = build.make()
             build.finish()
         self.folder = folder

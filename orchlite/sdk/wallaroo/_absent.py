@@ -53,9 +53,9 @@ class Absent:
 
 
 def fill(cls: type, members: Sequence[str]) -> None:
-    """Give `cls` an absent thing for each of the SDK's `members` that it does not have itself."""
+    """Give `cls` an absent thing for each of the SDK's `members` that it does not have."""
     for name in members:
-        if name not in vars(cls):
+        if not any(name in vars(base) for base in cls.__mro__):
             setattr(cls, name, Absent(f"{cls.__name__}.{name}"))
 
 

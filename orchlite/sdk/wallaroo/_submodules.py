@@ -25,7 +25,24 @@ PACKAGE = __name__.rpartition(".")[0]
 
 EMULATED = {
     "client.Client": "._client",
+    "connection.Connection": "._connection",
+    "connection.ConnectionList": "._connection",
+    "object.EntityNotFoundError": "._errors",
+    "object.InvalidNameError": "._errors",
+    "object.RequiredAttributeMissing": "._errors",
+    "orchestration.Orchestration": "._orchestration",
+    "orchestration.OrchestrationDeployOneshotFailed": "._errors",
+    "orchestration.OrchestrationList": "._orchestration",
+    "orchestration.OrchestrationMissingFile": "._errors",
+    "orchestration.OrchestrationUploadFailed": "._errors",
+    "task.Task": "._task",
+    "task.TaskList": "._task",
+    "task_run.TaskRun": "._task_run",
+    "task_run.TaskRunList": "._task_run",
+    "task_run.TaskRunLogs": "._task_run",
     "version.__version__": "",
+    "workspace.Workspace": "._workspace",
+    "workspace.Workspaces": "._workspace",
 }
 """What works here: the name's place in the SDK, and the module of this package that has it."""
 

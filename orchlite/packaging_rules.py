@@ -1,0 +1,28 @@
+"""The `packaging` library: the rules of Python's package world, wherever they are found. The only importer of it.
+
+The copy of orchlite that tasks import brings a copy of the library, `orchlite._packaging`, since an environment need not hold one.
+Importing this file takes tens of milliseconds, so whoever wants it does so at the first need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = ["InvalidRequirement", "InvalidVersion", "Requirement", "Specifier", "Version", "canonicalize_name"]
+
+if TYPE_CHECKING:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import Specifier
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+else:
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    _LIBRARY = "orchlite._packaging" if find_spec("orchlite._packaging") else "packaging"
+    _requirements, _specifiers, _utils, _version = (
+        import_module(f"{_LIBRARY}.{name}") for name in ("requirements", "specifiers", "utils", "version")
+    )
+    InvalidRequirement, Requirement = _requirements.InvalidRequirement, _requirements.Requirement
+    InvalidVersion, Version = _version.InvalidVersion, _version.Version
+    Specifier, canonicalize_name = _specifiers.Specifier, _utils.canonicalize_name

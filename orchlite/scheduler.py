@@ -1,0 +1,88 @@
+"""The cron loop: one thread that sleeps until the next task is due, and has it dispatched then.
+
+The store's index of due times is its heap. What is due next is decided beforehand, so that only a few statements and one commit lie
+between a slot and its runs in the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from orchlite import dispatching
+from orchlite.dispatching import Batch
+from orchlite.errors import Closed
+from orchlite.open_store import Changes, OpenStore
+
+_LONGEST_WAIT_SECONDS = 60.0
+_TROUBLE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Dispatches what is due in one store. Any number of hosts may have one; each slot has one run all the same."""
+
+    def __init__(self, store: OpenStore, begin: Callable[[], None]) -> None:
+        """`begin` is called when runs were queued."""
+        self._store = store
+        self._begin = begin
+        self._changes = Changes()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Run the loop from now on, until the store is closed; idempotent. On a clock that is moved by hand nothing happens."""
+        with self._lock:
+            if self._thread is None and not self._stopping and not self._store.clock_is_manual:
+                self._thread = threading.Thread(target=self._run, name="orchlite-scheduler", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Dispatch nothing more."""
+        self._stopping = True
+        self._changes.announce()
+
+    def look(self) -> None:
+        """Tasks, or the clock, may have changed: look again when the next one is due."""
+        self._changes.announce()
+
+    def dispatch_due(self) -> None:
+        """Dispatch everything that is due now."""
+        is_full = True
+        while is_full:
+            batch = dispatching.prepare(self._store, self._store.clock.now())
+            self._dispatch(batch)
+            is_full = batch.is_full
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._take_turn()
+            except Closed:
+                return
+            except Exception:
+                # The store or the disk is in trouble, or something that nobody thought of: other schedules must not end with it.
+                _log.warning("the schedules of %s cannot be kept at the moment", self._store.folder.path, exc_info=True)
+                self._store.closed.wait(_TROUBLE_SECONDS)
+
+    def _take_turn(self) -> None:
+        """Sleep until the next task is due, and dispatch it; or until there is a reason to look again."""
+        count = self._changes.count  # before the look: what changes during it is not missed
+        at = self._store.memory.tasks.next_due()
+        if at is None:
+            self._changes.wait(count, _LONGEST_WAIT_SECONDS)
+            return
+        batch = dispatching.prepare(self._store, at)
+        while (early_seconds := (at - self._store.clock.now()).total_seconds()) > 0:
+            if self._changes.wait(count, min(early_seconds, _LONGEST_WAIT_SECONDS)):
+                count = self._changes.count
+                if self._stopping or self._store.memory.tasks.next_due() != at:
+                    return
+        self._dispatch(batch)
+
+    def _dispatch(self, batch: Batch) -> None:
+        dispatching.dispatch(self._store, batch, self._store.clock.now())
+        if self._store.stub is None:
+            self._begin()

@@ -1,0 +1,34 @@
+"""`wallaroo.connection`: connections as the platform's SDK shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orchlite.connection
+from orchlite.engine import Engine
+from orchlite.records import ConnectionRow
+
+from ._absent import fill
+from ._display import Listing
+from ._submodules import members
+
+
+class Connection(orchlite.connection.Connection):
+    """A named set of details: how a program reaches a source or a destination of data."""
+
+    def __init__(self, client: Any, engine: Engine, row: ConnectionRow) -> None:
+        super().__init__(engine, row)
+        self.client = client
+
+    def created_at(self) -> str:  # type: ignore[override]  # the SDK answers what the platform sent
+        """When it was created, as text in ISO format."""
+        return self._row.created_at.isoformat()
+
+
+fill(Connection, members("connection", "Connection"))
+
+
+class ConnectionList(Listing[Connection]):
+    """Connections, oldest first."""
+
+    _empty = "(no connections)"

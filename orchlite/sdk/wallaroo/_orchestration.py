@@ -1,0 +1,113 @@
+"""`wallaroo.orchestration`: orchestrations as the platform's SDK shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orchlite.orchestration
+import orchlite.task
+from orchlite.engine import Engine
+from orchlite.errors import OrchliteError
+from orchlite.records import OrchestrationRow, TaskRow
+from orchlite.status import TaskStatus
+
+from ._absent import fill
+from ._display import Listing, moment
+from ._errors import OrchestrationDeployOneshotFailed
+from ._submodules import members
+from ._task import Task, TaskList
+
+_NONE: Mapping[str, Any] = {}
+
+
+class Orchestration(orchlite.orchestration.Orchestration):
+    """An uploaded bundle: what it is, whether it is ready, and how to run it."""
+
+    def __init__(self, client: Any, engine: Engine, row: OrchestrationRow) -> None:
+        super().__init__(engine, row)
+        self.client = client
+
+    def status(self) -> str:  # type: ignore[override]  # plain text, as there
+        """`pending_packaging`, `packaging`, then `ready` or `error`."""
+        return str(super().status())
+
+    def task(self) -> Task:
+        """The packaging task."""
+        return self._seen(super().task()._known)
+
+    def list_tasks(self) -> TaskList:  # type: ignore[override]
+        """The tasks that run it, newest first, without those that were killed."""
+        rows = self._engine.store.memory.tasks.of_orchestration(self.id())
+        return TaskList(self._seen(row) for row in rows if row.status is not TaskStatus.KILLED)
+
+    def run_once(  # type: ignore[override]  # the SDK's arguments and no others
+        self, name: str | None, json_args: Mapping[str, Any] = _NONE, timeout: float | None = None, debug: bool | None = False
+    ) -> Task:
+        """Make a task with one run.
+
+        Raises:
+            OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
+        """
+        return self._submitted(lambda: super(Orchestration, self).run_once(name, json_args, timeout, debug))
+
+    def run_scheduled(  # type: ignore[override]  # the SDK's arguments and no others
+        self,
+        name: str,
+        schedule: str,
+        json_args: Mapping[str, Any] = _NONE,
+        timeout: float | None = None,
+        debug: bool | None = False,
+    ) -> Task:
+        """Make a task whose runs begin by a cron expression.
+
+        Raises:
+            OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
+        """
+        return self._submitted(lambda: super(Orchestration, self).run_scheduled(name, schedule, json_args, timeout, debug))
+
+    def run_continuously(  # type: ignore[override]  # the SDK's arguments and no others
+        self, name: str, json_args: Mapping[str, Any] = _NONE, debug: bool | None = False
+    ) -> Task:
+        """Make a task whose program is started again whenever it ends.
+
+        Raises:
+            OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
+        """
+        return self._submitted(lambda: super(Orchestration, self).run_continuously(name, json_args, debug))
+
+    def _submitted(self, submit: Callable[[], orchlite.task.Task]) -> Task:
+        try:
+            return self._seen(submit()._known)
+        except OrchliteError as error:
+            raise OrchestrationDeployOneshotFailed(error) from error
+
+    def _seen(self, row: TaskRow) -> Task:
+        return Task(self.client, self._engine, row)
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("id", "name", "status", "filename", "sha", "created at", "updated at", "workspace id", "workspace name")
+
+    def _cells(self) -> Sequence[object]:
+        row = self._row()
+        return (
+            row.orchestration_id,
+            row.name,
+            row.status,
+            row.file_name,
+            f"{row.sha[:6]}...{row.sha[-6:]}",
+            moment(self.client, row.created_at),
+            moment(self.client, row.updated_at),
+            row.workspace_id,
+            self._engine.store.memory.workspaces.get(row.workspace_id).name,
+        )
+
+
+fill(Orchestration, members("orchestration", "Orchestration"))
+
+
+class OrchestrationList(Listing[Orchestration]):
+    """Orchestrations, oldest first."""
+
+    _empty = "(no orchestrations)"

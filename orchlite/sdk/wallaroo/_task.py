@@ -1,0 +1,107 @@
+"""`wallaroo.task`: tasks as the platform's SDK shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orchlite.task
+from orchlite.arguments import checked_count
+from orchlite.engine import Engine
+from orchlite.records import TaskRow
+from orchlite.status import RunStatus, TaskKind, TaskStatus
+
+from ._absent import fill
+from ._display import Listing, moment
+from ._submodules import members
+from ._task_run import TaskRun, TaskRunList
+
+_TYPES = {TaskKind.SCHEDULED: "CronJob", TaskKind.CONTINUOUS: "NetworkService"}
+_DESCRIPTIONS = {"Oneshot": "Temporary Run", "CronJob": "Scheduled Run", "NetworkService": "Continuous Run"}
+_SEEN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
+"""The platform shows no run that has not begun."""
+_FILTERS = {
+    "all": _SEEN,
+    "failure": frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}),
+    **{str(status): frozenset({status}) for status in (RunStatus.RUNNING, RunStatus.SUCCESS, RunStatus.TIMED_OUT)},
+}
+
+
+class Task(orchlite.task.Task):
+    """An order to run an orchestration, and its runs."""
+
+    def __init__(self, client: Any, engine: Engine, row: TaskRow) -> None:
+        super().__init__(engine, row)
+        self.client = client
+
+    def status(self) -> str:  # type: ignore[override]  # plain text, as there
+        """`pending`, then `started`, however its run ends; `killed` after `kill()`."""
+        return str(super().status())
+
+    def task_type(self) -> str:
+        """`Oneshot`, `CronJob` or `NetworkService`."""
+        return _TYPES.get(self.kind(), "Oneshot")
+
+    def last_runs(self, limit: int | None = None, status: str | None = None) -> TaskRunList:  # type: ignore[override]
+        """The runs that have begun, newest first: the newest `limit`, all by default; of one status only, where it is given.
+
+        Raises:
+            ValueError: the status is none of `all`, `success`, `failure`, `running` and `timed_out`, or the limit is no count.
+        """
+        wanted = "all" if status is None else status
+        if wanted not in _FILTERS:
+            raise ValueError(f"{status!r} is not one of: {', '.join(_FILTERS)}.")
+        if limit is not None:
+            checked_count(limit, "limit", 0)
+        self._row()  # who asks for the runs asks about the task
+        rows = self._engine.store.memory.runs.of_task(self.id(), limit, _FILTERS[wanted])
+        return TaskRunList(TaskRun(self.client, self._engine, row) for row in rows)
+
+    def wait(self, timeout: float | None = None) -> TaskRun:
+        """Block until its run has ended, and answer that; not in the SDK. See `orchlite.Task.wait`."""
+        run_id = super().wait(timeout).id()
+        return TaskRun(self.client, self._engine, self._engine.run(run_id))
+
+    def kill(self) -> str:  # type: ignore[override]  # plain text, as there
+        """Ask for no further runs, and for the end of those there are. Answers the status now."""
+        return str(super().kill())
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return (
+            "id",
+            "name",
+            "last run status",
+            "type",
+            "active",
+            "schedule",
+            "created at",
+            "updated at",
+            "workspace id",
+            "workspace name",
+        )
+
+    def _cells(self) -> Sequence[object]:
+        row = self._row()
+        runs = self._engine.store.memory.runs.of_task(self.id(), 1, _SEEN)
+        return (
+            row.task_id,
+            row.name,
+            runs[0].status if runs else RunStatus.UNKNOWN,
+            _DESCRIPTIONS[self.task_type()],
+            row.status is not TaskStatus.KILLED,
+            self.schedule() or "-",
+            moment(self.client, row.created_at),
+            moment(self.client, row.updated_at),
+            row.workspace_id,
+            self._engine.store.memory.workspaces.get(row.workspace_id).name,
+        )
+
+
+fill(Task, members("task", "Task"))
+
+
+class TaskList(Listing[Task]):
+    """Tasks, newest first."""
+
+    _empty = "(no tasks)"

@@ -1,0 +1,63 @@
+"""`wallaroo.task_run`: runs and their logs as the platform's SDK shows them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import orchlite.task_run
+from orchlite.engine import Engine
+from orchlite.logs import Log
+from orchlite.records import RunRow
+from orchlite.status import RunStatus
+
+from ._absent import fill
+from ._display import Listing, moment
+from ._submodules import members
+
+
+class TaskRunLogs(Log):
+    """The lines of a run's log, each a text in the platform's form: time, stream, `F`, and what was written."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "(no logs yet)"
+        lines = (f"{line.at:%Y-%d-%b %H:%M:%S} {html.escape(line.text)}" for line in self)
+        return "<pre><code>{}</code></pre>".format("\n".join(lines))
+
+
+class TaskRun(orchlite.task_run.TaskRun):
+    """One run of a task."""
+
+    def __init__(self, client: Any, engine: Engine, run: RunRow) -> None:
+        super().__init__(engine, run.run_id, run.task_id)
+        self.client = client
+
+    def status(self) -> str:  # type: ignore[override]  # plain text, as there
+        """`running`, then `success`, `failure`, `timed_out`, `killed` or `unknown`."""
+        # The platform has no queue that its users see; and programs wait while a run is running.
+        status = super().status()
+        return str(RunStatus.RUNNING if status is RunStatus.QUEUED else status)
+
+    def logs(self, limit: int | None = None) -> TaskRunLogs:  # type: ignore[override]  # nothing to follow there
+        """What the run has written so far: the newest `limit` lines, all by default."""
+        return TaskRunLogs(super().logs(limit))
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("task id", "pod id", "status", "created at", "updated at")
+
+    def _cells(self) -> Sequence[object]:
+        row = self._row()
+        updated_at = row.ended_at or row.claimed_at or row.created_at
+        return (row.task_id, row.run_id, self.status(), moment(self.client, row.created_at), moment(self.client, updated_at))
+
+
+fill(TaskRun, members("task_run", "TaskRun"))
+
+
+class TaskRunList(Listing[TaskRun]):
+    """Runs, newest first."""
+
+    _empty = "(no task runs)"

@@ -1,0 +1,48 @@
+"""How the platform's SDK takes an upload in: what counts as given, and what is raised."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from orchlite.arguments import checked_name
+from orchlite.engine import Engine
+from orchlite.errors import OrchliteError
+from orchlite.uploads import Upload
+
+from ._errors import OrchestrationMissingFile, OrchestrationUploadFailed
+from ._orchestration import Orchestration
+
+_UNNAMED = "_"
+
+
+def upload(
+    client: Any,
+    engine: Engine,
+    workspace_id: int,
+    bytes_buffer: bytes | None,
+    path: str | os.PathLike[str] | None,
+    name: str | None,
+    file_name: str | None,
+) -> Orchestration:
+    """Upload a ZIP; see `Client.upload_orchestration`."""
+    source: bytes | Path
+    if path is not None:
+        source = _readable(Path(path))
+        file_name = source.name
+    elif bytes_buffer is not None:
+        source = bytes(memoryview(bytes_buffer))
+    else:
+        raise OrchestrationMissingFile
+    try:
+        taken = Upload(source, workspace_id, checked_name(name), checked_name(file_name or _UNNAMED, "file_name") or _UNNAMED)
+        return Orchestration(client, engine, engine.upload(taken))
+    except OrchliteError as error:
+        raise OrchestrationUploadFailed(error) from error
+
+
+def _readable(path: Path) -> Path:
+    """The path, absolute, of a file that can be opened; a folder cannot, on the platform either."""
+    with path.open("rb"):
+        return path.absolute()

@@ -1,0 +1,136 @@
+"""Connections in the store, and which workspaces list them. Their details are secret: they go into no event and no error."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchlite.errors import Conflict, NotFound
+from orchlite.records import ConnectionRow
+from orchlite.store import events
+from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
+
+
+class Connections:
+    """The connections of one store. Names are unique in it, whatever the workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, connection: ConnectionRow) -> None:
+        """Add a connection as it stands in the record.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        with self._database.transaction() as transaction:
+            added = transaction.execute(
+                "INSERT INTO connections (connection_id, name, type, details, created_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (name) DO NOTHING",
+                (
+                    connection.connection_id,
+                    connection.name,
+                    connection.connection_type,
+                    connection.details,
+                    to_microseconds(connection.created_at),
+                ),
+            )
+            if not added:
+                raise Conflict(
+                    f"A connection named {connection.name!r} is there already.",
+                    hint="Use get_connection(name), or delete that one first: connections are not changed.",
+                    name=connection.name,
+                )
+            _record_event(transaction, connection, "created", connection.created_at)
+
+    def get(self, connection_id: str) -> ConnectionRow:
+        """The connection with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._database.row("SELECT * FROM connections WHERE connection_id = ?", (connection_id,))
+        if row is None:
+            raise _not_found(connection_id)
+        return _record(row)
+
+    def named(self, name: str) -> ConnectionRow:
+        """The connection of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._database.row("SELECT * FROM connections WHERE name = ?", (name,))
+        if row is None:
+            raise NotFound(f"There is no connection named {name!r}.", hint="list_connections() shows those there are.", name=name)
+        return _record(row)
+
+    def all(self) -> list[ConnectionRow]:
+        """Every connection, oldest first."""
+        return [_record(row) for row in self._database.rows("SELECT * FROM connections ORDER BY created_at, rowid")]
+
+    def of_workspace(self, workspace_id: int) -> list[ConnectionRow]:
+        """Those that the workspace lists, oldest first."""
+        rows = self._database.rows(
+            "SELECT connections.* FROM connections JOIN workspace_connections USING (connection_id) WHERE workspace_id = ?"
+            " ORDER BY connections.created_at, connections.rowid",
+            (workspace_id,),
+        )
+        return [_record(row) for row in rows]
+
+    def workspace_names(self, connection_id: str) -> list[str]:
+        """The names of the workspaces that list it, the oldest workspace first."""
+        rows = self._database.rows(
+            "SELECT name FROM workspaces JOIN workspace_connections USING (workspace_id) WHERE connection_id = ? ORDER BY workspace_id",
+            (connection_id,),
+        )
+        return [row["name"] for row in rows]
+
+    def add_to_workspace(self, connection_id: str, workspace_id: int) -> None:
+        """Have the workspace list the connection; nothing changes where it does.
+
+        Raises:
+            NotFound: there is no such connection any more.
+        """
+        with self._database.transaction() as transaction:
+            if transaction.row("SELECT 1 FROM connections WHERE connection_id = ?", (connection_id,)) is None:
+                raise _not_found(connection_id)
+            transaction.execute(
+                "INSERT INTO workspace_connections (workspace_id, connection_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (workspace_id, connection_id),
+            )
+
+    def remove_from_workspace(self, connection_id: str, workspace_id: int) -> None:
+        """Have the workspace list the connection no more; nothing changes where it does not."""
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "DELETE FROM workspace_connections WHERE workspace_id = ? AND connection_id = ?", (workspace_id, connection_id)
+            )
+
+    def delete(self, connection_id: str, now: datetime) -> None:
+        """Remove the connection, from every workspace too.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.transaction() as transaction:
+            row = transaction.row("DELETE FROM connections WHERE connection_id = ? RETURNING *", (connection_id,))
+            if row is None:
+                raise _not_found(connection_id)
+            _record_event(transaction, _record(row), "deleted", now)
+
+
+def _record_event(transaction: Transaction, connection: ConnectionRow, became: str, at: datetime) -> None:
+    # The name, because the id of a connection that was deleted says nothing to anybody.
+    events.record(transaction, "connection", connection.connection_id, None, became, at, f"its name is {connection.name!r}")
+
+
+def _not_found(connection_id: str) -> NotFound:
+    return NotFound(
+        f"There is no connection {connection_id!r} in this store.",
+        hint="list_connections() shows those there are.",
+        connection_id=connection_id,
+    )
+
+
+def _record(row: Row) -> ConnectionRow:
+    return ConnectionRow(row["connection_id"], row["name"], row["type"], row["details"], known_datetime(row["created_at"]))

@@ -1,0 +1,250 @@
+"""What keeps a store in order: which rows are old, which files have no row, and whether the rows contradict each other.
+
+Whatever may be long is read in pages, and read outside of any transaction; the deletions look again, inside theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from orchlite.status import RunStatus, TaskKind
+from orchlite.store.database import Database, Row, Transaction, to_microseconds
+
+T = TypeVar("T")
+
+PAGE = 500
+"""So many rows are read, or deleted in one transaction, at a time: then other writers have their turn."""
+
+
+class EndedRun(NamedTuple):
+    """A run that has ended, as pruning, backup and check look at it."""
+
+    number: int
+    run_id: str
+    task_id: str
+    status: str
+    """As it stands there: a check must be able to read what is no status at all."""
+    attempt: int
+
+
+class UnfinishedRun(NamedTuple):
+    """A run that is queued or running, and what it belongs to."""
+
+    run_id: str
+    task_id: str
+    orchestration_id: str
+    status: RunStatus
+    kind: TaskKind
+
+
+class StoredBundle(NamedTuple):
+    """What the rows say of one bundle."""
+
+    sha: str
+    size_bytes: int
+
+
+class Upkeep:
+    """The whole of one store, looked at for what is to be removed, copied or mended."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ended_runs(self, ended_before: datetime) -> Iterator[list[EndedRun]]:
+        """The runs that ended before this, oldest first, in pages. The newest packaging run of each orchestration is not among them."""
+        cutoff = to_microseconds(ended_before)
+        return _pages(
+            lambda number: self._database.rows(
+                "SELECT number, run_id, task_id, status, attempt FROM runs"
+                " WHERE number > ? AND ended_at < ? AND status NOT IN ('queued', 'running')"
+                " AND (EXISTS (SELECT 1 FROM tasks WHERE tasks.task_id = runs.task_id AND kind <> 'packaging')"
+                " OR EXISTS (SELECT 1 FROM runs AS newer WHERE newer.task_id = runs.task_id AND newer.number > runs.number))"
+                " ORDER BY number LIMIT ?",
+                (number, cutoff, PAGE),
+            ),
+            _ended_run,
+            lambda run: run.number,
+        )
+
+    def all_ended_runs(self) -> Iterator[list[EndedRun]]:
+        """Every run that has ended, oldest first, in pages."""
+        return _pages(
+            lambda number: self._database.rows(
+                "SELECT number, run_id, task_id, status, attempt FROM runs"
+                " WHERE number > ? AND status NOT IN ('queued', 'running') ORDER BY number LIMIT ?",
+                (number, PAGE),
+            ),
+            _ended_run,
+            lambda run: run.number,
+        )
+
+    def history_begins(self, runs: int) -> dict[str, int]:
+        """For each schedule or continuous task that is not killed, the number of the oldest of its newest runs, so many of them."""
+        if runs == 0:
+            return {}
+        rows = self._database.rows(
+            "SELECT task_id, (SELECT number FROM runs WHERE runs.task_id = tasks.task_id AND runs.status <> 'skipped'"
+            " ORDER BY number DESC LIMIT 1 OFFSET ?) AS number"
+            " FROM tasks WHERE kind IN ('scheduled', 'continuous') AND status <> 'killed'",
+            (runs - 1,),
+        )
+        return {row["task_id"]: row["number"] or 0 for row in rows}
+
+    def delete_runs(self, transaction: Transaction, run_ids: Collection[str], ended_before: datetime) -> list[str]:
+        """Delete these runs' rows, where they are old still; the ids of those that are gone now."""
+        rows = transaction.rows(
+            "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) AND ended_at < ?"
+            " AND status NOT IN ('queued', 'running') RETURNING run_id",
+            (json.dumps(list(run_ids)), to_microseconds(ended_before)),
+        )
+        return [row["run_id"] for row in rows]
+
+    def finished_tasks(self, before: datetime) -> Iterator[list[str]]:
+        """The ids, in pages, of tasks that are over since then, and that have no runs but those that ended before."""
+        cutoff = to_microseconds(before)
+        pages = _pages(
+            lambda number: self._database.rows(
+                "SELECT rowid AS number, task_id FROM tasks WHERE rowid > ? AND updated_at < ? AND kind <> 'packaging'"
+                " AND (status = 'killed' OR kind = 'once' AND status IN ('started', 'failed'))"
+                " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND (ended_at IS NULL OR ended_at >= ?))"
+                " ORDER BY rowid LIMIT ?",
+                (number, cutoff, cutoff, PAGE),
+            ),
+            lambda row: (int(row["number"]), str(row["task_id"])),
+            lambda task: task[0],
+        )
+        return ([task_id for _, task_id in page] for page in pages)
+
+    def delete_tasks(self, transaction: Transaction, task_ids: Collection[str]) -> int:
+        """Delete those of these tasks that have no run left; how many."""
+        return transaction.execute(
+            "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
+            " AND (status = 'killed' OR kind = 'once' AND status IN ('started', 'failed'))"
+            " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id)",
+            (json.dumps(list(task_ids)),),
+        )
+
+    def events_before(self, at: datetime) -> Iterator[list[int]]:
+        """The numbers of older events, in pages. The newest of all stays: its number must not be given away a second time."""
+        cutoff = to_microseconds(at)
+        return _pages(
+            lambda number: self._database.rows(
+                "SELECT event_id FROM events WHERE event_id > ? AND at < ? AND event_id < (SELECT max(event_id) FROM events)"
+                " ORDER BY event_id LIMIT ?",
+                (number, cutoff, PAGE),
+            ),
+            lambda row: int(row["event_id"]),
+            lambda event_id: event_id,
+        )
+
+    def delete_events(self, transaction: Transaction, event_ids: Collection[int]) -> int:
+        """Delete these events; how many were there still."""
+        return transaction.execute("DELETE FROM events WHERE event_id IN (SELECT value FROM json_each(?))", (json.dumps(list(event_ids)),))
+
+    def unknown_runs(self, run_ids: Collection[str]) -> set[str]:
+        """Those of these ids that no run has."""
+        rows = self._database.rows(
+            "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = value)", (json.dumps(list(run_ids)),)
+        )
+        return {row["value"] for row in rows}
+
+    def unknown_bundles(self, shas: Collection[str]) -> set[str]:
+        """Those of these SHAs that no orchestration has."""
+        rows = self._database.rows(
+            "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM orchestrations WHERE sha = value)", (json.dumps(list(shas)),)
+        )
+        return {row["value"] for row in rows}
+
+    def needed_environments(self) -> set[str]:
+        """The keys of the environments in which something is to run, or runs."""
+        rows = self._database.rows(
+            "SELECT environment_key FROM tasks JOIN orchestrations USING (orchestration_id)"
+            " WHERE tasks.status IN ('pending', 'pending_kill') OR kind IN ('scheduled', 'continuous') AND tasks.status <> 'killed'"
+            " UNION SELECT environment_key FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
+            " WHERE runs.status = 'queued'"
+            " UNION SELECT environment_key FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
+            " WHERE runs.status = 'running'"
+        )
+        return {row["environment_key"] for row in rows if row["environment_key"] is not None}
+
+    def bundles(self) -> list[StoredBundle]:
+        """Every bundle that an orchestration has, each once."""
+        return [StoredBundle(*row) for row in self._database.rows("SELECT DISTINCT sha, size_bytes FROM orchestrations ORDER BY sha")]
+
+    def orchestrations_of(self, sha: str) -> list[str]:
+        """The ids of the orchestrations that have these bytes."""
+        return [row[0] for row in self._database.rows("SELECT orchestration_id FROM orchestrations WHERE sha = ?", (sha,))]
+
+    def unfinished_runs(self) -> list[UnfinishedRun]:
+        """Every run that is queued or running, oldest first."""
+        rows = self._database.rows(
+            "SELECT run_id, task_id, orchestration_id, runs.status, kind FROM runs JOIN tasks USING (task_id)"
+            " WHERE runs.status IN ('queued', 'running') ORDER BY number"
+        )
+        return [
+            UnfinishedRun(row["run_id"], row["task_id"], row["orchestration_id"], RunStatus(row["status"]), TaskKind(row["kind"]))
+            for row in rows
+        ]
+
+    def schema_version(self) -> int:
+        """The number of the last migration that was applied."""
+        row = self._database.row("PRAGMA user_version")
+        assert row is not None
+        return int(row[0])
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file, in its words: with its pages and indexes, and with references between rows."""
+        words = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check") if row[0] != "ok"]
+        lost = self._database.rows("PRAGMA foreign_key_check")
+        return words + [f"row {row['rowid']} of {row['table']} refers to a row of {row['parent']} that is not there" for row in lost]
+
+    def contradicting_runs(self) -> list[tuple[str, str]]:
+        """The ids of runs whose row says what cannot be, and what that is."""
+        rows = self._database.rows(
+            "SELECT run_id, status, CASE WHEN status = 'queued' THEN 'has a host or an end'"
+            " WHEN status = 'running' THEN 'has no host, or an end' ELSE 'has no end, or is no status of a run' END AS what FROM runs"
+            " WHERE CASE WHEN status = 'queued' THEN host_id IS NOT NULL OR ended_at IS NOT NULL"
+            " WHEN status = 'running' THEN host_id IS NULL OR ended_at IS NOT NULL"
+            " ELSE ended_at IS NULL OR status NOT IN (SELECT value FROM json_each(?)) END ORDER BY number",
+            (_FINAL,),
+        )
+        return [(row["run_id"], f"is {row['status']} and {row['what']}") for row in rows]
+
+    def contradicting_events(self) -> list[tuple[str, str]]:
+        """The ids of runs whose events tell of more than one end, or of another one than the row does, and what they tell."""
+        rows = self._database.rows(
+            "SELECT object_id, group_concat(became, ', ') AS ends, runs.status FROM events JOIN runs ON run_id = object_id"
+            " WHERE became IN (SELECT value FROM json_each(?)) GROUP BY object_id HAVING count(*) > 1 OR max(became) <> runs.status",
+            (_FINAL,),
+        )
+        return [(row["object_id"], f"is {row['status']}, and its events say that it ended as {row['ends']}") for row in rows]
+
+    def orchestrations_without_packaging(self) -> list[str]:
+        """The ids of orchestrations whose packaging task is not there."""
+        rows = self._database.rows(
+            "SELECT orchestration_id FROM orchestrations"
+            " WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.task_id = orchestrations.task_id)"
+        )
+        return [row["orchestration_id"] for row in rows]
+
+    def status_of_run(self, run_id: str) -> str | None:
+        """The run's status now; None where it is gone."""
+        row = self._database.row("SELECT status FROM runs WHERE run_id = ?", (run_id,))
+        return None if row is None else str(row["status"])
+
+
+_FINAL = json.dumps([status for status in RunStatus if status.is_final])
+
+
+def _pages(read: Callable[[int], list[Row]], made: Callable[[Row], T], number: Callable[[T], int]) -> Iterator[list[T]]:
+    last = 0
+    while page := [made(row) for row in read(last)]:
+        yield page
+        last = number(page[-1])
+
+
+def _ended_run(row: Row) -> EndedRun:
+    return EndedRun(row["number"], row["run_id"], row["task_id"], row["status"], row["attempt"])

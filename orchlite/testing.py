@@ -1,0 +1,189 @@
+"""For tests of what runs on a schedule: a clock that is moved by hand, and a process that only says how its runs end.
+
+```
+clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+with Client.temporary(clock=clock, process=StubProcess()) as wl:
+    task = wl.upload_orchestration(path="nightly").run_scheduled("nightly", "30 2 * * *")
+    clock.advance(days=31)
+    assert len(task.last_runs()) == 31
+```
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from orchlite.arguments import checked_moment
+from orchlite.errors import BadArgument
+from orchlite.records import Alive, Assignment, Look, NeverStarted, RunFolder, RunSpec
+from orchlite.replaceable import StubOutcome, Traveller
+from orchlite.status import RunStatus
+
+__all__ = ["ManualClock", "StubProcess", "StubRun"]
+
+_ENDS = (RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN)
+
+
+class ManualClock:
+    """A clock that stands still until it is advanced: `Client.temporary(clock=ManualClock(start))`.
+
+    Whoever has it starts no cron loop of its own: what is due happens during `advance`, in the thread that calls it. All times of tasks and
+    runs are this clock's; time limits of real programs and of waits are real.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        """`start` is an aware time.
+
+        Raises:
+            BadArgument: it is none.
+        """
+        self._now = checked_moment(start, "start").astimezone(UTC)
+        self._travellers: list[Traveller] = []
+        self._lock = threading.RLock()
+
+    def now(self) -> datetime:
+        """The time that it shows: aware, UTC."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds of the real monotonic clock: waits are real."""
+        return time.monotonic()
+
+    def attach(self, traveller: Traveller) -> None:
+        """Called by a store that is opened on this clock."""
+        with self._lock:
+            self._travellers.append(traveller)
+
+    def advance(self, **by: float) -> None:
+        """Let time pass: `advance(days=7)`, `advance(hours=1, minutes=30)`, as for `timedelta`.
+
+        First waits for packaging. Then stops at every instant at which something is due, in order, and has it done: runs end, slots are
+        dispatched, real runs are waited for. Returns when the time is reached and nothing more is to happen then.
+
+        Raises:
+            BadArgument: time does not go back.
+        """
+        self.advance_to(self._now + timedelta(**by))
+
+    def advance_to(self, until: datetime) -> None:
+        """As `advance`, up to this time.
+
+        Raises:
+            BadArgument: it has passed already, or has no zone.
+        """
+        until = checked_moment(until, "until").astimezone(UTC)
+        if until < self._now:
+            raise BadArgument(f"It is {self._now.isoformat()} already.", hint="set() sets the clock to any time.", argument="until")
+        with self._lock:
+            self._each(lambda traveller: traveller.settle())
+            while (at := self._next_at()) is not None and at <= until:
+                self._now = max(at, self._now)
+                self._each(lambda traveller: traveller.act())
+            self._now = until
+
+    def set(self, to: datetime) -> None:
+        """Set the clock to any time, as when a machine's clock is corrected: nothing happens on the way, and nothing until it is advanced.
+
+        Raises:
+            BadArgument: it has no zone.
+        """
+        with self._lock:
+            self._now = checked_moment(to, "to").astimezone(UTC)
+
+    def _each(self, act: Callable[[Traveller], None]) -> None:
+        self._travellers = [traveller for traveller in self._travellers if not traveller.is_over]
+        for traveller in self._travellers:
+            act(traveller)
+
+    def _next_at(self) -> datetime | None:
+        times = [traveller.next_at() for traveller in self._travellers if not traveller.is_over]
+        return min(filter(None, times), default=None)
+
+
+class StubRun(NamedTuple):
+    """A run that a `StubProcess` was asked for."""
+
+    run_id: str
+    task_id: str
+    task_name: str | None
+    orchestration_id: str
+    arguments: dict[str, Any]
+    slot_at: datetime | None
+    """The slot of a scheduled task; None for other runs."""
+    started_at: datetime
+    number: int
+    """1 for the first run that this stub was asked for."""
+
+
+Decide = Callable[[StubRun], str | tuple[str, float]]
+
+
+class StubProcess:
+    """Ends runs on a manual clock without starting anything: `Client.temporary(clock=clock, process=StubProcess("failure", 90))`.
+
+    Nothing is installed or unpacked, either. What would have run is in `runs`, in order.
+    """
+
+    def __init__(self, status: str | Decide = "success", duration_seconds: float = 0, *, exit_code: int | None = None) -> None:
+        """How runs end and how long they take, on the manual clock; or a function of the run that says so: `("failure", 5.0)`.
+
+        exit_code: that of runs that end by themselves; 0 for a success and 1 for a failure by default.
+
+        Raises:
+            BadArgument: it is no status in which a run can end, or the duration is negative.
+        """
+        self.runs: list[StubRun] = []
+        """What would have run, in order."""
+        self._exit_code = exit_code
+        self._decide = status if callable(status) else lambda _: (status, duration_seconds)
+        if not callable(status):
+            _checked_outcome((status, duration_seconds))
+
+    def outcome(self, assignment: Assignment) -> StubOutcome:
+        """Decide how a run ends; called once for each, when it begins."""
+        run, task = assignment.run, assignment.task
+        began_at = run.claimed_at or run.created_at
+        arguments: dict[str, Any] = json.loads(task.arguments)
+        stub_run = StubRun(run.run_id, task.task_id, task.name, task.orchestration_id, arguments, run.slot_at, began_at, len(self.runs) + 1)
+        self.runs.append(stub_run)
+        status, seconds = _checked_outcome(self._decide(stub_run))
+        exit_code = self._exit_code if self._exit_code is not None else {RunStatus.SUCCESS: 0, RunStatus.FAILURE: 1}.get(status)
+        return StubOutcome(status, seconds, exit_code)
+
+    def warm(self) -> None:
+        """Nothing is to be made quick."""
+
+    def place(self, spec: RunSpec) -> None:
+        """Never called: a store on a stub places nothing."""
+        raise AssertionError(f"run {spec.run_id} was placed with a stub")
+
+    def wait(self, folder: RunFolder) -> Look:
+        """There is nothing to wait for."""
+        return self.look(folder)
+
+    def look(self, folder: RunFolder) -> Look:
+        """A stub run goes on until its clock says otherwise; one of another process was never started."""
+        return Alive() if any(run.run_id == folder.run_id for run in self.runs) else NeverStarted()
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """The request stands in the store."""
+
+    def discard(self, folder: RunFolder) -> None:
+        """Nothing is left of what was never started."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _checked_outcome(outcome: object) -> tuple[RunStatus, float]:
+    status, seconds = outcome if isinstance(outcome, tuple) and len(outcome) == 2 else (outcome, 0)
+    if not isinstance(status, str) or status not in _ENDS:
+        raise BadArgument(f"status is {status!r:.80}.", hint=f"It takes one of: {', '.join(_ENDS)}.", argument="status")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+        raise BadArgument(f"duration_seconds is {seconds!r:.80}.", hint="It takes seconds, from 0 on.", argument="duration_seconds")
+    return RunStatus(status), float(seconds)

@@ -1,0 +1,52 @@
+"""Notices what other hosts, and programs inside tasks, have changed in the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from orchlite.errors import Closed, OrchliteError
+from orchlite.open_store import OpenStore
+
+_LOOK_SECONDS = 0.5
+_BUSY_LOOK_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """A daemon thread that asks SQLite now and then whether anything was committed (some microseconds), and only then looks closer.
+
+    It asks twice a second, and more often while runs go on here: these may submit others, and wait for them.
+    """
+
+    def __init__(self, store: OpenStore, is_busy: Callable[[], bool], look: Callable[[], None]) -> None:
+        """`look` is called on the thread after every change, one's own among them."""
+        self._store = store
+        self._is_busy = is_busy
+        self._look = look
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._version = 0
+
+    def start(self) -> None:
+        """Watch from now on, until the store is closed; idempotent."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="orchlite-watch", daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._store.closed.wait(_BUSY_LOOK_SECONDS if self._is_busy() else _LOOK_SECONDS):
+            try:
+                self._compare()
+            except Closed:
+                return
+            except OrchliteError:
+                _log.warning("the store %s cannot be watched at the moment", self._store.folder.path, exc_info=True)
+
+    def _compare(self) -> None:
+        version = self._store.memory.version()
+        if version != self._version:
+            self._look()
+            self._version = version  # last: a look that failed is made again

@@ -1,0 +1,322 @@
+"""A copy of a store at work: it holds what was acknowledged, it does nothing that the original does, and a store is made of it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite import backup, checking
+from orchlite.open_store import OpenStore
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., orchlite.Client]
+Until = Callable[[Callable[[], object]], None]
+
+_COUNTED = """
+import os
+with open({starts!r}, "a") as file:
+    file.write(os.environ["ORCHLITE_RUN_TOKEN"] + chr(10))
+print("hello")
+"""
+
+
+def _store(client: orchlite.Client) -> OpenStore:
+    return client._engine.store
+
+
+def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
+    with closing(sqlite3.connect(client.path() / "store.sqlite", isolation_level=None)) as connection:
+        assert connection.execute(sql, parameters).rowcount > 0
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "backups" / "monday"
+
+
+@pytest.fixture
+def copied(client: orchlite.Client, target: Path, tmp_path: Path) -> Callable[[], orchlite.Client]:
+    """Back the client's store up, restore it elsewhere, and open that."""
+
+    def copy() -> orchlite.Client:
+        backup.backup(_store(client), target)
+        backup.restore(target, tmp_path / "restored")
+        return orchlite.Client(tmp_path / "restored", workers=1)
+
+    return copy
+
+
+class TestACopy:
+    def test_holds_runs_with_their_logs_and_files(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]
+    ) -> None:
+        run = client.run(
+            folder("import os; print('hello'); open('made', 'w').write('by hand'); os.symlink('made', 'link'); os.mkfifo('pipe')")
+        )
+        with copied() as restored:
+            found = restored.get_task_run_by_id(run.id())
+            assert (found.status(), found.exit_code(), found.logs()) == ("success", 0, run.logs())
+            assert {path.name: path.read_text() for path in found.files() if path.name == "made"} == {"made": "by hand"}
+            assert (found.files()[0].parent / "link").is_symlink()
+            assert not (found.files()[0].parent / "pipe").exists()
+            assert checking.check(_store(restored)) == []
+
+    def test_runs_its_orchestrations(self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]) -> None:
+        orchestration = client.upload_orchestration(path=folder("print('hello')")).wait()
+        with copied() as restored:
+            run = restored.run(restored.get_orchestration_by_id(orchestration.id()))
+            assert (run.status(), [line.text for line in run.logs()]) == ("success", ["hello"])
+
+    def test_says_when_it_was_made(self, client: orchlite.Client, copied: Callable[[], orchlite.Client]) -> None:
+        with copied() as restored:
+            assert [(event.kind(), event.became()) for event in restored.events()] == [("store", "backed_up")]
+        assert list(client.events()) == []
+
+    def test_is_readable_by_this_account_only(self, client: orchlite.Client, folder: MakeFolder, target: Path, tmp_path: Path) -> None:
+        client.run(folder("import os; os.umask(0); open('made', 'w').close()"))
+        backup.backup(_store(client), target)
+        backup.restore(target, tmp_path / "restored")
+        for made in (target, tmp_path / "restored"):
+            assert stat.S_IMODE(made.stat().st_mode) == 0o700
+            files = [path for path in made.rglob("*") if path.is_file() and "work" not in path.parts]
+            assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
+            assert not list(made.glob("*.sqlite-*")), "what was committed is in the one file"
+
+    def test_is_whole_though_a_run_left_files_that_nobody_can_read(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]
+    ) -> None:
+        run = client.run(folder("import os; open('made', 'w').close(); os.chmod('made', 0); os.mkdir('shut'); os.chmod('shut', 0)"))
+        with copied() as restored:
+            assert restored.get_task_run_by_id(run.id()).status() == "success"
+
+    def test_of_a_copy_is_a_copy(self, client: orchlite.Client, folder: MakeFolder, target: Path, tmp_path: Path) -> None:
+        run = client.run(folder("print('hello')"))
+        for number, source in enumerate([client.path(), tmp_path / "restored-0"]):
+            with orchlite.Client(source) as opened:
+                backup.backup(_store(opened), tmp_path / f"backup-{number}")
+            backup.restore(tmp_path / f"backup-{number}", tmp_path / f"restored-{number}")
+        with orchlite.Client(tmp_path / "restored-1") as restored:
+            assert restored.get_task_run_by_id(run.id()).logs() == run.logs()
+
+
+class TestWhatIsUnderWay:
+    def test_a_running_run_is_unknown_in_the_copy_and_goes_on_in_the_original(
+        self,
+        client: orchlite.Client,
+        folder: MakeFolder,
+        copied: Callable[[], orchlite.Client],
+        waiting_program: str,
+        gate: Path,
+        until: Until,
+    ) -> None:
+        [run] = client.upload_orchestration(path=folder(waiting_program)).wait().run_once().last_runs()
+        until(lambda: "begun" in run.logs())
+        with copied() as restored:
+            found = restored.get_task_run_by_id(run.id())
+            assert found.status() == "unknown"
+            assert "when the backup was made" in str(found.reason())
+            assert found.logs() == []
+            assert checking.check(_store(restored)) == []
+        gate.touch()
+        assert run.wait().status() == "success"
+
+    def test_a_queued_run_is_killed_in_the_copy_with_its_task_failed(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]
+    ) -> None:
+        task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
+        task.wait()
+        _change(client, "UPDATE runs SET status = 'queued', host_id = NULL, ended_at = NULL WHERE task_id = ?", task.id())
+        _change(client, "UPDATE tasks SET status = 'pending' WHERE task_id = ?", task.id())
+        _change(client, "DELETE FROM events WHERE became = 'success'")
+        with copied() as restored:
+            found = restored.get_task_by_id(task.id())
+            assert [run.status() for run in found.last_runs()] == ["killed"]
+            assert found.status() == "failed"
+            assert checking.check(_store(restored)) == []
+        [run] = task.last_runs()
+        assert run.status() == "queued"
+
+    def test_packaging_is_done_anew_by_the_copy(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]
+    ) -> None:
+        orchestration = client.upload_orchestration(path=folder("print('hello')")).wait()
+        task_id = orchestration.task().id()
+        _change(client, "UPDATE orchestrations SET status = 'packaging'")
+        _change(client, "UPDATE runs SET status = 'running', ended_at = NULL WHERE task_id = ?", task_id)
+        _change(client, "DELETE FROM events WHERE became IN ('success', 'ready')")
+        with copied() as restored:
+            found = restored.get_orchestration_by_id(orchestration.id())
+            assert found.status() == "pending_packaging"
+            assert restored.run(found.wait(20)).status() == "success"
+            assert checking.check(_store(restored)) == []
+
+    def test_a_task_that_is_to_be_killed_is_killed_in_the_copy(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client], waiting_program: str, until: Until
+    ) -> None:
+        task = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
+        [run] = task.last_runs()
+        until(lambda: "begun" in run.logs())
+        _change(client, "UPDATE tasks SET status = 'pending_kill' WHERE task_id = ?", task.id())
+        with copied() as restored:
+            assert restored.get_task_by_id(task.id()).status() == "killed"
+
+    def test_a_continuous_task_is_due_again_in_the_copy(
+        self, client: orchlite.Client, folder: MakeFolder, target: Path, tmp_path: Path, waiting_program: str, until: Until
+    ) -> None:
+        task = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
+        [run] = task.last_runs()
+        until(lambda: "begun" in run.logs())
+        _change(client, "UPDATE tasks SET kind = 'continuous' WHERE task_id = ?", task.id())
+        backup.backup(_store(client), target)
+        backup.restore(target, tmp_path / "restored")
+        with closing(sqlite3.connect(tmp_path / "restored" / "store.sqlite")) as connection:
+            [(status, is_due)] = connection.execute("SELECT status, next_at IS NOT NULL FROM tasks WHERE kind = 'continuous'")
+        assert (status, is_due) == ("started", 1)
+
+    def test_all_that_was_acknowledged_is_there_and_nothing_starts_twice(
+        self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client], tmp_path: Path
+    ) -> None:
+        starts = tmp_path / "starts"
+        orchestration = client.upload_orchestration(path=folder(_COUNTED.format(starts=str(starts)))).wait()
+        acknowledged: list[str] = []
+        enough, done = threading.Event(), threading.Event()
+
+        def work() -> None:
+            while not done.is_set():
+                acknowledged.append(orchestration.run_once().wait().id())
+                if len(acknowledged) > 4:
+                    enough.set()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert enough.wait(30)
+            before = list(acknowledged)
+            restored = copied()
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        with restored.start():
+            for run_id in before:
+                found = restored.get_task_run_by_id(run_id)
+                assert (found.status(), [line.text for line in found.logs()]) == ("success", ["hello"])
+            restored.run(restored.get_orchestration_by_id(orchestration.id()))
+            assert checking.check(_store(restored)) == []
+        started = starts.read_text().split()
+        assert len(started) == len(set(started)) > len(before)
+
+    def test_an_orchestration_that_was_deleted_meanwhile_is_not_in_the_copy(
+        self, client: orchlite.Client, folder: MakeFolder, target: Path, tmp_path: Path
+    ) -> None:
+        kept = client.upload_orchestration(path=folder("print(1)")).wait()
+        deleted = client.upload_orchestration(path=folder("print(2)")).wait()
+        store = _store(client)
+        copy_to = store.memory.copy_to
+
+        class Memory(type(store.memory)):  # type: ignore[misc]
+            """One in which somebody deletes an orchestration right after the rows were copied."""
+
+            def copy_to(self, path: Path) -> None:
+                copy_to(path)
+                client._engine.delete(deleted.id())
+
+        store.memory.__class__ = Memory
+        backup.backup(store, target)
+        backup.restore(target, tmp_path / "restored")
+        with orchlite.Client(tmp_path / "restored") as restored:
+            assert [found.id() for found in restored.list_orchestrations()] == [kept.id()]
+            assert checking.check(_store(restored)) == []
+
+
+class TestABackupIsRefused:
+    @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")], ids=["folder", "file", "link"])
+    def test_where_there_is_something_already(self, client: orchlite.Client, tmp_path: Path, make: Callable[[Path], None]) -> None:
+        make(tmp_path / "there")
+        with pytest.raises(orchlite.Conflict, match="there already"):
+            backup.backup(_store(client), tmp_path / "there")
+
+    def test_inside_the_store(self, client: orchlite.Client) -> None:
+        with pytest.raises(orchlite.BadArgument, match="inside the store"):
+            backup.backup(_store(client), client.path() / "runs" / "backup")
+
+    def test_below_a_file_and_leaves_nothing(self, client: orchlite.Client, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(orchlite.DeviceFailed, match="could not be made"):
+            backup.backup(_store(client), tmp_path / "file" / "backup")
+
+    def test_where_somebody_else_has_a_folder_of_the_name_that_it_needs(self, client: orchlite.Client, target: Path) -> None:
+        part = target.with_name("monday.part")
+        part.mkdir(parents=True)
+        (part / "mine").touch()
+        with pytest.raises(orchlite.Conflict, match=r"monday\.part"):
+            backup.backup(_store(client), target)
+        assert (part / "mine").exists()
+
+
+class TestARestoreIsRefused:
+    @pytest.fixture
+    def source(self, client: orchlite.Client, folder: MakeFolder, target: Path) -> Path:
+        client.run(folder("print(1)"))
+        return backup.backup(_store(client), target)
+
+    @staticmethod
+    def _change_manifest(source: Path, **changes: object) -> None:
+        manifest = json.loads((source / "backup.json").read_text())
+        (source / "backup.json").write_text(json.dumps({**manifest, **changes}))
+
+    def _refused(self, source: Path, into: Path, kind: type[orchlite.OrchliteError], words: str) -> None:
+        before = sorted(into.parent.iterdir())
+        with pytest.raises(kind, match=words):
+            backup.restore(source, into)
+        assert sorted(into.parent.iterdir()) == before
+
+    def test_into_a_folder_that_is_not_empty(self, source: Path, client: orchlite.Client) -> None:
+        self._refused(source, client.path(), orchlite.Conflict, "there already")
+        assert client.list_tasks()
+
+    def test_into_a_file(self, source: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        self._refused(source, tmp_path / "file", orchlite.Conflict, "there already")
+
+    @pytest.mark.parametrize("text", [None, "", "[]", '{"format": "x"}'], ids=["no manifest", "an empty one", "a list", "no numbers"])
+    def test_of_what_is_no_backup(self, source: Path, tmp_path: Path, text: str | None) -> None:
+        (source / "backup.json").unlink()
+        if text is not None:
+            (source / "backup.json").write_text(text)
+        self._refused(source, tmp_path / "into", orchlite.BadArgument, "is no backup")
+
+    def test_of_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        self._refused(tmp_path / "file", tmp_path / "into", orchlite.BadArgument, "is no backup")
+
+    @pytest.mark.parametrize("changes", [{"format": 2}, {"schema": 10_000}], ids=["another form", "a newer schema"])
+    def test_of_a_newer_one(self, source: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+        self._change_manifest(source, **changes, orchlite="99.0")
+        self._refused(source, tmp_path / "into", orchlite.StoreTooNew, r"orchlite 99\.0")
+
+    @pytest.mark.parametrize("name", ["store.sqlite", "bundles", "runs"])
+    def test_of_one_of_which_a_part_is_missing(self, source: Path, tmp_path: Path, name: str) -> None:
+        (source / name).rename(tmp_path / "away")
+        self._refused(source, tmp_path / "into", orchlite.StoreDamaged, f"it has no {name}")
+
+    @pytest.mark.parametrize("keep_bytes", [0, 4096, 20_000], ids=["emptied", "one page", "cut off"])
+    def test_of_one_whose_database_is_damaged(self, source: Path, tmp_path: Path, keep_bytes: int) -> None:
+        os.truncate(source / "store.sqlite", keep_bytes)
+        self._refused(source, tmp_path / "into", orchlite.StoreDamaged, "is damaged")
+
+    def test_not_into_an_empty_folder(self, source: Path, tmp_path: Path) -> None:
+        (tmp_path / "into").mkdir()
+        backup.restore(source, tmp_path / "into")
+        with orchlite.Client(tmp_path / "into") as restored:
+            assert len(restored.list_tasks()) == 1

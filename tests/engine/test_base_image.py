@@ -1,0 +1,135 @@
+"""The base image of a client: what runs see below their requirements."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+import orchlite
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., orchlite.Client]
+
+_SAYS = """
+import importlib
+for name in {names}:
+    try:
+        print(importlib.import_module(name).WORDS)
+    except ImportError:
+        print("absent")
+"""
+
+
+class Index:
+    """An index on disk, of packages that nobody has installed before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mark = uuid.uuid4().hex[:8]
+
+    @property
+    def url(self) -> str:
+        return self._folder.as_uri() + "/"
+
+    def add(self, name: str, version: str) -> str:
+        """Answers the requirement."""
+        words, name = f"{name} {version}", f"{name}_{self._mark}"
+        folder = self._folder / name.replace("_", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        wheel = f"{name}-{version}-py3-none-any.whl"
+        with ZipFile(folder / wheel, "w") as archive:
+            archive.writestr(f"{name}.py", f"WORDS = {words!r}\n")
+            archive.writestr(f"{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            archive.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
+        (folder / "index.html").write_text("".join(f'<a href="{each.name}">{each.name}</a>' for each in folder.glob("*.whl")))
+        return f"{name}=={version}"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return Index(tmp_path / "index")
+
+
+def _module(requirement: str) -> str:
+    return requirement.partition("==")[0]
+
+
+def test_a_run_sees_the_list_and_its_requirements_which_win_and_nothing_of_the_host(
+    open_client: OpenClient, folder: MakeFolder, index: Index
+) -> None:
+    below, older, newer = index.add("below", "1.0"), index.add("both", "1.0"), index.add("both", "2.0")
+    client = open_client(base_image=[below, older], index_urls=[index.url])
+    program = _SAYS.format(names=[_module(below), _module(newer), "pytest"])
+    orchestration = client.upload_orchestration(path=folder({"main.py": program, "requirements.txt": newer})).wait()
+    assert str(orchestration.run_once().wait(20).logs()) == "below 1.0\nboth 2.0\nabsent\n"
+    assert [name.replace("-", "_") for name in orchestration.installed()] == [below, newer]
+
+
+def test_the_orchestrations_own_base_image_counts_whatever_the_next_client_has(
+    open_client: OpenClient, folder: MakeFolder, index: Index
+) -> None:
+    below = index.add("below", "1.0")
+    first = open_client(base_image=[below], index_urls=[index.url])
+    orchestration = first.upload_orchestration(path=folder(_SAYS.format(names=[_module(below), "pytest"]))).wait()
+    first.close()
+    again = open_client(base_image="host", index_urls=[index.url]).get_orchestration_by_id(orchestration.id())
+    assert str(again.run_once().wait(20).logs()) == "below 1.0\nabsent\n"
+
+
+def test_known_bytes_are_packaged_anew_for_another_base_image(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+    below = index.add("below", "1.0")
+    bundle = folder(_SAYS.format(names=[_module(below)]))
+    said = [
+        str(open_client(base_image=base_image, index_urls=[index.url]).run(bundle).logs()) for base_image in ([below], "clean", [below], [])
+    ]
+    assert said == ["below 1.0\n", "absent\n", "below 1.0\n", "absent\n"]
+    assert len(open_client().list_orchestrations()) == 2
+
+
+def test_a_line_without_a_version_is_a_warning_of_the_orchestration(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+    name = _module(index.add("below", "1.0")).replace("_", "-")
+    client = open_client(base_image=[name], index_urls=[index.url])
+    assert client.upload_orchestration(path=folder("print()")).wait().warnings()[0].startswith(f"base_image: {name} has no version")
+
+
+def test_a_refused_line_opens_no_store(tmp_path: Path) -> None:
+    with pytest.raises(orchlite.BadArgument, match="base_image, line 2: '-e x'"):
+        orchlite.Client(tmp_path / "store", base_image=["six==1.0", "-e x"])
+    assert not (tmp_path / "store").exists()
+
+
+class TestRefresh:
+    def test_builds_an_environment_that_is_there_anew(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+        index.add("grows", "1.0")
+        name = _module(index.add("grows", "1.0"))
+        client = open_client(base_image="clean", index_urls=[index.url])
+        bundle = folder({"main.py": f"import {name}; print({name}.WORDS)", "requirements.txt": name})
+        old = client.upload_orchestration(path=bundle).wait()
+        index.add("grows", "2.0")
+        assert str(client.upload_orchestration(path=bundle).wait().run_once().wait(20).logs()) == "grows 1.0\n"
+        new = client.upload_orchestration(path=bundle, refresh=True).wait()
+        assert [each.rpartition("==")[2] for each in (*old.installed(), *new.installed())] == ["1.0", "2.0"]
+        assert str(old.run_once().wait(20).logs()) == "grows 2.0\n"  # it is the same environment
+
+    def test_lets_runs_of_the_old_environment_go_on(
+        self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, index: Index
+    ) -> None:
+        name = _module(index.add("grows", "1.0"))
+        client = open_client(base_image="clean", index_urls=[index.url], workers=2)
+        bundle = folder({"main.py": f"{waiting_program}import {name}; print({name}.WORDS)", "requirements.txt": name})
+        [run] = client.upload_orchestration(path=bundle).wait().run_once().last_runs()
+        assert next(iter(run.logs(follow=True))).text == "begun"
+        for version in ("2.0", "3.0"):  # the second builder removes what it can of the first's
+            index.add("grows", version)
+            client.upload_orchestration(path=bundle, refresh=True).wait()
+        gate.touch()
+        assert str(run.wait(20).logs()) == "begun\ndone\ngrows 1.0\n"
+
+    def test_takes_true_or_false(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        with pytest.raises(orchlite.BadArgument, match="refresh is a str"):
+            client.upload_orchestration(path=folder("print()"), refresh="yes")  # type: ignore[arg-type]

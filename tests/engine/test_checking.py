@@ -1,0 +1,227 @@
+"""What a check finds: everything that is wrong with a store, and nothing where nothing is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite import checking
+from orchlite.checking import Finding
+from orchlite.open_store import OpenStore
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., orchlite.Client]
+Until = Callable[[Callable[[], object]], None]
+
+_ID = "0123abcd-0123-4567-89ab-0123456789ab"
+
+
+def _store(client: orchlite.Client) -> OpenStore:
+    return client._engine.store
+
+
+def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
+    with closing(sqlite3.connect(client.path() / "store.sqlite", isolation_level=None)) as connection:
+        assert connection.execute(sql, parameters).rowcount > 0
+
+
+def _the_only_finding(client: orchlite.Client) -> Finding:
+    [finding] = checking.check(_store(client))
+    return finding
+
+
+class TestAHealthyStore:
+    def test_has_no_findings_when_it_is_new(self, client: orchlite.Client) -> None:
+        assert checking.check(_store(client)) == []
+
+    def test_has_none_when_runs_have_ended_in_all_ways(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        client.run(folder("print(1)"))
+        client.run(folder("raise SystemExit(3)"))
+        client.run(folder("import time; time.sleep(60)"), timeout=1)
+        with pytest.raises(orchlite.PackagingFailed):
+            client.run(folder({"main.py": "", "requirements.txt": "no-such-package @ https://localhost:1/no-such-package-1.0.tar.gz"}))
+        assert checking.check(_store(client)) == []
+
+    def test_has_none_while_hosts_are_at_work_on_it(self, open_client: OpenClient, folder: MakeFolder) -> None:
+        checker, worker = open_client(), open_client(workers=2)
+        done = threading.Event()
+
+        def work() -> None:
+            while not done.is_set():
+                orchestration = worker.upload_orchestration(path=folder(f"print({uuid.uuid4().int})")).wait()
+                orchestration.run_once().wait()
+                worker._engine.delete(orchestration.id())
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(25):
+                assert checking.check(_store(checker)) == []
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+
+    def test_has_none_though_a_result_is_gone_or_torn_as_after_a_power_cut(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        for text in ("", "{"):
+            run = client.run(folder(f"print({text!r})"))
+            (client.path() / "runs" / run.id() / "1" / "result.json").write_text(text)
+        assert checking.check(_store(client)) == []
+
+
+class TestTheDatabase:
+    def test_a_damaged_page_is_found(self, tmp_path: Path, folder: MakeFolder) -> None:
+        with orchlite.Client(tmp_path / "store") as client:
+            client.run(folder("print(1)"))
+        path = client.path() / "store.sqlite"
+        with closing(sqlite3.connect(path)) as connection:
+            page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'events'").fetchone()[0]
+            page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+        with path.open("r+b") as file:
+            file.seek((page - 1) * page_bytes)
+            file.write(b"\xff" * page_bytes)
+        with orchlite.Client(client.path()) as damaged:
+            findings = checking.check(_store(damaged))
+        assert findings
+        assert {finding.kind for finding in findings} == {"database"}
+        assert findings[0].hint == "Restore the store from a backup."
+
+    def test_a_row_that_refers_to_nothing_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, "DELETE FROM tasks WHERE task_id = ?", run.task())  # without foreign keys, as other programs may
+        finding = _the_only_finding(client)
+        assert finding.kind == "database"
+        assert "of runs refers to a row of tasks that is not there" in finding.what
+
+
+class TestRows:
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ("ended_at = NULL", "is success and has no end"),
+            ("status = 'queued'", "is queued and has a host or an end"),
+            ("status = 'running'", "is running and has no host, or an end"),
+        ],
+    )
+    def test_a_run_that_contradicts_itself_is_found(self, client: orchlite.Client, folder: MakeFolder, change: str, what: str) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, f"UPDATE runs SET {change} WHERE run_id = ?", run.id())
+        findings = [finding for finding in checking.check(_store(client)) if finding.kind == "row"]
+        assert (findings[0].kind, findings[0].subject) == ("row", run.id())
+        assert what in findings[0].what
+
+    def test_a_status_that_nobody_knows_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, "UPDATE runs SET status = 'vanished' WHERE run_id = ?", run.id())
+        assert any("is vanished" in finding.what for finding in checking.check(_store(client)))
+
+    def test_a_run_with_two_ends_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, "INSERT INTO events (at, kind, object_id, became) VALUES (1, 'run', ?, 'failure')", run.id())
+        finding = _the_only_finding(client)
+        assert finding.subject == run.id()
+        assert "ended as success, failure" in finding.what
+
+    def test_a_run_with_another_end_than_its_events_tell_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, "UPDATE events SET became = 'timed_out' WHERE object_id = ? AND became = 'success'", run.id())
+        assert "ended as timed_out" in _the_only_finding(client).what
+
+    def test_an_orchestration_without_packaging_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
+        _change(client, "UPDATE orchestrations SET task_id = 'gone'")
+        assert _the_only_finding(client).subject == orchestration.id()
+
+
+class TestBundles:
+    @pytest.fixture
+    def bundle(self, client: orchlite.Client, folder: MakeFolder) -> Path:
+        return _store(client).bundles.path(client.upload_orchestration(path=folder("print(1)")).wait().sha())
+
+    def test_one_that_is_missing_is_found(self, client: orchlite.Client, bundle: Path) -> None:
+        bundle.unlink()
+        finding = _the_only_finding(client)
+        assert (finding.kind, finding.subject) == ("bundle", str(bundle))
+        assert "cannot be read" in finding.what
+
+    def test_one_that_was_cut_off_is_found(self, client: orchlite.Client, bundle: Path) -> None:
+        os.truncate(bundle, 10)
+        assert "It has 10 bytes instead of" in _the_only_finding(client).what
+
+    def test_one_whose_bytes_have_changed_is_found(self, client: orchlite.Client, bundle: Path) -> None:
+        content = bytearray(bundle.read_bytes())
+        content[len(content) // 2] ^= 1
+        bundle.write_bytes(content)
+        assert "another SHA-256" in _the_only_finding(client).what
+
+
+class TestRuns:
+    def test_a_result_that_says_something_else_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        (client.path() / "runs" / run.id() / "1" / "result.json").write_text('{"status": "failure"}')
+        finding = _the_only_finding(client)
+        assert (finding.kind, finding.subject, finding.what) == ("run", run.id(), "It is success, and its result says 'failure'.")
+
+    def test_one_that_has_ended_and_lives_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert "its runner lives" in _the_only_finding(client).what
+
+    def test_one_that_nobody_runs_any_more_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        _change(client, "DELETE FROM events WHERE became = 'success' AND object_id = ?", run.id())
+        _change(client, "UPDATE runs SET status = 'running', ended_at = NULL, host_id = 'gone' WHERE run_id = ?", run.id())
+        finding = _the_only_finding(client)
+        assert (finding.subject, finding.hint) == (run.id(), "start() records how it ended.")
+
+    def test_one_that_goes_on_without_its_host_is_none(
+        self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
+    ) -> None:
+        client, checker = open_client(), open_client()
+        [run] = client.upload_orchestration(path=folder(waiting_program)).wait().run_once().last_runs()
+        until(lambda: "begun" in run.logs())
+        client.close(drain=False)
+        assert checking.check(_store(checker)) == []
+        gate.touch()
+        assert checker.get_task_run_by_id(run.id()).wait().status() == "success"
+
+
+class TestLeftovers:
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            (f"bundles/{_ID}.upload", "upload"),
+            (f"bundles/{'a' * 64}.zip", "bundle"),
+            (f"runs/{_ID}", "run folder"),
+            (f"hosts/{_ID}.lock", "host"),
+            (f"hosts/{_ID}.new", "host"),
+        ],
+        ids=["an upload", "a bundle", "a run folder", "a dead host", "a host that died at once"],
+    )
+    def test_are_found_and_not_touched(self, client: orchlite.Client, path: str, kind: str) -> None:
+        left = client.path() / path
+        left.mkdir() if path.startswith("runs") else left.touch()
+        long_ago = time.time() - 7200
+        os.utime(left, (long_ago, long_ago))
+        finding = _the_only_finding(client)
+        assert (finding.kind, finding.subject, finding.what) == ("leftover", str(left), f"This {kind} belongs to nothing.")
+        assert left.exists()
+
+
+def test_a_finding_reads_as_a_sentence(client: orchlite.Client) -> None:
+    (client.path() / "hosts" / "gone.lock").touch()
+    path = client.path() / "hosts" / "gone.lock"
+    hint = "The next client that opens the store removes it, and so does prune()."
+    assert [str(finding) for finding in checking.check(_store(client))] == [f"leftover {path}: This host belongs to nothing. {hint}"]

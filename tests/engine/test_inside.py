@@ -1,0 +1,294 @@
+"""The library inside a task: a program that opens the store of its own run submits, waits, reads and kills there, and starts nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchlite
+
+OpenClient = Callable[..., orchlite.Client]
+Folder = Callable[..., Path]
+
+_PRELUDE = """
+import json, os, sys, threading, time
+import orchlite
+wl = orchlite.Client()
+args = wl.task_args()
+own_task = wl.get_task_by_id(os.environ["WALLAROO_TASK_ID"])
+me = wl.get_orchestration_by_id(own_task.orchestration())
+"""
+
+_FAMILY = """
+if args["below"] == 0:
+    print("the last")
+else:
+    {wait}
+    print("after", str(run.logs()).split()[-1], str(run.status()))
+"""
+
+_BLOCKS = """run = me.run_once(json_args={"below": args["below"] - 1}).wait()"""
+_ASKS_TASK_AND_RUN = """task = me.run_once(json_args={"below": args["below"] - 1})
+    while task.status() != "started": time.sleep(0.02)
+    run = task.last_runs()[0]
+    while run.status() == "running": time.sleep(0.02)"""
+_ASKS_RUN = """[run] = me.run_once(json_args={"below": args["below"] - 1}).last_runs()
+    while run.status() in ("queued", "running"): time.sleep(0.02)"""
+_FOLLOWS = """[run] = me.run_once(json_args={"below": args["below"] - 1}).last_runs()
+    for _ in run.logs(follow=True): pass
+    run.wait()"""
+
+
+@pytest.fixture
+def run(open_client: OpenClient, folder: Folder) -> Callable[..., orchlite.TaskRun]:
+    """Run a program inside, on one worker, to its end; it has `wl`, `args`, `own_task` and `me`, the orchestration that it is of."""
+
+    def it(program: str, json_args: dict[str, Any] | None = None, **settings: object) -> orchlite.TaskRun:
+        return open_client(**settings).run(folder(_PRELUDE + program), json_args, timeout=60).raise_for_failure()
+
+    return it
+
+
+Run = Callable[..., orchlite.TaskRun]
+
+
+def began_after(run: orchlite.TaskRun, other: orchlite.TaskRun) -> bool:
+    """Whether one run had the only worker after the other."""
+    started_at, ended_at = run.started_at(), other.ended_at()
+    assert started_at is not None
+    assert ended_at is not None
+    return started_at > ended_at
+
+
+@pytest.mark.parametrize("base_image", ["host", "clean"])
+def test_a_program_submits_to_its_own_host_and_waits_where_there_is_one_worker(run: Run, base_image: str) -> None:
+    ended = run(_FAMILY.format(wait=_BLOCKS), {"below": 1}, base_image=base_image)
+    assert str(ended.logs()) == "after last success\n"
+
+
+@pytest.mark.parametrize("wait", [_BLOCKS, _ASKS_TASK_AND_RUN, _ASKS_RUN, _FOLLOWS], ids=["wait", "task and run", "run", "follow"])
+def test_programs_that_wait_for_each_other_three_deep_all_end_on_one_worker(run: Run, wait: str) -> None:
+    ended = run(_FAMILY.format(wait=wait), {"below": 3})
+    assert str(ended.logs()) == "after success success\n"
+
+
+def test_a_place_is_kept_again_when_what_was_asked_about_has_ended(run: Run, open_client: OpenClient) -> None:
+    program = """
+if "inner" in args: sys.exit()
+task = me.run_once(json_args={"inner": 1})
+while task.status() != "started": time.sleep(0.06)
+for _ in range(3): task.status(), time.sleep(0.06)
+task.wait()
+me.run_once(json_args={"inner": 2})
+time.sleep(0.7)  # its host looks ten times a second
+"""
+    outer = run(program)
+    client = open_client()
+    [task] = [task for task in client.list_tasks() if task.input_data() == {"inner": 2}]
+    assert began_after(task.wait(timeout=20), outer)
+
+
+def test_two_threads_may_wait_at_once(run: Run) -> None:
+    program = """
+if args.get("name"):
+    print(args["name"])
+else:
+    found = []
+    def wait(name):
+        found.append(str(me.run_once(json_args={"name": name}).wait().logs()))
+    threads = [threading.Thread(target=wait, args=(name,)) for name in ("one", "two")]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print(sorted(found))
+"""
+    assert str(run(program).logs()) == "['one\\n', 'two\\n']\n"
+
+
+def test_a_wait_that_ends_does_not_end_that_of_another_client_of_the_same_run(run: Run) -> None:
+    # The second of two runs begins only if its waiter still lends the place when the first one's has stopped waiting.
+    program = """
+if "below" in args:
+    time.sleep(args["below"])
+else:
+    other = orchlite.Client()
+    first = me.run_once(json_args={"below": 0.3})
+    second = me.run_once(json_args={"below": 0})
+    thread = threading.Thread(target=lambda: print(str(second.wait().status())))
+    thread.start()
+    other.get_task_by_id(first.id()).wait()
+    thread.join()
+"""
+    assert str(run(program).logs()) == "success\n"
+
+
+def test_who_asks_once_does_not_wait_and_keeps_its_place(run: Run, open_client: OpenClient) -> None:
+    program = """
+if args.get("inner"): sys.exit()
+task = me.run_once(json_args={"inner": True})
+print(task, task.last_runs())
+time.sleep(0.7)  # its host looks ten times a second
+"""
+    outer = run(program)
+    client = open_client()
+    [task] = [task for task in client.list_tasks() if task.input_data()]
+    assert began_after(task.wait(timeout=20), outer)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["orchestration.wait()", "while orchestration.status() != 'ready': time.sleep(0.02)"],
+    ids=["wait", "ask"],
+)
+@pytest.mark.parametrize("base_image", ["host", "clean"])
+def test_a_program_uploads_a_bundle_that_sees_what_it_sees_itself(run: Run, base_image: str, wait: str) -> None:
+    program = f"""
+from pathlib import Path
+Path("inner").mkdir()
+Path("inner/main.py").write_text("import importlib.util; print(bool(importlib.util.find_spec('pytest')))")
+orchestration = wl.upload_orchestration(path="inner", name="inner")
+{wait}
+print(str(orchestration.run_once().wait().logs()).strip(), orchestration.name())
+"""
+    assert str(run(program, base_image=base_image).logs()) == f"{base_image == 'host'} inner\n"
+
+
+def test_a_program_may_choose_another_base_image_for_what_it_uploads(run: Run) -> None:
+    program = """
+from pathlib import Path
+Path("inner").mkdir()
+Path("inner/main.py").write_text("import importlib.util; print(bool(importlib.util.find_spec('pytest')))")
+print(str(orchlite.Client(base_image="clean").run("inner").logs()).strip())
+"""
+    assert str(run(program).logs()) == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "error"),
+    [("requests=1", "BadRequirement"), ("-r more.txt", "BadRequirement"), ("", "BadBundle")],
+    ids=["misspelt", "option", "no main.py"],
+)
+@pytest.mark.parametrize("base_image", ["host", "clean"])
+def test_a_bad_bundle_is_refused_inside_as_outside_and_nothing_is_stored(run: Run, base_image: str, requirements: str, error: str) -> None:
+    program = f"""
+from pathlib import Path
+Path("inner").mkdir()
+Path("inner/requirements.txt").write_text({requirements!r})
+if {bool(requirements)}: Path("inner/main.py").write_text("pass")
+try: wl.upload_orchestration(path="inner")
+except orchlite.InvalidInput as error: print(type(error).__name__, len(wl.list_orchestrations()))
+"""
+    assert str(run(program, base_image=base_image).logs()) == f"{error} 1\n"
+
+
+def test_a_program_reads_the_log_of_another_run_and_kills_it(
+    open_client: OpenClient, folder: Folder, waiting_program: str, until: Callable[..., None]
+) -> None:
+    client = open_client(workers=2)
+    other = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
+    until(lambda: other.last_runs() and "begun" in other.last_runs()[0].logs())
+    program = """
+[run] = wl.get_task_by_id(args["task"]).last_runs()
+print(str(run.logs()).strip(), str(run.status()))
+run.kill()
+print(str(run.wait().status()), run.exit_code())
+"""
+    ended = client.run(folder(_PRELUDE + program), {"task": other.id()}).raise_for_failure()
+    assert str(ended.logs()) == "begun running\nkilled 143\n"
+
+
+def test_a_program_that_kills_its_own_run_is_killed(open_client: OpenClient, folder: Folder) -> None:
+    program = "own_task.last_runs()[0].kill()\ntime.sleep(60)"
+    assert open_client().run(folder(_PRELUDE + program)).status() == "killed"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["own_task.wait()", "own_task.last_runs()[0].wait()", "own_task.last_runs()[0].wait(timeout=1)"],
+    ids=["task", "run", "run in time"],
+)
+def test_waiting_for_itself_is_refused(run: Run, wait: str) -> None:
+    program = f"try: {wait}\nexcept orchlite.Conflict as error: print(error)"
+    assert "which cannot wait for its own end" in run(program).logs()
+
+
+def test_starting_is_refused(run: Run) -> None:
+    program = "try: wl.start()\nexcept orchlite.Conflict as error: print(error)"
+    assert "starts nothing" in run(program).logs()
+
+
+def test_nothing_of_a_host_appears(run: Run, tmp_path: Path) -> None:
+    program = """
+hosts = lambda: sorted(os.listdir(os.path.join(os.environ["ORCHLITE_STORE"], "hosts")))
+before = hosts()
+second = orchlite.Client()
+if not args.get("inner"):
+    second.list_orchestrations()[-1].run_once(json_args={"inner": True}).wait()
+print(json.dumps([len(before), before == hosts(), [thread.name for thread in threading.enumerate()]]))
+"""
+    assert json.loads(str(run(program).logs())) == [1, True, ["MainThread"]]
+
+
+@pytest.mark.parametrize("end", ["wl.close()", "with wl: pass", ""], ids=["close", "with", "exit"])
+def test_closing_inside_waits_for_nothing_and_says_nothing(run: Run, open_client: OpenClient, end: str) -> None:
+    program = f"""
+if args.get("inner"): sys.exit()
+me.run_once(json_args={{"inner": True}})
+{end}
+"""
+    outer = run(program)
+    assert list(outer.logs()) == []
+    client = open_client()
+    [task] = [task for task in client.list_tasks() if task.input_data()]
+    assert began_after(task.wait(timeout=20), outer)
+
+
+def test_a_process_that_the_program_starts_is_inside_too(run: Run) -> None:
+    program = """
+import subprocess
+if args.get("inner"):
+    print("inner")
+else:
+    code = "import orchlite as o; print(*o.Client().list_orchestrations()[-1].run_once(json_args={'inner': True}).wait().logs(), sep='')"
+    print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()[-1])
+"""
+    assert str(run(program).logs()) == "inner\n"
+
+
+def test_a_forked_child_opens_a_client_of_its_own(run: Run) -> None:
+    program = """
+child = os.fork()
+if child == 0:
+    try: wl.list_tasks()
+    except orchlite.Closed: print("the parent's is refused", flush=True)
+    print(len(orchlite.Client().list_tasks()), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    assert run(program).logs().__str__().endswith("1\n")
+
+
+def test_the_store_by_another_path_is_the_same_one(run: Run) -> None:
+    program = """
+os.symlink(os.environ["ORCHLITE_STORE"], "link")
+try: orchlite.Client("link").start()
+except orchlite.Conflict: print("inside")
+"""
+    assert str(run(program).logs()) == "inside\n"
+
+
+def test_another_store_opened_inside_is_an_ordinary_one(run: Run, tmp_path: Path) -> None:
+    program = """
+from pathlib import Path
+Path("inner").mkdir()
+Path("inner/main.py").write_text("import os; print(os.environ['ORCHLITE_STORE'])")
+with orchlite.Client(args["store"], workers=1) as other:
+    print(str(other.run("inner").logs()).strip(), len(os.listdir(Path(args["store"]) / "hosts")))
+with orchlite.Client.temporary() as other:
+    print(other.start().run("inner").status())
+"""
+    other = tmp_path / "other store"
+    assert str(run(program, {"store": str(other)}).logs()) == f"{other} 1\nsuccess\n"

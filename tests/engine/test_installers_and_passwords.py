@@ -1,0 +1,180 @@
+"""Passwords in the addresses that an installation is given, and which installer is taken."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite import PackagingFailed
+from orchlite.environments import Environments
+from orchlite.records import Limits
+from orchlite.requirements import read_requirements
+
+MakeFolder = Callable[..., Path]
+OpenClient = Callable[..., orchlite.Client]
+
+_SECRET = "Tops3cret-wording"
+_both = pytest.mark.parametrize("installer", ["pip", "uv"])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_")) or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+
+
+@pytest.fixture
+def unreachable() -> Iterator[str]:
+    """A host and port where nobody answers, and nobody else will."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{reserved.getsockname()[1]}"
+
+
+def _files_with_the_secret(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and _SECRET.encode() in path.read_bytes()]
+
+
+def _rows_with_the_secret(store: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(store / "store.sqlite") as database:
+        database.row_factory = sqlite3.Row
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = [(table, row) for table in tables for row in database.execute(f"SELECT * FROM {table}")]
+    database.close()
+    return {(table, name) for table, row in rows for name in row.keys() if _SECRET in str(row[name])}  # noqa: SIM118 - a row has values
+
+
+@_both
+@pytest.mark.parametrize(
+    ("index", "requirement", "kept"),
+    [
+        pytest.param("http://me:{secret}@{host}/simple", "orchlite-no-such-package", set(), id="in an index's address"),
+        pytest.param("http://{secret}@{host}/simple", "orchlite-no-such-package", set(), id="a token alone"),
+        pytest.param(
+            "http://{host}", "x @ https://me:{secret}@{host}/x-1.0-py3-none-any.whl", {("orchestrations", "requirements")}, id="in a link"
+        ),
+        pytest.param(
+            "http://{host}", "git+https://me:{secret}@{host}/x@" + "0" * 40, {("orchestrations", "requirements")}, id="in a git link"
+        ),
+    ],
+)
+def test_a_password_is_shown_and_left_nowhere(
+    open_client: OpenClient,
+    folder: MakeFolder,
+    unreachable: str,
+    shared_cache: Path,
+    installer: str,
+    index: str,
+    requirement: str,
+    kept: set[tuple[str, str]],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given = {"secret": _SECRET, "host": unreachable}
+    index_url, lines = index.format(**given), read_requirements(requirement.format(**given).encode()).lines
+    client = open_client(index_urls=[index_url], installer=installer)
+    with caplog.at_level("DEBUG", logger="orchlite"):
+        bundle = folder({"main.py": "print()", "requirements.txt": requirement.format(**given)})
+        orchestration = client.upload_orchestration(path=bundle)
+        task = orchestration.run_once()
+        with pytest.raises(PackagingFailed) as failure:
+            orchestration.wait(60)
+    told = [
+        *(str(failure.value), repr(failure.value), str(failure.value.details), str(orchestration.requirements()), repr(orchestration)),
+        *(
+            str(orchestration.warnings()),
+            "\n".join(orchestration.task().wait().logs()),
+            "\n".join(task.wait(20).logs()),
+            str(task.reason()),
+        ),
+        *(caplog.text, *capfd.readouterr()),
+    ]
+    assert [text for text in told if _SECRET in text] == []
+    client.close()
+    assert _rows_with_the_secret(client.path()) == kept
+    left = [name for name in _files_with_the_secret(client.path()) if not name.startswith(("bundles/", "store.sqlite"))]
+    assert left == []
+    key = Environments(shared_cache, installer=installer, index_urls=(index_url,)).key(lines)
+    assert _files_with_the_secret(shared_cache / "environments" / key) == []
+
+
+def test_a_part_of_a_long_line_is_masked_like_the_rest(tmp_path: Path) -> None:
+    from orchlite.runner.log_writer import LogWriter
+
+    path = tmp_path / "log"
+    writer = LogWriter(str(path), Limits().log_bytes, masked=True)
+    for text in (b"http://me:s3cret@a/x git+https://s3cret@b c://d e@f\n", b"ftp://me:s3cret@g"):
+        writer.feed("stdout", text)
+    writer.finish(durable=False)
+    assert [line.split(" ", 3)[3] for line in path.read_text().splitlines()] == [
+        "http://****@a/x git+https://****@b c://d e@f",
+        "ftp://****@g",
+    ]
+
+
+class TestWhichInstaller:
+    """A uv is there: it is one of the development requirements."""
+
+    @pytest.fixture
+    def chosen(self, tmp_path: Path) -> Callable[..., str]:
+        def name(*lines: str, **settings: object) -> str:
+            environments = Environments(tmp_path / "cache", **settings)  # type: ignore[arg-type]
+            lines = lines or ("six==1.0",)
+            with environments.building(environments.key(lines), lambda: False) as building:
+                building.make()
+                return "uv" if Path(building.install_order(lines).command[0]).name == "uv" else "pip"
+
+        return name
+
+    def test_uv_is_taken_where_pip_would_take_packages_from_the_same_place(self, chosen: Callable[..., str]) -> None:
+        assert (chosen(), chosen(index_urls=("https://a",)), chosen(installer="pip")) == ("uv", "uv", "pip")
+
+    def test_pip_stays_where_there_are_several_indexes(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+        several = ("https://a", "https://b")
+        assert (chosen(index_urls=several), chosen(index_urls=several, installer="uv")) == ("pip", "uv")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
+        assert chosen() == "pip"
+
+    def test_uv_is_taken_where_it_has_sources_of_its_own(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
+        monkeypatch.setenv("UV_DEFAULT_INDEX", "https://a")
+        assert (chosen(), chosen(index_urls=("https://a", "https://b"))) == ("uv", "pip")
+
+    def test_pip_stays_for_lines_that_uv_reads_otherwise(self, chosen: Callable[..., str]) -> None:
+        assert chosen("--only-binary=:all:", "--no-binary=six", "six==1.0") == "pip"
+
+    def test_each_installer_has_environments_of_its_own(self, tmp_path: Path) -> None:
+        keys = {Environments(tmp_path, installer=installer).key(("six==1.0",)) for installer in ("pip", "uv")}
+        assert len(keys) == 2
+
+    def test_a_uv_that_is_not_there_is_refused_with_the_way_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr("sys.prefix", str(tmp_path))
+        with pytest.raises(orchlite.BadArgument, match=r"There is no uv.*pip install uv"):
+            orchlite.Client(tmp_path / "store", installer="uv")
+        assert not (tmp_path / "store").exists()
+
+    @pytest.mark.parametrize("says", ["echo uv 0.4.30", "exit 1", "echo something else"], ids=["too old", "broken", "another program"])
+    def test_a_uv_that_will_not_do_is_as_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Callable[..., str], says: str
+    ) -> None:
+        program = tmp_path / "bin" / "uv"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{says}\n")
+        program.chmod(0o700)
+        monkeypatch.setenv("PATH", str(program.parent))
+        assert chosen() == "pip"
+        with pytest.raises(orchlite.BadArgument, match=r"There is no uv"):
+            orchlite.Client(tmp_path / "store", installer="uv")
+
+    def test_another_word_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(orchlite.BadArgument, match=r"installer is 'conda'.*auto, pip, uv"):
+            orchlite.Client(tmp_path / "store", installer="conda")

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchlite import closing, forever, paths, pruning, recovery
+from orchlite import closing, forever, paths, recovery
 from orchlite.arguments import (
     checked_choice,
     checked_command,
@@ -31,7 +31,7 @@ from orchlite.clock import SystemClock
 from orchlite.engine import Engine
 from orchlite.environments import INSTALLERS, Environments, check_installer
 from orchlite.errors import BadArgument
-from orchlite.maintenance import Maintenance
+from orchlite.maintenance import Maintenance, checked_retention
 from orchlite.orchestration import Orchestration
 from orchlite.paths import StoreFolder
 from orchlite.records import Limits, Retention, Settings
@@ -101,7 +101,7 @@ class Client(Catalogue, Maintenance):
             index_urls=checked_texts(index_urls, "index_urls"),
             install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
             grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
-            retention=None if retention is None else pruning.checked(retention),
+            retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),
             leash=self._is_temporary,

@@ -10,9 +10,9 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchlite import killing, restarts, schedule, slots
+from orchlite import killing, restarts, slots
 from orchlite.errors import BadSchedule, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.records import RunRow, TaskRow
@@ -21,6 +21,9 @@ from orchlite.slots import Decision
 from orchlite.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Transaction
 from orchlite.store.memory import Memory
+
+if TYPE_CHECKING:
+    from orchlite.schedule import Schedule
 
 _AT_ONCE = 500
 _REPLACED = "the next run of its task took its place"
@@ -81,8 +84,8 @@ def dispatch(store: OpenStore, batch: Batch, now: datetime) -> None:
 
 
 def _decided(store: OpenStore, task: TaskRow, now: datetime) -> Due | None:
-    policy = _policy(task)
     try:
+        policy = _policy(task)
         return Due(task, slots.decide(_schedule(policy), policy, task.next_at or now, now))
     except BadSchedule as error:
         _stop(store, task, str(error))
@@ -206,5 +209,7 @@ def _policy(task: TaskRow) -> SchedulePolicy:
     return task.schedule
 
 
-def _schedule(policy: SchedulePolicy) -> schedule.Schedule:
-    return schedule.parse(policy.expression, policy.timezone)
+def _schedule(policy: SchedulePolicy) -> Schedule:
+    from orchlite.schedule import parse  # at the first need: most stores have no schedules
+
+    return parse(policy.expression, policy.timezone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -33,5 +32,7 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _line(tag: str, values: Sequence[object]) -> str:
+    import html
+
     cells = "".join(f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>" for value in values)
     return f"<tr>{cells}</tr>"

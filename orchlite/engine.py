@@ -70,11 +70,11 @@ class Engine:
             own_run_id=own_run.run_id if own_run else None,
         )
         self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
-        self._scheduler = Scheduler(self.store, self._workers.look)
+        self._scheduler = Scheduler(self.store, self._begin_queued)
         self._watch = Watch(self.store, self._workers.are_busy, self._look)
         self._lookout = Lookout(self.store, self._workers.adopted)
         self._lending = Lending(self.store)
-        self.waiting = Waiting(self.store, self._workers, self._lookout, self._lending)
+        self.waiting = Waiting(self.store, self._workers, self._lookout, self._lending, lambda: self._time_travel.settle())
         self._time_travel = TimeTravel(self.store, self._scheduler, self.waiting)
         self._closing = threading.Lock()
         self._is_closed = False
@@ -119,6 +119,8 @@ class Engine:
         self._lending.submitted(orchestration.orchestration_id)
         self._lending.submitted(orchestration.task_id)
         self._workers.look()
+        if self.store.stub is not None:
+            self.waiting.for_submitted(None, {TaskKind.PACKAGING})  # at once: what follows is the same every time
         return orchestration
 
     def submit(self, orchestration_id: str, order: Order) -> TaskRow:
@@ -242,7 +244,8 @@ class Engine:
         drain = drain and self.store.own_run_id is None
         if drain:
             try:
-                self.waiting.for_submitted(patience_seconds, _ONE_SHOT)
+                # The runs of a stub end when somebody moves the clock: perhaps never.
+                self.waiting.for_submitted(patience_seconds, _ONE_SHOT if self.store.stub is None else {TaskKind.PACKAGING})
             except Closed:
                 pass  # somebody else has let go meanwhile
             except DeviceFailed:
@@ -284,6 +287,7 @@ class Engine:
         for run in reversed(self.unfinished()):
             with suppress(IllegalMove):
                 killing.kill_run(self.store, run.run_id)
+        self._time_travel.settle_stubs()
 
     def unfinished(self) -> list[RunRow]:
         """What this host has submitted and what has not ended, oldest first; inside a task nothing, since all of it is its host's."""
@@ -302,6 +306,11 @@ class Engine:
         if self.store.own_run_id is None:
             self._workers.start()
             self._watch.start()
+
+    def _begin_queued(self) -> None:
+        """Runs of a schedule were queued here."""
+        self._begin_work()
+        self._workers.look()
 
     def _begin_loop(self) -> None:
         """Keep schedules from now on, and look after the runs of hosts that are gone, which may stand in the way of others."""

@@ -6,7 +6,6 @@ of change stay the same.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import site
@@ -17,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import ast
     from importlib.metadata import Distribution
 
     from orchlite.packaging_rules import Requirement
@@ -146,6 +146,8 @@ def _not_visible(name: str) -> str:
 
 def _mapping_of(finder: Path) -> dict[str, str]:
     """Package names and their folders, read from the source that setuptools wrote."""
+    import ast
+
     try:
         body = ast.parse(_read(finder)).body
         value = next(each.value for each in body if isinstance(each, ast.Assign | ast.AnnAssign) and each.value and _assigns_mapping(each))
@@ -155,6 +157,8 @@ def _mapping_of(finder: Path) -> dict[str, str]:
 
 
 def _assigns_mapping(statement: ast.Assign | ast.AnnAssign) -> bool:
+    import ast
+
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     return any(isinstance(target, ast.Name) and target.id == "MAPPING" for target in targets)
 

@@ -1,18 +1,20 @@
-"""The part of a client that keeps its store in order: prune, back up, check."""
+"""The part of a client that keeps its store in order: prune, back up, check. What it needs for that is imported at the first need."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchlite import backup, checking, pruning
 from orchlite.arguments import checked_flag
-from orchlite.checking import Finding
 from orchlite.engine import Engine
 from orchlite.paths import given_path
-from orchlite.pruning import Pruned
 from orchlite.records import Retention
+
+if TYPE_CHECKING:
+    from orchlite.checking import Finding
+    from orchlite.pruning import Pruned
 
 
 class Maintenance:
@@ -31,6 +33,8 @@ class Maintenance:
             BadArgument: an argument is refused.
             StoreBusy: another process keeps the store locked; what was removed until then is removed.
         """
+        from orchlite import pruning
+
         usual = self._engine.store.settings.retention or Retention()
         retention = usual if older_than is None else pruning.older_than(older_than)
         return pruning.prune(self._engine.store, retention, dry_run=checked_flag(dry_run, "dry_run"))
@@ -46,6 +50,8 @@ class Maintenance:
             BadArgument: it would lie inside the store.
             StorageFull, DeviceFailed: it cannot be written; nothing is left of it.
         """
+        from orchlite import backup
+
         return backup.backup(self._engine.store, given_path(path))
 
     @staticmethod
@@ -61,8 +67,25 @@ class Maintenance:
             StoreDamaged: the backup is damaged.
             StorageFull, DeviceFailed: the store cannot be written; nothing is left of it.
         """
+        from orchlite import backup
+
         backup.restore(given_path(path), given_path(into, "into"))
 
     def check(self) -> list[Finding]:
         """Read the whole store and answer what is wrong with it, each with a way out; nothing in a healthy one, also while it works."""
+        from orchlite import checking
+
         return checking.check(self._engine.store)
+
+
+def checked_retention(retention: Retention | None) -> Retention | None:
+    """A retention whose fields can be meant, or None.
+
+    Raises:
+        BadArgument: one cannot.
+    """
+    if retention is None:
+        return None
+    from orchlite import pruning
+
+    return pruning.checked(retention)

@@ -25,7 +25,6 @@ from orchlite.errors import DeviceFailed
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
 from orchlite.recurrence import SchedulePolicy
-from orchlite.schedule import parse
 from orchlite.status import OrchestrationStatus, TaskKind
 from orchlite.submissions import Order
 from orchlite.task import Task
@@ -149,7 +148,7 @@ class Orchestration:
         `@monthly`, `@yearly`; read in `timezone`, e.g. `"Europe/Berlin"`. Each slot has one run, however many hosts there are.
         concurrency: where the run before has not ended: `"allow"` another, `"forbid"` it (the slot is skipped), or `"replace"` it.
         missed: of the slots at which no host was at work, run the `"latest"`, `"all"`, or `"none"`.
-        starting_deadline_seconds: how late a slot's run may start; later it is skipped.
+        starting_deadline_seconds: how late a slot's run may start, a second at least; later it is skipped.
         The others are as for `run_once`. Skipped slots are in `last_runs(status="skipped")`, with the reason.
 
         Raises:
@@ -157,15 +156,15 @@ class Orchestration:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
+        from orchlite.schedule import parse
+
         known = parse(schedule, timezone)
         policy = SchedulePolicy(
             expression=known.expression,
             timezone=known.timezone,
             concurrency=checked_choice(concurrency, "concurrency", ("allow", "forbid", "replace")),
             missed=checked_choice(missed, "missed", ("latest", "all", "none")),
-            starting_deadline_seconds=None
-            if starting_deadline_seconds is None
-            else checked_seconds(starting_deadline_seconds, "starting_deadline_seconds"),
+            starting_deadline_seconds=checked_timeout(starting_deadline_seconds, "starting_deadline_seconds"),
         )
         order = self._order(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
         return self._submit(order._replace(schedule=policy))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,8 +71,8 @@ class StoreFolder(NamedTuple):
                 hint="A store has one account: run as that one, or choose another folder.",
                 argument="path",
             )
-        kind = _file_system(status.st_dev)
-        if kind.startswith(_NETWORK_FILE_SYSTEMS):
+        kind = file_system(status.st_dev)
+        if is_of_the_network(kind):
             raise BadArgument(
                 f"The store {str(self.path)!r} is on a file system of the network ({kind}), whose locks cannot be relied on.",
                 hint="Choose a folder on a local disk.",
@@ -81,7 +80,12 @@ class StoreFolder(NamedTuple):
             )
 
 
-def _file_system(device: int) -> str:
+def is_of_the_network(file_system: str) -> bool:
+    """Whether the locks of a file system of this type hold back nobody on other machines."""
+    return file_system.startswith(_NETWORK_FILE_SYSTEMS)
+
+
+def file_system(device: int) -> str:
     """The type of the file system on this device; empty where the system does not say."""
     number = f"{os.major(device)}:{os.minor(device)}".encode()
     try:
@@ -120,11 +124,15 @@ def cache_folder() -> Path:
 
 def temporary_store_folder() -> StoreFolder:
     """A new, empty folder for a store that is removed when its client closes."""
+    import tempfile
+
     return StoreFolder(Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX)).resolve())
 
 
 def temporary_store_folders() -> list[StoreFolder]:
     """This account's temporary stores, those of dead hosts among them."""
+    import tempfile
+
     found = Path(tempfile.gettempdir()).resolve().glob(f"{_TEMPORARY_PREFIX}*")
     return [StoreFolder(path) for path in found if _is_own_folder(path)]
 

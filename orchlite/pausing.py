@@ -72,7 +72,7 @@ def _recurring(store: OpenStore, transaction: Transaction, task_id: str) -> Task
 
 
 def _set_next(store: OpenStore, transaction: Transaction, task: TaskRow, now: datetime) -> None:
-    if task.schedule is None:
+    if task.kind is TaskKind.CONTINUOUS:
         store.memory.tasks.set_next(transaction, task.task_id, now)
     else:
         why = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"

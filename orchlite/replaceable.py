@@ -48,6 +48,7 @@ class StubOutcome(NamedTuple):
     status: RunStatus
     duration_seconds: float
     exit_code: int | None
+    reason: str | None = None
 
 
 @runtime_checkable
@@ -55,7 +56,10 @@ class Stub(Process, Protocol):
     """A process that executes nothing: it only says how each run ends."""
 
     def outcome(self, assignment: Assignment) -> StubOutcome:
-        """Decide how a run ends; called once for each, when it begins."""
+        """Decide how a run ends: when it begins, and again, with the same answer, where another client goes on with it."""
+
+    def cancelled(self, run_id: str) -> str | None:
+        """Why the run is to end, where somebody said so."""
 
 
 class Traveller(Protocol):
@@ -81,3 +85,6 @@ class SteeredClock(Clock, Protocol):
 
     def attach(self, traveller: Traveller) -> None:
         """Move this store along from now on."""
+
+    def may_be_moved_elsewhere(self) -> bool:
+        """Whether another thread moves it, too: else it stands still while this one waits."""

@@ -6,10 +6,12 @@ Pure: the task's rule and times in, a decision out. What is bounded is bounded h
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.recurrence import SchedulePolicy, Skipped
-from orchlite.schedule import Schedule
+
+if TYPE_CHECKING:
+    from orchlite.schedule import Schedule
 
 ON_TIME = timedelta(seconds=60)
 """A slot that is dealt with later than this was missed: a minute is what cron can tell apart."""

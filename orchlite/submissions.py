@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite import packager, schedule
+from orchlite import packager
 from orchlite.open_store import OpenStore
 from orchlite.records import Assignment, Claim, OrchestrationRow, RunRow, TaskRow
 from orchlite.recurrence import SchedulePolicy
@@ -57,8 +57,10 @@ def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Ord
 
 
 def _submit_scheduled(store: OpenStore, orchestration: OrchestrationRow, order: Order, policy: SchedulePolicy) -> TaskRow:
+    from orchlite.schedule import parse
+
     task = _task(store, orchestration, order, TaskStatus.PENDING)
-    task = task._replace(next_at=schedule.parse(policy.expression, policy.timezone).next_after(task.created_at))
+    task = task._replace(next_at=parse(policy.expression, policy.timezone).next_after(task.created_at))
     with store.memory.transaction() as transaction:
         if store.memory.orchestrations.status(transaction, orchestration.orchestration_id) is OrchestrationStatus.READY:
             task = task._replace(status=TaskStatus.STARTED)

@@ -14,18 +14,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from orchlite.arguments import checked_moment
-from orchlite.errors import BadArgument
+from orchlite.errors import BadArgument, Conflict
 from orchlite.records import Alive, Assignment, Look, NeverStarted, RunFolder, RunSpec
 from orchlite.replaceable import StubOutcome, Traveller
 from orchlite.status import RunStatus
 
 __all__ = ["ManualClock", "StubProcess", "StubRun"]
 
+_LONGEST_SECONDS = 1e10
 _ENDS = (RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN)
 
 
@@ -45,6 +47,8 @@ class ManualClock:
         self._now = checked_moment(start, "start").astimezone(UTC)
         self._travellers: list[Traveller] = []
         self._lock = threading.RLock()
+        self._is_moving = False
+        self._movers = {threading.current_thread()}
 
     def now(self) -> datetime:
         """The time that it shows: aware, UTC."""
@@ -56,8 +60,11 @@ class ManualClock:
 
     def attach(self, traveller: Traveller) -> None:
         """Called by a store that is opened on this clock."""
-        with self._lock:
-            self._travellers.append(traveller)
+        self._travellers.append(traveller)
+
+    def may_be_moved_elsewhere(self) -> bool:
+        """Whether another thread, which lives, made this clock or has moved it: else it stands still while this one waits."""
+        return any(thread.is_alive() for thread in self._movers.copy() if thread is not threading.current_thread())
 
     def advance(self, **by: float) -> None:
         """Let time pass: `advance(days=7)`, `advance(hours=1, minutes=30)`, as for `timedelta`.
@@ -65,26 +72,29 @@ class ManualClock:
         First waits for packaging. Then stops at every instant at which something is due, in order, and has it done: runs end, slots are
         dispatched, real runs are waited for. Returns when the time is reached and nothing more is to happen then.
 
+        Any thread may advance it; one after the other does. A real program that never ends, and that nobody kills, keeps it for ever.
+
         Raises:
-            BadArgument: time does not go back.
+            BadArgument: time does not go back, or not so far ahead.
+            Conflict: it is called by what it has called itself: by a function that a `StubProcess` was given.
         """
-        self.advance_to(self._now + timedelta(**by))
+        with self._moving():
+            try:
+                until = self._now + timedelta(**by)
+            except (OverflowError, ValueError) as error:
+                hint = "It ends with the year 9999."
+                raise BadArgument(f"The clock cannot be advanced so far: {error}.", hint=hint, argument="by") from error
+            self._advance_to(until)
 
     def advance_to(self, until: datetime) -> None:
         """As `advance`, up to this time.
 
         Raises:
             BadArgument: it has passed already, or has no zone.
+            Conflict: as `advance`.
         """
-        until = checked_moment(until, "until").astimezone(UTC)
-        if until < self._now:
-            raise BadArgument(f"It is {self._now.isoformat()} already.", hint="set() sets the clock to any time.", argument="until")
-        with self._lock:
-            self._each(lambda traveller: traveller.settle())
-            while (at := self._next_at()) is not None and at <= until:
-                self._now = max(at, self._now)
-                self._each(lambda traveller: traveller.act())
-            self._now = until
+        with self._moving():
+            self._advance_to(checked_moment(until, "until").astimezone(UTC))
 
     def set(self, to: datetime) -> None:
         """Set the clock to any time, as when a machine's clock is corrected: nothing happens on the way, and nothing until it is advanced.
@@ -92,8 +102,29 @@ class ManualClock:
         Raises:
             BadArgument: it has no zone.
         """
-        with self._lock:
+        with self._moving():
             self._now = checked_moment(to, "to").astimezone(UTC)
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_moving:
+                raise Conflict("The clock is being moved already.", hint="What happens on the way cannot move it.")
+            self._movers = {*filter(threading.Thread.is_alive, self._movers), threading.current_thread()}
+            self._is_moving = True
+            try:
+                yield
+            finally:
+                self._is_moving = False
+
+    def _advance_to(self, until: datetime) -> None:
+        if until < self._now:
+            raise BadArgument(f"It is {self._now.isoformat()} already.", hint="set() sets the clock to any time.", argument="until")
+        self._each(lambda traveller: traveller.settle())
+        while (at := self._next_at()) is not None and at <= until:
+            self._now = max(at, self._now)
+            self._each(lambda traveller: traveller.act())
+        self._now = until
 
     def _each(self, act: Callable[[Traveller], None]) -> None:
         self._travellers = [traveller for traveller in self._travellers if not traveller.is_over]
@@ -132,6 +163,8 @@ class StubProcess:
     def __init__(self, status: str | Decide = "success", duration_seconds: float = 0, *, exit_code: int | None = None) -> None:
         """How runs end and how long they take, on the manual clock; or a function of the run that says so: `("failure", 5.0)`.
 
+        The function may use the client, but cannot move the clock. Where it raises, the run ends as a failure, and `advance` raises it.
+
         exit_code: that of runs that end by themselves; 0 for a success and 1 for a failure by default.
 
         Raises:
@@ -140,12 +173,24 @@ class StubProcess:
         self.runs: list[StubRun] = []
         """What would have run, in order."""
         self._exit_code = exit_code
+        self._outcomes: dict[str, StubOutcome] = {}
+        self._reasons: dict[str, str] = {}
         self._decide = status if callable(status) else lambda _: (status, duration_seconds)
         if not callable(status):
             _checked_outcome((status, duration_seconds))
 
     def outcome(self, assignment: Assignment) -> StubOutcome:
-        """Decide how a run ends; called once for each, when it begins."""
+        """Decide how a run ends, once for each: the answer is kept, for a client that goes on with another's runs."""
+        run_id = assignment.run.run_id
+        if run_id not in self._outcomes:
+            self._outcomes[run_id] = self._decided(assignment)
+        return self._outcomes[run_id]
+
+    def cancelled(self, run_id: str) -> str | None:
+        """Why the run is to end, where somebody said so."""
+        return self._reasons.get(run_id)
+
+    def _decided(self, assignment: Assignment) -> StubOutcome:
         run, task = assignment.run, assignment.task
         began_at = run.claimed_at or run.created_at
         arguments: dict[str, Any] = json.loads(task.arguments)
@@ -168,10 +213,11 @@ class StubProcess:
 
     def look(self, folder: RunFolder) -> Look:
         """A stub run goes on until its clock says otherwise; one of another process was never started."""
-        return Alive() if any(run.run_id == folder.run_id for run in self.runs) else NeverStarted()
+        return Alive() if folder.run_id in self._outcomes else NeverStarted()
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """The request stands in the store."""
+        """The request stands in the store; why, is kept here."""
+        self._reasons[folder.run_id] = reason
 
     def discard(self, folder: RunFolder) -> None:
         """Nothing is left of what was never started."""
@@ -184,6 +230,7 @@ def _checked_outcome(outcome: object) -> tuple[RunStatus, float]:
     status, seconds = outcome if isinstance(outcome, tuple) and len(outcome) == 2 else (outcome, 0)
     if not isinstance(status, str) or status not in _ENDS:
         raise BadArgument(f"status is {status!r:.80}.", hint=f"It takes one of: {', '.join(_ENDS)}.", argument="status")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise BadArgument(f"duration_seconds is {seconds!r:.80}.", hint="It takes seconds, from 0 on.", argument="duration_seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_SECONDS:
+        hint = f"It takes 0 to {_LONGEST_SECONDS:g} seconds."
+        raise BadArgument(f"duration_seconds is {seconds!r:.80}.", hint=hint, argument="duration_seconds")
     return RunStatus(status), float(seconds)

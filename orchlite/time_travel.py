@@ -12,11 +12,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchlite import ends, telling
+from orchlite import ends, presence, telling
 from orchlite.ends import Ending
 from orchlite.errors import IllegalMove
 from orchlite.open_store import OpenStore
-from orchlite.records import Assignment, RunResult
+from orchlite.records import Assignment, RunResult, RunRow
 from orchlite.replaceable import Stub, StubOutcome
 from orchlite.scheduler import Scheduler
 from orchlite.status import RunStatus, TaskKind
@@ -42,6 +42,8 @@ class TimeTravel:
         self._lock = threading.RLock()
         self._planned: list[_Planned] = []
         self._begun = 0
+        self._errors: list[Exception] = []
+        """What a stub process raised and nobody has heard of yet."""
 
     @property
     def is_over(self) -> bool:
@@ -55,21 +57,30 @@ class TimeTravel:
             return min(filter(None, times), default=None)
 
     def act(self) -> None:
-        """Let happen what is due by now: first what ends, then what begins. Blocks until every real run has ended."""
+        """Let happen what is due by now: first what ends, then what begins. Blocks until every real run has ended.
+
+        Raises what a stub process raised, when all else is done.
+        """
         if self._planned and self._planned[0].ends_at <= self._store.clock.now():
             self.settle_stubs()
         self._scheduler.dispatch_due()
         if self._store.stub is None:
             self._waiting.for_submitted(None)
         self.settle_stubs()
+        self._report()
 
     def settle(self) -> None:
-        """Let everything that can go on at this instant do so. Blocks until packaging and real runs have ended."""
+        """Let everything that can go on at this instant do so. Blocks until packaging and real runs have ended.
+
+        Raises what a stub process raised, when all else is done.
+        """
         if self._store.stub is None:
             self._waiting.for_submitted(None)
         else:
             self._waiting.for_submitted(None, {TaskKind.PACKAGING})
+            self._take_over(self._store.stub)
             self.settle_stubs()
+        self._report()
 
     def settle_stubs(self) -> None:
         """Where there is a stub: end the runs that were killed or whose time has come, and begin those that have a place."""
@@ -78,13 +89,34 @@ class TimeTravel:
             while stub is not None and (self._end_killed() or self._end_due() or self._begin(stub)):
                 pass
 
+    def _take_over(self, stub: Stub) -> None:
+        """Go on with the runs of hosts that are gone: how they end, the stub says."""
+        with self._lock:
+            planned = {one.assignment.run.run_id for one in self._planned}
+            for run in self._store.memory.runs.running():
+                if run.run_id not in planned and self._is_ours_now(run):
+                    self._go_on(stub, run)
+
+    def _is_ours_now(self, run: RunRow) -> bool:
+        store, host_id = self._store, run.host_id
+        if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING or host_id is None:
+            return False
+        if host_id == store.host_id:
+            return True  # an interrupt came when it had just begun
+        if presence.is_alive(store.folder.hosts, host_id):
+            return False
+        with store.memory.transaction() as transaction:
+            return store.memory.runs.adopt(transaction, run.run_id, host_id, store.host_id)
+
     def _end_killed(self) -> bool:
         for planned in self._planned:
-            row = self._store.memory.runs.find(planned.assignment.run.run_id)
+            run_id = planned.assignment.run.run_id
+            row = self._store.memory.runs.find(run_id)
             if row is None or row.kill_requested:
                 self._planned.remove(planned)
                 heapq.heapify(self._planned)
-                self._end(planned, RunStatus.KILLED, "it was killed on request")
+                why = self._store.stub and self._store.stub.cancelled(run_id)
+                self._end(planned, RunStatus.KILLED, why or "it was killed on request", self._store.clock.now())
                 return True
         return False
 
@@ -94,49 +126,64 @@ class TimeTravel:
         planned = heapq.heappop(self._planned)
         timeout_seconds = planned.assignment.task.timeout_seconds
         if timeout_seconds is not None and planned.outcome.duration_seconds > timeout_seconds:
-            self._end(planned, RunStatus.TIMED_OUT, f"it ran for longer than its timeout of {timeout_seconds:g} s")
+            reason = f"it ran for longer than its timeout of {timeout_seconds:g} s"
+            self._end(planned, RunStatus.TIMED_OUT, reason, planned.ends_at)
         else:
-            self._end(planned, planned.outcome.status, None)
+            self._end(planned, planned.outcome.status, planned.outcome.reason, planned.ends_at)
         return True
 
     def _begin(self, stub: Stub) -> bool:
-        """Claim the next run, where there is one and a place for it. One that takes no time ends in the same transaction."""
-        store, memory = self._store, self._store.memory
-        run_id = memory.runs.next_claimable(store.host_id, whole_store=True)
-        if run_id is None or len(self._planned) >= store.settings.workers:
+        """Claim the next run, where there is one and a place for it."""
+        store = self._store
+        if len(self._planned) >= store.settings.workers:
             return False
-        with memory.transaction() as transaction:
-            run = memory.claim(transaction, run_id, store.claim())
-            if run is None:
-                return True  # its slot is too long ago
-            task = memory.tasks.seen(transaction, run.task_id) or memory.tasks.get(run.task_id)
-            assignment = Assignment(run, task, memory.orchestrations.get(task.orchestration_id))
-            planned = self._plan(assignment, stub.outcome(assignment))
-            if planned.ends_at == store.clock.now():
-                ends.end(memory, transaction, self._ending(planned, planned.outcome.status, None), store.clock.now())
-            else:
-                heapq.heappush(self._planned, planned)
-        if planned not in self._planned:
-            telling.tell(store, run_id, planned.outcome.status)
-        store.notify()
+        run_id = store.memory.runs.next_claimable(store.host_id, whole_store=True)
+        if run_id is None:
+            return False
+        try:
+            with store.memory.transaction() as transaction:
+                run = store.memory.claim(transaction, run_id, store.claim())
+        except IllegalMove:
+            return True  # another client was quicker
+        if run is not None:  # else its slot is too long ago
+            self._go_on(stub, run)
         return True
 
-    def _plan(self, assignment: Assignment, outcome: StubOutcome) -> _Planned:
-        timeout_seconds = assignment.task.timeout_seconds
-        seconds = outcome.duration_seconds if timeout_seconds is None else min(outcome.duration_seconds, timeout_seconds)
-        self._begun += 1
-        return _Planned(self._store.clock.now() + timedelta(seconds=seconds), self._begun, assignment, outcome)
-
-    def _end(self, planned: _Planned, status: RunStatus, reason: str | None) -> None:
+    def _go_on(self, stub: Stub, run: RunRow) -> None:
+        """Plan the end of a run that has begun."""
         memory = self._store.memory
-        with suppress(IllegalMove), memory.transaction() as transaction:
-            ends.end(memory, transaction, self._ending(planned, status, reason), self._store.clock.now())
-        telling.tell(self._store, planned.assignment.run.run_id, status)
+        task = memory.tasks.get(run.task_id)
+        assignment = Assignment(run, task, memory.orchestrations.get(task.orchestration_id))
+        outcome = self._outcome(stub, assignment)
+        limit_seconds = float("inf") if task.timeout_seconds is None else task.timeout_seconds
+        lasts = timedelta(seconds=min(outcome.duration_seconds, limit_seconds))
+        self._begun += 1
+        heapq.heappush(self._planned, _Planned((run.claimed_at or self._store.clock.now()) + lasts, self._begun, assignment, outcome))
         self._store.notify()
 
-    def _ending(self, planned: _Planned, status: RunStatus, reason: str | None) -> Ending:
-        run, now = planned.assignment.run, self._store.clock.now()
-        begun_at = run.claimed_at or now
+    def _outcome(self, stub: Stub, assignment: Assignment) -> StubOutcome:
+        try:
+            return stub.outcome(assignment)
+        except Exception as error:
+            # The run has begun, so it must have an end; whoever moves the clock hears of the error.
+            error.add_note(f"Raised for run {assignment.run.run_id}, which has ended as a failure.")
+            self._errors.append(error)
+            return StubOutcome(RunStatus.FAILURE, 0, None, f"the stub process raised {error!r:.200}")
+
+    def _report(self) -> None:
+        with self._lock:
+            errors, self._errors = self._errors, []
+        if errors:
+            raise errors[0]
+
+    def _end(self, planned: _Planned, status: RunStatus, reason: str | None, at: datetime) -> None:
+        memory, run = self._store.memory, planned.assignment.run
+        begun_at = run.claimed_at or at
+        at = max(at, begun_at)  # the clock may have been set back
         exit_code = planned.outcome.exit_code if status is planned.outcome.status else None
-        result = RunResult(status, exit_code, begun_at, now, (now - begun_at).total_seconds(), reason)
-        return Ending(run.run_id, run.task_id, result, run.attempt)
+        result = RunResult(status, exit_code, begun_at, at, (at - begun_at).total_seconds(), reason)
+        with suppress(IllegalMove):
+            with memory.transaction() as transaction:
+                ends.end(memory, transaction, Ending(run.run_id, run.task_id, result, run.attempt), self._store.clock.now())
+            telling.tell(self._store, run.run_id, status)
+        self._store.notify()

@@ -12,7 +12,8 @@ from orchlite.open_store import OpenStore
 from orchlite.packager import packaging_failed
 from orchlite.records import OrchestrationRow, RunRow
 from orchlite.recovery import Lookout
-from orchlite.status import OrchestrationStatus, RunStatus, TaskKind
+from orchlite.replaceable import SteeredClock
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.workers import Workers
 
 _OTHERS_SECONDS = 0.5
@@ -23,8 +24,10 @@ T = TypeVar("T")
 class Waiting:
     """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
 
-    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout, lending: Lending) -> None:
+    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout, lending: Lending, settle: Callable[[], None]) -> None:
+        """`settle` lets go on what can, where time only passes when somebody says so."""
         self._store = store
+        self._settle = settle
         self._workers = workers
         self._lookout = lookout
         self._look_seconds = _OTHERS_SECONDS if store.own_run_id is None else _INSIDE_SECONDS  # all is done by others there
@@ -35,14 +38,14 @@ class Waiting:
 
         Raises:
             WaitTimeout: it has not; it goes on.
-            Conflict: this program is that run.
+            Conflict: this program is that run; or time would have to pass, on a clock that only this thread moves.
         """
         if run_id == self._store.own_run_id:
             raise Conflict(f"Run {run_id} is this program, which cannot wait for its own end.", run_id=run_id)
         runs = self._store.memory.runs
         ended = self._until(
             lambda: run if (run := runs.get(run_id)).status.is_final else None,
-            lambda: self._look_after(runs.get(run_id)),
+            lambda: self._see_to(run_id, lambda run: run.status.is_final),
             timeout_seconds,
             f"run {run_id} to end",
         )
@@ -54,17 +57,23 @@ class Waiting:
         runs = self._store.memory.runs
         return self._until(
             lambda: run if (run := runs.get(run_id)).status is not RunStatus.QUEUED else None,
-            lambda: self._look_after(runs.get(run_id)),
+            lambda: self._see_to(run_id, lambda run: run.status is not RunStatus.QUEUED),
             None,
             f"run {run_id} to start",
         )
 
     def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
-        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet."""
+        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet.
+
+        Raises:
+            WaitTimeout: it has not ended, or there is none yet.
+            Conflict: there is none, and never will be, or not before somebody moves the clock.
+            PackagingFailed: there is none, for that reason.
+        """
         runs = self._store.memory.runs
         run = self._until(
             lambda: runs.newest_to_wait_for(task_id),
-            lambda: self._check_exists(task_id),
+            lambda: self._check_may_run(task_id),
             timeout_seconds,
             f"task {task_id} to have a run",
         )
@@ -130,8 +139,32 @@ class Waiting:
                 look_after()
                 look_after_at = clock.monotonic() + _OTHERS_SECONDS
 
-    def _check_exists(self, task_id: str) -> None:
-        self._store.memory.tasks.get(task_id)  # NotFound: it was deleted or pruned, and will never have a run
+    def _check_may_run(self, task_id: str) -> None:
+        """Whether a task that has had no run may have one yet."""
+        task = self._store.memory.tasks.get(task_id)  # NotFound: it was deleted or pruned, and will never have a run
+        if task.status is TaskStatus.FAILED:
+            raise packaging_failed(self._store.memory.orchestrations.get(task.orchestration_id))
+        if task.status is TaskStatus.KILLED:
+            raise Conflict(f"Task {task_id} was killed and has never had a run.", task_id=task_id)
+        if task.status is not TaskStatus.PENDING and self._is_for_this_thread_to_move_time():
+            self._check_goes_on(self._store.memory.runs.newest_to_wait_for(task_id) is not None, f"Task {task_id} has no run")
+
+    def _is_for_this_thread_to_move_time(self) -> bool:
+        clock = self._store.clock
+        return isinstance(clock, SteeredClock) and not clock.may_be_moved_elsewhere()
+
+    @staticmethod
+    def _check_goes_on(has_come: bool, what: str) -> None:
+        if not has_come:
+            raise Conflict(f"{what}, and time does not pass by itself.", hint="Advance the clock, then wait.")
+
+    def _see_to(self, run_id: str, is_over: Callable[[RunRow], bool]) -> None:
+        """Look after a run; where it is a stub's, let it go on, and see whether it does."""
+        if self._store.stub is not None and self._is_for_this_thread_to_move_time():
+            self._settle()
+            run = self._store.memory.runs.get(run_id)
+            self._check_goes_on(is_over(run), f"Run {run_id} is {run.status}")
+        self._look_after(self._store.memory.runs.get(run_id))
 
     def _look_after(self, run: RunRow) -> None:
         """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here.

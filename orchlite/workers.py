@@ -179,8 +179,8 @@ class Workers:
         runs = self._store.memory.runs
         while not self._stopping:
             asked = self._asked  # before the look: what is queued during it is not seen
-            packaging_only = self._store.stub is not None  # whose runs are no work
-            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging_only=packaging_only)
+            packaging = None if self._store.stub is None else True  # whose runs are no work
+            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging=packaging)
             if run_id is None:
                 with self._condition:
                     self._answered = max(self._answered, asked)

@@ -88,18 +88,21 @@ class Runs:
         events.record(transaction, "run", run_id, RunStatus.QUEUED, RunStatus.RUNNING, claim.at)
         return _record(row)
 
-    def next_claimable(self, host_id: str, *, whole_store: bool, packaging_only: bool = False) -> str | None:
-        """The id of the oldest queued run that this host may start now: what it submitted, or with `whole_store` anybody's."""
+    def next_claimable(self, host_id: str, *, whole_store: bool, packaging: bool | None = None) -> str | None:
+        """The id of the oldest queued run that this host may start now: what it submitted, or with `whole_store` anybody's.
+
+        packaging: only that, or none of that; both by default.
+        """
         row = self._database.row(
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
-            " AND (tasks.kind = 'packaging' OR (NOT ? AND orchestrations.status = 'ready'))"
+            " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
             # The run that replaces another begins when that one has ended.
             " AND (tasks.schedule IS NULL OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
             " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
             " AND old.status = 'running'))"
             " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id, packaging_only),
+            (whole_store, host_id, None if packaging is None else not packaging),
         )
         return None if row is None else str(row["run_id"])
 

@@ -1,0 +1,67 @@
+"""`wl.events()`: what happened to what, when and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import orchlite
+
+MakeFolder = Callable[..., Path]
+
+
+def test_the_life_of_a_run_is_told_in_order(client: orchlite.Client, folder: MakeFolder) -> None:
+    orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
+    run = orchestration.run_once().wait()
+    of_orchestration = [(event.was(), event.became()) for event in client.events() if event.object_id() == orchestration.id()]
+    assert of_orchestration == [(None, "pending_packaging"), ("pending_packaging", "packaging"), ("packaging", "ready")]
+    [*begun, ended] = [event for event in client.events() if event.object_id() == run.id()]
+    assert [event.became() for event in begun][-1] == "running"
+    assert (ended.kind(), ended.was(), ended.became(), ended.at()) == ("run", "running", "success", run.ended_at())
+
+
+def test_an_event_says_why(client: orchlite.Client, folder: MakeFolder) -> None:
+    run = client.run(folder("import time; time.sleep(60)"), timeout=1)
+    [ended] = [event for event in client.events() if event.became() == "timed_out"]
+    assert (ended.object_id(), ended.reason()) == (run.id(), run.reason())
+    assert "timeout of 1 s" in str(ended.reason())
+
+
+def test_a_program_goes_on_where_it_was(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder("print(1)"))
+    seen = client.events()
+    assert [event.id() for event in seen] == sorted({event.id() for event in seen})
+    assert client.events(after=seen[-1].id()) == []
+    client.run(folder("print(2)"))
+    assert client.events(after=seen[-1].id()) == client.events()[len(seen) :] != []
+
+
+def test_the_first_so_many_are_answered_where_a_limit_is_given(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder("print(1)"))
+    everything = client.events()
+    assert client.events(limit=2) == everything[:2]
+    assert client.events(after=everything[1].id(), limit=1) == everything[2:3]
+
+
+def test_events_can_be_asked_for_by_time(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder("print(1)"))
+    everything = client.events()
+    assert client.events(after=everything[0].at()) == [event for event in everything if event.at() > everything[0].at()]
+    assert client.events(after=datetime.now(UTC) + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("after", ["yesterday", -1, 1.5, True, datetime(2026, 1, 1)], ids=repr)
+def test_what_is_no_number_and_no_time_is_refused(client: orchlite.Client, after: object) -> None:
+    with pytest.raises(orchlite.BadArgument) as caught:
+        client.events(after=after)  # type: ignore[arg-type]
+    assert caught.value.details["argument"] == "after"
+
+
+def test_a_notebook_shows_them_as_a_table(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder("print(1)"))
+    table = client.events()
+    assert "<th>became</th>" in table._repr_html_()
+    assert "success" in repr(table[-1])

@@ -1,0 +1,52 @@
+"""What is checked before a store is used: whose it is, where it lies, and that its file is still the same one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite import paths
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another account")
+def test_the_store_of_another_account_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    os.chown(tmp_path / "store", 12345, 12345)
+    with pytest.raises(orchlite.BadArgument, match=r"belongs to account 12345, and this process to 0\. A store has one account"):
+        orchlite.Client(tmp_path / "store")
+    assert not (tmp_path / "store" / "store.sqlite").exists()
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "lustre"])
+def test_a_file_system_of_the_network_is_none_for_a_store(kind: str) -> None:
+    assert paths.is_of_the_network(kind)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "apfs", "fuseblk", ""])
+def test_a_local_file_system_is_taken_and_one_that_is_not_known_too(kind: str) -> None:
+    assert not paths.is_of_the_network(kind)
+
+
+def test_the_file_system_of_a_folder_is_found() -> None:
+    if not Path("/proc/self/mountinfo").exists():
+        pytest.skip("this system does not say")
+    assert paths.file_system(Path("/proc").stat().st_dev) == "proc"
+
+
+def test_a_store_that_was_replaced_while_it_is_open_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    with orchlite.Client(tmp_path / "other") as other:
+        other.create_workspace("theirs")
+    client = orchlite.Client(tmp_path / "store")
+    before = (tmp_path / "other" / "store.sqlite").read_bytes()
+    shutil.copy(tmp_path / "other" / "store.sqlite", tmp_path / "copy")
+    (tmp_path / "copy").replace(tmp_path / "store" / "store.sqlite")
+    with pytest.raises(orchlite.StoreDamaged, match="replaced by another file"):
+        client.create_workspace("ours")
+    with pytest.raises(orchlite.StoreDamaged, match="replaced by another file"):
+        client.list_workspaces()
+    client.close(drain=False)
+    assert (tmp_path / "store" / "store.sqlite").read_bytes() == before

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from orchlite import dispatching, ends, presence
-from orchlite.clock import SystemClock
 from orchlite.errors import BadArgument, BadSchedule, Conflict, DeviceFailed, StorageFull, StoreDamaged, StoreTooNew
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
@@ -72,7 +71,7 @@ def backup(store: OpenStore, target: Path) -> Path:
     return target
 
 
-def restore(source: Path, into: Path) -> None:
+def restore(source: Path, into: Path, now: datetime) -> None:
     """Make a store of a backup, in a folder that is new or empty. The backup stays as it is.
 
     Raises:
@@ -97,7 +96,7 @@ def restore(source: Path, into: Path) -> None:
         _copy_tree(copied.bundles, written.bundles)
         _copy_tree(copied.runs, written.runs)
         written.make()
-        _skip_what_was_due(written.database)
+        _skip_what_was_due(written.database, now)
 
 
 @contextmanager
@@ -269,9 +268,8 @@ def _end(copy: Memory, transaction: Transaction, run: UnfinishedRun, now: dateti
     ends.settle(copy, transaction, run.task_id, now)
 
 
-def _skip_what_was_due(database: Path) -> None:
+def _skip_what_was_due(database: Path, now: datetime) -> None:
     """Slots since the backup are the original's: it may have run them."""
-    now = SystemClock().now()
     with closing(Memory(database)) as memory, memory.transaction() as transaction:
         for task in memory.tasks.all_due(transaction, now):
             if task.schedule is not None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite import leftovers, presence
+from orchlite.display import Table, table_html
 from orchlite.errors import StoreDamaged
 from orchlite.open_store import OpenStore
 from orchlite.records import Alive
@@ -42,10 +43,20 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}: {self.what} {self.hint}"
 
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return Finding._fields
 
-def check(store: OpenStore) -> list[Finding]:
+    def _cells(self) -> Sequence[object]:
+        return self
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self])
+
+
+def check(store: OpenStore) -> Table[Finding]:
     """Find what is wrong with the store. Blocks until everything was read, the bundles' bytes included."""
-    findings: list[Finding] = []
+    findings: Table[Finding] = Table()
     try:
         findings += _database(store)
         for look in (_rows, _bundles, _ended_runs, _abandoned_runs, _leftovers):

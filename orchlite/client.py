@@ -137,7 +137,7 @@ class Client(Catalogue, Maintenance):
         At close its runs are killed and everything is removed. Runs end with this process, however it ends. The cache of environments
         is shared with all clients and stays.
         """
-        return _TemporaryClient(**settings)
+        return TemporaryClient(**settings)
 
     def run(
         self,
@@ -186,12 +186,14 @@ class Client(Catalogue, Maintenance):
         *,
         exclude: Sequence[str] = (),
         refresh: bool = False,
+        reuse: bool = False,
     ) -> Orchestration:
         """Upload a bundle: the bytes of a ZIP, or the path of a ZIP or of a folder. Answers at once; packaging goes on behind.
 
         A folder is packed reproducibly. Left out, and listed in `warnings()`: names that begin with a dot, `__pycache__`, `*.pyc`,
         `node_modules`, virtual environments, and what matches a pattern in `exclude`. With `refresh`, its environment is built anew
-        even where there is one; runs that use the old one go on.
+        even where there is one; runs that use the old one go on. With `reuse`, where this workspace has an orchestration of the same bytes
+        that is not in `error`, that one is answered, and nothing is stored.
 
         Raises:
             BadBundle, BadRequirement: the bundle is refused, for the entry and reason named; nothing was stored.
@@ -202,7 +204,7 @@ class Client(Catalogue, Maintenance):
         source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
         patterns = checked_texts(exclude, "exclude")
         name, file_name, refresh = checked_name(name), checked_name(file_name, "file_name"), checked_flag(refresh, "refresh")
-        return self._upload(source, name, file_name, patterns, refresh=refresh)
+        return self._upload(source, name, file_name, patterns, refresh=refresh, reuse=checked_flag(reuse, "reuse") and not refresh)
 
     def start(self) -> Self:
         """Work for the whole store from now on: run what other clients have queued and left, too. Answers itself."""
@@ -264,7 +266,7 @@ class Client(Catalogue, Maintenance):
         return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
 
 
-class _TemporaryClient(Client):
+class TemporaryClient(Client):
     """A client whose store lasts as long as itself."""
 
     _is_temporary = True

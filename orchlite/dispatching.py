@@ -35,6 +35,8 @@ class Due(NamedTuple):
 
     task: TaskRow
     decision: Decision
+    run_id: str
+    """Of its run, where it has one: made beforehand, too."""
 
     @property
     def is_simple(self) -> bool:
@@ -86,7 +88,7 @@ def dispatch(store: OpenStore, batch: Batch, now: datetime) -> None:
 def _decided(store: OpenStore, task: TaskRow, now: datetime) -> Due | None:
     try:
         policy = _policy(task)
-        return Due(task, slots.decide(_schedule(policy), policy, task.next_at or now, now))
+        return Due(task, slots.decide(_schedule(policy), policy, task.next_at or now, now), str(uuid.uuid4()))
     except BadSchedule as error:
         _stop(store, task, str(error))
         return None
@@ -107,7 +109,7 @@ def _dispatch(store: OpenStore, batch: Sequence[Due], now: datetime) -> list[tup
             if len(batch) > 1:
                 raise _Changed
             return []
-        begun = [(str(uuid.uuid4()), due.task.task_id, due.decision.runs[0]) for due in simple]
+        begun = [(due.run_id, due.task.task_id, due.decision.runs[0]) for due in simple]
         store.memory.runs.insert_slots(transaction, begun, store.host_id, now)
         for due in batch:
             if not due.is_simple:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from orchlite.display import table_html
 from orchlite.records import EventRow
 
 
@@ -57,3 +58,6 @@ class Event:
 
     def _cells(self) -> Sequence[object]:
         return self._row
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])

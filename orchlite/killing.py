@@ -9,7 +9,7 @@ from orchlite.ends import Ending
 from orchlite.errors import IllegalMove, StorageFull
 from orchlite.open_store import OpenStore
 from orchlite.records import RunResult, RunRow, TaskRow
-from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Transaction
 
 _REASON = "it was killed on request"
@@ -41,9 +41,21 @@ def _request_end(store: OpenStore, task: TaskRow, run: RunRow) -> list[str]:
         if status is None or status.is_final:
             raise IllegalMove(f"Run {run_id} has ended already: it is {status}.", status=status, run_id=run_id)
         failed = request(store, transaction, task, [run._replace(status=status)])
-        if task.kind is TaskKind.ONCE and store.memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING:
-            store.memory.tasks.move(transaction, task.task_id, TaskStatus.FAILED, store.clock.now(), _REASON)
+        if store.memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING:
+            _leave_pending(store, transaction, task)
     return failed
+
+
+def _leave_pending(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
+    """The run that was to start the task was killed: what runs once will never start, and what runs again and again does without it."""
+    memory, now = store.memory, store.clock.now()
+    if task.kind is TaskKind.ONCE:
+        memory.tasks.move(transaction, task.task_id, TaskStatus.FAILED, now, _REASON)
+    elif task.kind is TaskKind.CONTINUOUS:
+        memory.tasks.set_next(transaction, task.task_id, now)  # where its orchestration is not ready, it is due as soon as that is
+        if memory.orchestrations.status(transaction, task.orchestration_id) is OrchestrationStatus.READY:
+            memory.tasks.move(transaction, task.task_id, TaskStatus.STARTED, now)
+            ends.settle(memory, transaction, task.task_id, now)
 
 
 def kill_task(store: OpenStore, task_id: str) -> TaskStatus:
@@ -98,6 +110,14 @@ def carry_out(store: OpenStore, task: TaskRow, run_ids: Iterable[str], why: str 
         if run is not None and run.status is RunStatus.RUNNING:
             _cancel(store, task, run, why)
     store.notify()
+
+
+def carry_out_again(store: OpenStore, running: Iterable[RunRow]) -> None:
+    """Tell the owners of those of these runs whose killer has died between its request and the telling."""
+    for run in running:
+        place = packager.install_files(store.folder.run(run.run_id), run.attempt)
+        if run.kill_requested and not place.folder.cancel.exists():  # which is told last
+            carry_out(store, store.memory.tasks.get(run.task_id), [run.run_id])
 
 
 def _tell(store: OpenStore, failed: Iterable[str]) -> None:

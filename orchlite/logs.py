@@ -48,6 +48,12 @@ class Log(list[LogLine]):
         text = "\n".join(line.text for line in self)
         return text + "\n" if self and self[-1]._complete else text
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        import html
+
+        return f"<pre>{html.escape(str(self))}</pre>"
+
     def __contains__(self, item: object) -> bool:
         return item in str(self) if isinstance(item, str) and not isinstance(item, LogLine) else super().__contains__(item)
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchlite.arguments import checked_flag
+from orchlite.clock import SystemClock
 from orchlite.engine import Engine
 from orchlite.paths import given_path
 from orchlite.records import Retention
+from orchlite.replaceable import Clock
 
 if TYPE_CHECKING:
     from orchlite.checking import Finding
+    from orchlite.display import Table
     from orchlite.pruning import Pruned
 
 
@@ -55,10 +58,10 @@ class Maintenance:
         return backup.backup(self._engine.store, given_path(path))
 
     @staticmethod
-    def restore(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> None:
+    def restore(path: str | os.PathLike[str], into: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
         """Make a store of the backup at `path`, in the new or empty folder `into`; the backup stays as it is.
 
-        Slots that passed between the two are skipped, since the original may have run them.
+        Slots that passed between the two, by the clock (the system's), are skipped, since the original may have run them.
 
         Raises:
             BadArgument: it is no backup.
@@ -69,9 +72,9 @@ class Maintenance:
         """
         from orchlite import backup
 
-        backup.restore(given_path(path), given_path(into, "into"))
+        backup.restore(given_path(path), given_path(into, "into"), (clock or SystemClock()).now())
 
-    def check(self) -> list[Finding]:
+    def check(self) -> Table[Finding]:
         """Read the whole store and answer what is wrong with it, each with a way out; nothing in a healthy one, also while it works."""
         from orchlite import checking
 

@@ -146,7 +146,7 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
         "TASK_ID": task.task_id,
         "ORCH_ID": orchestration.orchestration_id,
         "ORCH_SHA": orchestration.sha,
-        "ORCH_OWNER_ID": _owner_id(),
+        "ORCH_OWNER_ID": owner_id(),
         "TASK_DEBUG": "true" if task.debug else "false",
         "ORCHLITE_STORE": str(store.folder.path),
         "ORCHLITE_CACHE": str(store.environments.cache),
@@ -161,7 +161,7 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
 
 
 @cache
-def _owner_id() -> str:
+def owner_id() -> str:
     """A UUID for this Unix account, always the same one."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 

@@ -22,6 +22,7 @@ from orchlite.arguments import (
 from orchlite.display import Table, table_html
 from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed
+from orchlite.live_status import live_status
 from orchlite.paths import given_path
 from orchlite.records import OrchestrationRow
 from orchlite.recurrence import SchedulePolicy
@@ -96,13 +97,15 @@ class Orchestration:
         return Table(Task(self._engine, row) for row in self._engine.store.memory.tasks.of_orchestration(self.id()))
 
     def wait(self, timeout: float | None = None) -> Orchestration:
-        """Block until it is ready; answers itself.
+        """Block until it is ready; answers itself. A notebook shows its status meanwhile.
 
         Raises:
             PackagingFailed: its environment could not be made; the message ends with the installer's last lines.
             WaitTimeout: it is not ready after `timeout` seconds.
         """
-        self._engine.waiting.for_packaging(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
+        seconds = None if timeout is None else checked_seconds(timeout, "timeout")
+        with live_status(lambda: f"orchestration {self.file_name()!r}: {self.status()}"):
+            self._engine.waiting.for_packaging(self.id(), seconds)
         return self
 
     def run_once(

@@ -24,6 +24,7 @@ from orchlite.store.database import Transaction
 
 _LAST_LINES = 12
 _EXPLAINING_LINES = 400
+_EXPLAINING_CHARACTERS = 500  # the search in a line of 60,000 took minutes
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +136,8 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
     if result.reason is not None:
         return "The installation did not end by itself."
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return explanation(lines, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+    beginnings = [line[:_EXPLAINING_CHARACTERS] for line in lines]
+    return explanation(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
 
 
 def _masked(text: str) -> str:

@@ -15,7 +15,7 @@ _REASON = "its task was paused"
 
 
 def pause(store: OpenStore, task_id: str) -> TaskStatus:
-    """Begin no further runs of the task. Runs of a schedule that go on do so; that of a continuous task is ended. Idempotent.
+    """Let no slot from now on have a run, or end the run of a continuous task. What is queued or running of a schedule goes on. Idempotent.
 
     Raises:
         IllegalMove: its state does not allow it, or it is a one-shot task.

@@ -30,6 +30,7 @@ _POLL_SECONDS = 0.1
 # An interpreter that is built with a shared library may not start without the latter.
 _NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
 _SWEEP_SECONDS = 10.0
+_UNBORN_SECONDS = 0.5
 _TOKEN_NAME = b"ORCHLITE_RUN_TOKEN="
 
 
@@ -119,11 +120,14 @@ class Runners:
 
     def discard(self, folder: RunFolder) -> None:
         """Kill what a lost run left alive: every process that bears the run's token in its environment."""
-        give_up_at = time.monotonic() + _SWEEP_SECONDS
-        while (survivors := list(_bearers(folder.run_id))) and time.monotonic() < give_up_at:
+        begun_at = now = time.monotonic()
+        survivors = _bearers(folder.run_id)
+        # A program that its runner was just starting bears the token only once it has begun, which may be after the runner's death.
+        while now < begun_at + (_SWEEP_SECONDS if survivors else _UNBORN_SECONDS):
             for pid in survivors:
                 _kill_bearer(pid, folder.run_id)
-            time.sleep(0.005)
+            time.sleep(0.005 if survivors else _UNBORN_SECONDS / 10)
+            survivors, now = _bearers(folder.run_id), time.monotonic()
 
     def close(self) -> None:
         """Close the pipes: idle runners end at once, busy ones finish their run (or cancel it, where it is on a leash)."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchlite import leftovers, presence
+from orchlite.display import table_html
 from orchlite.errors import BadArgument
 from orchlite.open_store import OpenStore
 from orchlite.records import Retention
@@ -47,6 +48,9 @@ class Pruned(NamedTuple):
         named = [_counted(count, name) for count, name in zip(counts, self._fields, strict=False) if count]
         verb = "would remove" if self.dry_run else "removed"
         return f"{verb} {', '.join(named)}: {self.bytes / 2**20:.1f} MiB" if named else f"{verb} nothing"
+
+    def _repr_html_(self) -> str:
+        return table_html([name.replace("_", " ") for name in self._fields], [self])
 
 
 def prune(store: OpenStore, retention: Retention, *, dry_run: bool = False) -> Pruned:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 
-from orchlite import one_run, presence, tidying
+from orchlite import killing, one_run, presence, tidying
 from orchlite.clock import SystemClock
 from orchlite.errors import Closed, IllegalMove, OrchliteError
 from orchlite.open_store import OpenStore
@@ -89,12 +89,23 @@ class Lookout:
             _log.warning("the store %s could not be pruned", self._store.folder.path, exc_info=True)
 
     def _recover(self) -> None:
-        store = self._store
-        for run in store.memory.runs.running():
+        store, running = self._store, self._store.memory.runs.running()
+        killing.carry_out_again(store, running)
+        for run in running:
             if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
                 self._recover_one(run, run.host_id)
+        if self._steady is not None:
+            self._take_over_queued()
         tidying.tidy(store)
         presence.forget_dead(store.folder.hosts)
+
+    def _take_over_queued(self) -> None:
+        """Who keeps schedules runs what others have queued before they died: it may stand in the way of what is due next."""
+        store = self._store
+        for host_id in store.memory.runs.submitters_of_recurring():
+            if host_id != store.host_id and not presence.is_alive(store.folder.hosts, host_id):
+                with store.memory.transaction() as transaction:
+                    store.memory.runs.hand_over_recurring(transaction, host_id, store.host_id)
 
     def _recover_one(self, run: RunRow, dead_host_id: str) -> None:
         store = self._store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from orchlite.records import Assignment, Look, RunFolder, RunSpec
+from orchlite.records import Look, RunFolder, RunRow, RunSpec, TaskRow
 from orchlite.status import RunStatus
 
 
@@ -55,7 +55,7 @@ class StubOutcome(NamedTuple):
 class Stub(Process, Protocol):
     """A process that executes nothing: it only says how each run ends."""
 
-    def outcome(self, assignment: Assignment) -> StubOutcome:
+    def outcome(self, run: RunRow, task: TaskRow) -> StubOutcome:
         """Decide how a run ends: when it begins, and again, with the same answer, where another client goes on with it."""
 
     def cancelled(self, run_id: str) -> str | None:

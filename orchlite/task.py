@@ -11,6 +11,7 @@ from orchlite.arguments import checked_count, checked_seconds
 from orchlite.display import Table, table_html
 from orchlite.engine import Engine
 from orchlite.errors import BadArgument
+from orchlite.live_status import live_status
 from orchlite.records import TaskRow
 from orchlite.status import RunStatus, TaskKind, TaskStatus
 from orchlite.task_run import TaskRun
@@ -85,12 +86,14 @@ class Task:
         return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
-        """Block until its newest unfinished run (else its newest) has ended, and answer that run.
+        """Block until its newest unfinished run (else its newest) has ended, and answer that run. A notebook shows its status meanwhile.
 
         Raises:
             WaitTimeout: it has not ended after `timeout` seconds; nothing was killed.
         """
-        row = self._engine.waiting.for_newest_run(self.id(), None if timeout is None else checked_seconds(timeout, "timeout"))
+        seconds = None if timeout is None else checked_seconds(timeout, "timeout")
+        with live_status(self._in_words):
+            row = self._engine.waiting.for_newest_run(self.id(), seconds)
         return TaskRun(self._engine, row.run_id, row.task_id)
 
     def kill(self) -> TaskStatus:
@@ -98,9 +101,9 @@ class Task:
         return self._engine.kill_task(self.id())
 
     def pause(self) -> TaskStatus:
-        """Let a scheduled or continuous task begin no further runs, and answer its status now. Idempotent.
+        """Let slots from now on have no run, or end the run of a continuous task; answer the status now. Idempotent.
 
-        Runs of a schedule that go on do so; the run of a continuous task is ended. Slots that pass meanwhile are skipped.
+        Runs of a schedule that are queued or running go on. Slots that pass meanwhile are skipped.
 
         Raises:
             IllegalMove: it runs once, or its status does not allow it.
@@ -108,10 +111,10 @@ class Task:
         return self._engine.pause(self.id())
 
     def resume(self) -> TaskStatus:
-        """Let a paused task run again, or one that is in `schedule_error`; this process keeps schedules from now on.
+        """Let a paused task run again, or one that is in `schedule_error`; idempotent. This process keeps schedules from now on.
 
         Raises:
-            IllegalMove: it is neither.
+            IllegalMove: it runs once, or is in another state.
             BadSchedule: its schedule still cannot be kept.
         """
         return self._engine.resume(self.id())
@@ -135,6 +138,12 @@ class Task:
 
     def _row(self) -> TaskRow:
         return self._engine.task(self.id())
+
+    def _in_words(self) -> str:
+        """How it stands, for whoever waits for it."""
+        name = self.id() if self.name() is None else repr(self.name())
+        newest = self.last_runs(1)
+        return f"task {name}, " + (f"run {newest[0].id()}: {newest[0].status()}" if newest else self.status())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Task) and self.id() == other.id()

@@ -13,6 +13,7 @@ from orchlite.arguments import checked_count, checked_seconds
 from orchlite.display import table_html
 from orchlite.engine import Engine
 from orchlite.errors import IllegalMove, RunFailed
+from orchlite.live_status import live_status
 from orchlite.logs import Log, LogLine
 from orchlite.records import RunRow
 from orchlite.status import RunStatus
@@ -90,12 +91,14 @@ class TaskRun:
         return self._follow(limit) if follow else self._logs(limit)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
-        """Block until the run has ended, `timeout` seconds at most; answers itself.
+        """Block until the run has ended, `timeout` seconds at most; answers itself. A notebook shows its status meanwhile.
 
         Raises:
             WaitTimeout: it has not ended; nothing was killed.
         """
-        self._end = self._engine.waiting.for_run(self._run_id, None if timeout is None else checked_seconds(timeout, "timeout"))
+        seconds = None if timeout is None else checked_seconds(timeout, "timeout")
+        with live_status(lambda: f"run {self._run_id}: {self.status()}"):
+            self._end = self._engine.waiting.for_run(self._run_id, seconds)
         return self
 
     def kill(self) -> RunStatus:
@@ -185,7 +188,8 @@ class TaskRun:
 
     def _cells(self) -> Sequence[object]:
         row = self._row()
-        return (row.run_id, row.task_id, row.status, row.exit_code, row.started_at, row.duration_seconds)
+        seconds = None if row.duration_seconds is None else round(row.duration_seconds, 3)
+        return (row.run_id, row.task_id, row.status, row.exit_code, row.started_at, seconds)
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])

@@ -1,4 +1,4 @@
-"""For tests of what runs on a schedule: a clock that is moved by hand, and a process that only says how its runs end.
+"""For tests: a clock that is moved by hand, a process that only says how its runs end, and a run inside the test's own process.
 
 ```
 clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
@@ -12,20 +12,25 @@ with Client.temporary(clock=clock, process=StubProcess()) as wl:
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchlite.arguments import checked_moment
 from orchlite.errors import BadArgument, Conflict
-from orchlite.records import Alive, Assignment, Look, NeverStarted, RunFolder, RunSpec
+from orchlite.records import Alive, Look, NeverStarted, RunFolder, RunRow, RunSpec, TaskRow
 from orchlite.replaceable import StubOutcome, Traveller
 from orchlite.status import RunStatus
 
-__all__ = ["ManualClock", "StubProcess", "StubRun"]
+if TYPE_CHECKING:
+    from orchlite.client import Client
+    from orchlite.given_files import Given
+
+__all__ = ["ManualClock", "StubProcess", "StubRun", "run_inline"]
 
 _LONGEST_SECONDS = 1e10
 _ENDS = (RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN)
@@ -179,19 +184,17 @@ class StubProcess:
         if not callable(status):
             _checked_outcome((status, duration_seconds))
 
-    def outcome(self, assignment: Assignment) -> StubOutcome:
+    def outcome(self, run: RunRow, task: TaskRow) -> StubOutcome:
         """Decide how a run ends, once for each: the answer is kept, for a client that goes on with another's runs."""
-        run_id = assignment.run.run_id
-        if run_id not in self._outcomes:
-            self._outcomes[run_id] = self._decided(assignment)
-        return self._outcomes[run_id]
+        if run.run_id not in self._outcomes:
+            self._outcomes[run.run_id] = self._decided(run, task)
+        return self._outcomes[run.run_id]
 
     def cancelled(self, run_id: str) -> str | None:
         """Why the run is to end, where somebody said so."""
         return self._reasons.get(run_id)
 
-    def _decided(self, assignment: Assignment) -> StubOutcome:
-        run, task = assignment.run, assignment.task
+    def _decided(self, run: RunRow, task: TaskRow) -> StubOutcome:
         began_at = run.claimed_at or run.created_at
         arguments: dict[str, Any] = json.loads(task.arguments)
         stub_run = StubRun(run.run_id, task.task_id, task.name, task.orchestration_id, arguments, run.slot_at, began_at, len(self.runs) + 1)
@@ -224,6 +227,35 @@ class StubProcess:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def run_inline(
+    path_or_files: Given,
+    json_args: Mapping[str, Any] | None = None,
+    *,
+    argv: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    work: str | os.PathLike[str] | None = None,
+    client: Client | None = None,
+) -> dict[str, Any]:
+    """Run an orchestration's `main.py` in this very process, and answer the names that it has defined.
+
+    Breakpoints, coverage, `monkeypatch` and modules that a test has put into `sys.modules` reach the program; its requirements are not
+    installed. `in_task()` is true in it, and the current folder is a copy of the bundle: a temporary one, or `work`, a new or empty
+    folder that stays. `import wallaroo` finds orchlite's module, on the store of `client`, else on an empty one. Afterwards environment
+    variables, `sys.path`, `sys.argv`, imports and the current folder are as before. Not for two threads at once.
+
+    path_or_files: a folder with a `main.py`, a program's path, or the texts of the files by name.
+
+    Raises:
+        BadArgument: an argument is refused; nothing ran.
+        BadBundle: the program's folder could not be uploaded, either.
+        SystemExit: the program's own, with another code than 0. All that a program raises comes out as it is.
+    """
+    from orchlite import inline_run
+
+    store = None if client is None else client.path()
+    return inline_run.run(path_or_files, json_args, argv=argv, env=env, work=work, store=store)
 
 
 def _checked_outcome(outcome: object) -> tuple[RunStatus, float]:

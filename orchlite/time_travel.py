@@ -16,7 +16,7 @@ from orchlite import ends, presence, telling
 from orchlite.ends import Ending
 from orchlite.errors import IllegalMove
 from orchlite.open_store import OpenStore
-from orchlite.records import Assignment, RunResult, RunRow
+from orchlite.records import RunResult, RunRow, TaskRow
 from orchlite.replaceable import Stub, StubOutcome
 from orchlite.scheduler import Scheduler
 from orchlite.status import RunStatus, TaskKind
@@ -28,7 +28,8 @@ class _Planned(NamedTuple):
 
     ends_at: datetime
     number: int
-    assignment: Assignment
+    run: RunRow
+    task: TaskRow
     outcome: StubOutcome
 
 
@@ -86,13 +87,13 @@ class TimeTravel:
         """Where there is a stub: end the runs that were killed or whose time has come, and begin those that have a place."""
         stub = self._store.stub
         with self._lock:
-            while stub is not None and (self._end_killed() or self._end_due() or self._begin(stub)):
+            while stub is not None and (self._end_due() or self._end_killed() or self._begin(stub)):
                 pass
 
     def _take_over(self, stub: Stub) -> None:
         """Go on with the runs of hosts that are gone: how they end, the stub says."""
         with self._lock:
-            planned = {one.assignment.run.run_id for one in self._planned}
+            planned = {one.run.run_id for one in self._planned}
             for run in self._store.memory.runs.running():
                 if run.run_id not in planned and self._is_ours_now(run):
                     self._go_on(stub, run)
@@ -110,7 +111,7 @@ class TimeTravel:
 
     def _end_killed(self) -> bool:
         for planned in self._planned:
-            run_id = planned.assignment.run.run_id
+            run_id = planned.run.run_id
             row = self._store.memory.runs.find(run_id)
             if row is None or row.kill_requested:
                 self._planned.remove(planned)
@@ -124,7 +125,7 @@ class TimeTravel:
         if not self._planned or self._planned[0].ends_at > self._store.clock.now():
             return False
         planned = heapq.heappop(self._planned)
-        timeout_seconds = planned.assignment.task.timeout_seconds
+        timeout_seconds = planned.task.timeout_seconds
         if timeout_seconds is not None and planned.outcome.duration_seconds > timeout_seconds:
             reason = f"it ran for longer than its timeout of {timeout_seconds:g} s"
             self._end(planned, RunStatus.TIMED_OUT, reason, planned.ends_at)
@@ -151,22 +152,20 @@ class TimeTravel:
 
     def _go_on(self, stub: Stub, run: RunRow) -> None:
         """Plan the end of a run that has begun."""
-        memory = self._store.memory
-        task = memory.tasks.get(run.task_id)
-        assignment = Assignment(run, task, memory.orchestrations.get(task.orchestration_id))
-        outcome = self._outcome(stub, assignment)
+        task = self._store.memory.tasks.get(run.task_id)
+        outcome = self._outcome(stub, run, task)
         limit_seconds = float("inf") if task.timeout_seconds is None else task.timeout_seconds
         lasts = timedelta(seconds=min(outcome.duration_seconds, limit_seconds))
         self._begun += 1
-        heapq.heappush(self._planned, _Planned((run.claimed_at or self._store.clock.now()) + lasts, self._begun, assignment, outcome))
+        heapq.heappush(self._planned, _Planned((run.claimed_at or self._store.clock.now()) + lasts, self._begun, run, task, outcome))
         self._store.notify()
 
-    def _outcome(self, stub: Stub, assignment: Assignment) -> StubOutcome:
+    def _outcome(self, stub: Stub, run: RunRow, task: TaskRow) -> StubOutcome:
         try:
-            return stub.outcome(assignment)
+            return stub.outcome(run, task)
         except Exception as error:
             # The run has begun, so it must have an end; whoever moves the clock hears of the error.
-            error.add_note(f"Raised for run {assignment.run.run_id}, which has ended as a failure.")
+            error.add_note(f"Raised for run {run.run_id}, which has ended as a failure.")
             self._errors.append(error)
             return StubOutcome(RunStatus.FAILURE, 0, None, f"the stub process raised {error!r:.200}")
 
@@ -177,7 +176,7 @@ class TimeTravel:
             raise errors[0]
 
     def _end(self, planned: _Planned, status: RunStatus, reason: str | None, at: datetime) -> None:
-        memory, run = self._store.memory, planned.assignment.run
+        memory, run = self._store.memory, planned.run
         begun_at = run.claimed_at or at
         at = max(at, begun_at)  # the clock may have been set back
         exit_code = planned.outcome.exit_code if status is planned.outcome.status else None

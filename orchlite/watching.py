@@ -1,4 +1,4 @@
-"""Notices what other hosts, and programs inside tasks, have changed in the store."""
+"""Notices what other hosts, and programs inside tasks, have changed in the store, and that the clock was set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchlite.open_store import OpenStore
 
 _LOOK_SECONDS = 0.5
 _BUSY_LOOK_SECONDS = 0.1
+_CLOCK_JUMP_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -28,6 +29,7 @@ class Watch:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._version = 0
+        self._clock_offset = 0.0
 
     def start(self) -> None:
         """Watch from now on, until the store is closed; idempotent."""
@@ -46,7 +48,11 @@ class Watch:
                 _log.warning("the store %s cannot be watched at the moment", self._store.folder.path, exc_info=True)
 
     def _compare(self) -> None:
-        version = self._store.memory.version()
-        if version != self._version:
+        version, offset = self._store.memory.version(), self._offset()
+        # Machines sleep, and clocks are set: what waits by the monotonic clock for a time of day must hear of it.
+        if version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
             self._look()
-            self._version = version  # last: a look that failed is made again
+            self._version, self._clock_offset = version, offset  # last: a look that failed is made again
+
+    def _offset(self) -> float:
+        return self._store.clock.now().timestamp() - self._store.clock.monotonic()

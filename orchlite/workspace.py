@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchlite.arguments import checked_label
 from orchlite.connection import Connection
-from orchlite.display import Table
+from orchlite.display import Table, table_html
 from orchlite.engine import Engine
 from orchlite.records import WorkspaceRow
 
@@ -70,3 +70,6 @@ class Workspace:
 
     def _cells(self) -> Sequence[object]:
         return (self.id(), self.name(), self.created_at())
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])

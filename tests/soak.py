@@ -8,6 +8,7 @@ something is wrong.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -172,6 +173,8 @@ class _Watched:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_DRAIN_SECONDS)
         if self.process.returncode is None:
+            self.process.send_signal(signal.SIGUSR1)  # it says on stderr where its threads are
+            time.sleep(1)
             self.kill()
         self._reader.join()
         return self.process.returncode
@@ -288,9 +291,13 @@ class _Soak:
         if status is RunStatus.UNKNOWN:
             self._expect(self._owner(folder) in self._killed_runners, f"run {run_id} is unknown, and its runner was not killed")
         elif status in (RunStatus.SUCCESS, RunStatus.FAILURE):
-            self._expect(starts == 1, f"run {run_id} is {status}, and was started {starts} times")
+            # A program that is only being started looks like its runner, and may have been killed for it.
+            self._expect(starts == 1 or self._was_killed(folder), f"run {run_id} is {status}, and was started {starts} times")
         elif status is RunStatus.KILLED:
             self._expect(was_asked, f"run {run_id} is killed, and nobody asked for it")
+
+    def _was_killed(self, folder: Path) -> bool:
+        return any(json.loads(file.read_bytes())["exit_code"] == 128 + signal.SIGKILL for file in folder.glob("*/result.json"))
 
     def _owner(self, folder: Path) -> int | None:
         """The pid of the runner that started the run; of one that was killed while it noted that, any of the killed."""
@@ -359,6 +366,7 @@ def main() -> int:
     """Be the driver, or one of its hosts."""
     arguments = _arguments()
     if arguments.host:
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
         _Host(Path(arguments.host[0]), arguments.host[1]).work()
         return 0
     print("seed:", arguments.seed, file=sys.stderr, flush=True)

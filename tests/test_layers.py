@@ -19,19 +19,25 @@ _PACKAGE = Path(orchlite.__file__).parent
 # A file imports from lower layers, and inside its own layer only from files that stand before it; so there is no cycle, either.
 _LAYERS = """
 words     version __init__ errors status recurrence records replaceable clock
-rules     arguments entry_names cron_text wall_times time_zones schedule slots restarts archive packaging_rules
+rules     display arguments entry_names cron_text wall_times time_zones schedule slots restarts archive packaging_rules
           requirements base_image uv_rules install_hints bundle_rules
 devices   paths bundle packing bundle_files shared_folders installer uv_program host_packages virtual_environment environment environments
           process presence logs task_context store/__init__ store/database
 memory    store/migrate store/events store/workspaces store/connections store/orchestrations
-          store/tasks store/runs store/upkeep store/memory
+          store/tasks store/runs store/upkeep store/search store/memory
 hands     open_store ends telling tidying leftovers pruning checking uploads packager one_run killing dispatching pausing scheduler
           backup recovery workers watching submissions lending waiting time_travel engine closing forever
-voice     schedules display event connection workspace task_run task orchestration catalogue maintenance client
-doors     testing sdk/finder sdk/__init__ sdk/inline sdk/__main__
+voice     schedules live_status event connection workspace task_run task orchestration search catalogue maintenance client
+doors     given_files sdk/finder sdk/__init__ sdk/inline sdk/__main__ inline_run testing measuring tested_runs pytest_plugin
           sdk/wallaroo/__init__ sdk/wallaroo/_surface sdk/wallaroo/_absent sdk/wallaroo/_submodules sdk/wallaroo/_errors
           sdk/wallaroo/_store sdk/wallaroo/_display sdk/wallaroo/_connection sdk/wallaroo/_workspace sdk/wallaroo/_task_run
           sdk/wallaroo/_task sdk/wallaroo/_orchestration sdk/wallaroo/_upload sdk/wallaroo/_client
+          rest/refusals rest/requests rest/shapes rest/private_files rest/accounts rest/hosts rest/asking rest/bounded_body
+          rest/store_view rest/answers
+          rest/routing rest/uploading rest/tasks rest/orchestrations rest/workspaces rest/connections rest/authentication
+          rest/graphql_schema rest/graphql_answers rest/graphql rest/credentials rest/application rest/server rest/__init__
+          cli/output cli/options cli/refusals cli/interrupts cli/resolve cli/shapes cli/packaging cli/listing cli/logs cli/bundles cli/running
+          cli/tasks cli/overview cli/places cli/hosting cli/upkeep cli/doctor cli/completion cli/program cli/__init__ __main__
 """
 
 # The program that owns runs: started by path, imported by nobody, and knowing nobody.
@@ -40,12 +46,28 @@ _RUNNER = [f"runner/{name}" for name in ("__init__", "processes", "log_writer", 
 _COMPOSES_DEVICES = "environments"
 """The one device that is made of others: how environments are built, filled and found is too much for one file."""
 
+# The extra `server`.
+_REST = {file for file in re.findall(r"\S+", _LAYERS) if file.startswith("rest/")} - {"rest/__init__"}
+
+# The extra `cli`.
+_CLI = {file for file in re.findall(r"\S+", _LAYERS) if file.startswith("cli/")} - {"cli/__init__"}
+
 _ONLY_IMPORTERS = {
+    "click": _CLI,
+    "rich": {"cli/output"},
     "sqlite3": {"store/database"},
     "virtualenv": {"virtual_environment"},
     "croniter": {"wall_times"},
     "platformdirs": {"paths"},
     "packaging": {"packaging_rules"},
+    "pytest": {"pytest_plugin"},
+    "fastapi": _REST,
+    "graphql": _REST,
+    "pydantic": _REST,
+    "python_multipart": _REST,
+    "starlette": _REST,
+    "typing_extensions": _REST,
+    "uvicorn": _REST,
 }
 """What is imported in one place, so that it can be replaced there; nothing else but the standard library is imported at all."""
 

@@ -85,6 +85,16 @@ class Connections:
         )
         return [row["name"] for row in rows]
 
+    def all_workspace_names(self) -> dict[str, list[str]]:
+        """What `workspace_names` answers, for every connection that some workspace lists."""
+        rows = self._database.rows(
+            "SELECT connection_id, name FROM workspaces JOIN workspace_connections USING (workspace_id) ORDER BY workspace_id"
+        )
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            found.setdefault(row["connection_id"], []).append(row["name"])
+        return found
+
     def add_to_workspace(self, connection_id: str, workspace_id: int) -> None:
         """Have the workspace list the connection; nothing changes where it does.
 

@@ -233,12 +233,13 @@ class Database:
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")  # first: turning to WAL writes, too
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
         # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal
         # has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
-        for pragma in (f"synchronous={self._synchronous}", "foreign_keys=ON", "wal_autocheckpoint=250"):
+        for pragma in ("foreign_keys=ON", "wal_autocheckpoint=250"):
             connection.execute(f"PRAGMA {pragma}")
 
     def _suspend(self) -> None:

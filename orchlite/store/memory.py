@@ -13,6 +13,7 @@ from orchlite.store.events import Events
 from orchlite.store.migrate import migrate
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.runs import Runs
+from orchlite.store.search import Search
 from orchlite.store.tasks import Tasks
 from orchlite.store.upkeep import Upkeep
 from orchlite.store.workspaces import Workspaces
@@ -36,6 +37,7 @@ class Memory:
         self.runs = Runs(self._database)
         self.events = Events(self._database)
         self.upkeep = Upkeep(self._database)
+        self.search = Search(self._database)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """One durable step over any of the rooms: all of it, or nothing."""

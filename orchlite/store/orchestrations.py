@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.errors import IllegalMove, NotFound
@@ -62,6 +62,23 @@ class Orchestrations:
         """A workspace's orchestrations, oldest first."""
         rows = self._database.rows("SELECT * FROM orchestrations WHERE workspace_id = ? ORDER BY created_at, rowid", (workspace_id,))
         return [_record(row) for row in rows]
+
+    def all(self) -> list[OrchestrationRow]:
+        """Every orchestration, oldest first."""
+        return [_record(row) for row in self._database.rows("SELECT * FROM orchestrations ORDER BY created_at, rowid")]
+
+    def of_sha(self, sha: str) -> list[OrchestrationRow]:
+        """The orchestrations of these bytes, in whichever workspace, oldest first."""
+        rows = self._database.rows("SELECT * FROM orchestrations WHERE sha = ? ORDER BY created_at, rowid", (sha,))
+        return [_record(row) for row in rows]
+
+    def shas(self, orchestration_ids: Collection[str]) -> dict[str, str]:
+        """The SHA-256 of each of these orchestrations, by its id; those that are gone are left out."""
+        rows = self._database.rows(
+            "SELECT orchestration_id, sha FROM orchestrations WHERE orchestration_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(orchestration_ids)),),
+        )
+        return {row["orchestration_id"]: row["sha"] for row in rows}
 
     def newest_of_bytes(self, workspace_id: int, sha: str, base_image: str) -> OrchestrationRow | None:
         """The newest usable orchestration of these bytes in the workspace, or None."""

@@ -119,6 +119,22 @@ class Runs:
         """Make this host the submitter of the task's queued runs: who needs them may start them."""
         transaction.execute("UPDATE runs SET submitted_by = ? WHERE task_id = ? AND status = 'queued'", (host_id, task_id))
 
+    def submitters_of_recurring(self) -> list[str]:
+        """The hosts that have queued runs of scheduled and continuous tasks."""
+        rows = self._database.rows(
+            "SELECT DISTINCT submitted_by FROM runs INDEXED BY runs_queued JOIN tasks USING (task_id)"
+            " WHERE runs.status = 'queued' AND kind IN ('scheduled', 'continuous')"
+        )
+        return [row["submitted_by"] for row in rows]
+
+    def hand_over_recurring(self, transaction: Transaction, from_host_id: str, to_host_id: str) -> None:
+        """Make a host the submitter of what another has queued of scheduled and continuous tasks."""
+        transaction.execute(
+            "UPDATE runs INDEXED BY runs_queued SET submitted_by = ? WHERE status = 'queued' AND submitted_by = ?"
+            " AND (SELECT kind FROM tasks WHERE tasks.task_id = runs.task_id) IN ('scheduled', 'continuous')",
+            (to_host_id, from_host_id),
+        )
+
     def adopt(self, transaction: Transaction, run_id: str, from_host_id: str, to_host_id: str) -> bool:
         """Take a running run over from a dead host; False where another host was quicker."""
         changed = transaction.execute(
@@ -217,6 +233,19 @@ class Runs:
             (task_id, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
         )
         return [_record(row) for row in rows]
+
+    def newest_of_tasks(self, task_ids: Sequence[str], limit: int, statuses: frozenset[RunStatus]) -> dict[str, list[RunRow]]:
+        """Of each of these tasks the newest `limit` runs that have one of these statuses, newest first; tasks without any are left out."""
+        rows = self._database.rows(
+            "SELECT runs.* FROM json_each(?) AS wanted JOIN runs ON runs.number IN (SELECT number FROM runs AS newest"
+            " WHERE newest.task_id = wanted.value AND newest.status IN (SELECT value FROM json_each(?)) ORDER BY number DESC LIMIT ?)"
+            " ORDER BY runs.number DESC",
+            (json.dumps(task_ids), json.dumps(sorted(statuses)), limit),
+        )
+        found: dict[str, list[RunRow]] = {}
+        for row in rows:
+            found.setdefault(row["task_id"], []).append(_record(row))
+        return found
 
     def unfinished_of_task(self, transaction: Transaction, task_id: str) -> list[RunRow]:
         """A task's queued and running runs, newest first."""

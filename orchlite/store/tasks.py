@@ -77,6 +77,40 @@ class Tasks:
         )
         return [_record(row) for row in rows]
 
+    def ids_of_workspace(self, workspace_id: int, *, killed: bool) -> list[str]:
+        """The ids of what `of_workspace` has."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
+            " ORDER BY created_at DESC, rowid DESC",
+            (workspace_id, killed),
+        )
+        return [row["task_id"] for row in rows]
+
+    def ids_of_orchestrations(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
+        """The ids of these orchestrations' tasks, newest first, without packaging; with `killed`, of those that were killed too."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind <> 'packaging'"
+            " AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
+            (json.dumps(orchestration_ids), killed),
+        )
+        return [row["task_id"] for row in rows]
+
+    def all_ids(self, *, killed: bool) -> list[str]:
+        """The ids of every task, newest first, without packaging; with `killed`, of those that were killed too."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
+            (killed,),
+        )
+        return [row["task_id"] for row in rows]
+
+    def of_ids(self, task_ids: Sequence[str]) -> list[TaskRow]:
+        """The tasks with these ids, in the order of the ids; those that are gone are left out."""
+        rows = self._database.rows(
+            "SELECT tasks.* FROM json_each(?) AS wanted JOIN tasks ON tasks.task_id = wanted.value ORDER BY wanted.key",
+            (json.dumps(task_ids),),
+        )
+        return [_record(row) for row in rows]
+
     def alive_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
         """The tasks that have, or will have, a run that has not ended."""
         rows = transaction.rows(
@@ -175,8 +209,8 @@ def _record(row: Row) -> TaskRow:
         arguments=row["arguments"],
         timeout_seconds=row["timeout_seconds"],
         debug=bool(row["debug"]),
-        env=json.loads(row["env"]),
-        env_passthrough=tuple(json.loads(row["env_passthrough"])),
+        env={} if row["env"] == "{}" else json.loads(row["env"]),  # nearly always; every run reads it
+        env_passthrough=() if row["env_passthrough"] == "[]" else tuple(json.loads(row["env_passthrough"])),
         status=TaskStatus(row["status"]),
         reason=row["reason"],
         created_at=known_datetime(row["created_at"]),

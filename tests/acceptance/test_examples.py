@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
+import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +83,57 @@ def test_the_ten_lines_run_an_example_and_exit_with_its_code() -> None:
     assert "made ['sales.sqlite']" in good.stdout
     bad = subprocess.run([*command, str(EXAMPLES / "failing")], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
+
+
+def test_nightly_keeps_its_nights_through_a_change_of_the_clocks() -> None:
+    command = [sys.executable, str(EXAMPLES / "run_nightly.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    *nights, summary = done.stdout.splitlines()
+    assert [night.split(" success ")[0] for night in nights] == [
+        "2026-03-28 01:30:00+00:00",
+        "2026-03-29 01:00:00+00:00",  # 2:30 is not there in that night: it is run at 3:00, the first minute after
+        "2026-03-30 00:30:00+00:00",
+    ]
+    assert summary.startswith("killed after 3 runs; kept: ")
+
+
+def test_the_service_is_told_to_stop_alone_and_comes_back() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(EXAMPLES / "service" / "orchlite.service")
+    service = unit["Service"]
+    assert (service["KillMode"], service["Restart"], unit["Install"]["WantedBy"]) == ("process", "always", "default.target")
+    assert service["ExecStart"].endswith(" %h/.config/systemd/user/serve.py")
+    assert service["Environment"].startswith("ORCHLITE_STORE=")
+
+
+def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with orchlite.Client(store) as client:
+        task = client.upload_orchestration(path=EXAMPLES / "hello").wait().run_continuously("hello", {"name": "Ada"})
+        client.close(drain=False)
+    service = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "service" / "serve.py")],
+        env={**os.environ, "ORCHLITE_STORE": str(store)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert service.stdout is not None
+        assert service.stdout.readline() == f"keeping the schedules of {store}\n"
+        with orchlite.Client(store) as client:
+            count = len(client.get_task_by_id(task.id()).last_runs())
+            while len(client.get_task_by_id(task.id()).last_runs(status="success")) < count + 2:
+                assert service.poll() is None
+                time.sleep(0.05)
+            client.get_task_by_id(task.id()).kill()
+        service.terminate()
+        _, log = service.communicate(timeout=30)
+    finally:
+        service.kill()
+        service.communicate()
+    assert service.returncode == 0
+    assert "begins" in log
+    assert "Traceback" not in log

@@ -1,7 +1,8 @@
 """All benchmarks: `python tests/benchmarks/run.py [NAME ...]`. One JSON line a measure; they judge nothing.
 
 *bare* is `subprocess.run([environment_python, "main.py"])` of the same program that does nothing, in the same process as what it is
-compared with. Names: warm_run, many_runs, environment, install, unpack, imports.
+compared with. Names: warm_run, many_runs, environment, install, unpack, imports,
+schedules, year, rest.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from orchlite.packing import pack
 from orchlite.paths import cache_folder
 from orchlite.records import Limits
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
+from tests.benchmarks.rest import rest
+from tests.benchmarks.schedules import schedules, year
 
 _INSTALLATIONS = 15
 
@@ -211,7 +214,7 @@ def imports(folder: Path) -> None:
         report(f"import: {name}", summary(taken[name])["median_ms"] - bare_ms, "ms over a bare interpreter", goal)
 
 
-MEASURES = {measure.__name__: measure for measure in (warm_run, many_runs, environment, install, unpack, imports)}
+MEASURES = {measure.__name__: measure for measure in (warm_run, many_runs, environment, install, unpack, imports, schedules, year, rest)}
 
 
 def main(names: list[str]) -> None:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 import orchlite
+from orchlite.testing import ManualClock, StubProcess
 
 _PATIENCE_SECONDS = 20.0
+
+
+def _smallest_bundle() -> bytes:
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        archive.writestr("main.py", "")
+    return buffer.getvalue()
+
+
+_SMALLEST_BUNDLE = _smallest_bundle()
+
+
+@pytest.fixture
+def smallest_bundle() -> bytes:
+    """A program that does nothing."""
+    return _SMALLEST_BUNDLE
 
 
 @pytest.fixture
@@ -78,3 +97,24 @@ def package_index(tmp_path: Path) -> tuple[str, str]:
         archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
     (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
     return folder.parent.as_uri() + "/", f"{name}==1.0"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that is moved by hand, at the beginning of March 2026."""
+    return ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def travel(clock: ManualClock) -> Iterator[Callable[..., orchlite.Orchestration]]:
+    """An orchestration in a temporary store on the manual clock, whose runs end as a `StubProcess` says: `travel("failure", 90)`."""
+    clients: list[orchlite.Client] = []
+
+    def make(status: object = "success", duration_seconds: float = 0, **settings: object) -> orchlite.Orchestration:
+        stub = StubProcess(status, duration_seconds)  # type: ignore[arg-type]
+        clients.append(orchlite.Client.temporary(clock=clock, process=stub, **settings))
+        return clients[-1].upload_orchestration(_SMALLEST_BUNDLE)
+
+    yield make
+    for client in clients:
+        client.close()

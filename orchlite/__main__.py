@@ -1,0 +1,8 @@
+"""`python -m orchlite`: hands the words that follow to the command line."""
+
+from __future__ import annotations
+
+from orchlite.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The verb `completion`: what makes a shell complete verbs, options, names and ids."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from orchlite.cli.options import Verb
+
+_VARIABLE = "_ORCHLITE_COMPLETE"
+
+
+@click.command(cls=Verb, short_help="Print what makes your shell complete words.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes your shell complete words: eval "$(orchlite completion bash)"."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = click.get_current_context().find_root().command
+    click.echo(kind(root, {}, "orchlite", _VARIABLE).source())

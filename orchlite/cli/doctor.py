@@ -1,0 +1,192 @@
+"""The verb `doctor`: whether this machine and this store are fit to run something. It looks, and mends nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from orchlite.cli.options import Verb, setting
+from orchlite.cli.output import bytes_text, counted
+from orchlite.cli.refusals import DONE, FAILED
+from orchlite.cli.resolve import search_of
+from orchlite.clock import SystemClock
+from orchlite.errors import OrchliteError
+
+_INDEX = "https://pypi.org/simple"
+_PATIENCE_SECONDS = 5.0
+_OLD = timedelta(days=30)
+_AHEAD = timedelta(minutes=1)
+_LITTLE_BYTES = 1024**3
+_OK, _WARNING, _BAD = "ok", "warning", "bad"
+
+
+class Check(NamedTuple):
+    """What was looked at: {name, state, words}. `state` is `ok`, `warning` (it works, but look), or `bad`."""
+
+    name: str
+    state: str
+    words: str
+
+
+@click.command(cls=Verb, short_help="Look whether all is well with this machine and the store.")
+@click.option("--offline", is_flag=True, help="Do not try to reach the package index.")
+def doctor(offline: bool) -> int:
+    """Look at the interpreter, the store, environments, installer, package index, clock and leftovers; end with 1 if something is bad."""
+    out = setting().output()
+    checks: list[Check] = []
+    for name, look in _looks(offline).items():
+        with out.busy(f"looking at the {name}"):
+            checks += _looked(name, look)
+    if out.as_json:
+        out.json([check._asdict() for check in checks])
+    else:
+        out.table(("", "what", "words"), [(check.state, check.name, check.words) for check in checks], wraps=True)
+    return FAILED if any(check.state == _BAD for check in checks) else DONE
+
+
+def _looks(offline: bool) -> dict[str, Callable[[], Iterator[Check]]]:
+    looks = {
+        "interpreter": _interpreter,
+        "store": _store,
+        "environments": _environments,
+        "installer": _installer,
+        "index": _index,
+        "clock": _clock,
+        "leftovers": _leftovers,
+    }
+    return {name: look for name, look in looks.items() if not (offline and name == "index")}
+
+
+def _looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
+    try:
+        return list(look())
+    except (OrchliteError, OSError) as error:
+        return [Check(name, _BAD, str(error))]
+
+
+def _interpreter() -> Iterator[Check]:
+    yield Check("interpreter", _OK, f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")
+    from orchlite import virtual_environment
+
+    virtual_environment.facts()  # PackagingFailed: no environment can be made from it
+    if platform.system() != "Linux":
+        yield Check("interpreter", _WARNING, "Programs that leave their session are not swept up on this system.")
+
+
+def _store() -> Iterator[Check]:
+    from orchlite.client import Client
+
+    folder = setting().folder()
+    if not folder.database.exists():
+        yield Check("store", _OK, f"There is none at {folder.path} yet.")
+        return
+    client = Client(folder.path)
+    try:
+        newest = search_of(client).newest_runs(1)
+        written_at = newest[0].created_at() if newest else None
+        findings = client.check()
+    finally:
+        client.close(drain=False)
+    wrong = [finding for finding in findings if finding.kind != "leftover"]
+    yield from (Check("store", _BAD, str(finding)) for finding in wrong)
+    if not wrong:
+        yield Check("store", _OK, f"{folder.path} is whole.")
+    yield from (Check("leftovers", _WARNING, str(finding)) for finding in findings if finding.kind == "leftover")
+    if written_at is not None and written_at - SystemClock().now() > _AHEAD:
+        yield Check("clock", _BAD, f"The store has a run of {written_at:%Y-%m-%d %H:%M} UTC, which is to come: the clock was set back.")
+    yield from _room(folder.path)
+
+
+def _room(path: Path) -> Iterator[Check]:
+    from shutil import disk_usage
+
+    from orchlite.paths import StoreFolder
+
+    free = disk_usage(path).free
+    state = _WARNING if free < _LITTLE_BYTES else _OK
+    yield Check("disk", state, f"{bytes_text(free)} are free at {path}.")
+    said = StoreFolder(path).diagnostics
+    if said.exists() and said.stat().st_size:
+        yield Check("store", _WARNING, f"A runner has broken; {said} says how.")
+
+
+def _environments() -> Iterator[Check]:
+    from orchlite import leftovers, paths
+    from orchlite.environments import Environments
+
+    cache = paths.cache_folder()
+    if not cache.exists():
+        yield Check("environments", _OK, f"There are none at {cache} yet.")
+        return
+    if not os.access(cache, os.W_OK):
+        yield Check("environments", _BAD, f"{cache} cannot be written. Set ORCHLITE_CACHE to a folder that can.")
+    count = sum(path.is_dir() for path in (cache / "environments").glob("*"))
+    unused = Environments(cache).unused_since(SystemClock().now() - _OLD)
+    old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which prune removes" if unused else ""
+    yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(leftovers.size_bytes(cache))}{old}.")
+
+
+def _installer() -> Iterator[Check]:
+    from orchlite import installer, uv_program, uv_rules, virtual_environment
+
+    uv = uv_program.find()
+    version = uv_program.version(uv) if uv else None
+    if uv and version and uv_rules.is_without_loss(installer.settings()):
+        yield Check("installer", _OK, f"uv {version} at {uv}; pip, where uv would install from other places.")
+    else:
+        yield Check("installer", _OK, f"{installer.identity(virtual_environment.embedded_pip())}; with uv (pip install uv) it is quicker.")
+
+
+def _index() -> Iterator[Check]:
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    from orchlite import installer, uv_rules
+    from orchlite.requirements import mask_credentials
+
+    settings = installer.settings()
+    if uv_rules.is_true(settings.get("no-index", "")):
+        yield Check("index", _OK, "None is configured (no-index).")
+        return
+    url = settings.get("index-url") or _INDEX
+    shown = mask_credentials(url)
+    try:
+        with urlopen(Request(f"{url.rstrip('/')}/pip/", headers={"Accept": "text/html"}), timeout=_PATIENCE_SECONDS):  # noqa: S310 - as configured
+            yield Check("index", _OK, f"{shown} answers.")
+    except HTTPError as error:
+        error.close()
+        state = _OK if error.code == 404 else _WARNING  # it is there, and has no pip
+        yield Check("index", state, f"{shown} answers {error.code}.")
+    except (URLError, HTTPException, OSError, ValueError) as error:
+        why = mask_credentials(str(getattr(error, "reason", None) or error))
+        yield Check("index", _WARNING, f"{shown} cannot be reached ({why}): only environments that there are, or are cached, can be used.")
+
+
+def _clock() -> Iterator[Check]:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    now = SystemClock().now()
+    try:
+        ZoneInfo("Europe/Berlin")
+    except ZoneInfoNotFoundError:
+        yield Check("clock", _WARNING, "There is no time zone data: schedules are in UTC only. Install tzdata.")
+    yield Check("clock", _OK, f"It is {now:%Y-%m-%d %H:%M:%S} UTC, {now.astimezone():%H:%M %Z} here.")
+
+
+def _leftovers() -> Iterator[Check]:
+    from orchlite import paths, presence
+
+    dead = [store.path for store in paths.temporary_store_folders() if not presence.anybody_is_alive(store.hosts)]
+    if dead:
+        words = "is left by a process that is gone; the next temporary client removes it."
+        yield Check("leftovers", _WARNING, f"{counted(len(dead), 'temporary store')}: {dead[0]} {words}")
+    else:
+        yield Check("leftovers", _OK, "No temporary store is left behind.")

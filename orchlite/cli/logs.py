@@ -1,0 +1,92 @@
+"""The verb `logs`: what a run has written, or the installer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from orchlite.cli.listing import looking
+from orchlite.cli.options import Moment, Verb
+from orchlite.cli.output import Output
+from orchlite.cli.resolve import Word, anything_of, search_of
+from orchlite.cli.shapes import time_shape
+from orchlite.errors import BadArgument, NotFound
+
+if TYPE_CHECKING:
+    from orchlite.client import Client
+    from orchlite.logs import LogLine
+    from orchlite.task_run import TaskRun
+
+
+@click.command(cls=Verb, short_help="Print the log of a run.")
+@click.argument("word", metavar="[ID]", required=False, type=Word("orchestrations", "tasks", "runs"))
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends. Ctrl-C ends the looking, not the run.")
+@click.option("-n", "count", type=click.IntRange(min=0), help="The newest so many lines; all by default.")
+@click.option("--since", type=Moment(), help="Only what is newer: 10m, 2d, or 2026-03-01T14:00.")
+@click.option("--timestamps", "-t", is_flag=True, help="Before each line when it arrived, in UTC.")
+@click.option("--packaging", is_flag=True, help="What the installer said for the orchestration, instead.")
+def logs(word: str | None, follow: bool, count: int | None, since: datetime | None, timestamps: bool, packaging: bool) -> None:
+    """Print the log of a run: ID is a run, or a task or an orchestration for its newest run; without it, the newest run of all.
+
+    Both of the program's streams go to standard output. With --json, a line is {"at", "stream", "text"}.
+    """
+    with looking() as (client, out):
+        run = _packaging_run(client, word) if packaging else _run(client, word)
+        for line in _lines(run, follow, count, since):
+            _print(line, out, timestamps, flush=follow)
+
+
+def _print(line: LogLine, out: Output, timestamps: bool, *, flush: bool) -> None:
+    if out.as_json:
+        out.json_line({"at": time_shape(line.at), "stream": line.stream, "text": line.text})
+    else:
+        print(f"{time_shape(line.at)} {line.text}" if timestamps else line.text, flush=flush)
+
+
+def _lines(run: TaskRun, follow: bool, count: int | None, since: datetime | None) -> Iterator[LogLine]:
+    # Of the newest lines those that are new enough are the newest of those that are new enough.
+    lines = run.logs(count, follow=True) if follow else iter(run.logs(count))
+    return (line for line in lines if since is None or line.at >= since)
+
+
+def _run(client: Client, word: str | None) -> TaskRun:
+    if word is None:
+        newest = search_of(client).newest_runs(1)
+        if not newest:
+            raise NotFound("There is no run here yet.", hint="`orchlite run FOLDER` makes one.")
+        return newest[0]
+    return _newest_run(anything_of(client, word), word)
+
+
+def _newest_run(one: object, word: str) -> TaskRun:
+    from orchlite.orchestration import Orchestration
+    from orchlite.task import Task
+    from orchlite.task_run import TaskRun
+
+    if isinstance(one, TaskRun):
+        return one
+    if isinstance(one, Task):
+        runs = list(one.last_runs(1))
+    else:
+        assert isinstance(one, Orchestration)
+        newest = (run for task in one.list_tasks() for run in task.last_runs(1))
+        runs = sorted(newest, key=lambda run: run.created_at())[-1:] or list(one.task().last_runs(1))
+    if not runs:
+        raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` says when it is due.", word=word)
+    return runs[0]
+
+
+def _packaging_run(client: Client, word: str | None) -> TaskRun:
+    from orchlite.orchestration import Orchestration
+    from orchlite.task import Task
+
+    if word is None:
+        raise BadArgument("--packaging needs an ID.", hint="`orchlite orchestrations` lists them.", argument="ID")
+    one = anything_of(client, word)
+    if isinstance(one, Orchestration):
+        return one.task().last_runs()[0]
+    task = one if isinstance(one, Task) else client.get_task_by_id(one.task())
+    return client.get_orchestration_by_id(task.orchestration()).task().last_runs()[0]

@@ -1,0 +1,264 @@
+"""How the command line speaks: tables and JSON on standard output, notes, spinners and errors on standard error.
+
+The only importer of rich. Colours and animation are for terminals, and only where neither NO_COLOR is set nor the terminal is a dumb
+one; what goes into a pipe or a file is plain, and never cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status as Spinner
+
+_PATIENCE_SECONDS = 0.4
+_SHORT = 8
+_GAP = 2
+_NARROWEST = 6
+_STYLES = {
+    **dict.fromkeys(("success", "ready", "started", "ok"), "green"),
+    **dict.fromkeys(("failure", "timed_out", "unknown", "error", "failed", "crash_loop", "schedule_error", "bad", "refused"), "red"),
+    **dict.fromkeys(("running", "packaging"), "cyan"),
+    **dict.fromkeys(("queued", "pending", "pending_packaging", "paused", "warning", "skipped"), "yellow"),
+    **dict.fromkeys(("killed", "pending_kill"), "magenta"),
+}
+
+
+class Output:
+    """What one call of the command line says, and how."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        """Whether standard output is for programs."""
+        self.is_quiet = quiet
+        """Whether standard error is for errors only."""
+        self._is_cut_off = False
+
+    def json(self, value: object) -> None:
+        """Print one JSON document."""
+        print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
+
+    def json_line(self, value: object) -> None:
+        """Print one JSON document as a line, for a stream of them."""
+        print(json.dumps(value, ensure_ascii=False, default=_jsonable), flush=True)
+
+    def line(self, text: str) -> None:
+        """Print one line for a person, or for a script that wants no JSON."""
+        print(text)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
+        """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
+        cells = [[_shown(cell) for cell in row] for row in rows]
+        if sys.stdout.isatty():
+            _print_table(columns, cells, wraps=wraps)
+        else:
+            _print_plain(columns, cells)
+
+    def facts(self, facts: Mapping[str, object]) -> None:
+        """Print named values, one below the other; what is empty is left out."""
+        known = [(name, _shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
+        width = max((len(name) for name, _ in known), default=0)
+        for name, text in known:
+            print(f"{name:<{width}}  {text}")
+
+    def heading(self, text: str) -> None:
+        """Print what the next table is about."""
+        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}")
+
+    def note(self, text: str) -> None:
+        """Tell the person at the terminal something, on standard error."""
+        if not self.is_quiet:
+            with suppress(BrokenPipeError):
+                print(f"orchlite: {text}", file=sys.stderr, flush=True)
+
+    def program(self, text: str, stream: str) -> None:
+        """Hand on a line of a program's, where it wrote it; for `as_json` on standard error. Whoever stops reading stops nothing."""
+        target = sys.stderr if stream == "stderr" or self.as_json else sys.stdout
+        if not self._is_cut_off:
+            try:
+                print(text, file=target, flush=True)
+            except BrokenPipeError:
+                self._is_cut_off = True
+                silence(target)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[Busy]:
+        """Show a spinner while the block lasts, once it has taken a moment."""
+        busy = Busy(text, is_shown=is_lively(sys.stderr) and not self.is_quiet)
+        try:
+            yield busy
+        finally:
+            busy.end()
+
+
+class Busy:
+    """A spinner on standard error; nothing where that is no terminal."""
+
+    def __init__(self, text: str, *, is_shown: bool) -> None:
+        self._text = text
+        self._lock = threading.Lock()
+        self._spinner: Spinner | None = None
+        self._timer = threading.Timer(_PATIENCE_SECONDS, self._begin)
+        self._timer.daemon = True
+        if is_shown:
+            self._timer.start()
+
+    def update(self, text: str) -> None:
+        """Say what is going on now."""
+        with self._lock:
+            self._text = text
+            if self._spinner is not None:
+                self._spinner.update(self._line())
+
+    def end(self) -> None:
+        """Take it away."""
+        self._timer.cancel()
+        with self._lock:
+            if self._spinner is not None:
+                self._spinner.stop()
+                self._spinner = None
+            self._text = ""  # the timer may be waiting for this lock
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._text:
+                self._spinner = _console(sys.stderr).status(self._line())
+                self._spinner.start()
+
+    def _line(self) -> str:
+        from rich.markup import escape
+
+        width = max(20, _console(sys.stderr).width - 4)
+        text = one_line(self._text)
+        return escape(text if len(text) <= width else f"{text[: width - 1]}…")
+
+
+def is_lively(stream: TextIO) -> bool:
+    """Whether colours and animation are welcome there."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still to come to nowhere: its reader is gone, and the interpreter would complain when it flushes at its end."""
+    with suppress(OSError, ValueError):  # ValueError: it has no descriptor, as in a test
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def short(an_id: str) -> str:
+    """The first digits of an id, which are enough to name it."""
+    return an_id[:_SHORT]
+
+
+def one_line(text: str) -> str:
+    """A text without what would move the cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A duration for a person."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def bytes_text(count: int) -> str:
+    """A size for a person."""
+    if count < 1024:
+        return f"{count} B"
+    size = count / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and what is counted: `1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def time_text(at: datetime | None) -> str:
+    """A time for a person: on the clock of this machine."""
+    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime):
+        return time_text(cell)
+    if isinstance(cell, list | tuple):
+        return ", ".join(map(_shown, cell))
+    if isinstance(cell, dict):
+        return one_line(json.dumps(cell, ensure_ascii=False))
+    return one_line(str(cell))
+
+
+def _jsonable(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def _print_plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [[column.upper() for column in columns], *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console(sys.stdout)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column, width in zip(columns, _widths(columns, rows, console.width, wraps=wraps), strict=True):
+        folds = wraps and column is columns[-1]
+        table.add_column(column.upper(), width=width, no_wrap=not folds, overflow="fold" if folds else "ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    console.print(table)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], console_width: int, *, wraps: bool) -> list[int]:
+    """How wide each column is to be: as its widest cell, as long as that fits. The first, an id, is never cut."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    room = console_width - _GAP * (len(columns) - 1)
+    while sum(widths) > room:
+        widest = len(columns) - 1 if wraps else max(range(1, len(columns)), key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    lively = is_lively(stream)
+    return Console(
+        file=stream,
+        color_system="auto" if lively else None,
+        no_color=not lively,
+        highlight=False,
+        markup=stream is sys.stderr,
+        emoji=False,
+    )

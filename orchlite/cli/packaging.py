@@ -1,0 +1,87 @@
+"""Taking bundles in, and showing how their environments are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchlite.cli.output import Output, counted, one_line, seconds_text, short
+from orchlite.cli.resolve import orchestration_of
+from orchlite.clock import SystemClock
+from orchlite.errors import BadArgument, NotFound
+
+if TYPE_CHECKING:
+    from orchlite.client import Client
+    from orchlite.orchestration import Orchestration
+
+_OVER = ("ready", "error")
+
+
+def taken_in(
+    client: Client, word: str, out: Output, exclude: tuple[str, ...] = (), *, name: str | None = None, refresh: bool = False
+) -> Orchestration:
+    """The orchestration that a path or a word means; bytes that the workspace has already are not uploaded again.
+
+    Raises:
+        BadBundle, BadRequirement, BadArgument: the bundle is refused.
+        NotFound, Ambiguous: there is no such path, and the word means no orchestration, or several.
+    """
+    path = Path(word).expanduser()
+    if not path.exists():
+        if exclude or refresh or name is not None:
+            raise BadArgument(f"There is no file or folder {word!r:.200}.", hint="Give the path of a folder or of a ZIP.", argument="path")
+        return _known(client, word)
+    label = name or one_line(path.absolute().stem).strip() or None
+    with out.busy(f"packing and uploading {word}"):
+        return client.upload_orchestration(path=path.absolute(), name=label, exclude=exclude, refresh=refresh, reuse=True)
+
+
+def packaged(orchestration: Orchestration, out: Output) -> Orchestration:
+    """Wait until it is ready, and show meanwhile what the installer says.
+
+    Raises:
+        PackagingFailed: its environment could not be made.
+    """
+    if orchestration.status() in _OVER:
+        return orchestration.wait()
+    clock = SystemClock()
+    began = clock.monotonic()
+    lines = len(orchestration.requirements())
+    if lines:
+        out.note(f"packaging {short(orchestration.id())}: {counted(lines, 'line')} of requirements")
+    with out.busy("packaging") as busy:
+        for line in orchestration.task().last_runs()[0].logs(follow=True):
+            busy.update(f"packaging: {line.text.strip()}")
+        orchestration.wait()
+    if lines:
+        taken = seconds_text(clock.monotonic() - began)
+        out.note(f"the environment is ready, with {counted(len(orchestration.installed()), 'package')}, after {taken}")
+    return orchestration
+
+
+def say_warnings(orchestration: Orchestration, out: Output) -> None:
+    """Note what was noticed at upload and while packaging."""
+    for warning in orchestration.warnings():
+        out.note(f"warning: {one_line(warning)}")
+
+
+@contextmanager
+def busy_closing(client: Client, out: Output) -> Iterator[None]:
+    """Leave a client as its `with` does, with a spinner where that takes a while."""
+    try:
+        yield
+    except BaseException:
+        client.close(drain=False)
+        raise
+    with out.busy("finishing"):
+        client.close()
+
+
+def _known(client: Client, word: str) -> Orchestration:
+    try:
+        return orchestration_of(client, word)
+    except NotFound as error:
+        message = f"There is no file or folder {word!r:.200}, and no orchestration that it is the name or the id of."
+        raise NotFound(message, hint="`orchlite orchestrations` lists them.", word=word) from error

@@ -1,0 +1,78 @@
+"""The verbs about what programs share: `workspaces` and `connections`."""
+
+from __future__ import annotations
+
+import click
+
+from orchlite.cli.listing import looking
+from orchlite.cli.options import VerbGroup, read_details, setting
+from orchlite.cli.packaging import busy_closing
+from orchlite.cli.shapes import connection_shape, workspace_shape
+
+
+@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")
+@click.pass_context
+def workspaces(context: click.Context) -> None:
+    """List the store's workspaces; `workspaces create NAME` makes one."""
+    if context.invoked_subcommand is not None:
+        return
+    with looking() as (client, out):
+        found = client.list_workspaces()
+        if out.as_json:
+            out.json([workspace_shape(one) for one in found])
+        else:
+            out.table(("id", "name", "created"), [(one.id(), one.name(), one.created_at()) for one in found])
+
+
+@workspaces.command("create")
+@click.argument("name")
+def create_workspace(name: str) -> None:
+    """Create a workspace: a letter first, then letters, digits and dashes."""
+    out, settings = setting().output(), setting()
+    settings.workspace = "default"  # the one that is to be created is not there yet
+    client = settings.opened(create=True)
+    with busy_closing(client, out):
+        made = client.create_workspace(name)
+        out.json(workspace_shape(made)) if out.as_json else out.line(made.name())
+
+
+@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List, create or delete connections.")
+@click.pass_context
+def connections(context: click.Context) -> None:
+    """List the store's connections, without their details; `connections create` makes one."""
+    if context.invoked_subcommand is not None:
+        return
+    with looking() as (client, out):
+        found = client.list_connections()
+        if out.as_json:
+            out.json([connection_shape(one) for one in found])
+        elif found:
+            rows = [(one.name(), one.connection_type(), ", ".join(one.workspace_names()), one.created_at()) for one in found]
+            out.table(("name", "type", "workspaces", "created"), rows)
+        else:
+            out.note("there are none")
+
+
+@connections.command("create")
+@click.argument("name")
+@click.argument("type_", metavar="TYPE")
+@click.option("--details-file", metavar="FILE", help="A file with a JSON object; - is standard input. For what nobody may read.")
+@click.option("--detail", "details", multiple=True, metavar="K=V", help="K=text, or K:=JSON. Others can read your command line.")
+def create_connection(name: str, type_: str, details_file: str | None, details: tuple[str, ...]) -> None:
+    """Keep under NAME how a source of data is reached; programs read it with wl.get_connection(NAME). The workspace lists it."""
+    out = setting().output()
+    known = read_details(details, details_file)
+    client = setting().opened(create=True)
+    with busy_closing(client, out):
+        made = client.create_connection(name, type_, known)
+        client.get_current_workspace().add_connection(name)
+        out.json(connection_shape(made)) if out.as_json else out.line(made.name())
+
+
+@connections.command("delete")
+@click.argument("name")
+def delete_connection(name: str) -> None:
+    """Remove a connection from the store."""
+    with looking() as (client, out):
+        client.get_connection(name).delete_connection()
+        out.json({"name": name, "deleted": True}) if out.as_json else out.line(f"deleted {name}")

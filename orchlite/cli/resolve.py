@@ -1,0 +1,131 @@
+"""From a word on the command line to the one thing that it means: by its whole id, the first digits of it, or its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from orchlite.cli.options import Converter, Setting
+from orchlite.cli.output import one_line, short, time_text
+from orchlite.errors import InvalidInput, NotFound, OrchliteError
+
+if TYPE_CHECKING:
+    from orchlite.client import Client
+    from orchlite.orchestration import Orchestration
+    from orchlite.search import Search
+    from orchlite.task import Task
+    from orchlite.task_run import TaskRun
+
+_SHOWN = 10
+Found = TypeVar("Found", bound="Orchestration | Task | TaskRun")
+
+
+class Ambiguous(InvalidInput):
+    """A word means several things. `details["candidates"]` are their ids."""
+
+
+def search_of(client: Client) -> Search:
+    """Finds things in this client's store, names in its current workspace."""
+    from orchlite.search import Search  # it brings the whole library, which `--help` does not need
+
+    return Search(client._engine, client.get_current_workspace().id())
+
+
+def orchestration_of(client: Client, word: str) -> Orchestration:
+    """The orchestration that a word means.
+
+    Raises:
+        NotFound, Ambiguous: it means none, or several.
+    """
+    return _only(word, search_of(client).orchestrations(word), "orchestration", "`orchlite orchestrations` lists them.")
+
+
+def task_of(client: Client, word: str) -> Task:
+    """The task that a word means.
+
+    Raises:
+        NotFound, Ambiguous: it means none, or several.
+    """
+    return _only(word, search_of(client).tasks(word), "task", "`orchlite tasks` lists them.")
+
+
+def task_or_run_of(client: Client, word: str) -> Task | TaskRun:
+    """The task or the run that a word means.
+
+    Raises:
+        NotFound, Ambiguous: it means none, or several.
+    """
+    search = search_of(client)
+    found: list[Task | TaskRun] = [*search.tasks(word), *search.runs(word)]
+    return _only(word, found, "task or run", "`orchlite tasks` and `orchlite runs` list them.")
+
+
+def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
+    """The orchestration, task or run that a word means; a name means a task before it means an orchestration.
+
+    Raises:
+        NotFound, Ambiguous: it means none, or several.
+    """
+    search = search_of(client)
+    tasks = search.tasks(word)
+    named: list[Orchestration | Task | TaskRun] = [task for task in tasks if task.name() == word]
+    found = named or [*tasks, *search.runs(word), *search.orchestrations(word)]
+    return _only(word, found, "orchestration, task or run", "`orchlite runs`, `orchlite tasks` and `orchlite orchestrations` list them.")
+
+
+def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(f"There is no {kind} {word!r:.80} here.", hint=f"It takes a name, or an id's first four digits. {hint}", word=word)
+    lines = [_described(one) for one in found[:_SHOWN]] + (["  …"] if len(found) > _SHOWN else [])
+    message = "\n".join([f"{word!r:.80} means {len(found)} things; say it by id:", *lines])
+    raise Ambiguous(message, candidates=[one.id() for one in found])
+
+
+def _described(one: Orchestration | Task | TaskRun) -> str:
+    name = "" if not hasattr(one, "name") or one.name() is None else f" {one.name()!r:.60}"
+    kind = {"Orchestration": "orchestration", "Task": "task"}.get(type(one).__name__, "run")
+    # The whole id, where several begin alike.
+    return one_line(f"  {one.id()}  {kind}{name}, {one.status()}, {time_text(one.created_at())}")
+
+
+class Word(Converter):
+    """A word that means something in the store; a shell completes it."""
+
+    name = "id"
+
+    def __init__(self, *kinds: str, paths: bool = False) -> None:
+        """`kinds`: of `orchestrations`, `tasks` and `runs`; with `paths`, files and folders too."""
+        self._kinds = kinds
+        self._paths = paths
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The names and short ids that begin so."""
+        found = [CompletionItem(incomplete, type="file")] if self._paths else []
+        with suppress(OrchliteError, OSError):
+            found += [CompletionItem(word, help=text) for word, text in self._words(context) if word.startswith(incomplete)]
+        return found
+
+    def _words(self, context: click.Context) -> list[tuple[str, str]]:
+        setting: Setting = context.find_object(Setting) or Setting()
+        client = setting.opened()
+        try:
+            listings: dict[str, Callable[[], Sequence[Any]]] = {
+                "orchestrations": client.list_orchestrations,
+                "tasks": client.list_tasks,
+                "runs": lambda: search_of(client).newest_runs(_SHOWN),
+            }
+            return [
+                (word, str(one.status()))
+                for kind in self._kinds
+                for one in listings[kind]()
+                for word in (short(one.id()), getattr(one, "name", lambda: None)())
+                if word
+            ]
+        finally:
+            client.close(drain=False)

@@ -1,0 +1,113 @@
+"""What `--json` answers: one object for each kind of thing, its names and types promised. Times are ISO 8601 in UTC; ids are whole.
+
+A name that is there today stays, with the same meaning; new ones may come.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchlite.checking import Finding
+    from orchlite.connection import Connection
+    from orchlite.orchestration import Orchestration
+    from orchlite.pruning import Pruned
+    from orchlite.task import Task
+    from orchlite.task_run import TaskRun
+    from orchlite.workspace import Workspace
+
+Shape = dict[str, Any]
+
+
+def time_shape(at: datetime | None) -> str | None:
+    """A time: `2026-03-01T14:00:00.123456Z`."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def orchestration_shape(orchestration: Orchestration) -> Shape:
+    """An orchestration: {id, name, status, file_name, sha, entrypoint, requirements, installed, warnings, workspace_id, created_at}."""
+    return {
+        "id": orchestration.id(),
+        "name": orchestration.name(),
+        "status": str(orchestration.status()),
+        "file_name": orchestration.file_name(),
+        "sha": orchestration.sha(),
+        "entrypoint": orchestration.entrypoint(),
+        "requirements": orchestration.requirements(),
+        "installed": orchestration.installed(),
+        "warnings": orchestration.warnings(),
+        "workspace_id": orchestration.workspace_id(),
+        "created_at": time_shape(orchestration.created_at()),
+    }
+
+
+def task_shape(task: Task) -> Shape:
+    """A task: {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
+
+    And `next_run_at`, `missed` (slots without a run), `created_at`.
+    """
+    return {
+        "id": task.id(),
+        "name": task.name(),
+        "kind": str(task.kind()),
+        "status": str(task.status()),
+        "reason": task.reason(),
+        "orchestration_id": task.orchestration(),
+        "workspace_id": task.workspace_id(),
+        "arguments": task.input_data(),
+        "timeout_seconds": task.timeout(),
+        "schedule": task.schedule(),
+        "timezone": task.timezone(),
+        "next_run_at": time_shape(task.next_run_at()),
+        "missed": task.missed(),
+        "created_at": time_shape(task.created_at()),
+    }
+
+
+def run_shape(run: TaskRun) -> Shape:
+    """A run: {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, …_at: created, scheduled, started, ended}."""
+    return {
+        "id": run.id(),
+        "task_id": run.task(),
+        "status": str(run.status()),
+        "exit_code": run.exit_code(),
+        "reason": run.reason(),
+        "duration_seconds": run.duration(),
+        "log_is_complete": run.log_is_complete(),
+        "created_at": time_shape(run.created_at()),
+        "scheduled_at": time_shape(run.scheduled_at()),
+        "started_at": time_shape(run.started_at()),
+        "ended_at": time_shape(run.ended_at()),
+    }
+
+
+def whole_run_shape(run: TaskRun) -> Shape:
+    """A run, and `files`: the absolute paths of what it made or changed."""
+    return {**run_shape(run), "files": [str(path) for path in run.files()]}
+
+
+def workspace_shape(workspace: Workspace) -> Shape:
+    """A workspace: {id, name, created_at}."""
+    return {"id": workspace.id(), "name": workspace.name(), "created_at": time_shape(workspace.created_at())}
+
+
+def connection_shape(connection: Connection) -> Shape:
+    """A connection without its details: {id, name, type, workspaces, created_at}."""
+    return {
+        "id": connection.id(),
+        "name": connection.name(),
+        "type": connection.connection_type(),
+        "workspaces": connection.workspace_names(),
+        "created_at": time_shape(connection.created_at()),
+    }
+
+
+def finding_shape(finding: Finding) -> Shape:
+    """Something wrong with a store: {kind, subject, what, hint}."""
+    return finding._asdict()
+
+
+def pruned_shape(pruned: Pruned) -> Shape:
+    """What was removed: {runs, tasks, events, bundles, leftovers, environments, bytes, dry_run}."""
+    return pruned._asdict()

@@ -1,0 +1,131 @@
+"""The pytest plugin: fixtures that run orchestrations, and their logs in the report of a test that fails.
+
+pytest imports this in every session where orchlite is installed, so what a fixture needs is imported when a test uses it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+TYPE_CHECKING = False  # importing typing, where pytest has not done so yet, costs more than all of this
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from orchlite.client import Client
+    from orchlite.given_files import Given
+    from orchlite.task_run import TaskRun
+    from orchlite.tested_runs import Stores
+    from orchlite.testing import ManualClock
+
+_CLIENT = pytest.StashKey["Client"]()
+_NO_SERVER = "orchlite_server needs what the extra `server` brings: pip install 'orchlite[server]'"
+
+
+@pytest.fixture(scope="session")
+def _orchlite_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """What the stores of all tests share; each worker of pytest-xdist has its own."""
+    from orchlite.tested_runs import Stores
+
+    stores = Stores(tmp_path_factory.mktemp("orchlite"))
+    yield stores
+    stores.close()
+
+
+@pytest.fixture
+def orchlite_clock() -> ManualClock:
+    """A clock that stands at 2026-01-01, midnight UTC, a Thursday, until the test advances it; `orchlite_client` goes by it."""
+    from datetime import UTC, datetime
+
+    from orchlite.testing import ManualClock
+
+    return ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def orchlite_client(request: pytest.FixtureRequest, _orchlite_stores: Stores) -> Iterator[Client]:
+    """A client with an empty store of its own. At the end of the test its runs are killed and everything is removed.
+
+    It keeps all files of runs. Where the test uses `orchlite_clock`, that is its clock. When the test fails, its runs' logs are reported.
+    """
+    clock = request.getfixturevalue("orchlite_clock") if "orchlite_clock" in request.fixturenames else None
+    with _orchlite_stores.open(clock) as client:
+        request.node.stash[_CLIENT] = client
+        yield client
+        del request.node.stash[_CLIENT]
+
+
+@pytest.fixture
+def run_orchestration(orchlite_client: Client) -> Callable[..., TaskRun]:
+    """Run an orchestration in `orchlite_client`'s store, in an environment of its own, and answer its run when it has ended.
+
+    `run_orchestration(path_or_files, json_args=None, *, connections=None, env=None, timeout=None)`: the path of a folder or a ZIP, or
+    the texts of the files by name, `{"main.py": "print(1)"}`; details of connections by name; environment variables; a time limit in
+    seconds. A program that fails is no exception: `run.raise_for_failure()` makes it one.
+    """
+    from orchlite import tested_runs
+
+    def run(
+        path_or_files: Given,
+        json_args: Mapping[str, Any] | None = None,
+        *,
+        connections: Mapping[str, Mapping[str, Any]] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> TaskRun:
+        return tested_runs.run(orchlite_client, path_or_files, json_args, connections, env, timeout)
+
+    return run
+
+
+@pytest.fixture
+def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """Run an orchestration's `main.py` in the test's own process: `orchlite.testing.run_inline`, with `connections=` in addition.
+
+    Where the test uses `orchlite_client`, or gives connections, the program sees that client's store.
+    """
+    from orchlite import testing
+
+    def run(
+        path_or_files: Given,
+        json_args: Mapping[str, Any] | None = None,
+        *,
+        argv: Sequence[str] = (),
+        connections: Mapping[str, Mapping[str, Any]] | None = None,
+        env: Mapping[str, str] | None = None,
+        work: str | os.PathLike[str] | None = None,
+    ) -> dict[str, Any]:
+        client = request.getfixturevalue("orchlite_client") if connections or "orchlite_client" in request.fixturenames else None
+        if client is not None:
+            from orchlite import tested_runs
+
+            tested_runs.connect(client, connections)
+        return testing.run_inline(path_or_files, json_args, argv=argv, env=env, work=work, client=client)
+
+    return run
+
+
+@pytest.fixture
+def orchlite_server(orchlite_client: Client) -> Iterator[Any]:
+    """A server of `orchlite_client`'s store on a free port of this machine: `.url`, `.token`, and `.environment()` for the SDK."""
+    from importlib import import_module
+
+    try:
+        serve = import_module("orchlite.rest").serve
+    except ImportError as error:
+        pytest.fail(f"{_NO_SERVER} ({error}).", pytrace=False)
+    with serve(orchlite_client, port=0) as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the logs of a failed test's runs to its report."""
+    report = yield
+    client = item.stash.get(_CLIENT, None) if report.failed else None
+    if client is not None:
+        from orchlite import tested_runs
+
+        report.sections += tested_runs.sections(client)
+    return report

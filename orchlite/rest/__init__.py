@@ -1,0 +1,36 @@
+"""The platform's REST API over a store, for its own clients to use: `application`, `serve`. Needs the extra `server`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from orchlite.rest.application import application
+    from orchlite.rest.server import Server, serve
+
+__all__ = ["Server", "application", "serve"]
+
+_HOMES = {"Server": "orchlite.rest.server", "application": "orchlite.rest.application", "serve": "orchlite.rest.server"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'orchlite.rest' has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        home = import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "orchlite":
+            raise
+        raise ModuleNotFoundError(
+            f"orchlite.rest needs {error.name!r}, which is not installed: pip install 'orchlite[server]'.", name=error.name
+        ) from error
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

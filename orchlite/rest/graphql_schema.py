@@ -1,0 +1,95 @@
+"""The part of the platform's GraphQL schema that its clients' orchestrations and workspaces need, in GraphQL's own words.
+
+The clients fetch it by introspection and check their queries against it before they send them, so the names are the platform's, those of
+arguments and inputs included. Users are not administered here: what is said about them is taken, and changes nothing.
+"""
+
+from __future__ import annotations
+
+SCHEMA = """
+schema { query: query_root mutation: mutation_root }
+
+scalar bigint
+scalar bpchar
+scalar timestamptz
+scalar uuid
+
+type query_root {
+  "The orchestration with this id, or null."
+  orchestration_by_pk(id: uuid!): orchestration
+  "The workspace with this id, or null."
+  workspace_by_pk(id: bigint!): workspace
+  "The workspace that everybody begins in."
+  user_default_workspace(where: user_default_workspace_bool_exp): [user_default_workspace!]!
+}
+
+type mutation_root {
+  "The workspace of this name, made where it is missing if on_conflict is given."
+  insert_workspace_one(object: workspace_insert_input!, on_conflict: workspace_on_conflict): workspace
+  "Nothing: every workspace is everybody's."
+  delete_workspace_users(where: workspace_users_bool_exp!): workspace_users_mutation_response
+}
+
+type orchestration {
+  id: uuid!
+  name: String
+  file_name: String
+  owner_id: String!
+  sha: bpchar!
+  status: String!
+  task_id: uuid
+  workspace_id: bigint!
+  created_at: timestamptz!
+  updated_at: timestamptz!
+  image_path: String
+  created_on_version: String
+  file_size: bigint
+  created_by: String
+}
+
+type workspace {
+  id: bigint!
+  name: String!
+  created_at: timestamptz!
+  created_by: String
+  archived: Boolean!
+  users: [workspace_users!]!
+  models(order_by: [workspace_models_order_by!]): [workspace_models!]!
+  pipelines: [pipeline!]!
+}
+
+type workspace_users { user_id: String! }
+type workspace_models { id: bigint! models: [model!]! }
+type model { id: bigint! }
+type pipeline { id: bigint! }
+type user_default_workspace { user_id: String! workspace: workspace! }
+type workspace_users_mutation_response { affected_rows: Int! }
+
+enum order_by { asc asc_nulls_first asc_nulls_last desc desc_nulls_first desc_nulls_last }
+enum workspace_constraint { workspace_name_key workspace_pkey }
+enum workspace_update_column { archived created_at created_by id name owner_id }
+
+input String_comparison_exp { _eq: String }
+input bigint_comparison_exp { _eq: bigint }
+input user_default_workspace_bool_exp { user_id: String_comparison_exp }
+input workspace_users_bool_exp {
+  _and: [workspace_users_bool_exp!]
+  user_id: String_comparison_exp
+  workspace_id: bigint_comparison_exp
+}
+input workspace_models_order_by { id: order_by created_at: order_by updated_at: order_by }
+
+input workspace_insert_input {
+  name: String
+  owner_id: String
+  created_by: String
+  archived: Boolean
+  users: workspace_users_arr_rel_insert_input
+  user_default_workspaces: user_default_workspace_arr_rel_insert_input
+}
+input workspace_users_arr_rel_insert_input { data: [workspace_users_insert_input!]! }
+input workspace_users_insert_input { user_id: String user_type: String }
+input user_default_workspace_arr_rel_insert_input { data: [user_default_workspace_insert_input!]! }
+input user_default_workspace_insert_input { user_id: String }
+input workspace_on_conflict { constraint: workspace_constraint! update_columns: [workspace_update_column!]! = [] }
+"""

@@ -1,0 +1,139 @@
+"""The endpoints `orchestration/…`: upload, list, look at, delete, download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from orchlite.arguments import checked_choice
+from orchlite.errors import NotFound
+from orchlite.records import MEBIBYTE, OrchestrationRow
+from orchlite.rest import answers, requests, shapes, uploading
+from orchlite.rest.answers import Dialect
+from orchlite.rest.routing import JsonRoute, Reader, View
+from orchlite.rest.store_view import SHOWN, StoreView
+from orchlite.rest.tasks import RUNS_OF_A_TASK
+from orchlite.rest.uploading import Received
+
+router = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"], route_class=JsonRoute)
+uploads = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"])
+
+_UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "metadata"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "The ZIP."},
+                        "metadata": requests.UploadMetadata.model_json_schema(),
+                    },
+                },
+                "encoding": {"file": {"contentType": "application/octet-stream"}, "metadata": {"contentType": "application/json"}},
+            }
+        },
+    }
+}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The uploaded bytes.", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@uploads.post("/upload", status_code=202, response_model=shapes.Id, openapi_extra=_UPLOAD_BODY)
+async def upload(request: Request, view: View) -> Response:
+    """Take a bundle in; packaging goes on behind. Answers its id."""
+    path = view.new_upload()
+    try:
+        received = await uploading.receive(request.headers.get("content-type"), request.stream(), path, view.limits.upload_bytes)
+        return await run_in_threadpool(_take_in, view, received, path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _take_in(view: StoreView, received: Received, path: Path) -> Response:
+    asked = requests.checked(requests.UploadMetadata, requests.parsed(received.metadata, "metadata"))
+    there = view.in_workspace(asked.workspace_id)
+    made = there.upload_orchestration(path=path, name=asked.name, file_name=received.file_name, refresh=bool(asked.refresh))
+    return answers.json_answer(shapes.Id(id=made.id()), 202)
+
+
+@router.post("/list", response_model=list[shapes.Orchestration])
+def of_workspace(asked: requests.OrchestrationsOfWorkspace, view: View) -> Response:
+    """The orchestrations of a workspace, oldest first."""
+    return answers.json_list(map(answers.orchestration, view.orchestrations([asked.workspace_id])))
+
+
+@router.post("/list_all", response_model=shapes.Orchestrations)
+def list_all(asked: requests.AllOrchestrations, view: View, reader: Reader) -> Response:
+    """The orchestrations of these workspaces, or of all, oldest first, each with its workspace and its tasks, newest first."""
+    rows = view.orchestrations(asked.workspace_ids or ())
+    tasks = _tasks_of(view, rows, asked, reader)
+    workspaces = {row.workspace_id: answers.workspace(row) for row in view.workspaces()}
+    listed = [
+        shapes.Listed(
+            orchestration=answers.orchestration(row), tasks=tasks.get(row.orchestration_id, []), workspace=workspaces[row.workspace_id]
+        )
+        for row in rows
+    ]
+    return answers.json_answer(shapes.Orchestrations(orchestrations=listed))
+
+
+def _tasks_of(
+    view: StoreView, rows: Sequence[OrchestrationRow], asked: requests.AllOrchestrations, reader: Dialect
+) -> dict[str, list[shapes.Task]]:
+    words = {checked_choice(word, "task_run_status", sorted(SHOWN)) for word in asked.task_run_status or ()}
+    found: dict[str, list[shapes.Task]] = {}
+    ids = view.task_ids_of([row.orchestration_id for row in rows], killed=bool(asked.killed))
+    for one in view.tasks(ids, RUNS_OF_A_TASK):
+        answer = answers.task(one, reader)
+        newest = answer["last_runs"][-1]["status"] if answer["last_runs"] else None
+        if (not words or newest in words) and _is_within(one.task.created_at, asked.time_range):
+            found.setdefault(one.task.orchestration_id, []).append(answer)
+    return found
+
+
+def _is_within(at: datetime, between: Sequence[datetime] | None) -> bool:
+    return between is None or between[0] <= at <= between[1]
+
+
+@router.post("/get_by_id", response_model=shapes.Orchestration)
+def get_by_id(asked: requests.OrchestrationById, view: View) -> Response:
+    """One orchestration."""
+    return answers.json_answer(answers.orchestration(view.orchestration(asked.id)))
+
+
+@router.post("/delete_orchestrations", response_model=shapes.Bytes)
+def delete(asked: requests.DeleteOrchestrations, view: View) -> Response:
+    """Remove orchestrations with their tasks, runs and logs: all of these, or none. Answers the bytes of their bundles."""
+    removed_bytes = view.delete_orchestrations(asked.orchestrations, really=asked.confirm_delete is not False)
+    return answers.json_answer(shapes.Bytes(bytes=removed_bytes))
+
+
+@router.get("/download", response_class=StreamingResponse, responses=_BYTES)
+def download(id: str, view: View, token: str | None = None) -> Response:  # noqa: A002 - the platform's name
+    """The uploaded bytes. `token` is for clients that send no header; it has been looked at before."""
+    row, path = view.bundle(id)
+    try:
+        file = path.open("rb")  # once open it can be sent to its end, whoever deletes it
+    except FileNotFoundError as error:
+        raise NotFound(f"The bundle of orchestration {id!r} is gone.", orchestration_id=id) from error
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(MEBIBYTE):
+                yield piece
+
+    headers = {
+        "content-length": str(row.size_bytes),
+        "content-disposition": f"attachment; filename*=utf-8''{quote(row.file_name, safe='')}",
+    }
+    return StreamingResponse(pieces(), headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,178 @@
+"""The JSON of the platform's answers, as types: they are made in `answers.py`, and described to OpenAPI by being these.
+
+What is marked as orchlite's is an addition, which the platform's clients keep and ignore.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic can read typing's own only from Python 3.12 on
+
+
+class Orchestration(TypedDict):
+    """An accepted bundle."""
+
+    id: str
+    workspace_id: int
+    sha: str
+    name: str | None
+    file_name: str
+    file_size: int
+    image_path: str
+    owner_id: str
+    created_by: str
+    created_on_version: str
+    status: str
+    task_id: str | None
+    created_at: str
+    updated_at: str
+    reason: str | None
+    """orchlite's: why it is in `error`."""
+    warnings: list[str]
+    """orchlite's."""
+
+
+class Run(TypedDict):
+    """A run, as it stands inside its task."""
+
+    run_id: str
+    status: str
+    created_at: str
+    updated_at: str
+
+
+class RunDetails(Run):
+    """A run by itself."""
+
+    task: str
+    exit_code: int | None
+    """orchlite's, as all that follows."""
+    reason: str | None
+    started_at: str | None
+    ended_at: str | None
+    scheduled_at: str | None
+
+
+class Task(TypedDict):
+    """A task. What has no meaning here is constant: `image`, `image_tag`, `bind_secrets`, `auth_init`, `reap_threshold_secs`, …"""
+
+    name: str | None
+    id: str
+    image: str
+    image_tag: str
+    arch: str
+    bind_secrets: list[str]
+    extra_env_vars: dict[str, str]
+    auth_init: bool
+    ns_prefix: str
+    workspace_id: int
+    flavor: NotRequired[str]
+    exec_type: NotRequired[str]
+    schedule: NotRequired[str]
+    service_name: NotRequired[str]
+    run_type: str
+    reap_threshold_secs: int
+    status: str
+    input_data: dict[str, Any]
+    killed: bool
+    created_at: str
+    updated_at: str
+    last_runs: list[Run]
+    """Oldest first."""
+    orch_id: str
+    """orchlite's, as all that follows."""
+    reason: str | None
+    timeout: float | None
+    timezone: NotRequired[str]
+    concurrency: NotRequired[str]
+    missed: NotRequired[str]
+    starting_deadline_seconds: NotRequired[float | None]
+    next_run_at: NotRequired[str | None]
+
+
+class Workspace(TypedDict):
+    """A workspace. Models and pipelines there are none."""
+
+    id: int
+    name: str
+    created_at: str
+    created_by: str
+    archived: bool
+    models: list[int]
+    pipelines: list[int]
+
+
+class Connection(TypedDict):
+    """A connection, its details included: asking for it is how a program gets them."""
+
+    id: str
+    name: str
+    type: str
+    details: dict[str, Any]
+    created_at: str
+    workspace_names: list[str]
+
+
+class Listed(TypedDict):
+    """An orchestration among all, with its tasks."""
+
+    orchestration: Orchestration
+    tasks: list[Task]
+    workspace: Workspace
+
+
+class Orchestrations(TypedDict):
+    """Every orchestration that was asked for."""
+
+    orchestrations: list[Listed]
+
+
+class Id(TypedDict):
+    """What was made, or changed."""
+
+    id: str
+
+
+class Ids(TypedDict):
+    """What was found."""
+
+    ids: list[str]
+
+
+class Bytes(TypedDict):
+    """How much was deleted."""
+
+    bytes: int
+
+
+class Logs(TypedDict):
+    """The lines of a log, oldest first, each as `2024-04-17T16:03:19.756251122Z stdout F text`."""
+
+    logs: list[str]
+
+
+class WorkspaceId(TypedDict):
+    """The workspace that was created."""
+
+    workspace_id: int
+
+
+class Workspaces(TypedDict):
+    """Every workspace."""
+
+    workspaces: list[Workspace]
+
+
+class Connections(TypedDict):
+    """The connections that were asked for."""
+
+    connections: list[Connection]
+
+
+class Config(TypedDict):
+    """What a client asks first."""
+
+    default_arch: str
+    orchlite: str
+    """The version."""

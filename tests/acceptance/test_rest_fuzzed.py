@@ -1,0 +1,193 @@
+"""Requests that nobody would write, made from the OpenAPI document: every answer is documented, and a refused request stores nothing.
+
+Values are drawn from the document, good ones and bad ones; ids that exist are put in where an id belongs, so that the good ones arrive
+somewhere. Nothing happens in the background here: the clock stands still, and runs are only told of.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("schemathesis")
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+import orchlite
+from orchlite import rest
+from orchlite.rest.accounts import OWNER
+from orchlite.testing import ManualClock, StubProcess
+
+pytestmark = pytest.mark.slow
+
+_TOKEN = "the-token-of-this-test"
+_EXAMPLES = 15
+"""Of each endpoint, and each kind of value. All of them together take well under a minute."""
+
+_CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+class Store:
+    """What is stored, seen from outside."""
+
+    def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
+        self._folder = folder
+        self._database = database
+
+    def state(self) -> tuple[int, list[str]]:
+        """Changes with every commit, and with every file that comes or goes."""
+        [[version]] = self._database.execute("PRAGMA data_version").fetchall()
+        files = sorted(str(path) for path in self._folder.rglob("*") if not path.name.endswith(("-wal", "-shm")))
+        return version, files
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def still(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
+    """A client in whose store nothing happens by itself."""
+    with orchlite.Client(tmp_path / "store", clock=clock, process=StubProcess()) as client:
+        yield client
+        for task in client.list_tasks():
+            task.kill()
+
+
+@pytest.fixture
+def store(tmp_path: Path, still: orchlite.Client) -> Iterator[Store]:
+    with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite")) as database:
+        yield Store(tmp_path / "store", database)
+
+
+class Known:
+    """What exists: values for the fields of requests."""
+
+    def __init__(self, client: orchlite.Client, clock: ManualClock, folder: Path) -> None:
+        archive = zipped(folder)
+        orchestration = client.upload_orchestration(path=archive).wait()
+        scheduled = orchestration.run_scheduled("nightly", "30 2 * * *")
+        once = orchestration.run_once()
+        clock.advance(days=1)
+        tasks = [once.id(), scheduled.id(), orchestration.run_continuously("service").id()]
+        runs = [run.id() for task in (once, scheduled) for run in task.last_runs()]
+        connection = client.create_connection("warehouse", "csv", {"url": "file:///stock.csv"})
+        workspace_id = client.get_current_workspace().id()
+        self._ids = {"orchestration": [orchestration.id()], "task": tasks, "connections": [connection.id()]}
+        self._runs = runs
+        self._values: dict[str, list[Any]] = {
+            "orch_id": [orchestration.id()],
+            "workspace_id": [workspace_id],
+            "workspace_ids": [[workspace_id], []],
+            "orchestrations": [[orchestration.id()], []],
+            "task": tasks,
+            "task_id": tasks,
+            "pod_id": runs,
+            "sha": [orchestration.sha()],
+            "orch_sha": [orchestration.sha()],
+            "connection_id": [connection.id()],
+            "name": ["warehouse"],
+            "schedule": ["30 2 * * *"],
+            "timezone": ["Europe/Berlin"],
+            "status": ["all", "success"],
+            "file": [archive.read_bytes()],
+            "user_id": [OWNER.user_id],
+        }
+
+    def of(self, path: str) -> dict[str, list[Any]]:
+        """By the name of a field: values that exist, of the kind that this endpoint is about."""
+        kind = path.removeprefix("/v1/api/").split("/")[0]
+        return {**self._values, "id": self._runs if path.endswith("get_logs_for_run") else self._ids.get(kind, ["nothing"])}
+
+
+def zipped(folder: Path) -> Path:
+    """A bundle."""
+    path = folder / "bundle.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("main.py", "pass")
+    return path
+
+
+def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
+    """The same fields, some of them with values that exist."""
+    named = sorted(values.keys() & known.keys())
+    chosen = drawn.draw(st.sets(st.sampled_from(named)) | st.just(set(named))) if named else set()
+    changed = {name: drawn.draw(st.sampled_from(known[name])) for name in sorted(chosen)}
+    if isinstance(metadata := values.get("metadata"), dict):
+        changed["metadata"] = _with_known(drawn, metadata, known)
+    return {**values, **changed}
+
+
+class Fuzzing:
+    """Requests to one application, and what they were answered with, by endpoint."""
+
+    def __init__(self, store: Store, known: Known, clock: ManualClock) -> None:
+        self._store, self._known, self._clock = store, known, clock
+        self.seen: dict[str, set[int]] = {}
+
+    def fuzz(self, operation: Any, mode: GenerationMode) -> None:
+        """Send requests to one endpoint."""
+        seen = self.seen.setdefault(operation.path, set())
+
+        @settings(max_examples=_EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy(generation_mode=mode), drawn=st.data())
+        def one_request(case: Any, drawn: st.DataObject) -> None:
+            known = self._known.of(operation.path)
+            if isinstance(case.body, dict):
+                case.body = _with_known(drawn, case.body, known)
+            case.query = _with_known(drawn, case.query or {}, known)
+            case.path_parameters = _with_known(drawn, case.path_parameters or {}, known)
+            seen.add(self._answered(case))
+
+        one_request()
+
+    def _answered(self, case: Any) -> int:
+        before = self._store.state()
+        answer = case.call(headers={"Authorization": f"Bearer {_TOKEN}"})
+        case.validate_response(answer, checks=_CHECKS)
+        if answer.status_code >= 400:
+            assert self._store.state() == before, f"stored by a request that was refused: {case.as_curl_command()}"
+        self._clock.advance(seconds=0)  # waits for packaging: what was accepted before must not look like stored by what is refused next
+        return int(answer.status_code)
+
+
+def _modes(operation: Any) -> list[GenerationMode]:
+    takes_something = any((operation.body, operation.query, operation.path_parameters))
+    return [GenerationMode.POSITIVE, GenerationMode.NEGATIVE] if takes_something else [GenerationMode.POSITIVE]
+
+
+def _ends_something(operation: Any) -> bool:
+    return any(word in operation.path for word in ("kill", "delete", "remove"))
+
+
+@pytest.mark.filterwarnings("default")  # its own business: what fuzzing warns of is no fault of the application
+def test_every_answer_is_documented_and_a_refused_request_stores_nothing(
+    still: orchlite.Client, store: Store, clock: ManualClock, tmp_path: Path
+) -> None:
+    application = rest.application(still, token=_TOKEN, hosts=("testserver",))
+    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    schema = schemathesis.openapi.from_asgi("/openapi.json", application, headers=headers, config=SchemathesisConfig())
+    fuzzing = Fuzzing(store, Known(still, clock, tmp_path), clock)
+    # An operation that cannot be read has no `ok`: that is a failure, too.
+    operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
+    for operation in sorted(operations, key=_ends_something):
+        for mode in _modes(operation):
+            fuzzing.fuzz(operation, mode)
+    assert len(fuzzing.seen) > 25
+    open_to_all = {"/v1/api/config"}
+    assert {path for path, statuses in fuzzing.seen.items() if max(statuses) < 400} == open_to_all
+    assert {path for path, statuses in fuzzing.seen.items() if min(statuses) >= 300} == set()

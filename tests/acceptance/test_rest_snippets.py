@@ -1,0 +1,47 @@
+"""The guide's snippets, as `examples/rest_snippets.py` has them, run as they stand."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SNIPPETS = Path(__file__).parents[2] / "examples" / "rest_snippets.py"
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    done = subprocess.run([sys.executable, "-W", "error", str(SNIPPETS)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_every_snippet_answers_what_it_is_typed_for(printed: list[str]) -> None:
+    told = [line for line in printed if not line.startswith(("{", " "))]
+    assert told == [
+        "uploaded: ['id']",
+        "listed: api_inference_orchestration.zip ready",
+        "run once: ['id']",
+        "run scheduled: ['id']",
+        "tasks of these bytes: 2",
+        "tasks: ['CronJob', 'Oneshot']",
+        "killed: pending_kill */1 * * * *",
+        "log: success ['Hello, world!']",
+    ]
+
+
+def test_the_task_that_is_printed_is_the_guides(printed: list[str]) -> None:
+    [begin] = [number for number, line in enumerate(printed) if line.startswith("{")]
+    task = ast.literal_eval("\n".join(line for line in printed[begin:] if line.startswith(("{", " "))))
+    assert (task["name"], task["flavor"], task["status"]) == (None, "exec_orch_oneshot", "started")
+    assert [run["status"] for run in task["last_runs"]] == ["success"]
+
+
+def test_every_repair_says_so_before_the_code_that_it_is_for() -> None:
+    text = SNIPPETS.read_text(encoding="utf-8")
+    parts = text.split("\n# --- ")[1:]
+    assert len(parts) == 9
+    assert [part.splitlines()[0] for part in parts if "# repaired: " not in part] == []

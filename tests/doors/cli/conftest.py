@@ -1,0 +1,100 @@
+"""What tests of the command line share: a way to call it in this process, one as a process of its own, and the store that it uses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from click.testing import CliRunner, Result
+
+import orchlite
+from orchlite.cli.program import command_line
+
+_ROOT = Path(orchlite.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The store that ORCHLITE_STORE names; whatever is alive in it at the end is killed. The working folder is the test's own."""
+    path = tmp_path / "store"
+    monkeypatch.setenv("ORCHLITE_STORE", str(path))
+    monkeypatch.delenv("ORCHLITE_WORKSPACE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield path
+    if not (path / "store.sqlite").exists():
+        return
+    with suppress(orchlite.StoreDamaged):  # by the test, on purpose
+        client = orchlite.Client(path, grace_seconds=0.2)
+        for task in client.list_tasks():
+            task.kill()
+        client.close(drain=False)
+
+
+@pytest.fixture
+def call() -> Callable[..., Result]:
+    """Call the command line: `call("runs", "--json")`; `.stdout`, `.stderr` and `.exit_code` are as they would be."""
+
+    def invoke(*words: object, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(command_line, [str(word) for word in words], input=stdin, prog_name="orchlite")
+
+    return invoke
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command line as a process: `start("run", folder, NO_COLOR="1")`, with pipes unless told otherwise."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*words: object, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchlite", *map(str, words)],
+            stdout=stdout,
+            stderr=stderr,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(_ROOT), **variables},
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def slow(folder: Callable[..., Path], tmp_path: Path) -> Path:
+    """A bundle whose program says that it has begun, waits for `tmp_path / "gate"`, makes a file, says that it is done."""
+    return folder(
+        "import pathlib, time\n"
+        "print('begun', flush=True)\n"
+        f"while not pathlib.Path({str(tmp_path / 'gate')!r}).exists():\n"
+        "    time.sleep(0.02)\n"
+        "pathlib.Path('made.txt').write_text('made')\n"
+        "print('done')\n"
+    )
+
+
+@pytest.fixture
+def package_index(tmp_path: Path) -> tuple[str, str]:
+    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
+    name = f"tiny_{uuid.uuid4().hex}"
+    folder = tmp_path / "index" / name.replace("_", "-")
+    folder.mkdir(parents=True)
+    wheel = f"{name}-1.0-py3-none-any.whl"
+    with ZipFile(folder / wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "WORDS = 'from the package'\n")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+    return folder.parent.as_uri() + "/", f"{name}==1.0"

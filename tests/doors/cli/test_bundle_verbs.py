@@ -1,0 +1,96 @@
+"""`init`, `check`, `pack`: bundles before anything is run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+
+def test_init_makes_an_orchestration_that_runs(call: Call) -> None:
+    assert call("init", "hello").exit_code == 0
+    done = call("run", "hello", "--arg", "name=Ada")
+    assert (done.exit_code, done.stdout) == (0, "Hello, Ada!\n")
+
+
+@pytest.mark.slow
+def test_the_test_that_init_makes_passes(call: Call, tmp_path: Path) -> None:
+    call("init", "hello")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "hello")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_what_init_makes_passes_its_check_without_a_warning(call: Call) -> None:
+    call("init", "hello")
+    assert json.loads(call("check", "hello", "--json").stdout)["warnings"] == []
+
+
+def test_init_touches_no_folder_that_has_something_in_it(call: Call, folder: MakeFolder) -> None:
+    mine = folder("print('mine')")
+    refused = call("init", mine)
+    assert refused.exit_code == 1
+    assert "is not empty" in refused.stderr
+    assert (mine / "main.py").read_text() == "print('mine')"
+
+
+def test_check_lists_the_program_the_requirements_and_the_warnings(call: Call, folder: MakeFolder) -> None:
+    found = call("check", folder({"main.py": "print(1)", "requirements.txt": "tabulate\n", "json.py": ""}))
+    assert found.exit_code == 0
+    for words in ("main.py", "tabulate", "json.py"):
+        assert words in found.stdout
+    assert "warning" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "words"),
+    [
+        ({"readme.txt": ""}, "BadBundle", "main.py"),
+        ({"main.py": "print(1)", "requirements.txt": "requests=2.0\n"}, "BadRequirement", "requests==2.0"),
+        ({"main.py": "print("}, "BadBundle", "line 1"),
+    ],
+    ids=["no program", "a bad requirement", "a syntax error"],
+)
+def test_check_says_what_upload_would_refuse_and_ends_with_2(
+    call: Call, folder: MakeFolder, files: dict[str, str], kind: str, words: str
+) -> None:
+    bad = folder(files)
+    table = call("check", bad)
+    assert table.exit_code == 2
+    assert "refused" in table.stdout
+    assert words in table.stdout
+    told = json.loads(call("check", bad, "--json").stdout)
+    assert (told["accepted"], told["error"]["kind"]) == (False, kind)
+    assert call("upload", bad).exit_code == 2
+
+
+def test_check_leaves_no_store_behind(call: Call, folder: MakeFolder, store: Path) -> None:
+    call("check", folder("print(1)"))
+    assert not store.exists()
+
+
+def test_pack_writes_the_same_bytes_each_time_and_replaces_nothing_unasked(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    mine = folder({"main.py": "print(1)", "data/x.csv": "1", ".hidden": ""})
+    target = tmp_path / "mine.zip"
+    first = json.loads(call("pack", mine, "-o", target, "--json").stdout)
+    assert sorted(zipfile.ZipFile(target).namelist()) == ["data/", "data/x.csv", "main.py"]
+    assert any(".hidden" in warning for warning in first["warnings"])
+    refused = call("pack", mine, "-o", target)
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert json.loads(call("pack", mine, "-o", target, "--force", "--json").stdout)["sha"] == first["sha"]
+
+
+def test_pack_leaves_out_what_it_is_told_to(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    call("pack", folder({"main.py": "print(1)", "big.bin": "1"}), "-o", tmp_path / "mine.zip", "--exclude", "*.bin")
+    assert zipfile.ZipFile(tmp_path / "mine.zip").namelist() == ["main.py"]

@@ -1,0 +1,150 @@
+"""`prune`, `backup`, `restore`, `doctor`, `completion`, and what holds for every verb."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+
+from orchlite.cli.program import _SECTIONS, command_line
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+
+def _verbs(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    for verb, command in group.commands.items():
+        yield f"{name} {verb}".strip(), command
+        if isinstance(command, click.Group):
+            yield from _verbs(command, f"{name} {verb}".strip())
+
+
+_VERBS = dict(_verbs(command_line))
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_every_verb_has_the_common_options_and_says_what_it_does(call: Call, verb: str) -> None:
+    options = {option for parameter in _VERBS[verb].params for option in parameter.opts}
+    assert {"--store", "--workspace", "--json", "--quiet", "--debug"} <= options
+    told = call(*verb.split(), "--help")
+    assert told.exit_code == 0
+    assert _VERBS[verb].help
+
+
+def test_the_help_names_every_verb(call: Call) -> None:
+    assert sorted(name for names in _SECTIONS.values() for name in names) == sorted(command_line.commands)
+    assert call().stdout == call("--help").stdout
+    assert call().exit_code == 0
+
+
+def test_common_options_stand_before_a_verb_or_behind_it(call: Call, tmp_path: Path) -> None:
+    for words in (["--store", "elsewhere", "runs"], ["runs", "--store", "elsewhere"]):
+        assert str(tmp_path / "elsewhere") in call(*words).stderr
+
+
+def test_errors_are_json_where_that_is_asked_for(call: Call) -> None:
+    told = json.loads(call("runs", "--json").stderr)["error"]
+    assert set(told) == {"kind", "message", "hint", "details"}
+    assert told["kind"] == "NotFound"
+
+
+def test_debug_shows_where_an_error_came_from(call: Call) -> None:
+    assert "Traceback" not in call("runs").stderr
+    assert "Traceback" in call("runs", "--debug").stderr
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["run"], ["runs", "--nosuch"], ["runs", "-n", "x"]], ids=" ".join)
+def test_a_command_line_that_is_wrong_is_refused_in_one_line(call: Call, words: list[str]) -> None:
+    refused = call(*words)
+    assert (refused.exit_code, refused.stderr.count("\n"), refused.stdout) == (2, 1, "")
+
+
+def test_prune_says_what_it_would_remove_and_then_removes_it(call: Call, folder: MakeFolder, store: Path) -> None:
+    call("run", folder("print(1)"))
+    with sqlite3.connect(store / "store.sqlite") as database:
+        database.execute("UPDATE runs SET ended_at = 1")
+        database.execute("UPDATE tasks SET updated_at = 1")
+    database.close()
+    would = json.loads(call("prune", "--older-than", "1d", "--dry-run", "--json").stdout)
+    assert (would["runs"], would["dry_run"]) == (1, True)
+    assert "removed 1 run" in call("prune", "--older-than", "1d").stdout
+    assert json.loads(call("runs", "--json").stdout) == []
+
+
+def test_a_backup_becomes_a_store_again(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    call("run", folder("print('kept')"))
+    assert call("backup", "copy").stdout == f"{tmp_path / 'copy'}\n"
+    assert call("backup", "copy").exit_code == 1
+    assert call("restore", "copy", "again").stdout == f"{tmp_path / 'again'}\n"
+    assert call("logs", "--store", "again").stdout == "kept\n"
+
+
+def _states(done: Result) -> dict[str, str]:
+    return {check["name"]: check["state"] for check in json.loads(done.stdout)}
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_healthy_store(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("print(1)"))
+    done = call("doctor", "--offline", "--json")
+    assert done.exit_code == 0
+    assert {"interpreter", "store", "environments", "installer", "clock", "leftovers", "disk"} <= set(_states(done))
+    assert "bad" not in _states(done).values()
+
+
+def test_the_doctor_makes_no_store(call: Call, store: Path) -> None:
+    assert call("doctor", "--offline").exit_code == 0
+    assert not store.exists()
+
+
+def test_the_doctor_finds_a_damaged_bundle_and_ends_with_1(call: Call, folder: MakeFolder, store: Path) -> None:
+    call("upload", folder("print(1)"))
+    [bundle] = (store / "bundles").iterdir()
+    bundle.chmod(0o600)
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    done = call("doctor", "--offline", "--json")
+    assert done.exit_code == 1
+    assert _states(done)["store"] == "bad"
+
+
+def test_the_doctor_says_so_where_the_file_is_no_database(call: Call, folder: MakeFolder, store: Path) -> None:
+    store.mkdir(mode=0o700)
+    (store / "store.sqlite").write_text("not a database, but text that is long enough to be taken for one" * 100)
+    done = call("doctor", "--offline", "--json")
+    assert done.exit_code == 1
+    assert _states(done)["store"] == "bad"
+    assert call("runs").exit_code == 3
+
+
+def test_an_index_that_cannot_be_reached_is_a_warning_without_passwords(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:hidden-word@127.0.0.1:9/simple")
+    done = call("doctor", "--json")
+    assert _states(done)["index"] == "warning"
+    assert "hidden-word" not in done.output
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_what_the_shell_is_to_read(call: Call, shell: str) -> None:
+    assert "_ORCHLITE_COMPLETE" in call("completion", shell).stdout
+
+
+def test_a_shell_completes_verbs_options_names_and_ids(call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    orchestration_id = call("upload", folder("print(1)"), "--name", "report").stdout.strip()
+
+    def completed(*words: str) -> str:
+        with monkeypatch.context() as patch:
+            for name, value in {"_ORCHLITE_COMPLETE": "zsh_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": len(words) - 1}.items():
+                patch.setenv(name, str(value))
+            return call().output
+
+    assert "schedule" in completed("orchlite", "sch")
+    assert "--detach" in completed("orchlite", "run", "--det")
+    assert "report" in completed("orchlite", "show", "rep")
+    assert orchestration_id[:8] in completed("orchlite", "show", orchestration_id[:4])
+    assert os.environ.get("_ORCHLITE_COMPLETE") is None

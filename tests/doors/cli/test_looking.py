@@ -1,0 +1,172 @@
+"""`orchestrations`, `tasks`, `runs`, `show`, `logs`, `status`: looking at a store changes nothing, and speaks to people and programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import orchlite
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+_LOOKS = ["orchestrations", "tasks", "runs", "workspaces", "connections", "status", "logs", "prune"]
+_SHAPES = {
+    "orchestrations": {
+        *("id", "name", "status", "file_name", "sha", "entrypoint", "requirements", "installed", "warnings", "workspace_id", "created_at")
+    },
+    "tasks": {
+        *("id", "name", "kind", "status", "reason", "orchestration_id", "workspace_id", "arguments", "timeout_seconds", "schedule"),
+        *("timezone", "next_run_at", "missed", "created_at"),
+    },
+    "runs": {
+        *("id", "task_id", "status", "exit_code", "reason", "duration_seconds", "log_is_complete", "created_at", "scheduled_at"),
+        *("started_at", "ended_at"),
+    },
+    "workspaces": {"id", "name", "created_at"},
+    "connections": {"id", "name", "type", "workspaces", "created_at"},
+}
+
+
+@pytest.fixture
+def wl(store: Path) -> Iterator[orchlite.Client]:
+    """A client that does what the command line then looks at."""
+    with orchlite.Client(store, grace_seconds=0.2, workers=2) as client:
+        yield client
+        client.close(drain=False)
+
+
+@pytest.fixture
+def filled(wl: orchlite.Client, folder: MakeFolder) -> orchlite.Client:
+    """One of everything: a good run, a bad run, a schedule, a connection with a secret."""
+    wl.run(folder("print('fine')"), {"n": 1}, name="good")
+    wl.run(folder("import sys\nprint('first')\nprint('last', file=sys.stderr)\nsys.exit(3)\n"), name="bad")
+    wl.list_orchestrations()[0].run_scheduled("nightly", "30 2 * * *", timezone="Europe/Berlin")
+    wl.create_connection("warehouse", "postgres", {"password": "hidden-word"})
+    return wl
+
+
+@pytest.mark.parametrize("verb", _LOOKS)
+def test_looking_at_a_store_that_is_not_there_makes_none(call: Call, store: Path, verb: str) -> None:
+    refused = call(verb)
+    assert refused.exit_code == 2
+    assert "There is no store" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("verb", _SHAPES)
+def test_the_shapes_of_json_lists_are_as_promised(call: Call, filled: orchlite.Client, verb: str) -> None:
+    listed = json.loads(call(verb, "--json").stdout)
+    assert listed
+    assert all(set(one) == _SHAPES[verb] for one in listed)
+
+
+@pytest.mark.parametrize("verb", _LOOKS)
+def test_no_secret_of_a_connection_is_shown(call: Call, filled: orchlite.Client, verb: str) -> None:
+    assert "hidden-word" not in call(verb).output + call(verb, "--json").output
+
+
+def test_tables_in_a_pipe_are_plain_and_aligned_and_not_cut(call: Call, wl: orchlite.Client, folder: MakeFolder) -> None:
+    wl.run(folder("print(1)"), name="a" * 200)
+    header, row = call("tasks").stdout.splitlines()
+    assert header.split()[:2] == ["ID", "NAME"]
+    assert "a" * 200 in row
+    assert header.index("ORCHESTRATION") == row.index("bundle-0")
+    assert "\x1b" not in call("tasks").output
+
+
+def test_runs_are_those_of_a_task_of_an_orchestration_or_of_all(call: Call, filled: orchlite.Client) -> None:
+    def statuses(*words: str) -> list[str]:
+        return [run["status"] for run in json.loads(call("runs", *words, "--json").stdout)]
+
+    assert statuses() == ["failure", "success"]
+    assert statuses("good") == ["success"]
+    assert statuses("bundle-1") == ["failure"]
+    assert statuses("--status", "failure") == ["failure"]
+    assert statuses("-n", "1") == ["failure"]
+    assert "-n 0 lists all" in call("runs", "-n", "1").stderr
+
+
+def test_killed_tasks_are_listed_when_asked_for(call: Call, filled: orchlite.Client) -> None:
+    call("kill", "nightly")
+    names = [task["name"] for task in json.loads(call("tasks", "--json").stdout)]
+    assert names == ["bad", "good"]
+    assert "nightly" in call("tasks", "--all").stdout
+
+
+@pytest.mark.parametrize("what", ["orchestration", "task", "run"])
+def test_show_tells_all_about_one_thing_by_its_first_digits(call: Call, filled: orchlite.Client, what: str) -> None:
+    task = filled.list_tasks()[-1]
+    one = {"orchestration": task.orchestration(), "task": task.id(), "run": task.last_runs()[0].id()}[what]
+    shown = json.loads(call("show", one[:6], "--json").stdout)
+    assert (shown["what"], shown["id"]) == (what, one)
+    assert one in call("show", one[:6]).stdout
+
+
+@pytest.mark.parametrize("word", ["abc", "zzzzzzzz", "%", "ffff' OR 1"], ids=["short", "no digits", "a pattern", "SQL"])
+def test_what_is_no_id_finds_nothing(call: Call, filled: orchlite.Client, word: str) -> None:
+    assert call("show", word).exit_code == 2
+
+
+class TestLogs:
+    def test_without_a_word_are_those_of_the_newest_run(self, call: Call, filled: orchlite.Client) -> None:
+        assert call("logs").stdout == "first\nlast\n"
+
+    @pytest.mark.parametrize("word", ["bad", "bundle-1"], ids=["task", "orchestration"])
+    def test_of_a_task_or_an_orchestration_are_those_of_its_newest_run(self, call: Call, filled: orchlite.Client, word: str) -> None:
+        assert call("logs", word).stdout == "first\nlast\n"
+
+    def test_can_be_the_newest_lines_only(self, call: Call, filled: orchlite.Client) -> None:
+        assert call("logs", "bad", "-n", "1").stdout == "last\n"
+        assert call("logs", "bad", "-n", "1", "-f").stdout == "last\n"
+
+    def test_can_be_those_since_a_time(self, call: Call, filled: orchlite.Client) -> None:
+        assert call("logs", "bad", "--since", "1h").stdout == "first\nlast\n"
+        ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        assert call("logs", "bad", "--since", ahead).stdout == ""
+
+    def test_have_times_and_streams_for_programs(self, call: Call, filled: orchlite.Client) -> None:
+        lines = [json.loads(line) for line in call("logs", "bad", "--json").stdout.splitlines()]
+        assert [(line["stream"], line["text"]) for line in lines] == [("stdout", "first"), ("stderr", "last")]
+        assert call("logs", "bad", "-t").stdout.startswith(lines[0]["at"])
+
+    def test_of_packaging_are_what_was_installed(self, call: Call, filled: orchlite.Client) -> None:
+        assert "Installed in the environment" in call("logs", "bad", "--packaging").stdout
+
+    def test_of_a_task_without_a_run_say_so(self, call: Call, filled: orchlite.Client) -> None:
+        refused = call("logs", "nightly")
+        assert refused.exit_code == 2
+        assert "has had no run yet" in refused.stderr
+
+
+class TestStatus:
+    def test_shows_what_is_due_what_has_failed_and_the_sizes(self, call: Call, filled: orchlite.Client) -> None:
+        told = json.loads(call("status", "--json").stdout)
+        assert set(told) == {"store", "hosts", "running", "queued", "failed", "due", "disk"}
+        assert [task["name"] for task in told["due"]] == ["nightly"]
+        assert [run["exit_code"] for run in told["failed"]] == [3]
+        assert told["disk"]["database_bytes"] > 0
+        assert told["hosts"] == 1
+        for words in ("due next", "nightly", "failed (1)", "on disk"):
+            assert words in call("status").stdout
+
+    def test_shows_what_runs(self, call: Call, wl: orchlite.Client, slow: Path) -> None:
+        task = wl.upload_orchestration(path=slow).wait().run_once("waiting")
+        [run] = task.last_runs()
+        next(iter(run.logs(follow=True)))
+        assert [one["id"] for one in json.loads(call("status", "--json").stdout)["running"]] == [run.id()]
+
+    def test_ends_with_1_where_something_has_failed_since(self, call: Call, filled: orchlite.Client) -> None:
+        assert call("status").exit_code == 0
+        assert call("status", "--failed-since", "1d").exit_code == 1
+        assert call("status", "--failed-since", (datetime.now(UTC) + timedelta(hours=1)).isoformat()).exit_code == 0
+
+    @pytest.mark.parametrize("text", ["yesterday", "1x", "-1d", ""], ids=["a word", "a unit", "negative", "empty"])
+    def test_takes_no_time_that_is_none(self, call: Call, filled: orchlite.Client, text: str) -> None:
+        assert call("status", "--failed-since", text).exit_code == 2

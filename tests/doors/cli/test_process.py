@@ -1,0 +1,158 @@
+"""The command as a process of its own: signals, pipes, packages that are missing, verbs that stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import orchlite
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+_PATIENCE_SECONDS = 30.0
+
+
+def _command(*words: str) -> str:
+    return " ".join([sys.executable, "-m", "orchlite", *words])
+
+
+def _shell(line: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1])}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env, check=False, timeout=120)
+
+
+def _until_it_says(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without {words!r}")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["Ctrl-C", "SIGTERM", "SIGHUP"]
+)
+def test_a_signal_kills_the_run_and_shows_what_it_said_last(
+    start: Start, call: Call, folder: MakeFolder, number: signal.Signals, code: int
+) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('cleaned up', flush=True), sys.exit(5)))\n"
+        "print('begun', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = start("run", folder(program))
+    _until_it_says(process, "begun")
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == code
+    assert stdout == "cleaned up\n"
+    assert "killing run" in stderr
+    assert "Traceback" not in stderr
+    assert [run["status"] for run in json.loads(call("runs", "--json").stdout)] == ["killed"]
+
+
+def test_a_signal_that_ends_a_followed_log_leaves_the_run_alone(start: Start, call: Call, slow: Path, tmp_path: Path) -> None:
+    run_id = call("run", slow, "--detach").stdout.strip()
+    process = start("logs", "-f", run_id)
+    _until_it_says(process, "begun")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert (process.returncode, stderr.strip()) == (130, "")
+    (tmp_path / "gate").touch()
+    assert call("logs", "-f", run_id).stdout == "begun\ndone\n"
+
+
+def test_a_reader_that_goes_away_ends_a_log_quietly(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("for number in range(50_000):\n    print('line', number)\n"))
+    done = _shell(f"{_command('logs')} | head -n 1; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("line 0\n141\n", "")
+
+
+def test_a_reader_that_goes_away_does_not_end_a_run(call: Call, folder: MakeFolder) -> None:
+    mine = folder("for number in range(50_000):\n    print('line', number)\nraise SystemExit(3)\n")
+    done = _shell(f"{_command('run', '-q', str(mine))} | head -n 1; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("line 0\n3\n", "")
+    assert json.loads(call("runs", "--json").stdout)[0]["status"] == "failure"
+
+
+@pytest.mark.parametrize("name", ["click", "rich"])
+def test_without_the_extra_it_says_in_one_line_what_to_install(name: str) -> None:
+    done = _shell(f"{sys.executable} -c \"import sys; sys.modules['{name}'] = None; from orchlite.cli import main; main(['runs'])\"")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "orchlite[cli]"' in done.stderr
+
+
+def test_without_the_server_extra_serve_says_what_to_install() -> None:
+    done = _shell(f"{sys.executable} -c \"import sys; sys.modules['uvicorn'] = None; from orchlite.cli import main; main(['serve'])\"")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "orchlite[server]"' in done.stderr
+
+
+def test_the_library_does_not_import_the_command_line() -> None:
+    line = "import sys, orchlite, orchlite.client; print({'click', 'rich', 'orchlite.cli'} & set(sys.modules))"
+    assert _shell(f'{sys.executable} -c "{line}"').stdout == "set()\n"
+
+
+def test_help_needs_neither_tables_nor_a_store() -> None:
+    line = "import sys, atexit; atexit.register(lambda: print({'rich', 'sqlite3', 'fastapi'} & set(sys.modules)));"
+    assert _shell(f"{sys.executable} -c \"{line} from orchlite.cli import main; main(['--help'])\"").stdout.endswith("set()\n")
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped(call: Call, folder: MakeFolder) -> None:
+    mine = folder("print('\\u2713 done')")
+    done = _shell(f"PYTHONIOENCODING=ascii {_command('run', '-q', str(mine))}")
+    assert (done.stdout, done.returncode) == ("\\u2713 done\n", 0)
+
+
+def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    call("schedule", folder(f"import pathlib\npathlib.Path({str(tmp_path / 'sign')!r}).touch()\n"), "--continuously", "--name", "poller")
+    process = start("start", "--workers", "1")
+    assert process.stderr is not None
+    assert "keeping the schedules of" in process.stderr.readline()
+    (tmp_path / "sign").unlink(missing_ok=True)  # `schedule` may have begun a run, too, before it ended
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while not (tmp_path / "sign").exists():
+        assert time.monotonic() < give_up_at, "it was never run"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+
+
+def test_serve_answers_until_it_is_told_to_stop(start: Start, store: Path) -> None:
+    pytest.importorskip("uvicorn")
+    process = start("serve", "--port", "0", "--json")
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    assert told["environment"]["WALLAROO_URL"] == told["url"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{told['url']}/v1/api/workspaces/list", data=b"{}", timeout=_PATIENCE_SECONDS)
+    refused.value.close()
+    assert refused.value.code == 401
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+
+
+def test_serve_refuses_an_address_that_others_reach(start: Start) -> None:
+    pytest.importorskip("uvicorn")
+    process = start("serve", "--port", "0", "--host", "0.0.0.0")
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "allow" in stderr

@@ -1,0 +1,168 @@
+"""`upload` and `run`: what is run, with which arguments, and how that ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import orchlite
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+_SHOWS = "import json, wallaroo\nprint(json.dumps(wallaroo.task_args(), sort_keys=True))\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 77], ids=str)
+def test_run_ends_with_the_exit_code_of_the_program(call: Call, folder: MakeFolder, code: int) -> None:
+    assert call("run", folder(f"raise SystemExit({code})")).exit_code == code
+
+
+def test_the_output_goes_where_the_program_wrote_it(call: Call, folder: MakeFolder) -> None:
+    done = call("run", folder("import sys\nprint('out')\nprint('err', file=sys.stderr)\n"), "--quiet")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_a_run_that_takes_too_long_is_killed_and_never_a_success(call: Call, folder: MakeFolder) -> None:
+    program = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: exit(0))\nprint('x', flush=True)\ntime.sleep(60)\n"
+    done = call("run", folder(program), "--timeout", "1s")
+    assert done.exit_code == 124
+    assert "timed_out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--arg", "k=v"], {"k": "v"}),
+        (["--arg", "k=3"], {"k": "3"}),
+        (["--arg", "k:=3"], {"k": 3}),
+        (["--arg", 'k:={"a": [1, null]}'], {"k": {"a": [1, None]}}),
+        (["--arg", "k=a=b:=c"], {"k": "a=b:=c"}),
+        (["--arg", "k="], {"k": ""}),
+        (["--args-file", "args.json"], {"k": 1, "l": 2}),
+        (["--args-file", "args.json", "--arg", "k=over"], {"k": "over", "l": 2}),
+        (["--args-file", "-"], {"from": "stdin"}),
+    ],
+    ids=["text", "digits are text", "a number", "an object", "only the first sign counts", "empty", "a file", "over a file", "stdin"],
+)
+def test_arguments_reach_the_program(call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], expected: dict[str, object]) -> None:
+    (tmp_path / "args.json").write_text('{"k": 1, "l": 2}')
+    done = call("run", folder(_SHOWS), *words, stdin='{"from": "stdin"}')
+    assert json.loads(done.stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--arg", "k"], "is no K=V"),
+        (["--arg", "=v"], "is no K=V"),
+        (["--arg", "k:=v"], "is no JSON"),
+        (["--arg", "k=1", "--arg", "k=2"], "given twice"),
+        (["--args-file", "nosuch.json"], "cannot be read"),
+        (["--args-file", "list.json"], "no JSON object"),
+        (["--timeout", "soon"], "no duration"),
+        (["--timeout", "0.5"], "1 to"),
+        (["--env", "NOT_SET_ANYWHERE"], "is not set here"),
+    ],
+    ids=["no sign", "no name", "no JSON", "twice", "no file", "a list", "no duration", "too short", "no variable"],
+)
+def test_bad_words_are_refused_in_one_line_before_anything_runs(
+    call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], complaint: str
+) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    refused = call("run", folder("open('ran', 'w')"), *words, "--quiet")
+    assert refused.exit_code == 2
+    assert complaint in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert refused.stdout == ""
+
+
+def test_variables_are_given_by_value_or_by_name(call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "from here")
+    done = call("run", folder("import os\nprint(os.environ['MINE'], os.environ['GIVEN'])\n"), "--env", "MINE", "-e", "GIVEN=a=b")
+    assert done.stdout == "from here a=b\n"
+
+
+def test_json_is_the_run_alone_on_standard_output(call: Call, folder: MakeFolder) -> None:
+    done = call("run", folder("open('made.txt', 'w').close()\nprint('hello')\n"), "--json")
+    shape = json.loads(done.stdout)
+    assert (shape["status"], shape["exit_code"]) == ("success", 0)
+    assert [Path(file).name for file in shape["files"]] == ["made.txt"]
+    assert shape["started_at"].endswith("Z")
+    assert "hello\n" in done.stderr
+
+
+def test_the_same_folder_is_uploaded_once_and_a_changed_one_again(call: Call, folder: MakeFolder) -> None:
+    mine = folder("print(1)")
+    first, again = call("upload", mine).stdout, call("upload", mine).stdout
+    call("run", mine)
+    (mine / "main.py").write_text("print(2)")
+    assert call("run", mine).stdout == "2\n"
+    assert first == again
+    assert len(json.loads(call("orchestrations", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize("form", ["id", "short id", "name"])
+def test_an_orchestration_is_run_by_id_short_id_or_name(call: Call, folder: MakeFolder, form: str) -> None:
+    orchestration_id = call("upload", folder("print('ran')"), "--name", "mine").stdout.strip()
+    word = {"id": orchestration_id, "short id": orchestration_id[:8], "name": "mine"}[form]
+    assert call("run", word).stdout == "ran\n"
+
+
+def test_a_name_that_several_have_is_refused_with_their_ids(call: Call, folder: MakeFolder) -> None:
+    ids = [call("upload", folder(f"print({number})"), "--name", "mine").stdout.strip() for number in range(2)]
+    refused = call("run", "mine")
+    assert refused.exit_code == 2
+    assert all(one in refused.stderr for one in ids)
+    told = json.loads(call("run", "mine", "--json").stderr)
+    assert sorted(told["error"]["details"]["candidates"]) == sorted(ids)
+
+
+def test_what_is_neither_a_path_nor_an_id_is_refused(call: Call, folder: MakeFolder) -> None:
+    refused = call("run", "nosuch")
+    assert refused.exit_code == 2
+    assert "'nosuch'" in refused.stderr
+
+
+def test_packaging_that_fails_says_why_in_one_line_and_where_the_rest_is(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    mine = folder({"main.py": "print('never')", "requirements.txt": "no-such-package-here==1.0\n"})
+    failed = call("run", mine, "--index-url", (tmp_path / "index").as_uri(), "--quiet")
+    assert failed.exit_code == 1
+    assert failed.stdout == ""
+    assert failed.stderr.count("\n") == 1
+    assert "no-such-package-here" in failed.stderr
+    told = failed.stderr.partition("`orchlite ")[2].partition("`")[0].split()
+    assert "no-such-package-here" in call(*told).stdout
+
+
+def test_what_is_installed_is_told(call: Call, folder: MakeFolder, package_index: tuple[str, str]) -> None:
+    url, requirement = package_index
+    name = requirement.partition("==")[0]
+    mine = folder({"main.py": f"import {name}\nprint({name}.WORDS)\n", "requirements.txt": requirement})
+    done = call("run", mine, "--index-url", url)
+    assert done.stdout == "from the package\n"
+    assert "the environment is ready, with 1 package" in done.stderr
+
+
+def test_a_detached_run_goes_on_after_the_command_has_ended(call: Call, slow: Path, tmp_path: Path) -> None:
+    run_id = call("run", slow, "--detach", "--quiet").stdout.strip()
+    (tmp_path / "gate").touch()
+    assert call("logs", "-f", run_id).stdout == "begun\ndone\n"
+    with orchlite.Client(tmp_path / "store") as wl:
+        assert wl.get_task_run_by_id(run_id).wait(timeout=20).status() == "success"
+
+
+def test_a_workspace_that_is_not_there_is_named_with_the_way_to_make_it(call: Call, folder: MakeFolder) -> None:
+    mine = folder("print(1)")
+    refused = call("run", mine, "-w", "other")
+    assert refused.exit_code == 2
+    assert "orchlite workspaces create other" in refused.stderr
+    assert call("workspaces", "create", "other").exit_code == 0
+    assert call("run", mine, "-w", "other").exit_code == 0
+    assert json.loads(call("runs", "--json").stdout) == []
+    assert len(json.loads(call("-w", "other", "runs", "--json").stdout)) == 1

@@ -1,0 +1,122 @@
+"""`schedule`, `upcoming`, `kill`, `pause`, `resume`, `connections`: what is to happen later, and what is to happen no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import orchlite
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def nightly(call: Call, folder: MakeFolder) -> str:
+    """The id of a scheduled task of this name."""
+    words = ["--name", "nightly", "--timezone", "Europe/Berlin", "--concurrency", "forbid", "--arg", "n:=1"]
+    return call("schedule", folder("print(1)"), "30 2 * * *", *words).stdout.strip()
+
+
+def _task(call: Call, task_id: str) -> dict[str, object]:
+    shown: dict[str, object] = json.loads(call("show", task_id, "--json").stdout)
+    return shown
+
+
+def test_schedule_makes_a_task_with_its_schedule_and_arguments(call: Call, nightly: str) -> None:
+    task = _task(call, nightly)
+    assert (task["kind"], task["status"], task["name"]) == ("scheduled", "started", "nightly")
+    assert (task["schedule"], task["timezone"], task["arguments"]) == ("30 2 * * *", "Europe/Berlin", {"n": 1})
+    assert task["next_run_at"]
+
+
+def test_schedule_says_who_keeps_it(call: Call, folder: MakeFolder, store: Path) -> None:
+    assert "orchlite start" in call("schedule", folder("print(1)"), "@daily").stderr
+    with orchlite.Client(store):
+        assert "orchlite start" not in call("schedule", folder("print(2)"), "@daily").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["61 * * * *"], "minute"),
+        (["0 0 30 2 *"], "never"),
+        (["@daily", "--timezone", "Mars/Base"], "Mars/Base"),
+        ([], "EXPRESSION or --continuously"),
+        (["@daily", "--continuously"], "EXPRESSION or --continuously"),
+        (["--continuously", "--timeout", "5s"], "--timeout"),
+    ],
+    ids=["a field", "never fires", "the zone", "neither", "both", "a time limit"],
+)
+def test_a_bad_order_is_refused_before_anything_is_stored(
+    call: Call, folder: MakeFolder, store: Path, words: list[str], complaint: str
+) -> None:
+    refused = call("schedule", folder("print(1)"), *words)
+    assert refused.exit_code == 2
+    assert complaint in refused.stderr
+    assert not store.exists()
+
+
+def test_pause_and_resume_by_name(call: Call, nightly: str) -> None:
+    assert call("pause", "nightly").stdout == f"{nightly[:8]} paused\n"
+    assert _task(call, nightly)["next_run_at"] is None
+    assert call("resume", "nightly").stdout == f"{nightly[:8]} started\n"
+    call("kill", "nightly")
+    refused = call("resume", nightly)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "killed" in refused.stderr
+
+
+def test_kill_ends_a_task_for_good_and_can_be_said_again(call: Call, nightly: str) -> None:
+    assert call("kill", nightly[:8]).stdout == f"{nightly[:8]} killed\n"
+    assert call("kill", nightly[:8]).exit_code == 0
+    assert json.loads(call("tasks", "--json").stdout) == []
+
+
+def test_kill_ends_a_run_that_goes_on_by_itself(call: Call, slow: Path) -> None:
+    run_id = call("run", slow, "--detach").stdout.strip()
+    assert json.loads(call("kill", run_id[:8], "--json").stdout)[0]["status"] == "killed"
+    refused = call("kill", run_id[:8])
+    assert refused.exit_code == 1
+    assert "has ended already" in refused.stderr
+
+
+def test_of_several_words_one_that_means_nothing_stops_all(call: Call, nightly: str) -> None:
+    assert call("kill", "nightly", "nosuch").exit_code == 2
+    assert _task(call, nightly)["status"] == "started"
+
+
+def test_a_name_is_that_of_the_task_that_is_alive(call: Call, folder: MakeFolder, nightly: str) -> None:
+    call("kill", "nightly")
+    second = call("schedule", folder("print(2)"), "@hourly", "--name", "nightly").stdout.strip()
+    assert json.loads(call("pause", "nightly", "--json").stdout)[0]["id"] == second
+
+
+def test_upcoming_shows_slots_in_the_zone_that_was_asked_for(call: Call) -> None:
+    lines = call("upcoming", "30 2 * * 1", "-n", "2", "--timezone", "Asia/Tokyo").stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("Mon ") and line.endswith("02:30 JST") for line in lines)
+    slots = json.loads(call("upcoming", "30 2 * * 1", "-n", "2", "--timezone", "Asia/Tokyo", "--json").stdout)
+    assert all(slot["at"].endswith("Z") and slot["local"].endswith("+09:00") for slot in slots)
+
+
+def test_upcoming_warns_and_refuses_as_schedule_does(call: Call) -> None:
+    assert "warning" in call("upcoming", "0 0 */2 * 1").stderr
+    refused = call("upcoming", "* * * *")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_a_connection_is_made_of_a_file_read_by_programs_and_deleted(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    (tmp_path / "details.json").write_text('{"host": "db"}')
+    made = call("connections", "create", "warehouse", "postgres", "--details-file", "details.json", "--detail", "port:=5432")
+    assert made.stdout == "warehouse\n"
+    program = "import wallaroo\nprint(sorted(wallaroo.Client().get_connection('warehouse').details().items()))\n"
+    assert call("run", folder(program)).stdout == "[('host', 'db'), ('port', 5432)]\n"
+    assert "default" in call("connections").stdout
+    assert call("connections", "create", "warehouse", "postgres").exit_code == 1
+    assert call("connections", "delete", "warehouse").exit_code == 0
+    assert json.loads(call("connections", "--json").stdout) == []

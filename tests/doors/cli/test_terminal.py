@@ -1,0 +1,131 @@
+"""On a terminal: colours and a spinner, unless NO_COLOR is set or the terminal is a dumb one; elsewhere neither."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import Result
+
+import orchlite
+from orchlite.cli.output import bytes_text, one_line, seconds_text
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+_PATIENCE_SECONDS = 30.0
+_WORKS = (
+    "import sys\nfrom orchlite.cli.output import Output\nwith Output().busy('w' + 'orking'):\n    sys.stdin.readline()\nprint('over')\n"
+)
+_PLAIN = [{"NO_COLOR": "1"}, {"TERM": "dumb"}]
+
+
+class _Shown(NamedTuple):
+    text: str
+    code: int
+
+
+def _on_a_terminal(command: list[str], answer_to: str | None = None, **variables: str) -> _Shown:
+    """Run a command with a terminal for its outputs; once it shows `answer_to`, a line is sent to it."""
+    ours, theirs = os.openpty()
+    env = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1]), "TERM": "xterm-256color", "COLUMNS": "80", **variables}
+    env.pop("NO_COLOR", None) if "NO_COLOR" not in variables else None
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        assert process.stdin is not None
+        shown, is_answered = b"", False
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while data := _read(ours, give_up_at):
+            shown += data
+            if not is_answered and answer_to is not None and answer_to.encode() in shown:
+                process.stdin.write(b"\n")
+                process.stdin.flush()
+                is_answered = True
+        process.stdin.close()
+    os.close(ours)
+    return _Shown(shown.decode(), process.returncode)
+
+
+def _read(terminal: int, give_up_at: float) -> bytes:
+    """What the terminal shows next; nothing once its program has gone."""
+    ready, _, _ = select.select([terminal], [], [], max(0.0, give_up_at - time.monotonic()))
+    assert ready, "nothing was shown any more, and the program did not end"
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux says so when the other side is closed
+        return b""
+
+
+def _orchlite(*words: str, **variables: str) -> _Shown:
+    return _on_a_terminal([sys.executable, "-m", "orchlite", *words], **variables)
+
+
+def test_a_status_has_a_colour(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("print(1)"), "--name", "good")
+    shown = _orchlite("runs")
+    assert "\x1b[32msuccess" in shown.text
+    assert shown.code == 0
+
+
+@pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
+def test_there_is_no_colour_where_none_is_wanted(call: Call, folder: MakeFolder, variables: dict[str, str]) -> None:
+    call("run", folder("print(1)"), "--name", "good")
+    shown = _orchlite("runs", **variables).text
+    assert "success" in shown
+    assert "\x1b[" not in shown
+
+
+def test_a_table_fits_the_terminal_and_keeps_its_ids(call: Call, folder: MakeFolder) -> None:
+    task_id = call("schedule", folder("print(1)"), "@daily", "--name", "a" * 200).stdout.strip()
+    lines = _orchlite("tasks", NO_COLOR="1").text.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert any(line.startswith(task_id[:8]) for line in lines)
+    assert any("…" in line for line in lines)
+
+
+def test_a_spinner_is_shown_while_something_takes_long_and_is_gone_afterwards() -> None:
+    shown = _on_a_terminal([sys.executable, "-c", _WORKS], answer_to="working").text
+    assert "working" in shown
+    assert shown.rstrip().endswith("over")
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor was hidden, and is back
+
+
+@pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
+def test_there_is_no_spinner_where_none_is_wanted(variables: dict[str, str]) -> None:
+    program = _WORKS.replace("sys.stdin.readline()", "import time; time.sleep(1)")
+    assert _on_a_terminal([sys.executable, "-c", program], **variables).text == "over\r\n"
+
+
+def test_what_a_program_prints_is_handed_on_as_it_is(folder: MakeFolder) -> None:
+    mine = folder("print('[bold]not markup[/bold] \\x1b[35mits own colour\\x1b[0m')")
+    assert "[bold]not markup[/bold] \x1b[35mits own colour\x1b[0m" in _orchlite("run", str(mine)).text
+
+
+def test_words_of_an_error_cannot_move_the_cursor() -> None:
+    shown = _orchlite("run", "x\x1b[2Jy", NO_COLOR="1").text
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**3, "5.0 GiB"), (3 * 1024**4, "3.0 TiB")], ids=str
+)
+def test_sizes_are_readable(count: int, text: str) -> None:
+    assert bytes_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")], ids=str
+)
+def test_durations_are_readable(seconds: float | None, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+def test_a_text_is_made_one_line() -> None:
+    assert one_line("a\nb\tc\x1b[0m") == "a b c [0m"

@@ -1,0 +1,138 @@
+"""The REST door without a socket: requests go straight into the application, and answers come back whole."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from zipfile import ZipFile
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+import orchlite
+from orchlite.rest import application
+
+TOKEN = "the-token"
+OLD_CLIENT = "python-httpx/0.23.3"
+_PATIENCE_SECONDS = 30.0
+
+
+class Api:
+    """A client of the platform's API, as far as tests need one."""
+
+    def __init__(self, portal: BlockingPortal, app: Any) -> None:
+        self._portal = portal
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080", trust_env=False)
+
+    def request(self, method: str, path: str, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+        """Ask; with a token unless told otherwise."""
+        own = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self._portal.call(self._request, method, path, {**own, **(headers or {})}, more)
+
+    def post(self, path: str, /, **fields: Any) -> httpx.Response:
+        """Ask an endpoint below `/v1/api/` with these fields."""
+        # Not `json=`: httpx cannot write half a character, and clients can.
+        return self.request("POST", f"/v1/api/{path}", content=json.dumps(fields), headers={"Content-Type": "application/json"})
+
+    def ask(self, path: str, status: int = 200, /, **fields: Any) -> Any:
+        """What an endpoint answers with exactly this status."""
+        response = self.post(path, **fields)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    def ask_as_2023(self, path: str, /, **fields: Any) -> Any:
+        """What an endpoint answers to a client of 2023."""
+        return self.request("POST", f"/v1/api/{path}", json=fields, headers={"User-Agent": OLD_CLIENT}).json()
+
+    def refusal(self, status: int, path: str, /, **fields: Any) -> dict[str, Any]:
+        """The refusal of an endpoint, which must have the one shape."""
+        return refusal_of(self.post(path, **fields), status)
+
+    def upload(self, content: bytes, metadata: object = None, **more: Any) -> httpx.Response:
+        """Upload as the SDK does: the part `metadata` has no file name."""
+        text = json.dumps({"workspace_id": 1} if metadata is None else metadata)
+        files = [("file", ("bundle.zip", content, "application/octet-stream")), ("metadata", (None, text, "application/json"))]
+        return self.request("POST", "/v1/api/orchestration/upload", files=files, **more)
+
+    def orchestration(self, program: str = "print('hello')", **metadata: Any) -> str:
+        """The id of an orchestration that is ready."""
+        response = self.upload(zipped(program), {"workspace_id": 1, **metadata})
+        assert response.status_code == 202, response.text
+        found: str = response.json()["id"]
+        self.until(lambda: self.ask("orchestration/get_by_id", id=found)["status"] == "ready")
+        return found
+
+    def task(self, orchestration_id: str, **fields: Any) -> str:
+        """The id of a task that runs once, and whose run has ended."""
+        found: str = self.ask("task/run_once", 201, orch_id=orchestration_id, workspace_id=1, json={}, **fields)["id"]
+        self.until(lambda: [run["status"] for run in self.runs(found)] not in ([], ["running"]))
+        return found
+
+    def runs(self, task_id: str, **fields: Any) -> list[dict[str, Any]]:
+        """A task's runs, newest first."""
+        found: list[dict[str, Any]] = self.ask("task/list_task_runs", task_id=task_id, **fields)
+        return found
+
+    @staticmethod
+    def until(condition: Callable[[], object]) -> None:
+        """Wait until something is true."""
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < give_up_at, "it never came true"
+            time.sleep(0.01)
+
+    async def _request(self, method: str, path: str, headers: dict[str, str], more: dict[str, Any]) -> httpx.Response:
+        return await self._client.request(method, path, headers=headers, **more)
+
+
+def refusal_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """A refusal, which must have this status and the one shape."""
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()
+    assert list(found) == ["code", "msg", "error", "details"]
+    assert (found["code"], bool(found["msg"])) == (status, True)
+    return found
+
+
+def zipped(program: str | dict[str, str]) -> bytes:
+    """A bundle: of a program, or of these files."""
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, text in ({"main.py": program} if isinstance(program, str) else program).items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    """The event loop that answers."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def api(client: orchlite.Client, portal: BlockingPortal) -> Api:
+    """The REST door of the test's client."""
+    return Api(portal, application(client, token=TOKEN))
+
+
+@pytest.fixture
+def api_of(portal: BlockingPortal) -> Callable[..., Api]:
+    """Make the REST door of a client, with settings of its own."""
+    return lambda client, **settings: Api(portal, application(client, token=TOKEN, **settings))
+
+
+@pytest.fixture
+def bundle() -> Callable[[str | dict[str, str]], bytes]:
+    """Make a bundle: of a program, or of these files."""
+    return zipped
+
+
+@pytest.fixture
+def refused() -> Callable[[httpx.Response, int], dict[str, Any]]:
+    """Look at a refusal: `refused(response, status)`."""
+    return refusal_of

@@ -1,0 +1,200 @@
+"""What the SDK asks in GraphQL, in the words of both of its versions, and what a hostile query meets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import build_client_schema, get_introspection_query, parse, print_schema, validate
+
+import orchlite
+from orchlite.rest.accounts import OWNER
+
+_ORCHESTRATION_2023 = "id name file_name owner_id sha status task_id workspace_id created_at updated_at"
+_ORCHESTRATION_2026 = f"{_ORCHESTRATION_2023} image_path created_on_version file_size created_by"
+_WORKSPACE = "archived created_at created_by id name users { user_id } pipelines { id }"
+
+_QUERIES = {
+    "orchestration, 2023": "query GetOrchestration($id: uuid!) { orchestration_by_pk(id: $id) { FIELDS } }".replace(
+        "FIELDS", _ORCHESTRATION_2023
+    ),
+    "orchestration, 2026": "query GetOrchestration($id: uuid!) { orchestration_by_pk(id: $id) { FIELDS } }".replace(
+        "FIELDS", _ORCHESTRATION_2026
+    ),
+    "workspace, 2023": "query WorkspaceById($id: bigint!) { workspace_by_pk(id: $id) { FIELDS models { id models { id } } } }".replace(
+        "FIELDS", _WORKSPACE
+    ),
+    "workspace, 2026": """query WorkspaceById($id: bigint!) {
+        workspace_by_pk(id: $id) { FIELDS models(order_by: {updated_at: desc}) { id models { id } } }
+    }""".replace("FIELDS", _WORKSPACE),
+    "name of a workspace": "query GetWorkspaceNameById($id: bigint!) { workspace_by_pk(id: $id) { id name } }",
+    "default workspace": """query UserDefaultWorkspace($user_id: String = "") {
+        user_default_workspace(where: {user_id: {_eq: $user_id}}) { workspace { FIELDS models { models { id } } } }
+    }""".replace("FIELDS", _WORKSPACE),
+    "new default workspace, 2023": """mutation CreateDefaultUserWorkspace($user_id: String!, $workspace_name: String!, $user_type: String) {
+        insert_workspace_one(
+            object: {
+                name: $workspace_name, created_by: $user_id, users: {data: {user_id: $user_id, user_type: $user_type}}, archived: false,
+                user_default_workspaces: {data: {user_id: $user_id}}
+            },
+            on_conflict: {constraint: workspace_name_key, update_columns: []}
+        ) { id }
+    }""",
+    "new default workspace, 2026": """mutation CreateDefaultUserWorkspace(
+        $user_id: String!, $workspace_name: String!, $user_type: String, $user_email: String
+    ) {
+        insert_workspace_one(
+            object: {
+                name: $workspace_name, owner_id: $user_id, created_by: $user_email, archived: false,
+                users: {data: {user_id: $user_id, user_type: $user_type}}, user_default_workspaces: {data: {user_id: $user_id}}
+            },
+            on_conflict: {constraint: workspace_name_key, update_columns: []}
+        ) { id }
+    }""",
+    "new workspace": """mutation CreateWorkspaceBare($workspace_name: String!) {
+        insert_workspace_one(object: {name: $workspace_name, archived: false}) { id }
+    }""",
+    "user removed": """mutation DeleteWorkspaceUser($user_id: String!, $workspace_id: bigint!) {
+        delete_workspace_users(where: {user_id: {_eq: $user_id}, _and: {workspace_id: {_eq: $workspace_id}}}) { affected_rows }
+    }""",
+}
+
+
+def _ask(api: Any, name: str, **variables: Any) -> dict[str, Any]:
+    answer = api.request("POST", "/v1/graphql", json={"query": _QUERIES.get(name, name), "variables": variables})
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _data(api: Any, name: str, **variables: Any) -> dict[str, Any]:
+    found = _ask(api, name, **variables)
+    assert "errors" not in found, found
+    data: dict[str, Any] = found["data"]
+    return data
+
+
+def _error(api: Any, name: str, **variables: Any) -> str:
+    message: str = _ask(api, name, **variables)["errors"][0]["message"]
+    return message
+
+
+@pytest.mark.parametrize("name", _QUERIES)
+def test_the_sdk_finds_every_query_valid_by_the_schema_it_is_given(api: Any, name: str) -> None:
+    schema = build_client_schema(_data(api, get_introspection_query()))  # type: ignore[arg-type]
+    assert validate(schema, parse(_QUERIES[name])) == []
+    assert "type query_root" in print_schema(schema)
+
+
+@pytest.mark.parametrize("version", ["2023", "2026"])
+def test_an_orchestration_is_as_over_rest(api: Any, version: str) -> None:
+    orchestration_id = api.orchestration(name="first")
+    over_rest = api.ask("orchestration/get_by_id", id=orchestration_id)
+    found = _data(api, f"orchestration, {version}", id=orchestration_id)["orchestration_by_pk"]
+    fields = (_ORCHESTRATION_2023 if version == "2023" else _ORCHESTRATION_2026).split()
+    assert found == {field: over_rest[field] for field in fields if field in over_rest} | {field: found[field] for field in fields[-4:]}
+    assert (found["name"], found["status"], found["workspace_id"]) == ("first", "ready", 1)
+
+
+@pytest.mark.parametrize("version", ["2023", "2026"])
+def test_a_workspace_has_its_owner_and_neither_models_nor_pipelines(api: Any, client: orchlite.Client, version: str) -> None:
+    made = client.create_workspace("second")
+    assert _data(api, f"workspace, {version}", id=made.id())["workspace_by_pk"] == {
+        "id": made.id(),
+        "name": "second",
+        "archived": False,
+        "created_at": made.created_at().isoformat(timespec="microseconds"),
+        "created_by": OWNER.user_id,
+        "users": [{"user_id": OWNER.user_id}],
+        "models": [],
+        "pipelines": [],
+    }
+
+
+@pytest.mark.parametrize("name", ["orchestration, 2026", "workspace, 2026"])
+def test_what_is_not_there_is_null(api: Any, name: str) -> None:
+    unknown: Any = str(uuid.uuid4()) if name.startswith("orch") else 999
+    assert list(_data(api, name, id=unknown).values()) == [None]
+
+
+@pytest.mark.parametrize("variables", [{"user_id": OWNER.user_id}, {"user_id": None}, {}], ids=["known", "null", "absent"])
+def test_everybody_begins_in_the_default_workspace(api: Any, variables: dict[str, Any]) -> None:
+    (found,) = _data(api, "default workspace", **variables)["user_default_workspace"]
+    assert (found["workspace"]["id"], found["workspace"]["name"]) == (1, "default")
+
+
+@pytest.mark.parametrize("version", ["2023", "2026"])
+def test_a_workspace_is_made_once_and_then_found(api: Any, client: orchlite.Client, version: str) -> None:
+    asked = {"user_id": "x", "workspace_name": "mine", "user_type": "OWNER"}
+    first = _data(api, f"new default workspace, {version}", **asked)
+    assert first == {"insert_workspace_one": {"id": client.get_workspace("mine").id()}}
+    assert _data(api, f"new default workspace, {version}", **asked) == first
+
+
+def test_a_workspace_that_is_there_is_not_made_again_unless_that_was_provided_for(api: Any, client: orchlite.Client) -> None:
+    assert "is there already" in _error(api, "new workspace", workspace_name="default")
+    assert "is no name for a workspace" in _error(api, "new workspace", workspace_name="jane@ex.co - Default Workspace")
+    assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]
+
+
+def test_users_are_everybodys_so_none_is_removed(api: Any) -> None:
+    assert _data(api, "user removed", user_id="x", workspace_id=1) == {"delete_workspace_users": {"affected_rows": 0}}
+
+
+@pytest.mark.parametrize("value", [True, "1", 1.5, 2**63, None, [1]], ids=repr)
+def test_the_id_of_a_workspace_is_a_whole_number(api: Any, value: Any) -> None:
+    assert _ask(api, "workspace, 2026", id=value)["errors"]
+
+
+@pytest.mark.parametrize("value", [7, None, ["x"], "x" * 1000], ids=["number", "null", "list", "long"])
+def test_the_id_of_an_orchestration_is_a_text(api: Any, value: Any) -> None:
+    assert _ask(api, "orchestration, 2026", id=value)["errors"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "Syntax Error"),
+        ("{", "Syntax Error"),
+        ("{ nothing }", "Cannot query field 'nothing'"),
+        ("{ workspace_by_pk { id } }", "is required"),
+        ("{ a" * 30 + "}" * 30, "nests 30 levels deep"),
+        ("[" * 10_000, "nests 10000 levels deep"),
+        ("{ __typename " + "a " * 2100 + "}", "tokens"),
+        ("{ __typename } #" + "x" * 20_000, "20016 characters"),
+        ("{ __schema { types " + "{ fields { type " * 6 + "{ name }" + "} }" * 6 + "} }", "introspection depth"),
+        ("query { ...a } fragment a on query_root { ...a }", "Cannot spread fragment"),
+    ],
+    ids=["empty", "cut", "unknown", "no argument", "deep", "deeper", "long", "comment", "introspection", "cycle"],
+)
+def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(api: Any, query: str, message: str) -> None:
+    found = _ask(api, query)
+    assert message in found["errors"][0]["message"]
+    assert not found.get("data")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"query": 7}, {"query": "{ __typename }", "variables": []}, [], None, "text"],
+    ids=["empty", "number", "list of variables", "list", "null", "text"],
+)
+def test_what_is_no_request_is_refused_as_everywhere(api: Any, refused: Any, body: Any) -> None:
+    refused(api.request("POST", "/v1/graphql", json=body), 400)
+
+
+def test_the_token_may_stand_by_itself_as_the_sdk_sends_it(api: Any, refused: Any) -> None:
+    asked = {"json": {"query": "{ __typename }"}, "token": None}
+    bare = api.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **asked)
+    assert bare.json() == {"data": {"__typename": "query_root"}}
+    refused(api.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **asked), 401)
+
+
+def test_an_error_below_is_told_by_its_name(tmp_path: Path, api_of: Callable[..., Any]) -> None:
+    closed = orchlite.Client(tmp_path / "store")
+    closed.close()
+    found = _ask(api_of(closed), "workspace, 2026", id=1)
+    assert found["data"] == {"workspace_by_pk": None}
+    assert found["errors"][0]["extensions"] == {"error": "Closed"}

@@ -1,0 +1,159 @@
+"""How requests are refused: always in one shape, as the OpenAPI document says, and without showing what was refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, StoreDamaged
+from orchlite.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
+from orchlite.rest.refusals import refuse, status_of
+
+_SECRET = "hunter2"  # noqa: S105
+
+
+@pytest.fixture
+def document(api: Any) -> dict[str, Any]:
+    """The OpenAPI document."""
+    found: dict[str, Any] = api.request("GET", "/openapi.json").json()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadArgument("x"), 400),
+        (BadBundle("x"), 400),
+        (BadSchedule("x"), 400),
+        (NotFound("x"), 404),
+        (Conflict("x"), 409),
+        (IllegalMove("x"), 409),
+        (PackagingFailed("x"), 409),
+        (StoreBusy("x"), 503),
+        (Closed("x"), 503),
+        (StorageFull("x"), 507),
+        (StoreDamaged("x"), 500),
+        (OrchliteError("x"), 500),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_has_a_status_its_name_its_words_and_its_facts(error: OrchliteError, status: int) -> None:
+    assert status_of(error) == status
+    error = type(error)("What is wrong.", hint="What to do.", limit=5)
+    found = json.loads(bytes(refuse(error).body))
+    assert found == {"code": status, "msg": "What is wrong. What to do.", "error": type(error).__name__, "details": {"limit": 5}}
+
+
+def test_facts_that_are_no_json_are_written_as_text() -> None:
+    from pathlib import Path
+
+    assert json.loads(bytes(refuse(NotFound("x", path=Path("/a"), entry="\ud800")).body))["details"] == {"path": "/a", "entry": "\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "the body"),
+        (b"{", "no JSON"),
+        (b'{"id": NaN}', "no JSON"),
+        (b'{"id": 1e999}', "no JSON"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "no JSON"),
+        (b'{"id": "\xff"}', "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[]", "the body"),
+        (b"null", "the body"),
+        (b'"text"', "the body"),
+    ],
+    ids=["empty", "cut", "NaN", "infinite", "long number", "no UTF-8", "deep", "list", "null", "text"],
+)
+def test_a_body_that_is_no_object_is_refused(api: Any, refused: Any, body: bytes, words: str) -> None:
+    response = api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+    found = refused(response, 400)
+    assert (found["error"], words in found["msg"]) == ("BadArgument", True)
+    assert len(found["msg"]) < 300
+
+
+def test_what_is_refused_is_not_shown(api: Any) -> None:
+    assert _SECRET not in str(api.refusal(400, "task/run_once", json=_SECRET, orch_id=5, workspace_id=_SECRET))
+    for body in (f'{{"a": "{_SECRET}", "id": NaN}}', f'"{_SECRET}'):
+        response = api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+        assert _SECRET not in response.text
+
+
+def test_every_field_that_is_refused_is_counted(api: Any) -> None:
+    found = api.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
+    assert found["details"] == {"argument": "orch_id"}
+    assert "1 more" in found["msg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/api/task/get_by_id/", 404),
+        ("POST", "/v1/api/nothing", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/redoc", 404),
+        ("GET", "/../../etc/passwd", 404),
+        ("GET", "/v1/api/task/get_by_id", 405),
+        ("DELETE", "/v1/api/config", 405),
+    ],
+)
+def test_a_path_or_method_that_is_not_there_is_refused_in_the_same_shape(api: Any, refused: Any, method: str, path: str, status: int) -> None:
+    assert refused(api.request(method, path), status)["details"] == {}
+
+
+def test_a_failure_of_the_store_is_told_without_its_inside(api: Any, client: Client, refused: Any) -> None:
+    client.close(drain=False)
+    assert refused(api.post("workspaces/list"), 503)["error"] == "Closed"
+
+
+def test_an_argument_of_the_application_is_checked(client: Client, api_of: Callable[..., Any]) -> None:
+    with pytest.raises(BadArgument, match="compatibility"):
+        api_of(client, compatibility="2024")
+
+
+class TestTheDocument:
+    def _operations(self, document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                yield path, operation
+
+    def test_is_behind_the_token(self, api: Any, document: dict[str, Any]) -> None:
+        assert document["info"]["title"] == "orchlite"
+        assert api.request("GET", "/openapi.json", token=None).status_code == 401
+
+    def test_says_how_requests_are_refused(self, document: dict[str, Any]) -> None:
+        shape = {"$ref": "#/components/schemas/Refusal"}
+        for path, operation in self._operations(document):
+            assert "422" not in operation["responses"], path
+            for status in ("400", "401", "403", "404", "409", "413", "415", "500", "503", "507"):
+                assert operation["responses"][status]["content"]["application/json"]["schema"] == shape, path
+        assert set(document["components"]["schemas"]["Refusal"]["required"]) == {"code", "msg", "error", "details"}
+        assert "HTTPValidationError" not in document["components"]["schemas"]
+
+    def test_has_every_endpoint_with_its_one_good_status(self, document: dict[str, Any]) -> None:
+        good = {
+            path.removeprefix("/v1/api/"): [status for status in operation["responses"] if status.startswith("2")]
+            for path, operation in self._operations(document)
+            if path.startswith("/v1/api/")
+        }
+        special = {
+            "202": ["orchestration/upload", "task/kill", "task/pause"],
+            "201": ["task/run_once", "task/run_scheduled", "task/run_continuously"],
+            "204": ["connections/remove_from_workspace", "connections/delete"],
+            "200": [
+                *("config", "orchestration/list", "orchestration/list_all", "orchestration/get_by_id"),
+                *("orchestration/delete_orchestrations", "orchestration/download", "task/get_by_id", "task/list"),
+                *("task/get_tasks_by_orch_sha", "task/list_task_runs", "task/get_run_details", "task/get_logs_for_run"),
+                *("workspaces/create", "workspaces/list", "connections/create", "connections/get", "connections/get_by_id"),
+                *("connections/list", "connections/add_to_workspace"),
+            ],
+        }
+        assert good == {path: [status] for status, paths in special.items() for path in paths}
+
+    def test_describes_every_endpoint_and_every_answer(self, document: dict[str, Any]) -> None:
+        assert [path for path, operation in self._operations(document) if not operation.get("description")] == []
+        assert {"Task", "Run", "Orchestration", "Connection", "Workspace"} <= set(document["components"]["schemas"])

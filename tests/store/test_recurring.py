@@ -1,0 +1,191 @@
+"""Tasks that run again and again, as the store keeps them: when they are due, their slots, and what was skipped."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from orchlite.errors import DeviceFailed
+from orchlite.records import Claim, TaskRow
+from orchlite.recurrence import SchedulePolicy, Skipped
+from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.store.database import Database
+from orchlite.store.memory import Memory
+
+AddRecurring = Callable[..., TaskRow]
+
+_MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def add_recurring(memory: Memory, add_task: Callable[..., TaskRow], now: datetime) -> AddRecurring:
+    """Store a scheduled task that is due in so many minutes: started, unless told otherwise."""
+
+    def add(minutes: int | None = 0, status: TaskStatus = TaskStatus.STARTED, **policy: object) -> TaskRow:
+        fields = {"concurrency": "allow", "missed": "latest", "starting_deadline_seconds": None, **policy}
+        task = add_task()._replace(
+            task_id=str(uuid.uuid4()),
+            kind=TaskKind.SCHEDULED,
+            status=status,
+            schedule=SchedulePolicy("* * * * *", "Europe/Berlin", **fields),  # type: ignore[arg-type]
+            next_at=None if minutes is None else now + minutes * _MINUTE,
+        )
+        with memory.transaction() as transaction:
+            memory.tasks.insert(transaction, task)
+        return task
+
+    return add
+
+
+def _add_slot(memory: Memory, task: TaskRow, slot_at: datetime, *, claim: bool = False) -> str:
+    run_id = str(uuid.uuid4())
+    with memory.transaction() as transaction:
+        memory.runs.insert_slots(transaction, [(run_id, task.task_id, slot_at)], "host", slot_at)
+        if claim:
+            memory.runs.claim(transaction, run_id, Claim("host", "boot", slot_at))
+    return run_id
+
+
+def test_a_task_is_read_with_its_schedule(memory: Memory, add_recurring: AddRecurring) -> None:
+    written = add_recurring(5, missed="all", starting_deadline_seconds=1.5)
+    assert memory.tasks.get(written.task_id) == written
+
+
+class TestWhatIsDue:
+    def test_is_asked_for_in_the_order_in_which_it_waited(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        third, first, second = (add_recurring(minutes) for minutes in (3, 1, 2))
+        add_recurring(4)
+        assert memory.tasks.next_due() == now + _MINUTE
+        assert memory.tasks.due(now, 10) == []
+        assert memory.tasks.due(now + 3 * _MINUTE, 10) == [first, second, third]
+        assert memory.tasks.due(now + 3 * _MINUTE, 2) == [first, second]
+
+    @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in TaskStatus])
+    def test_is_started_or_crashes_again_and_again(
+        self, memory: Memory, add_recurring: AddRecurring, now: datetime, status: TaskStatus
+    ) -> None:
+        task = add_recurring(0, status)
+        is_due = status in (TaskStatus.STARTED, TaskStatus.CRASH_LOOP)
+        assert memory.tasks.due(now, 10) == ([task] if is_due else [])
+        assert memory.tasks.next_due() == (now if is_due else None)
+
+    def test_is_nothing_where_no_task_ever_is(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        add_recurring(None)
+        assert memory.tasks.next_due() is None
+        assert memory.tasks.due(now, 10) == []
+
+    def test_has_an_index(self, database: Database) -> None:
+        sql = "SELECT * FROM tasks WHERE next_at <= 5 AND next_at IS NOT NULL AND status IN ('started', 'crash_loop') ORDER BY next_at"
+        plan = " ".join(row["detail"] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}"))
+        assert "tasks_due" in plan
+        assert "TEMP B-TREE" not in plan
+
+
+class TestMovingATaskOn:
+    def test_happens_once_for_each_time_at_which_it_is_due(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task = add_recurring()
+        with memory.transaction() as transaction:
+            assert memory.tasks.advance(transaction, task, now + _MINUTE, 7)
+            assert not memory.tasks.advance(transaction, task, now + _MINUTE)
+        moved = memory.tasks.get(task.task_id)
+        assert (moved.next_at, moved.skipped_in_row) == (now + _MINUTE, 7)
+
+    def test_does_not_happen_when_its_status_has_moved(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task = add_recurring()
+        with memory.transaction() as transaction:
+            memory.tasks.move(transaction, task.task_id, TaskStatus.PENDING_PAUSE, now)
+            assert not memory.tasks.advance(transaction, task, now + _MINUTE)
+            assert not memory.tasks.advance_all(transaction, [(task, now + _MINUTE)])
+        assert memory.tasks.get(task.task_id).next_at == now
+
+    def test_happens_to_many_or_says_that_one_of_them_was_not_there(
+        self, memory: Memory, add_recurring: AddRecurring, now: datetime
+    ) -> None:
+        tasks = [add_recurring() for _ in range(3)]
+        with memory.transaction() as transaction:
+            memory.tasks.set_skipped_in_row(transaction, tasks[0].task_id, 5)
+            assert memory.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
+            assert not memory.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
+        assert {(task.next_at, task.skipped_in_row) for task in memory.tasks.due(now + _MINUTE, 9)} == {(now + _MINUTE, 0)}
+
+
+class TestASlot:
+    def test_has_one_run(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task, other = add_recurring(), add_recurring()
+        run = memory.runs.get(_add_slot(memory, task, now))
+        assert (run.status, run.slot_at, run.submitted_by) == (RunStatus.QUEUED, now, "host")
+        with pytest.raises(DeviceFailed, match="UNIQUE"):
+            _add_slot(memory, task, now)
+        _add_slot(memory, other, now)
+        assert len(memory.runs.of_task(task.task_id)) == 1
+
+    def test_that_was_skipped_has_none(self, memory: Memory, database: Database, add_recurring: AddRecurring, now: datetime) -> None:
+        task = add_recurring()
+        with memory.transaction() as transaction:
+            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now, "because", 3), now + _MINUTE)
+        [run] = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
+        assert (run.status, run.slot_at, run.slots, run.reason, run.ended_at) == (RunStatus.SKIPPED, now, 3, "because", now + _MINUTE)
+        [event] = database.rows("SELECT became, reason FROM events WHERE object_id = ?", (run.run_id,))
+        assert tuple(event) == ("skipped", "because")
+        with pytest.raises(DeviceFailed, match="UNIQUE"):
+            _add_slot(memory, task, now)
+
+    def test_may_be_added_to_the_newest_row_of_its_task(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task, other = add_recurring(), add_recurring()
+        with memory.transaction() as transaction:
+            memory.runs.insert_skipped(transaction, other.task_id, Skipped(now, "old"), now)
+            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now, "old"), now)
+            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now + _MINUTE, "old"), now)
+            memory.runs.add_to_newest_skipped(transaction, task.task_id, Skipped(now + 9 * _MINUTE, "new", 8), now)
+        rows = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
+        assert [(row.slot_at, row.slots, row.reason) for row in rows] == [(now + 9 * _MINUTE, 9, "new"), (now, 1, "old")]
+        assert (memory.runs.count_skipped(task.task_id), memory.runs.count_skipped(other.task_id)) == (10, 1)
+
+
+class TestTheQueue:
+    def test_keeps_a_run_that_replaces_another_until_that_has_ended(
+        self, memory: Memory, add_recurring: AddRecurring, now: datetime
+    ) -> None:
+        task = add_recurring(concurrency="replace")
+        _add_slot(memory, task, now, claim=True)
+        new = _add_slot(memory, task, now + _MINUTE)
+        assert memory.runs.next_claimable("host", whole_store=True) is None
+        with memory.transaction() as transaction:
+            memory.runs.requeue(transaction, memory.runs.of_task(task.task_id)[-1].run_id, now, "for the test")
+        assert memory.runs.next_claimable("host", whole_store=True) not in (None, new)
+
+    @pytest.mark.parametrize("concurrency", ["allow", "forbid"])
+    def test_keeps_no_other(self, memory: Memory, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
+        task = add_recurring(concurrency=concurrency)
+        _add_slot(memory, task, now, claim=True)
+        new = _add_slot(memory, task, now + _MINUTE)
+        assert memory.runs.next_claimable("host", whole_store=True) == new
+
+    @pytest.mark.parametrize(("late", "is_claimed"), [(timedelta(seconds=90), True), (timedelta(seconds=90, microseconds=1), False)])
+    def test_gives_nothing_that_is_too_late(
+        self, memory: Memory, add_recurring: AddRecurring, now: datetime, late: timedelta, is_claimed: bool
+    ) -> None:
+        run_id = _add_slot(memory, add_recurring(starting_deadline_seconds=90.0), now)
+        with memory.transaction() as transaction:
+            claimed = memory.claim(transaction, run_id, Claim("host", "boot", now + late))
+        assert (claimed is not None) is is_claimed
+        assert memory.runs.get(run_id).status is (RunStatus.RUNNING if is_claimed else RunStatus.SKIPPED)
+
+    def test_is_handed_over_with_the_task(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        run_id = _add_slot(memory, add_recurring(), now)
+        assert memory.runs.next_claimable("another host", whole_store=False) is None
+        with memory.transaction() as transaction:
+            memory.runs.hand_over(transaction, memory.runs.get(run_id).task_id, "another host")
+        assert memory.runs.next_claimable("another host", whole_store=False) == run_id
+
+
+def test_the_newest_runs_of_a_task_are_those_that_began(memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    task = add_recurring()
+    old, new = (_add_slot(memory, task, now + number * _MINUTE) for number in range(2))
+    with memory.transaction() as transaction:
+        memory.runs.insert_skipped(transaction, task.task_id, Skipped(now + 5 * _MINUTE, "because"), now)
+        assert [run.run_id for run in memory.runs.newest_of_task(transaction, task.task_id, 9)] == [new, old]
+        assert [run.run_id for run in memory.runs.newest_of_task(transaction, task.task_id, 1)] == [new]

@@ -1,0 +1,133 @@
+"""What becomes of the slots of a task that is due: on time, late, and far too late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchlite.recurrence import SchedulePolicy
+from orchlite.schedule import Schedule, parse
+from orchlite.slots import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, skip_all
+
+_NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
+_EVERY_MINUTE = parse("* * * * *")
+
+
+def _policy(missed: str = "latest", deadline_seconds: float | None = None) -> SchedulePolicy:
+    return SchedulePolicy("* * * * *", "UTC", "allow", missed, deadline_seconds)
+
+
+def _decided(slots: int, policy: SchedulePolicy, late: timedelta = timedelta()) -> Decision:
+    """About so many slots from noon on, a while after the last of them."""
+    return decide(_EVERY_MINUTE, policy, _NOON, _NOON + (slots - 1) * _MINUTE + late)
+
+
+def _minutes(decision: Decision) -> tuple[list[int], list[int]]:
+    """The minutes after noon that have a run, and those that have a row."""
+    runs = [(slot - _NOON) // _MINUTE for slot in decision.runs]
+    return runs, [(skipped.slot_at - _NOON) // _MINUTE for skipped in decision.skipped]
+
+
+@pytest.mark.parametrize("missed", ["latest", "all", "none"])
+@pytest.mark.parametrize("late_seconds", [0, 0.5, 59])
+def test_a_slot_on_time_has_its_run(missed: str, late_seconds: float) -> None:
+    assert _decided(1, _policy(missed), timedelta(seconds=late_seconds)) == ((_NOON,), (), _NOON + _MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("missed", "runs", "skipped"),
+    [
+        pytest.param("latest", [4], [0, 1, 2, 3], id="latest"),
+        pytest.param("all", [0, 1, 2, 3, 4], [], id="all"),
+        pytest.param("none", [4], [0, 1, 2, 3], id="none: the last one is on time"),
+    ],
+)
+def test_of_several_slots_the_policy_chooses(missed: str, runs: list[int], skipped: list[int]) -> None:
+    decision = _decided(5, _policy(missed))
+    assert _minutes(decision) == (runs, skipped)
+    assert decision.next_at == _NOON + 5 * _MINUTE
+
+
+@pytest.mark.parametrize(("missed", "has_run"), [("latest", True), ("all", True), ("none", False)])
+def test_one_slot_that_was_missed_is_made_up_for_unless_none_is_to_be(missed: str, has_run: bool) -> None:
+    decision = decide(parse("0 12 * * *"), _policy(missed), _NOON, _NOON + timedelta(seconds=61))
+    assert _minutes(decision) == (([0], []) if has_run else ([], [0]))
+    assert decision.next_at == _NOON + timedelta(days=1)
+
+
+class TestTheStartingDeadline:
+    def test_is_kept_to_the_moment(self) -> None:
+        hourly = parse("0 * * * *")
+        policy = _policy(deadline_seconds=300)
+        assert decide(hourly, policy, _NOON, _NOON + timedelta(seconds=300)).runs == (_NOON,)
+        [skipped] = decide(hourly, policy, _NOON, _NOON + timedelta(seconds=300, microseconds=1)).skipped
+        assert skipped == (_NOON, "missed: more than 300 s late", 1)
+
+    def test_bounds_what_is_made_up_for(self) -> None:
+        decision = _decided(10, _policy("all", 180))
+        assert _minutes(decision) == ([6, 7, 8, 9], [0, 1, 2, 3, 4, 5])
+        assert {skipped.reason for skipped in decision.skipped} == {"missed: more than 180 s late"}
+
+    def test_tells_what_was_too_late_from_what_was_coalesced(self) -> None:
+        reasons = [skipped.reason for skipped in _decided(4, _policy("latest", 120)).skipped]
+        coalesced = "missed: coalesced into the slot 2026-03-01T12:03:00+00:00"
+        assert reasons == ["missed: more than 120 s late", coalesced, coalesced]
+
+
+class TestRows:
+    @pytest.mark.parametrize("skipped", [1, ROWS_IN_ROW - 1, ROWS_IN_ROW, ROWS_IN_ROW + 1, 525_600])
+    def test_are_bounded_and_count_every_slot(self, skipped: int) -> None:
+        decision = _decided(skipped + 1, _policy())
+        assert len(decision.skipped) == min(skipped, ROWS_IN_ROW)
+        assert sum(row.slots for row in decision.skipped) == skipped
+
+    def test_stand_for_the_newest_slots_and_the_oldest_row_for_all_before_it(self) -> None:
+        rows = _decided(ROWS_IN_ROW + 501, _policy()).skipped
+        assert [row.slots for row in rows] == [501, *[1] * (ROWS_IN_ROW - 1)]
+        assert [row.slot_at for row in rows] == [_NOON + minute * _MINUTE for minute in range(500, ROWS_IN_ROW + 500)]
+
+    def test_are_there_for_what_is_too_much_to_be_made_up_for(self) -> None:
+        decision = _decided(RUNS_AT_ONCE + 3, _policy("all"))
+        assert (len(decision.runs), decision.runs[0]) == (RUNS_AT_ONCE, _NOON + 3 * _MINUTE)
+        assert _minutes(decision)[1] == [0, 1, 2]
+        assert {row.reason for row in decision.skipped} == {"missed: no more than 10000 are made up for"}
+
+
+def test_nothing_is_decided_twice_or_left_out_however_the_time_is_cut() -> None:
+    schedule, policy = parse("*/7 * * * *", "America/New_York"), _policy("all")
+    begin = datetime(2026, 3, 8, 6, 30, tzinfo=UTC)  # the clocks jump half an hour later
+    first, now, runs = schedule.next_after(begin), begin, list[datetime]()
+    for minutes in (1, 13, 40, 2, 90, 300):
+        now += timedelta(minutes=minutes)
+        if first <= now:
+            decision = decide(schedule, policy, first, now)
+            runs += decision.runs
+            first = decision.next_at
+    assert runs == list(schedule.slots_between(begin, now))
+
+
+class TestSkippingAll:
+    def test_leaves_a_row_for_each_slot_up_to_now(self) -> None:
+        decision = skip_all(_EVERY_MINUTE, _NOON, _NOON + 2 * _MINUTE, "paused")
+        assert _minutes(decision) == ([], [0, 1, 2])
+        assert {row.reason for row in decision.skipped} == {"paused"}
+        assert decision.next_at == _NOON + 3 * _MINUTE
+
+    def test_is_bounded(self) -> None:
+        decision = skip_all(_EVERY_MINUTE, _NOON, _NOON + 366 * timedelta(days=1), "paused")
+        assert len(decision.skipped) == ROWS_IN_ROW
+        assert sum(row.slots for row in decision.skipped) == 366 * 24 * 60 + 1
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "*/30 * * * *"])
+def test_a_missed_year_has_as_many_slots_as_it_had_when_nobody_missed_any(zone: str, expression: str) -> None:
+    schedule: Schedule = parse(expression, zone)
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    end = begin + timedelta(days=365)
+    slots = list(schedule.slots_between(begin, end))
+    decision = decide(schedule, _policy(), slots[0], end)
+    assert decision.runs == (slots[-1],)
+    assert sum(row.slots for row in decision.skipped) == len(slots) - 1

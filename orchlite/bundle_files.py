@@ -20,8 +20,10 @@ _CHUNK_BYTES = 1024 * 1024
 class BundleFiles:
     """One store's bundles."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        """What is not durable outlives its processes, but not the machine."""
         self._folder = folder
+        self._durable = durable
 
     def path(self, sha: str) -> Path:
         """Where the bundle of these bytes lies, or would lie."""
@@ -55,6 +57,8 @@ class BundleFiles:
             os.link(received, self.path(sha))
         except FileExistsError:
             return
+        if not self._durable:
+            return
         descriptor = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -81,7 +85,8 @@ class BundleFiles:
                 with _opened(source) as file:
                     shutil.copyfileobj(file, target, _CHUNK_BYTES)
             target.flush()
-            os.fsync(target.fileno())
+            if self._durable:
+                os.fsync(target.fileno())
 
 
 def _size_bytes(path: Path) -> int:

@@ -60,7 +60,7 @@ class Engine:
         self.store = OpenStore(
             folder=folder,
             memory=memory,
-            bundles=BundleFiles(folder.bundles),
+            bundles=BundleFiles(folder.bundles, durable=not settings.leash),
             environments=environments,
             process=process or Runners(folder.diagnostics),
             clock=clock,

@@ -19,6 +19,7 @@ from pathlib import Path
 from orchlite.version import VERSION
 
 _PACKAGE = Path(__file__).parent
+_LEFT_OUT = frozenset({"cli", "rest"})  # doors that no task comes in by
 _COPIED = frozenset({".py", ".sql"})
 _LIBRARY = "packaging"
 """What orchlite needs of others to read requirements; no environment has to hold it, so it is copied as `orchlite._packaging`."""
@@ -99,6 +100,8 @@ def _digest() -> str:
 def _sources() -> Iterator[tuple[Path, Path]]:
     """Every file to copy: its place in the copy, and where it is."""
     for inside, source in _files_of(_PACKAGE):
+        if inside.parts[0] in _LEFT_OUT:
+            continue
         hoisted = inside.parts[:2] == ("sdk", "wallaroo")
         yield inside.relative_to("sdk") if hoisted else "orchlite" / inside, source
     for inside, source in _files_of(_library()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +13,23 @@ import pytest
 import orchlite
 
 _PACKAGE = Path(orchlite.__file__).parent
+_README = (_PACKAGE.parent / "README.md").read_text(encoding="utf-8")
 _PUBLIC = [name for name in orchlite.__all__ if name != "__version__"]
 _CLASSES = [name for name in _PUBLIC if inspect.isclass(getattr(orchlite, name))]
 
 
 def _members(name: str) -> Iterator[tuple[str, object]]:
-    """The public methods and properties that a class defines itself."""
-    for member, value in vars(getattr(orchlite, name)).items():
+    """The public methods and properties of a class, those of its bases among them."""
+    bases = [base for base in getattr(orchlite, name).__mro__ if base.__module__.startswith("orchlite.")]
+    for member, value in [item for base in bases for item in vars(base).items()]:
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if not member.startswith("_") and inspect.isfunction(function):
             yield member, function
+
+
+def _section(title: str) -> str:
+    """One section of the README."""
+    return _README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -51,6 +59,29 @@ def test_every_public_name_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", _CLASSES)
 def test_every_public_method_is_described(name: str) -> None:
     assert [member for member, function in _members(name) if not inspect.getdoc(function)] == []
+
+
+def test_every_verb_of_the_command_is_in_the_readme_and_no_other() -> None:
+    from orchlite.cli.program import command_line
+
+    rows = re.findall(r"^\| (`.+?) \| ", _section("From a shell"), re.MULTILINE)
+    documented = {verb.split()[0] for row in rows for verb in re.findall(r"`([a-z][^`]*)`", row)}
+    assert documented == set(command_line.commands)
+
+
+def test_every_fixture_is_in_the_readme_and_no_other() -> None:
+    from orchlite import pytest_plugin
+
+    fixtures = {name for name, value in vars(pytest_plugin).items() if type(value).__name__ == "FixtureFunctionDefinition"}
+    documented = set(re.findall(r"^\| `(\w+)` +\| ", _section("Testing an orchestration"), re.MULTILINE))
+    assert documented == {name for name in fixtures if not name.startswith("_")}
+
+
+def test_every_name_of_the_library_is_in_the_readme_or_described_by_an_error() -> None:
+    errors = {name for name in _CLASSES if issubclass(getattr(orchlite, name), Exception)}
+    handles = {"Log", "LogLine", "Orchestration", "Task", "TaskRun", "Workspace", "Connection", "Event", "Finding", "Pruned"}
+    statuses = {"OrchestrationStatus", "RunStatus", "TaskStatus"}
+    assert [name for name in _PUBLIC if name not in errors | handles | statuses and not re.search(rf"\b{name}\b", _README)] == []
 
 
 @pytest.mark.parametrize("name", ["Client", "Connection", "Orchestration", "Task", "TaskRun", "Workspace"])

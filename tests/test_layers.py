@@ -35,9 +35,9 @@ doors     given_files sdk/finder sdk/__init__ sdk/inline sdk/__main__ inline_run
           rest/refusals rest/requests rest/shapes rest/private_files rest/accounts rest/hosts rest/asking rest/bounded_body
           rest/store_view rest/answers
           rest/routing rest/uploading rest/tasks rest/orchestrations rest/workspaces rest/connections rest/authentication
-          rest/graphql_schema rest/graphql_answers rest/graphql rest/credentials rest/application rest/server rest/__init__
-          cli/output cli/options cli/refusals cli/interrupts cli/resolve cli/shapes cli/packaging cli/listing cli/logs cli/bundles cli/running
-          cli/tasks cli/overview cli/places cli/hosting cli/upkeep cli/doctor cli/completion cli/program cli/__init__ __main__
+          rest/graphql_schema rest/graphql_answers rest/graphql rest/credentials rest/asgi rest/server rest/__init__
+          cli/output cli/options cli/refusals cli/interrupts cli/resolve cli/shapes cli/packaging cli/listing cli/logs cli/bundles
+          cli/running cli/tasks cli/overview cli/places cli/hosting cli/upkeep cli/doctor cli/completion cli/program cli/__init__ __main__
 """
 
 # The program that owns runs: started by path, imported by nobody, and knowing nobody.
@@ -64,6 +64,7 @@ _ONLY_IMPORTERS = {
     "fastapi": _REST,
     "graphql": _REST,
     "pydantic": _REST,
+    "pydantic_core": _REST,
     "python_multipart": _REST,
     "starlette": _REST,
     "typing_extensions": _REST,

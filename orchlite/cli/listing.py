@@ -10,9 +10,8 @@ import click
 
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import Output, seconds_text, short
-from orchlite.cli.resolve import Word, anything_of, orchestration_of, search_of, task_of
+from orchlite.cli.resolve import Word, all_of, anything_of, search_of
 from orchlite.cli.shapes import orchestration_shape, run_shape, task_shape, whole_run_shape
-from orchlite.errors import NotFound
 from orchlite.status import RunStatus
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def tasks(killed: bool, count: int) -> None:
 @click.option("--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"Only these: {', '.join(_STATUSES[1:])}.")
 @_COUNT
 def runs(word: str | None, status: str | None, count: int) -> None:
-    """List runs, newest first: those of a TASK or an orchestration, else the workspace's."""
+    """List runs, newest first: those of a TASK or an orchestration, of all that have the name, else the workspace's."""
     with looking() as (client, out):
         asked = count + 1 if count else None  # one more than is shown, to see whether there are more
         found = _runs_of(client, word, status, asked)
@@ -112,12 +111,18 @@ def _list(
 def _runs_of(client: Client, word: str | None, status: str | None, limit: int | None) -> Sequence[TaskRun]:
     if word is None:
         return search_of(client).newest_runs(limit, _statuses_of(status))
-    try:
-        return task_of(client, word).last_runs(limit, status)
-    except NotFound:
-        orchestration = orchestration_of(client, word)
-    found = [run for task in orchestration.list_tasks() for run in task.last_runs(limit, status)]
+    found = [run for one in all_of(client, word) for run in runs_below(one, limit, status)]
     return sorted(found, key=lambda run: run.created_at(), reverse=True)[:limit]
+
+
+def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
+    """The runs of a task, of an orchestration's tasks, or the run itself."""
+    from orchlite.orchestration import Orchestration
+    from orchlite.task import Task
+
+    if isinstance(one, Orchestration):
+        return [run for task in one.list_tasks() for run in task.last_runs(limit, status)]
+    return one.last_runs(limit, status) if isinstance(one, Task) else [one]
 
 
 def _statuses_of(status: str | None) -> frozenset[RunStatus] | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.listing import looking
+from orchlite.cli.listing import looking, runs_below
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output
-from orchlite.cli.resolve import Word, anything_of, search_of
+from orchlite.cli.resolve import Word, all_of, anything_of, search_of
 from orchlite.cli.shapes import time_shape
 from orchlite.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
     from orchlite.client import Client
     from orchlite.logs import LogLine
+    from orchlite.orchestration import Orchestration
+    from orchlite.task import Task
     from orchlite.task_run import TaskRun
 
 
@@ -58,25 +60,19 @@ def _run(client: Client, word: str | None) -> TaskRun:
         if not newest:
             raise NotFound("There is no run here yet.", hint="`orchlite run FOLDER` makes one.")
         return newest[0]
-    return _newest_run(anything_of(client, word), word)
+    return _newest_run(all_of(client, word), word)
 
 
-def _newest_run(one: object, word: str) -> TaskRun:
+def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
 
-    if isinstance(one, TaskRun):
-        return one
-    if isinstance(one, Task):
-        runs = list(one.last_runs(1))
-    else:
-        assert isinstance(one, Orchestration)
-        newest = (run for task in one.list_tasks() for run in task.last_runs(1))
-        runs = sorted(newest, key=lambda run: run.created_at())[-1:] or list(one.task().last_runs(1))
+    newest, runs = found[0], [run for one in found for run in runs_below(one, 1)]
+    # Where an orchestration has never run, or cannot, what the installer said is what there is to read.
+    if isinstance(newest, Orchestration) and (not runs or newest.status() == "error"):
+        return newest.task().last_runs()[0]
     if not runs:
         raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` says when it is due.", word=word)
-    return runs[0]
+    return max(runs, key=lambda run: run.created_at())
 
 
 def _packaging_run(client: Client, word: str | None) -> TaskRun:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchlite.orchestration import Orchestration
 
 _OVER = ("ready", "error")
+_LEFT_OUT = "left out of the bundle"
 
 
 def taken_in(
@@ -61,10 +62,11 @@ def packaged(orchestration: Orchestration, out: Output) -> Orchestration:
     return orchestration
 
 
-def say_warnings(orchestration: Orchestration, out: Output) -> None:
-    """Note what was noticed at upload and while packaging."""
+def say_warnings(orchestration: Orchestration, out: Output, *, left_out: bool = False) -> None:
+    """Note what was noticed at upload and while packaging; what was `left_out` of a folder only where that is asked for."""
     for warning in orchestration.warnings():
-        out.note(f"warning: {one_line(warning)}")
+        if left_out or not warning.startswith(_LEFT_OUT):
+            out.note(f"warning: {one_line(warning)}")
 
 
 @contextmanager

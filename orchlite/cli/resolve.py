@@ -77,6 +77,21 @@ def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
     return _only(word, found, "orchestration, task or run", "`orchlite runs`, `orchlite tasks` and `orchlite orchestrations` list them.")
 
 
+def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun]:
+    """What a word means where it is only looked at: then a name stands for all the tasks, else all the orchestrations, that have it.
+
+    So the uploads of one folder, which have one name, are one thing. Newest first.
+
+    Raises:
+        NotFound, Ambiguous: it means none, or is the beginning of several ids.
+    """
+    search = search_of(client)
+    for found in (search.tasks(word), search.orchestrations(word)):
+        if named := [one for one in found if one.name() == word]:
+            return named
+    return [anything_of(client, word)]
+
+
 def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
     if len(found) == 1:
         return found[0]

@@ -57,7 +57,7 @@ def upload(
     with busy_closing(client, out):
         orchestration = taken_in(client, path, out, exclude, name=name, refresh=refresh)
         packaged(orchestration, out)
-        say_warnings(orchestration, out)
+        say_warnings(orchestration, out, left_out=True)
         out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
 
 

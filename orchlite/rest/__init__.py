@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchlite.rest.application import application
-    from orchlite.rest.server import Server, serve
+    from orchlite.rest.asgi import application
+    from orchlite.rest.server import Server, serve, serve_forever
 
-__all__ = ["Server", "application", "serve"]
+__all__ = ["Server", "application", "serve", "serve_forever"]
 
-_HOMES = {"Server": "orchlite.rest.server", "application": "orchlite.rest.application", "serve": "orchlite.rest.server"}
+_HOMES = {
+    "Server": "orchlite.rest.server",
+    "application": "orchlite.rest.asgi",
+    "serve": "orchlite.rest.server",
+    "serve_forever": "orchlite.rest.server",
+}
 
 
 def __getattr__(name: str) -> Any:

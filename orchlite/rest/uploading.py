@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,19 +38,27 @@ async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Pa
         Refused: the file is over the limit.
         StorageFull: the disk has no room for it.
     """
-    receiver = _Receiver(_boundary(content_type), path, limit_bytes)
+    boundary = _boundary(content_type)
+    with _disk_may_be_full():
+        receiver = _Receiver(boundary, path, limit_bytes)
+        try:
+            async for piece in body:
+                await run_in_threadpool(receiver.feed, piece)  # a disk may be slow, and the loop has others to serve
+            return receiver.received()
+        except FormParserError as error:
+            raise _malformed(f"{error!s:.200}") from error
+        finally:
+            receiver.close()
+
+
+@contextmanager
+def _disk_may_be_full() -> Iterator[None]:
     try:
-        async for piece in body:
-            await run_in_threadpool(receiver.feed, piece)  # a disk may be slow, and the loop has others to serve
-        return receiver.received()
-    except FormParserError as error:
-        raise _malformed(f"{error!s:.200}") from error
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StorageFull("The disk that holds the store is full.", hint="Nothing was stored; make room and try again.") from error
-    finally:
-        receiver.close()
 
 
 def _boundary(content_type: str | None) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +27,20 @@ def test_every_snippet_runs(tmp_path: Path) -> None:
     assert "requests==2.32.3" in done.stdout
 
 
+def test_the_commands_for_a_shell_work_one_after_the_other(tmp_path: Path) -> None:
+    _, _, commands = blocks("bash")
+    words = [shlex.split(line, comments=True)[1:] for line in commands.splitlines()]
+    environment = {**os.environ, "ORCHLITE_STORE": str(tmp_path / "store")}
+    for verb in [verb for verb in words if verb != ["start"]]:  # which stays in the foreground
+        done = subprocess.run(
+            [sys.executable, "-m", "orchlite", *verb], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (verb, done.returncode) == (verb, 0), done.stderr
+    assert "nightly" in done.stdout or "greeting" in done.stdout
+
+
 def test_the_second_command_is_what_ci_runs_word_for_word() -> None:
-    _, tests = blocks("bash")
+    _, tests, _ = blocks("bash")
     assert tests in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 

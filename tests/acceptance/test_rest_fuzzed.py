@@ -166,7 +166,7 @@ class Fuzzing:
 
 
 def _modes(operation: Any) -> list[GenerationMode]:
-    takes_something = any((operation.body, operation.query, operation.path_parameters))
+    takes_something = bool(operation.body) or bool(operation.query)
     return [GenerationMode.POSITIVE, GenerationMode.NEGATIVE] if takes_something else [GenerationMode.POSITIVE]
 
 

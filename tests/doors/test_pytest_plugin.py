@@ -181,12 +181,9 @@ def test_the_log_of_an_installation_that_failed_is_in_the_report(pytester: pytes
     result = inner(
         pytester,
         """
-        import orchlite, pytest
-
-        def test_fails(orchlite_client, tmp_path):
-            (tmp_path / "main.py").write_text("pass")
-            (tmp_path / "requirements.txt").write_text("absent @ https://127.0.0.1:9/absent-1.0-py3-none-any.whl")
-            orchlite_client.run(tmp_path)
+        def test_fails(run_orchestration, monkeypatch):
+            monkeypatch.setenv("PIP_NO_INDEX", "1")
+            run_orchestration({"main.py": "pass", "requirements.txt": "orchlite-absent==1.0"})
         """,
     )
     result.assert_outcomes(failed=1)
@@ -255,6 +252,7 @@ def test_a_server_without_its_extra_fails_with_the_line_that_installs_it(pyteste
     result.stdout.fnmatch_lines(["*pip install 'orchlite[[]server[]]'*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["patch", "start"])
 def test_the_coverage_of_programs_in_real_runs_is_measured(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     pytest.importorskip("coverage")

@@ -49,7 +49,7 @@ def copied(client: orchlite.Client, target: Path, tmp_path: Path) -> Callable[[]
 
     def copy() -> orchlite.Client:
         backup.backup(_store(client), target)
-        backup.restore(target, tmp_path / "restored")
+        orchlite.Client.restore(target, tmp_path / "restored")
         return orchlite.Client(tmp_path / "restored", workers=1)
 
     return copy
@@ -84,7 +84,7 @@ class TestACopy:
     def test_is_readable_by_this_account_only(self, client: orchlite.Client, folder: MakeFolder, target: Path, tmp_path: Path) -> None:
         client.run(folder("import os; os.umask(0); open('made', 'w').close()"))
         backup.backup(_store(client), target)
-        backup.restore(target, tmp_path / "restored")
+        orchlite.Client.restore(target, tmp_path / "restored")
         for made in (target, tmp_path / "restored"):
             assert stat.S_IMODE(made.stat().st_mode) == 0o700
             files = [path for path in made.rglob("*") if path.is_file() and "work" not in path.parts]
@@ -103,7 +103,7 @@ class TestACopy:
         for number, source in enumerate([client.path(), tmp_path / "restored-0"]):
             with orchlite.Client(source) as opened:
                 backup.backup(_store(opened), tmp_path / f"backup-{number}")
-            backup.restore(tmp_path / f"backup-{number}", tmp_path / f"restored-{number}")
+            orchlite.Client.restore(tmp_path / f"backup-{number}", tmp_path / f"restored-{number}")
         with orchlite.Client(tmp_path / "restored-1") as restored:
             assert restored.get_task_run_by_id(run.id()).logs() == run.logs()
 
@@ -177,7 +177,7 @@ class TestWhatIsUnderWay:
         until(lambda: "begun" in run.logs())
         _change(client, "UPDATE tasks SET kind = 'continuous' WHERE task_id = ?", task.id())
         backup.backup(_store(client), target)
-        backup.restore(target, tmp_path / "restored")
+        orchlite.Client.restore(target, tmp_path / "restored")
         with closing(sqlite3.connect(tmp_path / "restored" / "store.sqlite")) as connection:
             [(status, is_due)] = connection.execute("SELECT status, next_at IS NOT NULL FROM tasks WHERE kind = 'continuous'")
         assert (status, is_due) == ("started", 1)
@@ -233,7 +233,7 @@ class TestWhatIsUnderWay:
 
         store.memory.__class__ = Memory
         backup.backup(store, target)
-        backup.restore(target, tmp_path / "restored")
+        orchlite.Client.restore(target, tmp_path / "restored")
         with orchlite.Client(tmp_path / "restored") as restored:
             assert [found.id() for found in restored.list_orchestrations()] == [kept.id()]
             assert checking.check(_store(restored)) == []
@@ -278,7 +278,7 @@ class TestARestoreIsRefused:
     def _refused(self, source: Path, into: Path, kind: type[orchlite.OrchliteError], words: str) -> None:
         before = sorted(into.parent.iterdir())
         with pytest.raises(kind, match=words):
-            backup.restore(source, into)
+            orchlite.Client.restore(source, into)
         assert sorted(into.parent.iterdir()) == before
 
     def test_into_a_folder_that_is_not_empty(self, source: Path, client: orchlite.Client) -> None:
@@ -317,6 +317,6 @@ class TestARestoreIsRefused:
 
     def test_not_into_an_empty_folder(self, source: Path, tmp_path: Path) -> None:
         (tmp_path / "into").mkdir()
-        backup.restore(source, tmp_path / "into")
+        orchlite.Client.restore(source, tmp_path / "into")
         with orchlite.Client(tmp_path / "into") as restored:
             assert len(restored.list_tasks()) == 1

@@ -34,7 +34,7 @@ sys.addaudithook(die)
 if client is not None:
     backup.backup(client._engine.store, Path(target))
 else:
-    backup.restore(Path(source), Path(target))
+    orchlite.Client.restore(Path(source), Path(target))
 """
 
 
@@ -65,7 +65,7 @@ def test_a_backup_that_is_killed_leaves_nothing_of_its_name(
     assert not target.exists()
     _check(store)
     _back_up(store, target)
-    backup.restore(target, tmp_path / "restored")
+    orchlite.Client.restore(target, tmp_path / "restored")
     _check(tmp_path / "restored")
     assert list(check_store(tmp_path / "restored").values()) == ["success", "success"]
     assert list(tmp_path.glob("*.part")) == []
@@ -79,7 +79,7 @@ def test_a_restore_that_is_killed_leaves_nothing_of_its_name(
     into = tmp_path / "restored"
     assert start_host(_DIES, "restore", tmp_path / "backup", into, step).wait() == -signal.SIGKILL
     assert not into.exists()
-    backup.restore(tmp_path / "backup", into)
+    orchlite.Client.restore(tmp_path / "backup", into)
     _check(into)
     assert list(check_store(into).values()) == ["success", "success"]
     assert list(tmp_path.glob("*.part")) == []

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from orchlite.checking import Finding
 from orchlite.display import Table, table_html
+from orchlite.event import Event
+from orchlite.logs import Log, LogLine
+from orchlite.pruning import Pruned
+from orchlite.records import EventRow
 
 
 class _Thing:
@@ -49,3 +56,25 @@ def test_a_table_is_a_list() -> None:
     thing = _Thing(1, "a")
     assert Table([thing]) == [thing]
     assert isinstance(Table(), list)
+
+
+_EVENT = Event(EventRow(7, datetime(2026, 1, 1, tzinfo=UTC), "run", "an id", None, "queued", "<why>"))
+
+
+@pytest.mark.parametrize(
+    ("thing", "shown"),
+    [
+        pytest.param(Finding("run", "<id>", "It is lost.", "Look."), "<td>&lt;id&gt;</td>", id="finding"),
+        pytest.param(Table([Finding("run", "<id>", "It is lost.", "Look.")]), "<td>&lt;id&gt;</td>", id="findings"),
+        pytest.param(Pruned(runs=3, dry_run=True), "<th>dry run</th></tr><tr><td>3</td>", id="pruned"),
+        pytest.param(_EVENT, "<td>&lt;why&gt;</td>", id="event"),
+    ],
+)
+def test_what_a_client_answers_is_a_table(thing: Any, shown: str) -> None:
+    assert thing._repr_html_().startswith("<table>")
+    assert shown in thing._repr_html_()
+
+
+def test_a_log_is_text_with_its_lines() -> None:
+    lines = [LogLine(f"2026-01-01T00:00:00.000000000Z stdout F {text}") for text in ("<b>one</b>", "two")]
+    assert Log(lines)._repr_html_() == "<pre>&lt;b&gt;one&lt;/b&gt;\ntwo\n</pre>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from orchlite import rest
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, Installation, environment_with, python_for_the_sdk
 
 pytestmark = pytest.mark.slow
+
+InterpreterOf = Callable[[tuple[Installation, ...]], Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _ROOT = Path(__file__).parents[3]
 
@@ -33,17 +36,31 @@ def server(client: orchlite.Client) -> Iterator[rest.Server]:
         yield server
 
 
-def _life(installations: tuple[Installation, ...], program: str, server: rest.Server, shared_folder: Path, folder: Path) -> dict[str, Any]:
-    """What the program told at its end, run by an environment with this SDK, which knows of this server by its variables only."""
+@pytest.fixture
+def interpreter_of(shared_folder: Path) -> InterpreterOf:
+    """The interpreter of an environment with this SDK."""
     python = python_for_the_sdk()
     if python is None:
         pytest.skip("the SDKs need Python 3.11 or 3.12, and there is none here")
-    interpreter = environment_with(installations, python, shared_folder)
-    home = folder / "home"
+    return lambda installations: environment_with(installations, python, shared_folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a module of this folder with the SDK's interpreter, which knows of a server by these variables only."""
+    home = tmp_path / "home"
     home.mkdir()
-    variables = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": str(home), **server.environment()}
-    command = [str(interpreter), "-m", program, str(folder)]
-    done = subprocess.run(command, cwd=_ROOT, env=variables, capture_output=True, text=True, check=False, timeout=400)
+
+    def run(interpreter: Path, module: str, argument: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        command = [str(interpreter), "-m", f"tests.acceptance.sdk.{module}", argument]
+        env = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": str(home), **variables}
+        return subprocess.run(command, cwd=_ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
+
+    return run
+
+
+def _told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What a program told at its end."""
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
@@ -118,8 +135,8 @@ def _are_refused_with_the_reason(bad_ends: dict[str, Any]) -> bool:
     return all(text.startswith(_REFUSED_RUN) and reason in text for text, reason in zip(told, reasons, strict=True))
 
 
-def test_a_life_with_the_sdk_of_2026(server: rest.Server, shared_folder: Path, tmp_path: Path) -> None:
-    told = _life(SDK_2026, "tests.acceptance.sdk.life_2026", server, shared_folder, tmp_path)
+def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path) -> None:
+    told = _told(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), server.environment()))
     uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
     assert "The bundle has no main.py." in uploads.pop("without main.py")
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
@@ -165,8 +182,10 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, shared_folder: Path, t
     }
 
 
-def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(server: rest.Server, shared_folder: Path, tmp_path: Path) -> None:
-    told = _life(SDK_2023, "tests.acceptance.sdk.life_2023", server, shared_folder, tmp_path)
+def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
+    server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
+) -> None:
+    told = _told(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), server.environment()))
     uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
@@ -199,3 +218,20 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(server: rest.Server
         "connections": _CONNECTIONS,
         "schedule": _SCHEDULE,
     }
+
+
+@pytest.mark.parametrize("sdk", [pytest.param(SDK_2026, id="2026"), pytest.param(SDK_2023, id="2023")])
+def test_a_name_and_a_password_let_the_sdk_in(
+    sdk: tuple[Installation, ...], client: orchlite.Client, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
+) -> None:
+    accounts = tmp_path / "accounts.json"
+    accounts.touch(0o600)
+    accounts.write_text('[{"username": "jane", "password": "hunter2", "email": "jane@example.com"}]')
+    with rest.serve(client, port=0, accounts=accounts) as server:
+        where = {name: value for name, value in server.environment().items() if name.endswith("_URL")}
+        name = {**where, "WALLAROO_USER": "jane"}
+        refused = run(interpreter_of(sdk), "login", "user_password", {**name, "WALLAROO_PASSWORD": "hunter1"})
+        told = _told(run(interpreter_of(sdk), "login", "user_password", {**name, "WALLAROO_PASSWORD": "hunter2"}))
+    assert refused.returncode != 0
+    assert "TokenFetchError" in refused.stderr
+    assert told == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}

@@ -100,6 +100,25 @@ def test_killed_tasks_are_listed_when_asked_for(call: Call, filled: orchlite.Cli
     assert "nightly" in call("tasks", "--all").stdout
 
 
+def test_a_name_stands_for_all_that_have_it_where_they_are_looked_at(call: Call, folder: MakeFolder) -> None:
+    mine = folder("print(1)")
+    call("run", mine)
+    (mine / "main.py").write_text("print(2)")
+    call("run", mine)
+    assert len(json.loads(call("runs", mine.name, "--json").stdout)) == 2
+    assert call("logs", mine.name).stdout == "2\n"
+    assert call("show", mine.name).exit_code == 2
+
+
+def test_the_log_of_what_could_not_be_packaged_is_the_installers(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    mine = folder("print(1)")
+    call("run", mine)
+    (mine / "requirements.txt").write_text("no-such-package-here==1.0\n")
+    (tmp_path / "index").mkdir()
+    assert call("run", mine, "--index-url", (tmp_path / "index").as_uri()).exit_code == 1
+    assert "no-such-package-here" in call("logs", mine.name).stdout
+
+
 @pytest.mark.parametrize("what", ["orchestration", "task", "run"])
 def test_show_tells_all_about_one_thing_by_its_first_digits(call: Call, filled: orchlite.Client, what: str) -> None:
     task = filled.list_tasks()[-1]

@@ -65,6 +65,19 @@ def test_a_signal_kills_the_run_and_shows_what_it_said_last(
     assert [run["status"] for run in json.loads(call("runs", "--json").stdout)] == ["killed"]
 
 
+def test_a_second_signal_does_not_wait_for_the_end_of_the_run(start: Start, call: Call, folder: MakeFolder) -> None:
+    program = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(60)\n"
+    process = start("run", folder(program))
+    _until_it_says(process, "begun")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert any("killing run" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 130
+    assert "ended as" not in stderr
+
+
 def test_a_signal_that_ends_a_followed_log_leaves_the_run_alone(start: Start, call: Call, slow: Path, tmp_path: Path) -> None:
     run_id = call("run", slow, "--detach").stdout.strip()
     process = start("logs", "-f", run_id)
@@ -124,7 +137,7 @@ def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Cal
     call("schedule", folder(f"import pathlib\npathlib.Path({str(tmp_path / 'sign')!r}).touch()\n"), "--continuously", "--name", "poller")
     process = start("start", "--workers", "1")
     assert process.stderr is not None
-    assert "keeping the schedules of" in process.stderr.readline()
+    assert any("keeping the schedules of" in line for line in process.stderr)
     (tmp_path / "sign").unlink(missing_ok=True)  # `schedule` may have begun a run, too, before it ended
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     while not (tmp_path / "sign").exists():

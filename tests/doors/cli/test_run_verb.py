@@ -149,6 +149,14 @@ def test_what_is_installed_is_told(call: Call, folder: MakeFolder, package_index
     assert "the environment is ready, with 1 package" in done.stderr
 
 
+def test_what_is_left_out_of_a_folder_is_told_by_upload_and_not_at_every_run(call: Call, folder: MakeFolder) -> None:
+    mine = folder({"main.py": "print(1)", ".cache/x": "", "json.py": ""})
+    assert ".cache" in call("upload", mine).stderr
+    told = call("run", mine).stderr
+    assert ".cache" not in told
+    assert "json.py" in told
+
+
 def test_a_detached_run_goes_on_after_the_command_has_ended(call: Call, slow: Path, tmp_path: Path) -> None:
     run_id = call("run", slow, "--detach", "--quiet").stdout.strip()
     (tmp_path / "gate").touch()

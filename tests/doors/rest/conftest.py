@@ -28,10 +28,13 @@ class Api:
         self._portal = portal
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080", trust_env=False)
 
-    def request(self, method: str, path: str, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
         """Ask; with a token unless told otherwise."""
         own = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return self._portal.call(self._request, method, path, {**own, **(headers or {})}, more)
+        response: httpx.Response = self._portal.call(self._request, method, path, {**own, **(headers or {})}, more)
+        return response
 
     def post(self, path: str, /, **fields: Any) -> httpx.Response:
         """Ask an endpoint below `/v1/api/` with these fields."""

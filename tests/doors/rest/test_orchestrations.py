@@ -37,7 +37,10 @@ class TestUpload:
     @pytest.mark.parametrize("name", [None, "metadata"], ids=["no file name, as the SDK", "a file name, as the guide"])
     @pytest.mark.parametrize("order", [1, -1], ids=["file first", "metadata first"])
     def test_takes_the_parts_in_any_order_and_dress(self, api: Any, bundle: MakeBundle, name: str | None, order: int) -> None:
-        parts = [("file", ("b.zip", bundle(_HELLO), "application/octet-stream")), ("metadata", (name, b'{"workspace_id": 1, "name": null}'))]
+        parts = [
+            ("file", ("b.zip", bundle(_HELLO), "application/octet-stream")),
+            ("metadata", (name, b'{"workspace_id": 1, "name": null}')),
+        ]
         response = api.request("POST", "/v1/api/orchestration/upload", files=parts[::order])
         assert response.status_code == 202
         assert api.ask("orchestration/get_by_id", id=response.json()["id"])["file_name"] == "b.zip"
@@ -136,13 +139,15 @@ class TestLooks:
         assert uuid.UUID(shown["owner_id"])
         assert (shown["created_by"], shown["file_size"] > 100, bool(shown["image_path"])) == (shown["owner_id"], True, True)
 
-    def test_an_orchestration_in_error_says_why(self, api: Any, client: Client, bundle: MakeBundle, tmp_path: Path) -> None:
-        link = (tmp_path / "absent-1.0-py3-none-any.whl").as_uri().replace("file://", "https://127.0.0.1:1")
-        made = api.upload(bundle({"main.py": _HELLO, "requirements.txt": f"absent @ {link}"})).json()["id"]
-        api.until(lambda: api.ask("orchestration/get_by_id", id=made)["status"] == "error")
-        assert api.ask("orchestration/get_by_id", id=made)["reason"]
-        found = api.refusal(409, "task/run_once", orch_id=made, workspace_id=1, json={})
-        assert found["error"] == "PackagingFailed"
+    def test_an_orchestration_in_error_says_why(self, tmp_path: Path, api_of: Any, bundle: MakeBundle) -> None:
+        with Client(tmp_path / "without", index_urls=[tmp_path.as_uri()]) as client:  # an index that has nothing
+            api = api_of(client)
+            made = api.upload(bundle({"main.py": _HELLO, "requirements.txt": "absent==1.0"})).json()["id"]
+            api.until(lambda: api.ask("orchestration/get_by_id", id=made)["status"] == "error")
+            assert api.ask("orchestration/get_by_id", id=made)["reason"]
+            found = api.refusal(409, "task/run_once", orch_id=made, workspace_id=1, json={})
+            assert found["error"] == "PackagingFailed"
+            assert api.ask("task/list") == []
 
     def test_a_list_has_those_of_one_workspace_oldest_first(self, api: Any, client: Client) -> None:
         made = [api.orchestration(), api.orchestration()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, St
 from orchlite.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
 from orchlite.rest.refusals import refuse, status_of
 
-_SECRET = "hunter2"  # noqa: S105
+_SECRET = "hunter2"
 
 
 @pytest.fixture
@@ -48,8 +49,6 @@ def test_an_error_has_a_status_its_name_its_words_and_its_facts(error: OrchliteE
 
 
 def test_facts_that_are_no_json_are_written_as_text() -> None:
-    from pathlib import Path
-
     assert json.loads(bytes(refuse(NotFound("x", path=Path("/a"), entry="\ud800")).body))["details"] == {"path": "/a", "entry": "\ud800"}
 
 
@@ -101,12 +100,15 @@ def test_every_field_that_is_refused_is_counted(api: Any) -> None:
         ("DELETE", "/v1/api/config", 405),
     ],
 )
-def test_a_path_or_method_that_is_not_there_is_refused_in_the_same_shape(api: Any, refused: Any, method: str, path: str, status: int) -> None:
+def test_a_path_or_method_that_is_not_there_is_refused_in_the_same_shape(
+    api: Any, refused: Any, method: str, path: str, status: int
+) -> None:
     assert refused(api.request(method, path), status)["details"] == {}
 
 
-def test_a_failure_of_the_store_is_told_without_its_inside(api: Any, client: Client, refused: Any) -> None:
-    client.close(drain=False)
+def test_a_client_that_was_closed_is_told_of(tmp_path: Path, api_of: Callable[..., Any], refused: Any) -> None:
+    with Client(tmp_path / "closed") as closed:
+        api = api_of(closed)
     assert refused(api.post("workspaces/list"), 503)["error"] == "Closed"
 
 

@@ -117,7 +117,10 @@ class TestRunScheduled:
     def test_runs_at_every_slot(self, there: Any, still: Client, made: str, clock: ManualClock) -> None:
         task = there.ask("task/run_scheduled", 201, orch_id=made, workspace_id=1, json={}, name="n", schedule="*/10 * * * *", timeout=None)
         clock.advance(minutes=21)
-        assert [run["scheduled_at"] for run in there.runs(task["id"])] == ["2026-03-01T00:20:00.000000+00:00", "2026-03-01T00:10:00.000000+00:00"]
+        assert [run["scheduled_at"] for run in there.runs(task["id"])] == [
+            "2026-03-01T00:20:00.000000+00:00",
+            "2026-03-01T00:10:00.000000+00:00",
+        ]
         shown = there.ask("task/get_by_id", id=task["id"])
         assert (shown["run_type"], shown["schedule"], shown["status"]) == ("CronJob", "*/10 * * * *", "started")
         assert shown["next_run_at"] == "2026-03-01T00:30:00.000000+00:00"
@@ -353,9 +356,7 @@ class TestClientsOf2023:
     """They break on words that came later: one of them makes a whole list unreadable."""
 
     def test_read_their_own_words_for_tasks(self, there: Any, still: Client, made: str) -> None:
-        killed, paused = (
-            there.ask("task/run_scheduled", 201, orch_id=made, workspace_id=1, schedule="0 * * * *")["id"] for _ in range(2)
-        )
+        killed, paused = (there.ask("task/run_scheduled", 201, orch_id=made, workspace_id=1, schedule="0 * * * *")["id"] for _ in range(2))
         there.ask("task/kill", 202, id=killed)
         there.ask("task/pause", 202, id=paused, pause=True)
         words = {task["id"]: (task["status"], task["killed"]) for task in there.ask_as_2023("task/list", killed=True)}

@@ -10,7 +10,7 @@ import pytest
 
 from orchlite import Client, __version__
 
-_SECRET = "hunter2"  # noqa: S105
+_SECRET = "hunter2"
 
 
 def test_a_client_is_told_what_it_asks_first(api: Any) -> None:

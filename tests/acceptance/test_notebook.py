@@ -1,0 +1,87 @@
+"""A real notebook, executed by nbclient and a kernel, in an environment that this test makes for it. It needs a package index."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchlite
+
+_ROOT = Path(orchlite.__file__).parents[1]
+_CELLS = [
+    """
+from pathlib import Path
+from orchlite import Client
+folder = Path("folder")
+folder.mkdir()
+(folder / "main.py").write_text("import time\\nprint('<i>text</i>', flush=True)\\ntime.sleep(2)")
+wl = Client.temporary()
+orchestration = wl.upload_orchestration(path=folder, name="<b>name</b>").wait()
+task = orchestration.run_once()
+""",
+    "task.wait()",
+    "task.last_runs()[0].logs()",
+    "orchestration",
+    "wl.get_current_workspace()",
+    "wl.events()[0]",
+    "wl.list_tasks()",
+    "wl.check()",
+    "wl.close()",
+]
+_EXECUTE = """
+import json, sys
+import nbclient, nbformat
+cells = [nbformat.v4.new_code_cell(text.strip()) for text in json.loads(sys.stdin.read())]
+notebook = nbformat.v4.new_notebook(cells=cells)
+nbclient.NotebookClient(notebook, timeout=120).execute()
+sys.stdout.write(nbformat.writes(notebook))
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def html(cell: dict[str, Any]) -> list[str]:
+    """What a cell shows, output by output."""
+    return ["".join(output["data"]["text/html"]) for output in cell["outputs"] if "data" in output]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("notebook")
+    subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(folder / "env")], check=True)
+    python = str(folder / "env" / "bin" / "python")
+    wanted = ["nbclient", "ipykernel", "croniter>=7,<8", "platformdirs>=4", "virtualenv>=21.15,<22"]
+    if subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=False).returncode:
+        pytest.skip("nbclient cannot be installed here")
+    [packages] = (folder / "env" / "lib").glob("python*/site-packages")
+    (packages / "orchlite-under-test.pth").write_text(f"{_ROOT}\n")
+    command = [python, "-c", _EXECUTE]
+    done = subprocess.run(command, input=json.dumps(_CELLS), cwd=folder, capture_output=True, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["cells"]
+    return found
+
+
+def test_waiting_shows_a_line_that_ends_with_the_runs_end(cells: list[dict[str, Any]]) -> None:
+    line, table = html(cells[1])
+    assert ": success, " in line
+    assert table.startswith("<table>")
+
+
+def test_a_log_is_text(cells: list[dict[str, Any]]) -> None:
+    assert html(cells[2]) == ["<pre>&lt;i&gt;text&lt;/i&gt;\n</pre>"]
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6], ids=["orchestration", "workspace", "event", "tasks"])
+def test_handles_and_lists_are_tables(cells: list[dict[str, Any]], number: int) -> None:
+    [table] = html(cells[number])
+    assert table.startswith("<table>")
+    assert "<b>name" not in table
+
+
+def test_a_healthy_store_has_an_empty_list_of_findings(cells: list[dict[str, Any]]) -> None:
+    assert html(cells[7]) == ["(empty)"]

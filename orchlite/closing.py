@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import shutil
 import sys
 import time
 from contextlib import suppress
 
+from orchlite import leftovers
 from orchlite.engine import Engine
 from orchlite.errors import DeviceFailed, OrchliteError
 from orchlite.status import RunStatus
@@ -39,7 +39,7 @@ def close_temporary(engine: Engine, patience_seconds: float | None = None) -> No
         with suppress(DeviceFailed):  # a store that is lost cannot say what runs; the leash ends it
             engine.kill_everything(patience_seconds)
         engine.close(drain=False)
-        shutil.rmtree(engine.store.folder.path, ignore_errors=True)
+        leftovers.remove_folder(engine.store.folder.path)
     was_closed(engine)
 
 

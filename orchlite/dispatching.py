@@ -85,6 +85,13 @@ def dispatch(store: OpenStore, batch: Batch, now: datetime) -> None:
     store.notify()
 
 
+def shorten_pauses(store: OpenStore, now: datetime) -> None:
+    """The clock may have been set back: then a continuous task that was to start again in a second would do so in an hour."""
+    with store.memory.transaction() as transaction:
+        if store.memory.tasks.shorten_pauses(transaction, now + restarts.LONGEST):
+            _log.info("the clock was set back; continuous tasks start again by it")
+
+
 def _decided(store: OpenStore, task: TaskRow, now: datetime) -> Due | None:
     try:
         policy = _policy(task)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite import killing, one_run, packager, pausing, presence, submissions, task_context, telling, tidying, uploads
+from orchlite import killing, leftovers, one_run, packager, pausing, presence, submissions, task_context, telling, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
@@ -74,7 +74,7 @@ class Engine:
         self._watch = Watch(self.store, self._workers.are_busy, self._look)
         self._lookout = Lookout(self.store, self._workers.adopted)
         self._lending = Lending(self.store)
-        self.waiting = Waiting(self.store, self._workers, self._lookout, self._lending, lambda: self._time_travel.settle())
+        self.waiting = Waiting(self.store, self._begin_queued, self._lookout, self._lending, lambda: self._time_travel.settle())
         self._time_travel = TimeTravel(self.store, self._scheduler, self.waiting)
         self._closing = threading.Lock()
         self._is_closed = False
@@ -113,7 +113,7 @@ class Engine:
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
         """Take a bundle in and have it packaged; see `uploads.receive`."""
         self._check_open()
-        self._find_host()
+        self.store.find_host()
         orchestration = uploads.receive(self.store, upload, reuse=reuse)
         self._begin_work()
         self._lending.submitted(orchestration.orchestration_id)
@@ -130,7 +130,7 @@ class Engine:
             PackagingFailed: the orchestration is in `error`.
         """
         self._check_open()
-        self._find_host()
+        self.store.find_host()
         self._begin_work()
         task = submissions.submit(self.store, self._workers, orchestration_id, order)
         if order.kind is not TaskKind.ONCE:
@@ -213,7 +213,7 @@ class Engine:
             run_ids = memory.runs.ids_of_orchestration(transaction, orchestration_id)
             memory.orchestrations.delete(transaction, orchestration_id)
         for run_id in run_ids:
-            shutil.rmtree(self.store.folder.run(run_id).path, ignore_errors=True)
+            leftovers.remove_folder(self.store.folder.run(run_id).path)
         with memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
             if not memory.orchestrations.is_referenced(transaction, sha):
                 self.store.bundles.discard(sha)
@@ -264,6 +264,8 @@ class Engine:
         self.store.memory.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
         self.store.process.close()
         self._disappear()
+        with suppress(OSError):
+            presence.forget_dead(self.store.folder.hosts)  # nobody else may come for long
         self.store.notify()
 
     def kill_everything(self, patience_seconds: float | None = None) -> None:
@@ -275,12 +277,19 @@ class Engine:
         self.ask_for_ends()
         with suppress(WaitTimeout):
             self.waiting.for_submitted(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
-        for run in self.unfinished():
-            self.store.process.discard(self.store.folder.run(run.run_id))
+        self._discard(self.unfinished())
         with suppress(WaitTimeout):
             self.waiting.for_submitted(_RECORD_SECONDS)
         self._workers.stop(_RECORD_SECONDS)  # who has just recorded an end may yet have to tell of it
         telling.finish(self.store, telling.LIMIT_SECONDS if patience_seconds is None else _RECORD_SECONDS)
+
+    def _discard(self, runs: Sequence[RunRow]) -> None:
+        # All at once: each takes half a second and more, and the interpreter is to exit.
+        threads = [threading.Thread(target=self.store.process.discard, args=(self.store.folder.run(run.run_id),), daemon=True) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def ask_for_ends(self) -> None:
         """Ask for the end of every run that this host has submitted, what is queued last first, so that nothing moves up meanwhile."""
@@ -295,12 +304,6 @@ class Engine:
             return []
         return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
 
-    def _find_host(self) -> None:
-        """Inside a task, the host that is to do what is submitted: another than at first, where that died and this run was adopted."""
-        own_run = None if self.store.own_run_id is None else self.store.memory.runs.find(self.store.own_run_id)
-        if own_run is not None and own_run.host_id is not None:
-            self.store.host_id = own_run.host_id
-
     def _begin_work(self) -> None:
         """What this host submits, it runs. Inside a task nothing begins: its host does the work."""
         if self.store.own_run_id is None:
@@ -308,7 +311,7 @@ class Engine:
             self._watch.start()
 
     def _begin_queued(self) -> None:
-        """Runs of a schedule were queued here."""
+        """Something was queued here, or handed over to this host."""
         self._begin_work()
         self._workers.look()
 

@@ -49,7 +49,7 @@ def _request_end(store: OpenStore, task: TaskRow, run: RunRow) -> list[str]:
 def _leave_pending(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
     """The run that was to start the task was killed: what runs once will never start, and what runs again and again does without it."""
     memory, now = store.memory, store.clock.now()
-    if task.kind is TaskKind.ONCE:
+    if task.kind in (TaskKind.ONCE, TaskKind.PACKAGING):
         memory.tasks.move(transaction, task.task_id, TaskStatus.FAILED, now, _REASON)
     elif task.kind is TaskKind.CONTINUOUS:
         memory.tasks.set_next(transaction, task.task_id, now)  # where its orchestration is not ready, it is due as soon as that is

@@ -7,6 +7,7 @@ being submitted. Ages are those of files, so they are told by the machine's cloc
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -61,13 +62,29 @@ def remove_folder(path: Path) -> bool:
     """Remove a folder with all that is in it, also where a program has made parts of it read-only; False where something stays."""
     from shutil import rmtree
 
-    rmtree(path, ignore_errors=True)
-    if path.exists():
-        for folder, _, _ in os.walk(path):
-            with suppress(OSError):
-                os.chmod(folder, 0o700)  # noqa: PTH101 - it is a text already
+    with suppress(RecursionError):
         rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        _remove_flat(path)
     return not path.exists()
+
+
+def _remove_flat(path: Path) -> None:
+    """Remove what is nested too deep, too: each folder is moved to the top before it is emptied, so that no path grows long."""
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            folder.chmod(0o700)
+            for entry in list(_entries(folder)):
+                if entry.is_dir() and not entry.is_symlink():
+                    entry.chmod(0o700)  # a folder that is moved to another one must be writable
+                    waiting.append(entry.rename(path / uuid.uuid4().hex))
+                else:
+                    entry.unlink()
+            folder.rmdir()
+    with suppress(OSError):
+        path.rmdir()
 
 
 def size_bytes(path: Path) -> int:

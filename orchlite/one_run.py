@@ -66,6 +66,8 @@ def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
             store.process.discard(folder)
             reason = "its runner was killed or the machine went down, so nobody saw how it ended"
             _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason), look.attempt)
+        case NeverStarted() if run.kill_requested:
+            _record(store, run, RunResult(RunStatus.KILLED, None, None, store.clock.now(), None, "it was killed before it started"))
         case NeverStarted() if _may_start(store, run):
             _requeue(store, run)
         case NeverStarted():

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
-from orchlite.errors import StorageFull, StoreBusy
+from orchlite.errors import DeviceFailed, StoreDamaged
 from orchlite.paths import StoreFolder
 from orchlite.records import Claim, Settings
 from orchlite.replaceable import Clock, Process, SteeredClock, Stub
@@ -87,20 +87,31 @@ class OpenStore:
         return Claim(self.host_id, self.boot_id, self.clock.now())
 
     def persist(self, action: Callable[[Transaction], None]) -> None:
-        """Do something in a transaction, again and again while the store is busy or the disk full: an end is never lost for that.
+        """Do something in a transaction, again and again while the store takes nothing: an end is never lost for that.
+
+        The store may be busy, the disk full, a quota used up, or a device in trouble for a while.
 
         Raises:
             Closed: the store was closed meanwhile; the next host will find out by itself.
+            StoreDamaged: it will not take anything any more.
         """
         while True:
             try:
                 with self.memory.transaction() as transaction:
                     action(transaction)
                 break
-            except (StoreBusy, StorageFull):
+            except StoreDamaged:
+                raise
+            except DeviceFailed:
                 _log.warning("the store %s takes nothing at the moment; trying again", self.folder.path, exc_info=True)
                 threading.Event().wait(_AGAIN_SECONDS)
         self.notify()
+
+    def find_host(self) -> None:
+        """Inside a task, see who is to do what is submitted: another host than at first, where that died and this run was adopted."""
+        own_run = None if self.own_run_id is None else self.memory.runs.find(self.own_run_id)
+        if own_run is not None and own_run.host_id is not None:
+            self.host_id = own_run.host_id
 
     def notify(self) -> None:
         """Wake whoever waits for a change."""

@@ -6,18 +6,18 @@ Its work is bounded by what is marked as running, not by the store's history.
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 
-from orchlite import killing, one_run, presence, tidying
+from orchlite import killing, leftovers, one_run, presence, tidying
 from orchlite.clock import SystemClock
-from orchlite.errors import Closed, IllegalMove, OrchliteError
+from orchlite.errors import Closed, DeviceFailed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.process import Runners
-from orchlite.records import Alive, Lost, RunFolder, RunRow
+from orchlite.records import Alive, Lost, Retention, RunFolder, RunRow
 from orchlite.status import OrchestrationStatus, TaskKind
 
 _LOOK_SECONDS = 1.0
@@ -56,36 +56,39 @@ class Lookout:
         try:
             with suppress(Closed):
                 self._recover()
-        except (OrchliteError, OSError):
+        except Exception:
+            # Whatever it is, the next look must come.
             _log.warning("what dead hosts left in %s could not be looked after", self._store.folder.path, exc_info=True)
         finally:
             self._again_at = clock.monotonic() + _LOOK_SECONDS
             self._turn.release()
 
     def watch(self) -> None:
-        """Look every second from now on, until the store is closed; idempotent."""
+        """Look every second from now on, and prune daily where that is wanted, until the store is closed; idempotent."""
         with self._turn:
             if self._steady is None:
-                self._steady = threading.Thread(target=self._watch, name="orchlite-lookout", daemon=True)
-                self._steady.start()
+                self._steady = self._every_second(self.look, "orchlite-lookout")
+                if (retention := self._store.settings.retention) is not None:
+                    # On a thread of its own: it may take minutes, for which a lost run must not be in the way of others.
+                    self._every_second(partial(self._prune, retention), "orchlite-pruning")
 
-    def _watch(self) -> None:
-        while not self._store.closed.wait(_LOOK_SECONDS):
-            self.look()
-            self._prune()
+    def _every_second(self, action: Callable[[], None], name: str) -> threading.Thread:
+        def repeat() -> None:
+            while not self._store.closed.wait(_LOOK_SECONDS):
+                action()
 
-    def _prune(self) -> None:
-        """Once a day, where that is wanted."""
-        retention = self._store.settings.retention
-        if retention is None:
-            return
+        thread = threading.Thread(target=repeat, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _prune(self, retention: Retention) -> None:
         from orchlite import pruning
 
         try:
             pruning.prune_daily(self._store, retention)
         except Closed:
             pass
-        except (OrchliteError, OSError):
+        except Exception:
             _log.warning("the store %s could not be pruned", self._store.folder.path, exc_info=True)
 
     def _recover(self) -> None:
@@ -93,7 +96,10 @@ class Lookout:
         killing.carry_out_again(store, running)
         for run in running:
             if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
-                self._recover_one(run, run.host_id)
+                try:
+                    self._recover_one(run, run.host_id)
+                except (DeviceFailed, OSError):  # what is wrong with one run must not keep the others
+                    _log.warning("run %s, left by a host that is gone, could not be looked after", run.run_id, exc_info=True)
         if self._steady is not None:
             self._take_over_queued()
         tidying.tidy(store)
@@ -134,7 +140,7 @@ def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
         with suppress(FileNotFoundError):  # its host is removing it, or another sweep
             if _is_abandoned(folder):
                 _end_lost_runs(folder)
-                shutil.rmtree(folder.path, ignore_errors=True)
+                leftovers.remove_folder(folder.path)
 
 
 def _is_abandoned(folder: StoreFolder) -> bool:

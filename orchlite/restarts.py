@@ -15,8 +15,10 @@ STEADY = timedelta(seconds=60)
 RUNS_LOOKED_AT = 8
 """The newest runs that say all: after so many short ones the pause is the longest."""
 
+LONGEST = timedelta(seconds=60)
+"""No pause is longer, and no time between two looks at a crash loop."""
+
 _FIRST_SECONDS = 1
-_LONGEST_SECONDS = 60
 _CRASHES = 5
 _CRASHES_WITHIN = timedelta(minutes=10)
 _CRASHED = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN})
@@ -28,7 +30,7 @@ def pause_seconds(newest: Sequence[RunRow]) -> int:
     `newest` are the task's newest runs, all ended, newest first.
     """
     short = sum(1 for _ in takewhile(lambda run: not was_steady(run), newest))
-    return int(min(_FIRST_SECONDS * 2 ** max(0, short - 1), _LONGEST_SECONDS))
+    return int(min(_FIRST_SECONDS * 2 ** max(0, short - 1), LONGEST.total_seconds()))
 
 
 def is_crash_loop(newest: Sequence[RunRow], now: datetime) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from orchlite import dispatching
 from orchlite.dispatching import Batch
@@ -31,6 +32,8 @@ class Scheduler:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._seen_at = datetime.max.replace(tzinfo=UTC)
+        """What the clock said last. At first: it may have been set back while nobody was there."""
 
     def start(self) -> None:
         """Run the loop from now on, until the store is closed; idempotent. On a clock that is moved by hand nothing happens."""
@@ -47,6 +50,12 @@ class Scheduler:
     def look(self) -> None:
         """Tasks, or the clock, may have changed: look again when the next one is due."""
         self._changes.announce()
+
+    def notice_clock(self) -> None:
+        """Where the clock was set back, see to it that nothing waits for the old time to come again but slots, which have had their run."""
+        seen_at, self._seen_at = self._seen_at, self._store.clock.now()
+        if self._seen_at < seen_at:
+            dispatching.shorten_pauses(self._store, self._seen_at)
 
     def dispatch_due(self) -> None:
         """Dispatch everything that is due now."""
@@ -69,6 +78,7 @@ class Scheduler:
 
     def _take_turn(self) -> None:
         """Sleep until the next task is due, and dispatch it; or until there is a reason to look again."""
+        self.notice_clock()
         count = self._changes.count  # before the look: what changes during it is not missed
         at = self._store.memory.tasks.next_due()
         if at is None:
@@ -78,6 +88,7 @@ class Scheduler:
         while (early_seconds := (at - self._store.clock.now()).total_seconds()) > 0:
             if self._changes.wait(count, min(early_seconds, _LONGEST_WAIT_SECONDS)):
                 count = self._changes.count
+                self.notice_clock()
                 if self._stopping or self._store.memory.tasks.next_due() != at:
                     return
         self._dispatch(batch)

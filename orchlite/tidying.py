@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import queue
-import shutil
 
+from orchlite import leftovers
 from orchlite.errors import OrchliteError
 from orchlite.open_store import OpenStore
 from orchlite.records import AttemptFolder, RunRow
@@ -31,7 +31,7 @@ def tidy(store: OpenStore) -> None:
             return
         try:
             _tidy(store, store.memory.runs.get(run_id))
-        except (OSError, OrchliteError):
+        except (OSError, OrchliteError, RecursionError):  # the last: a program may nest folders as deep as it likes
             _log.info("the work folder of run %s could not be tidied", run_id, exc_info=True)
 
 
@@ -43,7 +43,7 @@ def work_folder(store: OpenStore, run: RunRow) -> AttemptFolder | None:
 
 def _tidy(store: OpenStore, run: RunRow) -> None:
     if store.settings.keep_work == "none":
-        shutil.rmtree(store.folder.run(run.run_id).attempt(run.attempt).work, ignore_errors=True)
+        leftovers.remove_folder(store.folder.run(run.run_id).attempt(run.attempt).work)
     elif run.status is RunStatus.SUCCESS:
         _remove_unchanged(store, run)
     else:

@@ -75,6 +75,7 @@ class TimeTravel:
 
         Raises what a stub process raised, when all else is done.
         """
+        self._scheduler.notice_clock()
         if self._store.stub is None:
             self._waiting.for_submitted(None)
         else:
@@ -138,7 +139,7 @@ class TimeTravel:
         store = self._store
         if len(self._planned) >= store.settings.workers:
             return False
-        run_id = store.memory.runs.next_claimable(store.host_id, whole_store=True)
+        run_id = store.memory.runs.next_claimable(store.host_id, whole_store=True, packaging=False)  # which workers do
         if run_id is None:
             return False
         try:

@@ -14,7 +14,6 @@ from orchlite.records import OrchestrationRow, RunRow
 from orchlite.recovery import Lookout
 from orchlite.replaceable import SteeredClock
 from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.workers import Workers
 
 _OTHERS_SECONDS = 0.5
 _INSIDE_SECONDS = 0.05
@@ -24,11 +23,13 @@ T = TypeVar("T")
 class Waiting:
     """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
 
-    def __init__(self, store: OpenStore, workers: Workers, lookout: Lookout, lending: Lending, settle: Callable[[], None]) -> None:
-        """`settle` lets go on what can, where time only passes when somebody says so."""
+    def __init__(
+        self, store: OpenStore, begin: Callable[[], None], lookout: Lookout, lending: Lending, settle: Callable[[], None]
+    ) -> None:
+        """`begin` sets this host to work on what is queued for it (inside a task it does nothing); `settle` lets go on what can, where time only passes when somebody says so."""
         self._store = store
         self._settle = settle
-        self._workers = workers
+        self._begin = begin
         self._lookout = lookout
         self._look_seconds = _OTHERS_SECONDS if store.own_run_id is None else _INSIDE_SECONDS  # all is done by others there
         self._lending = lending
@@ -171,8 +172,11 @@ class Waiting:
 
         Inside a task nothing of that happens here; but what is queued is handed over to the host of this program, which is at work.
         """
+        self._store.find_host()
         if run.status is RunStatus.RUNNING and self._is_gone(run.host_id):
             self._lookout.look()
+        elif run.status is RunStatus.RUNNING and run.host_id == self._store.host_id and self._store.memory.runs.is_waiting(run.run_id):
+            self._begin()  # it was adopted, perhaps by a host that had nothing to do until now, and waits for what is queued for that
         elif run.status is RunStatus.QUEUED:
             task = self._store.memory.tasks.get(run.task_id)
             self._take_over(run)
@@ -189,8 +193,7 @@ class Waiting:
         if self._is_gone(run.submitted_by):
             with self._store.memory.transaction() as transaction:
                 self._store.memory.runs.hand_over(transaction, run.task_id, self._store.host_id)
-            self._workers.start()
-            self._workers.look()
+            self._begin()
 
     def _is_gone(self, host_id: str | None) -> bool:
         return host_id is not None and host_id != self._store.host_id and not presence.is_alive(self._store.folder.hosts, host_id)

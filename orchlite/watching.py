@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from orchlite.errors import Closed, OrchliteError
+from orchlite.errors import Closed
 from orchlite.open_store import OpenStore
 
 _LOOK_SECONDS = 0.5
@@ -44,7 +44,8 @@ class Watch:
                 self._compare()
             except Closed:
                 return
-            except OrchliteError:
+            except Exception:
+                # Whatever it is, what others change must go on being noticed.
                 _log.warning("the store %s cannot be watched at the moment", self._store.folder.path, exc_info=True)
 
     def _compare(self) -> None:

@@ -186,14 +186,22 @@ class Workers:
                     self._answered = max(self._answered, asked)
                 return None
             try:
-                with self._store.memory.transaction() as transaction:
-                    run = self._store.memory.claim(transaction, run_id, self._store.claim())
+                assignment = self._claim(run_id)
             except IllegalMove:
                 continue  # another worker or host was quicker
             self.look()  # there may be more, and others may be idle
             self._store.notify()
-            if run is None:
+            if assignment is None:
                 continue  # its slot is too long ago
-            task = self._store.memory.tasks.get(run.task_id)
-            return Assignment(run, task, self._store.memory.orchestrations.get(task.orchestration_id))
+            return assignment
         return None
+
+    def _claim(self, run_id: str) -> Assignment | None:
+        memory = self._store.memory
+        with memory.transaction() as transaction:
+            run = memory.claim(transaction, run_id, self._store.claim())
+            if run is None:
+                return None
+            # Inside: a claim that nobody hears of would keep the run from its end.
+            task = memory.tasks.get(run.task_id)
+            return Assignment(run, task, memory.orchestrations.get(task.orchestration_id))

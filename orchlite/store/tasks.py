@@ -115,7 +115,7 @@ class Tasks:
         """The tasks that have, or will have, a run that has not ended."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND (EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id"
-            " AND runs.status IN ('queued', 'running')) OR (kind IN ('scheduled', 'continuous') AND status <> 'killed'))",
+            " AND runs.status IN ('queued', 'running')) OR (kind IN ('scheduled', 'continuous') AND status NOT IN ('killed', 'failed')))",
             (orchestration_id,),
         )
         return [_record(row) for row in rows]
@@ -165,6 +165,15 @@ class Tasks:
             [(to_microseconds(at), task.task_id, _microseconds(task.next_at), task.status) for task, at in advances],
         )
         return changed == len(advances)
+
+    def shorten_pauses(self, transaction: Transaction, until: datetime) -> int:
+        """Let no continuous task be due later than this; how many were."""
+        at = to_microseconds(until)
+        return transaction.execute(
+            "UPDATE tasks SET next_at = ? WHERE next_at > ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')"
+            " AND kind = 'continuous'",
+            (at, at),
+        )
 
     def set_next(self, transaction: Transaction, task_id: str, next_at: datetime | None) -> None:
         """Set when the task is due again."""

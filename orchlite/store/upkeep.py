@@ -108,7 +108,7 @@ class Upkeep:
         pages = _pages(
             lambda number: self._database.rows(
                 "SELECT rowid AS number, task_id FROM tasks WHERE rowid > ? AND updated_at < ? AND kind <> 'packaging'"
-                " AND (status = 'killed' OR kind = 'once' AND status IN ('started', 'failed'))"
+                " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
                 " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND (ended_at IS NULL OR ended_at >= ?))"
                 " ORDER BY rowid LIMIT ?",
                 (number, cutoff, cutoff, PAGE),
@@ -122,7 +122,7 @@ class Upkeep:
         """Delete those of these tasks that have no run left; how many."""
         return transaction.execute(
             "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
-            " AND (status = 'killed' OR kind = 'once' AND status IN ('started', 'failed'))"
+            " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
             " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id)",
             (json.dumps(list(task_ids)),),
         )

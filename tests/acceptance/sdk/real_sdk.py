@@ -63,7 +63,13 @@ def python_for_the_sdk() -> str | None:
     """An interpreter that both SDKs can be installed for, or None where this machine has none."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _SUPPORTED:
         return sys.executable
-    return next((found for version in _SUPPORTED if (found := shutil.which(f"python{version}"))), None)
+    found = (shutil.which(f"python{version}") for version in _SUPPORTED)
+    # A version manager's command may be there without its version.
+    return next((python for python in found if python and _succeeds(python, "-c", "pass")), None)
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def environment_with(installations: tuple[Installation, ...], python: str, fallback: Path) -> Path:

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchlite import dispatching, ends, presence
+from orchlite import dispatching, ends, leftovers, presence
 from orchlite.errors import BadArgument, BadSchedule, Conflict, DeviceFailed, StorageFull, StoreDamaged, StoreTooNew
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
@@ -119,7 +119,7 @@ def _made_aside(target: Path) -> Iterator[Path]:
             _sync_folder(target.parent)
             (target / _MARK).unlink()
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            leftovers.remove_folder(part)
             raise
         finally:
             os.close(mark)
@@ -128,7 +128,7 @@ def _made_aside(target: Path) -> Iterator[Path]:
 def _clear_abandoned(part: Path) -> None:
     mark = part / _MARK
     if mark.exists() and not presence.is_locked(mark):
-        shutil.rmtree(part)
+        leftovers.remove_folder(part)
     with suppress(OSError):
         part.rmdir()  # it was killed before it could leave its mark
     if os.path.lexists(part):

@@ -285,7 +285,8 @@ class Engine:
 
     def _discard(self, runs: Sequence[RunRow]) -> None:
         # All at once: each takes half a second and more, and the interpreter is to exit.
-        threads = [threading.Thread(target=self.store.process.discard, args=(self.store.folder.run(run.run_id),), daemon=True) for run in runs]
+        folders = [self.store.folder.run(run.run_id) for run in runs]
+        threads = [threading.Thread(target=self.store.process.discard, args=(folder,), daemon=True) for folder in folders]
         for thread in threads:
             thread.start()
         for thread in threads:

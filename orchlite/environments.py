@@ -208,6 +208,8 @@ class Building:
         Raises:
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
+        # uv locks the environment by a file in it, and leaves that there.
+        self._build.install_folder.with_name(".lock").unlink(missing_ok=True)
         return self._build.finish()
 
 

@@ -91,7 +91,15 @@ def size_bytes(path: Path) -> int:
     """What the file, or all that is in the folder, has; links are not followed."""
     if not path.is_dir() or path.is_symlink():
         return _own_size_bytes(path)
-    return sum(_own_size_bytes(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
+    size, waiting = 0, [str(path)]
+    while waiting:  # not os.walk, which follows no program into folders nested a thousand deep
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size += _own_size_bytes(entry.path)
+    return size
 
 
 def _own_size_bytes(path: str | Path) -> int:

@@ -52,10 +52,11 @@ class Scheduler:
         self._changes.announce()
 
     def notice_clock(self) -> None:
-        """Where the clock was set back, see to it that nothing waits for the old time to come again but slots, which have had their run."""
-        seen_at, self._seen_at = self._seen_at, self._store.clock.now()
-        if self._seen_at < seen_at:
-            dispatching.shorten_pauses(self._store, self._seen_at)
+        """Where the clock was set back, let nothing wait until the old time comes again. Slots do, since they were dealt with."""
+        now = self._store.clock.now()
+        if now < self._seen_at:
+            dispatching.shorten_pauses(self._store, now)
+        self._seen_at = now  # last: what failed is done again
 
     def dispatch_due(self) -> None:
         """Dispatch everything that is due now."""

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from orchlite.errors import OrchliteError
 from orchlite.open_store import OpenStore
@@ -60,8 +60,9 @@ def outcome_of(command: tuple[str, ...], environment: Mapping[str, str], limit_s
     from subprocess import DEVNULL, Popen, TimeoutExpired
     from tempfile import TemporaryFile
 
-    with TemporaryFile() as said:
+    with ExitStack() as held:
         try:
+            said = held.enter_context(TemporaryFile())  # an OSError where the disk is full, which may be what is to be told
             process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=said, env=environment, start_new_session=True)
         except (OSError, ValueError) as error:
             return f"{command[0]} could not be started: {getattr(error, 'strerror', None) or error}"

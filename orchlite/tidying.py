@@ -31,7 +31,7 @@ def tidy(store: OpenStore) -> None:
             return
         try:
             _tidy(store, store.memory.runs.get(run_id))
-        except (OSError, OrchliteError, RecursionError):  # the last: a program may nest folders as deep as it likes
+        except (OSError, OrchliteError):
             _log.info("the work folder of run %s could not be tidied", run_id, exc_info=True)
 
 

@@ -23,10 +23,11 @@ T = TypeVar("T")
 class Waiting:
     """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
 
-    def __init__(
-        self, store: OpenStore, begin: Callable[[], None], lookout: Lookout, lending: Lending, settle: Callable[[], None]
-    ) -> None:
-        """`begin` sets this host to work on what is queued for it (inside a task it does nothing); `settle` lets go on what can, where time only passes when somebody says so."""
+    def __init__(self, store: OpenStore, begin: Callable[[], None], lookout: Lookout, lending: Lending, settle: Callable[[], None]) -> None:
+        """`begin` has this host work on what is queued for it; inside a task it does nothing.
+
+        `settle` lets go on what can, where time only passes when somebody says so.
+        """
         self._store = store
         self._settle = settle
         self._begin = begin

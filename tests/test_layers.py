@@ -25,7 +25,7 @@ devices   paths bundle packing bundle_files shared_folders installer uv_program 
           process presence logs task_context store/__init__ store/database
 memory    store/migrate store/events store/workspaces store/connections store/orchestrations
           store/tasks store/runs store/upkeep store/search store/memory
-hands     open_store ends telling tidying leftovers pruning checking uploads packager one_run killing dispatching pausing scheduler
+hands     open_store ends telling leftovers tidying pruning checking uploads packager one_run killing dispatching pausing scheduler
           backup recovery workers watching submissions lending waiting time_travel engine closing forever
 voice     schedules live_status event connection workspace task_run task orchestration search catalogue maintenance client
 doors     given_files sdk/finder sdk/__init__ sdk/inline sdk/__main__ inline_run testing measuring tested_runs pytest_plugin

@@ -44,7 +44,7 @@ def _ask(installation: Installation, script: str, cwd: Path, **variables: str) -
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    return Environments(tmp_path_factory.mktemp("cache"))
+    return Environments(tmp_path_factory.mktemp("cache"), installer="pip")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -65,6 +65,26 @@ class TestStartsAgain:
         task = travel("success").run_continuously("x")
         clock.advance(seconds=4)
         assert task.next_run_at() == datetime(2026, 3, 1, 0, 0, 7, tzinfo=UTC)
+
+    @pytest.mark.parametrize("status", ["success", "failure"], ids=["started", "crash loop"])
+    def test_within_a_minute_when_the_clock_was_set_back(self, travel: Travel, clock: ManualClock, status: str) -> None:
+        task = travel(status).run_continuously("x")
+        clock.advance(minutes=5)
+        runs = len(task.last_runs())
+        clock.set(clock.now() - timedelta(days=365))
+        clock.advance(minutes=1)
+        assert len(task.last_runs()) == runs + 1
+
+    def test_within_a_minute_when_the_clock_was_set_back_while_nobody_was_there(
+        self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
+    ) -> None:
+        client = open_client(clock=clock, process=StubProcess())
+        task_id = client.upload_orchestration(smallest_bundle).run_continuously("x").id()
+        client.close()
+        task = open_client(clock=(earlier := ManualClock(_START - timedelta(days=365))), process=StubProcess()).get_task_by_id(task_id)
+        runs = len(task.last_runs())
+        earlier.advance(minutes=1, seconds=1)
+        assert len(task.last_runs()) > runs
 
     def test_never_while_a_run_goes_on(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("success", 7 * 86400).run_continuously("x")

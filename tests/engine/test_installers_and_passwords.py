@@ -178,3 +178,16 @@ class TestWhichInstaller:
     def test_another_word_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(orchlite.BadArgument, match=r"installer is 'conda'.*auto, pip, uv"):
             orchlite.Client(tmp_path / "store", installer="conda")
+
+
+@_both
+def test_an_installer_leaves_nothing_of_itself_in_an_environment(
+    open_client: OpenClient, folder: Callable[..., Path], package_index: tuple[str, str], tmp_path: Path, installer: str
+) -> None:
+    url, requirement = package_index
+    environments = Environments(tmp_path / "cache", installer=installer, index_urls=(url,))
+    client = open_client(environment=environments)
+    client.upload_orchestration(path=folder({"main.py": "", "requirements.txt": requirement})).wait()
+    [python] = (tmp_path / "cache" / "environments").glob("*/*/bin/python")
+    left = {path.name for path in python.parents[1].iterdir() if path.suffix != ".TAG"}
+    assert left - {"lib64"} == {"bin", "include", "lib", "pyvenv.cfg"}

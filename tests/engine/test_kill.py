@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from orchlite import Client, IllegalMove, RunStatus, Task, TaskRun, TaskStatus
+from orchlite import Client, IllegalMove, NotFound, Orchestration, RunStatus, Task, TaskRun, TaskStatus
 from orchlite.environments import Environments
 
 MakeFolder = Callable[..., Path]
@@ -58,6 +60,13 @@ class TestKillingARun:
         assert (queued.status(), queued.reason()) == (TaskStatus.FAILED, "it was killed on request")
         gate.touch()
         assert queued.wait(0) == run
+
+    def test_that_a_dead_host_had_claimed_and_not_begun_ends_it_at_the_first_look(self, queued: Task) -> None:
+        run, store = _run_of(queued), queued._engine.store
+        with closing(sqlite3.connect(store.folder.database, isolation_level=None)) as database:
+            claimed = "UPDATE runs SET status = 'running', host_id = 'dead', boot_id = ?, attempt = 1, kill_requested = 1 WHERE run_id = ?"
+            assert database.execute(claimed, (store.boot_id, run.id())).rowcount == 1
+        assert (run.status(), run.exit_code(), run.reason()) == (RunStatus.KILLED, None, "it was killed before it started")
 
     def test_that_runs_ends_its_program(self, running: Task) -> None:
         run = _run_of(running)
@@ -110,7 +119,7 @@ class TestKillingARun:
         with environments.building(key, lambda: False):
             task = orchestration.run_once()
             run = _run_of(task)
-            assert run.status() is RunStatus.RUNNING
+            until(lambda: run.status() is RunStatus.RUNNING)
             (task if by_its_task else run).kill()
             assert run.wait(3).status() is RunStatus.KILLED
         assert (run.exit_code(), run.logs()) == (None, [])
@@ -155,3 +164,26 @@ class TestKillingATask:
         assert orchestration.run_once().kill() is TaskStatus.KILLED
         gate.touch()
         assert orchestration.wait(20).run_once().wait().status() is RunStatus.SUCCESS
+
+
+class TestKillingPackagingThatIsQueued:
+    @pytest.fixture
+    def orchestration(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> Orchestration:
+        """Its packaging waits for the only worker."""
+        client = open_client()
+        blocking = client.upload_orchestration(path=folder(waiting_program)).run_once()
+        until(lambda: "begun" in blocking.last_runs()[0].logs())
+        return client.upload_orchestration(path=folder("pass"))
+
+    def test_fails_its_task_which_will_never_start(self, orchestration: Orchestration) -> None:
+        _run_of(orchestration.task()).kill()
+        assert (orchestration.status(), orchestration.task().status()) == ("error", TaskStatus.FAILED)
+
+    @pytest.mark.parametrize("kind", ["scheduled", "continuous"])
+    def test_fails_what_was_to_run_again_and_again_and_keeps_nobody_from_deleting_it(self, orchestration: Orchestration, kind: str) -> None:
+        task = orchestration.run_scheduled("x", "* * * * *") if kind == "scheduled" else orchestration.run_continuously("x")
+        _run_of(orchestration.task()).kill()
+        assert task.status() is TaskStatus.FAILED
+        orchestration.delete()
+        with pytest.raises(NotFound):
+            task.status()

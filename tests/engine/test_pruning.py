@@ -195,6 +195,18 @@ class TestRuns:
         assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
 
+    def test_folders_that_the_program_nested_too_deep_for_any_path_go(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n"))
+        _age(client)
+        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
+        assert not (client.path() / "runs" / run.id()).exists()
+
+    def test_a_schedule_that_failed_before_it_began_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        task = client.upload_orchestration(path=folder("print(1)")).wait().run_scheduled("x", "0 0 1 1 *")
+        _change(client, "UPDATE tasks SET status = 'failed' WHERE task_id = ?", task.id())
+        _age(client)
+        assert pruning.prune(_store(client), _RUNS_ONLY).tasks == 1
+
     def test_more_than_one_page_of_them_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from orchlite import BadArgument, Client, Conflict, Orchestration, RunStatus, Task, TaskStatus, WaitTimeout
+from orchlite import BadArgument, Client, Conflict, Orchestration, RunStatus, Task, TaskStatus, WaitTimeout, uploads
 from orchlite.testing import ManualClock, StubProcess, StubRun
+from orchlite.uploads import Upload
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -347,6 +348,19 @@ def test_a_stub_needs_a_clock_that_is_moved_by_hand(tmp_path: Path) -> None:
 def test_an_upload_on_a_stub_is_ready_at_once_and_installs_nothing(travel: Travel, tmp_path: Path) -> None:
     orchestration = travel()
     assert (orchestration.status(), orchestration.installed()) == ("ready", [])
+
+
+def test_what_waits_to_be_packaged_is_no_run_that_a_stub_ends(tmp_path: Path, clock: ManualClock, smallest_bundle: bytes) -> None:
+    with (
+        Client(tmp_path / "store", clock=clock, process=(stub := StubProcess())),
+        Client(tmp_path / "store", clock=ManualClock(_START), process=StubProcess()) as other,
+    ):
+        row = uploads.receive(other._engine.store, Upload(smallest_bundle, 1, None, "bundle.zip"))  # whose packaging has yet to begin
+        clock.advance(hours=1)
+        orchestration = other.get_orchestration_by_id(row.orchestration_id)
+        assert (stub.runs, orchestration.status()) == ([], "pending_packaging")
+        other.start()
+        assert orchestration.wait(20).status() == "ready"
 
 
 def test_leaving_a_client_does_not_wait_for_stub_runs(tmp_path: Path, clock: ManualClock, smallest_bundle: bytes) -> None:

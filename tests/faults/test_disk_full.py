@@ -19,6 +19,7 @@ from orchlite.errors import StorageFull
 
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
+StartHost = Callable[..., "subprocess.Popen[str]"]
 
 _PAGE_BYTES = 4096
 _DISK_BYTES = 8 * 1024 * 1024
@@ -233,3 +234,32 @@ def _opens(store: Path) -> bool:
     except StorageFull:
         return False
     return True
+
+
+# Lets files grow no more while a run comes to its end; what the system says then is neither that the disk is full nor the store busy.
+_CANNOT_GROW = """
+import resource, signal, sys, time, orchlite
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+client = orchlite.Client(sys.argv[1], workers=1)
+[run] = client.upload_orchestration(path=sys.argv[2]).wait().run_once().last_runs()
+next(run.logs(follow=True))
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
+Path(sys.argv[3]).touch()
+while not list(client.path().glob("runs/*/1/result.json")):
+    time.sleep(0.01)
+time.sleep(0.3)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+print(run.wait(20).status())
+"""
+
+
+def test_an_end_that_a_failing_device_does_not_take_is_recorded_when_it_does(
+    store: Path, start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    program = f"import pathlib, time\nprint('begun', flush=True)\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)"
+    said, _ = start_host(_CANNOT_GROW, store, folder(program), gate, stderr=subprocess.DEVNULL).communicate(timeout=40)
+    assert said.strip() == "success"
+    assert set(check_store(store).values()) == {"success"}

@@ -59,15 +59,20 @@ def killed_host(store: Path, folder: Folder, gate: Path, start_host: StartHost) 
     def kill(say: str) -> str:
         host = start_host(HOST, store, folder(OUTER.format(gate=str(gate), say=say)))
         task_id = said(host)
-        give_up_at = time.monotonic() + SECONDS
-        while not any(b"begun" in log.read_bytes() for log in store.glob("runs/*/1/log")):
-            assert time.monotonic() < give_up_at
-            time.sleep(0.01)
+        await_begun(store)
         host.kill()
         host.wait()
         return task_id
 
     return kill
+
+
+def await_begun(store: Path) -> None:
+    """Until a program of the store has said that it has begun."""
+    give_up_at = time.monotonic() + SECONDS
+    while not any(b"begun" in log.read_bytes() for log in store.glob("runs/*/1/log")):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
 
 
 def said(host: subprocess.Popen[str]) -> str:
@@ -109,6 +114,40 @@ def test_a_program_submits_to_the_host_that_has_adopted_it(
     outer_id = killed_host("str(inner.wait().status())")
     with orchlite.Client(store, workers=1) as client:
         client.upload_orchestration(path=folder("pass"))  # from now on it has workers, for what was submitted to it
+        gate.touch()
+        assert [line.text for line in client.get_task_by_id(outer_id).wait(SECONDS).logs()] == ["begun", "success"]
+    assert set(check_store(store).values()) == {"success"}
+
+
+# Submits another run of itself, and waits for it when it is told to.
+WAITS_LATER = """
+import os, time
+from pathlib import Path
+import orchlite
+wl = orchlite.Client()
+if wl.task_args().get("inner"):
+    print("inner")
+else:
+    me = wl.get_orchestration_by_id(wl.get_task_by_id(os.environ["WALLAROO_TASK_ID"]).orchestration())
+    inner = me.run_once(json_args={{"inner": True}})
+    print("begun", flush=True)
+    while not Path({gate!r}).exists(): time.sleep(0.01)
+    print(str(inner.wait().status()))
+"""
+
+
+@pytest.mark.parametrize("works", [False, True], ids=["a host that only waits", "a host that works for itself"])
+def test_a_program_waits_for_what_it_submitted_before_its_host_was_killed(
+    store: Path, folder: Folder, gate: Path, start_host: StartHost, check_store: CheckStore, works: bool
+) -> None:
+    host = start_host(HOST, store, folder(WAITS_LATER.format(gate=str(gate))))
+    outer_id = said(host)
+    await_begun(store)
+    host.kill()
+    host.wait()
+    with orchlite.Client(store, workers=1, grace_seconds=0.5) as client:
+        if works:
+            client.upload_orchestration(path=folder("pass"))
         gate.touch()
         assert [line.text for line in client.get_task_by_id(outer_id).wait(SECONDS).logs()] == ["begun", "success"]
     assert set(check_store(store).values()) == {"success"}

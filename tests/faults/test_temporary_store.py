@@ -97,6 +97,28 @@ def test_a_stubborn_program_does_not_keep_the_interpreter_from_its_exit(
     _await_nobody(bearers, run_id, 1)
 
 
+_OPENS_MANY = """
+import sys, orchlite
+client = orchlite.Client.temporary(workers=12)
+orchestration = client.upload_orchestration(path=sys.argv[1]).wait()
+runs = [orchestration.run_once().last_runs()[0] for _ in range(12)]
+for run in runs:
+    next(run.logs(follow=True))
+print(client.path())
+"""
+
+
+@pytest.mark.slow
+def test_many_stubborn_programs_are_ended_at_once(start_host: StartHost, folder: MakeFolder, temporary: Path) -> None:
+    host = start_host(_OPENS_MANY, folder(_STUBBORN), TMPDIR=str(temporary))
+    assert host.stdout is not None
+    store = Path(host.stdout.readline().strip())
+    began = time.monotonic()
+    assert host.wait(20) == 0
+    assert time.monotonic() - began < 8  # one after the other they would take 10 s
+    assert not store.exists()
+
+
 _STAYS = f"{_OPENS}\ntime.sleep(60)"
 _OPENS_ANOTHER = """
 import orchlite, os, sys

@@ -50,7 +50,9 @@ class Event:
         return hash(self._row)
 
     def __repr__(self) -> str:
-        return f"Event({self.id()}, {self.kind()} {self.object_id()}: {self.was()} -> {self.became()})"
+        at = f"{self.at():%Y-%m-%d %H:%M:%S}"
+        why = f": {self.reason()}" if self.reason() else ""
+        return f"Event({self.id()}, {at}, {self.kind()} {self.object_id()} {self.was()} -> {self.became()}{why})"
 
     @staticmethod
     def _columns() -> Sequence[str]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _MISSING = "The server needs packages that are not installed"
 _workers_option = click.option("--workers", type=click.IntRange(1), help="How many runs go on at once; the number of cores by default.")
-_retain_option = click.option("--retain", type=Duration(), help="Prune once a day what was over so long ago; nothing by default.")
+_retain_option = click.option(
+    "--retain", type=Duration(unit_needed=True), help="Prune once a day what was over so long ago; nothing by default."
+)
 
 
 @click.command(cls=Verb, short_help="Keep the store's schedules, until Ctrl-C.")

@@ -126,14 +126,20 @@ def _common(*names: str, **settings: Any) -> click.Option:
 
 
 class Duration(Converter):
-    """A span of time: `90`, `90s`, `5m`, `1h30m`, `2d`, `1w`; a bare number is seconds."""
+    """A span of time: `90`, `90s`, `5m`, `1h30m`, `2d`, `1w`; a bare number is seconds.
+
+    With `unit_needed` no bare number is taken: where things are removed, nobody should take 30 for days and have seconds.
+    """
 
     name = "duration"
+
+    def __init__(self, *, unit_needed: bool = False) -> None:
+        self._unit_needed = unit_needed
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        if not _DURATION.fullmatch(value):
+        if not _DURATION.fullmatch(value) or (self._unit_needed and not _PART.search(value)):
             self.fail(f"{value!r} is no duration: write 90s, 5m, 1h30m, 2d or 1w.", parameter, context)
         parts = _PART.findall(value) or [(value, "s")]
         try:

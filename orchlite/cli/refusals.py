@@ -9,7 +9,7 @@
 | 70 | a bug in orchlite |
 | 128+n | signal n ended it: 130 after Ctrl-C, 141 where nobody reads what it writes |
 
-`orchlite run` ends with the exit code of the run: its program's own, or 124 where it timed out and the program ended with 0 all the same.
+`orchlite run` ends with the exit code of the run: its program's own, or 124 where it timed out.
 """
 
 from __future__ import annotations

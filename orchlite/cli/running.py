@@ -154,10 +154,10 @@ class _Shown:
 
 
 def exit_code(one: TaskRun) -> int:
-    """The exit code that says how a run ended: its program's, but never 0 for what was no success."""
+    """The exit code that says how a run ended: its program's, but 124 where it timed out, and never 0 for what was no success."""
     if one.status() == "success":
         return DONE
-    return one.exit_code() or (TIMED_OUT if one.status() == "timed_out" else FAILED)
+    return TIMED_OUT if one.status() == "timed_out" else one.exit_code() or FAILED
 
 
 def _say_end(one: TaskRun, out: Output) -> None:

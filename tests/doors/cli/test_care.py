@@ -65,6 +65,12 @@ def test_a_command_line_that_is_wrong_is_refused_in_one_line(call: Call, words: 
     assert (refused.exit_code, refused.stderr.count("\n"), refused.stdout) == (2, 1, "")
 
 
+def test_prune_takes_no_bare_number_for_an_age(call: Call) -> None:
+    done = call("prune", "--older-than", "30", "--dry-run")
+    assert done.exit_code == 2
+    assert "2d or 1w" in done.stderr
+
+
 def test_prune_says_what_it_would_remove_and_then_removes_it(call: Call, folder: MakeFolder, store: Path) -> None:
     call("run", folder("print(1)"))
     with sqlite3.connect(store / "store.sqlite") as database:

@@ -34,6 +34,10 @@ def test_a_run_that_takes_too_long_is_killed_and_never_a_success(call: Call, fol
     assert "timed_out" in done.stderr
 
 
+def test_the_usual_end_of_a_run_that_takes_too_long_is_124_too(call: Call, folder: MakeFolder) -> None:
+    assert call("run", folder("import time\ntime.sleep(60)\n"), "--timeout", "1s").exit_code == 124
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

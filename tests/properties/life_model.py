@@ -145,6 +145,7 @@ class Model:
 
     def pass_time(self, by: timedelta) -> None:
         until = self.now + by
+        self._shorten_pauses()
         self.settle()
         while (at := self._next_at()) is not None and at <= until:
             self.now = max(at, self.now)
@@ -153,6 +154,12 @@ class Model:
             self._dispatch()
             self.settle()
         self.now = until
+
+    def _shorten_pauses(self) -> None:
+        """The clock may have been set back; no pause is longer than a minute by it."""
+        for task in self.tasks.values():
+            if task.kind == "continuous" and task.next_at and task.status in ACTIVE:
+                task.next_at = min(task.next_at, self.now + timedelta(seconds=60))
 
     def settle(self) -> None:
         while self._end_one() or self._begin_one():

@@ -73,7 +73,8 @@ def unpack(path: Path, into: Path) -> None:
 def changed_files(bundle: Path, work: Path) -> list[Path]:
     """Find the regular files below `work`, relative to it and sorted, that the bundle did not bring or that differ in size or CRC.
 
-    `__pycache__` folders, symbolic links and what is behind them are left out, and so is a folder that cannot be read.
+    `__pycache__` folders, symbolic links and what is behind them are left out, and so is what cannot be read or was removed meanwhile:
+    a run's folder may be tidied by one thread while another looks at it.
 
     Raises:
         BadBundle: the bundle is damaged.
@@ -228,7 +229,8 @@ def _folders(top: Path, *, caches: bool = False) -> Iterator[_Folder]:
                 if caches or not in_cache:
                     waiting.append(_Folder(name, item.path, in_cache, []))
             elif folder.in_cache or item.is_file(follow_symlinks=False):
-                folder.files.append(_File(name, item.path, _size_bytes(item)))
+                with suppress(OSError):  # gone meanwhile
+                    folder.files.append(_File(name, item.path, item.stat(follow_symlinks=False).st_size))
         yield folder
 
 
@@ -239,18 +241,13 @@ def _items(path: str) -> list[os.DirEntry[str]]:
     return []
 
 
-def _size_bytes(item: os.DirEntry[str]) -> int:
-    try:
-        return item.stat(follow_symlinks=False).st_size
-    except OSError:
-        return -1
-
-
 def _is_brought(file: _File, entry: Entry | None) -> bool:
     if entry is None or entry.is_folder or file.size_bytes != entry.size_bytes:
         return False
     try:
         return _crc(file.path) == entry.crc
+    except FileNotFoundError:
+        return True  # removed since it was listed, which only tidying does to a file of the bundle's name and size
     except OSError:
         return False
 

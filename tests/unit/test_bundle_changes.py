@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,20 @@ def test_what_the_program_locked_away_stays_and_stops_nothing(archive: Path, wor
     (work / "lib").chmod(0o700)
     assert sorted(item.name for item in work.iterdir()) == ["data", "lib", "main.py"]
     assert (work / "lib/__init__.py").exists()
+
+
+def test_what_is_tidied_away_at_the_same_time_is_no_change(tmp_path: Path) -> None:
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        for name in ("main.py", *(f"data/{number}.csv" for number in range(300))):
+            written.writestr(name, b"1,2\n")
+    with ThreadPoolExecutor(1) as tidier:
+        for number in range(10):
+            work = tmp_path / str(number)
+            work.mkdir()
+            bundle.unpack(archive, work)
+            write(work, "made.txt")
+            tidied = tidier.submit(bundle.remove_unchanged, archive, work)
+            seen = [names_of(bundle.changed_files(archive, work)) for _ in range(5)]
+            tidied.result()
+            assert seen == [["made.txt"]] * 5

@@ -52,11 +52,6 @@ class Schedule(NamedTuple):
         """All slots later than `at`, in order; endless for all practical purposes."""
         return (slot.replace(tzinfo=UTC) for slot in self._forward(_utc(at)))
 
-    def slots_between(self, after: datetime, until: datetime, limit: int | None = None) -> Iterator[datetime]:
-        """The slots later than `after` and not later than `until`, in order, `limit` of them at most."""
-        end = _aware(until)
-        return islice(takewhile(lambda slot: slot <= end, self.slots_after(after)), limit)
-
     def newest_between(self, after: datetime, until: datetime) -> datetime | None:
         """The last slot that is later than `after` and not later than `until`. Walks back from `until`, eight years at most."""
         newest = self.newest_slots(after, until, 1)

@@ -1,0 +1,13 @@
+"""The slots of a while, found by walking forward: what counting and searching back are compared with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import takewhile
+
+from orchlite.schedule import Schedule
+
+
+def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+    """The slots later than `after` and not later than `until`, in order."""
+    return list(takewhile(lambda slot: slot <= until, schedule.slots_after(after)))

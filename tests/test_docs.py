@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -75,6 +77,18 @@ def test_every_fixture_is_in_the_readme_and_no_other() -> None:
     fixtures = {name for name, value in vars(pytest_plugin).items() if type(value).__name__ == "FixtureFunctionDefinition"}
     documented = set(re.findall(r"^\| `(\w+)` +\| ", _section("Testing an orchestration"), re.MULTILINE))
     assert documented == {name for name in fixtures if not name.startswith("_")}
+
+
+def test_every_route_is_in_the_readme_and_no_other() -> None:
+    from orchlite import rest
+
+    rows = re.findall(r"^\| `(/[^`]*/)` +\| (.+?) \|$", _section("The platform's API"), re.MULTILINE)
+    documented = [below + route for below, routes in rows for route in re.findall(r"`([^`]+)`", routes)]
+    with orchlite.Client.temporary() as client, rest.serve(client, port=0) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        with urlopen(Request(f"{server.url}/openapi.json", headers=headers)) as answer:
+            real = json.load(answer)["paths"]
+    assert sorted(documented) == sorted(real)
 
 
 def test_every_name_of_the_library_is_in_the_readme_or_described_by_an_error() -> None:

@@ -71,8 +71,8 @@ class ManualClock:
         """Whether another thread, which lives, made this clock or has moved it: else it stands still while this one waits."""
         return any(thread.is_alive() for thread in self._movers.copy() if thread is not threading.current_thread())
 
-    def advance(self, **by: float) -> None:
-        """Let time pass: `advance(days=7)`, `advance(hours=1, minutes=30)`, as for `timedelta`.
+    def advance(self, by: timedelta = timedelta(), /, **more: float) -> None:
+        """Let time pass: `advance(days=7)`, `advance(hours=1, minutes=30)`, as for `timedelta`, or such a `timedelta` itself.
 
         First waits for packaging. Then stops at every instant at which something is due, in order, and has it done: runs end, slots are
         dispatched, real runs are waited for. Returns when the time is reached and nothing more is to happen then.
@@ -85,7 +85,7 @@ class ManualClock:
         """
         with self._moving():
             try:
-                until = self._now + timedelta(**by)
+                until = self._now + by + timedelta(**more)
             except (OverflowError, ValueError) as error:
                 hint = "It ends with the year 9999."
                 raise BadArgument(f"The clock cannot be advanced so far: {error}.", hint=hint, argument="by") from error

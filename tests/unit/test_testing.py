@@ -74,6 +74,11 @@ class TestAManualClock:
         clock.advance_to(_START + timedelta(minutes=10))
         assert alarms.acted_at == [clock.now()]
 
+    def test_takes_a_timedelta_too(self, clock: ManualClock) -> None:
+        clock.advance(timedelta(minutes=4))
+        clock.advance(timedelta(minutes=1), seconds=30)
+        assert clock.now() == _START + timedelta(minutes=5, seconds=30)
+
     def test_that_is_set_does_nothing_until_it_is_advanced(self, clock: ManualClock) -> None:
         alarms = _Alarms(clock, 1)
         clock.set(_START + timedelta(hours=1))

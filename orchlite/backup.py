@@ -240,6 +240,8 @@ def _leave_out(error: OSError, left_out: frozenset[int]) -> None:
 
 
 def _end_what_is_unfinished(copy: Memory, transaction: Transaction, now: datetime) -> None:
+    for untold in copy.runs.untold():
+        copy.runs.was_told(transaction, untold.run_id)  # by the original
     for run in copy.upkeep.unfinished_runs():
         if run.kind is TaskKind.PACKAGING:
             _pack_anew(copy, transaction, run, now)

@@ -105,6 +105,7 @@ def warnings_of_names(names: Sequence[str], skipped: Sequence[str], entrypoint: 
         f"{shown(name)} has the name of a module of the standard library: imports may find it instead."
         for name in _shadows(names, entrypoint)
     ]
+    told += _other_entrypoints(names, entrypoint)
     if skipped:
         told.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
     if requirements and _last(requirements) != REQUIREMENTS:
@@ -189,6 +190,14 @@ def _hint_for_missing(names: Sequence[str], skipped: Sequence[str]) -> str:
     if len(programs) == 1:
         return f"Rename {shown(programs[0])} to main.py: that is the file that a run starts."
     return "Add one: it is the file that a run starts."
+
+
+def _other_entrypoints(names: Sequence[str], entrypoint: str) -> list[str]:
+    others = [name for name in names if _last(name) == ENTRYPOINT and name != entrypoint]
+    if not others:
+        return []
+    way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the one that is meant, or leave the others out."
+    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {shown(entrypoint)}, and not {_listing(others)}.{way_out}"]
 
 
 def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:

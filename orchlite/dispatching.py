@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from orchlite.schedule import Schedule
 
 _AT_ONCE = 500
+_LOOKED_AT = 100
+"""So many slots that were dealt with are passed over in one go, when the clock was set back."""
 _REPLACED = "the next run of its task took its place"
 _log = logging.getLogger(__name__)
 
@@ -82,20 +85,35 @@ def dispatch(store: OpenStore, batch: Batch, now: datetime) -> None:
         _start_again(store, task, now)
     for task, run in replaced:
         killing.carry_out(store, task, [run.run_id], _REPLACED)
-    store.notify()
+    store.changes.announce()
 
 
-def shorten_pauses(store: OpenStore, now: datetime) -> None:
-    """The clock may have been set back: then a continuous task that was to start again in a second would do so in an hour."""
+def follow_clock_back(store: OpenStore, now: datetime) -> None:
+    """The clock may have been set back: then what was to happen in a second would happen in an hour, or when a wrong time comes true."""
     with store.memory.transaction() as transaction:
         if store.memory.tasks.shorten_pauses(transaction, now + restarts.LONGEST):
             _log.info("the clock was set back; continuous tasks start again by it")
+    for task in store.memory.tasks.ahead(now):
+        with suppress(BadSchedule):  # whoever finds it due stops it
+            if (next_at := _first_free(store.memory, task, now)) < (task.next_at or now):
+                _log.info("the clock was set back; task %s is due at %s by it", task.task_id, next_at)
+                with store.memory.transaction() as transaction:
+                    store.memory.tasks.bring_forward(transaction, task, next_at)
+
+
+def _first_free(memory: Memory, task: TaskRow, now: datetime) -> datetime:
+    """The first slot to come that the task has not dealt with. Its rows say so, and where they may have been pruned, none is."""
+    after = max(now, task.pruned_until or now)
+    # Bounded: what is taken beyond that is found out when it is due.
+    taken = memory.runs.slots_since(task.task_id, after, task.next_at or now, _LOOKED_AT)
+    return slots.first_free(_schedule(_policy(task)), after, set(taken))
 
 
 def _decided(store: OpenStore, task: TaskRow, now: datetime) -> Due | None:
     try:
-        policy = _policy(task)
-        return Due(task, slots.decide(_schedule(policy), policy, task.next_at or now, now), str(uuid.uuid4()))
+        policy, first = _policy(task), task.next_at or now
+        taken = store.memory.runs.slots_since(task.task_id, first, now)
+        return Due(task, slots.decide(_schedule(policy), policy, first, now, set(taken)), str(uuid.uuid4()))
     except BadSchedule as error:
         _stop(store, task, str(error))
         return None
@@ -111,7 +129,7 @@ def _dispatch(store: OpenStore, batch: Sequence[Due], now: datetime) -> list[tup
     replaced: list[tuple[TaskRow, RunRow]] = []
     if not batch:
         return replaced
-    with store.memory.transaction() as transaction:
+    with store.memory.transaction(urgent=True) as transaction:
         if simple and not store.memory.tasks.advance_all(transaction, [(due.task, due.decision.next_at) for due in simple]):
             if len(batch) > 1:
                 raise _Changed
@@ -162,12 +180,13 @@ def skip_until(memory: Memory, transaction: Transaction, task: TaskRow, now: dat
     Raises:
         BadSchedule: its schedule cannot be kept.
     """
-    policy = _policy(task)
-    known = _schedule(policy)
-    if task.next_at is not None and task.next_at <= now:
-        decision = slots.skip_all(known, task.next_at, now, why)
+    known, first = _schedule(_policy(task)), task.next_at
+    if first is not None and first <= now:
+        decision = slots.skip_all(known, first, now, why, set(memory.runs.slots_since(task.task_id, first, now)))
         _skip(memory, transaction, task, decision.skipped, now)
         memory.tasks.set_next(transaction, task.task_id, decision.next_at)
+    elif first is not None:  # the clock may have been set back meanwhile
+        memory.tasks.set_next(transaction, task.task_id, min(first, _first_free(memory, task, now)))
 
 
 def _skip(memory: Memory, transaction: Transaction, task: TaskRow, skipped: Iterable[Skipped], now: datetime) -> None:

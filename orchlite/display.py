@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import Generic, Protocol, SupportsIndex, TypeVar, overload
 
 
 class Showable(Protocol):
@@ -19,7 +20,16 @@ Item = TypeVar("Item", bound=Showable)
 
 
 class Table(list[Item], Generic[Item]):
-    """A list that a notebook shows as a table, as the platform's SDK does."""
+    """A list that a notebook shows as a table, as the platform's SDK does; so are its slices."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Table[Item]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Item | Table[Item]:
+        return type(self)(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
 
     def _repr_html_(self) -> str:
         return table_html(self[0]._columns(), [item._cells() for item in self]) if self else "(empty)"
@@ -34,5 +44,11 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _line(tag: str, values: Sequence[object]) -> str:
     import html
 
-    cells = "".join(f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>" for value in values)
+    cells = "".join(f"<{tag}>{html.escape(_text(value))}</{tag}>" for value in values)
     return f"<tr>{cells}</tr>"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value.isoformat(" ", "seconds") if isinstance(value, datetime) else str(value)

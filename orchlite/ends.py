@@ -11,6 +11,9 @@ from orchlite.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Transaction
 from orchlite.store.memory import Memory
 
+BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN})
+"""Those of which somebody is told, where the task says whom."""
+
 
 class Ending(NamedTuple):
     """A run that has ended."""
@@ -20,6 +23,8 @@ class Ending(NamedTuple):
     result: RunResult
     attempt: int | None = None
     """The one that ran, where that is known."""
+    host_id: str | None = None
+    """Who is to tell of it, where it is a bad one; None where nobody is."""
 
 
 def end(memory: Memory, transaction: Transaction, ending: Ending, now: datetime) -> None:
@@ -29,6 +34,8 @@ def end(memory: Memory, transaction: Transaction, ending: Ending, now: datetime)
         IllegalMove: it has ended already, or the end is not one of a run in its state.
     """
     memory.runs.end(transaction, ending.run_id, ending.result, ending.attempt)
+    if ending.host_id is not None and ending.result.status in BAD_ENDS:
+        memory.runs.promise_telling(transaction, ending.run_id, ending.host_id)
     settle(memory, transaction, ending.task_id, now)
 
 

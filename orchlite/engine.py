@@ -7,9 +7,10 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
-from orchlite import killing, leftovers, one_run, packager, pausing, presence, submissions, task_context, telling, tidying, uploads
+from orchlite import deletion, killing, one_run, packager, pausing, presence, submissions, task_context, telling, tidying, uploads
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
 from orchlite.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
@@ -134,7 +135,7 @@ class Engine:
         self._begin_work()
         task = submissions.submit(self.store, self._workers, orchestration_id, order)
         if order.kind is not TaskKind.ONCE:
-            self._begin_loop()
+            self._begin_loop(task.next_at)
         self._time_travel.settle_stubs()
         self._lending.submitted(task.task_id)
         return task
@@ -155,12 +156,10 @@ class Engine:
         return task
 
     def run(self, run_id: str) -> RunRow:
-        """A run as it stands now; where its host is gone, after a look at what that left."""
+        """A run as it stands now; where nobody is at work on it, after a look at what has become of it."""
         run = self.store.memory.runs.get(run_id)
         self._lending.asked(run.task_id, is_over=run.status.is_final)
-        if run.status is not RunStatus.RUNNING or run.host_id in (None, self.store.host_id):
-            return run
-        if presence.is_alive(self.store.folder.hosts, str(run.host_id)):
+        if run.status is not RunStatus.RUNNING or not self._lookout.is_left(run):
             return run
         self._lookout.look()
         return self.store.memory.runs.get(run_id)
@@ -193,30 +192,10 @@ class Engine:
         self._time_travel.settle_stubs()
         return status if self.store.stub is None else self.store.memory.tasks.get(task_id).status
 
-    def delete(self, orchestration_id: str) -> None:
-        """Remove an orchestration with its tasks, runs and logs; its bundle too, where no other orchestration has the same bytes.
-
-        Raises:
-            Conflict: a task of it is alive.
-        """
+    def delete(self, *orchestration_ids: str, dry_run: bool = False) -> None:
+        """Remove orchestrations for good, all of these or none; see `deletion.delete`."""
         self._check_open()
-        memory = self.store.memory
-        sha = memory.orchestrations.get(orchestration_id).sha
-        with memory.transaction() as transaction:
-            alive = memory.tasks.alive_of_orchestration(transaction, orchestration_id)
-            if alive:
-                raise Conflict(
-                    f"Orchestration {orchestration_id} has a task that is alive: {alive[0].task_id}.",
-                    hint="Kill the task, or wait for it, first.",
-                    task_ids=[task.task_id for task in alive],
-                )
-            run_ids = memory.runs.ids_of_orchestration(transaction, orchestration_id)
-            memory.orchestrations.delete(transaction, orchestration_id)
-        for run_id in run_ids:
-            leftovers.remove_folder(self.store.folder.run(run_id).path)
-        with memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
-            if not memory.orchestrations.is_referenced(transaction, sha):
-                self.store.bundles.discard(sha)
+        deletion.delete(self.store, orchestration_ids, dry_run=dry_run)
 
     def files(self, run_id: str) -> list[Path]:
         """What the run made or changed in its work folder: absolute paths, sorted."""
@@ -226,8 +205,7 @@ class Engine:
         attempt = tidying.work_folder(self.store, run)
         if attempt is None:
             return []
-        orchestration_id = self.store.memory.tasks.get(run.task_id).orchestration_id
-        sha = self.store.memory.orchestrations.get(orchestration_id).sha
+        sha = self.store.memory.orchestrations.of_task(run.task_id).sha
         return [attempt.work / path for path in bundle.changed_files(self.store.bundles.path(sha), attempt.work)]
 
     def close(self, *, drain: bool, patience_seconds: float | None = None) -> None:
@@ -261,12 +239,13 @@ class Engine:
         if drain:
             telling.finish(self.store)
             tidying.tidy(self.store)
+        telling.fall_silent(self.store)
         self.store.memory.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
         self.store.process.close()
         self._disappear()
         with suppress(OSError):
             presence.forget_dead(self.store.folder.hosts)  # nobody else may come for long
-        self.store.notify()
+        self.store.changes.announce()
 
     def kill_everything(self, patience_seconds: float | None = None) -> None:
         """Kill every run that this host has submitted and wait for their ends: for the grace and a little more, or as long as is said.
@@ -316,11 +295,14 @@ class Engine:
         self._begin_work()
         self._workers.look()
 
-    def _begin_loop(self) -> None:
-        """Keep schedules from now on, and look after the runs of hosts that are gone, which may stand in the way of others."""
+    def _begin_loop(self, at: datetime | None = None) -> None:
+        """Keep schedules from now on, and look after the runs of hosts that are gone, which may stand in the way of others.
+
+        at: when what is new is due, where that is known.
+        """
         if self.store.own_run_id is None:
             self._scheduler.start()
-            self._scheduler.look()
+            self._scheduler.look(at)
             self._lookout.watch()
 
     def _look(self) -> None:
@@ -328,7 +310,7 @@ class Engine:
         self._scheduler.look()
         self._workers.lend(self.store.memory.runs.count_waiting(self.store.host_id))
         self._workers.look()
-        self.store.notify()
+        self.store.changes.announce()
 
     def _disappear(self) -> None:
         if self._presence is not None:
@@ -360,5 +342,4 @@ def _as_inside(settings: Settings, memory: Memory, own_run: RunRow) -> Settings:
     """What a run uploads sees the same below its requirements as the run itself, unless it says otherwise."""
     if settings.base_image != Settings().base_image:
         return settings
-    orchestration_id = memory.tasks.get(own_run.task_id).orchestration_id
-    return settings._replace(base_image=memory.orchestrations.get(orchestration_id).base_image)
+    return settings._replace(base_image=memory.orchestrations.of_task(own_run.task_id).base_image)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 _NAMED_VERSIONS = 8
-_NAME = r"[A-Za-z0-9][\w.-]*"
+# It begins where a word does: tried at each letter of a long word, the search would take the square of its length.
+_NAME = r"(?<![\w.=-])[A-Za-z0-9][\w.-]*+"
 _ELSEWHERE = "name another index with index_urls= or in pip's configuration, or a folder of wheels as find-links there"
 _SPELLING = "Check the spelling"
 
@@ -113,7 +114,7 @@ def _no_wheel(said: _Said) -> Iterator[str]:
 
 
 def _conflict(said: _Said) -> Iterator[str]:
-    if said.find(r"ResolutionImpossible|we can conclude that[^\n]* are incompatible"):
+    if said.find(r"ResolutionImpossible|we can conclude that(?:(?!we can conclude)[^\n])* are incompatible"):
         yield "The requirements contradict each other: no versions of all of them fit together. The lines below name those that clash."
 
 
@@ -147,7 +148,8 @@ class _Missing(NamedTuple):
 
 
 def _missing(said: _Said) -> _Missing | None:
-    found = said.find(r"satisfies the requirement (?P<want>.+?) \((?:from [^()]*\(line \d+\)\) \()?from versions: (?P<have>[^)]*)\)")
+    want = r"(?P<want>(?:(?!satisfies the requirement).)+?)"
+    found = said.find(rf"satisfies the requirement {want} \((?:from [^()]*\(line \d+\)\) \()?from versions: (?P<have>[^)]*)\)")
     if found is None:
         return None
     versions = tuple(re.split(r",\s*", found["have"])) if found["have"] not in ("none", "") else ()

@@ -109,7 +109,7 @@ def carry_out(store: OpenStore, task: TaskRow, run_ids: Iterable[str], why: str 
     for run in map(store.memory.runs.find, run_ids):
         if run is not None and run.status is RunStatus.RUNNING:
             _cancel(store, task, run, why)
-    store.notify()
+    store.changes.announce()
 
 
 def carry_out_again(store: OpenStore, running: Iterable[RunRow]) -> None:

@@ -177,10 +177,10 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
         result = _at_one_instant(result, store.clock.now())
 
     def end(transaction: Transaction) -> None:
-        ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, attempt), store.clock.now())
+        ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, attempt, store.host_id), store.clock.now())
 
     try:
-        store.persist(end)
+        store.persist(end, run.run_id)
     except IllegalMove:
         return  # another host imported the result first
     _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
@@ -197,4 +197,4 @@ def _at_one_instant(result: RunResult, now: datetime) -> RunResult:
 def _requeue(store: OpenStore, run: RunRow) -> None:
     now, reason = store.clock.now(), "it was never started"
     with suppress(IllegalMove):
-        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt))
+        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt), run.run_id)

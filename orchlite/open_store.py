@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from weakref import WeakSet
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from orchlite.bundle_files import BundleFiles
 from orchlite.environments import Environments
@@ -22,22 +22,30 @@ _log = logging.getLogger(__name__)
 
 
 class Changes:
-    """Counts changes, so that one that happens between a look and a wait is not missed, and nothing is looked at under a lock."""
+    """Tells those who wait of changes, each only of what it waits for."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._condition = threading.Condition()
+        self._waiting: dict[threading.Event, str | None] = {}
+        self._lock = threading.Lock()
 
-    def announce(self) -> None:
-        """Something has changed: wake whoever waits."""
-        with self._condition:
-            self.count += 1
-            self._condition.notify_all()
+    @contextmanager
+    def heard(self, run_id: str | None = None) -> Iterator[threading.Event]:
+        """An event that is set at every change from now on, or at those that may concern this run. Clear it before looking again."""
+        event = threading.Event()
+        with self._lock:
+            self._waiting[event] = run_id
+        try:
+            yield event
+        finally:
+            with self._lock:
+                del self._waiting[event]
 
-    def wait(self, count: int, seconds: float) -> bool:
-        """Block until the count is no longer this one; False where it still is after so many seconds."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self.count != count, seconds)
+    def announce(self, run_id: str | None = None) -> None:
+        """Something has changed; with a run, nothing but that one."""
+        with self._lock:
+            for event, awaited in self._waiting.items():
+                if run_id is None or awaited is None or awaited == run_id:
+                    event.set()
 
 
 class OpenStore:
@@ -73,10 +81,14 @@ class OpenStore:
         self.boot_id = boot_id
         self.own_run_id = own_run_id
         """The run of this store that this process is: then it submits, reads and kills, and leaves all other work to its host."""
+        self.in_hand: set[str] = set()
+        """The ids of the runs that a thread here brings to their ends. Another one that this host has claimed was dropped."""
         self.untidy: queue.SimpleQueue[str] = queue.SimpleQueue()
         """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
-        self.tellings: WeakSet[threading.Thread] = WeakSet()
-        """Those that tell somebody of a bad end, and that are not yet done."""
+        self.tellings: dict[threading.Thread, threading.Event] = {}
+        """Those that tell somebody of a bad end, and that are not yet done. The event is set when the command has been started."""
+        self.is_silent = False
+        """Whether it is left to the next host to tell of bad ends."""
         self.closed = threading.Event()
         """Set when this host lets go of the store."""
         self.changes = Changes()
@@ -86,10 +98,12 @@ class OpenStore:
         """A claim of this host's, as of now."""
         return Claim(self.host_id, self.boot_id, self.clock.now())
 
-    def persist(self, action: Callable[[Transaction], None]) -> None:
+    def persist(self, action: Callable[[Transaction], None], run_id: str | None = None) -> None:
         """Do something in a transaction, again and again while the store takes nothing: an end is never lost for that.
 
         The store may be busy, the disk full, a quota used up, or a device in trouble for a while.
+
+        run_id: all that it changes, where it is one run.
 
         Raises:
             Closed: the store was closed meanwhile; the next host will find out by itself.
@@ -105,14 +119,10 @@ class OpenStore:
             except DeviceFailed:
                 _log.warning("the store %s takes nothing at the moment; trying again", self.folder.path, exc_info=True)
                 threading.Event().wait(_AGAIN_SECONDS)
-        self.notify()
+        self.changes.announce(run_id)
 
     def find_host(self) -> None:
         """Inside a task, see who is to do what is submitted: another host than at first, where that died and this run was adopted."""
         own_run = None if self.own_run_id is None else self.memory.runs.find(self.own_run_id)
         if own_run is not None and own_run.host_id is not None:
             self.host_id = own_run.host_id
-
-    def notify(self) -> None:
-        """Wake whoever waits for a change."""
-        self.changes.announce()

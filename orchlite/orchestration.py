@@ -104,7 +104,7 @@ class Orchestration:
             WaitTimeout: it is not ready after `timeout` seconds.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
-        with live_status(lambda: f"orchestration {self.file_name()!r}: {self.status()}"):
+        with live_status(lambda: f"orchestration {self.name() or self.file_name()!r}: {self.status()}"):
             self._engine.waiting.for_packaging(self.id(), seconds)
         return self
 
@@ -261,7 +261,7 @@ class Orchestration:
         return ("id", "name", "status", "file name", "sha", "created at")
 
     def _cells(self) -> Sequence[object]:
-        return (self.id(), self.name(), self.status(), self.file_name(), self.sha(), self.created_at())
+        return (self.id(), self.name(), self.status(), self.file_name(), f"{self.sha()[:12]}…", self.created_at())
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])

@@ -219,6 +219,7 @@ def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, r
     for waiting in memory.tasks.waiting_for(transaction, orchestration_id):
         for queued in memory.runs.unfinished_of_task(transaction, waiting.task_id):
             memory.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+            memory.runs.promise_telling(transaction, queued.run_id, store.host_id)
             run_ids.append(queued.run_id)
         memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
     return run_ids
@@ -228,7 +229,7 @@ def _end(store: OpenStore, transaction: Transaction, run: RunRow, status: RunSta
     now = store.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
     result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
-    ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result), now)
+    ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, host_id=store.host_id), now)
 
 
 def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:

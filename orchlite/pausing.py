@@ -60,7 +60,7 @@ def resume(store: OpenStore, task_id: str) -> TaskStatus:
         if readiness is OrchestrationStatus.READY:
             memory.tasks.move(transaction, task_id, TaskStatus.STARTED, now)
         _set_next(store, transaction, task, now)
-    store.notify()
+    store.changes.announce()
     return memory.tasks.get(task_id).status
 
 

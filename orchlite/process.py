@@ -91,8 +91,8 @@ class Runners:
                 self._idle.append(runner)
         if not stays:
             _dismiss(runner)
-        if answer is None:
-            return self.look(folder)
+        if answer is None:  # it died, and a program that it was just starting holds the lock a moment longer than the pipe
+            return self._wait_for_stranger(folder)
         ended = json.loads(answer)["result"]  # what stands in `result.json`, written before the answer
         return self._wait_for_stranger(folder) if ended is None else Ended(ended["attempt"], _result(ended))
 

@@ -1,10 +1,9 @@
 """What travels between the rooms: immutable records, and the names of a run's files.
 
 No I/O here. They are named tuples and not dataclasses, because a client's first opening is measured, and dataclasses took 40 ms of
-it. A record is read from the store or a file by one room and handed on by value.
+it; and their annotations are evaluated here, because texts would be compiled one by one. A record is read from the store or a file by
+one room and handed on by value.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -168,6 +167,8 @@ class TaskRow(NamedTuple):
     """How many slots were skipped since the last run."""
     on_failure: tuple[str, ...] | None = None
     """The command to run when a run of it has ended badly; None leaves that to the host."""
+    pruned_until: datetime | None = None
+    """Slots up to here may have had runs whose rows are gone."""
 
 
 class RunRow(NamedTuple):
@@ -195,6 +196,15 @@ class RunRow(NamedTuple):
     """The slot that it is the run of, or that was skipped."""
     slots: int = 1
     """How many slots a skipped run stands for: this one and those before it."""
+
+
+class UntoldEnd(NamedTuple):
+    """A bad end that somebody is to be told of."""
+
+    run_id: str
+    status: RunStatus
+    host_id: str
+    """Who is to do that."""
 
 
 class Assignment(NamedTuple):
@@ -247,6 +257,33 @@ class Claim(NamedTuple):
     at: datetime
 
 
+class AttemptFolder(NamedTuple):
+    """The names of one attempt's files."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def arguments(self) -> Path:
+        return self.path / "arguments.json"
+
+    @property
+    def log(self) -> Path:
+        """The first segment; later ones are `log.1`, `log.2`, …"""
+        return self.path / "log"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+
 class RunFolder(NamedTuple):
     """The names of a run's files. Making and reading them is other rooms' work."""
 
@@ -273,33 +310,6 @@ class RunFolder(NamedTuple):
 
     def attempt(self, number: int) -> AttemptFolder:
         return AttemptFolder(self.path / str(number))
-
-
-class AttemptFolder(NamedTuple):
-    """The names of one attempt's files."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        return self.path / "spec.json"
-
-    @property
-    def work(self) -> Path:
-        return self.path / "work"
-
-    @property
-    def arguments(self) -> Path:
-        return self.path / "arguments.json"
-
-    @property
-    def log(self) -> Path:
-        """The first segment; later ones are `log.1`, `log.2`, …"""
-        return self.path / "log"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result.json"
 
 
 class RunSpec(NamedTuple):

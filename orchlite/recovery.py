@@ -1,6 +1,7 @@
 """What dead hosts left: import the results of their runs, adopt those that go on, declare the lost ones, give the rest back to the queue.
 
-Its work is bounded by what is marked as running, not by the store's history.
+The same is done for a run of this host that its own thread has dropped, because of something that nobody thought of. The work is bounded
+by what is marked as running, not by the store's history.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 
-from orchlite import killing, leftovers, one_run, presence, tidying
+from orchlite import killing, leftovers, one_run, presence, telling, tidying
 from orchlite.clock import SystemClock
-from orchlite.errors import Closed, DeviceFailed, IllegalMove
+from orchlite.errors import Closed, IllegalMove
 from orchlite.open_store import OpenStore
 from orchlite.paths import StoreFolder
 from orchlite.process import Runners
@@ -35,13 +36,15 @@ class Lookout:
         self._occupied = occupied
         self._turn = threading.Lock()
         self._again_at = 0.0
+        self._dropped: set[tuple[str, int]] = set()
+        """The attempts of this host's that nobody here had in hand at the last look."""
         self._steady: threading.Thread | None = None
 
     def open(self) -> None:
         """The first look. It does not keep its caller when the store takes nothing at the moment, but goes on behind."""
         if self._store.own_run_id is not None:
             return
-        if self._store.memory.runs.running():
+        if self._store.memory.runs.running() or self._store.memory.runs.untold():
             thread = threading.Thread(target=self.look, name="orchlite-recovery", daemon=True)
             thread.start()
             thread.join(_OPENING_SECONDS)
@@ -62,6 +65,13 @@ class Lookout:
         finally:
             self._again_at = clock.monotonic() + _LOOK_SECONDS
             self._turn.release()
+
+    def is_left(self, run: RunRow) -> bool:
+        """Whether nobody is at work on this running run: its host is gone or, outside of tasks, it is this one's and was dropped."""
+        store = self._store
+        if run.host_id == store.host_id:
+            return store.own_run_id is None and store.stub is None and run.run_id not in store.in_hand
+        return run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id)
 
     def watch(self) -> None:
         """Look every second from now on, and prune daily where that is wanted, until the store is closed; idempotent."""
@@ -94,16 +104,25 @@ class Lookout:
     def _recover(self) -> None:
         store, running = self._store, self._store.memory.runs.running()
         killing.carry_out_again(store, running)
-        for run in running:
-            if run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id):
-                try:
-                    self._recover_one(run, run.host_id)
-                except (DeviceFailed, OSError):  # what is wrong with one run must not keep the others
-                    _log.warning("run %s, left by a host that is gone, could not be looked after", run.run_id, exc_info=True)
+        for run in self._left(running):
+            try:
+                self._recover_one(run)
+            except Closed:
+                raise
+            except Exception:  # whatever is wrong with one run must not keep the others
+                _log.warning("run %s, on which nobody is at work, could not be looked after", run.run_id, exc_info=True)
         if self._steady is not None:
             self._take_over_queued()
+        telling.keep_promises(store)
         tidying.tidy(store)
         presence.forget_dead(store.folder.hosts)
+
+    def _left(self, running: Iterable[RunRow]) -> list[RunRow]:
+        left = [run for run in running if self.is_left(run)]
+        dropped = {(run.run_id, run.attempt) for run in left if run.host_id == self._store.host_id}
+        before, self._dropped = self._dropped, dropped
+        # One that has just ended, or just begun, looks as if it were dropped; a second later it does not.
+        return [run for run in left if (run.run_id, run.attempt) not in dropped - before]
 
     def _take_over_queued(self) -> None:
         """Who keeps schedules runs what others have queued before they died: it may stand in the way of what is due next."""
@@ -113,9 +132,8 @@ class Lookout:
                 with store.memory.transaction() as transaction:
                     store.memory.runs.hand_over_recurring(transaction, host_id, store.host_id)
 
-    def _recover_one(self, run: RunRow, dead_host_id: str) -> None:
+    def _recover_one(self, run: RunRow) -> None:
         store = self._store
-        _log.info("run %s was left by a host that is gone", run.run_id)
         if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING:
             _requeue_packaging(store, run)
             return
@@ -124,14 +142,24 @@ class Lookout:
         look = store.process.look(store.folder.run(run.run_id))
         if not isinstance(look, Alive):
             one_run.conclude(store, run, look)
-        elif _adopt(store, run, dead_host_id):
+        elif _adopt(store, run):
+            # Nothing is wrong: so it is after every run that was submitted and left to its runner.
+            _log.info("run %s goes on; how it ends is recorded here from now on", run.run_id)
             name = f"orchlite-adopted-{run.run_id}"
             threading.Thread(target=self._see_to_its_end, args=(run,), name=name, daemon=True).start()
 
     def _see_to_its_end(self, run: RunRow) -> None:
-        # Closed: this host goes before the run does, and the next one will adopt it.
-        with suppress(Closed), self._occupied():
-            one_run.conclude(self._store, run, self._store.process.wait(self._store.folder.run(run.run_id)))
+        store = self._store
+        store.in_hand.add(run.run_id)
+        try:
+            with self._occupied():
+                one_run.conclude(store, run, store.process.wait(store.folder.run(run.run_id)))
+        except Closed:
+            pass  # this host goes before the run does, and the next one will adopt it
+        except Exception:
+            _log.warning("run %s was dropped, and is looked after anew", run.run_id, exc_info=True)
+        finally:
+            store.in_hand.discard(run.run_id)
 
 
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
@@ -159,14 +187,14 @@ def _end_lost_runs(folder: StoreFolder) -> None:
             runners.discard(run)
 
 
-def _adopt(store: OpenStore, run: RunRow, dead_host_id: str) -> bool:
+def _adopt(store: OpenStore, run: RunRow) -> bool:
     with store.memory.transaction() as transaction:
-        return store.memory.runs.adopt(transaction, run.run_id, dead_host_id, store.host_id)
+        return store.memory.runs.adopt(transaction, run.run_id, str(run.host_id), store.host_id)
 
 
 def _requeue_packaging(store: OpenStore, run: RunRow) -> None:
     """Packaging is repeatable: its host's installer was on a leash, and a half-built environment is built anew."""
-    now, reason = store.clock.now(), "the host that was packaging it is gone"
+    now, reason = store.clock.now(), "whoever was packaging it is gone"
     orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
     with suppress(IllegalMove), store.memory.transaction() as transaction:
         store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)

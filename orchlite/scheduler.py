@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from orchlite import dispatching
 from orchlite.dispatching import Batch
 from orchlite.errors import Closed
-from orchlite.open_store import Changes, OpenStore
+from orchlite.open_store import OpenStore
 
 _LONGEST_WAIT_SECONDS = 60.0
 _TROUBLE_SECONDS = 1.0
@@ -28,7 +28,9 @@ class Scheduler:
         """`begin` is called when runs were queued."""
         self._store = store
         self._begin = begin
-        self._changes = Changes()
+        self._change = threading.Event()
+        self._next_at: datetime | None = None
+        """What it sleeps for; None while that is not known."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -45,17 +47,18 @@ class Scheduler:
     def stop(self) -> None:
         """Dispatch nothing more."""
         self._stopping = True
-        self._changes.announce()
+        self._change.set()
 
-    def look(self) -> None:
-        """Tasks, or the clock, may have changed: look again when the next one is due."""
-        self._changes.announce()
+    def look(self, at: datetime | None = None) -> None:
+        """Tasks, or the clock, may have changed: look again when the next one is due. `at`: all that is new is due only then."""
+        if at is None or self._next_at is None or at < self._next_at:
+            self._change.set()
 
     def notice_clock(self) -> None:
-        """Where the clock was set back, let nothing wait until the old time comes again. Slots do, since they were dealt with."""
+        """Where the clock was set back, let nothing wait until the old time comes again, but slots that were dealt with."""
         now = self._store.clock.now()
         if now < self._seen_at:
-            dispatching.shorten_pauses(self._store, now)
+            dispatching.follow_clock_back(self._store, now)
         self._seen_at = now  # last: what failed is done again
 
     def dispatch_due(self) -> None:
@@ -80,15 +83,16 @@ class Scheduler:
     def _take_turn(self) -> None:
         """Sleep until the next task is due, and dispatch it; or until there is a reason to look again."""
         self.notice_clock()
-        count = self._changes.count  # before the look: what changes during it is not missed
-        at = self._store.memory.tasks.next_due()
+        self._next_at = None
+        self._change.clear()  # before the look: what changes during it is not missed
+        at = self._next_at = self._store.memory.tasks.next_due()
         if at is None:
-            self._changes.wait(count, _LONGEST_WAIT_SECONDS)
+            self._change.wait(_LONGEST_WAIT_SECONDS)
             return
         batch = dispatching.prepare(self._store, at)
         while (early_seconds := (at - self._store.clock.now()).total_seconds()) > 0:
-            if self._changes.wait(count, min(early_seconds, _LONGEST_WAIT_SECONDS)):
-                count = self._changes.count
+            if self._change.wait(min(early_seconds, _LONGEST_WAIT_SECONDS)):
+                self._change.clear()
                 self.notice_clock()
                 if self._stopping or self._store.memory.tasks.next_due() != at:
                     return

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from pathlib import Path
 
 from orchlite import presence
 from orchlite.display import Table
 from orchlite.engine import Engine
+from orchlite.event import Event
 from orchlite.orchestration import Orchestration
 from orchlite.status import RunStatus
 from orchlite.store.search import RunKey
@@ -16,7 +18,6 @@ from orchlite.task import Task
 from orchlite.task_run import TaskRun
 
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
-_BAD_ENDS = (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)
 
 
 class Search:
@@ -53,11 +54,24 @@ class Search:
 
     def bad_ends(self, since: datetime) -> Table[TaskRun]:
         """The runs of the whole store that have failed, timed out or were lost since then, packaging included, newest first."""
-        return self._runs(self._rows.ended_since(since, _BAD_ENDS))
+        return self._runs(self._rows.bad_ends_since(since))
 
     def due_next(self, limit: int) -> Table[Task]:
         """The tasks of the whole store that are due next, soonest first."""
         return Table(self._task(task_id) for task_id in self._rows.due_next(limit))
+
+    def held(self) -> Table[Task]:
+        """The tasks of the whole store that would have runs and have none: paused, or in `schedule_error`. Latest first."""
+        return Table(self._task(task_id) for task_id in self._rows.held())
+
+    def newest_events(self, limit: int) -> Table[Event]:
+        """The newest so many events of the whole store, oldest first."""
+        return Table(map(Event, self._engine.store.memory.events.newest(limit)))
+
+    def log_path(self, run: TaskRun) -> Path | None:
+        """The file where its log begins; None where nothing was started."""
+        attempt = self._engine.run(run.id()).attempt
+        return self._engine.store.folder.run(run.id()).attempt(attempt).log if attempt else None
 
     def other_hosts(self) -> int:
         """How many other processes have the store open."""

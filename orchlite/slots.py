@@ -5,6 +5,7 @@ Pure: the task's rule and times in, a decision out. What is bounded is bounded h
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,23 +36,34 @@ class Decision(NamedTuple):
     next_at: datetime
 
 
-def decide(schedule: Schedule, policy: SchedulePolicy, first: datetime, now: datetime) -> Decision:
-    """Decide about all slots from `first`, which is due, up to `now`."""
+def decide(schedule: Schedule, policy: SchedulePolicy, first: datetime, now: datetime, taken: Collection[datetime] = ()) -> Decision:
+    """Decide about all slots from `first`, which is due, up to `now`.
+
+    But for those that are `taken`: they were dealt with before the clock was set back.
+    """
     next_at = schedule.next_after(first)
-    if next_at > now and _in_time(policy, first, now):
+    if next_at > now and not taken and _in_time(policy, first, now):
         return Decision((first,), (), next_at)  # nearly always: one slot, on time
     newest = schedule.newest_between(first - _MOMENT, now) or first
-    runs = _runs(schedule, policy, first, newest, now)
-    left = schedule.count_between(first - _MOMENT, now) - len(runs)
-    skipped = _skipped(schedule, policy, (first, now), runs, left) if left else ()
+    runs = tuple(slot for slot in _runs(schedule, policy, first, newest, now) if slot not in taken)
+    left = schedule.count_between(first - _MOMENT, now) - len(runs) - len(taken)
+    skipped = _skipped(schedule, policy, (first, now), runs, taken, left) if left else ()
     return Decision(runs, skipped, schedule.next_after(now))
 
 
-def skip_all(schedule: Schedule, first: datetime, now: datetime, reason: str) -> Decision:
-    """Skip all slots from `first` up to `now`, for one reason."""
-    count = schedule.count_between(first - _MOMENT, now)
-    newest = schedule.newest_slots(first - _MOMENT, now, ROWS_IN_ROW)
+def skip_all(schedule: Schedule, first: datetime, now: datetime, reason: str, taken: Collection[datetime] = ()) -> Decision:
+    """Skip all slots from `first` up to `now`, for one reason, but for those that are `taken`."""
+    count = schedule.count_between(first - _MOMENT, now) - len(taken)
+    newest = _newest(schedule, first, now, taken)
     return Decision((), _rows([(slot, reason) for slot in newest], count), schedule.next_after(now))
+
+
+def first_free(schedule: Schedule, after: datetime, taken: Container[datetime]) -> datetime:
+    """The first slot later than this that is not taken."""
+    slot = schedule.next_after(after)
+    while slot in taken:
+        slot = schedule.next_after(slot)
+    return slot
 
 
 def _in_time(policy: SchedulePolicy, slot: datetime, now: datetime) -> bool:
@@ -71,13 +83,22 @@ def _runs(schedule: Schedule, policy: SchedulePolicy, first: datetime, newest: d
 
 
 def _skipped(
-    schedule: Schedule, policy: SchedulePolicy, span: tuple[datetime, datetime], runs: tuple[datetime, ...], count: int
+    schedule: Schedule,
+    policy: SchedulePolicy,
+    span: tuple[datetime, datetime],
+    runs: tuple[datetime, ...],
+    taken: Collection[datetime],
+    count: int,
 ) -> tuple[Skipped, ...]:
     first, now = span
-    have_runs = set(runs)
-    newest = schedule.newest_slots(first - _MOMENT, now, ROWS_IN_ROW + len(runs))
-    left = [slot for slot in newest if slot not in have_runs][-ROWS_IN_ROW:]
+    left = _newest(schedule, first, now, {*runs, *taken})
     return _rows([(slot, _reason(policy, slot, runs, now)) for slot in left], count)
+
+
+def _newest(schedule: Schedule, first: datetime, now: datetime, others: Collection[datetime]) -> list[datetime]:
+    """The newest slots that are to have a row each: not one of these others."""
+    newest = schedule.newest_slots(first - _MOMENT, now, ROWS_IN_ROW + len(others))
+    return [slot for slot in newest if slot not in others][-ROWS_IN_ROW:]
 
 
 def _rows(newest: list[tuple[datetime, str]], count: int) -> tuple[Skipped, ...]:

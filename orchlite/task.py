@@ -156,10 +156,12 @@ class Task:
 
     @staticmethod
     def _columns() -> Sequence[str]:
-        return ("id", "name", "status", "kind", "created at")
+        return ("id", "name", "kind", "status", "last run", "created at")
 
     def _cells(self) -> Sequence[object]:
-        return (self.id(), self.name(), self.status(), self.kind(), self.created_at())
+        # That a one-shot task has started says little: how its run stands is what one looks for.
+        newest = self.last_runs(1)
+        return (self.id(), self.name(), self.kind(), self.status(), newest[0].status() if newest else None, self.created_at())
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])

@@ -1,4 +1,8 @@
-"""Tells somebody that a run has ended badly: runs the command that its task has for that, and notes what became of it."""
+"""Tells somebody that a run has ended badly: runs the command that its task has for that, and notes what became of it.
+
+Whoever records such an end promises, in the same step, to tell of it, and keeps that by starting the command. What a host that is gone has
+promised another one does: so nobody is told of an end twice, unless a host dies at the very moment at which it has started the command.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 
+from orchlite import presence
+from orchlite.ends import BAD_ENDS
 from orchlite.errors import OrchliteError
 from orchlite.open_store import OpenStore
 from orchlite.records import RunRow, TaskRow
@@ -18,7 +24,7 @@ from orchlite.store import events
 LIMIT_SECONDS = 60.0
 """How long a command may take."""
 
-_BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN})
+_BEGIN_SECONDS = 5.0
 _SHOWN_BYTES = 500
 _FACT_CHARACTERS = 8000  # Linux takes no variable of more than 128 KiB; an installer's last lines may be longer
 _log = logging.getLogger(__name__)
@@ -29,7 +35,7 @@ def tell(store: OpenStore, run_id: str, status: RunStatus) -> None:
 
     Call it once for each run, after its end was recorded.
     """
-    if status not in _BAD_ENDS:
+    if status not in BAD_ENDS:
         return
     try:
         run = store.memory.runs.get(run_id)
@@ -40,23 +46,56 @@ def tell(store: OpenStore, run_id: str, status: RunStatus) -> None:
     if not task.on_failure:
         return
     if store.clock_is_manual:
-        _tell(store, task, run, task.on_failure)
+        _tell(store, task, run, threading.Event())
     else:
-        arguments = (store, task, run, task.on_failure)
-        thread = threading.Thread(target=_tell, args=arguments, name=f"orchlite-telling-{run_id}", daemon=True)
-        thread.start()
-        store.tellings.add(thread)
+        begun = threading.Event()
+        thread = threading.Thread(target=_tell_aside, args=(store, task, run, begun), name=f"orchlite-telling-{run_id}", daemon=True)
+        store.tellings[thread] = begun
+        if store.is_silent:  # after the line above: `fall_silent` looks there when it has said so here
+            del store.tellings[thread]
+        else:
+            thread.start()
+
+
+def keep_promises(store: OpenStore) -> None:
+    """Tell of the ends that hosts which are gone have recorded, and have told nobody of."""
+    for untold in store.memory.runs.untold():
+        if untold.host_id == store.host_id or presence.is_alive(store.folder.hosts, untold.host_id):
+            continue
+        with store.memory.transaction() as transaction:
+            is_mine = store.memory.runs.take_over_telling(transaction, untold, store.host_id)
+        if is_mine:
+            tell(store, untold.run_id, untold.status)
 
 
 def finish(store: OpenStore, patience_seconds: float = LIMIT_SECONDS) -> None:
     """Wait until whoever is being told has been told, for so long at most."""
     give_up_at = store.clock.monotonic() + patience_seconds
-    for thread in list(store.tellings):
+    for thread in filter(threading.Thread.is_alive, list(store.tellings)):
         thread.join(max(0.0, give_up_at - store.clock.monotonic()))
 
 
-def outcome_of(command: tuple[str, ...], environment: Mapping[str, str], limit_seconds: float = LIMIT_SECONDS) -> str | None:
-    """Run the command to its end, or to the end of its time; None where it was a success, else what was wrong."""
+def fall_silent(store: OpenStore) -> None:
+    """Leave it to the next host to tell of further ends. Blocks until every command that is to be started here has been: for a moment.
+
+    Else it could not be noted that it was, and the next host would start it again.
+    """
+    store.is_silent = True
+    give_up_at = store.clock.monotonic() + _BEGIN_SECONDS
+    for begun in list(store.tellings.values()):
+        begun.wait(max(0.0, give_up_at - store.clock.monotonic()))
+
+
+def outcome_of(
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    limit_seconds: float = LIMIT_SECONDS,
+    has_begun: Callable[[], None] = lambda: None,
+) -> str | None:
+    """Run the command to its end, or to the end of its time; None where it was a success, else what was wrong.
+
+    has_begun: called when the command has been started, and goes on whatever happens here.
+    """
     from subprocess import DEVNULL, Popen, TimeoutExpired
     from tempfile import TemporaryFile
 
@@ -67,6 +106,7 @@ def outcome_of(command: tuple[str, ...], environment: Mapping[str, str], limit_s
         except (OSError, ValueError) as error:
             return f"{command[0]} could not be started: {getattr(error, 'strerror', None) or error}"
         try:
+            has_begun()
             code = process.wait(limit_seconds)
         except TimeoutExpired:
             with suppress(ProcessLookupError):
@@ -76,10 +116,25 @@ def outcome_of(command: tuple[str, ...], environment: Mapping[str, str], limit_s
         return None if code == 0 else f"{command[0]} ended with exit code {code}: {_end_of(said.fileno())}".rstrip(": ")
 
 
-def _tell(store: OpenStore, task: TaskRow, run: RunRow, command: tuple[str, ...]) -> None:
-    outcome = outcome_of(command, {**os.environ, **_facts(store, task, run)})
+def _tell_aside(store: OpenStore, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
+    try:
+        _tell(store, task, run, begun)
+    finally:
+        begun.set()
+        del store.tellings[threading.current_thread()]
+
+
+def _tell(store: OpenStore, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
+    def keep_promise() -> None:
+        with suppress(OrchliteError), store.memory.transaction() as transaction:
+            store.memory.runs.was_told(transaction, run.run_id)
+        begun.set()
+
+    assert task.on_failure, "there is nobody to be told"
+    outcome = outcome_of(task.on_failure, {**os.environ, **_facts(store, task, run)}, has_begun=keep_promise)
     _log.info("run %s: on_failure %s", run.run_id, outcome or "was told")
     with suppress(OrchliteError), store.memory.transaction() as transaction:
+        store.memory.runs.was_told(transaction, run.run_id)  # where it could not be started: nobody else could, either
         became = "on_failure_failed" if outcome else "on_failure_told"
         events.record(transaction, "run", run.run_id, run.status, became, store.clock.now(), outcome)
 

@@ -57,5 +57,4 @@ def _remove_unchanged(store: OpenStore, run: RunRow) -> None:
 
     attempt = work_folder(store, run)
     if attempt is not None:
-        orchestration_id = store.memory.tasks.get(run.task_id).orchestration_id
-        bundle.remove_unchanged(store.bundles.path(store.memory.orchestrations.get(orchestration_id).sha), attempt.work)
+        bundle.remove_unchanged(store.bundles.path(store.memory.orchestrations.of_task(run.task_id).sha), attempt.work)

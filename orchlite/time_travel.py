@@ -159,7 +159,7 @@ class TimeTravel:
         lasts = timedelta(seconds=min(outcome.duration_seconds, limit_seconds))
         self._begun += 1
         heapq.heappush(self._planned, _Planned((run.claimed_at or self._store.clock.now()) + lasts, self._begun, run, task, outcome))
-        self._store.notify()
+        self._store.changes.announce()
 
     def _outcome(self, stub: Stub, run: RunRow, task: TaskRow) -> StubOutcome:
         try:
@@ -184,6 +184,7 @@ class TimeTravel:
         result = RunResult(status, exit_code, begun_at, at, (at - begun_at).total_seconds(), reason)
         with suppress(IllegalMove):
             with memory.transaction() as transaction:
-                ends.end(memory, transaction, Ending(run.run_id, run.task_id, result, run.attempt), self._store.clock.now())
+                ending = Ending(run.run_id, run.task_id, result, run.attempt, self._store.host_id)
+                ends.end(memory, transaction, ending, self._store.clock.now())
             telling.tell(self._store, run.run_id, status)
-        self._store.notify()
+        self._store.changes.announce()

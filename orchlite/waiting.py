@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
@@ -50,6 +51,7 @@ class Waiting:
             lambda: self._see_to(run_id, lambda run: run.status.is_final),
             timeout_seconds,
             f"run {run_id} to end",
+            run_id,
         )
         self._lending.asked(ended.task_id, is_over=True)
         return ended
@@ -62,6 +64,7 @@ class Waiting:
             lambda: self._see_to(run_id, lambda run: run.status is not RunStatus.QUEUED),
             None,
             f"run {run_id} to start",
+            run_id,
         )
 
     def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
@@ -116,30 +119,45 @@ class Waiting:
 
         self._until(lambda: None if unfinished() else True, look_after, timeout_seconds, "the submitted runs to end")
 
-    def _until(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
-        """Block until `look` answers; every now and then `look_after` what should change it."""
-        answer = look()
-        if answer is not None:
-            return answer
-        with self._lending.while_waiting():
-            return self._keep_looking(look, look_after, timeout_seconds, what)
+    def _until(
+        self,
+        look: Callable[[], T | None],
+        look_after: Callable[[], None],
+        timeout_seconds: float | None,
+        what: str,
+        run_id: str | None = None,
+    ) -> T:
+        """Block until `look` answers, and now and then `look_after` what should change that: only this run, where one is given."""
+        with self._store.changes.heard(run_id) as change:
+            answer = look()
+            if answer is not None:
+                return answer
+            with self._lending.while_waiting():
+                return self._keep_looking(change, look, look_after, timeout_seconds, what)
 
-    def _keep_looking(self, look: Callable[[], T | None], look_after: Callable[[], None], timeout_seconds: float | None, what: str) -> T:
-        clock, changes = self._store.clock, self._store.changes
+    def _keep_looking(
+        self,
+        change: threading.Event,
+        look: Callable[[], T | None],
+        look_after: Callable[[], None],
+        timeout_seconds: float | None,
+        what: str,
+    ) -> T:
+        clock = self._store.clock
         look_after_at = clock.monotonic() + _OTHERS_SECONDS
         deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
         while True:
-            count = changes.count  # before the look: what changes during it is not missed
-            if (answer := look()) is not None:
-                return answer
             left = self._look_seconds if deadline is None else min(self._look_seconds, deadline - clock.monotonic())
             if left <= 0:
                 raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
-            changes.wait(count, left)
+            change.wait(left)
+            change.clear()  # before the look: what changes during it is not missed
             if clock.monotonic() >= look_after_at:  # by the time, since a busy host may change something else all the while
                 self._lending.renew()
                 look_after()
                 look_after_at = clock.monotonic() + _OTHERS_SECONDS
+            if (answer := look()) is not None:
+                return answer
 
     def _check_may_run(self, task_id: str) -> None:
         """Whether a task that has had no run may have one yet."""
@@ -169,12 +187,12 @@ class Waiting:
         self._look_after(self._store.memory.runs.get(run_id))
 
     def _look_after(self, run: RunRow) -> None:
-        """Where a run's host is gone: import, adopt, or take over what it left in the queue, since somebody waits for it here.
+        """Where nobody is at work on a run: import, adopt, or take over what its host left in the queue, since somebody waits for it here.
 
         Inside a task nothing of that happens here; but what is queued is handed over to the host of this program, which is at work.
         """
         self._store.find_host()
-        if run.status is RunStatus.RUNNING and self._is_gone(run.host_id):
+        if run.status is RunStatus.RUNNING and self._lookout.is_left(run):
             self._lookout.look()
         elif run.status is RunStatus.RUNNING and run.host_id == self._store.host_id and self._store.memory.runs.is_waiting(run.run_id):
             self._begin()  # it was adopted, perhaps by a host that had nothing to do until now, and waits for what is queued for that

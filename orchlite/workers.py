@@ -59,6 +59,8 @@ class Workers:
 
     def reserve(self) -> bool:
         """Keep an idle worker and a place for the caller, who then calls `hand`; False where all are busy, or others were first."""
+        if self._asked != self._answered and self._free > 0 and self._next_claimable() is not None:
+            return False
         with self._condition:
             if self._store.stub is None and self._free > 0 and self._has_place() and self._asked == self._answered and not self._stopping:
                 self._free -= 1
@@ -69,6 +71,7 @@ class Workers:
     def hand(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
+            self._store.in_hand.add(assignment.run.run_id)
             self._handed.append(assignment)
             self._condition.notify()
 
@@ -133,68 +136,70 @@ class Workers:
             except Exception:
                 # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk. The worker stays.
                 _log.exception("a worker of the store %s met trouble", self._store.folder.path)
+                self.look()  # the others, while this one waits
                 threading.Event().wait(_TROUBLE_SECONDS)
 
     def _take_turn(self, patience_seconds: float | None) -> bool:
         """Wait for a place and a reason to use it, and perform one run; False where nothing came of it."""
-        if not self._wait(patience_seconds):
+        has_place, assignment = self._wait(patience_seconds)
+        if not has_place:
             return False
-        assignment = None
         try:
-            assignment = self._handed_one() or self._claim_next()
+            assignment = assignment or self._claim_next()
             if assignment is not None:
+                self._store.in_hand.add(assignment.run.run_id)
                 self._perform(assignment)
         finally:
             with self._condition:
                 self._taken -= 1
-                self._asked += 1 if assignment else 0  # there is a place again, and perhaps more that may begin now
-                self._condition.notify()
+                if assignment:
+                    self._store.in_hand.discard(assignment.run.run_id)
+                    self._asked += 1  # there is a place again, and perhaps more that may begin now: this thread looks next
+                elif self._asked > self._answered:
+                    self._condition.notify()  # there was no place for whoever was asked meanwhile
         return assignment is not None
 
-    def _wait(self, patience_seconds: float | None) -> bool:
+    def _wait(self, patience_seconds: float | None) -> tuple[bool, Assignment | None]:
         """Until this thread has a place, and a run or a reason to look for one; False where patience is at its end."""
         with self._condition:
             self._free += 1
             heard = True
             while not self._stopping:
                 if self._handed:
-                    return True
+                    # Whichever thread is first takes it; in the same step, since there is a place for one.
+                    return True, self._handed.popleft()
                 if self._free > 0:  # one that is reserved must not go away
                     if self._asked > self._answered and self._has_place():
                         self._free -= 1
                         self._taken += 1
-                        return True
+                        return True, None
                     if not heard:
                         self._free -= 1
-                        return False
+                        return False, None
                 heard = self._condition.wait(patience_seconds)
-            return False
-
-    def _handed_one(self) -> Assignment | None:
-        # Whichever thread is first may take it: each of them has a place, and each will look for more.
-        with self._condition:
-            return self._handed.popleft() if self._handed else None
+            return False, None
 
     def _claim_next(self) -> Assignment | None:
-        runs = self._store.memory.runs
-        while not self._stopping:
-            asked = self._asked  # before the look: what is queued during it is not seen
-            packaging = None if self._store.stub is None else True  # whose runs are no work
-            run_id = runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging=packaging)
-            if run_id is None:
-                with self._condition:
-                    self._answered = max(self._answered, asked)
-                return None
+        while not self._stopping and (run_id := self._next_claimable()) is not None:
             try:
                 assignment = self._claim(run_id)
             except IllegalMove:
                 continue  # another worker or host was quicker
             self.look()  # there may be more, and others may be idle
-            self._store.notify()
+            self._store.changes.announce(run_id)
             if assignment is None:
                 continue  # its slot is too long ago
             return assignment
         return None
+
+    def _next_claimable(self) -> str | None:
+        asked = self._asked  # before the look: what is queued during it is not seen
+        packaging = None if self._store.stub is None else True  # whose runs are no work
+        run_id = self._store.memory.runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging=packaging)
+        if run_id is None:
+            with self._condition:
+                self._answered = max(self._answered, asked)
+        return run_id
 
     def _claim(self, run_id: str) -> Assignment | None:
         memory = self._store.memory

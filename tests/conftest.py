@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -15,18 +19,32 @@ Files = dict[str, str]
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache of environments for the whole session: `ORCHLITE_TEST_CACHE`, else a temporary folder."""
-    given = os.environ.get("ORCHLITE_TEST_CACHE")
-    folder = Path(given) if given else tmp_path_factory.mktemp("cache")
+    """One cache of environments for the whole session: `ORCHLITE_TEST_CACHE`, else a temporary folder, which the workers of xdist share."""
+    given, base = os.environ.get("ORCHLITE_TEST_CACHE"), tmp_path_factory.getbasetemp()
+    folder = Path(given) if given else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHLITE_CACHE", str(folder))
         patch.delenv("ORCHLITE_STORE", raising=False)
+        if sys.dont_write_bytecode:
+            # Else each of the hundreds of processes that tests start would compile the library anew.
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         yield folder
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A store in which nothing has happened yet, to be copied: making one takes five times as long as opening a copy."""
+    path = tmp_path_factory.mktemp("empty") / "store"
+    orchlite.Client(path).close()
+    return path
+
+
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[orchlite.Client]:
+def client(tmp_path: Path, empty_store: Path) -> Iterator[orchlite.Client]:
     """A client with a store of its own, two workers, and a short grace; closed without waiting."""
+    shutil.copytree(empty_store, tmp_path / "store")
     client = orchlite.Client(tmp_path / "store", workers=2, grace_seconds=0.5)
     yield client
     for task in client.list_tasks():
@@ -47,3 +65,19 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def package_index(tmp_path: Path) -> tuple[str, str]:
+    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
+    name = f"tiny_{uuid.uuid4().hex}"
+    folder = tmp_path / "index" / name.replace("_", "-")
+    folder.mkdir(parents=True)
+    wheel = f"{name}-1.0-py3-none-any.whl"
+    with ZipFile(folder / wheel, "w") as archive:
+        archive.writestr(f"{name}.py", "WORDS = 'from the package'\n")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+    return folder.parent.as_uri() + "/", f"{name}==1.0"

@@ -25,7 +25,7 @@ devices   paths bundle packing bundle_files shared_folders installer uv_program 
           process presence logs task_context store/__init__ store/database
 memory    store/migrate store/events store/workspaces store/connections store/orchestrations
           store/tasks store/runs store/upkeep store/search store/memory
-hands     open_store ends telling leftovers tidying pruning checking uploads packager one_run killing dispatching pausing scheduler
+hands     open_store ends telling leftovers deletion tidying pruning checking uploads packager one_run killing dispatching pausing scheduler
           backup recovery workers watching submissions lending waiting time_travel engine closing forever
 voice     schedules live_status event connection workspace task_run task orchestration search catalogue maintenance client
 doors     given_files sdk/finder sdk/__init__ sdk/inline sdk/__main__ inline_run testing measuring tested_runs pytest_plugin
@@ -36,8 +36,9 @@ doors     given_files sdk/finder sdk/__init__ sdk/inline sdk/__main__ inline_run
           rest/store_view rest/answers
           rest/routing rest/uploading rest/tasks rest/orchestrations rest/workspaces rest/connections rest/authentication
           rest/graphql_schema rest/graphql_answers rest/graphql rest/credentials rest/asgi rest/server rest/__init__
-          cli/output cli/options cli/refusals cli/interrupts cli/resolve cli/shapes cli/packaging cli/listing cli/logs cli/bundles
-          cli/running cli/tasks cli/overview cli/places cli/hosting cli/upkeep cli/doctor cli/completion cli/program cli/__init__ __main__
+          cli/output cli/options cli/given cli/orders cli/refusals cli/interrupts cli/resolve cli/shapes cli/packaging cli/listing
+          cli/showing cli/logs cli/events cli/bundles cli/running cli/scheduling cli/steering cli/overview
+          cli/places cli/hosting cli/upkeep cli/doctor cli/completion cli/program cli/__init__ __main__
 """
 
 # The program that owns runs: started by path, imported by nobody, and knowing nobody.
@@ -90,7 +91,6 @@ def _parsed_layers() -> dict[str, list[str]]:
 _LAYER_OF = {file: layer for layer, files in _parsed_layers().items() for file in files}
 _IN_ORDER = [*_LAYER_OF, *_RUNNER]
 _FILES = sorted(path.relative_to(_PACKAGE).with_suffix("").as_posix() for path in _PACKAGE.rglob("*.py"))
-_every_file = pytest.mark.parametrize("file", _FILES)
 
 
 @cache
@@ -135,19 +135,27 @@ def _own_imports(file: str) -> set[str]:
     return {_file_of(name) for name in _imported_names(file) if name.split(".")[0] == "orchlite"}
 
 
+def _foreign(file: str) -> set[str]:
+    return {name.split(".")[0] for name in _imported_names(file)} - {"orchlite", "runner"}
+
+
+def _texts(file: str) -> list[str]:
+    return [node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
 def test_every_file_has_a_layer() -> None:
     assert sorted(_IN_ORDER) == _FILES
 
 
-@_every_file
-def test_a_file_imports_what_stands_before_it(file: str) -> None:
-    before = set(takewhile(lambda other: other != file, _IN_ORDER))
-    assert sorted(_own_imports(file) - before) == []
+def test_a_file_imports_what_stands_before_it() -> None:
+    wrong = {file: sorted(_own_imports(file) - set(takewhile(lambda other, file=file: other != file, _IN_ORDER))) for file in _FILES}  # type: ignore[misc]
+    assert _without_empty(wrong) == {}
 
 
-@pytest.mark.parametrize("file", [file for file in _FILES if _LAYER_OF.get(file) == "devices" and file != _COMPOSES_DEVICES])
-def test_devices_do_not_know_each_other(file: str) -> None:
-    assert sorted(other for other in _own_imports(file) if _LAYER_OF.get(other) == "devices") == []
+def test_devices_do_not_know_each_other() -> None:
+    devices = {file for file in _FILES if _LAYER_OF.get(file) == "devices"}
+    wrong = {file: sorted(_own_imports(file) & devices) for file in devices - {_COMPOSES_DEVICES}}
+    assert _without_empty(wrong) == {}
 
 
 @pytest.mark.parametrize("file", _RUNNER)
@@ -158,34 +166,41 @@ def test_the_runner_knows_itself_and_the_standard_library_only(file: str) -> Non
     assert {name for name in foreign if not name.startswith("orchlite.runner.")} == set()
 
 
-@pytest.mark.parametrize("file", [file for file in _FILES if file not in _RUNNER])
-def test_nobody_imports_the_runner(file: str) -> None:
-    assert _own_imports(file).isdisjoint(_RUNNER)
+def test_nobody_imports_the_runner() -> None:
+    wrong = {file: sorted(_own_imports(file) & set(_RUNNER)) for file in set(_FILES) - set(_RUNNER)}
+    assert _without_empty(wrong) == {}
 
 
-@_every_file
-def test_what_is_not_ours_is_imported_in_its_one_place(file: str) -> None:
-    tops = {name.split(".")[0] for name in _imported_names(file)} - {"orchlite", "runner"}
-    for top in tops:
-        assert top in _ONLY_IMPORTERS or top in sys.stdlib_module_names, f"{top} is no dependency"
-        assert file in _ONLY_IMPORTERS.get(top, {file}), f"{top} is imported elsewhere"
+def test_what_is_not_ours_is_imported_in_its_one_place() -> None:
+    wrong = {file: sorted(top for top in _foreign(file) if file not in _ONLY_IMPORTERS.get(top, {file})) for file in _FILES}
+    assert _without_empty(wrong) == {}
 
 
-@pytest.mark.parametrize("file", [file for file in _FILES if not file.startswith("store/")])
-def test_sql_stands_in_the_store_only(file: str) -> None:
-    texts = [node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    assert [text for text in texts if _SQL.match(text)] == []
+def test_nothing_is_imported_that_is_no_dependency() -> None:
+    wrong = {file: sorted(_foreign(file) - _ONLY_IMPORTERS.keys() - sys.stdlib_module_names) for file in _FILES}
+    assert _without_empty(wrong) == {}
 
 
-@_every_file
-def test_a_file_is_short_and_its_name_says_something(file: str) -> None:
-    assert len((_PACKAGE / f"{file}.py").read_text(encoding="utf-8").splitlines()) <= _LINES
-    assert file.rpartition("/")[2] not in _SAYING_NOTHING
+def test_sql_stands_in_the_store_only() -> None:
+    wrong = {file: [text for text in _texts(file) if _SQL.match(text)] for file in _FILES if not file.startswith("store/")}
+    assert _without_empty(wrong) == {}
 
 
-@_every_file
-def test_a_file_says_what_it_owns(file: str) -> None:
-    assert ast.get_docstring(_tree(file))
+def test_a_file_is_short() -> None:
+    lines = {file: len((_PACKAGE / f"{file}.py").read_text(encoding="utf-8").splitlines()) for file in _FILES}
+    assert {file: count for file, count in lines.items() if count > _LINES} == {}
+
+
+def test_the_name_of_a_file_says_something() -> None:
+    assert [file for file in _FILES if file.rpartition("/")[2] in _SAYING_NOTHING] == []
+
+
+def test_a_file_says_what_it_owns() -> None:
+    assert [file for file in _FILES if not ast.get_docstring(_tree(file))] == []
+
+
+def _without_empty(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {file: names for file, names in found.items() if names}
 
 
 class TestTheReader:

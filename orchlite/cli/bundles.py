@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.options import Verb, exclude_option, setting
+from orchlite.cli.options import Verb, setting, whole_path
+from orchlite.cli.orders import takes_exclude
 from orchlite.cli.output import Output, bytes_text, counted
-from orchlite.cli.refusals import DONE, REFUSED
+from orchlite.cli.refusals import DONE, REFUSED, in_words, message_of, refusal_shape
 from orchlite.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 
 if TYPE_CHECKING:
@@ -55,25 +56,32 @@ _FILES = {"main.py": _MAIN, "requirements.txt": _REQUIREMENTS, "test_main.py": _
 def init(name: Path) -> None:
     """Make a folder NAME with an orchestration that works, and a test of it."""
     out = setting().output()
-    folder = name.expanduser().absolute()
+    folder = whole_path(name)
+    shown = _from_here(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise Conflict(f"The folder {str(name)!r} is not empty.", hint="Choose another name.", path=str(folder))
+            raise Conflict(f"The folder {shown!r} is not empty.", hint="Choose another name.", path=str(folder))
         for file, text in _FILES.items():
             (folder / file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DeviceFailed(f"The folder {str(name)!r} cannot be made: {error.strerror}.") from error
+        raise DeviceFailed(f"The folder {shown!r} cannot be made: {error.strerror}.") from error
     if out.as_json:
         out.json({"path": str(folder), "files": sorted(_FILES)})
         return
-    out.line(f"Made {name}: {', '.join(sorted(_FILES))}")
-    out.note(f"try it: orchlite run {name} --arg name=Ada")
+    out.line(f"Made {shown}: {', '.join(sorted(_FILES))}")
+    out.note(f"try it: `{setting().command('run', shown, '--arg', 'name=Ada')}`")
+
+
+def _from_here(path: Path) -> str:
+    """The path as one would write it here: relative where it lies below the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) and path != here else path)
 
 
 @click.command(cls=Verb, short_help="Say what an upload would say.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@exclude_option
+@takes_exclude
 def check(path: Path, exclude: tuple[str, ...]) -> int:
     """Say what an upload of PATH, a folder or a ZIP, would say; nothing is stored. Ends with 2 where it would be refused."""
     out = setting().output()
@@ -90,13 +98,14 @@ def check(path: Path, exclude: tuple[str, ...]) -> int:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="The ZIP to write; FOLDER.zip by default.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@exclude_option
+@takes_exclude
 def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...]) -> None:
     """Pack FOLDER into a ZIP, the same bytes each time, and check it."""
     out = setting().output()
-    target = (output or Path(f"{folder.absolute().name}.zip")).expanduser().absolute()
+    folder = whole_path(folder)
+    target = whole_path(output or Path(f"{folder.name}.zip"))
     if target.is_dir():
-        target /= f"{folder.absolute().name}.zip"
+        target /= f"{folder.name}.zip"
     if target.exists() and not force:
         raise Conflict(f"{str(target)!r} exists.", hint="--force replaces it, --output names another.", path=str(target))
     with out.busy(f"packing {folder}"), _looked_at(folder, exclude) as orchestration:
@@ -135,10 +144,9 @@ def _say_accepted(out: Output, orchestration: Orchestration) -> None:
 
 def _say_refused(out: Output, error: OrchliteError) -> None:
     if out.as_json:
-        told = {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "details": error.details}
-        out.json({"accepted": False, "entrypoint": None, "requirements": [], "sha": None, "warnings": [], "error": told})
+        out.json({"accepted": False, "entrypoint": None, "requirements": [], "sha": None, "warnings": [], "error": refusal_shape(error)})
         return
     what = "requirement" if isinstance(error, BadRequirement) else str(error.details.get("entry", "bundle"))
-    rows = [("refused", what, error.message)] + ([("", "way out", error.hint)] if error.hint else [])
+    rows = [("refused", what, message_of(error))] + ([("", "way out", in_words(error.hint))] if error.hint else [])
     out.table(("", "what", "words"), rows, wraps=True)
     out.note("it would be refused")

@@ -14,7 +14,7 @@ import click
 
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import bytes_text, counted
-from orchlite.cli.refusals import DONE, FAILED
+from orchlite.cli.refusals import DONE, FAILED, in_words
 from orchlite.cli.resolve import search_of
 from orchlite.clock import SystemClock
 from orchlite.errors import OrchliteError
@@ -47,7 +47,7 @@ def doctor(offline: bool) -> int:
     if out.as_json:
         out.json([check._asdict() for check in checks])
     else:
-        out.table(("", "what", "words"), [(check.state, check.name, check.words) for check in checks], wraps=True)
+        out.table(("", "what", "words"), [(check.state, check.name, in_words(check.words)) for check in checks], wraps=True)
     return FAILED if any(check.state == _BAD for check in checks) else DONE
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.options import Duration, Verb, client_settings, index_option, setting
+from orchlite.cli.options import Duration, Verb, setting
+from orchlite.cli.orders import ClientSettings, takes_installing
 from orchlite.cli.output import Output
 from orchlite.errors import BadArgument
 
@@ -26,12 +28,12 @@ _retain_option = click.option(
 @click.command(cls=Verb, short_help="Keep the store's schedules, until Ctrl-C.")
 @_workers_option
 @_retain_option
-@index_option
-def start(workers: int | None, retain: timedelta | None, index_url: tuple[str, ...]) -> None:
+@takes_installing
+def start(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> None:
     """Run what is queued and due in the store, until SIGTERM or Ctrl-C. Runs go on then, and the next host records their ends."""
     out = setting().output()
     _log_to_stderr(out)
-    client = _hosting(workers, retain, index_url)
+    client = _hosting(workers, retain, installing)
     out.note(f"keeping the schedules of {client.path()}; Ctrl-C ends this, and not what runs")
     client.run_forever()
 
@@ -45,7 +47,7 @@ def start(workers: int | None, retain: timedelta | None, index_url: tuple[str, .
 @click.option("--compatibility", metavar="YEAR", help="Answer like the platform of that year, whoever asks.")
 @_workers_option
 @_retain_option
-@index_option
+@takes_installing
 def serve(
     host: str,
     port: int,
@@ -55,7 +57,7 @@ def serve(
     compatibility: Any,
     workers: int | None,
     retain: timedelta | None,
-    index_url: tuple[str, ...],
+    installing: ClientSettings,
 ) -> None:
     """Serve the platform's REST API over the store, and do what `start` does. With --json, prints {"url", "environment"} first."""
     try:
@@ -66,7 +68,7 @@ def serve(
         raise BadArgument(f"{_MISSING} ({error.name}).", hint='Install them: pip install "orchlite[server]"', argument="serve") from error
     out = setting().output()
     _log_to_stderr(out)
-    client = _hosting(workers, retain, index_url)
+    client = _hosting(workers, retain, installing)
     with client:
         serve_forever(
             client,
@@ -86,15 +88,15 @@ def _announce(server: Server, out: Output) -> None:
         return
     out.line(server.url)
     for name, value in server.environment().items():
-        out.line(f"export {name}={value}")
+        out.line(f"export {name}={quote(value)}")
     out.note("serving; Ctrl-C ends this, and not what runs")
 
 
-def _hosting(workers: int | None, retain: timedelta | None, index_url: tuple[str, ...]) -> Client:
+def _hosting(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> Client:
     from orchlite.records import Retention
 
     retention = None if retain is None else Retention(runs_older_than=retain, events_older_than=max(retain, timedelta(days=90)))
-    return setting().opened(create=True, workers=workers, retention=retention, **client_settings((), index_url))
+    return setting().opened(create=True, workers=workers, retention=retention, **installing)
 
 
 def _log_to_stderr(out: Output) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that list and show what a store holds: `orchestrations`, `tasks`, `runs`, `show`."""
+"""The verbs that list what a store holds: `orchestrations`, `tasks`, `runs`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.options import Verb, setting
-from orchlite.cli.output import Output, seconds_text, short
-from orchlite.cli.resolve import Word, all_of, anything_of, search_of
-from orchlite.cli.shapes import orchestration_shape, run_shape, task_shape, whole_run_shape
+from orchlite.cli.output import Output, seconds_text, short, time_text
+from orchlite.cli.resolve import Word, all_of, search_of
+from orchlite.cli.shapes import orchestration_shape, run_shape, task_shape
+from orchlite.clock import SystemClock
 from orchlite.status import RunStatus
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def orchestrations(count: int) -> None:
 def tasks(killed: bool, count: int) -> None:
     """List the workspace's tasks, newest first, each with its newest run."""
     with looking() as (client, out):
-        names = _Names(client)
+        names = Names(client)
         columns = ("id", "name", "orchestration", "kind", "status", "last run", "next run")
         _list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_shape)
 
@@ -53,32 +54,9 @@ def runs(word: str | None, status: str | None, count: int) -> None:
     with looking() as (client, out):
         asked = count + 1 if count else None  # one more than is shown, to see whether there are more
         found = _runs_of(client, word, status, asked)
-        names = _Names(client)
+        names = Names(client)
         columns = ("id", "task", "status", "exit", "started", "took", "slot")
         _list(out, columns, found, lambda run: _run_cells(run, names), run_shape)
-
-
-@click.command(cls=Verb, short_help="Show all about one thing.")
-@click.argument("word", metavar="ID", type=Word("orchestrations", "tasks", "runs"))
-def show(word: str) -> None:
-    """Show all that is known about an orchestration, a task or a run; of a run, its files too."""
-    with looking() as (client, out):
-        one = anything_of(client, word)
-        kind, shape = _shape_of(one)
-        if out.as_json:
-            out.json({"what": kind, **shape})
-        else:
-            out.facts({"what": kind, **{name.replace("_", " "): value for name, value in shape.items()}})
-
-
-def _shape_of(one: Orchestration | Task | TaskRun) -> tuple[str, dict[str, Any]]:
-    """What it is, and all that is known about it."""
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-
-    if isinstance(one, Orchestration):
-        return "orchestration", orchestration_shape(one)
-    return ("task", task_shape(one)) if isinstance(one, Task) else ("run", whole_run_shape(one))
 
 
 @contextmanager
@@ -111,8 +89,8 @@ def _list(
 def _runs_of(client: Client, word: str | None, status: str | None, limit: int | None) -> Sequence[TaskRun]:
     if word is None:
         return search_of(client).newest_runs(limit, _statuses_of(status))
-    found = [run for one in all_of(client, word) for run in runs_below(one, limit, status)]
-    return sorted(found, key=lambda run: run.created_at(), reverse=True)[:limit]
+    found = {run.id(): run for one in all_of(client, word) for run in runs_below(one, limit, status)}
+    return sorted(found.values(), key=lambda run: run.created_at(), reverse=True)[:limit]
 
 
 def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
@@ -132,28 +110,43 @@ def _statuses_of(status: str | None) -> frozenset[RunStatus] | None:
     return frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}) if status == "failure" else frozenset({RunStatus(status)})
 
 
-class _Names:
+class Names:
     """What tasks and orchestrations are called, asked for once."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._known: dict[str, str] = {}
+        self._zones: dict[str, str | None] = {}
 
     def orchestration(self, orchestration_id: str) -> str:
+        """The name of an orchestration, else its short id."""
         if orchestration_id not in self._known:
             self._known[orchestration_id] = self._client.get_orchestration_by_id(orchestration_id).name() or short(orchestration_id)
         return self._known[orchestration_id]
 
     def task(self, task_id: str) -> str:
+        """The name of a task, else its short id and what it runs."""
         if task_id not in self._known:
             task = self._client.get_task_by_id(task_id)
-            self._known[task_id] = task.name() or f"{short(task_id)} ({self.orchestration(task.orchestration())})"
+            runs = self.orchestration(task.orchestration())
+            unnamed = f"packaging of {runs}" if task.kind() == "packaging" else f"{short(task_id)} ({runs})"
+            self._known[task_id] = task.name() or unnamed
+            self._zones[task_id] = task.timezone()
         return self._known[task_id]
+
+    def zone(self, task_id: str) -> str | None:
+        """The zone that the schedule of a task is read in."""
+        self.task(task_id)
+        return self._zones[task_id]
+
+    def run(self, run_id: str) -> str:
+        """What the task of a run is called."""
+        return self.task(self._client.get_task_run_by_id(run_id).task())
 
 
 def run_names(client: Client) -> Callable[[TaskRun], tuple[object, ...]]:
     """Gives the cells of runs in a table: id, task, status, exit code, start, duration, slot."""
-    names = _Names(client)
+    names = Names(client)
     return lambda run: _run_cells(run, names)
 
 
@@ -161,7 +154,7 @@ def _orchestration_cells(one: Orchestration) -> tuple[object, ...]:
     return short(one.id()), one.name(), one.status(), len(one.installed()), one.file_name(), one.created_at()
 
 
-def _task_cells(task: Task, names: _Names) -> tuple[object, ...]:
+def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
     newest = task.last_runs(1)
     last = newest[0].status() if newest else None
     return (
@@ -171,10 +164,12 @@ def _task_cells(task: Task, names: _Names) -> tuple[object, ...]:
         task.schedule() or task.kind(),
         task.status(),
         last,
-        task.next_run_at(),
+        time_text(task.next_run_at(), task.timezone()),
     )
 
 
-def _run_cells(run: TaskRun, names: _Names) -> tuple[object, ...]:
-    name = names.task(run.task())
-    return short(run.id()), name, run.status(), run.exit_code(), run.started_at(), seconds_text(run.duration()), run.scheduled_at()
+def _run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
+    name, started_at = names.task(run.task()), run.started_at()
+    seconds = (SystemClock().now() - started_at).total_seconds() if started_at and run.status() == "running" else run.duration()
+    slot = time_text(run.scheduled_at(), names.zone(run.task()))
+    return short(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), slot

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchlite.cli.listing import looking, runs_below
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output
-from orchlite.cli.resolve import Word, all_of, anything_of, search_of
+from orchlite.cli.resolve import Word, all_of, kind_of, search_of
 from orchlite.cli.shapes import time_shape
 from orchlite.errors import BadArgument, NotFound
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 @click.option("--packaging", is_flag=True, help="What the installer said for the orchestration, instead.")
 def logs(word: str | None, follow: bool, count: int | None, since: datetime | None, timestamps: bool, packaging: bool) -> None:
     """Print the log of a run: ID is a run, or a task or an orchestration for its newest run; without it, the newest run of all.
+
+    Of several tasks and orchestrations with one name it is the newest run of them all.
 
     Both of the program's streams go to standard output. With --json, a line is {"at", "stream", "text"}.
     """
@@ -66,23 +68,34 @@ def _run(client: Client, word: str | None) -> TaskRun:
 def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.orchestration import Orchestration
 
-    newest, runs = found[0], [run for one in found for run in runs_below(one, 1)]
-    # Where an orchestration has never run, or cannot, what the installer said is what there is to read.
-    if isinstance(newest, Orchestration) and (not runs or newest.status() == "error"):
-        return newest.task().last_runs()[0]
-    if not runs:
+    runs = [run for one in found for run in runs_below(one, 1)]
+    newest = max(runs, key=lambda run: run.created_at(), default=None)
+    uploads = [one for one in found if isinstance(one, Orchestration)]
+    # Where the newest upload cannot run, or nothing has ever run, what the installer said is what there is to read.
+    if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
+        return _installers(uploads[0])
+    if newest is None and isinstance(found[0], Orchestration):
+        return _installers(found[0])
+    if newest is None:
         raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` says when it is due.", word=word)
-    return max(runs, key=lambda run: run.created_at())
+    return newest
 
 
 def _packaging_run(client: Client, word: str | None) -> TaskRun:
     from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
 
     if word is None:
         raise BadArgument("--packaging needs an ID.", hint="`orchlite orchestrations` lists them.", argument="ID")
-    one = anything_of(client, word)
-    if isinstance(one, Orchestration):
-        return one.task().last_runs()[0]
-    task = one if isinstance(one, Task) else client.get_task_by_id(one.task())
-    return client.get_orchestration_by_id(task.orchestration()).task().last_runs()[0]
+    found = all_of(client, word)
+    uploads = [one for one in found if isinstance(one, Orchestration)]
+    return _installers(uploads[0] if uploads else _what_it_runs(client, found[0]))
+
+
+def _what_it_runs(client: Client, one: Any) -> Orchestration:
+    """The orchestration of a task or of a run."""
+    task = client.get_task_by_id(one.task()) if kind_of(one) == "run" else one
+    return client.get_orchestration_by_id(task.orchestration())
+
+
+def _installers(orchestration: Orchestration) -> TaskRun:
+    return orchestration.task().last_runs()[0]

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class Output:
         """Print one JSON document as a line, for a stream of them."""
         print(json.dumps(value, ensure_ascii=False, default=_jsonable), flush=True)
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, *, flush: bool = False) -> None:
         """Print one line for a person, or for a script that wants no JSON."""
-        print(text)
+        print(text, flush=flush)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
         """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
@@ -63,11 +63,13 @@ class Output:
             _print_plain(columns, cells)
 
     def facts(self, facts: Mapping[str, object]) -> None:
-        """Print named values, one below the other; what is empty is left out."""
-        known = [(name, _shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
+        """Print named values, one below the other, a list in as many lines; what is empty is left out."""
+        known = [(name, value) for name, value in facts.items() if value not in (None, "", [], {})]
         width = max((len(name) for name, _ in known), default=0)
-        for name, text in known:
-            print(f"{name:<{width}}  {text}")
+        for name, value in known:
+            for text in map(_shown, value if isinstance(value, list) else [value]):
+                print(f"{name:<{width}}  {text}")
+                name = ""
 
     def heading(self, text: str) -> None:
         """Print what the next table is about."""
@@ -77,7 +79,7 @@ class Output:
         """Tell the person at the terminal something, on standard error."""
         if not self.is_quiet:
             with suppress(BrokenPipeError):
-                print(f"orchlite: {text}", file=sys.stderr, flush=True)
+                print(f"orchlite: {one_line(text)}", file=sys.stderr, flush=True)
 
     def program(self, text: str, stream: str) -> None:
         """Hand on a line of a program's, where it wrote it; for `as_json` on standard error. Whoever stops reading stops nothing."""
@@ -169,7 +171,7 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
@@ -192,9 +194,18 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def time_text(at: datetime | None) -> str:
-    """A time for a person: on the clock of this machine."""
-    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def time_text(at: datetime | None, zone: str | None = None) -> str:
+    """A time for a person: on the clock of this machine or, with its name, in a zone."""
+    if at is None:
+        return ""
+    if zone is None:
+        return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+    except ZoneInfoNotFoundError:  # vanished from this machine: what the store says of it comes with the task's status
+        return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _shown(cell: object) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from orchlite.cli.listing import looking, run_names
 from orchlite.cli.options import Moment, Verb, setting
-from orchlite.cli.output import Output, bytes_text, counted, short
-from orchlite.cli.refusals import DONE, FAILED
+from orchlite.cli.output import Output, bytes_text, counted, one_line, short, time_text
+from orchlite.cli.refusals import DONE, FAILED, in_words
 from orchlite.cli.resolve import search_of
-from orchlite.cli.shapes import run_shape, task_shape
+from orchlite.cli.shapes import Shape, run_shape, task_shape, time_shape
 from orchlite.clock import SystemClock
 
 if TYPE_CHECKING:
     from orchlite.client import Client
+    from orchlite.orchestration import Orchestration
     from orchlite.task import Task
+    from orchlite.task_run import TaskRun
 
 _DUE = 5
 _RECENT = timedelta(days=1)
@@ -26,30 +29,58 @@ _RUN_COLUMNS = ("id", "task", "status", "exit", "started", "took", "slot")
 _SIZES = (("database", "database_bytes"), ("bundles", "bundles_bytes"), ("runs", "runs_bytes"), ("environments", "environments_bytes"))
 
 
-@click.command(cls=Verb, short_help="Show what runs, is queued, is due, has failed, and sizes on disk.")
+class _PackagingFailure(NamedTuple):
+    """An orchestration whose environment could not be made, and the packaging run that says why."""
+
+    orchestration: Orchestration
+    run: TaskRun
+
+
+class _Facts(NamedTuple):
+    """What is told of a store."""
+
+    hosts: int
+    running: Sequence[TaskRun]
+    queued: Sequence[TaskRun]
+    due: Sequence[Task]
+    paused: Sequence[Task]
+    failed: Sequence[TaskRun]
+    packaging_failed: Sequence[_PackagingFailure]
+    disk: dict[str, int]
+
+
+@click.command(cls=Verb, short_help="Show what runs, is queued, due or paused, has failed, and sizes on disk.")
 @click.option("--failed-since", type=Moment(), help="Look so far back, 1d by default; end with 1 where something has failed since.")
 def status(failed_since: datetime | None) -> int:
-    """Show what runs, what is queued, what is due next, what has failed, and the sizes on disk: of all workspaces."""
+    """Show what runs, what is queued, what is due next or paused, what has failed, and the sizes on disk: of all workspaces."""
     with looking() as (client, out):
         facts = _facts(client, failed_since or SystemClock().now() - _RECENT)
         if out.as_json:
             out.json(_shape(client, facts))
         else:
             _say(client, facts, out)
-        return FAILED if failed_since is not None and facts["failed"] else DONE
+        return FAILED if failed_since is not None and (facts.failed or facts.packaging_failed) else DONE
 
 
-def _facts(client: Client, since: datetime) -> dict[str, Any]:
+def _facts(client: Client, since: datetime) -> _Facts:
     search = search_of(client)
-    unfinished = search.unfinished()
-    return {
-        "running": [run for run in unfinished if run.status() == "running"],
-        "queued": [run for run in unfinished if run.status() == "queued"],
-        "due": search.due_next(_DUE),
-        "failed": search.bad_ends(since),
-        "hosts": search.other_hosts(),
-        "disk": _sizes(client),
-    }
+    unfinished, failed, packaging_failed = search.unfinished(), [], []
+    for run in search.bad_ends(since):
+        task = client.get_task_by_id(run.task())
+        if task.kind() == "packaging":
+            packaging_failed.append(_PackagingFailure(client.get_orchestration_by_id(task.orchestration()), run))
+        else:
+            failed.append(run)
+    return _Facts(
+        hosts=search.other_hosts(),
+        running=[run for run in unfinished if run.status() == "running"],
+        queued=[run for run in unfinished if run.status() == "queued"],
+        due=search.due_next(_DUE),
+        paused=search.held(),
+        failed=failed,
+        packaging_failed=packaging_failed,
+        disk=_sizes(client),
+    )
 
 
 def _sizes(client: Client) -> dict[str, int]:
@@ -62,36 +93,82 @@ def _sizes(client: Client) -> dict[str, int]:
     return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)}
 
 
-def _shape(client: Client, facts: dict[str, Any]) -> dict[str, Any]:
-    """The status: {store, hosts, running, queued, due, failed, disk: {database_bytes, bundles_bytes, runs_bytes, environments_bytes}}."""
+def _shape(client: Client, facts: _Facts) -> Shape:
+    """The status: {store, hosts, running, queued, failed, packaging_failed, due, paused, disk}.
+
+    `failed` are runs of programs, `packaging_failed` what never came to that: [{orchestration_id, name, reason, run_id, ended_at, log}],
+    where `log` is the command that shows what the installer said. `paused` has tasks in `schedule_error`, too; `disk` is
+    {database_bytes, bundles_bytes, runs_bytes, environments_bytes}.
+    """
     return {
         "store": str(client.path()),
-        "hosts": facts["hosts"],
-        **{name: [run_shape(run) for run in facts[name]] for name in ("running", "queued", "failed")},
-        "due": [task_shape(task) for task in facts["due"]],
-        "disk": facts["disk"],
+        "hosts": facts.hosts,
+        "running": [run_shape(run) for run in facts.running],
+        "queued": [run_shape(run) for run in facts.queued],
+        "failed": [run_shape(run) for run in facts.failed],
+        "packaging_failed": [_failure_shape(one) for one in facts.packaging_failed],
+        "due": [task_shape(task) for task in facts.due],
+        "paused": [task_shape(task) for task in facts.paused],
+        "disk": facts.disk,
     }
 
 
-def _say(client: Client, facts: dict[str, Any], out: Output) -> None:
-    hosts = f"{counted(facts['hosts'], 'other process').replace('processs', 'processes')} at work on it"
-    out.line(f"{client.path()}, {hosts}" if facts["hosts"] else f"{client.path()}, nobody else has it open: nothing is kept on time")
+def _failure_shape(one: _PackagingFailure) -> Shape:
+    return {
+        "orchestration_id": one.orchestration.id(),
+        "name": one.orchestration.name(),
+        "reason": in_words(one.run.reason() or ""),
+        "run_id": one.run.id(),
+        "ended_at": time_shape(one.run.ended_at()),
+        "log": _log_command(one),
+    }
+
+
+def _log_command(one: _PackagingFailure) -> str:
+    return setting().command("logs", short(one.orchestration.id()), "--packaging", anywhere=True)
+
+
+def _say(client: Client, facts: _Facts, out: Output) -> None:
+    _say_who_works(client, facts.hosts, out)
     cells = run_names(client)
-    for name in ("running", "queued"):
-        if facts[name]:
-            out.heading(f"{name} ({len(facts[name])})")
-            out.table(_RUN_COLUMNS, [cells(run) for run in facts[name]])
-    if facts["due"]:
-        out.heading("due next")
-        out.table(("id", "task", "schedule", "zone", "at"), [_due_cells(task) for task in facts["due"]])
-    if facts["failed"]:
-        out.heading(f"failed ({len(facts['failed'])})")
-        out.table(_RUN_COLUMNS, [cells(run) for run in facts["failed"][:_SHOWN_FAILURES]])
-    if not any(facts[name] for name in ("running", "queued", "due", "failed")):
+    for name, runs in (("running", facts.running), ("queued", facts.queued)):
+        _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs])
+    _section(out, "due next", ("id", "task", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
+    columns = ("id", "task", "schedule", "status", "since")
+    _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
+    _section(out, f"failed ({len(facts.failed)})", _RUN_COLUMNS, [cells(run) for run in facts.failed[:_SHOWN_FAILURES]])
+    _say_packaging_failed(facts.packaging_failed, out)
+    if not any((facts.running, facts.queued, facts.due, facts.paused, facts.failed, facts.packaging_failed)):
         out.line("nothing runs, is queued or due, or has failed lately")
     out.heading("on disk")
-    out.facts({title: bytes_text(facts["disk"][name]) for title, name in _SIZES})
+    out.facts({title: bytes_text(facts.disk[name]) for title, name in _SIZES})
+
+
+def _say_who_works(client: Client, hosts: int, out: Output) -> None:
+    start = setting().command("start", anywhere=True)
+    others = f"{counted(hosts, 'other process').replace('processs', 'processes')} at work on it"
+    out.line(f"{client.path()}, {others if hosts else f'no other process at work on it: schedules are kept by `{start}`'}")
+
+
+def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        out.heading(title)
+        out.table(columns, rows)
+
+
+def _say_packaging_failed(found: Sequence[_PackagingFailure], out: Output) -> None:
+    if found:
+        out.heading(f"packaging failed ({len(found)})")
+    for one in found[:_SHOWN_FAILURES]:
+        reason = one_line(in_words(one.run.reason() or "").partition("\n")[0])
+        out.line(f"{short(one.orchestration.id())}  {one_line(one.orchestration.name() or '')}  {time_text(one.run.ended_at())}")
+        out.line(f"  {reason}")
+        out.line(f"  {_log_command(one)}")
 
 
 def _due_cells(task: Task) -> tuple[object, ...]:
-    return short(task.id()), task.name(), task.schedule() or task.kind(), task.timezone(), task.next_run_at()
+    return short(task.id()), task.name(), task.schedule() or task.kind(), task.timezone(), time_text(task.next_run_at(), task.timezone())
+
+
+def _paused_cells(task: Task) -> tuple[Any, ...]:
+    return short(task.id()), task.name(), task.schedule() or task.kind(), task.status(), task.updated_at()

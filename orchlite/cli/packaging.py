@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchlite.cli.options import setting, whole_path
+from orchlite.cli.orders import Source
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short
 from orchlite.cli.resolve import orchestration_of
 from orchlite.clock import SystemClock
@@ -29,14 +31,28 @@ def taken_in(
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
         NotFound, Ambiguous: there is no such path, and the word means no orchestration, or several.
     """
-    path = Path(word).expanduser()
+    path = whole_path(Path(word))
     if not path.exists():
         if exclude or refresh or name is not None:
             raise BadArgument(f"There is no file or folder {word!r:.200}.", hint="Give the path of a folder or of a ZIP.", argument="path")
         return _known(client, word)
-    label = name or one_line(path.absolute().stem).strip() or None
+    label = name or one_line(path.stem).strip() or None
     with out.busy(f"packing and uploading {word}"):
-        return client.upload_orchestration(path=path.absolute(), name=label, exclude=exclude, refresh=refresh, reuse=True)
+        return client.upload_orchestration(path=path, name=label, exclude=exclude, refresh=refresh, reuse=True)
+
+
+@contextmanager
+def ready(word: str, source: Source, out: Output) -> Iterator[tuple[Client, Orchestration]]:
+    """The store, opened, and in it, packaged, the orchestration that a path or a word means. The client is left as its `with` does.
+
+    Raises:
+        as `taken_in` and `packaged`.
+    """
+    client = setting().opened(create=True, **source.settings)
+    with busy_closing(client, out):
+        orchestration = packaged(taken_in(client, word, out, source.exclude), out)
+        say_warnings(orchestration, out)
+        yield client, orchestration
 
 
 def packaged(orchestration: Orchestration, out: Output) -> Orchestration:

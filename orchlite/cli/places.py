@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from orchlite.cli.given import read_details
 from orchlite.cli.listing import looking
-from orchlite.cli.options import VerbGroup, read_details, setting
+from orchlite.cli.options import VerbGroup, setting
 from orchlite.cli.packaging import busy_closing
 from orchlite.cli.shapes import connection_shape, workspace_shape
+from orchlite.errors import NotFound
 
 
 @click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")
@@ -74,5 +76,8 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
 def delete_connection(name: str) -> None:
     """Remove a connection from the store."""
     with looking() as (client, out):
-        client.get_connection(name).delete_connection()
+        try:
+            client.get_connection(name).delete_connection()
+        except NotFound as error:  # whose hint is how to create it
+            raise NotFound(error.message, hint="`orchlite connections` lists them.", **error.details) from None
         out.json({"name": name, "deleted": True}) if out.as_json else out.line(f"deleted {name}")

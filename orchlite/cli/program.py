@@ -7,7 +7,22 @@ from typing import Any, NoReturn
 
 import click
 
-from orchlite.cli import bundles, completion, doctor, hosting, listing, logs, overview, places, running, tasks, upkeep
+from orchlite.cli import (
+    bundles,
+    completion,
+    doctor,
+    events,
+    hosting,
+    listing,
+    logs,
+    overview,
+    places,
+    running,
+    scheduling,
+    showing,
+    steering,
+    upkeep,
+)
 from orchlite.cli.options import Setting, Verb, common_options
 from orchlite.cli.output import silence
 from orchlite.cli.refusals import CUT_OFF, INTERRUPTED, report
@@ -15,7 +30,7 @@ from orchlite.cli.refusals import CUT_OFF, INTERRUPTED, report
 _SECTIONS = {
     "Write": ("init", "check", "pack"),
     "Run": ("upload", "run", "schedule", "upcoming"),
-    "Look": ("status", "orchestrations", "tasks", "runs", "show", "logs"),
+    "Look": ("status", "orchestrations", "tasks", "runs", "show", "logs", "events"),
     "Steer": ("kill", "pause", "resume"),
     "Keep": ("start", "serve", "workspaces", "connections"),
     "Care": ("doctor", "prune", "backup", "restore", "completion"),
@@ -76,8 +91,8 @@ def command_line(context: click.Context) -> None:
 
 for _verb in (
     *(bundles.init, bundles.check, bundles.pack, running.upload, running.run),
-    *(tasks.schedule, tasks.upcoming, tasks.kill, tasks.pause, tasks.resume),
-    *(overview.status, listing.orchestrations, listing.tasks, listing.runs, listing.show, logs.logs),
+    *(scheduling.schedule, scheduling.upcoming, steering.kill, steering.pause, steering.resume),
+    *(overview.status, listing.orchestrations, listing.tasks, listing.runs, showing.show, logs.logs, events.events),
     *(hosting.start, hosting.serve, places.workspaces, places.connections),
     *(doctor.doctor, upkeep.prune, upkeep.backup, upkeep.restore, completion.completion),
 ):

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import Converter, Setting
 from orchlite.cli.output import one_line, short, time_text
-from orchlite.errors import InvalidInput, NotFound, OrchliteError
+from orchlite.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
 
 if TYPE_CHECKING:
     from orchlite.client import Client
@@ -64,6 +64,28 @@ def task_or_run_of(client: Client, word: str) -> Task | TaskRun:
     return _only(word, found, "task or run", "`orchlite tasks` and `orchlite runs` list them.")
 
 
+def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: str) -> Task | None:
+    """The one task of this name that can be what is wanted, `killed` for instance; None where it is no task's name.
+
+    A task that was given no name is called like the orchestration that it runs. Where one task alone was given this name, it is meant
+    whatever its state, as it is by its id.
+
+    Raises:
+        Ambiguous: several have it and can be that.
+        IllegalMove: several have it, and none can be that.
+    """
+    ids = {one.id() for one in client.list_orchestrations() if one.name() == word}
+    called = [task for task in client.list_tasks() if task.name() == word or (task.name() is None and task.orchestration() in ids)]
+    named = called or [task for task in search_of(client).tasks(word) if task.name() == word]  # they were killed
+    if not named or (len(named) == 1 and named[0].name() == word):
+        return named[0] if named else None
+    able = [task for task in named if can_be(task)]
+    if not able:
+        message = f"Nothing that {word!r:.80} names can be {done} now:"
+        raise IllegalMove("\n".join([message, *_listed(named)]), status=str(named[0].status()))
+    return _only(word, able, "task", "")
+
+
 def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
     """The orchestration, task or run that a word means; a name means a task before it means an orchestration.
 
@@ -78,18 +100,18 @@ def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
 
 
 def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun]:
-    """What a word means where it is only looked at: then a name stands for all the tasks, else all the orchestrations, that have it.
+    """What a word means where it is only looked at: then a name stands for all the tasks and all the orchestrations that have it.
 
-    So the uploads of one folder, which have one name, are one thing. Newest first.
+    So the uploads of one folder, which have one name, are one thing. Tasks come first unless they were killed; newest first.
 
     Raises:
         NotFound, Ambiguous: it means none, or is the beginning of several ids.
     """
     search = search_of(client)
-    for found in (search.tasks(word), search.orchestrations(word)):
-        if named := [one for one in found if one.name() == word]:
-            return named
-    return [anything_of(client, word)]
+    tasks = [task for task in search.tasks(word) if task.name() == word]
+    uploads = [one for one in search.orchestrations(word) if one.name() == word]
+    are_killed = all(task.status() == "killed" for task in tasks)
+    return ([*uploads, *tasks] if are_killed else [*tasks, *uploads]) or [anything_of(client, word)]
 
 
 def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
@@ -97,16 +119,30 @@ def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
         return found[0]
     if not found:
         raise NotFound(f"There is no {kind} {word!r:.80} here.", hint=f"It takes a name, or an id's first four digits. {hint}", word=word)
-    lines = [_described(one) for one in found[:_SHOWN]] + (["  …"] if len(found) > _SHOWN else [])
-    message = "\n".join([f"{word!r:.80} means {len(found)} things; say it by id:", *lines])
+    message = "\n".join([f"{word!r:.80} means {len(found)} things; say it by id:", *_listed(found)])
     raise Ambiguous(message, candidates=[one.id() for one in found])
 
 
+def _listed(found: Sequence[Orchestration | Task | TaskRun]) -> list[str]:
+    return [_described(one) for one in found[:_SHOWN]] + (["  …"] if len(found) > _SHOWN else [])
+
+
 def _described(one: Orchestration | Task | TaskRun) -> str:
+    from orchlite.task import Task
+
     name = "" if not hasattr(one, "name") or one.name() is None else f" {one.name()!r:.60}"
-    kind = {"Orchestration": "orchestration", "Task": "task"}.get(type(one).__name__, "run")
+    kind, state = "", str(one.status())
+    if isinstance(one, Task):
+        kind = f", {one.kind()}"
+        if one.kind() == "once" and (newest := one.last_runs(1)):  # such a task stays `started` for ever
+            state = str(newest[0].status())
     # The whole id, where several begin alike.
-    return one_line(f"  {one.id()}  {kind}{name}, {one.status()}, {time_text(one.created_at())}")
+    return one_line(f"  {one.id()}  {kind_of(one)}{name}{kind}, {state}, {time_text(one.created_at())}")
+
+
+def kind_of(one: Orchestration | Task | TaskRun) -> str:
+    """What it is: `orchestration`, `task` or `run`."""
+    return {"Orchestration": "orchestration", "Task": "task"}.get(type(one).__name__, "run")
 
 
 class Word(Converter):

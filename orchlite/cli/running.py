@@ -10,21 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.interrupts import Interrupted, Interrupts
-from orchlite.cli.options import (
-    Duration,
-    Verb,
-    arguments_option,
-    base_image_option,
-    client_settings,
-    environment_option,
-    exclude_option,
-    index_option,
-    read_arguments,
-    read_environment,
-    setting,
-)
+from orchlite.cli.options import Duration, Verb, setting
+from orchlite.cli.orders import Order, Source, takes_order, takes_source
 from orchlite.cli.output import Output, counted, seconds_text, short
-from orchlite.cli.packaging import busy_closing, packaged, say_warnings, taken_in
+from orchlite.cli.packaging import busy_closing, packaged, ready, say_warnings, taken_in
 from orchlite.cli.refusals import DONE, FAILED, TIMED_OUT
 from orchlite.cli.resolve import Word, search_of
 from orchlite.cli.shapes import orchestration_shape, run_shape, whole_run_shape
@@ -42,68 +31,42 @@ _SHOWN_FILES = 5
 @click.argument("path", type=click.Path(exists=True))
 @click.option("--name", help="A name for it; that of the folder or file by default.")
 @click.option("--refresh", is_flag=True, help="Build its environment anew, even where there is one.")
-@exclude_option
-@base_image_option
-@index_option
-def upload(
-    path: str, name: str | None, refresh: bool, exclude: tuple[str, ...], base_image: tuple[str, ...], index_url: tuple[str, ...]
-) -> None:
+@takes_source
+def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:
     """Upload PATH, a folder or a ZIP, make its environment, and print the id of the orchestration.
 
     Bytes that the workspace has already give the orchestration that there is.
     """
     out = setting().output()
-    client = setting().opened(create=True, **client_settings(base_image, index_url))
+    client = setting().opened(create=True, **source.settings)
     with busy_closing(client, out):
-        orchestration = taken_in(client, path, out, exclude, name=name, refresh=refresh)
-        packaged(orchestration, out)
+        orchestration = packaged(taken_in(client, path, out, source.exclude, name=name, refresh=refresh), out)
         say_warnings(orchestration, out, left_out=True)
         out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
 
 
 @click.command(cls=Verb, short_help="Run a folder, a ZIP or an orchestration, and show its output.")
 @click.argument("path_or_id", type=Word("orchestrations", paths=True))
-@arguments_option
 @click.option("--timeout", type=Duration(), help="Kill it after so long: 90s, 5m, 1h30m.")
 @click.option("--detach", "-d", is_flag=True, help="Print the run's id and leave; the run goes on by itself.")
 @click.option("--name", help="A name for the task.")
-@environment_option
-@exclude_option
-@base_image_option
-@index_option
-def run(
-    path_or_id: str,
-    args: tuple[str, ...],
-    args_file: str | None,
-    timeout: timedelta | None,
-    detach: bool,
-    name: str | None,
-    env: tuple[str, ...],
-    exclude: tuple[str, ...],
-    base_image: tuple[str, ...],
-    index_url: tuple[str, ...],
-) -> int:
+@takes_order
+def run(path_or_id: str, order: Order, timeout: timedelta | None, detach: bool, name: str | None) -> int:
     """Run PATH_OR_ID once: a folder, a ZIP, or an orchestration by id or name. Ends with the exit code of the run.
 
     Shows its output as it arrives. Ctrl-C kills the run. With --json the output goes to standard error.
     """
-    out = setting().output()
-    arguments, variables = read_arguments(args, args_file), read_environment(env)
-    interrupts = Interrupts()
+    out, interrupts = setting().output(), Interrupts()
     try:
-        with interrupts.heeded():
-            client = setting().opened(create=True, **client_settings(base_image, index_url))
-            with busy_closing(client, out):
-                orchestration = packaged(taken_in(client, path_or_id, out, exclude), out)
-                say_warnings(orchestration, out)
-                with interrupts.held_back():
-                    seconds = None if timeout is None else timeout.total_seconds()
-                    task = orchestration.run_once(name, arguments, seconds, env=variables)
-                    [one] = task.last_runs()
-                    if detach:
-                        _detach(client, one, out)
-                        return DONE
-                return _follow(one, out)
+        with interrupts.heeded(), ready(path_or_id, order.source, out) as (client, orchestration):
+            with interrupts.held_back():
+                seconds = None if timeout is None else timeout.total_seconds()
+                task = orchestration.run_once(name, order.arguments, seconds, env=order.variables)
+                [one] = task.last_runs()
+                if detach:
+                    _detach(client, one, out)
+                    return DONE
+            return _follow(client, one, out)
     except Interrupted as stop:
         return stop.exit_code
 
@@ -115,11 +78,12 @@ def _detach(client: Client, one: TaskRun, out: Output) -> None:
         with suppress(WaitTimeout):
             one.wait(_LOOK_SECONDS)
     out.json(run_shape(one)) if out.as_json else out.line(one.id())
-    out.note(f"it goes on by itself: orchlite logs -f {short(one.id())} follows it, orchlite kill {short(one.id())} ends it")
+    follow, kill = setting().command("logs", "-f", short(one.id())), setting().command("kill", short(one.id()))
+    out.note(f"it goes on by itself: `{follow}` follows it, `{kill}` ends it")
     client.close(drain=False)
 
 
-def _follow(one: TaskRun, out: Output) -> int:
+def _follow(client: Client, one: TaskRun, out: Output) -> int:
     """Show the run's output until it has ended, which an interrupt makes it do; a second one does not wait for that."""
     shown = _Shown(one, out)
     try:
@@ -131,9 +95,9 @@ def _follow(one: TaskRun, out: Output) -> int:
             one.kill()
         shown.rest()
         one.wait()
-        _say_end(one, out)
+        _say_end(client, one, out)
         raise
-    _say_end(one, out)
+    _say_end(client, one, out)
     return exit_code(one)
 
 
@@ -160,10 +124,10 @@ def exit_code(one: TaskRun) -> int:
     return TIMED_OUT if one.status() == "timed_out" else one.exit_code() or FAILED
 
 
-def _say_end(one: TaskRun, out: Output) -> None:
+def _say_end(client: Client, one: TaskRun, out: Output) -> None:
     files = one.files()
     if out.as_json:
-        out.json(whole_run_shape(one))
+        out.json(whole_run_shape(client, one))
     code = one.exit_code()
     how = f"{one.status()}{f' with exit code {code}' if code else ''}"
     why = f" ({one.reason()})" if one.reason() else ""

@@ -8,9 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from orchlite.cli.resolve import search_of
+
 if TYPE_CHECKING:
     from orchlite.checking import Finding
+    from orchlite.client import Client
     from orchlite.connection import Connection
+    from orchlite.event import Event
     from orchlite.orchestration import Orchestration
     from orchlite.pruning import Pruned
     from orchlite.task import Task
@@ -42,6 +46,12 @@ def orchestration_shape(orchestration: Orchestration) -> Shape:
     }
 
 
+def whole_orchestration_shape(orchestration: Orchestration) -> Shape:
+    """An orchestration, and `reason`: why it could not be packaged."""
+    [newest, *_] = orchestration.task().last_runs(1)
+    return {**orchestration_shape(orchestration), "reason": newest.reason() if orchestration.status() == "error" else None}
+
+
 def task_shape(task: Task) -> Shape:
     """A task: {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
 
@@ -65,8 +75,18 @@ def task_shape(task: Task) -> Shape:
     }
 
 
+def whole_task_shape(client: Client, task: Task) -> Shape:
+    """A task, `orchestration_name`, and its `last_run`: what `run_shape` has, or null."""
+    newest = task.last_runs(1)
+    name = client.get_orchestration_by_id(task.orchestration()).name()
+    return {**task_shape(task), "orchestration_name": name, "last_run": run_shape(newest[0]) if newest else None}
+
+
 def run_shape(run: TaskRun) -> Shape:
-    """A run: {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, …_at: created, scheduled, started, ended}."""
+    """A run: {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, …_at: created, scheduled, started, ended}.
+
+    Until it has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
+    """
     return {
         "id": run.id(),
         "task_id": run.task(),
@@ -74,7 +94,7 @@ def run_shape(run: TaskRun) -> Shape:
         "exit_code": run.exit_code(),
         "reason": run.reason(),
         "duration_seconds": run.duration(),
-        "log_is_complete": run.log_is_complete(),
+        "log_is_complete": run.log_is_complete() if run.status().is_final else None,
         "created_at": time_shape(run.created_at()),
         "scheduled_at": time_shape(run.scheduled_at()),
         "started_at": time_shape(run.started_at()),
@@ -82,9 +102,39 @@ def run_shape(run: TaskRun) -> Shape:
     }
 
 
-def whole_run_shape(run: TaskRun) -> Shape:
-    """A run, and `files`: the absolute paths of what it made or changed."""
-    return {**run_shape(run), "files": [str(path) for path in run.files()]}
+def whole_run_shape(client: Client, run: TaskRun) -> Shape:
+    """A run with all that belongs to it.
+
+    That is, besides what `run_shape` has: {task_name, orchestration_id, orchestration_name, arguments, timeout_seconds, timezone, log,
+    files}. `timezone` is that of the task's schedule; `log` the path of the file where its log begins, null where nothing was started;
+    `files` the paths of what it made or changed.
+    """
+    task = client.get_task_by_id(run.task())
+    log = search_of(client).log_path(run)
+    return {
+        **run_shape(run),
+        "task_name": task.name(),
+        "orchestration_id": task.orchestration(),
+        "orchestration_name": client.get_orchestration_by_id(task.orchestration()).name(),
+        "arguments": task.input_data(),
+        "timeout_seconds": task.timeout(),
+        "timezone": task.timezone(),
+        "log": None if log is None else str(log),
+        "files": [str(path) for path in run.files()],
+    }
+
+
+def event_shape(event: Event) -> Shape:
+    """An event: {id, at, kind, object_id, was, became, reason}."""
+    return {
+        "id": event.id(),
+        "at": time_shape(event.at()),
+        "kind": event.kind(),
+        "object_id": event.object_id(),
+        "was": event.was(),
+        "became": event.became(),
+        "reason": event.reason(),
+    }
 
 
 def workspace_shape(workspace: Workspace) -> Shape:

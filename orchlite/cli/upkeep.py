@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchlite.cli.listing import looking
-from orchlite.cli.options import Duration, Verb, setting
+from orchlite.cli.options import Duration, Verb, setting, whole_path
 from orchlite.cli.shapes import pruned_shape
 
 
@@ -29,7 +29,7 @@ def backup(path: Path) -> None:
     """Copy the store into the new folder PATH, while others work with it. The copy holds its secrets."""
     with looking() as (client, out):
         with out.busy("copying the store"):
-            made = client.backup(path)
+            made = client.backup(whole_path(path))
         out.json({"path": str(made)}) if out.as_json else out.line(str(made))
 
 
@@ -43,5 +43,5 @@ def restore(backup_path: Path, folder: Path) -> None:
     out = setting().output()
     with out.busy("restoring the store"):
         Client.restore(backup_path, folder)
-    path = str(folder.expanduser().absolute())
+    path = str(whole_path(folder))
     out.json({"path": path}) if out.as_json else out.line(path)

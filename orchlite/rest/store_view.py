@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from orchlite.arguments import checked_id, checked_workspace_name
 from orchlite.client import Client
-from orchlite.errors import Conflict, NotFound
+from orchlite.errors import NotFound
 from orchlite.orchestration import Orchestration
 from orchlite.records import ConnectionRow, Limits, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
 from orchlite.status import RunStatus
@@ -136,16 +136,7 @@ class StoreView:
             NotFound, Conflict: one is not there, or has a task that is alive. None was deleted.
         """
         rows = [self.orchestration(orchestration_id) for orchestration_id in dict.fromkeys(orchestration_ids)]
-        with self._memory.transaction() as transaction:
-            alive = [task for row in rows for task in self._memory.tasks.alive_of_orchestration(transaction, row.orchestration_id)]
-        if alive:
-            raise Conflict(
-                f"Orchestration {alive[0].orchestration_id} has a task that is alive: {alive[0].task_id}.",
-                hint="Kill the task, or wait for it, first. None was deleted.",
-                task_ids=[task.task_id for task in alive],
-            )
-        for row in rows if really else ():
-            self._engine.delete(row.orchestration_id)
+        self._engine.delete(*(row.orchestration_id for row in rows), dry_run=not really)
         return sum({row.sha: row.size_bytes for row in rows}.values())
 
     def bundle(self, orchestration_id: str) -> tuple[OrchestrationRow, Path]:

@@ -61,7 +61,7 @@ class Connections:
         """
         row = self._database.row("SELECT * FROM connections WHERE name = ?", (name,))
         if row is None:
-            raise NotFound(f"There is no connection named {name!r}.", hint="list_connections() shows those there are.", name=name)
+            raise _no_such_name(name)
         return _record(row)
 
     def all(self) -> list[ConnectionRow]:
@@ -140,6 +140,15 @@ def _not_found(connection_id: str) -> NotFound:
         hint="list_connections() shows those there are.",
         connection_id=connection_id,
     )
+
+
+def _no_such_name(name: str) -> NotFound:
+    from shlex import quote
+
+    # Who asks is a program most often, and who reads its log may have written Python or commands until then.
+    command, call = f"orchlite connections create {quote(name)} TYPE --detail KEY=VALUE", f"create_connection({name!r}, type, details)"
+    listed = "`orchlite connections` or list_connections() shows those there are."
+    return NotFound(f"There is no connection named {name!r}.", hint=f"Create it: `{command}`, or in Python {call}. {listed}", name=name)
 
 
 def _record(row: Row) -> ConnectionRow:

@@ -24,6 +24,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CLOSE_SECONDS = 0.1
+# Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal has to
+# follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
+_CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
 _OLDEST_SQLITE = (3, 37)  # the first that knows STRICT tables
 
 
@@ -114,8 +117,10 @@ class Database:
             _databases.add(self)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
         """BEGIN IMMEDIATE … COMMIT: durable (synchronous=FULL) when the block is left, without a trace when it raises.
+
+        urgent: leave it to a later commit to bring what stands in the WAL into the database, which is more than half of a large commit.
 
         Raises:
             StoreBusy: another process held the write lock for longer than the busy time-out.
@@ -124,6 +129,8 @@ class Database:
         """
         with self._connection() as connection:
             try:
+                if urgent:
+                    connection.execute("PRAGMA wal_autocheckpoint=0")
                 # Inside: an interrupt may arrive when the transaction is open already.
                 connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(connection)
@@ -133,11 +140,23 @@ class Database:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                if urgent:
+                    connection.execute(_CHECKPOINTS)
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Read, outside any transaction of one's own."""
-        with self._connection() as connection:
-            return Transaction(connection).rows(sql, parameters)
+        held = self._held()
+        with held.in_use:
+            if held.is_open:
+                try:
+                    return held.connection.execute(sql, parameters).fetchall()
+                except sqlite3.Error as error:
+                    raise _translation(error, self.path) from error
+                finally:
+                    if self._is_closed:
+                        held.close()
+        return self.rows(sql, parameters)  # it was closed between the lines above
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """Read the one row, or None."""
@@ -184,8 +203,9 @@ class Database:
                 if not held.is_open:
                     continue  # closed between the two lines above
                 try:
-                    with _translated(self.path):
-                        yield held.connection
+                    yield held.connection
+                except sqlite3.Error as error:
+                    raise _translation(error, self.path) from error
                 finally:
                     if self._is_closed:
                         held.close()
@@ -237,10 +257,8 @@ class Database:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
-        # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal
-        # has to follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
-        for pragma in ("foreign_keys=ON", "wal_autocheckpoint=250"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(_CHECKPOINTS)
 
     def _suspend(self) -> None:
         """Have no connection, and let none be opened until `_resume`; waits for the transactions that are open."""

@@ -30,6 +30,10 @@ class Events:
         )
         return [_record(row) for row in rows]
 
+    def newest(self, limit: int) -> list[EventRow]:
+        """The newest so many, oldest first."""
+        return [_record(row) for row in self._database.rows("SELECT * FROM events ORDER BY event_id DESC LIMIT ?", (limit,))][::-1]
+
 
 def record(
     transaction: Transaction,

@@ -39,9 +39,9 @@ class Memory:
         self.upkeep = Upkeep(self._database)
         self.search = Search(self._database)
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """One durable step over any of the rooms: all of it, or nothing."""
-        return self._database.transaction()
+    def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
+        """One durable step over any of the rooms: all of it, or nothing. See `Database.transaction`."""
+        return self._database.transaction(urgent=urgent)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow | None:
         """Take a queued run; its task has then started, whatever becomes of the run. None: its slot is too long ago, so it was skipped.

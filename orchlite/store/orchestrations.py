@@ -58,6 +58,19 @@ class Orchestrations:
             )
         return _record(row)
 
+    def of_task(self, task_id: str) -> OrchestrationRow:
+        """The orchestration that a task runs.
+
+        Raises:
+            NotFound: there is no such task.
+        """
+        row = self._database.row(
+            "SELECT orchestrations.* FROM tasks JOIN orchestrations USING (orchestration_id) WHERE tasks.task_id = ?", (task_id,)
+        )
+        if row is None:
+            raise NotFound(f"There is no task {task_id!r} in this store.", hint="list_tasks() shows those of the current workspace.")
+        return _record(row)
+
     def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:
         """A workspace's orchestrations, oldest first."""
         rows = self._database.rows("SELECT * FROM orchestrations WHERE workspace_id = ? ORDER BY created_at, rowid", (workspace_id,))

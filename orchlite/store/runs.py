@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import Claim, RunResult, RunRow
+from orchlite.records import Claim, RunResult, RunRow, UntoldEnd
 from orchlite.recurrence import Skipped
 from orchlite.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
@@ -167,6 +167,40 @@ class Runs:
             ),
         )
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
+
+    def promise_telling(self, transaction: Transaction, run_id: str, host_id: str) -> None:
+        """Note that this host is to tell of the run's end, where its task has a command for that."""
+        transaction.execute(
+            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ?"
+            " AND (SELECT on_failure FROM tasks WHERE tasks.task_id = runs.task_id) <> '[]'",
+            (host_id, run_id),
+        )
+
+    def take_over_telling(self, transaction: Transaction, untold: UntoldEnd, host_id: str) -> bool:
+        """Let another host tell of the end; False where that was told meanwhile, or taken over by somebody else."""
+        changed = transaction.execute(
+            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, untold.run_id, untold.host_id)
+        )
+        return changed == 1
+
+    def was_told(self, transaction: Transaction, run_id: str) -> None:
+        """Nobody is to tell of the run's end any more."""
+        transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
+
+    def untold(self) -> list[UntoldEnd]:
+        """The ends of which some host is to tell, and has not yet, oldest first."""
+        rows = self._database.rows(
+            "SELECT run_id, status, to_be_told_by FROM runs INDEXED BY runs_to_be_told WHERE to_be_told_by IS NOT NULL ORDER BY number"
+        )
+        return [UntoldEnd(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
+
+    def slots_since(self, task_id: str, first: datetime, until: datetime, limit: int = -1) -> list[datetime]:
+        """The task's slots from the first of these times up to the second that have a run, or a row that says why not; oldest first."""
+        rows = self._database.rows(
+            "SELECT slot_at FROM runs WHERE task_id = ? AND slot_at BETWEEN ? AND ? ORDER BY slot_at LIMIT ?",
+            (task_id, to_microseconds(first), to_microseconds(until), limit),
+        )
+        return [known_datetime(row["slot_at"]) for row in rows]
 
     def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str, *, attempt: int | None = None) -> None:
         """Put a run that was claimed and never started, or that is packaging of a dead host, back into the queue, at its old place.

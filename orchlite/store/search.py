@@ -63,11 +63,13 @@ class Search:
         )
         return _keys(rows)
 
-    def ended_since(self, at: datetime, statuses: Collection[RunStatus]) -> list[RunKey]:
-        """The runs that have ended so since then, of every workspace, packaging included, newest first."""
+    def bad_ends_since(self, at: datetime) -> list[RunKey]:
+        """The runs that have failed, timed out or were lost since then, of every workspace, packaging included, newest first."""
         rows = self._database.rows(
-            "SELECT run_id, task_id FROM runs WHERE ended_at >= ? AND status IN (SELECT value FROM json_each(?)) ORDER BY ended_at DESC",
-            (to_microseconds(at), json.dumps(sorted(statuses))),
+            "SELECT run_id, task_id FROM runs"
+            # As the index has it, word for word: else it is not used.
+            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') ORDER BY ended_at DESC",
+            (to_microseconds(at),),
         )
         return _keys(rows)
 
@@ -75,6 +77,13 @@ class Search:
         """The ids of the tasks that are due next, of every workspace."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop') ORDER BY next_at LIMIT ?", (limit,)
+        )
+        return [row["task_id"] for row in rows]
+
+    def held(self) -> list[str]:
+        """The ids of the tasks that would have runs and have none, paused or for an error in their schedule, of every workspace."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE status IN ('pending_pause', 'paused', 'schedule_error') ORDER BY updated_at DESC, rowid DESC"
         )
         return [row["task_id"] for row in rows]
 

@@ -175,6 +175,25 @@ class Tasks:
             (at, at),
         )
 
+    def ahead(self, now: datetime) -> list[TaskRow]:
+        """The scheduled tasks that have dealt with slots later than now, or were made later than now: the clock was set back since."""
+        at = to_microseconds(now)
+        rows = self._database.rows(
+            "SELECT * FROM tasks WHERE next_at > ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop') AND kind = 'scheduled'"
+            " AND (created_at > ? OR EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
+            (at, at, at),
+        )
+        return [_record(row) for row in rows]
+
+    def bring_forward(self, transaction: Transaction, task: TaskRow, next_at: datetime) -> bool:
+        """Let the task be due earlier than the record says; False where that is not so any more, or where rows of slots since are gone."""
+        at = to_microseconds(next_at)
+        changed = transaction.execute(
+            "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND COALESCE(pruned_until, 0) < ?",
+            (at, task.task_id, _microseconds(task.next_at), task.status, at),
+        )
+        return changed == 1
+
     def set_next(self, transaction: Transaction, task_id: str, next_at: datetime | None) -> None:
         """Set when the task is due again."""
         transaction.execute("UPDATE tasks SET next_at = ? WHERE task_id = ?", (_microseconds(next_at), task_id))
@@ -228,6 +247,7 @@ def _record(row: Row) -> TaskRow:
         next_at=to_datetime(row["next_at"]),
         skipped_in_row=row["skipped_in_row"],
         on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
+        pruned_until=to_datetime(row["pruned_until"]),
     )
 
 

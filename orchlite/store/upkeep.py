@@ -54,12 +54,17 @@ class Upkeep:
         self._database = database
 
     def ended_runs(self, ended_before: datetime) -> Iterator[list[EndedRun]]:
-        """The runs that ended before this, oldest first, in pages. The newest packaging run of each orchestration is not among them."""
+        """The runs that ended before this, oldest first, in pages.
+
+        Not among them are the newest packaging run of each orchestration, and slots that lie ahead of their task: the clock was set back
+        when it had dealt with them, and the rows keep it from doing so again.
+        """
         cutoff = to_microseconds(ended_before)
         return _pages(
             lambda number: self._database.rows(
                 "SELECT number, run_id, task_id, status, attempt FROM runs"
                 " WHERE number > ? AND ended_at < ? AND status NOT IN ('queued', 'running')"
+                " AND NOT EXISTS (SELECT 1 FROM tasks WHERE task_id = runs.task_id AND next_at <= slot_at AND tasks.status <> 'killed')"
                 " AND (EXISTS (SELECT 1 FROM tasks WHERE tasks.task_id = runs.task_id AND kind <> 'packaging')"
                 " OR EXISTS (SELECT 1 FROM runs AS newer WHERE newer.task_id = runs.task_id AND newer.number > runs.number))"
                 " ORDER BY number LIMIT ?",
@@ -94,11 +99,17 @@ class Upkeep:
         return {row["task_id"]: row["number"] or 0 for row in rows}
 
     def delete_runs(self, transaction: Transaction, run_ids: Collection[str], ended_before: datetime) -> list[str]:
-        """Delete these runs' rows, where they are old still; the ids of those that are gone now."""
+        """Delete these runs' rows, where they may go still, and note up to where slots are gone; the ids of those that are gone now."""
         rows = transaction.rows(
             "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) AND ended_at < ?"
-            " AND status NOT IN ('queued', 'running') RETURNING run_id",
+            " AND status NOT IN ('queued', 'running')"
+            " AND NOT EXISTS (SELECT 1 FROM tasks WHERE task_id = runs.task_id AND next_at <= slot_at AND tasks.status <> 'killed')"
+            " RETURNING run_id, task_id, slot_at",
             (json.dumps(list(run_ids)), to_microseconds(ended_before)),
+        )
+        transaction.execute_many(
+            "UPDATE tasks SET pruned_until = ? WHERE task_id = ? AND COALESCE(pruned_until, 0) < ?",
+            [(row["slot_at"], row["task_id"], row["slot_at"]) for row in rows if row["slot_at"] is not None],
         )
         return [row["run_id"] for row in rows]
 

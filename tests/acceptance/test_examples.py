@@ -108,6 +108,7 @@ def test_the_service_is_told_to_stop_alone_and_comes_back() -> None:
     assert service["Environment"].startswith("ORCHLITE_STORE=")
 
 
+@pytest.mark.slow
 def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with orchlite.Client(store) as client:

@@ -3,7 +3,7 @@
 The programs lie in `fidelity/*.txt`. `== NAME` begins one, `$ NAME=VALUE` gives it a variable, `-- PATH` begins a further file (the lines
 before the first are those of `main.py`); a file that begins with `#!` is executable. Compared are standard output and standard error, each
 by itself, the exit code, and the files that were made or changed (of bytecode the names only, as it holds the time of its source). The one
-thing that is replaced is the path of the working folder.
+thing that is replaced is the path of the working folder. One program in six is run by default, the others are among the slow tests.
 
 What must differ, and does, each in a test at the end of this file:
 
@@ -39,6 +39,7 @@ from orchlite.task_run import TaskRun
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs look at /proc, which only Linux has")
 
 _FOLDER = Path(__file__).with_name("fidelity")
+_SAMPLE = 6
 _SECONDS = 60.0
 _INSTALL_SECONDS = 300.0
 _PROXIES = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}
@@ -95,10 +96,6 @@ def _read_program(room: str, lines: list[str]) -> _Program:
 
 def _main(source: str | bytes, **env: str) -> _Program:
     return _Program("", {"main.py": source if isinstance(source, bytes) else source.encode()}, env)
-
-
-def _each(programs: list[_Program]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("program", programs, ids=[program.name for program in programs])
 
 
 _ODD = {
@@ -229,14 +226,19 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield str(path.relative_to(folder)), b"" if path.suffix == ".pyc" else path.read_bytes()
 
 
-@_each([program for room in _ROOMS for program in _read(room)] + _ODD_PROGRAMS + _ODD_VALUES)
+_PROGRAMS = [program for room in _ROOMS for program in _read(room)] + _ODD_PROGRAMS + _ODD_VALUES
+
+
+@pytest.mark.parametrize(
+    "program", [pytest.param(one, id=one.name, marks=[pytest.mark.slow] * bool(number % _SAMPLE)) for number, one in enumerate(_PROGRAMS)]
+)
 def test_a_run_does_what_python_does(program: _Program, both: Both) -> None:
     run, by_hand = both(program)
     assert run == by_hand
 
 
 @pytest.mark.slow
-@_each(_read("joblib"))
+@pytest.mark.parametrize("program", _read("joblib"), ids=lambda program: program.name)
 def test_a_run_with_requirements_does_what_python_does(program: _Program, both: Both) -> None:
     program.files["requirements.txt"] = b"joblib==1.4.2\n"
     run, by_hand = both(program)

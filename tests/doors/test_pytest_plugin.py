@@ -20,9 +20,9 @@ Run = Callable[..., TaskRun]
 Inline = Callable[..., dict[str, Any]]
 
 _PLUGIN = "orchlite.pytest_plugin"
+_LOADED = ["-p", _PLUGIN]
 _IS_INSTALLED = any(found.value == _PLUGIN for found in entry_points(group="pytest11"))
-_LOADED = [] if _IS_INSTALLED else ["-p", _PLUGIN]
-pytest_plugins = ["pytester", *_LOADED[1:]]
+pytest_plugins = ["pytester", *([] if _IS_INSTALLED else [_PLUGIN])]
 
 
 class TestRunOrchestration:
@@ -153,10 +153,15 @@ def test_the_server_answers_for_the_clients_store(request: pytest.FixtureRequest
     assert server.url in server.environment().values()
 
 
+@pytest.fixture(autouse=True)
+def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions within tests load this plugin by name, and none of the others that are installed here: they take seconds."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def inner(pytester: pytest.Pytester, text: str, *arguments: str, subprocess: bool = False) -> pytest.RunResult:
     """Run a file of tests in a session of its own, with the plugin and without a cache folder."""
     pytester.makepyfile(text)
-    # Loaded by name, lest other plugins that are installed here have a say.
     run = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
     return run("-p", "no:cacheprovider", *_LOADED, *arguments)
 
@@ -220,7 +225,7 @@ def test_with_xdist_the_logs_arrive_and_nothing_is_shared(pytester: pytest.Pytes
             assert (f"number {number}" in run.logs()) == (number != 2)
             assert len(orchlite_client.list_tasks()) == 1
         """,
-        *("-p", "xdist", "-n", "2"),
+        *("-p", "xdist.plugin", "-n", "2"),
         subprocess=True,
     )
     result.assert_outcomes(passed=3, failed=1)

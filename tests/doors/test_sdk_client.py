@@ -343,7 +343,7 @@ class TestWorkspaces:
     )
     def test_one_that_cannot_be_created_is_a_plain_exception(self, wl: Client, create: Callable[[Client], object]) -> None:
         wl.create_workspace("taken")
-        with pytest.raises(Exception, match=r"^Failed to create workspace\.$") as caught:
+        with pytest.raises(Exception, match=r"(?m)^Failed to create workspace\.$") as caught:
             create(wl)
         assert type(caught.value) is Exception
         assert isinstance(caught.value.__cause__, orchlite.OrchliteError)
@@ -389,11 +389,11 @@ class TestConnections:
     @pytest.mark.parametrize(
         ("call", "text"),
         [
-            (lambda wl: wl.get_connection("absent"), "^Failed to get connection$"),
-            (lambda wl: wl.get_current_workspace().add_connection("absent"), "^Failed to get connection$"),
-            (lambda wl: wl.get_current_workspace().remove_connection("absent"), "^Failed to get connection$"),
+            (lambda wl: wl.get_connection("absent"), r"(?m)^Failed to get connection$"),
+            (lambda wl: wl.get_current_workspace().add_connection("absent"), r"(?m)^Failed to get connection$"),
+            (lambda wl: wl.get_current_workspace().remove_connection("absent"), r"(?m)^Failed to get connection$"),
             (lambda wl: wl.create_connection("taken", "X", {}), "^This connection already exists"),
-            (lambda wl: wl.create_connection("other", "X", {"a": {1}}), "^Failed to create connection$"),
+            (lambda wl: wl.create_connection("other", "X", {"a": {1}}), r"(?m)^Failed to create connection$"),
         ],
         ids=["get", "add", "remove", "taken", "no JSON"],
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,18 +29,20 @@ def _smallest_bundle() -> bytes:
 _SMALLEST_BUNDLE = _smallest_bundle()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def smallest_bundle() -> bytes:
     """A program that does nothing."""
     return _SMALLEST_BUNDLE
 
 
 @pytest.fixture
-def open_client(tmp_path: Path) -> Iterator[Callable[..., orchlite.Client]]:
+def open_client(tmp_path: Path, empty_store: Path) -> Iterator[Callable[..., orchlite.Client]]:
     """Open clients on the test's store, with one worker each unless told otherwise; their tasks are killed at the end."""
     clients: list[orchlite.Client] = []
 
     def make(**settings: object) -> orchlite.Client:
+        if not (tmp_path / "store").exists():
+            shutil.copytree(empty_store, tmp_path / "store")
         clients.append(orchlite.Client(tmp_path / "store", **{"workers": 1, "grace_seconds": 0.5, **settings}))  # type: ignore[arg-type]
         return clients[-1]
 
@@ -81,22 +83,6 @@ def waiting_program(gate: Path) -> str:
         "    time.sleep(0.01)\n"
         "print('done')\n"
     )
-
-
-@pytest.fixture
-def package_index(tmp_path: Path) -> tuple[str, str]:
-    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
-    name = f"tiny_{uuid.uuid4().hex}"
-    folder = tmp_path / "index" / name.replace("_", "-")
-    folder.mkdir(parents=True)
-    wheel = f"{name}-1.0-py3-none-any.whl"
-    with ZipFile(folder / wheel, "w") as archive:
-        archive.writestr(f"{name}.py", "WORDS = 'from the package'\n")
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
-    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
-    return folder.parent.as_uri() + "/", f"{name}==1.0"
 
 
 @pytest.fixture

@@ -44,12 +44,15 @@ class TestAHealthyStore:
     def test_has_no_findings_when_it_is_new(self, client: orchlite.Client) -> None:
         assert checking.check(_store(client)) == []
 
-    def test_has_none_when_runs_have_ended_in_all_ways(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_has_none_when_runs_have_ended_in_all_ways(
+        self, client: orchlite.Client, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
         client.run(folder("print(1)"))
         client.run(folder("raise SystemExit(3)"))
         client.run(folder("import time; time.sleep(60)"), timeout=1)
         with pytest.raises(orchlite.PackagingFailed):
-            client.run(folder({"main.py": "", "requirements.txt": "no-such-package @ https://localhost:1/no-such-package-1.0.tar.gz"}))
+            client.run(folder({"main.py": "", "requirements.txt": "orchlite-no-such-package==1.0"}))
         assert checking.check(_store(client)) == []
 
     def test_has_none_while_hosts_are_at_work_on_it(self, open_client: OpenClient, folder: MakeFolder) -> None:

@@ -57,7 +57,7 @@ def _rows_with_the_secret(store: Path) -> set[tuple[str, str]]:
     ("index", "requirement", "kept"),
     [
         pytest.param("http://me:{secret}@{host}/simple", "orchlite-no-such-package", set(), id="in an index's address"),
-        pytest.param("http://{secret}@{host}/simple", "orchlite-no-such-package", set(), id="a token alone"),
+        pytest.param("http://{secret}@{host}/simple", "orchlite-no-such-package", set(), marks=pytest.mark.slow, id="a token alone"),
         pytest.param(
             "http://{host}", "x @ https://me:{secret}@{host}/x-1.0-py3-none-any.whl", {("orchestrations", "requirements")}, id="in a link"
         ),
@@ -180,7 +180,7 @@ class TestWhichInstaller:
             orchlite.Client(tmp_path / "store", installer="conda")
 
 
-@_both
+@pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def test_an_installer_leaves_nothing_of_itself_in_an_environment(
     open_client: OpenClient, folder: Callable[..., Path], package_index: tuple[str, str], tmp_path: Path, installer: str
 ) -> None:

@@ -196,7 +196,7 @@ class TestRuns:
         assert not (client.path() / "runs" / run.id()).exists()
 
     def test_folders_that_the_program_nested_too_deep_for_any_path_go(self, client: orchlite.Client, folder: MakeFolder) -> None:
-        run = client.run(folder("import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n"))
+        run = client.run(folder("import os\nfor _ in range(1100):\n    os.mkdir('deeper')\n    os.chdir('deeper')\n"))
         _age(client)
         assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
@@ -406,7 +406,7 @@ class TestWithOthersAtWork:
         task = clients[0].upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _make_recurring(clients[0], task)
-        _add_runs(clients[0], task, ["success"] * 2000)
+        _add_runs(clients[0], task, ["success"] * 1300)
         pruned: list[Pruned] = []
         threads = [
             threading.Thread(target=lambda client=client: pruned.append(pruning.prune(_store(client), _RUNS_ONLY))) for client in clients
@@ -415,7 +415,7 @@ class TestWithOthersAtWork:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sum(each.runs for each in pruned) == 2000
+        assert sum(each.runs for each in pruned) == 1300
 
 
 class TestDaily:

@@ -40,12 +40,28 @@ class TestAYear:
     @pytest.mark.parametrize(
         ("zone", "day", "around"),
         [
-            pytest.param(*_ZONES[:1], "2026-03-08", ["07 02:30-0500", "08 03:00-0400", "09 02:30-0400"], id="New York, forward"),
-            pytest.param(*_ZONES[:1], "2026-11-01", ["31 02:30-0400", "01 02:30-0500", "02 02:30-0500"], id="New York, back"),
-            pytest.param(*_ZONES[1:2], "2026-03-29", ["28 02:30+0100", "29 03:00+0200", "30 02:30+0200"], id="Berlin, forward"),
+            pytest.param(
+                *_ZONES[:1],
+                "2026-03-08",
+                ["07 02:30-0500", "08 03:00-0400", "09 02:30-0400"],
+                id="New York, forward",
+                marks=pytest.mark.slow,
+            ),
+            pytest.param(
+                *_ZONES[:1], "2026-11-01", ["31 02:30-0400", "01 02:30-0500", "02 02:30-0500"], id="New York, back", marks=pytest.mark.slow
+            ),
+            pytest.param(
+                *_ZONES[1:2],
+                "2026-03-29",
+                ["28 02:30+0100", "29 03:00+0200", "30 02:30+0200"],
+                id="Berlin, forward",
+                marks=pytest.mark.slow,
+            ),
             pytest.param(*_ZONES[1:2], "2026-10-25", ["24 02:30+0200", "25 02:30+0200", "26 02:30+0100"], id="Berlin, back"),
             pytest.param(*_ZONES[2:], "2026-10-04", ["03 02:30+1030", "04 02:30+1100", "05 02:30+1100"], id="Lord Howe, forward"),
-            pytest.param(*_ZONES[2:], "2026-04-05", ["04 02:30+1100", "05 02:30+1030", "06 02:30+1030"], id="Lord Howe, back"),
+            pytest.param(
+                *_ZONES[2:], "2026-04-05", ["04 02:30+1100", "05 02:30+1030", "06 02:30+1030"], id="Lord Howe, back", marks=pytest.mark.slow
+            ),
         ],
     )
     def test_of_a_nightly_run_skips_no_night_and_repeats_none(

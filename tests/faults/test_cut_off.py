@@ -15,7 +15,7 @@ CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
 
 _MEBIBYTE = 1024 * 1024
-_FILES = 3000
+_FILES = 1500
 
 _UPLOADS = """
 import sys, orchlite

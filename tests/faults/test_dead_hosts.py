@@ -126,7 +126,7 @@ def test_a_dead_hosts_run_is_seen_to_its_end(
     assert (run.status(), run.exit_code(), str(run.logs())) == (RunStatus.SUCCESS, 0, "begun\ndone\n")
 
 
-@pytest.mark.parametrize("how", ["wait", "follow"])
+@pytest.mark.parametrize("how", ["wait", pytest.param("follow", marks=pytest.mark.slow)])
 def test_a_run_that_a_dead_host_has_queued_is_taken_over_by_who_waits_for_it(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder, how: str
 ) -> None:

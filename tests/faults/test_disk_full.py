@@ -8,7 +8,7 @@ import random
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -124,12 +124,15 @@ def test_a_program_is_not_blocked_when_its_log_finds_no_room_and_its_end_is_reco
     check_store(store, [run.id()])
 
 
-def test_a_run_that_finds_no_room_to_start_is_never_unknown(disk: Disk, store: Path, check_store: CheckStore, folder: MakeFolder) -> None:
+@pytest.mark.parametrize("rooms", [(0, 3), pytest.param(range(6), marks=pytest.mark.slow)], ids=["two", "each"])
+def test_a_run_that_finds_no_room_to_start_is_never_unknown(
+    disk: Disk, store: Path, check_store: CheckStore, folder: MakeFolder, rooms: Iterable[int]
+) -> None:
     _move(disk, store, "runs")
     with orchlite.Client(store, workers=1, grace_seconds=0.5) as client:
         orchestration = client.upload_orchestration(path=folder("print('ran')")).wait()
         ends = []
-        for pages_left in range(6):
+        for pages_left in rooms:
             disk.fill(pages_left=pages_left)
             [run] = orchestration.run_once().last_runs()
             with suppress(orchlite.WaitTimeout):
@@ -137,7 +140,6 @@ def test_a_run_that_finds_no_room_to_start_is_never_unknown(disk: Disk, store: P
             disk.make_room()
             ends.append((run.wait(20).status(), run.reason() or ""))
         assert client.run(orchestration).status() == "success"
-    print(ends)
     assert {status for status, _ in ends} <= {"success", "failure"}
     assert all("No space left" in reason for status, reason in ends if status == "failure")
     check_store(store)

@@ -136,7 +136,9 @@ else:
 """
 
 
-@pytest.mark.parametrize("works", [False, True], ids=["a host that only waits", "a host that works for itself"])
+@pytest.mark.parametrize(
+    "works", [pytest.param(False, marks=pytest.mark.slow), True], ids=["a host that only waits", "a host that works for itself"]
+)
 def test_a_program_waits_for_what_it_submitted_before_its_host_was_killed(
     store: Path, folder: Folder, gate: Path, start_host: StartHost, check_store: CheckStore, works: bool
 ) -> None:

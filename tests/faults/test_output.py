@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ MakeFolder = Callable[..., Path]
 MakeSpec = Callable[..., RunSpec]
 
 _MEBIBYTE = 1024 * 1024
-_LINES = "for number in range(200_000): print('line', number, 'of a program that says a little more each time')"
+_LINES = "for number in range(60_000): print('line', number, 'of a program that says a little more than that each time')"
 _ONE_LINE = "import os\nfor _ in range(1600): os.write(1, b'x' * 65536)\nos.write(1, b'\\n'); os.write(2, b'the end\\n')"
 
 
@@ -53,7 +52,7 @@ def _standard_error_of(process: Path) -> Path | None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by /proc")
-@pytest.mark.parametrize("program", [_LINES, _ONE_LINE], ids=["200,000 lines", "a line of 100 MiB"])
+@pytest.mark.parametrize("program", [_LINES, _ONE_LINE], ids=["lines", "a line of 100 MiB"])
 def test_a_flood_is_bounded_on_disk_and_in_memory_and_marked(
     runners: Runners, make_spec: MakeSpec, peak_kib: Callable[[], int], program: str
 ) -> None:
@@ -124,7 +123,6 @@ time.sleep(60)
     host = start_host(script, store, folder(program))
     assert host.stdout is not None
     run_id = host.stdout.readline().strip()
-    time.sleep(0.1)
     host.kill()
     host.wait()
     with orchlite.Client(store) as client:

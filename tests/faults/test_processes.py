@@ -142,7 +142,11 @@ def test_two_hundred_escaped_processes_are_swept_within_the_deadline(
     assert bearers(marker) == []
 
 
-@pytest.mark.parametrize("program", ["sleep 60", "while :; do echo again; done"], ids=["silent", "loud"])
+@pytest.mark.parametrize(
+    "program",
+    ["sleep 60", pytest.param("while :; do echo again; done", marks=pytest.mark.slow)],
+    ids=["silent", "loud"],
+)
 def test_a_grandchild_that_holds_the_pipe_open_delays_the_end_by_three_seconds_at_most(
     run: Callable[[RunSpec], RunResult], make_spec: MakeSpec, program: str
 ) -> None:

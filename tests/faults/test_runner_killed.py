@@ -54,6 +54,7 @@ client = orchlite.Client(sys.argv[1], workers=1, process=Deadly(f"{sys.argv[1]}/
 client.upload_orchestration(path=sys.argv[2]).wait().run_once().wait()
 """
 
+_slow = pytest.mark.slow
 _LOST = "its runner was killed or the machine went down, so nobody saw how it ended"
 
 
@@ -142,7 +143,9 @@ def test_a_run_whose_host_and_runner_are_killed_is_declared_lost_by_the_next_hos
     check_store(store, [run_id], {run_id: ["begun"]})
 
 
-@pytest.mark.parametrize("content", ["", '{"attempt": 1, "p', "{}"], ids=["empty", "torn", "incomplete"])
+@pytest.mark.parametrize(
+    "content", [pytest.param("", marks=_slow), '{"attempt": 1, "p', pytest.param("{}", marks=_slow)], ids=["empty", "torn", "incomplete"]
+)
 def test_a_runner_that_died_while_it_noted_its_start_counts_as_started(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, content: str
 ) -> None:
@@ -155,7 +158,16 @@ def test_a_runner_that_died_while_it_noted_its_start_counts_as_started(
     check_store(store, [run_id], {run_id: []})
 
 
-@pytest.mark.parametrize("content", ["", '{"status": "succ', "[]", '{"status": "success"}'], ids=["empty", "torn", "a list", "incomplete"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", marks=_slow),
+        '{"status": "succ',
+        pytest.param("[]", marks=_slow),
+        pytest.param('{"status": "success"}', marks=_slow),
+    ],
+    ids=["empty", "torn", "a list", "incomplete"],
+)
 def test_a_result_that_cannot_be_read_counts_as_none(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, content: str
 ) -> None:

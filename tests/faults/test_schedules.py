@@ -140,7 +140,7 @@ def _submit(store: Path, program: Path, starts: Path, count: int, schedule: str,
         client.close(drain=False)
 
 
-@pytest.mark.parametrize("kills", [0, 1], ids=["none dies", "one is killed"])
+@pytest.mark.parametrize("kills", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["none dies", "one is killed"])
 @pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.slow)])
 def test_of_six_hosts_exactly_one_runs_each_of_the_slots_that_are_due_at_once(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, count: int, kills: int
@@ -236,7 +236,7 @@ def test_a_slot_that_a_host_dispatched_before_it_was_killed_is_run_by_another(
     assert set(check_store(store).values()) == {"success"}
 
 
-@pytest.mark.parametrize("concurrency", ["forbid", "replace"])
+@pytest.mark.parametrize("concurrency", ["forbid", pytest.param("replace", marks=pytest.mark.slow)])
 def test_a_run_whose_host_and_runner_were_killed_is_not_in_the_way_of_the_next(
     start_host: StartHost,
     folder: MakeFolder,

@@ -78,7 +78,7 @@ def _count(starts: Path) -> int:
     return len(starts.read_text().splitlines()) if starts.exists() else 0
 
 
-@pytest.mark.parametrize("count", [24, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
 def test_what_two_hosts_submit_at_once_is_run_once_each(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, count: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_what_two_hosts_submit_at_once_is_run_once_each(
     assert Counter(statuses.values()) == {"success": count + 2}  # and two packagings
 
 
-@pytest.mark.parametrize(("count", "kills"), [(20, 3), pytest.param(200, 20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "kills"), [(12, 2), pytest.param(200, 20, marks=pytest.mark.slow)])
 def test_a_host_that_is_killed_again_and_again_loses_no_run_and_repeats_none(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, count: int, kills: int
 ) -> None:

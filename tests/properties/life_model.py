@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2051, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 UNFINISHED, ACTIVE = ("queued", "running"), ("started", "crash_loop")
 
@@ -53,10 +54,20 @@ class Task:
     """Slots that have no run, and when that was decided."""
     added_at: datetime = START
     moved_at: datetime = START
+    pruned_until: datetime = LONG_AGO
+    """Slots up to here may have had runs that nobody remembers."""
+
+    @property
+    def known_slots(self) -> set[datetime]:
+        return {run.slot for run in self.runs if run.slot} | set(self.skipped)
 
     @property
     def unfinished(self) -> list[Run]:
         return [run for run in self.runs if run.status in UNFINISHED]
+
+    def is_ahead(self, slot: datetime | None) -> bool:
+        """Whether the clock was set back since the slot was dealt with, so that it is to come once more."""
+        return slot is not None and self.next_at is not None and slot >= self.next_at and self.status != "killed"
 
     def is_too_late(self, slot: datetime, now: datetime) -> bool:
         return self.deadline is not None and now - slot > timedelta(seconds=self.deadline)
@@ -105,7 +116,9 @@ class Model:
         if task.kind == "continuous":
             task.next_at = self.now
         else:
-            self._skip(task, self._take_slots(task))
+            _, slots = self._take_slots(task)
+            self._skip(task, slots)
+            self._bring_forward(task)
 
     def kill_run(self, task: Task, run: Run) -> None:
         if task.status == "pending":
@@ -145,7 +158,7 @@ class Model:
 
     def pass_time(self, by: timedelta) -> None:
         until = self.now + by
-        self._shorten_pauses()
+        self._follow_clock_back()
         self.settle()
         while (at := self._next_at()) is not None and at <= until:
             self.now = max(at, self.now)
@@ -155,11 +168,20 @@ class Model:
             self.settle()
         self.now = until
 
-    def _shorten_pauses(self) -> None:
-        """The clock may have been set back; no pause is longer than a minute by it."""
+    def _follow_clock_back(self) -> None:
+        """The clock may have been set back; no pause is longer than a minute by it, and no slot waits that was not dealt with."""
         for task in self.tasks.values():
             if task.kind == "continuous" and task.next_at and task.status in ACTIVE:
                 task.next_at = min(task.next_at, self.now + timedelta(seconds=60))
+            elif task.status in ACTIVE:
+                self._bring_forward(task)
+
+    def _bring_forward(self, task: Task) -> None:
+        slot = task.next_at
+        while slot and slot > max(self.now, task.pruned_until):
+            if slot not in task.known_slots:
+                task.next_at = slot
+            slot -= HOUR
 
     def settle(self) -> None:
         while self._end_one() or self._begin_one():
@@ -203,8 +225,8 @@ class Model:
         others: list[Callable[[], None]] = []
         for task in due:
             if task.kind == "scheduled":
-                slots = self._take_slots(task)
-                runs = self._slots_to_run(task, slots)
+                newest, slots = self._take_slots(task)
+                runs = self._slots_to_run(task, newest, slots)
                 is_plain = task.concurrency == "allow" and slots == runs and len(runs) == 1
                 (plain if is_plain else others).append(lambda task=task, slots=slots, runs=runs: self._run_slots(task, slots, runs))  # type: ignore[misc]
         for act in (*plain, *others):  # those about which there is nothing to think come first
@@ -213,16 +235,17 @@ class Model:
             if task.kind == "continuous":
                 self._start_again(task)
 
-    def _take_slots(self, task: Task) -> list[datetime]:
+    def _take_slots(self, task: Task) -> tuple[list[datetime], list[datetime]]:
+        """The newest slot that is due, where there is one, and all those that were not dealt with before the clock was set back."""
         slots = []
         while task.next_at is not None and task.next_at <= self.now:
             slots.append(task.next_at)
             task.next_at += HOUR
-        return slots
+        return slots[-1:], [slot for slot in slots if slot not in task.known_slots]
 
-    def _slots_to_run(self, task: Task, slots: list[datetime]) -> list[datetime]:
-        wanted = slots if task.missed == "all" else slots[-1:]
-        is_missed = task.missed == "none" and self.now - slots[-1] > MINUTE
+    def _slots_to_run(self, task: Task, newest: list[datetime], slots: list[datetime]) -> list[datetime]:
+        wanted = slots if task.missed == "all" else [slot for slot in newest if slot in slots]
+        is_missed = task.missed == "none" and self.now - newest[0] > MINUTE
         return [] if is_missed else [slot for slot in wanted if not task.is_too_late(slot, self.now)]
 
     def _run_slots(self, task: Task, slots: list[datetime], runs: list[datetime]) -> None:
@@ -274,9 +297,11 @@ class Model:
         before = self.now - max(age, MINUTE)
         count = 0
         for task in self.tasks.values():
-            kept = [run for run in task.runs if run.ended_at is None or run.ended_at >= before]
-            skipped = {slot: at for slot, at in task.skipped.items() if at >= before}
+            kept = [run for run in task.runs if run.ended_at is None or run.ended_at >= before or task.is_ahead(run.slot)]
+            skipped = {slot: at for slot, at in task.skipped.items() if at >= before or task.is_ahead(slot)}
             count += len(task.runs) - len(kept) + len(task.skipped) - len(skipped)
+            gone = task.known_slots - {run.slot for run in kept} - set(skipped)
+            task.pruned_until = max([task.pruned_until, *gone])
             task.runs, task.skipped = kept, skipped
         over = [task_id for task_id, task in self.tasks.items() if self._is_over(task) and task.moved_at < before]
         for task_id in over:

@@ -7,7 +7,6 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchlite import archive, bundle
@@ -16,6 +15,7 @@ from orchlite.errors import BadBundle, BadRequirement
 from orchlite.packing import pack
 from orchlite.records import Limits
 from orchlite.requirements import read_requirements
+from tests.properties.held import held
 
 PROGRAM = b"print('x')\n" * 9
 LIMITS = Limits()
@@ -55,8 +55,7 @@ def read_back(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@settings(max_examples=60, deadline=None)
-@given(trees())
+@held(15, 60, trees())
 def test_any_acceptable_tree_comes_back_as_it_was_packed(tree: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, path, work = Path(name, "folder"), Path(name, "b.zip"), Path(name, "work")
@@ -109,8 +108,7 @@ damaged = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(damaged)
+@held(100, 400, damaged)
 def test_a_damaged_bundle_is_refused_or_stays_inside_its_folder(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         path, work = Path(name, "b.zip"), Path(name, "around", "work")
@@ -128,8 +126,7 @@ def test_a_damaged_bundle_is_refused_or_stays_inside_its_folder(content: bytes) 
         assert not any(item.is_symlink() for item in work.rglob("*"))
 
 
-@settings(max_examples=150, deadline=None)
-@given(damaged)
+@held(50, 150, damaged)
 def test_unpacking_alone_withstands_the_same_damage(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         path, work = Path(name, "b.zip"), Path(name, "work")
@@ -140,8 +137,7 @@ def test_unpacking_alone_withstands_the_same_damage(content: bytes) -> None:
         assert sorted(item.name for item in Path(name).iterdir()) == ["b.zip", "work"]
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.binary(min_size=1, max_size=300), st.integers(1, 6000), st.integers(0, 9))
+@held(30, 80, st.binary(min_size=1, max_size=300), st.integers(1, 6000), st.integers(0, 9))
 def test_content_of_any_density_is_inflated_whole(seed: bytes, repeats: int, level: int) -> None:
     data = seed * repeats
     packed = zlib.compress(data, level, -15)
@@ -160,8 +156,7 @@ requirement_texts = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(requirement_texts)
+@held(80, 300, requirement_texts)
 def test_requirements_are_refused_or_read_to_a_fixed_point(content: bytes) -> None:
     try:
         lines = read_requirements(content).lines

@@ -381,7 +381,7 @@ def live(examples: int, steps: int) -> None:
 
 
 def test_a_store_is_at_every_step_what_a_dictionary_is() -> None:
-    live(10, 25)
+    live(4, 25)
 
 
 def test_a_task_without_end_begins_although_its_first_run_was_killed_in_the_queue() -> None:

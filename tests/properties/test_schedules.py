@@ -14,11 +14,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchlite.errors import BadSchedule
 from orchlite.schedule import Schedule, parse
+from tests.properties.held import held
 from tests.slot_walk import slots_between
 
 MINUTE = timedelta(minutes=1)
@@ -188,8 +188,7 @@ instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st
 schedules = st.builds(lambda expression, timezone: parse(expression.text, timezone), expressions, zones)
 
 
-@settings(max_examples=100, deadline=None)
-@given(expressions, st.integers(0, 99), st.integers(0, 960), st.integers(0, 960))
+@held(25, 100, expressions, st.integers(0, 99), st.integers(0, 960), st.integers(0, 960))
 def test_slots_of_a_part_of_a_window_are_those_of_the_reference(expression: Expression, number: int, one: int, other: int) -> None:
     window = windows()[number % len(windows())]
     start, end = (window.start + MINUTE * minute for minute in sorted((one, other)))
@@ -202,8 +201,7 @@ def test_slots_of_a_part_of_a_window_are_those_of_the_reference(expression: Expr
         assert schedule.next_after(start) == expected[0]
 
 
-@settings(max_examples=100, deadline=None)
-@given(schedules, instants, st.integers(1, 200), st.integers(0, 200))
+@held(25, 100, schedules, instants, st.integers(1, 200), st.integers(0, 200))
 def test_counting_and_searching_back_agree_with_a_walk(schedule: Schedule, after: datetime, count: int, newest: int) -> None:
     slots = list(islice(schedule.slots_after(after), count))
     assert all(earlier < later for earlier, later in pairwise([after, *slots]))
@@ -213,8 +211,7 @@ def test_counting_and_searching_back_agree_with_a_walk(schedule: Schedule, after
     assert schedule.newest_between(after, until) == slots[-1]
 
 
-@settings(max_examples=60, deadline=None)
-@given(expressions, zones, instants)
+@held(15, 60, expressions, zones, instants)
 def test_slots_are_readings_that_the_expression_names(expression: Expression, timezone: str, after: datetime) -> None:
     zone = ZoneInfo(timezone)
     for slot in islice(parse(expression.text, timezone).slots_after(after), 50):
@@ -224,8 +221,7 @@ def test_slots_are_readings_that_the_expression_names(expression: Expression, ti
         assert is_named or (is_after_a_gap and not expression.is_wildcard)
 
 
-@settings(max_examples=20, deadline=None)
-@given(expressions, st.sampled_from([1896, 2020, 2094]))
+@held(5, 20, expressions, st.sampled_from([1896, 2020, 2094]))
 def test_days_are_those_of_a_calendar_that_is_read_day_by_day(expression: Expression, year: int) -> None:
     noon = Expression((Field("0", frozenset({0})), Field("12", frozenset({12})), *expression.fields[2:]))
     start = datetime(year, 1, 1, tzinfo=UTC)
@@ -237,8 +233,7 @@ def test_days_are_those_of_a_calendar_that_is_read_day_by_day(expression: Expres
     assert schedule.count_between(start, end) == len(expected)
 
 
-@settings(max_examples=100, deadline=None)
-@given(expressions, zones)
+@held(25, 100, expressions, zones)
 def test_the_spelling_is_read_as_the_same_schedule(expression: Expression, timezone: str) -> None:
     schedule = parse(expression.text, timezone)
     assert parse(schedule.expression, timezone) == schedule
@@ -252,8 +247,11 @@ def refusal_of(expression: str, timezone: str = "UTC") -> BadSchedule | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.one_of(st.text(max_size=30), st.lists(st.text("0123456789*/,-?#@ LWRHmonjan", min_size=1, max_size=6), max_size=6).map(" ".join)))
+@held(
+    80,
+    300,
+    st.one_of(st.text(max_size=30), st.lists(st.text("0123456789*/,-?#@ LWRHmonjan", min_size=1, max_size=6), max_size=6).map(" ".join)),
+)
 def test_any_text_is_refused_properly_or_fires(text: str) -> None:
     if refusal := refusal_of(text):
         assert refusal.hint
@@ -263,8 +261,7 @@ def test_any_text_is_refused_properly_or_fires(text: str) -> None:
         assert parse(text).next_after(datetime(2024, 1, 1, tzinfo=UTC)) > datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.one_of(st.text(max_size=30), st.text("/.EuropeBlinUTC", max_size=15)))
+@held(15, 60, st.one_of(st.text(max_size=30), st.text("/.EuropeBlinUTC", max_size=15)))
 def test_any_zone_is_refused_properly_or_known(timezone: str) -> None:
     if refusal := refusal_of("* * * * *", timezone):
         assert refusal.details["field"] == "timezone"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -75,6 +75,41 @@ def test_the_newest_runs_of_many_tasks_are_found_by_an_index(database: Database)
     steps = [row["detail"] for row in plan]
     assert any("runs_of_task" in step for step in steps)
     assert not any(step.startswith("SCAN") and "wanted" not in step for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        pytest.param(
+            "SELECT run_id, task_id FROM runs"
+            " WHERE ended_at >= 5 AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') ORDER BY ended_at DESC",
+            "runs_ended_badly",
+            id="bad ends",
+        ),
+        pytest.param("SELECT TOTAL(slots) FROM runs WHERE task_id = 'a' AND status = 'skipped'", "runs_skipped", id="missed"),
+        pytest.param(
+            "SELECT number FROM runs WHERE task_id = 'a' AND status = 'skipped' ORDER BY number DESC LIMIT 1",
+            "runs_skipped",
+            id="the newest skipped slot",
+        ),
+        pytest.param(
+            "SELECT slot_at FROM runs WHERE task_id = 'a' AND slot_at BETWEEN 1 AND 2 ORDER BY slot_at LIMIT 5",
+            "COVERING INDEX runs_of_slot",
+            id="slots",
+        ),
+    ],
+)
+def test_what_is_rare_among_many_runs_is_found_by_an_index_of_its_own(database: Database, sql: str, index: str) -> None:
+    [step] = [row["detail"] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}")]
+    assert step.startswith("SEARCH")
+    assert index in step
+
+
+def test_bad_ends_are_those_since_a_time_the_newest_first(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+    found = {status: add_run(status) for status in RunStatus if status.is_final and status is not RunStatus.SKIPPED}
+    bad = [found[status] for status in (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)]
+    assert sorted(key.run_id for key in memory.search.bad_ends_since(now)) == sorted(bad)
+    assert memory.search.bad_ends_since(now + timedelta(microseconds=1)) == []
 
 
 def test_orchestrations_are_found_by_their_bytes_in_every_workspace(memory: Memory, tasks: list[TaskRow]) -> None:

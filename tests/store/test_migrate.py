@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import Client, PackagingFailed
+from orchlite import Client, PackagingFailed, Task
 from orchlite.errors import StoreTooNew
 from orchlite.store.database import Database
 from orchlite.store.migrate import migrate, migrations
@@ -228,6 +228,19 @@ class TestAStoreOfAnEarlierVersion:
         assert (killed.exit_code(), killed.reason(), killed.log_is_complete()) == (143, "killed on request", False)
         assert client.get_task_by_id(_id(13)).last_runs() == [failed]
 
+    def test_has_its_schedules_and_what_became_of_their_slots(self, client: Client, version: int) -> None:
+        client.set_current_workspace(client.get_workspace("ml-models"))
+        tasks = client.list_tasks()
+        assert len(tasks) == (version >= 4)
+        for task in tasks:
+            self._check_schedule(task)
+
+    def _check_schedule(self, task: Task) -> None:
+        assert (task.id(), task.status(), task.schedule(), task.timezone()) == (_id(16), "paused", "0 * * * *", "Europe/Berlin")
+        [ran], [skipped] = task.last_runs(), task.last_runs(status="skipped")
+        assert (ran.id(), ran.status(), ran.scheduled_at()) == (_id(26), "timed_out", _CREATED + timedelta(seconds=10))
+        assert (skipped.id(), skipped.reason(), task.missed()) == (_id(27), "missed: no host was at work", 2)
+
     def test_has_its_events_with_their_kinds(self, client: Client, version: int) -> None:
         events = [(event.kind(), event.object_id(), event.became()) for event in client.events(limit=8)]
         assert events == [
@@ -245,6 +258,16 @@ class TestAStoreOfAnEarlierVersion:
     def test_has_its_connections(self, client: Client, version: int) -> None:
         found = [(found.name(), found.details(), found.workspace_names()) for found in client.list_connections()]
         assert found == ([("warehouse", {"host": "db.example.org", "port": 5432}, ["ml-models"])] if version >= 3 else [])
+
+
+def test_slots_that_an_earlier_version_has_dealt_with_are_not_dealt_with_again(path: Path) -> None:
+    """It left no word of what was pruned: so for this one, everything may have been."""
+    _restore_kept(path, 4)
+    _migrated(path)
+    with closing(sqlite3.connect(path)) as connection:
+        [known] = connection.execute("SELECT next_at, pruned_until FROM tasks WHERE kind = 'scheduled'").fetchall()
+        assert connection.execute("SELECT count(*) FROM tasks WHERE kind <> 'scheduled' AND pruned_until IS NOT NULL").fetchone() == (0,)
+    assert known[0] == known[1] is not None
 
 
 def _hello(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchlite.errors import DeviceFailed
-from orchlite.records import Claim, TaskRow
+from orchlite.records import Claim, RunResult, TaskRow
 from orchlite.recurrence import SchedulePolicy, Skipped
 from orchlite.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
@@ -143,6 +143,43 @@ class TestASlot:
         rows = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
         assert [(row.slot_at, row.slots, row.reason) for row in rows] == [(now + 9 * _MINUTE, 9, "new"), (now, 1, "old")]
         assert (memory.runs.count_skipped(task.task_id), memory.runs.count_skipped(other.task_id)) == (10, 1)
+
+
+class TestAClockThatWasSetBack:
+    def test_is_noticed_by_slots_or_a_task_from_later(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        ahead, other = add_recurring(5), add_recurring(5)
+        _add_slot(memory, ahead, now + _MINUTE)
+        _add_slot(memory, other, now)
+        assert memory.tasks.ahead(now) == [ahead]
+        assert memory.tasks.ahead(now - _MINUTE / 2) == [ahead, other]
+        assert memory.tasks.ahead(now + 5 * _MINUTE) == []
+
+    def test_brings_a_task_forward_once(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task = add_recurring(5)
+        with memory.transaction() as transaction:
+            assert memory.tasks.bring_forward(transaction, task, now + _MINUTE)
+            assert not memory.tasks.bring_forward(transaction, task, now)
+        assert memory.tasks.get(task.task_id).next_at == now + _MINUTE
+
+    def test_brings_none_forward_to_where_rows_may_be_gone(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task = add_recurring(5)
+        run_id = _add_slot(memory, task, now + _MINUTE, claim=True)
+        with memory.transaction() as transaction:
+            memory.runs.end(transaction, run_id, RunResult(RunStatus.SUCCESS, 0, now, now, 0.0))
+        with memory.transaction() as transaction:
+            assert memory.upkeep.delete_runs(transaction, [run_id], now + _MINUTE) == [run_id]
+            assert not memory.tasks.bring_forward(transaction, task, now + _MINUTE)
+            assert memory.tasks.bring_forward(transaction, task, now + 2 * _MINUTE)
+        assert memory.tasks.get(task.task_id).pruned_until == now + _MINUTE
+
+    def test_finds_the_slots_that_have_rows(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+        task, other = add_recurring(), add_recurring()
+        for minutes in (3, 1, 2, 0):
+            _add_slot(memory, task, now + minutes * _MINUTE)
+        _add_slot(memory, other, now + 5 * _MINUTE)
+        assert memory.runs.slots_since(task.task_id, now + _MINUTE, now + 9 * _MINUTE) == [now + minutes * _MINUTE for minutes in (1, 2, 3)]
+        assert memory.runs.slots_since(task.task_id, now, now + _MINUTE) == [now, now + _MINUTE]
+        assert memory.runs.slots_since(task.task_id, now, now + 9 * _MINUTE, 1) == [now]
 
 
 class TestTheQueue:

@@ -185,7 +185,7 @@ def test_what_is_tidied_away_at_the_same_time_is_no_change(tmp_path: Path) -> No
         for name in ("main.py", *(f"data/{number}.csv" for number in range(300))):
             written.writestr(name, b"1,2\n")
     with ThreadPoolExecutor(1) as tidier:
-        for number in range(10):
+        for number in range(5):
             work = tmp_path / str(number)
             work.mkdir()
             bundle.unpack(archive, work)

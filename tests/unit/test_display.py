@@ -42,6 +42,7 @@ def test_a_table_has_a_head_and_a_line_for_each_thing() -> None:
         pytest.param("\"x' onclick='y", "&quot;x&#x27; onclick=&#x27;y", id="quotes"),
         pytest.param(None, "", id="nothing"),
         pytest.param(0, "0", id="zero"),
+        pytest.param(datetime(2026, 1, 2, 3, 4, 5, 678, UTC), "2026-01-02 03:04:05+00:00", id="a time, to the second"),
     ],
 )
 def test_what_is_shown_is_escaped(cell: object, shown: str) -> None:
@@ -56,6 +57,13 @@ def test_a_table_is_a_list() -> None:
     thing = _Thing(1, "a")
     assert Table([thing]) == [thing]
     assert isinstance(Table(), list)
+    assert Table([thing])[0] is thing
+
+
+def test_a_part_of_a_table_is_a_table() -> None:
+    table = Table([_Thing(1, "a"), _Thing(2, "b")])
+    assert isinstance(table[1:], Table)
+    assert table[-1:]._repr_html_() == "<table><tr><th>id</th><th>&lt;name&gt;</th></tr><tr><td>2</td><td>b</td></tr></table>"
 
 
 _EVENT = Event(EventRow(7, datetime(2026, 1, 1, tzinfo=UTC), "run", "an id", None, "queued", "<why>"))

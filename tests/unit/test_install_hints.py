@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from orchlite.install_hints import explanation
@@ -219,3 +221,14 @@ def test_what_is_not_known_is_not_explained(output: str) -> None:
 def test_a_connection_that_was_lost_once_is_not_the_reason_for_a_build_that_fails() -> None:
     output = f"{_RETRY}'ReadTimeoutError(...)': /simple/six/\n{_PIP['a build that fails'][0]}"
     assert "broken-pkg has no wheel" in str(explanation(output.splitlines(), "3.11"))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a==", "-a", "https://", "satisfies the requirement ", "we can conclude that ", "Failed to build ", "only a "],
+    ids=["word", "versions", "dashes", "addresses", "requirements", "conclusions", "builds", "choices"],
+)
+def test_a_line_of_a_megabyte_is_looked_at_in_a_moment(piece: str) -> None:
+    begun_at = time.process_time()
+    explanation([piece * (2**20 // len(piece))], "3.11")
+    assert time.process_time() - begun_at < 60  # a fiftieth of that; where the time grows with the square of the length, days

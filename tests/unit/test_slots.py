@@ -8,7 +8,7 @@ import pytest
 
 from orchlite.recurrence import SchedulePolicy
 from orchlite.schedule import Schedule, parse
-from orchlite.slots import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, skip_all
+from orchlite.slots import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, first_free, skip_all
 from tests.slot_walk import slots_between
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -132,3 +132,40 @@ def test_a_missed_year_has_as_many_slots_as_it_had_when_nobody_missed_any(zone: 
     decision = decide(schedule, _policy(), slots[0], end)
     assert decision.runs == (slots[-1],)
     assert sum(row.slots for row in decision.skipped) == len(slots) - 1
+
+
+class TestSlotsThatAreTaken:
+    """They were dealt with before the clock was set back."""
+
+    @pytest.mark.parametrize(
+        ("missed", "runs", "skipped"),
+        [
+            pytest.param("latest", [], [0, 2], id="latest: it is one of them"),
+            pytest.param("all", [0, 2], [], id="all"),
+            pytest.param("none", [], [0, 2], id="none"),
+        ],
+    )
+    def test_have_neither_a_run_nor_a_row_again(self, missed: str, runs: list[int], skipped: list[int]) -> None:
+        taken = {_NOON + minute * _MINUTE for minute in (1, 3, 4)}
+        decision = decide(_EVERY_MINUTE, _policy(missed), _NOON, _NOON + 4 * _MINUTE, taken)
+        assert _minutes(decision) == (runs, skipped)
+        assert [one.slots for one in decision.skipped] == [1] * len(skipped)
+        assert decision.next_at == _NOON + 5 * _MINUTE
+
+    def test_may_be_all_that_is_due(self) -> None:
+        assert decide(_EVERY_MINUTE, _policy(), _NOON, _NOON, {_NOON}) == ((), (), _NOON + _MINUTE)
+
+    def test_are_not_skipped_with_all_others(self) -> None:
+        decision = skip_all(_EVERY_MINUTE, _NOON, _NOON + 4 * _MINUTE, "because", {_NOON + _MINUTE})
+        assert _minutes(decision) == ([], [0, 2, 3, 4])
+
+    def test_do_not_count_for_the_row_that_stands_for_many(self) -> None:
+        taken = {_NOON + minute * _MINUTE for minute in range(10)}
+        decision = decide(_EVERY_MINUTE, _policy("none"), _NOON, _NOON + (ROWS_IN_ROW + 19) * _MINUTE + 2 * _MINUTE, taken)
+        assert sum(one.slots for one in decision.skipped) == ROWS_IN_ROW + 12 - len(decision.runs)
+        assert len(decision.skipped) == ROWS_IN_ROW
+
+    def test_are_passed_over_by_the_next_one(self) -> None:
+        taken = {_NOON + minute * _MINUTE for minute in (1, 2, 4)}
+        assert first_free(_EVERY_MINUTE, _NOON, taken) == _NOON + 3 * _MINUTE
+        assert first_free(_EVERY_MINUTE, _NOON, set()) == _NOON + _MINUTE

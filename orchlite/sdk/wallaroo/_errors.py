@@ -69,7 +69,9 @@ class OrchestrationDeployOneshotFailed(Exception):
 
 @contextmanager
 def as_plain(message: str) -> Iterator[None]:
-    """Raise what orchlite refuses in the block as the SDK does: as a plain Exception with this text. The reason is its cause.
+    """Raise what orchlite refuses in the block as the SDK does: as a plain Exception with this text.
+
+    The reason is its cause and, so that it is the last thing in a run's log, a note behind its traceback.
 
     Raises:
         Exception: something was refused.
@@ -79,4 +81,6 @@ def as_plain(message: str) -> Iterator[None]:
     try:
         yield
     except OrchliteError as error:
-        raise Exception(message) from error  # the SDK's class
+        plain = Exception(message)  # the SDK's class
+        plain.add_note(str(error))
+        raise plain from error

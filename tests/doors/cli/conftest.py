@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 from click.testing import CliRunner, Result
@@ -82,19 +80,3 @@ def slow(folder: Callable[..., Path], tmp_path: Path) -> Path:
         "pathlib.Path('made.txt').write_text('made')\n"
         "print('done')\n"
     )
-
-
-@pytest.fixture
-def package_index(tmp_path: Path) -> tuple[str, str]:
-    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
-    name = f"tiny_{uuid.uuid4().hex}"
-    folder = tmp_path / "index" / name.replace("_", "-")
-    folder.mkdir(parents=True)
-    wheel = f"{name}-1.0-py3-none-any.whl"
-    with ZipFile(folder / wheel, "w") as archive:
-        archive.writestr(f"{name}.py", "WORDS = 'from the package'\n")
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
-    (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
-    return folder.parent.as_uri() + "/", f"{name}==1.0"

@@ -99,7 +99,7 @@ def test_a_spinner_is_shown_while_something_takes_long_and_is_gone_afterwards() 
 
 @pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
 def test_there_is_no_spinner_where_none_is_wanted(variables: dict[str, str]) -> None:
-    program = _WORKS.replace("sys.stdin.readline()", "import time; time.sleep(1)")
+    program = _WORKS.replace("sys.stdin.readline()", "import time; time.sleep(0.6)")
     assert _on_a_terminal([sys.executable, "-c", program], **variables).text == "over\r\n"
 
 
@@ -121,7 +121,7 @@ def test_sizes_are_readable(count: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")], ids=str
+    ("seconds", "text"), [(None, ""), (0.04, "0.04 s"), (59.9, "59.9 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")], ids=str
 )
 def test_durations_are_readable(seconds: float | None, text: str) -> None:
     assert seconds_text(seconds) == text

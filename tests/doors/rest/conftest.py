@@ -123,6 +123,13 @@ def api(client: orchlite.Client, portal: BlockingPortal) -> Api:
     return Api(portal, application(client, token=TOKEN))
 
 
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal) -> Iterator[Api]:
+    """The REST door of a store that no test of the module changes: for what is only looked at, and for what is refused."""
+    with orchlite.Client(tmp_path_factory.mktemp("settled") / "store", workers=1) as client:
+        yield Api(portal, application(client, token=TOKEN))
+
+
 @pytest.fixture
 def api_of(portal: BlockingPortal) -> Callable[..., Api]:
     """Make the REST door of a client, with settings of its own."""

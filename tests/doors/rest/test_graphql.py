@@ -83,8 +83,8 @@ def _error(api: Any, name: str, **variables: Any) -> str:
 
 
 @pytest.mark.parametrize("name", _QUERIES)
-def test_the_sdk_finds_every_query_valid_by_the_schema_it_is_given(api: Any, name: str) -> None:
-    schema = build_client_schema(_data(api, get_introspection_query()))  # type: ignore[arg-type]
+def test_the_sdk_finds_every_query_valid_by_the_schema_it_is_given(settled: Any, name: str) -> None:
+    schema = build_client_schema(_data(settled, get_introspection_query()))  # type: ignore[arg-type]
     assert validate(schema, parse(_QUERIES[name])) == []
     assert "type query_root" in print_schema(schema)
 
@@ -115,14 +115,14 @@ def test_a_workspace_has_its_owner_and_neither_models_nor_pipelines(api: Any, cl
 
 
 @pytest.mark.parametrize("name", ["orchestration, 2026", "workspace, 2026"])
-def test_what_is_not_there_is_null(api: Any, name: str) -> None:
+def test_what_is_not_there_is_null(settled: Any, name: str) -> None:
     unknown: Any = str(uuid.uuid4()) if name.startswith("orch") else 999
-    assert list(_data(api, name, id=unknown).values()) == [None]
+    assert list(_data(settled, name, id=unknown).values()) == [None]
 
 
 @pytest.mark.parametrize("variables", [{"user_id": OWNER.user_id}, {"user_id": None}, {}], ids=["known", "null", "absent"])
-def test_everybody_begins_in_the_default_workspace(api: Any, variables: dict[str, Any]) -> None:
-    (found,) = _data(api, "default workspace", **variables)["user_default_workspace"]
+def test_everybody_begins_in_the_default_workspace(settled: Any, variables: dict[str, Any]) -> None:
+    (found,) = _data(settled, "default workspace", **variables)["user_default_workspace"]
     assert (found["workspace"]["id"], found["workspace"]["name"]) == (1, "default")
 
 
@@ -140,18 +140,18 @@ def test_a_workspace_that_is_there_is_not_made_again_unless_that_was_provided_fo
     assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]
 
 
-def test_users_are_everybodys_so_none_is_removed(api: Any) -> None:
-    assert _data(api, "user removed", user_id="x", workspace_id=1) == {"delete_workspace_users": {"affected_rows": 0}}
+def test_users_are_everybodys_so_none_is_removed(settled: Any) -> None:
+    assert _data(settled, "user removed", user_id="x", workspace_id=1) == {"delete_workspace_users": {"affected_rows": 0}}
 
 
 @pytest.mark.parametrize("value", [True, "1", 1.5, 2**63, None, [1]], ids=repr)
-def test_the_id_of_a_workspace_is_a_whole_number(api: Any, value: Any) -> None:
-    assert _ask(api, "workspace, 2026", id=value)["errors"]
+def test_the_id_of_a_workspace_is_a_whole_number(settled: Any, value: Any) -> None:
+    assert _ask(settled, "workspace, 2026", id=value)["errors"]
 
 
 @pytest.mark.parametrize("value", [7, None, ["x"], "x" * 1000], ids=["number", "null", "list", "long"])
-def test_the_id_of_an_orchestration_is_a_text(api: Any, value: Any) -> None:
-    assert _ask(api, "orchestration, 2026", id=value)["errors"]
+def test_the_id_of_an_orchestration_is_a_text(settled: Any, value: Any) -> None:
+    assert _ask(settled, "orchestration, 2026", id=value)["errors"]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_the_id_of_an_orchestration_is_a_text(api: Any, value: Any) -> None:
     ],
     ids=["empty", "cut", "unknown", "no argument", "deep", "deeper", "long", "comment", "introspection", "cycle"],
 )
-def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(api: Any, query: str, message: str) -> None:
-    found = _ask(api, query)
+def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(settled: Any, query: str, message: str) -> None:
+    found = _ask(settled, query)
     assert message in found["errors"][0]["message"]
     assert not found.get("data")
 
@@ -181,15 +181,15 @@ def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(api: Any
     [{}, {"query": 7}, {"query": "{ __typename }", "variables": []}, [], None, "text"],
     ids=["empty", "number", "list of variables", "list", "null", "text"],
 )
-def test_what_is_no_request_is_refused_as_everywhere(api: Any, refused: Any, body: Any) -> None:
-    refused(api.request("POST", "/v1/graphql", json=body), 400)
+def test_what_is_no_request_is_refused_as_everywhere(settled: Any, refused: Any, body: Any) -> None:
+    refused(settled.request("POST", "/v1/graphql", json=body), 400)
 
 
-def test_the_token_may_stand_by_itself_as_the_sdk_sends_it(api: Any, refused: Any) -> None:
+def test_the_token_may_stand_by_itself_as_the_sdk_sends_it(settled: Any, refused: Any) -> None:
     asked = {"json": {"query": "{ __typename }"}, "token": None}
-    bare = api.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **asked)
+    bare = settled.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **asked)
     assert bare.json() == {"data": {"__typename": "query_root"}}
-    refused(api.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **asked), 401)
+    refused(settled.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **asked), 401)
 
 
 def test_an_error_below_is_told_by_its_name(tmp_path: Path, api_of: Callable[..., Any]) -> None:

@@ -17,9 +17,9 @@ _SECRET = "hunter2"
 
 
 @pytest.fixture
-def document(api: Any) -> dict[str, Any]:
+def document(settled: Any) -> dict[str, Any]:
     """The OpenAPI document."""
-    found: dict[str, Any] = api.request("GET", "/openapi.json").json()
+    found: dict[str, Any] = settled.request("GET", "/openapi.json").json()
     return found
 
 
@@ -68,22 +68,22 @@ def test_facts_that_are_no_json_are_written_as_text() -> None:
     ],
     ids=["empty", "cut", "NaN", "infinite", "long number", "no UTF-8", "deep", "list", "null", "text"],
 )
-def test_a_body_that_is_no_object_is_refused(api: Any, refused: Any, body: bytes, words: str) -> None:
-    response = api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+def test_a_body_that_is_no_object_is_refused(settled: Any, refused: Any, body: bytes, words: str) -> None:
+    response = settled.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
     found = refused(response, 400)
     assert (found["error"], words in found["msg"]) == ("BadArgument", True)
     assert len(found["msg"]) < 300
 
 
-def test_what_is_refused_is_not_shown(api: Any) -> None:
-    assert _SECRET not in str(api.refusal(400, "task/run_once", json=_SECRET, orch_id=5, workspace_id=_SECRET))
+def test_what_is_refused_is_not_shown(settled: Any) -> None:
+    assert _SECRET not in str(settled.refusal(400, "task/run_once", json=_SECRET, orch_id=5, workspace_id=_SECRET))
     for body in (f'{{"a": "{_SECRET}", "id": NaN}}', f'"{_SECRET}'):
-        response = api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+        response = settled.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
         assert _SECRET not in response.text
 
 
-def test_every_field_that_is_refused_is_counted(api: Any) -> None:
-    found = api.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
+def test_every_field_that_is_refused_is_counted(settled: Any) -> None:
+    found = settled.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
     assert found["details"] == {"argument": "orch_id"}
     assert "1 more" in found["msg"]
 
@@ -101,9 +101,9 @@ def test_every_field_that_is_refused_is_counted(api: Any) -> None:
     ],
 )
 def test_a_path_or_method_that_is_not_there_is_refused_in_the_same_shape(
-    api: Any, refused: Any, method: str, path: str, status: int
+    settled: Any, refused: Any, method: str, path: str, status: int
 ) -> None:
-    assert refused(api.request(method, path), status)["details"] == {}
+    assert refused(settled.request(method, path), status)["details"] == {}
 
 
 def test_a_client_that_was_closed_is_told_of(tmp_path: Path, api_of: Callable[..., Any], refused: Any) -> None:
@@ -123,9 +123,9 @@ class TestTheDocument:
             for operation in operations.values():
                 yield path, operation
 
-    def test_is_behind_the_token(self, api: Any, document: dict[str, Any]) -> None:
+    def test_is_behind_the_token(self, settled: Any, document: dict[str, Any]) -> None:
         assert document["info"]["title"] == "orchlite"
-        assert api.request("GET", "/openapi.json", token=None).status_code == 401
+        assert settled.request("GET", "/openapi.json", token=None).status_code == 401
 
     def test_says_how_requests_are_refused(self, document: dict[str, Any]) -> None:
         shape = {"$ref": "#/components/schemas/Refusal"}

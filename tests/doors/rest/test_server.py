@@ -301,6 +301,7 @@ class TestSlowAndCutClients:
         with _http(server) as http:
             assert len(_ask(http, "workspaces/list")["workspaces"]) == 1
 
+    @pytest.mark.slow
     def test_the_server_ends_although_a_client_has_not_finished(self, client: orchlite.Client) -> None:
         with serve(client, port=0) as server, _connected(server) as line:
             line.sendall(_head(server, "Content-Length: 1000000") + _PART)
@@ -349,6 +350,7 @@ print("closed", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_in_the_foreground_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", _FOREVER, os.fspath(tmp_path / "store")]

@@ -44,10 +44,10 @@ class TestWorkspaces:
         assert api.refusal(409, "workspaces/create", workspace_name="default")["error"] == "Conflict"
 
     @pytest.mark.parametrize("name", ["", "9lives", "two words", "x" * 64, "a\0", None, 5, ["a"]], ids=repr)
-    def test_with_a_bad_name_are_refused(self, api: Any, client: Client, name: object) -> None:
-        found = api.refusal(400, "workspaces/create", workspace_name=name)
+    def test_with_a_bad_name_are_refused(self, settled: Any, name: object) -> None:
+        found = settled.refusal(400, "workspaces/create", workspace_name=name)
         assert found["details"]["argument"] in ("name", "workspace_name")
-        assert len(client.list_workspaces()) == 1
+        assert len(settled.ask("workspaces/list")["workspaces"]) == 1
 
 
 class TestConnections:
@@ -111,12 +111,12 @@ class TestConnections:
         ids=lambda value: str(value)[:40],
     )
     def test_that_cannot_be_meant_are_refused_and_nothing_secret_is_shown(
-        self, api: Any, client: Client, fields: dict[str, Any], argument: str
+        self, settled: Any, fields: dict[str, Any], argument: str
     ) -> None:
-        found = api.refusal(400, "connections/create", **{"name": "n", "type": "t", **fields})
+        found = settled.refusal(400, "connections/create", **{"name": "n", "type": "t", **fields})
         assert found["details"]["argument"] == argument
         assert _SECRET not in str(found)
-        assert client.list_connections() == []
+        assert settled.ask("connections/list") == {"connections": []}
 
     def test_that_are_not_there_are_not_found(self, api: Any, made: str) -> None:
         nobody = "00000000-0000-4000-8000-000000000000"

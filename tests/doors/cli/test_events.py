@@ -1,0 +1,91 @@
+"""`events`: what happened, for a person, for a program, and while it happens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import orchlite
+from orchlite.testing import ManualClock, StubProcess
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def wl(store: Path) -> Iterator[orchlite.Client]:
+    """A client of an hour ago, which executes nothing."""
+    clock = ManualClock(datetime.now(UTC) - timedelta(hours=1))
+    with orchlite.Client(store, clock=clock, process=StubProcess()) as client:
+        yield client
+        client.close(drain=False)
+
+
+@pytest.fixture
+def task(wl: orchlite.Client, folder: MakeFolder) -> orchlite.Task:
+    """A schedule of the name `nightly`."""
+    return wl.upload_orchestration(path=folder("print(1)"), name="report").wait().run_scheduled("nightly", "0 0 1 1 *")
+
+
+def _events(done: Result) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+def test_the_shape_of_an_event_is_as_promised(call: Call, task: orchlite.Task) -> None:
+    assert {frozenset(event) for event in _events(call("events", "--json"))} == {
+        frozenset(("id", "at", "kind", "object_id", "was", "became", "reason"))
+    }
+
+
+def test_events_come_oldest_first_and_the_newest_so_many(call: Call, task: orchlite.Task, wl: orchlite.Client) -> None:
+    every = [event["id"] for event in _events(call("events", "-n", "0", "--json"))]
+    assert every == [event.id() for event in wl.events()]
+    assert [event["id"] for event in _events(call("events", "-n", "2", "--json"))] == every[-2:]
+
+
+def test_without_a_number_they_are_the_newest_twenty(call: Call, task: orchlite.Task) -> None:
+    for _ in range(6):
+        task.pause()
+        task.resume()
+    assert len(_events(call("events", "--json"))) == 20
+    assert len(_events(call("events", "--json", "--since", "2h"))) > 20
+
+
+def test_events_can_be_those_since_a_time(call: Call, task: orchlite.Task) -> None:
+    nothing = call("events", "--since", "10m")
+    assert (nothing.stdout, nothing.stderr) == ("", "orchlite: there are none\n")
+    call("pause", "nightly")
+    assert [event["became"] for event in _events(call("events", "--since", "10m", "--json"))] == ["pending_pause", "paused"]
+    assert [event["became"] for event in _events(call("events", "--since", "10m", "-n", "1", "--json"))] == ["paused"]
+
+
+def test_a_person_reads_what_it_happened_to_by_its_name(call: Call, task: orchlite.Task) -> None:
+    task.kill()
+    header, *_, last = call("events").stdout.splitlines()
+    assert header.split() == ["AT", "WHAT", "ID", "NAME", "WAS", "BECAME", "WHY"]
+    assert last.split()[2:] == ["task", task.id()[:8], "nightly", "pending_kill", "killed"]
+
+
+def test_followed_events_are_lines_of_json_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
+    process = start("events", "--follow", "--json", "-n", "1")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["object_id"] == task.id()
+    task.pause()
+    assert [json.loads(process.stdout.readline())["became"] for _ in range(2)] == ["pending_pause", "paused"]
+
+
+@pytest.mark.slow
+def test_followed_events_are_lines_for_a_person_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
+    process = start("events", "-f", "-n", "1")
+    assert process.stdout is not None
+    assert process.stdout.readline().split()[-2:] == ["nightly", "started"]
+    task.pause()
+    assert [process.stdout.readline().split()[-1] for _ in range(2)] == ["pending_pause", "paused"]

@@ -1,0 +1,122 @@
+"""`status` and the times that it and others show: what failed and how, what is paused, when something is due where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+import orchlite
+from orchlite.testing import ManualClock, StubProcess
+
+Call = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+_ZONE = "Asia/Tokyo"  # it has one offset and one abbreviation all year
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """That of `wl`."""
+    return ManualClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def wl(store: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
+    """A client whose runs go on for ever, and which executes nothing."""
+    with orchlite.Client(store, clock=clock, process=StubProcess(duration_seconds=1e6)) as client:
+        yield client
+        client.close(drain=False)
+
+
+@pytest.fixture
+def orchestration(wl: orchlite.Client, folder: MakeFolder) -> orchlite.Orchestration:
+    return wl.upload_orchestration(path=folder("print(1)"), name="report").wait()
+
+
+def _status(call: Call) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(call("status", "--json").stdout)
+    return told
+
+
+class TestFailedPackaging:
+    @pytest.fixture
+    def orchestration_id(self, call: Call, folder: MakeFolder, tmp_path: Path) -> str:
+        """Of an orchestration that needs what no index has."""
+        (tmp_path / "index").mkdir()
+        mine = folder({"main.py": "print('never')", "requirements.txt": "no-such-package-here==1.0\n"})
+        told = call("run", mine, "--json", "--index-url", (tmp_path / "index").as_uri())
+        orchestration_id: str = json.loads(told.stderr.splitlines()[-1])["error"]["details"]["orchestration_id"]
+        return orchestration_id
+
+    def test_is_no_program_that_failed(self, call: Call, orchestration_id: str) -> None:
+        told = _status(call)
+        assert told["failed"] == []
+        [one] = told["packaging_failed"]
+        assert (one["orchestration_id"], one["name"]) == (orchestration_id, "bundle-0")
+        assert "no-such-package-here" in one["reason"]
+        assert one["log"] == f"orchlite logs {orchestration_id[:8]} --packaging"
+        assert call("status", "--failed-since", "1h").exit_code == 1
+
+        shown = call("status").stdout
+        assert re.search(rf"^packaging failed \(1\)\n{orchestration_id[:8]}  bundle-0 ", shown, re.MULTILINE)
+        assert one["log"] in shown
+        assert "\nfailed (" not in shown
+
+    def test_is_told_by_show(self, call: Call, orchestration_id: str) -> None:
+        shown = call("show", "bundle-0").stdout
+        assert re.search(r"^status +error$", shown, re.MULTILINE)
+        assert re.search(r"^reason +.*no-such-package-here", shown, re.MULTILINE)
+
+
+def test_a_paused_task_is_shown_as_such(call: Call, orchestration: orchlite.Orchestration) -> None:
+    task = orchestration.run_scheduled("nightly", "@daily")
+    assert _status(call)["paused"] == []
+    task.pause()
+    assert [(one["id"], one["status"]) for one in _status(call)["paused"]] == [(task.id(), "paused")]
+    assert re.search(rf"^paused \(1\)\n.*\n{task.id()[:8]}  nightly ", call("status").stdout, re.MULTILINE)
+    assert _status(call)["due"] == []
+
+
+def test_nobody_knows_of_a_run_that_goes_on_whether_its_log_is_complete(call: Call, orchestration: orchlite.Orchestration) -> None:
+    [run] = orchestration.run_once().last_runs()
+    assert [(one["id"], one["log_is_complete"]) for one in _status(call)["running"]] == [(run.id(), None)]
+
+
+def test_of_a_run_that_goes_on_a_table_shows_for_how_long(call: Call, orchestration: orchlite.Orchestration) -> None:
+    orchestration.run_once()
+    header, row = call("runs").stdout.splitlines()
+    assert row[header.index("TOOK") :].strip().endswith(" s")
+
+
+def test_what_is_due_is_told_in_the_zone_of_its_schedule(call: Call, orchestration: orchlite.Orchestration) -> None:
+    orchestration.run_scheduled("nightly", "30 2 * * *", timezone=_ZONE)
+    for words in (["status"], ["tasks"], ["show", "nightly"]):
+        assert " 02:30:00 JST" in call(*words).stdout
+
+
+def test_a_slot_is_told_in_the_zone_of_its_schedule(call: Call, clock: ManualClock, orchestration: orchlite.Orchestration) -> None:
+    task = orchestration.run_scheduled("nightly", "30 2 * * *", timezone=_ZONE)
+    clock.advance(days=1)
+    [run] = task.last_runs()
+    assert " 02:30:00 JST" in call("runs", "nightly").stdout
+    assert " 02:30:00 JST" in call("show", run.id()).stdout
+
+
+def test_schedule_tells_the_first_slot_in_the_zone_that_was_asked_for(call: Call, folder: MakeFolder) -> None:
+    told = call("schedule", folder("print(1)"), "30 2 * * *", "--timezone", _ZONE)
+    assert re.search(r"the first at \d{4}-\d\d-\d\d 02:30:00 JST;", told.stderr)
+
+
+@pytest.mark.parametrize("verb", ["schedule", "upcoming"])
+def test_an_expression_without_quotes_is_refused_with_the_way_out(call: Call, folder: MakeFolder, store: Path, verb: str) -> None:
+    refused = call(verb, *([folder("print(1)")] if verb == "schedule" else []), "30", "2", "main.py", "main.py", "main.py")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert 'Quote it: "30 2 * * *"' in refused.stderr
+    assert not store.exists()

@@ -1,0 +1,111 @@
+"""A clock that was far ahead and is right again: schedules go on by it at once, and no slot has a run twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchlite import Client, Orchestration, Task
+from orchlite.testing import ManualClock, StubProcess
+
+OpenClient = Callable[..., Client]
+Travel = Callable[..., Orchestration]
+
+_START = datetime(2026, 3, 1, tzinfo=UTC)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_AHEAD = timedelta(days=365)
+
+
+def _slots(task: Task) -> list[datetime]:
+    return [slot for run in reversed(task.last_runs()) if (slot := run.scheduled_at())]
+
+
+def _hours(until: int) -> list[datetime]:
+    return [_START + hour * _HOUR for hour in range(1, until + 1)]
+
+
+def _go_ahead_and_back(clock: ManualClock, back_to: datetime, ahead: timedelta = _AHEAD) -> None:
+    clock.set(clock.now() + ahead)
+    clock.advance()
+    clock.set(back_to)
+    clock.advance()
+
+
+class TestAScheduleWhoseClockWasAYearAhead:
+    def test_goes_on_when_the_clock_is_right_again(self, travel: Travel, clock: ManualClock) -> None:
+        task = travel().run_scheduled("x", "0 * * * *")
+        clock.advance(hours=3)
+        _go_ahead_and_back(clock, _START + 4.5 * _HOUR)
+        assert task.next_run_at() == _START + 5 * _HOUR
+        clock.advance(hours=2)
+        assert _slots(task) == [*_hours(3), _START + 3 * _HOUR + _AHEAD, _START + 5 * _HOUR, _START + 6 * _HOUR]
+
+    def test_goes_on_with_a_new_host_too(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+        stub = StubProcess()
+        with open_client(clock=clock, process=stub) as first:
+            task_id = first.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *").id()
+            clock.set(_START + _AHEAD)
+            clock.advance()
+        clock.set(_START + _HOUR / 2)
+        second = open_client(clock=clock, process=stub)
+        clock.advance(hours=1)
+        assert _slots(second.get_task_by_id(task_id)) == [_START + _AHEAD, _START + _HOUR]
+
+    def test_goes_on_when_it_was_made_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
+        clock.set(_START + _AHEAD)
+        task = travel().run_scheduled("x", "0 * * * *")
+        clock.set(_START)
+        clock.advance(hours=2)
+        assert _slots(task) == _hours(2)
+
+    def test_goes_on_when_it_was_paused_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
+        task = travel().run_scheduled("x", "0 * * * *")
+        clock.set(_START + _AHEAD)
+        clock.advance()
+        task.pause()
+        clock.set(_START)
+        clock.advance()
+        task.resume()
+        assert task.next_run_at() == _START + _HOUR
+        clock.advance(hours=2)
+        assert _slots(task) == [_START + _AHEAD, *_hours(2)]
+
+    @pytest.mark.parametrize("concurrency", ["allow", "forbid", "replace"])
+    @pytest.mark.parametrize("missed", ["latest", "all", "none"])
+    def test_passes_over_the_slots_that_it_dealt_with_then(self, travel: Travel, clock: ManualClock, missed: str, concurrency: str) -> None:
+        task = travel(duration_seconds=600).run_scheduled("x", "0 0 * * *", missed=missed, concurrency=concurrency)
+        _go_ahead_and_back(clock, _START + _HOUR, timedelta(days=10))
+        clock.advance(days=20)
+        rows = Counter(run.scheduled_at() for status in (None, "skipped") for run in task.last_runs(status=status))
+        assert rows == Counter({_START + day * _DAY: 1 for day in range(1, 21)})
+        assert set(_slots(task)) >= {_START + day * _DAY for day in range(11, 21)}
+
+
+def test_slots_whose_rows_were_pruned_are_not_run_again(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    client = open_client(clock=clock, process=StubProcess())
+    task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *")
+    clock.advance(days=3)
+    assert client.prune(_DAY).runs == 47
+    clock.set(_START)  # a day before the oldest that is known still
+    clock.advance(days=4)
+    assert _slots(task) == [_START + hour * _HOUR for hour in range(48, 97)]
+
+
+def test_rows_of_slots_that_are_to_come_once_more_are_not_pruned(
+    open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
+) -> None:
+    client = open_client(clock=clock, process=StubProcess())
+    clock.set(_START + 4 * _DAY)
+    task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 0 * * *", missed="all")
+    clock.advance(days=5)
+    clock.set(_START)
+    clock.advance()
+    assert task.next_run_at() == _START + _DAY
+    clock.set(_START + 11.5 * _DAY)
+    assert client.prune(_HOUR).runs == 0  # while nobody has dealt with what was due
+    clock.advance()
+    assert _slots(task) == [_START + day * _DAY for day in (5, 6, 7, 8, 9, 1, 2, 3, 4, 10, 11)]
+    assert client.prune(_HOUR).runs > 0

@@ -1,0 +1,58 @@
+"""The places that workers have: each is given to one run at a time, however many threads ask for it at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchlite import Client
+from orchlite.records import Assignment
+from orchlite.workers import Workers
+
+MakeFolder = Callable[..., Path]
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def _hasty_threads() -> Iterator[None]:
+    """They take turns a thousand times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_hasty_threads")
+def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, folder: MakeFolder, until: Until) -> None:
+    store = client._engine.store
+    orchestration = client.upload_orchestration(path=folder("")).wait()
+    run, row = store.memory.runs.get(orchestration.task().last_runs()[0].id()), store.memory.orchestrations.get(orchestration.id())
+    assignment = Assignment(run, store.memory.tasks.get(run.task_id), row)
+    handed, performed = [], []
+    workers = Workers(store, lambda _: performed.append(1), lambda: None)
+    workers.start()
+
+    def submit() -> None:
+        for _ in range(2000):
+            if workers.reserve():
+                handed.append(1)
+                workers.hand(assignment)
+            else:
+                workers.look()
+
+    threads = [threading.Thread(target=submit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: len(performed) == len(handed))
+    assert len(handed) > 0
+    for _ in range(store.settings.workers):
+        until(workers.reserve)  # when they have looked whether there is anything more
+    further = sum(workers.reserve() for _ in range(50))
+    workers.stop(0)
+    assert further == 0

@@ -120,8 +120,9 @@ def _put_back_modules(before: set[str], wallaroo: Mapping[str, ModuleType], path
     """
     added = {os.path.realpath(folder) for folder in set(sys.path) - path}
     own = {name for name in sys.modules.keys() - before if "." not in name and _home(sys.modules[name]) in added}
+    inside = finder.loaded()
     for name in list(sys.modules):
-        if name in finder.loaded() or (name not in before and name.partition(".")[0] in own):
+        if name in inside or (name not in before and name.partition(".")[0] in own):
             del sys.modules[name]
     sys.modules.update(wallaroo)
 

@@ -1,4 +1,4 @@
-"""Brings a store's file to the schema of this orchlite: numbered SQL files, each in a transaction of its own."""
+"""Brings a store's file to the schema of this orchlite: numbered SQL files, all that are missing in one transaction."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def migrate(database: Database) -> None:
         StoreTooNew: the file has a version that this orchlite does not know; it was not touched.
     """
     files = migrations()
-    while (version := _version(database)) < len(files):
+    version = _version(database)
+    if version < len(files):
         with database.transaction() as transaction:
-            if _version(database) != version:
-                continue  # another process was quicker
-            for statement in _statements(files[version].read_text(encoding="utf-8")):
-                transaction.execute(statement)
-            transaction.execute(f"PRAGMA user_version = {version + 1}")
+            version = _version(database)  # another process may have been quicker
+            for number, file in enumerate(files[version:], start=version + 1):
+                for statement in _statements(file.read_text(encoding="utf-8")):
+                    transaction.execute(statement)
+                transaction.execute(f"PRAGMA user_version = {number}")
     if version > len(files):
         raise StoreTooNew(
             f"The store {database.path} has schema version {version}; this orchlite knows versions up to {len(files)}.",

@@ -8,6 +8,7 @@ from orchlite import Client
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("report")
 
 with Client.temporary() as wl:
+    print(f"making the environment of {folder.name}: once, then it is cached", flush=True)
     orchestration = wl.upload_orchestration(path=folder, name=folder.name).wait()
     print(f"{orchestration.name()} is {orchestration.status()}, with {', '.join(orchestration.installed()) or 'no requirements'}")
     run = orchestration.run_once(json_args={"top": 3}).wait()

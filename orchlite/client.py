@@ -288,7 +288,10 @@ def _bundle_bytes(buffer: object) -> bytes:
         return buffer.getvalue()
     if isinstance(buffer, bytes | bytearray | memoryview):
         return bytes(buffer)
-    raise BadArgument(f"bytes_buffer is a {type(buffer).__name__}.", hint="It takes the bytes of a ZIP.", argument="bytes_buffer")
+    hint = "It takes the bytes of a ZIP."
+    if isinstance(buffer, str | os.PathLike):
+        hint += f" Did you mean path={os.fspath(buffer)!r:.80}?"
+    raise BadArgument(f"bytes_buffer is a {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
 
 
 def _bundle_path(path: object) -> Path:

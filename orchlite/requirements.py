@@ -7,7 +7,7 @@ error says what to write instead. Nothing is looked up here: whether a package e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.entry_names import shown
@@ -24,6 +24,7 @@ LINE_CHARACTERS = 64 * 1024
 """The longest line, continuations joined: room for the hashes of several hundred files."""
 
 _ALL, _NONE = ":all:", ":none:"
+_SHOWN_LINES = 10
 _TEXT_CHARACTERS = 200
 _HASH_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
@@ -62,17 +63,27 @@ def read_requirements(content: bytes, *, name: str = "requirements.txt") -> Requ
     Options come first in the result, then the requirements, sorted. A line for `wallaroo` is dropped, with a warning.
 
     Raises:
-        BadRequirement: with `line`, `text` (credentials masked) and `file`.
+        BadRequirement: of the first line that is refused `line`, `text` (credentials masked) and `file`; the message says it of all.
 
     """
-    wanted = _Wanted()
+    wanted, refused = _Wanted(), list[BadRequirement]()
     for line in _logical_lines(_decoded(content, name), name):
-        _check_variables(line)
-        if line.text.startswith("-"):
-            _read_options(line, wanted)
-        else:
-            _read_requirement(line, wanted)
+        try:
+            _check_variables(line)
+            (_read_options if line.text.startswith("-") else _read_requirement)(line, wanted)
+        except BadRequirement as error:
+            refused.append(error)
+    if refused:
+        raise _together(refused)
     return Requirements((*wanted.options(), *sorted(wanted.requirements)), tuple(wanted.warnings))
+
+
+def _together(refused: Sequence[BadRequirement]) -> BadRequirement:
+    first, *others = refused
+    if not others:
+        return first
+    more = [f"And {len(others) - _SHOWN_LINES + 1} more lines are refused."] if len(others) >= _SHOWN_LINES else []
+    return BadRequirement("\n".join([*map(str, refused[:_SHOWN_LINES]), *more]), **first.details)
 
 
 def mask_credentials(text: str) -> str:

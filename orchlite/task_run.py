@@ -123,6 +123,7 @@ class TaskRun:
             RunFailed: it ended in any other way; the message ends with its last lines.
             IllegalMove: it has not ended.
         """
+        __tracebackhide__ = True  # pytest then shows the test's own line
         row = self._row()
         if not row.status.is_final:
             raise IllegalMove(f"Run {self._run_id} is {row.status}.", hint="Call wait() first.", status=row.status)

@@ -97,10 +97,12 @@ class Guard:
         return None
 
     def _unknown(self, asked: Asked) -> Response | None:
-        """Refuse whoever has no token. One answer for all, so that it tells nothing about why."""
-        if self._is_open(asked) or self._holder(asked.token() or "") is not None:
+        """Refuse whoever has no token, or one that is not known: one answer for all of these, so that it tells nothing about why."""
+        token = asked.token()
+        if self._is_open(asked) or self._holder(token or "") is not None:
             return None
-        answer = refusal(401, "A token is needed, in the header Authorization: Bearer TOKEN.", "Unauthorized")
+        what = "A token is needed" if token is None else "This token is not known here; another one is needed"
+        answer = refusal(401, f"{what}, in the header Authorization: Bearer TOKEN.", "Unauthorized")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 

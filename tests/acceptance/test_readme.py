@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +40,21 @@ def test_the_commands_for_a_shell_work_one_after_the_other(tmp_path: Path) -> No
         )
         assert (verb, done.returncode) == (verb, 0), done.stderr
     assert "nightly" in done.stdout or "greeting" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_request_with_curl_is_answered(tmp_path: Path) -> None:
+    serve = [sys.executable, "-m", "orchlite", "serve", "--store", "my-store", "--port", "0"]
+    [request] = blocks("sh")
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(serve, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            command = ["sh", "-c", request.replace("http://127.0.0.1:8080", server.stdout.readline().strip())]
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        finally:
+            server.terminate()
+    assert done.stdout == "[]", done.stderr
 
 
 def test_the_second_command_is_what_ci_runs_word_for_word() -> None:

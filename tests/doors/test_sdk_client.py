@@ -346,7 +346,7 @@ class TestWorkspaces:
         with pytest.raises(Exception, match=r"(?m)^Failed to create workspace\.$") as caught:
             create(wl)
         assert type(caught.value) is Exception
-        assert isinstance(caught.value.__cause__, orchlite.OrchliteError)
+        assert isinstance(caught.value.__context__, orchlite.OrchliteError)
 
     def test_the_current_one_is_what_was_set(self, wl: Client) -> None:
         workspace = wl.create_workspace("mine")

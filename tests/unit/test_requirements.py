@@ -235,3 +235,15 @@ def test_an_error_never_tells_a_password(line: str) -> None:
 )
 def test_credentials_of_urls_are_masked(text: str, masked: str) -> None:
     assert mask_credentials(text) == masked
+
+
+def test_all_lines_that_are_refused_are_named_at_once() -> None:
+    with pytest.raises(BadRequirement, match=r"line 1: .*==0\.9\.0\n.*line 2: .*-r.*\n.*line 4: ") as caught:
+        read_requirements(b"tabulate=0.9.0\n-r other.txt\nok==1\n./pkg\n")
+    assert caught.value.details == {"line": 1, "text": "tabulate=0.9.0", "file": "requirements.txt"}
+
+
+def test_of_many_lines_that_are_refused_the_first_ten_are_named() -> None:
+    with pytest.raises(BadRequirement, match="And 90 more lines are refused") as caught:
+        read_requirements(b"a=1\n" * 100)
+    assert len(str(caught.value).splitlines()) == 11

@@ -71,7 +71,7 @@ class OrchestrationDeployOneshotFailed(Exception):
 def as_plain(message: str) -> Iterator[None]:
     """Raise what orchlite refuses in the block as the SDK does: as a plain Exception with this text.
 
-    The reason is its cause and, so that it is the last thing in a run's log, a note behind its traceback.
+    The reason is its context and, so that it is the last thing in a run's log, a note behind its traceback.
 
     Raises:
         Exception: something was refused.
@@ -83,4 +83,4 @@ def as_plain(message: str) -> Iterator[None]:
     except OrchliteError as error:
         plain = Exception(message)  # the SDK's class
         plain.add_note(str(error))
-        raise plain from error
+        raise plain from None  # how it came to the reason is of no use to who wrote the program

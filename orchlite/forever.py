@@ -13,10 +13,13 @@ from orchlite.engine import Engine
 from orchlite.errors import BadArgument
 
 
-def work_until_stopped(engine: Engine, signals: Iterable[signal.Signals], close: Callable[[], None]) -> None:
+def work_until_stopped(
+    engine: Engine, signals: Iterable[signal.Signals], close: Callable[[], None], begun: Callable[[], None] | None = None
+) -> None:
     """Work for the whole store until one of these signals arrives, or the engine is closed elsewhere; then close it.
 
-    The signals are handled until it is closed, so that one that comes late does not cut that short.
+    The signals are handled until it is closed, so that one that comes late does not cut that short. `begun` is called once they are, and
+    the work has begun: whoever hears of it may send one.
 
     Raises:
         BadArgument: one of the signals cannot be handled, here or at all. Nothing has begun.
@@ -27,6 +30,8 @@ def work_until_stopped(engine: Engine, signals: Iterable[signal.Signals], close:
         engine.start()
         try:
             threading.Thread(target=_pass_on, args=(engine.store.closed, stop), name="orchlite-forever", daemon=True).start()
+            if begun is not None:
+                begun()
             stop.get()
         finally:
             close()

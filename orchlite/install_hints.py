@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 _NAMED_VERSIONS = 8
+_LOOKED_AT_CHARACTERS = 1024 * 1024
 # It begins where a word does: tried at each letter of a long word, the search would take the square of its length.
 _NAME = r"(?<![\w.=-])[A-Za-z0-9][\w.-]*+"
 _ELSEWHERE = "name another index with index_urls= or in pip's configuration, or a folder of wheels as find-links there"
 _SPELLING = "Check the spelling"
+_CONTRADICTION = "The requirements contradict each other: no versions of all of them fit together. The lines below name those that clash."
 
 
 class _Said(NamedTuple):
@@ -35,7 +37,7 @@ def explanation(lines: Sequence[str], python: str, indexes: str = "") -> str | N
 
     What it quotes is as the lines have it: the caller masks passwords.
     """
-    text = "\n".join(lines)
+    text = "\n".join(lines)[-_LOOKED_AT_CHARACTERS:]
     found = re.search(r"Looking in indexes: (.+)", text)
     said = _Said(text, python, found[1] if found else indexes)
     return next((sentence for rule in _RULES for sentence in rule(said)), None)
@@ -114,8 +116,8 @@ def _no_wheel(said: _Said) -> Iterator[str]:
 
 
 def _conflict(said: _Said) -> Iterator[str]:
-    if said.find(r"ResolutionImpossible|we can conclude that(?:(?!we can conclude)[^\n])* are incompatible"):
-        yield "The requirements contradict each other: no versions of all of them fit together. The lines below name those that clash."
+    if said.find(r"ResolutionImpossible|, which are incompatible|we can conclude that(?:(?!we can conclude)[^\n])* are incompatible"):
+        yield _CONTRADICTION
 
 
 def _no_version(said: _Said) -> Iterator[str]:
@@ -139,6 +141,12 @@ def _no_package(said: _Said) -> Iterator[str]:
         )
 
 
+def _no_solution(said: _Said) -> Iterator[str]:
+    # Where nothing is missing that a rule before would have named, what is there does not fit together.
+    if said.find(r"ecause you require [^\n]{1,2000}, we can conclude that your requirements are unsatisfiable"):
+        yield _CONTRADICTION
+
+
 class _Missing(NamedTuple):
     requirement: str
     version: str
@@ -149,7 +157,7 @@ class _Missing(NamedTuple):
 
 def _missing(said: _Said) -> _Missing | None:
     want = r"(?P<want>(?:(?!satisfies the requirement).)+?)"
-    found = said.find(rf"satisfies the requirement {want} \((?:from [^()]*\(line \d+\)\) \()?from versions: (?P<have>[^)]*)\)")
+    found = said.find(rf"satisfies the requirement {want} \((?:from [^()]*\(line \d+\)\) \()?from versions: (?P<have>[^)\n]*)\)")
     if found is None:
         return None
     versions = tuple(re.split(r",\s*", found["have"])) if found["have"] not in ("none", "") else ()
@@ -168,5 +176,5 @@ def _choice(versions: tuple[str, ...], begin: str) -> str:
 # What is looked at first explains what comes later: without a network there is no package, either.
 _RULES: tuple[Callable[[_Said], Iterator[str]], ...] = (
     *(_disk, _git, _login, _certificate, _network, _hashes),
-    *(_python_version, _no_wheel, _conflict, _no_version, _no_package),
+    *(_python_version, _no_wheel, _conflict, _no_version, _no_package, _no_solution),
 )

@@ -14,7 +14,7 @@ from functools import cache
 from orchlite import ends, telling, tidying
 from orchlite.base_image import HOST
 from orchlite.ends import Ending
-from orchlite.errors import Closed, IllegalMove
+from orchlite.errors import Closed, IllegalMove, OrchliteError
 from orchlite.open_store import OpenStore
 from orchlite.packager import install_files, provide
 from orchlite.records import (
@@ -26,10 +26,12 @@ from orchlite.records import (
     Look,
     Lost,
     NeverStarted,
+    OrchestrationRow,
     RunFolder,
     RunResult,
     RunRow,
     RunSpec,
+    TaskRow,
 )
 from orchlite.status import RunStatus
 from orchlite.store.database import Transaction
@@ -52,7 +54,7 @@ def perform(store: OpenStore, assignment: Assignment) -> None:
     if not assignment.is_claimed():
         shutil.rmtree(folder.path, ignore_errors=True)
         return
-    _log.info("run %s of task %s begins", run.run_id, run.task_id)
+    _log.info("run %s of %s begins", run.run_id, _called(assignment.task, assignment.orchestration))
     conclude(store, run, _placed(store, run, folder, spec))
 
 
@@ -183,9 +185,29 @@ def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | Non
         store.persist(end, run.run_id)
     except IllegalMove:
         return  # another host imported the result first
-    _log.info("run %s: %s, exit code %s", run.run_id, result.status, result.exit_code)
+    _log_end(store, run, result)
     tidying.later(store, run.run_id)
     telling.tell(store, run.run_id, result.status)
+
+
+def _log_end(store: OpenStore, run: RunRow, result: RunResult) -> None:
+    level = logging.WARNING if result.status in ends.BAD_ENDS else logging.INFO
+    if _log.isEnabledFor(level):
+        how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
+        _log.log(level, "run %s of %s: %s", run.run_id, _task_called(store, run), f"{result.status}, {how}" if how else result.status)
+
+
+def _task_called(store: OpenStore, run: RunRow) -> str:
+    try:
+        task = store.memory.tasks.get(run.task_id)
+        return _called(task, store.memory.orchestrations.get(task.orchestration_id))
+    except OrchliteError:  # the end is recorded, and whoever did it has more to do
+        return f"task {run.task_id}"
+
+
+def _called(task: TaskRow, orchestration: OrchestrationRow) -> str:
+    """What the log calls a run's task: by its name, else by that of what it runs."""
+    return repr(task.name or orchestration.name or orchestration.file_name)
 
 
 def _at_one_instant(result: RunResult, now: datetime) -> RunResult:

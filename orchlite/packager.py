@@ -24,7 +24,7 @@ from orchlite.store.database import Transaction
 
 _LAST_LINES = 12
 _EXPLAINING_LINES = 400
-_EXPLAINING_CHARACTERS = 500  # the search in a line of 60,000 took minutes
+_EXPLAINING_CHARACTERS = 65_536  # pip names every version that there is in one line
 _log = logging.getLogger(__name__)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 _NEEDED = ("click", "rich")
+_LEFT_OVER = "orchlite: {} holds no orchlite, and hides the one that is installed; an earlier installation has left it. Remove that folder."
 _MISSING = 'orchlite: the command line needs packages that are not installed: pip install "orchlite[cli]"'
 
 
@@ -16,6 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: `arguments`, else those of this process. Always ends with SystemExit, whose code says how it went."""
     from importlib.util import find_spec
 
+    import orchlite
+
+    if getattr(orchlite, "__file__", None) is None:  # a folder without __init__.py: of this package only what it does not hide is found
+        print(_LEFT_OVER.format(", ".join(map(repr, orchlite.__path__))), file=sys.stderr)
+        raise SystemExit(3)
     if any(find_spec(name) is None for name in _NEEDED):
         print(_MISSING, file=sys.stderr)
         raise SystemExit(2)

@@ -12,7 +12,8 @@ import click
 
 from orchlite.cli.options import Verb, setting, whole_path
 from orchlite.cli.orders import takes_exclude
-from orchlite.cli.output import Output, bytes_text, counted
+from orchlite.cli.output import Output, bytes_text, counted, one_line
+from orchlite.cli.packaging import worth_telling
 from orchlite.cli.refusals import DONE, REFUSED, in_words, message_of, refusal_shape
 from orchlite.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 
@@ -33,19 +34,19 @@ _REQUIREMENTS = """# What main.py needs, one requirement a line, with its versio
 # `wallaroo` is always there.
 """
 
-_TEST = '''"""Runs the orchestration as it will be run, in an environment and a process of its own. Try it with: pytest"""
+_TEST = '''"""Runs the orchestration as it will be run, in an environment and a process of its own. Try it with: pytest
+
+`pip install pytest` brings that; the fixture `run_orchestration` comes with orchlite.
+"""
 
 from pathlib import Path
-
-from orchlite import Client
 
 FOLDER = Path(__file__).parent
 
 
-def test_it_greets_whoever_is_named() -> None:
-    with Client.temporary() as wl:
-        run = wl.run(FOLDER, {"name": "Ada"}).raise_for_failure()
-        assert "Hello, Ada!" in run.logs()
+def test_it_greets_whoever_is_named(run_orchestration):
+    run = run_orchestration(FOLDER, {"name": "Ada"}).raise_for_failure()
+    assert "Hello, Ada!" in run.logs()
 '''
 
 _FILES = {"main.py": _MAIN, "requirements.txt": _REQUIREMENTS, "test_main.py": _TEST}
@@ -111,8 +112,8 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
     with out.busy(f"packing {folder}"), _looked_at(folder, exclude) as orchestration:
         orchestration.download(target)
         warnings, sha = orchestration.warnings(), orchestration.sha()
-    for warning in warnings:
-        out.note(warning)
+    for warning in worth_telling(warnings):
+        out.note(f"warning: {one_line(warning)}")
     if out.as_json:
         out.json({"path": str(target), "sha": sha, "size_bytes": target.stat().st_size, "warnings": warnings})
     else:

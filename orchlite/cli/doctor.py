@@ -38,7 +38,10 @@ class Check(NamedTuple):
 @click.command(cls=Verb, short_help="Look whether all is well with this machine and the store.")
 @click.option("--offline", is_flag=True, help="Do not try to reach the package index.")
 def doctor(offline: bool) -> int:
-    """Look at the interpreter, the store, environments, installer, package index, clock and leftovers; end with 1 if something is bad."""
+    """Look at the interpreter, the installation, the store, environments, installer, package index, clock and leftovers.
+
+    Ends with 1 if something is bad.
+    """
     out = setting().output()
     checks: list[Check] = []
     for name, look in _looks(offline).items():
@@ -54,6 +57,7 @@ def doctor(offline: bool) -> int:
 def _looks(offline: bool) -> dict[str, Callable[[], Iterator[Check]]]:
     looks = {
         "interpreter": _interpreter,
+        "installation": _installation,
         "store": _store,
         "environments": _environments,
         "installer": _installer,
@@ -78,6 +82,16 @@ def _interpreter() -> Iterator[Check]:
     virtual_environment.facts()  # PackagingFailed: no environment can be made from it
     if platform.system() != "Linux":
         yield Check("interpreter", _WARNING, "Programs that leave their session are not swept up on this system.")
+
+
+def _installation() -> Iterator[Check]:
+    from orchlite.version import VERSION
+
+    yield Check("installation", _OK, f"orchlite {VERSION} at {Path(__file__).parents[1]}")
+    for folder in (Path(entry, "orchlite") for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")):
+        if folder.is_dir() and not (folder / "__init__.py").exists():  # pip leaves what pytest has compiled
+            words = "is left by an earlier installation, and hides an editable one. Remove it."
+            yield Check("installation", _WARNING, f"{folder} {words}")
 
 
 def _store() -> Iterator[Check]:

@@ -12,10 +12,11 @@ import click
 
 from orchlite.cli.listing import Names, looking
 from orchlite.cli.options import Moment, Verb
-from orchlite.cli.output import Output, one_line, short, time_text
+from orchlite.cli.output import Output, Rows, short, time_text
 from orchlite.cli.refusals import in_words
 from orchlite.cli.resolve import search_of
 from orchlite.cli.shapes import event_shape
+from orchlite.clock import SystemClock
 from orchlite.errors import NotFound
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _USUAL = 20
 _LOOK_SECONDS = 0.2
 _COLUMNS = ("at", "what", "id", "name", "was", "became", "why")
-_WIDTHS = (19, 13, 8, 16, 10, 10, 0)
-"""Of the columns while they are followed: nobody knows yet how wide they will be."""
+_USUAL_CELLS = ("orchestration", "0" * 8, "a name of a task", "pending_packaging", "pending_packaging", "")
+"""As wide, behind the time, as cells of events usually are: while they are followed, nobody knows yet which will come."""
 
 
 @click.command(cls=Verb, short_help="Show what happened in the store.")
@@ -41,8 +42,7 @@ def events(count: int | None, since: datetime | None, follow: bool) -> None:
     with looking() as (client, out):
         told = _Telling(client, out)
         if follow:
-            for event in _following(client, count, since):
-                told.one(event)
+            told.each(_following(client, count, since))
         else:
             told.all(_newest(client, count, since))
 
@@ -82,13 +82,15 @@ class _Telling:
         else:
             self._out.note("there are none")
 
-    def one(self, event: Event) -> None:
-        """Print one, at once."""
+    def each(self, found: Iterator[Event]) -> None:
+        """Print them one by one, as they come."""
         if self._out.as_json:
-            self._out.json_line(event_shape(event))
-        else:
-            cells = zip(self._cells(event), _WIDTHS, strict=True)
-            self._out.line("  ".join(f"{one_line(cell):<{width}}" for cell, width in cells).rstrip(), flush=True)
+            for event in found:
+                self._out.json_line(event_shape(event))
+            return
+        rows = Rows(_COLUMNS, (time_text(SystemClock().now()), *_USUAL_CELLS))
+        for event in found:
+            rows.add(self._cells(event))
 
     def _cells(self, event: Event) -> tuple[str, ...]:
         why = in_words(event.reason() or "").partition("\n")[0]

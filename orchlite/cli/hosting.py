@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import click
 
 from orchlite.cli.options import Duration, Verb, setting
 from orchlite.cli.orders import ClientSettings, takes_installing
-from orchlite.cli.output import Output
+from orchlite.cli.output import Output, time_text
+from orchlite.cli.refusals import in_words
 from orchlite.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
     from orchlite.rest.server import Server
 
 _MISSING = "The server needs packages that are not installed"
+_ID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _workers_option = click.option("--workers", type=click.IntRange(1), help="How many runs go on at once; the number of cores by default.")
-_retain_option = click.option(
-    "--retain", type=Duration(unit_needed=True), help="Prune once a day what was over so long ago; nothing by default."
-)
+_retain_option = click.option("--retain", type=Duration(), help="Prune once a day what was over so long ago; nothing by default.")
 
 
 @click.command(cls=Verb, short_help="Keep the store's schedules, until Ctrl-C.")
@@ -99,8 +100,20 @@ def _hosting(workers: int | None, retain: timedelta | None, installing: ClientSe
     return setting().opened(create=True, workers=workers, retention=retention, **installing)
 
 
+class _Lines(logging.Formatter):
+    """A line for a person: when, on this machine's clock, a warning as such, ids cut as in tables, and the words of commands."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        level = f"{record.levelname} " if record.levelno >= logging.WARNING else ""
+        who = "" if record.name.startswith("orchlite") else f"{record.name}: "
+        text = _ID.sub(r"\1", in_words(record.message))
+        return f"{time_text(datetime.fromtimestamp(record.created, UTC))} {level}{who}{text}"
+
+
 def _log_to_stderr(out: Output) -> None:
     """What the library has to say, for the journal of whatever keeps this process."""
     if not out.is_quiet:
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        lines = logging.StreamHandler()
+        lines.setFormatter(_Lines())
+        logging.basicConfig(level=logging.WARNING, handlers=[lines])
         logging.getLogger("orchlite").setLevel(logging.INFO)

@@ -11,7 +11,7 @@ import click
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import Output, seconds_text, short, time_text
 from orchlite.cli.resolve import Word, all_of, search_of
-from orchlite.cli.shapes import orchestration_shape, run_shape, task_shape
+from orchlite.cli.shapes import orchestration_shape, run_shapes, task_shapes
 from orchlite.clock import SystemClock
 from orchlite.status import RunStatus
 
@@ -42,11 +42,11 @@ def tasks(killed: bool, count: int) -> None:
     with looking() as (client, out):
         names = Names(client)
         columns = ("id", "name", "orchestration", "kind", "status", "last run", "next run")
-        _list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_shape)
+        _list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_shapes(client))
 
 
 @click.command(cls=Verb, short_help="List runs.")
-@click.argument("word", metavar="[TASK]", required=False, type=Word("tasks", "orchestrations"))
+@click.argument("word", metavar="[TASK]", required=False, type=Word("tasks", "orchestrations", killed=True))
 @click.option("--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"Only these: {', '.join(_STATUSES[1:])}.")
 @_COUNT
 def runs(word: str | None, status: str | None, count: int) -> None:
@@ -56,7 +56,7 @@ def runs(word: str | None, status: str | None, count: int) -> None:
         found = _runs_of(client, word, status, asked)
         names = Names(client)
         columns = ("id", "task", "status", "exit", "started", "took", "slot")
-        _list(out, columns, found, lambda run: _run_cells(run, names), run_shape)
+        _list(out, columns, found, lambda run: _run_cells(run, names), run_shapes(client))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, short_help="Print the log of a run.")
-@click.argument("word", metavar="[ID]", required=False, type=Word("orchestrations", "tasks", "runs"))
+@click.argument("word", metavar="[ID]", required=False, type=Word("orchestrations", "tasks", "runs", killed=True))
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run ends. Ctrl-C ends the looking, not the run.")
 @click.option("-n", "count", type=click.IntRange(min=0), help="The newest so many lines; all by default.")
 @click.option("--since", type=Moment(), help="Only what is newer: 10m, 2d, or 2026-03-01T14:00.")

@@ -26,8 +26,9 @@ else:
     Converter = click.ParamType  # it is generic in new releases only
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhdw]))+|\d+(?:\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_DURATION = re.compile(rf"(?:{_PART.pattern})+")
+_FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].+)?")
 
 
 class Setting:
@@ -137,30 +138,23 @@ def _common(*names: str, **settings: Any) -> click.Option:
 
 
 class Duration(Converter):
-    """A span of time: `90`, `90s`, `5m`, `1h30m`, `2d`, `1w`; a bare number is seconds.
-
-    With `unit_needed` no bare number is taken: where things are removed, nobody should take 30 for days and have seconds.
-    """
+    """A span of time: `90s`, `5m`, `1h30m`, `2d`, `1w`. No bare number: nobody should take 30 for days, or minutes, and have seconds."""
 
     name = "duration"
-
-    def __init__(self, *, unit_needed: bool = False) -> None:
-        self._unit_needed = unit_needed
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        if not _DURATION.fullmatch(value) or (self._unit_needed and not _PART.search(value)):
-            self.fail(f"{value!r} is no duration: write 90s, 5m, 1h30m, 2d or 1w.", parameter, context)
-        parts = _PART.findall(value) or [(value, "s")]
+        if not _DURATION.fullmatch(value):
+            self.fail(f"{value!r} is no duration: write 30s, 5m, 1h30m, 30d.", parameter, context)
         try:
-            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
         except OverflowError:
             self.fail(f"{value!r} is too long.", parameter, context)
 
 
 class Moment(Converter):
-    """A time: a duration before now, `10m`, or an ISO time, `2026-03-01T14:00`, on this machine's clock unless it names a zone."""
+    """A time: a duration before now, `10m`; or `2026-03-01`, `2026-03-01T14:00`, on this machine's clock unless it names a zone."""
 
     name = "time"
 
@@ -170,6 +164,8 @@ class Moment(Converter):
         try:
             if _DURATION.fullmatch(value):
                 return SystemClock().now() - Duration().convert(value, parameter, context)
+            if not _FULL_DATE.fullmatch(value):  # ISO knows weeks, and dates without dashes, too
+                raise ValueError(value)
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 10m, 2d, or 2026-03-01T14:00.", parameter, context)
+            self.fail(f"{value!r} is no time: write 10m, 1h30m, 30d, or 2026-03-01T14:00.", parameter, context)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ _PATIENCE_SECONDS = 0.4
 _SHORT = 8
 _GAP = 2
 _NARROWEST = 6
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _STYLES = {
     **dict.fromkeys(("success", "ready", "started", "ok"), "green"),
     **dict.fromkeys(("failure", "timed_out", "unknown", "error", "failed", "crash_loop", "schedule_error", "bad", "refused"), "red"),
@@ -50,9 +52,9 @@ class Output:
         """Print one JSON document as a line, for a stream of them."""
         print(json.dumps(value, ensure_ascii=False, default=_jsonable), flush=True)
 
-    def line(self, text: str, *, flush: bool = False) -> None:
+    def line(self, text: str) -> None:
         """Print one line for a person, or for a script that wants no JSON."""
-        print(text, flush=flush)
+        print(text)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
         """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
@@ -143,6 +145,31 @@ class Busy:
         return escape(text if len(text) <= width else f"{text[: width - 1]}…")
 
 
+class Rows:
+    """A table whose rows are printed as they come, so that its columns have their places before anybody knows what will be in them."""
+
+    def __init__(self, columns: Sequence[str], sample: Sequence[str]) -> None:
+        """Print the header. The columns are as wide as the sample's cells, but for the last, which takes what is left."""
+        self._width = _console(sys.stdout).width if sys.stdout.isatty() else None
+        self._widths = _widths(columns, [sample], self._width or 10_000, wraps=False)
+        self.add([column.upper() for column in columns])
+
+    def add(self, cells: Sequence[object]) -> None:
+        """Print a row, at once. On a terminal long cells are cut; elsewhere they push their column to the right, for all that follow."""
+        *texts, last = map(_shown, cells)
+        if self._width is None:
+            self._widths = [max(width, len(text)) for width, text in zip(self._widths, texts, strict=False)]
+        row = [_fitted(text, width) for width, text in zip(self._widths, texts, strict=False)]
+        line = (" " * _GAP).join([*row, last]).rstrip()
+        print(line if self._width is None else _fitted(line, self._width).rstrip(), flush=True)
+
+
+def _fitted(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
+
+
 def is_lively(stream: TextIO) -> bool:
     """Whether colours and animation are welcome there."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
@@ -195,17 +222,21 @@ def counted(count: int, noun: str) -> str:
 
 
 def time_text(at: datetime | None, zone: str | None = None) -> str:
-    """A time for a person: on the clock of this machine or, with its name, in a zone."""
+    """A time for a person, on the clock of this machine or of a zone, which it names: by its abbreviation, else by its offset."""
     if at is None:
         return ""
-    if zone is None:
-        return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    there = at.astimezone() if zone is None else _in_zone(at, zone)
+    # Where a zone has no abbreviation the data say its offset instead; a machine's own may say nothing.
+    return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname() or there.strftime('%z')}"
+
+
+def _in_zone(at: datetime, zone: str) -> datetime:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
-        return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+        return at.astimezone(ZoneInfo(zone))
     except ZoneInfoNotFoundError:  # vanished from this machine: what the store says of it comes with the task's status
-        return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S %Z")
+        return at.astimezone(UTC)
 
 
 def _shown(cell: object) -> str:
@@ -248,16 +279,18 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], console_width: int, *, wraps: bool) -> list[int]:
-    """How wide each column is to be: as its widest cell, as long as that fits. The first, an id, is never cut."""
+    """How wide each column is to be: as its widest cell, as long as that fits. The first and ids are never cut, and times are cut last."""
     from rich.cells import cell_len
 
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     room = console_width - _GAP * (len(columns) - 1)
+    times = {place for place in range(1, len(columns)) if any(_TIME.match(row[place]) for row in rows)}
     while sum(widths) > room:
-        widest = len(columns) - 1 if wraps else max(range(1, len(columns)), key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        wide = [place for place in range(1, len(columns)) if widths[place] > _NARROWEST and columns[place] != "id"]
+        if not wide or (wraps and len(columns) - 1 not in wide):
             break
-        widths[widest] -= 1
+        widest = max(set(wide) - times or wide, key=widths.__getitem__)
+        widths[-1 if wraps else widest] -= 1
     return widths
 
 

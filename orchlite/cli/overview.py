@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from orchlite.cli.listing import looking, run_names
 from orchlite.cli.options import Moment, Verb, setting
-from orchlite.cli.output import Output, bytes_text, counted, one_line, short, time_text
+from orchlite.cli.output import Output, bytes_text, counted, short, time_text
 from orchlite.cli.refusals import DONE, FAILED, in_words
 from orchlite.cli.resolve import search_of
-from orchlite.cli.shapes import Shape, run_shape, task_shape, time_shape
+from orchlite.cli.shapes import Shape, run_shapes, task_shapes, time_shape
 from orchlite.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -47,43 +49,58 @@ class _Facts(NamedTuple):
     failed: Sequence[TaskRun]
     packaging_failed: Sequence[_PackagingFailure]
     disk: dict[str, int]
+    since: datetime
+    """How far back was looked for what has failed."""
 
 
 @click.command(cls=Verb, short_help="Show what runs, is queued, due or paused, has failed, and sizes on disk.")
-@click.option("--failed-since", type=Moment(), help="Look so far back, 1d by default; end with 1 where something has failed since.")
+@click.option("--failed-since", type=Moment(), help="Look so far back, 24h by default; end with 1 where something has failed since.")
 def status(failed_since: datetime | None) -> int:
-    """Show what runs, what is queued, what is due next or paused, what has failed, and the sizes on disk: of all workspaces."""
+    """Show what runs, what is queued, what is due next or paused, what has failed, and the sizes on disk: of all workspaces.
+
+    Packaging that failed is told once for each name, and not where a later upload of that name is ready.
+    """
     with looking() as (client, out):
         facts = _facts(client, failed_since or SystemClock().now() - _RECENT)
         if out.as_json:
             out.json(_shape(client, facts))
         else:
-            _say(client, facts, out)
+            _say(client, facts, out, "in the last 24 h" if failed_since is None else f"since {time_text(failed_since)}")
         return FAILED if failed_since is not None and (facts.failed or facts.packaging_failed) else DONE
 
 
 def _facts(client: Client, since: datetime) -> _Facts:
     search = search_of(client)
-    unfinished, failed, packaging_failed = search.unfinished(), [], []
-    for run in search.bad_ends(since):
-        task = client.get_task_by_id(run.task())
-        if task.kind() == "packaging":
-            packaging_failed.append(_PackagingFailure(client.get_orchestration_by_id(task.orchestration()), run))
-        else:
-            failed.append(run)
+    unfinished, bad_ends = search.unfinished(), search.bad_ends(since)
+    packaging = {run.id() for run in bad_ends if client.get_task_by_id(run.task()).kind() == "packaging"}
     return _Facts(
         hosts=search.other_hosts(),
         running=[run for run in unfinished if run.status() == "running"],
         queued=[run for run in unfinished if run.status() == "queued"],
         due=search.due_next(_DUE),
         paused=search.held(),
-        failed=failed,
-        packaging_failed=packaging_failed,
-        disk=_sizes(client),
+        failed=[run for run in bad_ends if run.id() not in packaging],
+        packaging_failed=_still_failing(client, (run for run in bad_ends if run.id() in packaging)),
+        disk=_sizes(),
+        since=since,
     )
 
 
-def _sizes(client: Client) -> dict[str, int]:
+def _still_failing(client: Client, runs: Iterable[TaskRun]) -> list[_PackagingFailure]:
+    """Of these packaging runs, newest first, that of each name, unless what was uploaded later under the name is ready."""
+    newest: dict[object, _PackagingFailure] = {}
+    for run in runs:
+        one = client.get_orchestration_by_id(client.get_task_by_id(run.task()).orchestration())
+        newest.setdefault((one.workspace_id(), one.name() or one.id()), _PackagingFailure(one, run))
+    return [failure for failure in newest.values() if not _is_mended(client, failure.orchestration)]
+
+
+def _is_mended(client: Client, one: Orchestration) -> bool:
+    uploads = [] if one.name() is None else search_of(client, one.workspace_id()).orchestrations(str(one.name()))
+    return any(later.status() == "ready" for later in takewhile(lambda upload: upload.id() != one.id(), uploads))
+
+
+def _sizes() -> dict[str, int]:
     from orchlite import leftovers, paths
 
     folder = setting().folder()
@@ -94,21 +111,23 @@ def _sizes(client: Client) -> dict[str, int]:
 
 
 def _shape(client: Client, facts: _Facts) -> Shape:
-    """The status: {store, hosts, running, queued, failed, packaging_failed, due, paused, disk}.
+    """The status: {store, hosts, running, queued, failed_since, failed, packaging_failed, due, paused, disk}.
 
     `failed` are runs of programs, `packaging_failed` what never came to that: [{orchestration_id, name, reason, run_id, ended_at, log}],
     where `log` is the command that shows what the installer said. `paused` has tasks in `schedule_error`, too; `disk` is
     {database_bytes, bundles_bytes, runs_bytes, environments_bytes}.
     """
+    run, task = run_shapes(client), task_shapes(client)
     return {
         "store": str(client.path()),
         "hosts": facts.hosts,
-        "running": [run_shape(run) for run in facts.running],
-        "queued": [run_shape(run) for run in facts.queued],
-        "failed": [run_shape(run) for run in facts.failed],
+        "running": [run(one) for one in facts.running],
+        "queued": [run(one) for one in facts.queued],
+        "failed_since": time_shape(facts.since),
+        "failed": [run(one) for one in facts.failed],
         "packaging_failed": [_failure_shape(one) for one in facts.packaging_failed],
-        "due": [task_shape(task) for task in facts.due],
-        "paused": [task_shape(task) for task in facts.paused],
+        "due": [task(one) for one in facts.due],
+        "paused": [task(one) for one in facts.paused],
         "disk": facts.disk,
     }
 
@@ -120,15 +139,15 @@ def _failure_shape(one: _PackagingFailure) -> Shape:
         "reason": in_words(one.run.reason() or ""),
         "run_id": one.run.id(),
         "ended_at": time_shape(one.run.ended_at()),
-        "log": _log_command(one),
+        "log": _log_command(short(one.orchestration.id())),
     }
 
 
-def _log_command(one: _PackagingFailure) -> str:
-    return setting().command("logs", short(one.orchestration.id()), "--packaging", anywhere=True)
+def _log_command(word: str) -> str:
+    return setting().command("logs", word, "--packaging", anywhere=True)
 
 
-def _say(client: Client, facts: _Facts, out: Output) -> None:
+def _say(client: Client, facts: _Facts, out: Output, lately: str) -> None:
     _say_who_works(client, facts.hosts, out)
     cells = run_names(client)
     for name, runs in (("running", facts.running), ("queued", facts.queued)):
@@ -136,10 +155,10 @@ def _say(client: Client, facts: _Facts, out: Output) -> None:
     _section(out, "due next", ("id", "task", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
     columns = ("id", "task", "schedule", "status", "since")
     _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
-    _section(out, f"failed ({len(facts.failed)})", _RUN_COLUMNS, [cells(run) for run in facts.failed[:_SHOWN_FAILURES]])
-    _say_packaging_failed(facts.packaging_failed, out)
+    _section(out, f"failed {lately} ({len(facts.failed)})", _RUN_COLUMNS, [cells(run) for run in facts.failed[:_SHOWN_FAILURES]])
+    _say_packaging_failed(facts.packaging_failed, out, lately)
     if not any((facts.running, facts.queued, facts.due, facts.paused, facts.failed, facts.packaging_failed)):
-        out.line("nothing runs, is queued or due, or has failed lately")
+        out.line(f"nothing runs, is queued or due, or has failed {lately}")
     out.heading("on disk")
     out.facts({title: bytes_text(facts.disk[name]) for title, name in _SIZES})
 
@@ -156,14 +175,17 @@ def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Seq
         out.table(columns, rows)
 
 
-def _say_packaging_failed(found: Sequence[_PackagingFailure], out: Output) -> None:
+def _say_packaging_failed(found: Sequence[_PackagingFailure], out: Output, lately: str) -> None:
+    rows = [_failure_cells(one) for one in found[:_SHOWN_FAILURES]]
+    _section(out, f"packaging failed {lately} ({len(found)})", ("id", "name", "at", "why"), rows)
     if found:
-        out.heading(f"packaging failed ({len(found)})")
-    for one in found[:_SHOWN_FAILURES]:
-        reason = one_line(in_words(one.run.reason() or "").partition("\n")[0])
-        out.line(f"{short(one.orchestration.id())}  {one_line(one.orchestration.name() or '')}  {time_text(one.run.ended_at())}")
-        out.line(f"  {reason}")
-        out.line(f"  {_log_command(one)}")
+        out.line(f"`{_log_command('ID')}` has what the installer said")
+
+
+def _failure_cells(one: _PackagingFailure) -> tuple[object, ...]:
+    why = in_words(one.run.reason() or "").partition("\n")[0]
+    first_sentence = re.split(r"(?<=\.) ", why, maxsplit=1)[0]
+    return short(one.orchestration.id()), one.orchestration.name(), one.run.ended_at(), first_sentence
 
 
 def _due_cells(task: Task) -> tuple[object, ...]:

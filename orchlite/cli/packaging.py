@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,18 +20,32 @@ if TYPE_CHECKING:
     from orchlite.orchestration import Orchestration
 
 _OVER = ("ready", "error")
-_LEFT_OUT = "left out of the bundle"
+_LEFT_OUT = "left out of the bundle: "
+_DESKTOPS = "Skipped, as left by a desktop system"
+_NEVER_WANTED = re.compile(
+    r"__pycache__|.*\.pyc|\..*_cache|\.cache|\.hypothesis|\.ipynb_checkpoints|\.coverage|\.tox|\.nox"
+    r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
+)
+"""What lies about in folders and is no part of any program. `check` lists it all the same."""
 
 
-def taken_in(
-    client: Client, word: str, out: Output, exclude: tuple[str, ...] = (), *, name: str | None = None, refresh: bool = False
-) -> Orchestration:
-    """The orchestration that a path or a word means; bytes that the workspace has already are not uploaded again.
+def prepared(client: Client, word: str, source: Source, out: Output, *, name: str | None = None, refresh: bool = False) -> Orchestration:
+    """The orchestration that a path or a word means, packaged. What an upload noticed is told once: where its bytes are new here.
 
     Raises:
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
         NotFound, Ambiguous: there is no such path, and the word means no orchestration, or several.
+        PackagingFailed: its environment could not be made.
     """
+    began_at = SystemClock().now()
+    orchestration = _packaged(_taken_in(client, word, source.exclude, out, name=name, refresh=refresh), out)
+    if orchestration.created_at() >= began_at:
+        _say_warnings(orchestration, out)
+    return orchestration
+
+
+def _taken_in(client: Client, word: str, exclude: tuple[str, ...], out: Output, *, name: str | None, refresh: bool) -> Orchestration:
+    """The orchestration that a path or a word means; bytes that the workspace has already are not uploaded again."""
     path = whole_path(Path(word))
     if not path.exists():
         if exclude or refresh or name is not None:
@@ -46,21 +61,15 @@ def ready(word: str, source: Source, out: Output) -> Iterator[tuple[Client, Orch
     """The store, opened, and in it, packaged, the orchestration that a path or a word means. The client is left as its `with` does.
 
     Raises:
-        as `taken_in` and `packaged`.
+        as `prepared`.
     """
     client = setting().opened(create=True, **source.settings)
     with busy_closing(client, out):
-        orchestration = packaged(taken_in(client, word, out, source.exclude), out)
-        say_warnings(orchestration, out)
-        yield client, orchestration
+        yield client, prepared(client, word, source, out)
 
 
-def packaged(orchestration: Orchestration, out: Output) -> Orchestration:
-    """Wait until it is ready, and show meanwhile what the installer says.
-
-    Raises:
-        PackagingFailed: its environment could not be made.
-    """
+def _packaged(orchestration: Orchestration, out: Output) -> Orchestration:
+    """Wait until it is ready, and show meanwhile what the installer says."""
     if orchestration.status() in _OVER:
         return orchestration.wait()
     clock = SystemClock()
@@ -78,11 +87,19 @@ def packaged(orchestration: Orchestration, out: Output) -> Orchestration:
     return orchestration
 
 
-def say_warnings(orchestration: Orchestration, out: Output, *, left_out: bool = False) -> None:
-    """Note what was noticed at upload and while packaging; what was `left_out` of a folder only where that is asked for."""
-    for warning in orchestration.warnings():
-        if left_out or not warning.startswith(_LEFT_OUT):
-            out.note(f"warning: {one_line(warning)}")
+def _say_warnings(orchestration: Orchestration, out: Output) -> None:
+    """Note what was noticed at upload and while packaging, but for what was left out and is never wanted."""
+    for warning in worth_telling(orchestration.warnings()):
+        out.note(f"warning: {one_line(warning)}")
+
+
+def worth_telling(warnings: Iterable[str]) -> Iterator[str]:
+    """The warnings without those about what was left out and is never wanted."""
+    for warning in warnings:
+        is_left_out, path = warning.startswith(_LEFT_OUT), warning.removeprefix(_LEFT_OUT).rstrip("/")
+        is_never_wanted = is_left_out and _NEVER_WANTED.fullmatch(path.rpartition("/")[2])
+        if not (is_never_wanted or warning.startswith(_DESKTOPS)):
+            yield warning
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from orchlite.cli.listing import looking
 from orchlite.cli.options import VerbGroup, setting
 from orchlite.cli.packaging import busy_closing
 from orchlite.cli.shapes import connection_shape, workspace_shape
-from orchlite.errors import NotFound
+from orchlite.errors import Conflict, NotFound
 
 
 @click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")
@@ -66,7 +66,11 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
     known = read_details(details, details_file)
     client = setting().opened(create=True)
     with busy_closing(client, out):
-        made = client.create_connection(name, type_, known)
+        try:
+            made = client.create_connection(name, type_, known)
+        except Conflict as error:
+            way_out = setting().command("connections", "delete", name, anywhere=True)
+            raise Conflict(error.message, hint=f"`{way_out}` removes that one.", **error.details) from None
         client.get_current_workspace().add_connection(name)
         out.json(connection_shape(made)) if out.as_json else out.line(made.name())
 

@@ -46,11 +46,16 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 _OPTIONS = {
+    "accounts": "--accounts",
+    "allow_remote": "--allow-remote",
     "base_image": "--base-image",
+    "compatibility": "--compatibility",
     "connection_type": "TYPE",
     "details": "--detail",
     "env": "--env",
     "exclude": "--exclude",
+    "host": "--host",
+    "hosts": "--also-named",
     "index_urls": "--index-url",
     "install_timeout_seconds": "--install-timeout",
     "json_args": "--arg",
@@ -64,7 +69,7 @@ _WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r",? or raise Limits[.(]\w+(=\.\.\.\))?", ""),  # no option sets them
     (r"Client\((index_urls|install_timeout_seconds)=\.\.\.\)", r"\1="),
     (r"Client\(path\)", "--store"),
-    (rf"\b({'|'.join(_OPTIONS)})=(?=[\s.,]|$)", lambda found: _OPTIONS[found[1]]),
+    (rf"\b({'|'.join(_OPTIONS)})=(?:True\b)?(?=[\s.,]|$)", lambda found: _OPTIONS[found[1]]),
     (r"timezone='([^']*)'", r"--timezone \1"),
     (r"\s*The whole log: orchestration\.task\(\)\.wait\(\)\.logs\(\)\.", ""),  # said with its id instead
     (r", or in Python create_connection\([^)]*\)|`orchlite connections` or (?=list_connections)", ""),

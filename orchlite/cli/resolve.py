@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import Converter, Setting
-from orchlite.cli.output import one_line, short, time_text
+from orchlite.cli.output import counted, one_line, short, time_text
 from orchlite.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class Ambiguous(InvalidInput):
     """A word means several things. `details["candidates"]` are their ids."""
 
 
-def search_of(client: Client) -> Search:
-    """Finds things in this client's store, names in its current workspace."""
+def search_of(client: Client, workspace_id: int | None = None) -> Search:
+    """Finds things in this client's store, names in that workspace, else in its current one."""
     from orchlite.search import Search  # it brings the whole library, which `--help` does not need
 
-    return Search(client._engine, client.get_current_workspace().id())
+    return Search(client._engine, client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
 
 def orchestration_of(client: Client, word: str) -> Orchestration:
@@ -81,9 +81,19 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
         return named[0] if named else None
     able = [task for task in named if can_be(task)]
     if not able:
-        message = f"Nothing that {word!r:.80} names can be {done} now:"
-        raise IllegalMove("\n".join([message, *_listed(named)]), status=str(named[0].status()))
+        raise IllegalMove(_unable(word, named, done), status=str(named[0].status()))
     return _only(word, able, "task", "")
+
+
+def _unable(word: str, named: Sequence[Task], done: str) -> str:
+    """Why nothing can be done: of what has one run it says how many there are, and of the rest how each stands."""
+    recurring = [task for task in named if task.kind() != "once"]
+    if recurring:
+        return "\n".join([f"Nothing that {word!r:.80} names can be {done} now:", *_listed(recurring)])
+    means = f"{word!r:.80} means {counted(len(named), 'task')}, and"
+    if not all(run.status().is_final for task in named for run in task.last_runs(1)):
+        return f"{means} what runs once cannot be {done}: `orchlite kill` ends it."
+    return f"{means} {'it is' if len(named) == 1 else 'all of them are'} over."
 
 
 def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
@@ -150,33 +160,35 @@ class Word(Converter):
 
     name = "id"
 
-    def __init__(self, *kinds: str, paths: bool = False) -> None:
-        """`kinds`: of `orchestrations`, `tasks` and `runs`; with `paths`, files and folders too."""
+    def __init__(self, *kinds: str, paths: bool = False, killed: bool = False) -> None:
+        """`kinds`: of `orchestrations`, `tasks` and `runs`; with `paths`, files and folders, too, and with `killed` such tasks."""
         self._kinds = kinds
         self._paths = paths
+        self._killed = killed
 
     def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names and short ids that begin so."""
+        """The names that begin so and then the short ids, each once."""
         found = [CompletionItem(incomplete, type="file")] if self._paths else []
         with suppress(OrchliteError, OSError):
-            found += [CompletionItem(word, help=text) for word, text in self._words(context) if word.startswith(incomplete)]
+            found += [CompletionItem(word, help=text) for word, text in self._words(context).items() if word.startswith(incomplete)]
         return found
 
-    def _words(self, context: click.Context) -> list[tuple[str, str]]:
+    def _words(self, context: click.Context) -> dict[str, str]:
+        """Words, and in what state is what they mean: of a name, the newest that has it."""
         setting: Setting = context.find_object(Setting) or Setting()
         client = setting.opened()
         try:
             listings: dict[str, Callable[[], Sequence[Any]]] = {
-                "orchestrations": client.list_orchestrations,
-                "tasks": client.list_tasks,
+                "orchestrations": lambda: client.list_orchestrations()[::-1],
+                "tasks": lambda: client.list_tasks(killed=self._killed),
                 "runs": lambda: search_of(client).newest_runs(_SHOWN),
             }
-            return [
-                (word, str(one.status()))
-                for kind in self._kinds
-                for one in listings[kind]()
-                for word in (short(one.id()), getattr(one, "name", lambda: None)())
-                if word
-            ]
+            found = [(one, str(one.status())) for kind in self._kinds for one in listings[kind]()]
+            names = [(one.name(), state) for one, state in found if hasattr(one, "name") and one.name()]
+            ids = [(short(one.id()), state) for one, state in found]
+            words: dict[str, str] = {}
+            for word, state in (*names, *ids):
+                words.setdefault(word, state)
+            return words
         finally:
             client.close(drain=False)

@@ -13,7 +13,7 @@ from orchlite.cli.interrupts import Interrupted, Interrupts
 from orchlite.cli.options import Duration, Verb, setting
 from orchlite.cli.orders import Order, Source, takes_order, takes_source
 from orchlite.cli.output import Output, counted, seconds_text, short
-from orchlite.cli.packaging import busy_closing, packaged, ready, say_warnings, taken_in
+from orchlite.cli.packaging import busy_closing, prepared, ready
 from orchlite.cli.refusals import DONE, FAILED, TIMED_OUT
 from orchlite.cli.resolve import Word, search_of
 from orchlite.cli.shapes import orchestration_shape, run_shape, whole_run_shape
@@ -40,8 +40,7 @@ def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:
     out = setting().output()
     client = setting().opened(create=True, **source.settings)
     with busy_closing(client, out):
-        orchestration = packaged(taken_in(client, path, out, source.exclude, name=name, refresh=refresh), out)
-        say_warnings(orchestration, out, left_out=True)
+        orchestration = prepared(client, path, source, out, name=name, refresh=refresh)
         out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
 
 

@@ -5,6 +5,7 @@ A name that is there today stays, with the same meaning; new ones may come.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +76,19 @@ def task_shape(task: Task) -> Shape:
     }
 
 
-def whole_task_shape(client: Client, task: Task) -> Shape:
-    """A task, `orchestration_name`, and its `last_run`: what `run_shape` has, or null."""
-    newest = task.last_runs(1)
-    name = client.get_orchestration_by_id(task.orchestration()).name()
-    return {**task_shape(task), "orchestration_name": name, "last_run": run_shape(newest[0]) if newest else None}
+def task_shapes(client: Client) -> Callable[[Task], Shape]:
+    """Gives tasks as they are listed: what `task_shape` has, `orchestration_name`, and their `last_run`, a run or null."""
+    orchestration_names: dict[str, str | None] = {}
+
+    def shape(task: Task) -> Shape:
+        key = task.orchestration()
+        if key not in orchestration_names:
+            orchestration_names[key] = client.get_orchestration_by_id(key).name()
+        newest = task.last_runs(1)
+        last_run = run_shape(newest[0]) if newest else None
+        return {**task_shape(task), "orchestration_name": orchestration_names[key], "last_run": last_run}
+
+    return shape
 
 
 def run_shape(run: TaskRun) -> Shape:
@@ -102,20 +111,35 @@ def run_shape(run: TaskRun) -> Shape:
     }
 
 
+def run_shapes(client: Client) -> Callable[[TaskRun], Shape]:
+    """Gives runs as they are listed: what `run_shape` has, and {task_name, orchestration_id, orchestration_name}."""
+    origins: dict[str, Shape] = {}
+
+    def shape(run: TaskRun) -> Shape:
+        key = run.task()
+        if key not in origins:
+            origins[key] = _origin(client, client.get_task_by_id(key))
+        return {**run_shape(run), **origins[key]}
+
+    return shape
+
+
+def _origin(client: Client, task: Task) -> Shape:
+    orchestration = client.get_orchestration_by_id(task.orchestration())
+    return {"task_name": task.name(), "orchestration_id": orchestration.id(), "orchestration_name": orchestration.name()}
+
+
 def whole_run_shape(client: Client, run: TaskRun) -> Shape:
     """A run with all that belongs to it.
 
-    That is, besides what `run_shape` has: {task_name, orchestration_id, orchestration_name, arguments, timeout_seconds, timezone, log,
-    files}. `timezone` is that of the task's schedule; `log` the path of the file where its log begins, null where nothing was started;
-    `files` the paths of what it made or changed.
+    That is, besides what `run_shapes` gives: {arguments, timeout_seconds, timezone, log, files}. `timezone` is that of the task's
+    schedule; `log` the path of the file where its log begins, null where nothing was started; `files` the paths of what it made or changed.
     """
     task = client.get_task_by_id(run.task())
     log = search_of(client).log_path(run)
     return {
         **run_shape(run),
-        "task_name": task.name(),
-        "orchestration_id": task.orchestration(),
-        "orchestration_name": client.get_orchestration_by_id(task.orchestration()).name(),
+        **_origin(client, task),
         "arguments": task.input_data(),
         "timeout_seconds": task.timeout(),
         "timezone": task.timezone(),

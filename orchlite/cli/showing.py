@@ -13,7 +13,7 @@ from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import seconds_text, short, time_text
 from orchlite.cli.refusals import in_words
 from orchlite.cli.resolve import Word, all_of, kind_of
-from orchlite.cli.shapes import Shape, whole_orchestration_shape, whole_run_shape, whole_task_shape
+from orchlite.cli.shapes import Shape, task_shapes, whole_orchestration_shape, whole_run_shape
 
 if TYPE_CHECKING:
     from orchlite.client import Client
@@ -27,7 +27,7 @@ _OF_SCHEDULES = ("next_run_at", "scheduled_at")
 
 
 @click.command(cls=Verb, short_help="Show all about one thing.")
-@click.argument("word", metavar="ID", type=Word("orchestrations", "tasks", "runs"))
+@click.argument("word", metavar="ID", type=Word("orchestrations", "tasks", "runs", killed=True))
 def show(word: str) -> None:
     """Show all that is known about an orchestration, a task or a run: of a run its files and arguments, too.
 
@@ -50,7 +50,7 @@ def _shape_of(client: Client, one: Orchestration | Task | TaskRun) -> Shape:
 
     if isinstance(one, Orchestration):
         return whole_orchestration_shape(one)
-    return whole_task_shape(client, one) if isinstance(one, Task) else whole_run_shape(client, one)
+    return task_shapes(client)(one) if isinstance(one, Task) else whole_run_shape(client, one)
 
 
 def _facts(shape: Shape) -> dict[str, object]:

@@ -13,7 +13,7 @@ from orchlite.cli.shapes import pruned_shape
 
 
 @click.command(cls=Verb, short_help="Remove what is over and old.")
-@click.option("--older-than", type=Duration(unit_needed=True), help="What was over so long ago: 30d by default, events 90d.")
+@click.option("--older-than", type=Duration(), help="What was over so long ago: 30d by default, events 90d.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(older_than: timedelta | None, dry_run: bool) -> None:
     """Remove what is over and old: runs with logs and files, tasks, events, environments that nobody uses. Never what lives."""

@@ -97,12 +97,11 @@ class Guard:
         return None
 
     def _unknown(self, asked: Asked) -> Response | None:
-        """Refuse whoever has no token, or one that is not known: one answer for all of these, so that it tells nothing about why."""
-        token = asked.token()
-        if self._is_open(asked) or self._holder(token or "") is not None:
+        """Refuse whoever has no token that is known. One answer for all, so that it tells nothing about why."""
+        if self._is_open(asked) or self._holder(asked.token() or "") is not None:
             return None
-        what = "A token is needed" if token is None else "This token is not known here; another one is needed"
-        answer = refusal(401, f"{what}, in the header Authorization: Bearer TOKEN.", "Unauthorized")
+        message = "A token that is known here is needed, in the header Authorization: Bearer TOKEN. The store's credentials.json holds it."
+        answer = refusal(401, message, "Unauthorized")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 

@@ -217,9 +217,7 @@ def serve_forever(
         client.close(drain=False)
 
     with server:
-        if announce is not None:
-            announce(server)
-        forever.work_until_stopped(client._engine, signals, close)
+        forever.work_until_stopped(client._engine, signals, close, None if announce is None else lambda: announce(server))
 
 
 class _Place(NamedTuple):

@@ -72,7 +72,9 @@ def test_a_program_submits_to_its_own_host_from_a_clean_environment_too(run: Run
 _WAITS = {"wait": _BLOCKS, "task and run": _ASKS_TASK_AND_RUN, "run": _ASKS_RUN, "follow": _FOLLOWS}
 
 
-@pytest.mark.parametrize("wait", _WAITS.values(), ids=_WAITS)
+@pytest.mark.parametrize(
+    "wait", [pytest.param(wait, marks=[pytest.mark.slow] * (name in ("wait", "run")), id=name) for name, wait in _WAITS.items()]
+)
 def test_a_program_lends_its_place_however_it_waits(run: Run, wait: str) -> None:
     assert str(run(_FAMILY.format(wait=wait), {"below": 1}).logs()) == "after last success\n"
 
@@ -93,7 +95,7 @@ while task.status() != "started": time.sleep(0.06)
 for _ in range(3): task.status(), time.sleep(0.06)
 task.wait()
 me.run_once(json_args={"inner": 2})
-time.sleep(0.7)  # its host looks ten times a second
+time.sleep(0.4)  # its host looks ten times a second
 """
     outer = run(program)
     client = open_client()
@@ -139,7 +141,7 @@ def test_who_asks_once_does_not_wait_and_keeps_its_place(run: Run, open_client: 
 if args.get("inner"): sys.exit()
 task = me.run_once(json_args={"inner": True})
 print(task, task.last_runs())
-time.sleep(0.7)  # its host looks ten times a second
+time.sleep(0.4)  # its host looks ten times a second
 """
     outer = run(program)
     client = open_client()
@@ -149,8 +151,10 @@ time.sleep(0.7)  # its host looks ten times a second
 
 @pytest.mark.parametrize(
     ("base_image", "wait"),
-    [("host", "orchestration.wait()"), ("clean", "while orchestration.status() != 'ready': time.sleep(0.02)")],
-    ids=["host, wait", "clean, ask"],
+    [
+        pytest.param("host", "orchestration.wait()", id="host, wait", marks=pytest.mark.slow),
+        pytest.param("clean", "while orchestration.status() != 'ready': time.sleep(0.02)", id="clean, ask"),
+    ],
 )
 def test_a_program_uploads_a_bundle_that_sees_what_it_sees_itself(run: Run, base_image: str, wait: str) -> None:
     program = f"""
@@ -174,7 +178,7 @@ print(str(orchlite.Client(base_image="clean").run("inner").logs()).strip())
     assert str(run(program).logs()) == "False\n"
 
 
-@pytest.mark.parametrize("base_image", ["host", "clean"])
+@pytest.mark.parametrize("base_image", ["host", pytest.param("clean", marks=pytest.mark.slow)])
 def test_a_bad_bundle_is_refused_inside_as_outside_and_nothing_is_stored(run: Run, base_image: str) -> None:
     program = """
 from pathlib import Path
@@ -238,7 +242,7 @@ print(json.dumps([len(before), before == hosts(), [thread.name for thread in thr
     assert json.loads(str(run(program).logs())) == [1, True, ["MainThread"]]
 
 
-@pytest.mark.parametrize("end", ["wl.close()", "with wl: pass", ""], ids=["close", "with", "exit"])
+@pytest.mark.parametrize("end", ["wl.close()", pytest.param("with wl: pass", marks=pytest.mark.slow), ""], ids=["close", "with", "exit"])
 def test_closing_inside_waits_for_nothing_and_says_nothing(run: Run, open_client: OpenClient, end: str) -> None:
     program = f"""
 if args.get("inner"): sys.exit()

@@ -99,9 +99,10 @@ def test_the_command_has_no_variables_of_tasks(open_client: OpenClient, folder: 
     assert not {"WALLAROO_TASK_ID", "ORCHLITE_RUN_TOKEN"} & told["environment"].keys()
 
 
-def test_a_time_out_is_told(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
-    with open_client(on_failure=notebook.command()) as client:
-        client.upload_orchestration(path=folder("import time; time.sleep(60)")).wait().run_once(timeout=1)
+def test_a_time_out_is_told(tmp_path: Path, folder: MakeFolder, notebook: Notebook) -> None:
+    clock, process = ManualClock(datetime(2026, 3, 1, tzinfo=UTC)), StubProcess("timed_out", exit_code=143)
+    with orchlite.Client(tmp_path / "store", clock=clock, process=process, on_failure=notebook.command()) as client:
+        client.upload_orchestration(path=folder("")).run_once(timeout=1).wait()
     [told] = notebook.lines()
     assert told["environment"]["ORCHLITE_RUN_STATUS"] == "timed_out"
     assert told["environment"]["ORCHLITE_RUN_EXIT_CODE"] == "143"
@@ -247,8 +248,8 @@ def test_a_reason_too_long_for_a_variable_is_cut(open_client: OpenClient, folder
 def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = f"sh -c 'echo $$ > {child}; exec sleep 60' & while ! [ -s {child} ]; do sleep 0.01; done; wait"
-    outcome = telling.outcome_of(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}, limit_seconds=1.0)
-    assert outcome == "/bin/sh took longer than 1 s and was killed"
+    outcome = telling.outcome_of(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}, limit_seconds=0.5)
+    assert outcome == "/bin/sh took longer than 0.5 s and was killed"
     pid = int(child.read_text())
     give_up_at = time.monotonic() + 5
     while _lives(pid):

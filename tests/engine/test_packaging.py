@@ -195,6 +195,7 @@ class TestWhatCannotBeInstalled:
             orchestration.run_once()
         assert orchestration.list_tasks() == []
 
+    @pytest.mark.slow
     def test_is_given_up_after_a_while_where_the_index_never_answers(self, open_client: OpenClient, missing: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"

@@ -166,7 +166,7 @@ def test_who_waits_looks_after_the_dead_also_while_something_else_changes_all_th
     assert run.status() is RunStatus.SUCCESS
 
 
-@pytest.mark.parametrize("queued", [False, True], ids=["begun", "queued"])
+@pytest.mark.parametrize("queued", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["begun", "queued"])
 def test_the_same_bytes_are_packaged_by_who_runs_them_after_the_packaging_host_died(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder, queued: bool
 ) -> None:

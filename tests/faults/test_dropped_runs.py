@@ -22,6 +22,7 @@ CheckStore = Callable[..., dict[str, str]]
 OpenClient = Callable[..., orchlite.Client]
 
 _PATIENCE_SECONDS = 20.0
+_HURRY = 10
 _TALKS = "import time; print('begun', flush=True); time.sleep(0.3); print('done')"
 _SAID = "begun\ndone\n"
 
@@ -62,7 +63,14 @@ class _Blind(Runners):
         return super().look(folder)
 
 
-class _BrokenClock(SystemClock):
+class _HurriedClock(SystemClock):
+    """On which the second between two looks at what was dropped is soon over."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * _HURRY
+
+
+class _BrokenClock(_HurriedClock):
     """Fails when a packaging begins, and when it notes that."""
 
     def __init__(self) -> None:
@@ -79,7 +87,7 @@ def open_client(tmp_path: Path) -> Iterator[OpenClient]:
     clients: list[orchlite.Client] = []
 
     def make(**settings: object) -> orchlite.Client:
-        clients.append(orchlite.Client(tmp_path / "store", **{"workers": 1, "base_image": "clean", **settings}))  # type: ignore[arg-type]
+        clients.append(orchlite.Client(tmp_path / "store", **{"workers": 1, "base_image": "clean", "clock": _HurriedClock(), **settings}))  # type: ignore[arg-type]
         return clients[-1]
 
     yield make
@@ -101,7 +109,7 @@ def test_a_run_whose_wait_broke_has_its_end_and_its_place_is_free(
 ) -> None:
     client = open_client(process=_Broken(tmp_path, times, first_waits=first_waits))
     orchestration = client.upload_orchestration(path=folder(_TALKS)).wait()
-    runs = [orchestration.run_once().wait(_PATIENCE_SECONDS) for _ in range(2)]
+    runs = [orchestration.run_once().wait(_PATIENCE_SECONDS * _HURRY) for _ in range(2)]
     assert [(run.status(), str(run.logs())) for run in runs] == [("success", _SAID)] * 2
     client.close()
     check_store(client.path(), [run.id() for run in runs])
@@ -128,12 +136,12 @@ def test_a_client_that_drains_waits_for_it(open_client: OpenClient, folder: Make
 
 def test_an_adopted_run_whose_wait_broke_has_its_end(open_client: OpenClient, folder: MakeFolder, tmp_path: Path) -> None:
     first = open_client()
-    [run] = first.upload_orchestration(path=folder(_TALKS.replace("0.3", "1.5"))).wait().run_once().last_runs()
+    [run] = first.upload_orchestration(path=folder(_TALKS.replace("0.3", "1"))).wait().run_once().last_runs()
     next(run.logs(follow=True))
     first.close(drain=False)
     adopter = open_client(process=_Broken(tmp_path, 1))
     adopted = adopter.get_task_run_by_id(run.id())
-    assert adopted.wait(_PATIENCE_SECONDS).status() is RunStatus.SUCCESS
+    assert adopted.wait(_PATIENCE_SECONDS * _HURRY).status() is RunStatus.SUCCESS
     assert str(adopted.logs()) == _SAID
 
 
@@ -145,12 +153,12 @@ def test_one_that_cannot_be_looked_after_does_not_keep_the_others(open_client: O
         next(run.logs(follow=True))
     first.close(drain=False)
     other = open_client(process=_Blind(tmp_path, runs[0].id())).start().get_task_run_by_id(runs[1].id())
-    assert other.wait(_PATIENCE_SECONDS).status() is RunStatus.SUCCESS
+    assert other.wait(_PATIENCE_SECONDS * _HURRY).status() is RunStatus.SUCCESS
 
 
 def test_packaging_that_was_dropped_is_done_anew(open_client: OpenClient, folder: MakeFolder, check_store: CheckStore) -> None:
     client = open_client(clock=_BrokenClock())
     orchestration = client.upload_orchestration(path=folder(_TALKS))
-    assert orchestration.run_once().wait(_PATIENCE_SECONDS).status() is RunStatus.SUCCESS
+    assert orchestration.run_once().wait(_PATIENCE_SECONDS * _HURRY).status() is RunStatus.SUCCESS
     client.close()
     assert set(check_store(client.path()).values()) == {"success"}

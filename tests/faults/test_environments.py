@@ -21,7 +21,7 @@ CheckStore = Callable[..., dict[str, str]]
 Bearers = Callable[[str], list[int]]
 MakeFolder = Callable[..., Path]
 
-_both = pytest.mark.parametrize("installer", ["pip", "uv"])
+_both = pytest.mark.parametrize("installer", ["pip", pytest.param("uv", marks=pytest.mark.slow)])
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +118,11 @@ def test_an_environment_whose_interpreter_is_gone_is_built_anew_for_the_next_run
     requirement: str, tmp_path: Path, folder: MakeFolder, check_store: CheckStore
 ) -> None:
     name, url = requirement.partition("==")[0], (tmp_path / "index").as_uri() + "/"
-    environments = Environments(tmp_path / "cache", index_urls=(url,))
+    environments = Environments(tmp_path / "cache", index_urls=(url,), installer="uv")
     bundle = folder({"main.py": f"import {name}; print({name}.ANSWER)", "requirements.txt": requirement})
-    with orchlite.Client(tmp_path / "store", workers=1, environment=environments, base_image="clean", index_urls=[url]) as client:
+    with orchlite.Client(
+        tmp_path / "store", workers=1, environment=environments, base_image="clean", index_urls=[url], installer="uv"
+    ) as client:
         orchestration = client.upload_orchestration(path=bundle).wait()
         [interpreter] = (tmp_path / "cache" / "environments").glob("*/*/bin/python")
         interpreter.unlink()

@@ -43,7 +43,7 @@ def _leave(host: subprocess.Popen[str]) -> tuple[int, list[str], str]:
     return host.returncode, output.split(), said
 
 
-@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize("end", [pytest.param(end, marks=[pytest.mark.slow] * (end in ("idle", "just submitted"))) for end in _ENDS])
 def test_a_host_that_forgets_to_close_exits_and_the_next_one_does_what_is_left(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, end: str
 ) -> None:
@@ -63,7 +63,11 @@ def test_a_host_that_forgets_to_close_exits_and_the_next_one_does_what_is_left(
     check_store(store, run_ids, {run_id: ["begun", "ended"] for run_id in run_ids})
 
 
-@pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), ("raise ValueError('mine')", 1)], ids=["exit code", "exception"])
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("sys.exit(3)", 3), pytest.param("raise ValueError('mine')", 1, marks=pytest.mark.slow)],
+    ids=["exit code", "exception"],
+)
 def test_the_end_of_a_host_that_forgets_to_close_is_its_own(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path, end: str, code: int
 ) -> None:
@@ -76,7 +80,9 @@ def test_leaving_by_an_exception_waits_for_nothing(
 ) -> None:
     store = tmp_path / "store"
     script = f"{_OPENS}\nwith client:\n    next(submit().logs(follow=True))\n    raise ValueError('mine')\n"
-    host = start_host(script, store, folder("import time; print('begun'); time.sleep(1); print('ended')"), stderr=subprocess.PIPE)
+    gate = tmp_path / "gate"
+    program = f"import os, time; print('begun')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('ended')"
+    host = start_host(script, store, folder(program), stderr=subprocess.PIPE)
     assert host.stdout is not None
     run_id = host.stdout.readline().strip()
     code, _, said = _leave(host)
@@ -84,6 +90,7 @@ def test_leaving_by_an_exception_waits_for_nothing(
     with orchlite.Client(store) as client:
         run = client.get_task_run_by_id(run_id)
         assert run.status() == "running"
+        gate.touch()
         assert run.wait(5).status() == "success"
     check_store(store, [run_id], {run_id: ["begun", "ended"]})
 
@@ -102,7 +109,7 @@ def use(client):
     except orchlite.Closed:
         refused.append(1)
 
-for round in range(10):
+for round in range(5):
     refused = []
     client = orchlite.Client(sys.argv[1], workers=1)
     threads = [threading.Thread(target=use, args=(client,)) for _ in range(4)]
@@ -126,7 +133,7 @@ from orchlite.process import Runners
 class Slow(Runners):
     def close(self):
         super().close()
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 store = sys.argv[1]
 client = orchlite.Client(store, workers=1, process=Slow(f"{store}/runners.log"), index_urls=["http://192.0.2.1/simple"])

@@ -164,6 +164,7 @@ def test_a_host_that_dies_between_claim_and_record_leaves_one_start_and_one_end(
     assert starts.read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_of_four_hosts_that_open_at_once_after_the_death_each_sees_the_one_end(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_program_whose_host_was_killed_waits_for_a_run_that_the_next_host_does
     assert set(check_store(store).values()) == {"success"}
 
 
+@pytest.mark.slow
 def test_a_program_submits_to_the_host_that_has_adopted_it(
     killed_host: Callable[[str], str], store: Path, folder: Folder, gate: Path, check_store: CheckStore
 ) -> None:
@@ -136,9 +137,8 @@ else:
 """
 
 
-@pytest.mark.parametrize(
-    "works", [pytest.param(False, marks=pytest.mark.slow), True], ids=["a host that only waits", "a host that works for itself"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("works", [False, True], ids=["a host that only waits", "a host that works for itself"])
 def test_a_program_waits_for_what_it_submitted_before_its_host_was_killed(
     store: Path, folder: Folder, gate: Path, start_host: StartHost, check_store: CheckStore, works: bool
 ) -> None:

@@ -71,7 +71,14 @@ def _await_end(store: Path, run_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ["client.close()", "sys.exit(3)", "raise ValueError('mine')", ""], ids=["closed", "exit", "exception", "end"]
+    "end",
+    [
+        "client.close()",
+        pytest.param("sys.exit(3)", marks=pytest.mark.slow),
+        pytest.param("raise ValueError('mine')", marks=pytest.mark.slow),
+        "",
+    ],
+    ids=["closed", "exit", "exception", "end"],
 )
 def test_nothing_is_left_however_the_interpreter_ends(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path, end: str
@@ -192,7 +199,7 @@ def _runner(store: Path) -> int:
 def test_many_hosts_may_open_and_close_temporary_stores_at_once(start_host: StartHost, temporary: Path) -> None:
     script = """
 import orchlite
-for _ in range(10):
+for _ in range(4):
     with orchlite.Client.temporary(workers=1) as client:
         client.create_workspace("mine")
 """

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import orchlite
+from orchlite.clock import SystemClock
 
 MakeFolder = Callable[..., Path]
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
 
 _PATIENCE_SECONDS = 10.0
-_TWO_LOOKS_SECONDS = 2.5
 _FAILS = "raise SystemExit(3)"
 
 # Stops when the failure of its run is recorded, and nobody has been told of it yet.
@@ -36,6 +36,19 @@ client = orchlite.Client(sys.argv[1], workers=1, on_failure=sys.argv[3:])
 client.upload_orchestration(path=sys.argv[2]).wait().run_once()
 time.sleep(60)
 """
+
+
+class _HurriedClock(SystemClock):
+    """On which the second between two looks at what is left is over at once."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 1000
+
+
+def _look_twice(client: orchlite.Client) -> None:
+    for _ in range(2):
+        time.sleep(0.01)
+        client._engine._lookout.look()
 
 
 def _command(told: Path) -> list[str]:
@@ -82,8 +95,8 @@ def test_who_opens_the_store_next_tells_what_a_killed_host_did_not(
     with orchlite.Client(store) as client:
         _until(lambda: client.events()[-1].became() == "on_failure_told")
     assert (_promises(store), _lines(told)) == (0, [run_id])
-    with orchlite.Client(store).start():
-        time.sleep(_TWO_LOOKS_SECONDS)
+    with orchlite.Client(store, clock=_HurriedClock()).start() as client:
+        _look_twice(client)
     assert _lines(told) == [run_id]
     check_store(store, [run_id])
 
@@ -93,10 +106,11 @@ def test_who_works_for_the_store_leaves_it_to_the_host_that_lives_and_takes_it_o
 ) -> None:
     store, told = tmp_path / "store", tmp_path / "told"
     host, run_id = _halted(start_host, store, folder(_FAILS), told)
-    with orchlite.Client(store).start():
-        time.sleep(_TWO_LOOKS_SECONDS)
+    with orchlite.Client(store, clock=_HurriedClock()).start() as client:
+        _look_twice(client)
         assert (_promises(store), _lines(told)) == (1, [])
         _kill(host)
+        _look_twice(client)
         _until(lambda: _lines(told))
         _until(lambda: _promises(store) == 0)
     assert _lines(told) == [run_id]
@@ -104,7 +118,7 @@ def test_who_works_for_the_store_leaves_it_to_the_host_that_lives_and_takes_it_o
 
 def test_a_client_that_leaves_at_once_has_each_end_told_once(folder: MakeFolder, tmp_path: Path) -> None:
     store, told, run_ids = tmp_path / "store", tmp_path / "told", []
-    for _ in range(10):
+    for _ in range(5):
         client = orchlite.Client(store, workers=1, on_failure=_command(told))
         run_ids.append(client.run(folder(_FAILS)).id())
         client.close(drain=False)

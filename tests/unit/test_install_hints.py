@@ -10,6 +10,8 @@ from orchlite.install_hints import explanation
 
 _RETRY = "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by "
 
+_VERSIONS = ", ".join(f"{major}.{minor}" for major in range(40) for minor in range(20))
+
 _PIP = {
     "no such package": (
         """Looking in indexes: https://index/simple
@@ -26,6 +28,13 @@ ERROR: No matching distribution found for alpha-pkg==9""",
     "no such version of many": (
         "ERROR: Could not find a version that satisfies the requirement many==9 (from versions: 1, 2, 3, 4, 5, 6, 7, 8, 9.1, 10)",
         ["There are: 1 (the oldest), …, 5, 6, 7, 8, 9.1, 10 (the newest)."],
+    ),
+    "no such version, and some that were withdrawn": (
+        f"""Looking in indexes: https://index/simple
+ERROR: Ignored the following yanked versions: 2.32.0, 2.32.1
+ERROR: Could not find a version that satisfies the requirement requests==99.34.2 (from versions: {_VERSIONS})
+ERROR: No matching distribution found for requests==99.34.2""",
+        ["There is no requests==99.34.2 for this Python (3.11).", "0.0 (the oldest)", "39.19 (the newest)"],
     ),
     "no such version of something that is required": (
         "ERROR: Could not find a version that satisfies the requirement alpha-pkg==7 (from needs-two) (from versions: 1.0, 1.5)",
@@ -162,6 +171,24 @@ hint: Build failures usually indicate a problem with the package or the build en
         f"""{_BEGIN}Because all versions of other-two depend on alpha-pkg==1.5 and all versions of needs-two depend on alpha-pkg==1.0, we can conclude that all versions of needs-two and all versions of other-two are incompatible.
          And because you require needs-two and other-two, we can conclude that your requirements are unsatisfiable.""",  # noqa: E501
         ["The requirements contradict each other"],
+    ),
+    "a contradiction of two lines": (
+        f"{_BEGIN}Because you require requests==2.32.3 and requests==2.31.0, we can conclude that your requirements are unsatisfiable.",
+        ["The requirements contradict each other"],
+    ),
+    "a contradiction in one line": (
+        f"{_BEGIN}you require requests==2.32.0 and requests==99, which are incompatible",
+        ["The requirements contradict each other"],
+    ),
+    "a contradiction with what is required": (
+        f"""{_BEGIN}Because requests==2.32.3 depends on urllib3>=1.21.1,<3 and you require requests==2.32.3, we can conclude that you require urllib3>=1.21.1,<3.
+         And because you require urllib3==1.20, we can conclude that your requirements are unsatisfiable.""",  # noqa: E501
+        ["The requirements contradict each other"],
+    ),
+    "nothing that something needs": (
+        f"""{_BEGIN}Because no-such-thing was not found in the package registry and all versions of six depend on no-such-thing, we can conclude that all versions of six cannot be used.
+         And because you require six, we can conclude that your requirements are unsatisfiable.""",  # noqa: E501
+        ["There is no package no-such-thing"],
     ),
     "a refused connection": (
         """error: Failed to fetch: http://127.0.0.1:9/simple/six/

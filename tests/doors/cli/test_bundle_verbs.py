@@ -31,6 +31,13 @@ def test_the_test_that_init_makes_passes(call: Call, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+def test_the_test_that_init_makes_uses_the_fixture_and_says_what_it_needs(call: Call, tmp_path: Path) -> None:
+    call("init", "hello")
+    text = (tmp_path / "hello" / "test_main.py").read_text()
+    assert "(run_orchestration)" in text
+    assert "pip install pytest" in text
+
+
 def test_what_init_makes_passes_its_check_without_a_warning(call: Call) -> None:
     call("init", "hello")
     assert json.loads(call("check", "hello", "--json").stdout)["warnings"] == []

@@ -6,13 +6,16 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import Result
 
+import orchlite
 from orchlite.cli.program import _SECTIONS, command_line
+from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -65,10 +68,25 @@ def test_a_command_line_that_is_wrong_is_refused_in_one_line(call: Call, words: 
     assert (refused.exit_code, refused.stderr.count("\n"), refused.stdout) == (2, 1, "")
 
 
-def test_prune_takes_no_bare_number_for_an_age(call: Call) -> None:
-    done = call("prune", "--older-than", "30", "--dry-run")
-    assert done.exit_code == 2
-    assert "2d or 1w" in done.stderr
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prune", "--older-than"],
+        ["start", "--retain"],
+        ["serve", "--install-timeout"],
+        ["run", ".", "--timeout"],
+        ["schedule", ".", "@daily", "--deadline"],
+        ["status", "--failed-since"],
+        ["logs", "--since"],
+        ["events", "--since"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("number", ["30", "2026", "0.5"])
+def test_a_bare_number_is_neither_a_duration_nor_a_time(call: Call, words: list[str], number: str) -> None:
+    done = call(*words, number)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "1h30m, 30d" in done.stderr
 
 
 def test_prune_says_what_it_would_remove_and_then_removes_it(call: Call, folder: MakeFolder, store: Path) -> None:
@@ -135,20 +153,54 @@ def test_an_index_that_cannot_be_reached_is_a_warning_without_passwords(call: Ca
     assert done.exit_code == 0
 
 
+def test_the_doctor_finds_what_hides_an_editable_installation(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "site-packages" / "orchlite"
+    (left / "store" / "__pycache__").mkdir(parents=True)
+    monkeypatch.syspath_prepend(left.parent)
+    found = {
+        check["state"]: check["words"]
+        for check in json.loads(call("doctor", "--offline", "--json").stdout)
+        if check["name"] == "installation"
+    }
+    assert str(left) in found["warning"]
+    (left / "__init__.py").touch()
+    assert _states(call("doctor", "--offline", "--json"))["installation"] == "ok"
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_prints_what_the_shell_is_to_read(call: Call, shell: str) -> None:
     assert "_ORCHLITE_COMPLETE" in call("completion", shell).stdout
 
 
-def test_a_shell_completes_verbs_options_names_and_ids(call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    orchestration_id = call("upload", folder("print(1)"), "--name", "report").stdout.strip()
+@pytest.fixture
+def completed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a shell is given for these words, the last of which is to be completed."""
 
-    def completed(*words: str) -> str:
+    def complete(*words: str) -> str:
         with monkeypatch.context() as patch:
             for name, value in {"_ORCHLITE_COMPLETE": "zsh_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": len(words) - 1}.items():
                 patch.setenv(name, str(value))
             return call().output
 
+    return complete
+
+
+def test_a_shell_completes_each_name_once_and_before_ids(
+    call: Call, folder: MakeFolder, store: Path, completed: Callable[..., str]
+) -> None:
+    with orchlite.Client(store, clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess()) as wl:
+        uploads = [wl.upload_orchestration(path=folder(f"print({number})"), name="greeting").wait() for number in range(3)]
+        task = uploads[0].run_scheduled("nightly", "@daily")
+    words = completed("orchlite", "show", "").splitlines()[1::3]  # kind, word, help
+    assert words[:2] == ["greeting", "nightly"]
+    assert sorted(words[2:]) == sorted([*(one.id()[:8] for one in uploads), task.id()[:8]])
+    call("kill", "nightly")
+    offering = {verb for verb in ("show", "logs", "runs", "kill", "pause") if "nightly" in completed("orchlite", verb, "night")}
+    assert offering == {"show", "logs", "runs"}
+
+
+def test_a_shell_completes_verbs_options_names_and_ids(call: Call, folder: MakeFolder, completed: Callable[..., str]) -> None:
+    orchestration_id = call("upload", folder("print(1)"), "--name", "report").stdout.strip()
     assert "schedule" in completed("orchlite", "sch")
     assert "--detach" in completed("orchlite", "run", "--det")
     assert "report" in completed("orchlite", "show", "rep")

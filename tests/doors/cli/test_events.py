@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
+from orchlite.cli.output import Rows
 from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
@@ -71,7 +72,7 @@ def test_a_person_reads_what_it_happened_to_by_its_name(call: Call, task: orchli
     task.kill()
     header, *_, last = call("events").stdout.splitlines()
     assert header.split() == ["AT", "WHAT", "ID", "NAME", "WAS", "BECAME", "WHY"]
-    assert last.split()[2:] == ["task", task.id()[:8], "nightly", "pending_kill", "killed"]
+    assert last.split()[3:] == ["task", task.id()[:8], "nightly", "pending_kill", "killed"]
 
 
 def test_followed_events_are_lines_of_json_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
@@ -86,6 +87,25 @@ def test_followed_events_are_lines_of_json_as_they_happen(start: Start, call: Ca
 def test_followed_events_are_lines_for_a_person_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
     process = start("events", "-f", "-n", "1")
     assert process.stdout is not None
+    header = process.stdout.readline()
+    assert header.split() == ["AT", "WHAT", "ID", "NAME", "WAS", "BECAME", "WHY"]
     assert process.stdout.readline().split()[-2:] == ["nightly", "started"]
     task.pause()
-    assert [process.stdout.readline().split()[-1] for _ in range(2)] == ["pending_pause", "paused"]
+    lines = [process.stdout.readline() for _ in range(2)]
+    assert [line[header.index("BECAME") :].strip() for line in lines] == ["pending_pause", "paused"]
+    assert [line[header.index("WAS") :].split()[0] for line in lines] == ["started", "pending_pause"]
+
+
+_LONG, _SHORT = ("a name that is longer than was to be expected", "started", ""), ("short", "paused", "why")
+
+
+@pytest.mark.parametrize("cells", [[_SHORT, _SHORT], [_LONG, _SHORT], [_SHORT, _LONG, _SHORT, _LONG]], ids=["short", "long", "mixed"])
+def test_columns_that_are_followed_stay_where_they_are(capsys: pytest.CaptureFixture[str], cells: list[tuple[str, str, str]]) -> None:
+    rows = Rows(("name", "became", "why"), ("x" * 20, "pending_pause", ""))
+    for row in cells:
+        rows.add(row)
+    _, *lines = capsys.readouterr().out.splitlines()
+    places = [line.index(became) for line, (_, became, _) in zip(lines, cells, strict=True)]
+    assert [line.split("  ")[0] for line in lines] == [name for name, _, _ in cells]
+    assert places == sorted(places)
+    assert set(places) <= {22, 2 + len(_LONG[0])}

@@ -23,11 +23,11 @@ _SHAPES = {
     },
     "tasks": {
         *("id", "name", "kind", "status", "reason", "orchestration_id", "workspace_id", "arguments", "timeout_seconds", "schedule"),
-        *("timezone", "next_run_at", "missed", "created_at"),
+        *("timezone", "next_run_at", "missed", "created_at", "orchestration_name", "last_run"),
     },
     "runs": {
         *("id", "task_id", "status", "exit_code", "reason", "duration_seconds", "log_is_complete", "created_at", "scheduled_at"),
-        *("started_at", "ended_at"),
+        *("started_at", "ended_at", "task_name", "orchestration_id", "orchestration_name"),
     },
     "workspaces": {"id", "name", "created_at"},
     "connections": {"id", "name", "type", "workspaces", "created_at"},
@@ -80,6 +80,19 @@ def test_the_shapes_of_json_lists_are_as_promised(call: Call, filled: orchlite.C
     listed = json.loads(call(verb, "--json").stdout)
     assert listed
     assert all(set(one) == _SHAPES[verb] for one in listed)
+
+
+def test_json_lists_name_what_tables_name(call: Call, filled: orchlite.Client) -> None:
+    runs = json.loads(call("runs", "--json").stdout)
+    assert [(run["task_name"], run["orchestration_name"]) for run in runs] == [("bad", "bundle-1"), ("good", "bundle-0")]
+    tasks = json.loads(call("tasks", "--json").stdout)
+    assert [(task["orchestration_name"], (task["last_run"] or {}).get("status")) for task in tasks] == [
+        ("bundle-0", None),
+        ("bundle-1", "failure"),
+        ("bundle-0", "success"),
+    ]
+    status = json.loads(call("status", "--json").stdout)
+    assert (status["failed"], status["due"]) == (runs[:1], tasks[:1])
 
 
 @pytest.mark.parametrize("verb", _LOOKS)
@@ -181,13 +194,19 @@ class TestLogs:
 class TestStatus:
     def test_shows_what_is_due_what_has_failed_and_the_sizes(self, call: Call, filled: orchlite.Client) -> None:
         told = json.loads(call("status", "--json").stdout)
-        assert set(told) == {"store", "hosts", "running", "queued", "failed", "packaging_failed", "due", "paused", "disk"}
+        lists = {"running", "queued", "failed", "packaging_failed", "due", "paused"}
+        assert set(told) == {"store", "hosts", "failed_since", "disk", *lists}
         assert [task["name"] for task in told["due"]] == ["nightly"]
         assert [run["exit_code"] for run in told["failed"]] == [3]
         assert told["disk"]["database_bytes"] > 0
         assert told["hosts"] == 1
-        for words in ("due next", "nightly", "failed (1)", "on disk"):
+        for words in ("due next", "nightly", "failed in the last 24 h (1)", "on disk"):
             assert words in call("status").stdout
+
+    def test_says_since_when_it_tells_of_what_failed(self, call: Call, filled: orchlite.Client) -> None:
+        assert "\nfailed since 2000-01-01 12:00:00 UTC (1)\n" in call("status", "--failed-since", "2000-01-01T12:00Z").stdout
+        told = json.loads(call("status", "--failed-since", "2000-01-01T12:00Z", "--json").stdout)
+        assert told["failed_since"] == "2000-01-01T12:00:00.000000Z"
 
     def test_shows_what_runs(self, call: Call, wl: orchlite.Client, slow: Path) -> None:
         task = wl.upload_orchestration(path=slow).wait().run_once("waiting")
@@ -200,6 +219,10 @@ class TestStatus:
         assert call("status", "--failed-since", "1d").exit_code == 1
         assert call("status", "--failed-since", (datetime.now(UTC) + timedelta(hours=1)).isoformat()).exit_code == 0
 
-    @pytest.mark.parametrize("text", ["yesterday", "1x", "-1d", ""], ids=["a word", "a unit", "negative", "empty"])
+    @pytest.mark.parametrize("text", ["2000-01-01", "2000-01-01T12:00", "2000-01-01 12:00:00+02:00", "1h30m", "52w"])
+    def test_takes_dates_and_durations(self, call: Call, filled: orchlite.Client, text: str) -> None:
+        assert call("status", "--failed-since", text).exit_code == 1
+
+    @pytest.mark.parametrize("text", ["yesterday", "1x", "-1d", "", "20260301", "2026-W10", "2026-02-30"])
     def test_takes_no_time_that_is_none(self, call: Call, filled: orchlite.Client, text: str) -> None:
         assert call("status", "--failed-since", text).exit_code == 2

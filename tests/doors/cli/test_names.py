@@ -93,11 +93,11 @@ class TestKill:
         assert {task.status() for task in alive} == {"started"}
 
     def test_says_how_they_stand_where_all_is_over(self, call: Call, upload: Upload, clock: ManualClock) -> None:
-        ended = [upload().run_once(_NAME) for _ in range(2)]
+        for _ in range(2):
+            upload().run_once(_NAME)
         clock.advance(hours=1)
         refused = call("kill", _NAME)
-        assert refused.exit_code == 1
-        assert all(f"{task.id()}  task 'report', once, success" in refused.stderr for task in ended)
+        assert (refused.exit_code, refused.stderr) == (1, "orchlite: 'report' means 2 tasks, and all of them are over.\n")
 
     def test_means_a_run_that_has_no_name_by_that_of_its_orchestration(self, call: Call, upload: Upload) -> None:
         unnamed = upload().run_once()
@@ -131,6 +131,24 @@ class TestPauseAndResume:
             for task in tasks:
                 task.pause()
         assert _candidates(call(verb, _NAME, "--json")) == {task.id() for task in tasks}
+
+    def test_say_in_one_line_that_all_is_over(self, call: Call, upload: Upload, clock: ManualClock, verb: str, became: str) -> None:
+        upload().run_once()
+        going_on = call(verb, _NAME)
+        assert (going_on.exit_code, going_on.stderr.count("\n")) == (1, 1)
+        assert f"means 1 task, and what runs once cannot be {verb}d: `orchlite kill` ends it." in going_on.stderr
+        clock.advance(hours=1)
+        assert call(verb, _NAME).stderr == "orchlite: 'report' means 1 task, and it is over.\n"
+
+    def test_list_what_has_runs_again_and_not_what_is_over(
+        self, call: Call, upload: Upload, clock: ManualClock, verb: str, became: str
+    ) -> None:
+        once, nightly = upload().run_once(_NAME), _nightly(upload())
+        clock.advance(minutes=5)
+        if verb == "pause":
+            nightly.pause()
+        refused = call(verb, _NAME)
+        assert (refused.exit_code, nightly.id() in refused.stderr, once.id() in refused.stderr) == (1, True, False)
 
     def test_say_how_they_stand_where_none_can_be_meant(self, call: Call, upload: Upload, verb: str, became: str) -> None:
         tasks = [_nightly(upload()) for _ in range(2)]

@@ -61,6 +61,13 @@ class TestAConnectionThatIsNotThere:
 
 
 class TestACommandThatIsSuggested:
+    def test_removes_the_connection_that_is_in_the_way(self, call: Call) -> None:
+        create = ["connections", "create", "ware house", "postgres"]
+        call(*create)
+        [remove] = _suggested(call(*create))
+        assert call(*remove).exit_code == 0
+        assert call(*create).exit_code == 0
+
     def test_can_be_pasted_where_a_name_has_spaces(self, call: Call) -> None:
         [command] = _suggested(call("init", "my proj's"))
         assert call(*command).stdout == "Hello, Ada!\n"
@@ -126,13 +133,40 @@ class TestShowOfARun:
         facts = dict(re.findall(r"^(\w+(?: \w+)*)  +(.+)$", call("show", run_id).stdout, re.MULTILINE))
         assert (facts["task name"], facts["arguments"], facts["timeout"]) == ("mine", '{"n": 1}', "1 min 30 s")
         assert re.fullmatch(r"\d+\.\d\d s", facts["duration"])
-        assert re.fullmatch(r"[\d-]{10} [\d:]{8}", facts["ended at"])
+        assert re.fullmatch(r"[\d-]{10} [\d:]{8} \S+", facts["ended at"])
         assert facts["files"].endswith("made.txt")
 
     def test_names_its_task_and_the_task_its_newest_run(self, call: Call, run_id: str) -> None:
         task = json.loads(call("show", "mine", "--json").stdout)
         assert (task["last_run"]["id"], task["orchestration_name"]) == (run_id, "bundle-0")
         assert f"{run_id[:8]}, success, " in call("show", "mine").stdout
+
+
+def test_a_version_that_is_not_there_is_explained_however_many_there_are(
+    call: Call, folder: MakeFolder, store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "index" / "many-pkg").mkdir(parents=True)
+    links = [f'<a href="many_pkg-1.{number}-py3-none-any.whl">{number}</a>' for number in range(300)]
+    (tmp_path / "index" / "many-pkg" / "index.html").write_text("\n".join(links))
+    mine = folder({"main.py": "print('never')", "requirements.txt": "many-pkg==9\n"})
+    with orchlite.Client(store, installer="pip", index_urls=[(tmp_path / "index").as_uri()]) as wl, pytest.raises(orchlite.PackagingFailed):
+        wl.upload_orchestration(path=mine, name="many").wait()
+    reason = json.loads(call("show", "many", "--json").stdout)["reason"]
+    assert "There is no many-pkg==9" in reason
+    assert "1.299 (the newest)" in reason
+
+
+def test_the_log_names_what_runs_and_warns_of_a_bad_end(folder: MakeFolder, store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="orchlite"), orchlite.Client(store) as wl:
+        bad = wl.run(folder("raise SystemExit(3)"), name="nightly").id()
+        good = wl.run(folder("print(1)")).id()
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "orchlite.one_run"]
+    assert told == [
+        ("INFO", f"run {bad} of 'nightly' begins"),
+        ("WARNING", f"run {bad} of 'nightly': failure, exit code 3"),
+        ("INFO", f"run {good} of 'bundle-1' begins"),
+        ("INFO", f"run {good} of 'bundle-1': success, exit code 0"),
+    ]
 
 
 def test_a_run_that_was_left_to_itself_is_no_reason_to_warn(

@@ -65,9 +65,26 @@ class TestFailedPackaging:
         assert call("status", "--failed-since", "1h").exit_code == 1
 
         shown = call("status").stdout
-        assert re.search(rf"^packaging failed \(1\)\n{orchestration_id[:8]}  bundle-0 ", shown, re.MULTILINE)
-        assert one["log"] in shown
-        assert "\nfailed (" not in shown
+        line = rf"{orchestration_id[:8]}  bundle-0  [\d-]{{10}} [\d:]{{8}} \S+  [^.]*no-such-package-here[^.]*\."
+        assert re.search(rf"^packaging failed in the last 24 h \(1\)\nID .*\n{line}", shown, re.MULTILINE)
+        assert "`orchlite logs ID --packaging`" in shown
+        assert "\nfailed " not in shown
+
+    def test_is_told_once_for_each_name_and_not_where_a_later_upload_is_ready(self, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+        (tmp_path / "index").mkdir()
+        words = ["--index-url", (tmp_path / "index").as_uri(), "--name"]
+        bad = [folder({"main.py": f"print({number})", "requirements.txt": "no-such-package-here==1.0\n"}) for number in range(2)]
+        for name, mine in (("one", bad[0]), ("two", bad[0]), ("one", bad[1])):
+            call("upload", mine, *words, name)
+        newest = json.loads(call("show", "one", "--json").stdout)["id"]
+        assert [(one["name"], one["orchestration_id"] == newest) for one in _status(call)["packaging_failed"]] == [
+            ("one", True),
+            ("two", False),
+        ]
+        call("upload", folder("print(1)"), "--name", "one")
+        assert [one["name"] for one in _status(call)["packaging_failed"]] == ["two"]
+        call("upload", folder("print(2)"), "--name", "two")
+        assert call("status", "--failed-since", "1h").exit_code == 0
 
     def test_is_told_by_show(self, call: Call, orchestration_id: str) -> None:
         shown = call("show", "bundle-0").stdout

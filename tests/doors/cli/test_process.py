@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,17 @@ def test_without_the_extra_it_says_in_one_line_what_to_install(name: str) -> Non
     assert 'pip install "orchlite[cli]"' in done.stderr
 
 
+def test_where_a_folder_that_is_left_hides_the_package_it_names_the_folder(tmp_path: Path) -> None:
+    left = tmp_path / "site-packages" / "orchlite"
+    left.mkdir(parents=True)
+    # As the finder of an editable installation has it: it is asked for what the folder does not have.
+    path = [str(left), str(Path(orchlite.__file__).parent)]
+    line = f"import sys, types; sys.modules['orchlite'] = hidden = types.ModuleType('orchlite'); hidden.__path__ = {path!r}"
+    done = _shell(f"{sys.executable} -c \"{line}; from orchlite.cli import main; main(['runs'])\"")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert f"'{left}'" in done.stderr
+
+
 def test_without_the_server_extra_serve_says_what_to_install() -> None:
     done = _shell(f"{sys.executable} -c \"import sys; sys.modules['uvicorn'] = None; from orchlite.cli import main; main(['serve'])\"")
     assert done.returncode == 2
@@ -152,6 +164,7 @@ def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Cal
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
+    assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' begins$", stderr, re.MULTILINE)
 
 
 def test_serve_answers_until_it_is_told_to_stop(start: Start, store: Path) -> None:

@@ -69,7 +69,7 @@ def test_arguments_reach_the_program(call: Call, folder: MakeFolder, tmp_path: P
         (["--args-file", "nosuch.json"], "cannot be read"),
         (["--args-file", "list.json"], "no JSON object"),
         (["--timeout", "soon"], "no duration"),
-        (["--timeout", "0.5"], "1 to"),
+        (["--timeout", "0.5s"], "1 to"),
         (["--env", "NOT_SET_ANYWHERE"], "is not set here"),
     ],
     ids=["no sign", "no name", "no JSON", "twice", "no file", "a list", "no duration", "too short", "no variable"],
@@ -153,12 +153,24 @@ def test_what_is_installed_is_told(call: Call, folder: MakeFolder, package_index
     assert "the environment is ready, with 1 package" in done.stderr
 
 
-def test_what_is_left_out_of_a_folder_is_told_by_upload_and_not_at_every_run(call: Call, folder: MakeFolder) -> None:
-    mine = folder({"main.py": "print(1)", ".cache/x": "", "json.py": ""})
-    assert ".cache" in call("upload", mine).stderr
-    told = call("run", mine).stderr
-    assert ".cache" not in told
-    assert "json.py" in told
+@pytest.mark.parametrize("verb", ["upload", "run"])
+def test_what_an_upload_notices_is_told_once(call: Call, folder: MakeFolder, verb: str) -> None:
+    mine = folder({"main.py": "print(1)", ".streamlit/x": "", "json.py": "", "requirements.txt": "# none\n"})
+    first = call(verb, mine).stderr
+    assert (".streamlit" in first, "json.py" in first) == (True, True)
+    for words in (["upload", mine], ["run", mine], ["run", mine.name]):
+        assert "warning" not in call(*words).stderr
+    told = json.loads(call("upload", mine, "--json").stdout)["warnings"]
+    assert len(told) == 2
+
+
+def test_what_nobody_wants_is_left_out_silently_but_for_check(call: Call, folder: MakeFolder) -> None:
+    never = ["__pycache__/x.pyc", ".git/HEAD", ".DS_Store", ".venv/pyvenv.cfg", ".pytest_cache/x", "sub/.mypy_cache/x", "sub/__pycache__/x"]
+    mine = folder({"main.py": "print(1)", "sub/x.py": "", ".env": "", **dict.fromkeys(never, "")})
+    warnings = [line for line in call("upload", mine).stderr.splitlines() if "warning" in line]
+    assert warnings == ["orchlite: warning: left out of the bundle: .env"]
+    assert len(json.loads(call("check", mine, "--json").stdout)["warnings"]) == len(never) + 1
+    assert ".pytest_cache" in call("check", mine).stdout
 
 
 def test_a_detached_run_goes_on_after_the_command_has_ended(call: Call, slow: Path, tmp_path: Path) -> None:

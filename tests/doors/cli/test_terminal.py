@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.output import bytes_text, one_line, seconds_text
+from orchlite.cli.output import bytes_text, one_line, seconds_text, time_text
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -90,6 +92,12 @@ def test_a_table_fits_the_terminal_and_keeps_its_ids(call: Call, folder: MakeFol
     assert any("…" in line for line in lines)
 
 
+def test_a_table_cuts_names_before_times(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("print(1)"), "--name", "a" * 200)
+    [_, row] = _orchlite("runs", NO_COLOR="1", TZ="Asia/Tokyo").text.splitlines()
+    assert re.search(r"aaa…  success +0 +[\d-]{10} [\d:]{8} JST", row)
+
+
 def test_a_spinner_is_shown_while_something_takes_long_and_is_gone_afterwards() -> None:
     shown = _on_a_terminal([sys.executable, "-c", _WORKS], answer_to="working").text
     assert "working" in shown
@@ -125,6 +133,35 @@ def test_sizes_are_readable(count: int, text: str) -> None:
 )
 def test_durations_are_readable(seconds: float | None, text: str) -> None:
     assert seconds_text(seconds) == text
+
+
+_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("Asia/Tokyo", "21:00:00 JST"),
+        ("America/Sao_Paulo", "09:00:00 -03"),
+        ("Europe/Berlin", "14:00:00 CEST"),
+        ("No/Where", "12:00:00 UTC"),
+    ],
+    ids=str,
+)
+def test_a_time_is_told_with_the_zone_of_its_schedule(zone: str, text: str) -> None:
+    assert time_text(_AT, zone) == f"2026-07-01 {text}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"), [("Asia/Tokyo", "21:00:00 JST"), ("<+0545>-5:45", "17:45:00 +0545"), ("UTC0", "12:00:00 UTC")], ids=str
+)
+def test_a_time_is_told_with_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch, zone: str, text: str) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        told = time_text(_AT)
+    time.tzset()
+    assert told == f"2026-07-01 {text}"
 
 
 def test_a_text_is_made_one_line() -> None:

@@ -20,8 +20,12 @@ MakeFolder = Callable[..., Path]
 
 _PACKAGE = Path(orchlite.__file__).parent
 _PYTHON = re.compile(r"\w\(|\b[a-z_]{2,}=(?!=)|\bLimits\b|\bClient\b")
-_NOT_FOR_COMMANDS = ("rest/", "sdk/", "runner/", "cli/", "testing.py", "inline_run.py", "given_files.py", "forever.py")
-"""What is other doors', or what no command comes to."""
+_ANSWERS_REQUESTS = ("refusals", "requests", "store_view", "tasks", "uploading")
+_NOT_FOR_COMMANDS = (
+    *("sdk/", "runner/", "cli/", "testing.py", "inline_run.py", "given_files.py", "forever.py"),
+    *(f"rest/{name}.py" for name in _ANSWERS_REQUESTS),
+)
+"""What is other doors', or what no command comes to; of the server's files, which `serve` comes to, those that answer requests."""
 
 _UNREACHABLE = {
     "A name holds no = and no NUL.",  # it is about the sign, and no Python
@@ -30,6 +34,7 @@ _UNREACHABLE = {
     "Ids are UUIDs: see id().",
     "Call wait() first.",
     "It takes a Retention(...).",
+    "Make one: secrets.token_urlsafe(32).",
     "It takes an aware datetime: datetime.now(UTC).",
     "It takes what get_workspace(name) answers.",
     "Open a Client of its own in a forked process.",
@@ -97,18 +102,21 @@ def test_what_is_no_python_is_said_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["run", "bundle-0", "--timeout", "0.5"], "--timeout is 0.5"),
-        (["schedule", "bundle-0", "@daily", "--deadline", "0.5"], "--deadline is 0.5"),
+        (["run", "bundle-0", "--timeout", "0.5s"], "--timeout is 0.5"),
+        (["schedule", "bundle-0", "@daily", "--deadline", "0.5s"], "--deadline is 0.5"),
         (["schedule", "bundle-0", "@reboot"], "--continuously"),
         (["schedule", "bundle-0", "TZ=Europe/Berlin 0 0 * * *"], "--timezone Europe/Berlin"),
         (["run", "bundle-0", "--env", "=x"], "no name of a variable"),
         (["run", "bundle-0", "--base-image", "nosuch image"], "--base-image"),
         (["prune", "--older-than", "99999999d"], "--older-than"),
-        (["connections", "create", "taken", "postgres"], "`orchlite connections delete`"),
+        (["connections", "create", "taken", "postgres"], "`orchlite connections delete taken`"),
         (["connections", "delete", "nosuch"], "`orchlite connections` lists them"),
         (["workspaces", "create", "default"], "--workspace"),
         (["pause", "once"], "`orchlite kill` ends it"),
         (["restore", ".", "elsewhere"], "`orchlite backup`"),
+        (["serve", "--host", "0.0.0.0"], "--allow-remote says"),
+        (["serve", "--port", "0", "--compatibility", "1"], "--compatibility is '1'"),
+        (["serve", "--port", "0", "--also-named", "a b"], "--also-named has 'a b'"),
         (["check", "unreadable"], "--exclude"),
         (["run", "bundle-1"], "--index-url"),
     ],
@@ -117,6 +125,8 @@ def test_what_is_no_python_is_said_as_it_is(text: str) -> None:
 def test_the_usual_mistakes_are_answered_in_words_of_commands(
     call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], expected: str
 ) -> None:
+    if words[0] == "serve":
+        pytest.importorskip("uvicorn")
     folder("print(1)")
     folder({"main.py": "print(1)", "requirements.txt": "--extra-index-url https://somewhere/simple\n"})
     if words[0] == "pause":
@@ -144,6 +154,6 @@ def test_an_installation_can_be_given_more_or_less_time(call: Call, folder: Make
     mine = folder({"main.py": "print(1)", "requirements.txt": "no-such-package-here==1.0\n"})
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes calls, and never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        failed = call("run", mine, "--index-url", url, "--install-timeout", "0.3")
+        failed = call("run", mine, "--index-url", url, "--install-timeout", "0.3s")
     assert failed.exit_code == 1
     assert "--install-timeout sets the limit" in failed.stderr

@@ -81,7 +81,7 @@ class OpenStore:
         self.boot_id = boot_id
         self.own_run_id = own_run_id
         """The run of this store that this process is: then it submits, reads and kills, and leaves all other work to its host."""
-        self.in_hand: set[str] = set()
+        self.in_hand: set[tuple[str, int]] = set()
         """The ids of the runs that a thread here brings to their ends. Another one that this host has claimed was dropped."""
         self.untidy: queue.SimpleQueue[str] = queue.SimpleQueue()
         """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""

@@ -70,7 +70,7 @@ class Lookout:
         """Whether nobody is at work on this running run: its host is gone or, outside of tasks, it is this one's and was dropped."""
         store = self._store
         if run.host_id == store.host_id:
-            return store.own_run_id is None and store.stub is None and run.run_id not in store.in_hand
+            return store.own_run_id is None and store.stub is None and (run.run_id, run.attempt) not in store.in_hand
         return run.host_id is not None and not presence.is_alive(store.folder.hosts, run.host_id)
 
     def watch(self) -> None:
@@ -150,7 +150,7 @@ class Lookout:
 
     def _see_to_its_end(self, run: RunRow) -> None:
         store = self._store
-        store.in_hand.add(run.run_id)
+        store.in_hand.add((run.run_id, run.attempt))
         try:
             with self._occupied():
                 one_run.conclude(store, run, store.process.wait(store.folder.run(run.run_id)))
@@ -159,7 +159,7 @@ class Lookout:
         except Exception:
             _log.warning("run %s was dropped, and is looked after anew", run.run_id, exc_info=True)
         finally:
-            store.in_hand.discard(run.run_id)
+            store.in_hand.discard((run.run_id, run.attempt))
 
 
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:

@@ -33,20 +33,20 @@ class Scheduler:
         """What it sleeps for; None while that is not known."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
         self._seen_at = datetime.max.replace(tzinfo=UTC)
         """What the clock said last. At first: it may have been set back while nobody was there."""
 
     def start(self) -> None:
         """Run the loop from now on, until the store is closed; idempotent. On a clock that is moved by hand nothing happens."""
         with self._lock:
-            if self._thread is None and not self._stopping and not self._store.clock_is_manual:
+            if self._thread is None and not self._stopping.is_set() and not self._store.clock_is_manual:
                 self._thread = threading.Thread(target=self._run, name="orchlite-scheduler", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
         """Dispatch nothing more."""
-        self._stopping = True
+        self._stopping.set()
         self._change.set()
 
     def look(self, at: datetime | None = None) -> None:
@@ -70,7 +70,7 @@ class Scheduler:
             is_full = batch.is_full
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 self._take_turn()
             except Closed:
@@ -85,6 +85,8 @@ class Scheduler:
         self.notice_clock()
         self._next_at = None
         self._change.clear()  # before the look: what changes during it is not missed
+        if self._stopping.is_set():
+            return
         at = self._next_at = self._store.memory.tasks.next_due()
         if at is None:
             self._change.wait(_LONGEST_WAIT_SECONDS)
@@ -94,8 +96,10 @@ class Scheduler:
             if self._change.wait(min(early_seconds, _LONGEST_WAIT_SECONDS)):
                 self._change.clear()
                 self.notice_clock()
-                if self._stopping or self._store.memory.tasks.next_due() != at:
+                if self._store.memory.tasks.next_due() != at:
                     return
+            if self._stopping.is_set():
+                return
         self._dispatch(batch)
 
     def _dispatch(self, batch: Batch) -> None:

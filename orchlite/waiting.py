@@ -128,9 +128,10 @@ class Waiting:
         run_id: str | None = None,
     ) -> T:
         """Block until `look` answers, and now and then `look_after` what should change that: only this run, where one is given."""
+        if (answer := look()) is not None:  # before anything else: in a forked child it says that this client is not its own
+            return answer
         with self._store.changes.heard(run_id) as change:
-            answer = look()
-            if answer is not None:
+            if (answer := look()) is not None:
                 return answer
             with self._lending.while_waiting():
                 return self._keep_looking(change, look, look_after, timeout_seconds, what)

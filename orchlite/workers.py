@@ -71,7 +71,7 @@ class Workers:
     def hand(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
-            self._store.in_hand.add(assignment.run.run_id)
+            self._store.in_hand.add((assignment.run.run_id, assignment.run.attempt))
             self._handed.append(assignment)
             self._condition.notify()
 
@@ -147,13 +147,13 @@ class Workers:
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:
-                self._store.in_hand.add(assignment.run.run_id)
+                self._store.in_hand.add((assignment.run.run_id, assignment.run.attempt))
                 self._perform(assignment)
         finally:
             with self._condition:
                 self._taken -= 1
                 if assignment:
-                    self._store.in_hand.discard(assignment.run.run_id)
+                    self._store.in_hand.discard((assignment.run.run_id, assignment.run.attempt))
                     self._asked += 1  # there is a place again, and perhaps more that may begin now: this thread looks next
                 elif self._asked > self._answered:
                     self._condition.notify()  # there was no place for whoever was asked meanwhile

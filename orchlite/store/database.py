@@ -27,6 +27,7 @@ _CLOSE_SECONDS = 0.1
 # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal has to
 # follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
+_RARE_CHECKPOINTS = "PRAGMA wal_autocheckpoint=5000"
 _OLDEST_SQLITE = (3, 37)  # the first that knows STRICT tables
 
 
@@ -120,7 +121,8 @@ class Database:
     def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
         """BEGIN IMMEDIATE … COMMIT: durable (synchronous=FULL) when the block is left, without a trace when it raises.
 
-        urgent: leave it to a later commit to bring what stands in the WAL into the database, which is more than half of a large commit.
+        urgent: leave it to a later commit to bring what stands in the WAL into the database, which is more than half of a large commit;
+        unless there are 20 MiB of it, because no others come.
 
         Raises:
             StoreBusy: another process held the write lock for longer than the busy time-out.
@@ -130,7 +132,7 @@ class Database:
         with self._connection() as connection:
             try:
                 if urgent:
-                    connection.execute("PRAGMA wal_autocheckpoint=0")
+                    connection.execute(_RARE_CHECKPOINTS)
                 # Inside: an interrupt may arrive when the transaction is open already.
                 connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(connection)

@@ -13,6 +13,8 @@ from orchlite.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
 
+_MAY_BE_DUE = json.dumps([TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
+
 
 class Tasks:
     """The tasks of one store, packaging tasks included."""
@@ -170,18 +172,17 @@ class Tasks:
         """Let no continuous task be due later than this; how many were."""
         at = to_microseconds(until)
         return transaction.execute(
-            "UPDATE tasks SET next_at = ? WHERE next_at > ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')"
-            " AND kind = 'continuous'",
-            (at, at),
+            "UPDATE tasks SET next_at = ? WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'continuous'",
+            (at, at, _MAY_BE_DUE),
         )
 
     def ahead(self, now: datetime) -> list[TaskRow]:
         """The scheduled tasks that have dealt with slots later than now, or were made later than now: the clock was set back since."""
         at = to_microseconds(now)
         rows = self._database.rows(
-            "SELECT * FROM tasks WHERE next_at > ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop') AND kind = 'scheduled'"
+            "SELECT * FROM tasks WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'scheduled'"
             " AND (created_at > ? OR EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
-            (at, at, at),
+            (at, _MAY_BE_DUE, at, at),
         )
         return [_record(row) for row in rows]
 

@@ -250,3 +250,12 @@ class TestTimes:
     def test_may_be_absent(self) -> None:
         assert to_datetime(None) is None
         assert to_datetime(0) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_urgent_transactions_alone_do_not_lengthen_the_wal_for_ever(database: Database, path: Path) -> None:
+    with database.transaction() as transaction:
+        transaction.execute("CREATE TABLE large (content BLOB)")
+    for _ in range(40):
+        with database.transaction(urgent=True) as transaction:
+            transaction.execute("INSERT INTO large VALUES (zeroblob(1048576))")
+    assert path.with_name(f"{path.name}-wal").stat().st_size < 30 * 1024 * 1024

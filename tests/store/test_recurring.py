@@ -154,6 +154,14 @@ class TestAClockThatWasSetBack:
         assert memory.tasks.ahead(now - _MINUTE / 2) == [ahead, other]
         assert memory.tasks.ahead(now + 5 * _MINUTE) == []
 
+    @pytest.mark.parametrize("status", [TaskStatus.PENDING, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
+    def test_is_noticed_by_tasks_that_are_to_start_too(
+        self, memory: Memory, add_recurring: AddRecurring, now: datetime, status: TaskStatus
+    ) -> None:
+        waiting = add_recurring(5, status)
+        _add_slot(memory, waiting, now + _MINUTE)
+        assert memory.tasks.ahead(now) == [waiting]
+
     def test_brings_a_task_forward_once(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(5)
         with memory.transaction() as transaction:

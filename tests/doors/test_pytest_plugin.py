@@ -53,8 +53,11 @@ class TestRunOrchestration:
     def test_variables_reach_the_program(self, run_orchestration: Run) -> None:
         assert str(run_orchestration({"main.py": "import os\nprint(os.environ['COLOUR'])"}, env={"COLOUR": "red"}).logs()) == "red\n"
 
-    def test_a_program_that_fails_or_takes_too_long_is_a_status(self, run_orchestration: Run) -> None:
+    def test_a_program_that_fails_is_a_status(self, run_orchestration: Run) -> None:
         assert run_orchestration({"main.py": "raise SystemExit(3)"}).exit_code() == 3
+
+    @pytest.mark.slow
+    def test_a_program_that_takes_too_long_is_a_status(self, run_orchestration: Run) -> None:
         assert run_orchestration({"main.py": "import time\ntime.sleep(60)"}, timeout=1).status() == "timed_out"
 
     def test_what_the_program_writes_and_what_it_was_is_kept(self, run_orchestration: Run) -> None:
@@ -213,6 +216,7 @@ def test_a_test_that_passes_or_closes_its_client_reports_nothing_odd(pytester: p
     result.stdout.fnmatch_lines(["*The runs of this test cannot be read: This client is closed.*"])
 
 
+@pytest.mark.slow
 def test_with_xdist_the_logs_arrive_and_nothing_is_shared(pytester: pytest.Pytester) -> None:
     result = inner(
         pytester,

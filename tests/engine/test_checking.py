@@ -48,11 +48,12 @@ class TestAHealthyStore:
         self, client: orchlite.Client, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
+        slow = client.upload_orchestration(path=folder("import time; time.sleep(60)")).run_once(timeout=1)
         client.run(folder("print(1)"))
         client.run(folder("raise SystemExit(3)"))
-        client.run(folder("import time; time.sleep(60)"), timeout=1)
         with pytest.raises(orchlite.PackagingFailed):
             client.run(folder({"main.py": "", "requirements.txt": "orchlite-no-such-package==1.0"}))
+        assert slow.wait().status() == "timed_out"
         assert checking.check(_store(client)) == []
 
     def test_has_none_while_hosts_are_at_work_on_it(self, open_client: OpenClient, folder: MakeFolder) -> None:

@@ -23,13 +23,6 @@ def test_the_life_of_a_run_is_told_in_order(client: orchlite.Client, folder: Mak
     assert (ended.kind(), ended.was(), ended.became(), ended.at()) == ("run", "running", "success", run.ended_at())
 
 
-def test_an_event_says_why(client: orchlite.Client, folder: MakeFolder) -> None:
-    run = client.run(folder("import time; time.sleep(60)"), timeout=1)
-    [ended] = [event for event in client.events() if event.became() == "timed_out"]
-    assert (ended.object_id(), ended.reason()) == (run.id(), run.reason())
-    assert "timeout of 1 s" in str(ended.reason())
-
-
 def test_a_program_goes_on_where_it_was(client: orchlite.Client, folder: MakeFolder) -> None:
     client.run(folder("print(1)"))
     seen = client.events()

@@ -20,7 +20,6 @@ MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
 
 _SECRET = "Tops3cret-wording"
-_both = pytest.mark.parametrize("installer", ["pip", "uv"])
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +51,22 @@ def _rows_with_the_secret(store: Path) -> set[tuple[str, str]]:
     return {(table, name) for table, row in rows for name in row.keys() if _SECRET in str(row[name])}  # noqa: SIM118 - a row has values
 
 
-@_both
+_ROW = {("orchestrations", "requirements")}
+_PLACES: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
+    "in an index's address": ("http://me:{secret}@{host}/simple", "orchlite-no-such-package", set()),
+    "a token alone": ("http://{secret}@{host}/simple", "orchlite-no-such-package", set()),
+    "in a link": ("http://{host}", "x @ https://me:{secret}@{host}/x-1.0-py3-none-any.whl", _ROW),
+    "in a git link": ("http://{host}", "git+https://me:{secret}@{host}/x@" + "0" * 40, _ROW),
+}
+_QUICK = {("in an index's address", "pip"), *((place, "uv") for place in _PLACES if place != "a token alone")}
+
+
 @pytest.mark.parametrize(
-    ("index", "requirement", "kept"),
+    ("installer", "index", "requirement", "kept"),
     [
-        pytest.param("http://me:{secret}@{host}/simple", "orchlite-no-such-package", set(), id="in an index's address"),
-        pytest.param("http://{secret}@{host}/simple", "orchlite-no-such-package", set(), marks=pytest.mark.slow, id="a token alone"),
-        pytest.param(
-            "http://{host}", "x @ https://me:{secret}@{host}/x-1.0-py3-none-any.whl", {("orchestrations", "requirements")}, id="in a link"
-        ),
-        pytest.param(
-            "http://{host}", "git+https://me:{secret}@{host}/x@" + "0" * 40, {("orchestrations", "requirements")}, id="in a git link"
-        ),
+        pytest.param(installer, *secret, id=f"{place}-{installer}", marks=[pytest.mark.slow] * ((place, installer) not in _QUICK))
+        for place, secret in _PLACES.items()
+        for installer in ("pip", "uv")
     ],
 )
 def test_a_password_is_shown_and_left_nowhere(

@@ -44,6 +44,7 @@ def test_the_newest_lines_of_a_run_that_goes_on_are_followed_by_all_that_comes(
     assert [line.text for line in lines] == ["done"]
 
 
+@pytest.mark.slow
 def test_the_newest_lines_of_a_long_log_take_little_memory(client: Client, folder: MakeFolder) -> None:
     run = client.run(folder("for number in range(60_000): print(number, 'x' * 60)"))
     log_bytes = (client.path() / "runs" / run.id() / "1" / "log").stat().st_size

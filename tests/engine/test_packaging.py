@@ -140,7 +140,7 @@ def test_requirements_are_installed_and_the_log_is_the_installers_output(
 class TestWhatCannotBeInstalled:
     @pytest.mark.parametrize(
         ("installer", "last"),
-        [("pip", "No matching distribution found"), ("uv", "was not found in the package registry")],
+        [pytest.param("pip", "No matching distribution found", marks=pytest.mark.slow), ("uv", "was not found in the package registry")],
         ids=["pip", "uv"],
     )
     def test_is_an_error_that_begins_in_words_and_ends_with_the_installers_last_lines(

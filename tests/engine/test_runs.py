@@ -61,12 +61,15 @@ class TestARun:
         assert (run.status(), run.exit_code()) == (RunStatus.FAILURE, exit_code)
         assert task.status() is TaskStatus.STARTED  # the order was carried out, however it ended
 
-    def test_ends_when_its_time_is_over(self, program: Program) -> None:
+    def test_ends_when_its_time_is_over_and_its_event_says_so(self, program: Program, client: Client) -> None:
         task = program("import time; print('begun', flush=True); time.sleep(60)").run_once(timeout=1)
         run = task.wait()
         assert (run.status(), run.exit_code(), task.timeout()) == (RunStatus.TIMED_OUT, 143, 1.0)
         assert 1.0 <= (run.duration() or 0) < 5
         assert "timeout of 1 s" in str(run.reason())
+        assert [(event.object_id(), event.reason()) for event in client.events() if event.became() == "timed_out"] == [
+            (run.id(), run.reason())
+        ]
         assert str(run.logs()) == "begun\n"
 
     def test_that_goes_on_has_no_end_yet(self, client: Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until) -> None:

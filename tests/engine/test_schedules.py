@@ -214,7 +214,7 @@ class TestBeforeTheOrchestrationIsReady:
     ) -> None:
         index = tmp_path / "empty"
         index.mkdir()
-        client = open_client(clock=clock, installer="pip", index_urls=[index.as_uri() + "/"])
+        client = open_client(clock=clock, installer="uv", index_urls=[index.as_uri() + "/"])
         orchestration = client.upload_orchestration(path=folder({"main.py": "", "requirements.txt": "absent-package==1.0"}))
         task = orchestration.run_scheduled("x", "* * * * *") if kind == "scheduled" else orchestration.run_continuously("x")
         clock.advance(minutes=5)

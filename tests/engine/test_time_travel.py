@@ -355,6 +355,7 @@ class TestAWait:
     def test_for_what_does_not_come_unless_the_clock_is_moved_says_so(self, answers: dict[Wait, str], wait: Wait, told: str) -> None:
         assert re.search(told, answers[wait])
 
+    @pytest.mark.slow
     def test_says_so_for_real_programs_too(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         task = open_client(clock=clock).upload_orchestration(smallest_bundle).wait().run_scheduled("hourly", "0 * * * *")
         with pytest.raises(Conflict, match="has no run, and time"):

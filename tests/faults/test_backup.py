@@ -56,7 +56,15 @@ def _check(store: Path) -> None:
         assert checking.check(client._engine.store) == []
 
 
-@pytest.mark.parametrize("step", ["os.mkdir", "open", "sqlite3.connect", "os.link", "shutil.copyfile", "os.rename"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "open",
+        "shutil.copyfile",
+        "os.rename",
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("os.mkdir", "sqlite3.connect", "os.link")),
+    ],
+)
 def test_a_backup_that_is_killed_leaves_nothing_of_its_name(
     start_host: StartHost, store: Path, tmp_path: Path, step: str, check_store: CheckStore
 ) -> None:
@@ -71,7 +79,10 @@ def test_a_backup_that_is_killed_leaves_nothing_of_its_name(
     assert list(tmp_path.glob("*.part")) == []
 
 
-@pytest.mark.parametrize("step", ["os.mkdir", "open", "sqlite3.connect", "shutil.copyfile", "os.rename"])
+@pytest.mark.parametrize(
+    "step",
+    ["shutil.copyfile", "os.rename", *(pytest.param(step, marks=pytest.mark.slow) for step in ("os.mkdir", "open", "sqlite3.connect"))],
+)
 def test_a_restore_that_is_killed_leaves_nothing_of_its_name(
     start_host: StartHost, store: Path, tmp_path: Path, step: str, check_store: CheckStore
 ) -> None:

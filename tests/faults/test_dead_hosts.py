@@ -14,12 +14,14 @@ import pytest
 
 import orchlite
 from orchlite import RunStatus, TaskRun
+from orchlite.clock import SystemClock
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
 
 _PATIENCE_SECONDS = 5.0
+_HURRY = 10
 _BEGINS = "import time; print('begun', flush=True); time.sleep({seconds}); print('done')"
 
 # Starts one run and queues another behind it; tells their ids when the first has begun.
@@ -67,10 +69,17 @@ time.sleep(60)
 """
 
 
+class _HurriedClock(SystemClock):
+    """On which the time between two looks at what the dead left is soon over."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * _HURRY
+
+
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[orchlite.Client]:
     """Open before the other host dies; it does not work for the whole store, but where the test says so."""
-    client = orchlite.Client(tmp_path / "store", workers=1, grace_seconds=0.5)
+    client = orchlite.Client(tmp_path / "store", workers=1, grace_seconds=0.5, clock=_HurriedClock())
     yield client
     for task in client.list_tasks():
         task.kill()
@@ -109,13 +118,15 @@ def _await_end_by_following(run: TaskRun) -> None:
 
 
 _ENDS: dict[str, Callable[[TaskRun], object]] = {
-    "wait": lambda run: run.wait(_PATIENCE_SECONDS),
+    "wait": lambda run: run.wait(_PATIENCE_SECONDS * _HURRY),
     "status": _await_end_by_status,
     "follow": _await_end_by_following,
 }
 
 
-@pytest.mark.parametrize("await_end", _ENDS.values(), ids=_ENDS)
+@pytest.mark.parametrize(
+    "await_end", [pytest.param(end, marks=[pytest.mark.slow] * (how == "follow"), id=how) for how, end in _ENDS.items()]
+)
 def test_a_dead_hosts_run_is_seen_to_its_end(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder, await_end: Callable[[TaskRun], object]
 ) -> None:
@@ -136,7 +147,7 @@ def test_a_run_that_a_dead_host_has_queued_is_taken_over_by_who_waits_for_it(
     time.sleep(0.3)
     assert run.status() is RunStatus.QUEUED, "nobody waits for it yet"
     _ENDS[how](run)
-    assert (run.wait(1).status(), str(run.logs())) == (RunStatus.SUCCESS, "begun\ndone\n")
+    assert (run.wait(_HURRY).status(), str(run.logs())) == (RunStatus.SUCCESS, "begun\ndone\n")
 
 
 def test_who_waits_looks_after_the_dead_also_while_something_else_changes_all_the_time(
@@ -176,7 +187,7 @@ def test_the_same_bytes_are_packaged_by_who_runs_them_after_the_packaging_host_d
     _kill(host)
     assert str(client.run(path).logs()) == "hello\n"
     begins = [] if queued else ["attempt 2: the host that was packaging before is gone"]
-    assert [line.text for line in packaging.wait(1).logs()] == [*begins, "Installed in the environment:", "  nothing"]
+    assert [line.text for line in packaging.wait(_HURRY).logs()] == [*begins, "Installed in the environment:", "  nothing"]
 
 
 def test_a_followed_packaging_log_goes_on_with_the_next_hosts_attempt(

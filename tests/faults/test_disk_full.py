@@ -257,6 +257,7 @@ print(run.wait(20).status())
 """
 
 
+@pytest.mark.slow
 def test_an_end_that_a_failing_device_does_not_take_is_recorded_when_it_does(
     store: Path, start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

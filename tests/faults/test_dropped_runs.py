@@ -103,7 +103,7 @@ def _await(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("times", [pytest.param(1, id="once"), pytest.param(1000, id="every time", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("first_waits", [False, True], ids=["while it goes on", "when it has ended"])
+@pytest.mark.parametrize("first_waits", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["while it goes on", "when it has ended"])
 def test_a_run_whose_wait_broke_has_its_end_and_its_place_is_free(
     open_client: OpenClient, folder: MakeFolder, tmp_path: Path, check_store: CheckStore, times: int, first_waits: bool
 ) -> None:

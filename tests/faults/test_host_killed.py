@@ -232,6 +232,7 @@ def test_a_host_that_comes_late_does_not_take_a_run_from_the_one_that_was_quicke
     assert starts.read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_a_host_that_works_for_the_store_already_takes_over_what_a_dying_one_leaves(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def _answer(host: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("attempts", [(1, 1), (1, 2)], ids=["the same attempt", "two attempts"])
+@pytest.mark.parametrize("attempts", [pytest.param((1, 1), marks=pytest.mark.slow), (1, 2)], ids=["the same attempt", "two attempts"])
 def test_two_hosts_that_launch_one_run_at_once_start_it_once(
     start_host: StartHost, make_spec: MakeSpec, tmp_path: Path, attempts: tuple[int, int], count: int
 ) -> None:

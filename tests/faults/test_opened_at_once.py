@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from orchlite.store.migrate import migrations
 
 StartHost = Callable[..., subprocess.Popen[str]]
@@ -25,9 +27,10 @@ for line in sys.stdin:
 """
 
 
-def test_eight_processes_open_each_of_25_new_stores_at_once(start_host: StartHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [8, pytest.param(25, marks=pytest.mark.slow)])
+def test_eight_processes_open_each_of_many_new_stores_at_once(start_host: StartHost, tmp_path: Path, count: int) -> None:
     hosts = [start_host(_OPENS) for _ in range(8)]
-    for number in range(25):
+    for number in range(count):
         path = tmp_path / f"store-{number}.sqlite"
         for host in hosts:
             assert host.stdin is not None

@@ -52,7 +52,7 @@ def _standard_error_of(process: Path) -> Path | None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by /proc")
-@pytest.mark.parametrize("program", [_LINES, _ONE_LINE], ids=["lines", "a line of 100 MiB"])
+@pytest.mark.parametrize("program", [pytest.param(_LINES, marks=pytest.mark.slow), _ONE_LINE], ids=["lines", "a line of 100 MiB"])
 def test_a_flood_is_bounded_on_disk_and_in_memory_and_marked(
     runners: Runners, make_spec: MakeSpec, peak_kib: Callable[[], int], program: str
 ) -> None:

@@ -190,6 +190,7 @@ def test_an_installer_that_lost_its_host_ends_at_once(
     assert bearers(str(environment)) == []
 
 
+@pytest.mark.slow
 def test_a_task_that_waited_for_the_killed_host_runs_when_the_next_one_has_packaged(
     index: Index, start_host: StartHost, check_store: CheckStore, bundle: Path, tmp_path: Path
 ) -> None:

@@ -221,12 +221,14 @@ class TestSlowAndCutClients:
     """None of them leaves anything behind, so they have a store and a server together."""
 
     @pytest.fixture(scope="class")
-    def client(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[orchlite.Client]:
+    @classmethod
+    def client(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[orchlite.Client]:
         with orchlite.Client(tmp_path_factory.mktemp("slow clients") / "store", workers=1) as client:
             yield client
 
     @pytest.fixture(scope="class")
-    def server(self, client: orchlite.Client) -> Iterator[Server]:
+    @classmethod
+    def server(cls, client: orchlite.Client) -> Iterator[Server]:
         with serve(client, port=0) as server:
             yield server
 

@@ -373,15 +373,15 @@ class TestClientsOf2023:
         assert there.ask_as_2023("task/get_by_id", id=paused)["status"] == "pending"
         assert there.ask("task/get_by_id", id=paused)["status"] == "paused"
 
-    def test_read_a_run_out_of_time_as_a_failure_and_find_it_so(self, api: Any, client: Client) -> None:
-        made = api.orchestration("import time; time.sleep(60)")
-        task = api.ask("task/run_once", 201, orch_id=made, workspace_id=1, json={}, timeout=1)["id"]
-        client.get_task_by_id(task).wait()
-        [run] = api.runs(task, status="timed_out")
-        assert (run["status"], api.runs(task, status="failure")) == ("timed_out", [])
-        [old] = api.ask_as_2023("task/list_task_runs", task_id=task, status="failure")
-        assert (old["run_id"], old["status"]) == (run["run_id"], "failure")
-        assert api.ask_as_2023("task/get_by_id", id=task)["last_runs"][0]["status"] == "failure"
+    def test_read_a_run_out_of_time_as_a_failure_and_find_it_so(self, api_of: Callable[..., Any]) -> None:
+        with Client.temporary(clock=ManualClock(datetime(2026, 3, 1, tzinfo=UTC)), process=StubProcess("timed_out")) as client:
+            api = api_of(client)
+            task = api.task(api.orchestration())
+            [run] = api.runs(task, status="timed_out")
+            assert (run["status"], api.runs(task, status="failure")) == ("timed_out", [])
+            [old] = api.ask_as_2023("task/list_task_runs", task_id=task, status="failure")
+            assert (old["run_id"], old["status"]) == (run["run_id"], "failure")
+            assert api.ask_as_2023("task/get_by_id", id=task)["last_runs"][0]["status"] == "failure"
 
     def test_are_known_by_name_unless_the_server_is_told_otherwise(self, still: Client, api_of: Callable[..., Any], made: str) -> None:
         task = still.get_orchestration_by_id(made).run_scheduled("n", "0 * * * *")

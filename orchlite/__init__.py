@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from orchlite.version import VERSION as __version__  # noqa: N811
+from orchlite.core.version import VERSION as __version__  # noqa: N811
 
 if sys.platform == "win32":
     raise ImportError("orchlite needs a POSIX system: on Windows, install and use it inside WSL (https://aka.ms/wsl).")
@@ -16,10 +16,14 @@ TYPE_CHECKING = False  # importing typing would cost every task several millisec
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchlite.checking import Finding
-    from orchlite.client import Client
-    from orchlite.connection import Connection
-    from orchlite.errors import (
+    from orchlite.client.client import Client
+    from orchlite.client.connection import Connection
+    from orchlite.client.event import Event
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
+    from orchlite.client.workspace import Workspace
+    from orchlite.core.errors import (
         BadArgument,
         BadBundle,
         BadRequirement,
@@ -40,38 +44,34 @@ if TYPE_CHECKING:
         StoreTooNew,
         WaitTimeout,
     )
-    from orchlite.event import Event
-    from orchlite.logs import Log, LogLine
-    from orchlite.orchestration import Orchestration
-    from orchlite.pruning import Pruned
-    from orchlite.records import Limits, Retention
-    from orchlite.schedules import upcoming
-    from orchlite.status import OrchestrationStatus, RunStatus, TaskStatus
-    from orchlite.task import Task
-    from orchlite.task_context import in_task, task_args
-    from orchlite.task_run import TaskRun
-    from orchlite.workspace import Workspace
+    from orchlite.core.records import Limits, Retention
+    from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
+    from orchlite.core.task_context import in_task, task_args
+    from orchlite.operations.integrity import Finding
+    from orchlite.operations.retention import Pruned
+    from orchlite.runs.logs import Log, LogLine
+    from orchlite.schedules.upcoming import upcoming
 
 _HOMES = {
-    "orchlite.checking": ("Finding",),
-    "orchlite.client": ("Client",),
-    "orchlite.connection": ("Connection",),
-    "orchlite.errors": (
+    "orchlite.operations.integrity": ("Finding",),
+    "orchlite.client.client": ("Client",),
+    "orchlite.client.connection": ("Connection",),
+    "orchlite.core.errors": (
         "BadArgument", "BadBundle", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed", "IllegalMove", "InvalidInput",
         "NotFound", "NotInTask", "OrchliteError", "PackagingFailed", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged",
         "StoreTooNew", "WaitTimeout",
     ),
-    "orchlite.event": ("Event",),
-    "orchlite.logs": ("Log", "LogLine"),
-    "orchlite.orchestration": ("Orchestration",),
-    "orchlite.pruning": ("Pruned",),
-    "orchlite.records": ("Limits", "Retention"),
-    "orchlite.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
-    "orchlite.schedules": ("upcoming",),
-    "orchlite.task": ("Task",),
-    "orchlite.task_context": ("in_task", "task_args"),
-    "orchlite.task_run": ("TaskRun",),
-    "orchlite.workspace": ("Workspace",),
+    "orchlite.client.event": ("Event",),
+    "orchlite.runs.logs": ("Log", "LogLine"),
+    "orchlite.client.orchestration": ("Orchestration",),
+    "orchlite.operations.retention": ("Pruned",),
+    "orchlite.core.records": ("Limits", "Retention"),
+    "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
+    "orchlite.schedules.upcoming": ("upcoming",),
+    "orchlite.client.task": ("Task",),
+    "orchlite.core.task_context": ("in_task", "task_args"),
+    "orchlite.client.task_run": ("TaskRun",),
+    "orchlite.client.workspace": ("Workspace",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import Any
 
-    from orchlite.client import Client
-    from orchlite.given_files import Given
-    from orchlite.task_run import TaskRun
-    from orchlite.tested_runs import Stores
+    from orchlite.client.client import Client
+    from orchlite.client.task_run import TaskRun
     from orchlite.testing import ManualClock
+    from orchlite.testing.bundle_files import Given
+    from orchlite.testing.stores import Stores
 
 _CLIENT = pytest.StashKey["Client"]()
 _NO_SERVER = "orchlite_server needs what the extra `server` brings: pip install 'orchlite[server]'"
@@ -26,7 +26,7 @@ _NO_SERVER = "orchlite_server needs what the extra `server` brings: pip install 
 @pytest.fixture(scope="session")
 def _orchlite_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """What the stores of all tests share; each worker of pytest-xdist has its own."""
-    from orchlite.tested_runs import Stores
+    from orchlite.testing.stores import Stores
 
     stores = Stores(tmp_path_factory.mktemp("orchlite"))
     yield stores
@@ -64,7 +64,7 @@ def run_orchestration(orchlite_client: Client) -> Callable[..., TaskRun]:
     the texts of the files by name, `{"main.py": "print(1)"}`; details of connections by name; environment variables; a time limit in
     seconds. A program that fails is no exception: `run.raise_for_failure()` makes it one.
     """
-    from orchlite import tested_runs
+    from orchlite.testing import stores as tested_runs
 
     def run(
         path_or_files: Given,
@@ -98,7 +98,7 @@ def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         client = request.getfixturevalue("orchlite_client") if connections or "orchlite_client" in request.fixturenames else None
         if client is not None:
-            from orchlite import tested_runs
+            from orchlite.testing import stores as tested_runs
 
             tested_runs.connect(client, connections)
         return testing.run_inline(path_or_files, json_args, argv=argv, env=env, work=work, client=client)
@@ -125,7 +125,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     client = item.stash.get(_CLIENT, None) if report.failed else None
     if client is not None:
-        from orchlite import tested_runs
+        from orchlite.testing import stores as tested_runs
 
         report.sections += tested_runs.sections(client)
     return report

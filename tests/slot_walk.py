@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import takewhile
 
-from orchlite.schedule import Schedule
+from orchlite.schedules.schedule import Schedule
 
 
 def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:

@@ -28,8 +28,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import orchlite
-from orchlite import presence
-from orchlite.status import RunStatus
+from orchlite.core.status import RunStatus
+from orchlite.operations import liveness as presence
 
 _UNFINISHED = 8
 """How many runs a host has under way before it submits the next."""

@@ -15,10 +15,10 @@ from orchlite.cli.orders import takes_exclude
 from orchlite.cli.output import Output, bytes_text, counted, one_line
 from orchlite.cli.packaging import worth_telling
 from orchlite.cli.refusals import DONE, REFUSED, in_words, message_of, refusal_shape
-from orchlite.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
+from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 
 if TYPE_CHECKING:
-    from orchlite.orchestration import Orchestration
+    from orchlite.client.orchestration import Orchestration
 
 _MAIN = '''"""Greets whoever the arguments name. Run it here with: orchlite run . --arg name=Ada"""
 
@@ -123,7 +123,7 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
 @contextmanager
 def _looked_at(path: Path, exclude: tuple[str, ...]) -> Iterator[Orchestration]:
     """An upload to a store that is gone afterwards, and that installs and runs nothing."""
-    from orchlite.client import Client
+    from orchlite.client.client import Client
     from orchlite.testing import ManualClock, StubProcess
 
     with Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess()) as wl:

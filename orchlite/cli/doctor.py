@@ -16,8 +16,8 @@ from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import bytes_text, counted
 from orchlite.cli.refusals import DONE, FAILED, in_words
 from orchlite.cli.resolve import search_of
-from orchlite.clock import SystemClock
-from orchlite.errors import OrchliteError
+from orchlite.core.clock import SystemClock
+from orchlite.core.errors import OrchliteError
 
 _INDEX = "https://pypi.org/simple"
 _PATIENCE_SECONDS = 5.0
@@ -77,7 +77,7 @@ def _looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
 
 def _interpreter() -> Iterator[Check]:
     yield Check("interpreter", _OK, f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")
-    from orchlite import virtual_environment
+    from orchlite.environments import virtualenvs as virtual_environment
 
     virtual_environment.facts()  # PackagingFailed: no environment can be made from it
     if platform.system() != "Linux":
@@ -85,7 +85,7 @@ def _interpreter() -> Iterator[Check]:
 
 
 def _installation() -> Iterator[Check]:
-    from orchlite.version import VERSION
+    from orchlite.core.version import VERSION
 
     yield Check("installation", _OK, f"orchlite {VERSION} at {Path(__file__).parents[1]}")
     for folder in (Path(entry, "orchlite") for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")):
@@ -95,7 +95,7 @@ def _installation() -> Iterator[Check]:
 
 
 def _store() -> Iterator[Check]:
-    from orchlite.client import Client
+    from orchlite.client.client import Client
 
     folder = setting().folder()
     if not folder.database.exists():
@@ -121,7 +121,7 @@ def _store() -> Iterator[Check]:
 def _room(path: Path) -> Iterator[Check]:
     from shutil import disk_usage
 
-    from orchlite.paths import StoreFolder
+    from orchlite.core.folders import StoreFolder
 
     free = disk_usage(path).free
     state = _WARNING if free < _LITTLE_BYTES else _OK
@@ -132,8 +132,9 @@ def _room(path: Path) -> Iterator[Check]:
 
 
 def _environments() -> Iterator[Check]:
-    from orchlite import leftovers, paths
-    from orchlite.environments import Environments
+    from orchlite.core import folders as paths
+    from orchlite.environments.environments import Environments
+    from orchlite.operations import garbage as leftovers
 
     cache = paths.cache_folder()
     if not cache.exists():
@@ -148,7 +149,9 @@ def _environments() -> Iterator[Check]:
 
 
 def _installer() -> Iterator[Check]:
-    from orchlite import installer, uv_program, uv_rules, virtual_environment
+    from orchlite.environments import installers as installer
+    from orchlite.environments import uv_program, uv_rules
+    from orchlite.environments import virtualenvs as virtual_environment
 
     uv = uv_program.find()
     version = uv_program.version(uv) if uv else None
@@ -163,8 +166,9 @@ def _index() -> Iterator[Check]:
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
-    from orchlite import installer, uv_rules
-    from orchlite.requirements import mask_credentials
+    from orchlite.environments import installers as installer
+    from orchlite.environments import uv_rules
+    from orchlite.environments.requirements import mask_credentials
 
     settings = installer.settings()
     if uv_rules.is_true(settings.get("no-index", "")):
@@ -196,7 +200,8 @@ def _clock() -> Iterator[Check]:
 
 
 def _leftovers() -> Iterator[Check]:
-    from orchlite import paths, presence
+    from orchlite.core import folders as paths
+    from orchlite.operations import liveness as presence
 
     dead = [store.path for store in paths.temporary_store_folders() if not presence.anybody_is_alive(store.hosts)]
     if dead:

@@ -16,12 +16,12 @@ from orchlite.cli.output import Output, Rows, short, time_text
 from orchlite.cli.refusals import in_words
 from orchlite.cli.resolve import search_of
 from orchlite.cli.shapes import event_shape
-from orchlite.clock import SystemClock
-from orchlite.errors import NotFound
+from orchlite.core.clock import SystemClock
+from orchlite.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.event import Event
+    from orchlite.client.client import Client
+    from orchlite.client.event import Event
 
 _USUAL = 20
 _LOOK_SECONDS = 0.2

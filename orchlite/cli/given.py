@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 
 
 def read_arguments(args: Iterable[str], args_file: str | None) -> dict[str, Any]:

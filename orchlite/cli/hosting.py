@@ -14,10 +14,10 @@ from orchlite.cli.options import Duration, Verb, setting
 from orchlite.cli.orders import ClientSettings, takes_installing
 from orchlite.cli.output import Output, time_text
 from orchlite.cli.refusals import in_words
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
+    from orchlite.client.client import Client
     from orchlite.rest.server import Server
 
 _MISSING = "The server needs packages that are not installed"
@@ -94,7 +94,7 @@ def _announce(server: Server, out: Output) -> None:
 
 
 def _hosting(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> Client:
-    from orchlite.records import Retention
+    from orchlite.core.records import Retention
 
     retention = None if retain is None else Retention(runs_older_than=retain, events_older_than=max(retain, timedelta(days=90)))
     return setting().opened(create=True, workers=workers, retention=retention, **installing)

@@ -12,14 +12,14 @@ from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import Output, seconds_text, short, time_text
 from orchlite.cli.resolve import Word, all_of, search_of
 from orchlite.cli.shapes import orchestration_shape, run_shapes, task_shapes
-from orchlite.clock import SystemClock
-from orchlite.status import RunStatus
+from orchlite.core.clock import SystemClock
+from orchlite.core.status import RunStatus
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
 
 _COUNT = click.option("-n", "count", type=click.IntRange(min=0), default=20, show_default=True, help="The newest so many; 0 for all.")
 _STATUSES = ["all", *(status.value for status in RunStatus)]
@@ -95,8 +95,8 @@ def _runs_of(client: Client, word: str | None, status: str | None, limit: int | 
 
 def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
     """The runs of a task, of an orchestration's tasks, or the run itself."""
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
 
     if isinstance(one, Orchestration):
         return [run for task in one.list_tasks() for run in task.last_runs(limit, status)]

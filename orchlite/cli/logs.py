@@ -13,14 +13,14 @@ from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output
 from orchlite.cli.resolve import Word, all_of, kind_of, search_of
 from orchlite.cli.shapes import time_shape
-from orchlite.errors import BadArgument, NotFound
+from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.logs import LogLine
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
+    from orchlite.runs.logs import LogLine
 
 
 @click.command(cls=Verb, short_help="Print the log of a run.")
@@ -66,7 +66,7 @@ def _run(client: Client, word: str | None) -> TaskRun:
 
 
 def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
-    from orchlite.orchestration import Orchestration
+    from orchlite.client.orchestration import Orchestration
 
     runs = [run for one in found for run in runs_below(one, 1)]
     newest = max(runs, key=lambda run: run.created_at(), default=None)
@@ -82,7 +82,7 @@ def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> T
 
 
 def _packaging_run(client: Client, word: str | None) -> TaskRun:
-    from orchlite.orchestration import Orchestration
+    from orchlite.client.orchestration import Orchestration
 
     if word is None:
         raise BadArgument("--packaging needs an ID.", hint="`orchlite orchestrations` lists them.", argument="ID")

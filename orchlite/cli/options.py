@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.output import Output
-from orchlite.clock import SystemClock
-from orchlite.errors import NotFound
+from orchlite.core.clock import SystemClock
+from orchlite.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.paths import StoreFolder
+    from orchlite.client.client import Client
+    from orchlite.core.folders import StoreFolder
 
     Converter = click.ParamType[Any]
 else:
@@ -47,7 +47,7 @@ class Setting:
 
     def folder(self) -> StoreFolder:
         """The store that is meant: `--store`, else ORCHLITE_STORE, else the user's."""
-        from orchlite import paths
+        from orchlite.core import folders as paths
 
         return paths.StoreFolder(whole_path(paths.store_folder(self.store).path))
 
@@ -65,7 +65,7 @@ class Setting:
         Raises:
             NotFound: there is no such store, or no such workspace.
         """
-        from orchlite.client import Client
+        from orchlite.client.client import Client
 
         folder = self.folder()
         if not create and not folder.database.exists():

@@ -16,13 +16,13 @@ from orchlite.cli.output import Output, bytes_text, counted, short, time_text
 from orchlite.cli.refusals import DONE, FAILED, in_words
 from orchlite.cli.resolve import search_of
 from orchlite.cli.shapes import Shape, run_shapes, task_shapes, time_shape
-from orchlite.clock import SystemClock
+from orchlite.core.clock import SystemClock
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
 
 _DUE = 5
 _RECENT = timedelta(days=1)
@@ -101,7 +101,8 @@ def _is_mended(client: Client, one: Orchestration) -> bool:
 
 
 def _sizes() -> dict[str, int]:
-    from orchlite import leftovers, paths
+    from orchlite.core import folders as paths
+    from orchlite.operations import garbage as leftovers
 
     folder = setting().folder()
     with setting().output().busy("measuring what is on disk"):

@@ -12,12 +12,12 @@ from orchlite.cli.options import setting, whole_path
 from orchlite.cli.orders import Source
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short
 from orchlite.cli.resolve import orchestration_of
-from orchlite.clock import SystemClock
-from orchlite.errors import BadArgument, NotFound
+from orchlite.core.clock import SystemClock
+from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
 
 _OVER = ("ready", "error")
 _LEFT_OUT = "left out of the bundle: "

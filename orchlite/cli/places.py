@@ -9,7 +9,7 @@ from orchlite.cli.listing import looking
 from orchlite.cli.options import VerbGroup, setting
 from orchlite.cli.packaging import busy_closing
 from orchlite.cli.shapes import connection_shape, workspace_shape
-from orchlite.errors import Conflict, NotFound
+from orchlite.core.errors import Conflict, NotFound
 
 
 @click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")

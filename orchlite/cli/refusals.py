@@ -26,7 +26,7 @@ import click
 
 from orchlite.cli.options import Setting
 from orchlite.cli.output import one_line, short
-from orchlite.errors import Conflict, InvalidInput, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
+from orchlite.core.errors import Conflict, InvalidInput, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
 
 DONE, FAILED, REFUSED, NOT_POSSIBLE, BUG = 0, 1, 2, 3, 70
 TIMED_OUT = 124

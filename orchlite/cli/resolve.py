@@ -11,14 +11,14 @@ from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import Converter, Setting
 from orchlite.cli.output import counted, one_line, short, time_text
-from orchlite.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
+from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
-    from orchlite.search import Search
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.lookup import Search
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
 
 _SHOWN = 10
 Found = TypeVar("Found", bound="Orchestration | Task | TaskRun")
@@ -30,7 +30,7 @@ class Ambiguous(InvalidInput):
 
 def search_of(client: Client, workspace_id: int | None = None) -> Search:
     """Finds things in this client's store, names in that workspace, else in its current one."""
-    from orchlite.search import Search  # it brings the whole library, which `--help` does not need
+    from orchlite.client.lookup import Search  # it brings the whole library, which `--help` does not need
 
     return Search(client._engine, client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
@@ -138,7 +138,7 @@ def _listed(found: Sequence[Orchestration | Task | TaskRun]) -> list[str]:
 
 
 def _described(one: Orchestration | Task | TaskRun) -> str:
-    from orchlite.task import Task
+    from orchlite.client.task import Task
 
     name = "" if not hasattr(one, "name") or one.name() is None else f" {one.name()!r:.60}"
     kind, state = "", str(one.status())

@@ -17,11 +17,11 @@ from orchlite.cli.packaging import busy_closing, prepared, ready
 from orchlite.cli.refusals import DONE, FAILED, TIMED_OUT
 from orchlite.cli.resolve import Word, search_of
 from orchlite.cli.shapes import orchestration_shape, run_shape, whole_run_shape
-from orchlite.errors import IllegalMove, WaitTimeout
+from orchlite.core.errors import IllegalMove, WaitTimeout
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.task_run import TaskRun
 
 _LOOK_SECONDS = 0.02
 _SHOWN_FILES = 5

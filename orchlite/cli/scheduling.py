@@ -13,12 +13,12 @@ from orchlite.cli.output import Output, short, time_text
 from orchlite.cli.packaging import ready
 from orchlite.cli.resolve import Word, search_of
 from orchlite.cli.shapes import task_shape, time_shape
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
 
 _QUOTE = 'Quote it: "30 2 * * *".'
 
@@ -58,7 +58,7 @@ def _expression(words: tuple[str, ...]) -> str | None:
 
 def _check_order(expression: str | None, policy: dict[str, Any]) -> None:
     """Before anything is uploaded, see whether it can be scheduled at all."""
-    from orchlite.schedule import parse
+    from orchlite.schedules.schedule import parse
 
     if (expression is None) == (not policy["continuously"]):
         raise BadArgument("Give either an EXPRESSION or --continuously.", hint=_QUOTE, argument="EXPRESSION")
@@ -91,7 +91,7 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 def _say_when(client: Client, task: Task, out: Output) -> None:
     if (expression := task.schedule()) is not None:
-        from orchlite.schedule import parse
+        from orchlite.schedules.schedule import parse
 
         for warning in parse(expression, task.timezone() or "UTC").warnings:
             out.note(f"warning: {warning}")
@@ -108,8 +108,8 @@ def _say_when(client: Client, task: Task, out: Output) -> None:
 @click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="The zone that EXPRESSION is read in.")
 def upcoming(words: tuple[str, ...], count: int, timezone: str) -> None:
     """Print when EXPRESSION, five fields of cron or @daily and the like, is due next: in the zone that it is read in."""
-    from orchlite.schedule import parse
-    from orchlite.schedules import upcoming as slots_of
+    from orchlite.schedules.schedule import parse
+    from orchlite.schedules.upcoming import upcoming as slots_of
 
     out, expression = setting().output(), _expression(words) or ""
     warnings = parse(expression, timezone).warnings

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from orchlite.cli.resolve import search_of
 
 if TYPE_CHECKING:
-    from orchlite.checking import Finding
-    from orchlite.client import Client
-    from orchlite.connection import Connection
-    from orchlite.event import Event
-    from orchlite.orchestration import Orchestration
-    from orchlite.pruning import Pruned
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
-    from orchlite.workspace import Workspace
+    from orchlite.client.client import Client
+    from orchlite.client.connection import Connection
+    from orchlite.client.event import Event
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
+    from orchlite.client.workspace import Workspace
+    from orchlite.operations.integrity import Finding
+    from orchlite.operations.retention import Pruned
 
 Shape = dict[str, Any]
 

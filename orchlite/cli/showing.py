@@ -16,10 +16,10 @@ from orchlite.cli.resolve import Word, all_of, kind_of
 from orchlite.cli.shapes import Shape, task_shapes, whole_orchestration_shape, whole_run_shape
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
 
 _NAMED_OTHERS = 5
 _OF_SCHEDULES = ("next_run_at", "scheduled_at")
@@ -45,8 +45,8 @@ def show(word: str) -> None:
 
 
 def _shape_of(client: Client, one: Orchestration | Task | TaskRun) -> Shape:
-    from orchlite.orchestration import Orchestration
-    from orchlite.task import Task
+    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.task import Task
 
     if isinstance(one, Orchestration):
         return whole_orchestration_shape(one)

@@ -13,13 +13,13 @@ from orchlite.cli.output import Output, short
 from orchlite.cli.packaging import busy_closing
 from orchlite.cli.resolve import Word, search_of, task_named, task_of, task_or_run_of
 from orchlite.cli.shapes import run_shape, task_shape
-from orchlite.errors import IllegalMove, WaitTimeout
-from orchlite.status import TaskKind, TaskStatus, sources_of
+from orchlite.core.errors import IllegalMove, WaitTimeout
+from orchlite.core.status import TaskKind, TaskStatus, sources_of
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
-    from orchlite.task import Task
-    from orchlite.task_run import TaskRun
+    from orchlite.client.client import Client
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
 
 _PATIENCE_SECONDS = 30.0
 _CAN_PAUSE = sources_of(TaskStatus.PENDING_PAUSE)

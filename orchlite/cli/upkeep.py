@@ -38,7 +38,7 @@ def backup(path: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def restore(backup_path: Path, folder: Path) -> None:
     """Make a store of BACKUP in the new or empty FOLDER; use it with --store FOLDER."""
-    from orchlite.client import Client
+    from orchlite.client.client import Client
 
     out = setting().output()
     with out.busy("restoring the store"):

@@ -18,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from orchlite.clock import SystemClock
-from orchlite.errors import BadArgument
-from orchlite.one_run import owner_id
-from orchlite.replaceable import Clock
+from orchlite.core.clock import SystemClock
+from orchlite.core.errors import BadArgument
+from orchlite.core.protocols import Clock
+from orchlite.operations.execution import owner_id
 from orchlite.rest.private_files import read_private
 
 ACCESS_SECONDS = 15 * 60

@@ -17,12 +17,12 @@ from typing import Any, Literal, get_args
 from fastapi import Response
 from pydantic_core import to_json
 
-from orchlite.records import ConnectionRow, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
+from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
+from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.version import VERSION
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.shapes import Connection, Orchestration, Run, RunDetails, Task, Workspace
 from orchlite.rest.store_view import SHOWN, TaskView
-from orchlite.status import RunStatus, TaskKind, TaskStatus
-from orchlite.version import VERSION
 
 ARCH = "x86"
 IMAGE_PATH = "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy"

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from orchlite.arguments import checked_choice
-from orchlite.records import MEBIBYTE
+from orchlite.core.arguments import checked_choice
+from orchlite.core.records import MEBIBYTE
+from orchlite.core.version import VERSION
 from orchlite.rest import authentication, connections, graphql, orchestrations, refusals, tasks, workspaces
 from orchlite.rest.answers import COMPATIBILITIES
 from orchlite.rest.store_view import StoreView
-from orchlite.version import VERSION
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from orchlite.client import Client
+    from orchlite.client.client import Client
     from orchlite.rest.accounts import Accounts
     from orchlite.rest.answers import Compatibility
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import JSONResponse
 
-from orchlite.errors import BadArgument, NotFound
-from orchlite.records import MEBIBYTE
+from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.records import MEBIBYTE
 from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, Tokens
 from orchlite.rest.asking import Asked
 from orchlite.rest.bounded_body import BoundedBody, refuse, too_large
@@ -24,7 +24,7 @@ from orchlite.rest.refusals import refusal
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from orchlite.client import Client
+    from orchlite.client.client import Client
 
 _TOKEN_PATH = "/auth/realms/master/protocol/openid-connect/token"  # noqa: S105 - a path
 _USERS_PATH = "/auth/admin/realms/master/users"

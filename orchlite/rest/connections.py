@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from orchlite.connection import Connection
+from orchlite.client.connection import Connection
 from orchlite.rest import answers, requests, shapes
 from orchlite.rest.routing import JsonRoute, View
 

@@ -6,7 +6,7 @@ import json
 import secrets
 from pathlib import Path
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.authentication import checked_token
 from orchlite.rest.private_files import read_private, write_private

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from orchlite.rest.store_view import StoreView
 
 if TYPE_CHECKING:
-    from orchlite.client import Client
+    from orchlite.client.client import Client
 
 
 class GraphQLRequest(BaseModel):

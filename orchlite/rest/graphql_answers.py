@@ -23,15 +23,15 @@ from graphql import (
     validate,
 )
 
-from orchlite.arguments import checked_label
-from orchlite.errors import NotFound, OrchliteError
+from orchlite.core.arguments import checked_label
+from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.rest import answers
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.graphql_schema import SCHEMA
 from orchlite.rest.store_view import StoreView
 
 if TYPE_CHECKING:
-    from orchlite.records import WorkspaceRow
+    from orchlite.core.records import WorkspaceRow
 
 _QUERY_CHARACTERS = 16_384
 _QUERY_WORDS = 2_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _NETLOC = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")

@@ -12,9 +12,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from orchlite.arguments import checked_choice
-from orchlite.errors import NotFound
-from orchlite.records import MEBIBYTE, OrchestrationRow
+from orchlite.core.arguments import checked_choice
+from orchlite.core.errors import NotFound
+from orchlite.core.records import MEBIBYTE, OrchestrationRow
 from orchlite.rest import answers, requests, shapes, uploading
 from orchlite.rest.answers import Dialect
 from orchlite.rest.routing import JsonRoute, Reader, View

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite.errors import BadArgument, DeviceFailed
+from orchlite.core.errors import BadArgument, DeviceFailed
 
 _MOST_BYTES = 1024 * 1024
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
-from orchlite.errors import (
+from orchlite.core.errors import (
     BadArgument,
     Closed,
     Conflict,

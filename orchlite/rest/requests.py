@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.rest.refusals import invalid
 
 _LARGEST = 2**63 - 1  # what the store can hold

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.rest import requests
 from orchlite.rest.answers import Dialect, dialect_of
 from orchlite.rest.refusals import Refused

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import uvicorn
 
-from orchlite import forever
-from orchlite.arguments import checked_count, checked_flag, checked_texts
-from orchlite.errors import BadArgument, Conflict, DeviceFailed
-from orchlite.paths import given_path
+from orchlite.core.arguments import checked_count, checked_flag, checked_texts
+from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
+from orchlite.core.folders import given_path
+from orchlite.engine import forever
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.rest.asgi import application
 from orchlite.rest.credentials import FILE_NAME, settled_token
@@ -30,7 +30,7 @@ from orchlite.rest.credentials import FILE_NAME, settled_token
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from orchlite.client import Client
+    from orchlite.client.client import Client
     from orchlite.rest.answers import Compatibility
 
 PORT = 8080

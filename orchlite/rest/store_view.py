@@ -12,13 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from orchlite.arguments import checked_id, checked_workspace_name
-from orchlite.client import Client
-from orchlite.errors import NotFound
-from orchlite.orchestration import Orchestration
-from orchlite.records import ConnectionRow, Limits, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
-from orchlite.status import RunStatus
-from orchlite.workspace import Workspace
+from orchlite.client.client import Client
+from orchlite.client.orchestration import Orchestration
+from orchlite.client.workspace import Workspace
+from orchlite.core.arguments import checked_id, checked_workspace_name
+from orchlite.core.errors import NotFound
+from orchlite.core.records import ConnectionRow, Limits, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
+from orchlite.core.status import RunStatus
 
 _PAGE = 1000
 SHOWN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}

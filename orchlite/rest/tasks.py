@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
+from orchlite.core.status import TaskStatus
 from orchlite.rest import answers, requests, shapes
 from orchlite.rest.routing import JsonRoute, Reader, View
-from orchlite.status import TaskStatus
 
 router = APIRouter(prefix="/v1/api/task", tags=["tasks"], route_class=JsonRoute)
 

@@ -12,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from orchlite.errors import BadArgument, BadBundle, StorageFull
-from orchlite.records import MEBIBYTE
+from orchlite.core.errors import BadArgument, BadBundle, StorageFull
+from orchlite.core.records import MEBIBYTE
 from orchlite.rest.refusals import Refused
 
 _METADATA_BYTES = 64 * 1024

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from orchlite.core.version import VERSION
 from orchlite.rest import answers, requests, shapes
 from orchlite.rest.routing import JsonRoute, View
-from orchlite.version import VERSION
 
 router = APIRouter(prefix="/v1/api", tags=["workspaces"], route_class=JsonRoute)
 

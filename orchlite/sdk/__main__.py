@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.sdk.inline import inline_task, run_program
 
 USAGE = "usage: python -m orchlite.sdk [--args-file F] main.py [--args-file F] [args ...]"

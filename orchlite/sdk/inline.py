@@ -16,9 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
+from orchlite.core.task_context import ARGUMENTS_NAME, FOLDER_VARIABLE, TASK_VARIABLE
 from orchlite.sdk import finder
-from orchlite.task_context import ARGUMENTS_NAME, FOLDER_VARIABLE, TASK_VARIABLE
 
 _LISTS = ("path", "argv", "meta_path")
 

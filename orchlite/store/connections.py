@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchlite.errors import Conflict, NotFound
-from orchlite.records import ConnectionRow
+from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.records import ConnectionRow
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchlite.errors import Closed, DeviceFailed, StorageFull, StoreBusy, StoreDamaged
+from orchlite.core.errors import Closed, DeviceFailed, StorageFull, StoreBusy, StoreDamaged
 
 Row = sqlite3.Row
 Parameters = Sequence[Any] | Mapping[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchlite.records import EventKind, EventRow
-from orchlite.status import Status
+from orchlite.core.records import EventKind, EventRow
+from orchlite.core.status import Status
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
 
 

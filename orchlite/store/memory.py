@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from orchlite.records import Claim, RunResult, RunRow
-from orchlite.status import RunStatus, TaskStatus
+from orchlite.core.records import Claim, RunResult, RunRow
+from orchlite.core.status import RunStatus, TaskStatus
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.events import Events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchlite.errors import StoreTooNew
+from orchlite.core.errors import StoreTooNew
 from orchlite.store.database import Database
 
 _FOLDER = Path(__file__).with_name("migrations")

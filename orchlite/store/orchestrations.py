@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import OrchestrationRow
-from orchlite.status import OrchestrationStatus, sources_of
+from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.records import OrchestrationRow
+from orchlite.core.status import OrchestrationStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
 

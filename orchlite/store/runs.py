@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import Claim, RunResult, RunRow, UntoldEnd
-from orchlite.recurrence import Skipped
-from orchlite.status import RunStatus, TaskKind, sources_of
+from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.records import Claim, RunResult, RunRow, UntoldEnd
+from orchlite.core.recurrence import Skipped
+from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
 

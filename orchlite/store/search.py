@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from orchlite.status import RunStatus
+from orchlite.core.status import RunStatus
 from orchlite.store.database import Database, Row, to_microseconds
 
 _MOST = 50

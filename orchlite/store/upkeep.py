@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from orchlite.status import RunStatus, TaskKind
+from orchlite.core.status import RunStatus, TaskKind
 from orchlite.store.database import Database, Row, Transaction, to_microseconds
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchlite.errors import Conflict, NotFound
-from orchlite.records import WorkspaceRow
+from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.records import WorkspaceRow
 from orchlite.store.database import Database, Row, known_datetime, to_microseconds
 
 

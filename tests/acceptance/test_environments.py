@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import installer
-from orchlite.environments import Environments
-from orchlite.records import Installation
+from orchlite.core.records import Installation
+from orchlite.environments import installers as installer
+from orchlite.environments.environments import Environments
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +118,7 @@ def test_a_requirement_that_cannot_be_met_ends_the_installer_and_leaves_no_envir
 _SEEN = """
 import sys; sys.path.append(sys.argv[1])
 import json
-from orchlite import host_packages
+from orchlite.environments import host_packages
 print(json.dumps(host_packages.directories()._asdict()))
 """
 

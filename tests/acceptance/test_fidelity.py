@@ -33,8 +33,8 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite.logs import Log
-from orchlite.task_run import TaskRun
+from orchlite.client.task_run import TaskRun
+from orchlite.runs.logs import Log
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs look at /proc, which only Linux has")
 

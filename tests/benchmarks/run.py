@@ -23,12 +23,12 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import orchlite
-from orchlite import bundle
-from orchlite.environments import Environments
-from orchlite.installer import InstallOrder
-from orchlite.packing import pack
-from orchlite.paths import cache_folder
-from orchlite.records import Limits
+from orchlite.bundles import bundle
+from orchlite.bundles.packing import pack
+from orchlite.core.folders import cache_folder
+from orchlite.core.records import Limits
+from orchlite.environments.environments import Environments
+from orchlite.environments.installers import InstallOrder
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
 from tests.benchmarks.rest import rest
 from tests.benchmarks.schedules import schedules, year

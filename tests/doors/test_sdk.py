@@ -15,7 +15,7 @@ import pytest
 import orchlite
 
 PACKAGE = Path(orchlite.__file__).parent
-NEEDED = ("__init__.py", "version.py", "errors.py", "task_context.py")
+NEEDED = ("__init__.py", "core/__init__.py", "core/version.py", "core/errors.py", "core/task_context.py")
 HEAVY = {
     "asyncio", "collections", "ctypes", "dataclasses", "enum", "functools", "importlib", "json", "logging", "pathlib", "re", "runpy",
     "sqlite3", "subprocess", "tempfile", "threading", "typing", "urllib", "warnings", "zipfile",
@@ -27,7 +27,7 @@ Python = Callable[..., str]
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("modules")
-    (folder / "orchlite").mkdir()
+    (folder / "orchlite" / "core").mkdir(parents=True)
     for name in NEEDED:
         shutil.copy(PACKAGE / name, folder / "orchlite" / name)
     shutil.copytree(PACKAGE / "sdk" / "wallaroo", folder / "wallaroo", ignore=shutil.ignore_patterns("__pycache__"))
@@ -65,14 +65,19 @@ def test_importing_it_does_not_load_orchlite_either(python: Python) -> None:
 def test_asking_whether_this_is_a_task_reads_no_json(python: Python) -> None:
     names = loaded(python, "import wallaroo\nassert wallaroo.in_task()", WALLAROO_TASK_ID="5d4a")
     assert "json" not in names
-    assert "orchlite.errors" not in names
+    assert "orchlite.core.errors" not in names
 
 
 def test_everything_the_module_needs_of_orchlite_is_a_few_files_of_the_standard_library(python: Python, tmp_path: Path) -> None:
     (tmp_path / "arguments.json").write_text("{}")
     code = "import wallaroo\nwallaroo.Client().task_args()\nwallaroo.__orchlite__\nwallaroo.pipeline.Pipeline"
     names = loaded(python, code, WALLAROO_TASK_ID="5d4a", ORCHLITE_RUN_FOLDER=str(tmp_path))
-    assert {name for name in names if name.startswith("orchlite")} == {"orchlite", "orchlite.version", "orchlite.task_context"}
+    assert {name for name in names if name.startswith("orchlite")} == {
+        "orchlite",
+        "orchlite.core",
+        "orchlite.core.version",
+        "orchlite.core.task_context",
+    }
 
 
 @pytest.mark.parametrize("teller", ["wallaroo", "wallaroo.Client()"], ids=["module", "client"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchlite.errors import BadArgument, NotInTask
+from orchlite.core.errors import BadArgument, NotInTask
+from orchlite.core.task_context import in_task, task_args
 from orchlite.sdk.inline import inline_task, run_program
-from orchlite.task_context import in_task, task_args
 
 
 def program(folder: Path, text: str, name: str = "main.py") -> Path:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import backup, checking
-from orchlite.open_store import OpenStore
+from orchlite.operations import backup
+from orchlite.operations import integrity as checking
+from orchlite.operations.context import OpenStore
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import checking
-from orchlite.checking import Finding
-from orchlite.open_store import OpenStore
+from orchlite.operations import integrity as checking
+from orchlite.operations.context import OpenStore
+from orchlite.operations.integrity import Finding
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]

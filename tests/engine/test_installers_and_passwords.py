@@ -12,9 +12,9 @@ import pytest
 
 import orchlite
 from orchlite import PackagingFailed
-from orchlite.environments import Environments
-from orchlite.records import Limits
-from orchlite.requirements import read_requirements
+from orchlite.core.records import Limits
+from orchlite.environments.environments import Environments
+from orchlite.environments.requirements import read_requirements
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -110,7 +110,7 @@ def test_a_password_is_shown_and_left_nowhere(
 
 
 def test_a_part_of_a_long_line_is_masked_like_the_rest(tmp_path: Path) -> None:
-    from orchlite.runner.log_writer import LogWriter
+    from orchlite.runs.runner.log_writer import LogWriter
 
     path = tmp_path / "log"
     writer = LogWriter(str(path), Limits().log_bytes, masked=True)

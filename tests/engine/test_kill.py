@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchlite import Client, IllegalMove, NotFound, Orchestration, RunStatus, Task, TaskRun, TaskStatus
-from orchlite.environments import Environments
+from orchlite.environments.environments import Environments
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite import telling
+from orchlite.operations import notification as telling
 from orchlite.testing import ManualClock, StubProcess
 
 MakeFolder = Callable[..., Path]

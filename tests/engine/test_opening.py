@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchlite import BadArgument, Client, OrchliteError, StoreDamaged
-from orchlite.clock import SystemClock
+from orchlite.core.clock import SystemClock
 
 MakeFolder = Callable[..., Path]
 

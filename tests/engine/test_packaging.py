@@ -14,9 +14,9 @@ import pytest
 
 import orchlite
 from orchlite import OrchestrationStatus, PackagingFailed, RunStatus, TaskStatus, WaitTimeout
-from orchlite.clock import SystemClock
-from orchlite.environments import Environments
-from orchlite.records import Installation
+from orchlite.core.clock import SystemClock
+from orchlite.core.records import Installation
+from orchlite.environments.environments import Environments
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]

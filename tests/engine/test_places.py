@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchlite import Client
-from orchlite.records import Assignment
-from orchlite.workers import Workers
+from orchlite.core.records import Assignment
+from orchlite.engine.workers import Workers
 
 MakeFolder = Callable[..., Path]
 Until = Callable[[Callable[[], object]], None]

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite import leftovers, pruning
-from orchlite.environments import Environments
-from orchlite.open_store import OpenStore
-from orchlite.pruning import Pruned
-from orchlite.records import Retention
+from orchlite.core.records import Retention
+from orchlite.environments.environments import Environments
+from orchlite.operations import garbage as leftovers
+from orchlite.operations import retention as pruning
+from orchlite.operations.context import OpenStore
+from orchlite.operations.retention import Pruned
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]

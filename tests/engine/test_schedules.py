@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orchlite import BadArgument, BadSchedule, Client, Orchestration, RunStatus, Task, TaskStatus
-from orchlite.status import TaskKind
+from orchlite.core.status import TaskKind
 from orchlite.testing import ManualClock, StubProcess
 
 MakeFolder = Callable[..., Path]

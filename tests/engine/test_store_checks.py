@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import paths
+from orchlite.core import folders as paths
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another account")

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from orchlite import BadArgument, Client, Conflict, Orchestration, RunStatus, Task, TaskStatus, WaitTimeout, uploads
+from orchlite import BadArgument, Client, Conflict, Orchestration, RunStatus, Task, TaskStatus, WaitTimeout
+from orchlite.operations import upload as uploads
+from orchlite.operations.upload import Upload
 from orchlite.testing import ManualClock, StubProcess, StubRun
-from orchlite.uploads import Upload
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import presence
-from orchlite.process import Runners
-from orchlite.records import RunFolder, RunSpec
-from orchlite.status import RunStatus
+from orchlite.core.records import RunFolder, RunSpec
+from orchlite.core.status import RunStatus
+from orchlite.operations import liveness as presence
+from orchlite.runs.runners import Runners
 
 _ROOT = Path(orchlite.__file__).parents[1]
 _FINAL = {status.value for status in RunStatus if status.is_final}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import backup, checking
+from orchlite.operations import backup
+from orchlite.operations import integrity as checking
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -21,7 +22,7 @@ _DIES = """
 import os, signal, sys
 from pathlib import Path
 import orchlite
-from orchlite import backup
+from orchlite.operations import backup
 
 what, source, target, step = sys.argv[1:]
 client = orchlite.Client(source) if what == "backup" else None

@@ -14,7 +14,7 @@ import pytest
 
 import orchlite
 from orchlite import RunStatus, TaskRun
-from orchlite.clock import SystemClock
+from orchlite.core.clock import SystemClock
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -38,7 +38,7 @@ time.sleep(60)
 # Dies when its run has ended, before that is recorded.
 _DIES_BEFORE_THE_RECORD = """
 import os, signal, sys, orchlite
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Deadly(Runners):
     def wait(self, folder):
@@ -54,7 +54,7 @@ client.run(sys.argv[2])
 _LEAVES_PACKAGING = """
 import os, sys, time, orchlite
 from pathlib import Path
-from orchlite.environments import Environments
+from orchlite.environments.environments import Environments
 
 class Endless(Environments):
     def find(self, key):

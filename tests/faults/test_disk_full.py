@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.errors import StorageFull
+from orchlite.core.errors import StorageFull
 
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]

@@ -13,9 +13,9 @@ import pytest
 
 import orchlite
 from orchlite import RunStatus
-from orchlite.clock import SystemClock
-from orchlite.process import Runners
-from orchlite.records import Look, RunFolder
+from orchlite.core.clock import SystemClock
+from orchlite.core.records import Look, RunFolder
+from orchlite.runs.runners import Runners
 
 MakeFolder = Callable[..., Path]
 CheckStore = Callable[..., dict[str, str]]

@@ -14,7 +14,7 @@ import pytest
 
 import orchlite
 from orchlite import OrchestrationStatus, PackagingFailed
-from orchlite.environments import Environments
+from orchlite.environments.environments import Environments
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]

@@ -128,7 +128,7 @@ for round in range(5):
 # A host whose devices take their time to close: what they report meanwhile is not taken for the end of the thing.
 _SLOW_TO_CLOSE = """
 import sys, time, orchlite
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Slow(Runners):
     def close(self):

@@ -45,7 +45,7 @@ time.sleep(60)
 _DIES = """
 import os, signal, sys
 import orchlite
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Deadly(Runners):
     def place(self, spec):
@@ -195,7 +195,7 @@ with orchlite.Client(sys.argv[1], workers=1).start() as client:
 # A host that looks after what the dead one left, and stops to think before it acts.
 _LOOKS_SLOWLY = """
 import sys, orchlite
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Slow(Runners):
     def look(self, folder):

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from orchlite.process import Runners
-from orchlite.records import Look, NeverStarted, RunFolder, RunSpec
+from orchlite.core.records import Look, NeverStarted, RunFolder, RunSpec
+from orchlite.runs.runners import Runners
 
 
 def _pid(diagnostics: Path) -> int:

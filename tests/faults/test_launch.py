@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.process import Runners
-from orchlite.records import Ended, RunFolder, RunSpec
-from orchlite.status import RunStatus
+from orchlite.core.records import Ended, RunFolder, RunSpec
+from orchlite.core.status import RunStatus
+from orchlite.runs.runners import Runners
 
 StartHost = Callable[..., subprocess.Popen[str]]
 MakeSpec = Callable[..., RunSpec]
@@ -24,8 +24,8 @@ MakeSpec = Callable[..., RunSpec]
 _LAUNCHES = """
 import json, sys, time
 from pathlib import Path
-from orchlite.process import Runners
-from orchlite.records import RunFolder, RunSpec
+from orchlite.runs.runners import Runners
+from orchlite.core.records import RunFolder, RunSpec
 
 runners = Runners(Path(sys.argv[1]))
 runners.warm()

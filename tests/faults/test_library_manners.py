@@ -91,7 +91,7 @@ def test_importing_the_library_starts_nothing_and_says_nothing(start_host: Start
     script = """
 import os, sys, threading
 before = set(os.listdir("/dev/fd")), sorted(os.environ.items()), list(sys.path)
-import orchlite, orchlite.client
+import orchlite, orchlite.client.client
 assert before == (set(os.listdir("/dev/fd")), sorted(os.environ.items()), list(sys.path))
 assert threading.enumerate() == [threading.main_thread()]
 heavy = {"virtualenv", "packaging", "subprocess", "croniter", "asyncio", "zipfile", "sqlite3.dbapi2"} & set(sys.modules)

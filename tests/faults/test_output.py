@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import logs
-from orchlite.process import Runners
-from orchlite.records import Ended, RunFolder, RunSpec
+from orchlite.core.records import Ended, RunFolder, RunSpec
+from orchlite.runs import logs
+from orchlite.runs.runners import Runners
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.environments import Environments
+from orchlite.environments.environments import Environments
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.process import Runners
-from orchlite.records import Ended, RunFolder, RunResult, RunSpec
-from orchlite.status import RunStatus
+from orchlite.core.records import Ended, RunFolder, RunResult, RunSpec
+from orchlite.core.status import RunStatus
+from orchlite.runs.runners import Runners
 
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
@@ -190,8 +190,8 @@ def test_a_run_that_cannot_note_its_spec_is_still_recorded_as_it_ended(check_sto
 _UNPRIVILEGED_HOST = """
 import ctypes, json, sys
 from pathlib import Path
-from orchlite.process import Runners
-from orchlite.records import RunFolder, RunSpec
+from orchlite.runs.runners import Runners
+from orchlite.core.records import RunFolder, RunSpec
 
 PR_CAPBSET_DROP, CAP_KILL = 24, 5
 assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) == 0

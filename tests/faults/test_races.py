@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.process import Runners
-from orchlite.records import Ended, RunFolder, RunSpec
-from orchlite.status import RunStatus
+from orchlite.core.records import Ended, RunFolder, RunSpec
+from orchlite.core.status import RunStatus
+from orchlite.runs.runners import Runners
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]

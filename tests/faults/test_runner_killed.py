@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite import presence
+from orchlite.operations import liveness as presence
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -43,7 +43,7 @@ time.sleep(60)
 
 _DIES_BEFORE_LAUNCH = """
 import os, signal, sys, orchlite
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Deadly(Runners):
     def place(self, spec):

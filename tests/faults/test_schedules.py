@@ -252,7 +252,7 @@ def test_a_run_whose_host_and_runner_were_killed_is_not_in_the_way_of_the_next(
     _make_due(store, task.id())
     _until(lambda: [run for run in task.last_runs() if run.status() == "running" and bearers(run.id())], "the first slot's run is at work")
     [lost] = task.last_runs()
-    runners = [pid for pid in bearers("orchlite/runner/start.py") if _parent(pid) == maker.pid]
+    runners = [pid for pid in bearers("orchlite/runs/runner/start.py") if _parent(pid) == maker.pid]
     _kill(maker)
     for pid in runners:
         _kill_process(pid)
@@ -270,7 +270,7 @@ def test_a_run_whose_host_and_runner_were_killed_is_not_in_the_way_of_the_next(
 # Dies when it has asked for the end of a run, before the run's owner has heard of it.
 _DIES_BEFORE_THE_TELLING = """
 import os, signal
-from orchlite.process import Runners
+from orchlite.runs.runners import Runners
 
 class Deadly(Runners):
     def cancel(self, folder, reason):

@@ -15,7 +15,7 @@ import pytest
 
 import orchlite
 from orchlite import Client
-from orchlite.errors import DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
+from orchlite.core.errors import DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.store.migrate import migrations
 
 StartHost = Callable[..., "subprocess.Popen[str]"]

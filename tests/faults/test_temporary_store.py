@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import presence
+from orchlite.operations import liveness as presence
 
 StartHost = Callable[..., subprocess.Popen[str]]
 MakeFolder = Callable[..., Path]

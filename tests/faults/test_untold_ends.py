@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import orchlite
-from orchlite.clock import SystemClock
+from orchlite.core.clock import SystemClock
 
 MakeFolder = Callable[..., Path]
 StartHost = Callable[..., "subprocess.Popen[str]"]
@@ -29,7 +29,7 @@ class Halt(logging.Handler):
             print(record.args[0])
             time.sleep(60)
 
-log = logging.getLogger("orchlite.one_run")
+log = logging.getLogger("orchlite.operations.execution")
 log.setLevel(logging.INFO)
 log.addHandler(Halt())
 client = orchlite.Client(sys.argv[1], workers=1, on_failure=sys.argv[3:])

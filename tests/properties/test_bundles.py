@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from orchlite import archive, bundle
-from orchlite.entry_names import check_collisions, check_name, is_junk
-from orchlite.errors import BadBundle, BadRequirement
-from orchlite.packing import pack
-from orchlite.records import Limits
-from orchlite.requirements import read_requirements
+from orchlite.bundles import archive, bundle
+from orchlite.bundles.names import check_collisions, check_name, is_junk
+from orchlite.bundles.packing import pack
+from orchlite.core.errors import BadBundle, BadRequirement
+from orchlite.core.records import Limits
+from orchlite.environments.requirements import read_requirements
 from tests.properties.held import held
 
 PROGRAM = b"print('x')\n" * 9

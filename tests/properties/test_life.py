@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import orchlite
-from orchlite.environments import Environments
-from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus
+from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus
+from orchlite.environments.environments import Environments
 from orchlite.testing import ManualClock, StubProcess, StubRun
 from tests.properties.life_model import START, Facts, Model, Task
 

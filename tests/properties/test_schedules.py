@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import strategies as st
 
-from orchlite.errors import BadSchedule
-from orchlite.schedule import Schedule, parse
+from orchlite.core.errors import BadSchedule
+from orchlite.schedules.schedule import Schedule, parse
 from tests.properties.held import held
 from tests.slot_walk import slots_between
 

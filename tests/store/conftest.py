@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.records import Claim, OrchestrationRow, RunResult, TaskRow
-from orchlite.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.records import Claim, OrchestrationRow, RunResult, TaskRow
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchlite.errors import Conflict, NotFound
-from orchlite.records import ConnectionRow
+from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.records import ConnectionRow
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 

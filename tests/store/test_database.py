@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged
+from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged
 from orchlite.store.database import Database, known_datetime, to_datetime, to_microseconds
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchlite.records import ConnectionRow, OrchestrationRow, TaskRow
-from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.records import ConnectionRow, OrchestrationRow, TaskRow
+from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 

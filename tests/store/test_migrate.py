@@ -15,7 +15,7 @@ import pytest
 
 import orchlite
 from orchlite import Client, PackagingFailed, Task
-from orchlite.errors import StoreTooNew
+from orchlite.core.errors import StoreTooNew
 from orchlite.store.database import Database
 from orchlite.store.migrate import migrate, migrations
 

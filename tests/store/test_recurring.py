@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchlite.errors import DeviceFailed
-from orchlite.records import Claim, RunResult, TaskRow
-from orchlite.recurrence import SchedulePolicy, Skipped
-from orchlite.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.errors import DeviceFailed
+from orchlite.core.records import Claim, RunResult, TaskRow
+from orchlite.core.recurrence import SchedulePolicy, Skipped
+from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 

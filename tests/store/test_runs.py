@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchlite import ends
-from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import Claim, OrchestrationRow, RunResult, RunRow, TaskRow
-from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.records import Claim, OrchestrationRow, RunResult, RunRow, TaskRow
+from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.operations import outcome as ends
 from orchlite.store.database import Database, Transaction
 from orchlite.store.memory import Memory
 

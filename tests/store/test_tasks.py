@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchlite.errors import IllegalMove, NotFound
-from orchlite.records import OrchestrationRow, TaskRow
-from orchlite.status import LEGAL_MOVES, RunStatus, TaskKind, TaskStatus
+from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.records import OrchestrationRow, TaskRow
+from orchlite.core.status import LEGAL_MOVES, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.memory import Memory
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from orchlite.errors import Conflict, NotFound
+from orchlite.core.errors import Conflict, NotFound
 from orchlite.store.memory import Memory
 
 

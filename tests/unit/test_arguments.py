@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchlite.arguments import (
+from orchlite.core.arguments import (
     checked_count,
     checked_env,
     checked_env_names,
@@ -26,8 +26,8 @@ from orchlite.arguments import (
     encoded_arguments,
     encoded_details,
 )
-from orchlite.errors import BadArgument
-from orchlite.records import Limits
+from orchlite.core.errors import BadArgument
+from orchlite.core.records import Limits
 
 _MEBIBYTE = 1024 * 1024
 

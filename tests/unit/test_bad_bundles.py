@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import bundle
-from orchlite.errors import BadBundle
-from orchlite.records import Limits
+from orchlite.bundles import bundle
+from orchlite.core.errors import BadBundle
+from orchlite.core.records import Limits
 
 PROGRAM = b"print(1)\n"
 FILE = 0o100644 << 16

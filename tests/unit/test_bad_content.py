@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import bundle
-from orchlite.errors import BadBundle, BadRequirement
-from orchlite.records import Limits
+from orchlite.bundles import bundle
+from orchlite.core.errors import BadBundle, BadRequirement
+from orchlite.core.records import Limits
 
 PROGRAM = b"print(1)\n"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.base_image import checked_base_image, needs, warnings
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
+from orchlite.environments.base_image import checked_base_image, needs, warnings
 
 _HASH = "--hash=sha256:" + "0" * 64
 

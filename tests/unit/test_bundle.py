@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import bundle
-from orchlite.errors import BadBundle
-from orchlite.records import BundleReport, Limits
+from orchlite.bundles import bundle
+from orchlite.core.errors import BadBundle
+from orchlite.core.records import BundleReport, Limits
 
 PROGRAM = b"print(1)\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import bundle
+from orchlite.bundles import bundle
 
 PROGRAM = b"print(1)\n"
 NOT_AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from orchlite.checking import Finding
-from orchlite.display import Table, table_html
-from orchlite.event import Event
-from orchlite.logs import Log, LogLine
-from orchlite.pruning import Pruned
-from orchlite.records import EventRow
+from orchlite.client.event import Event
+from orchlite.core.records import EventRow
+from orchlite.core.tables import Table, table_html
+from orchlite.operations.integrity import Finding
+from orchlite.operations.retention import Pruned
+from orchlite.runs.logs import Log, LogLine
 
 
 class _Thing:

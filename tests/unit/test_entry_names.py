@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.entry_names import check_collisions, check_name, check_shape, folders_of, is_junk, shown
-from orchlite.errors import BadBundle
-from orchlite.records import Limits
+from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
+from orchlite.core.errors import BadBundle
+from orchlite.core.records import Limits
+from orchlite.core.text import shown
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 

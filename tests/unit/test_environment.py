@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import virtual_environment
-from orchlite.environment import Builds
-from orchlite.errors import DeviceFailed, PackagingFailed, WaitTimeout
-from orchlite.virtual_environment import embedded_pip
+from orchlite.core.errors import DeviceFailed, PackagingFailed, WaitTimeout
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
+from orchlite.environments.virtualenvs import embedded_pip
 
 _ROOT = Path(orchlite.__file__).parents[1]
 
@@ -81,7 +81,7 @@ def test_two_virtual_environments_over_one_interpreter_share_their_environments(
     other = _build(builds, "other")
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]; from pathlib import Path;"
-        " from orchlite import virtual_environment; from orchlite.environment import Builds;"
+        " from orchlite.environments import virtualenvs as virtual_environment; from orchlite.environments.builds import Builds;"
         " print(Builds(Path(), virtual_environment).key((), ''))"
     )
     found = subprocess.run([other, "-c", script, str(_ROOT)], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
@@ -147,8 +147,8 @@ def test_a_block_that_ends_without_finish_leaves_nothing(builds: Builds, tmp_pat
 _BUILD_AND_HANG = """
 import sys, time
 from pathlib import Path
-from orchlite import virtual_environment
-from orchlite.environment import Builds
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
 with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False) as build:
     print(build.make(), flush=True)
     time.sleep(60)
@@ -186,8 +186,8 @@ def test_an_installer_that_outlives_its_host_is_left_alone_and_disturbs_no_new_b
 _BUILD_IF_MISSING = """
 import sys
 from pathlib import Path
-from orchlite import virtual_environment
-from orchlite.environment import Builds
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
 builds = Builds(Path(sys.argv[1]), virtual_environment)
 with builds.building("key", lambda: False) as build:
     if build.found is None:
@@ -325,8 +325,8 @@ def _process_state() -> dict[str, object]:
 _FORK_WHILE_BUILDING = """
 import os, sys, time
 from pathlib import Path
-from orchlite import virtual_environment
-from orchlite.environment import Builds
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
 with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False):
     if os.fork() == 0:
         print(os.getpid(), flush=True)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import pytest
 
-from orchlite import installer
-from orchlite.errors import PackagingFailed
-from orchlite.installer import InstallOrder, InstallPlace
+from orchlite.core.errors import PackagingFailed
+from orchlite.environments import installers as installer
+from orchlite.environments.installers import InstallOrder, InstallPlace
 
 
 class Home:

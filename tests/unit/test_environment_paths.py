@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import virtual_environment
-from orchlite.environment import Builds
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
 
 _SHOW = "import json, sys; print(json.dumps(sys.path))"
 

@@ -12,8 +12,8 @@ from zipfile import ZipFile
 import pytest
 
 import orchlite
-from orchlite import shared_folders
-from orchlite.virtual_environment import embedded_pip
+from orchlite.environments import task_files as shared_folders
+from orchlite.environments.virtualenvs import embedded_pip
 
 _PACKAGE = Path(orchlite.__file__).parent
 
@@ -31,7 +31,7 @@ def sdk(cache: Path) -> Path:
 def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
     copied = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.suffix in {".py", ".sql"}}
     everything = {path.relative_to(_PACKAGE) for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".sql"}}
-    inside = {str(path) for path in everything if path.parts[0] not in {"cli", "rest"}}  # doors that no task comes in by
+    inside = {str(path) for path in everything if path.parts[0] not in {"cli", "rest", "testing"}}  # doors that no task comes in by
     own = {name for name in copied if not name.startswith("orchlite/_packaging/")}
     assert own == {name.removeprefix("sdk/") if name.startswith("sdk/wallaroo/") else f"orchlite/{name}" for name in inside}
 
@@ -39,7 +39,7 @@ def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sd
 _READS_REQUIREMENTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from orchlite import requirements, host_packages
+from orchlite.environments import requirements; from orchlite.environments import host_packages
 print(*requirements.read_requirements(b"Six [x] >= 1.0 ; python_version > '3'").lines)
 print(*host_packages.conflicts(("six==1.0",), (sys.argv[2],)))
 print("packaging" in sys.modules)
@@ -60,7 +60,7 @@ def test_the_copy_reads_requirements_where_nothing_else_is_installed(sdk: Path, 
 
 
 def test_the_copy_takes_itself_for_the_copy(sdk: Path, tmp_path: Path) -> None:
-    script = "import sys; sys.path.insert(0, sys.argv[1]); from orchlite import shared_folders as it; from pathlib import Path"
+    script = "import sys; sys.path.insert(0, sys.argv[1]); from orchlite.environments import task_files as it; from pathlib import Path"
     command = [sys.executable, "-I", "-S", "-c", f"{script}; print(it.place_sdk(Path(sys.argv[2])))", str(sdk), str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(sdk)
     assert list(tmp_path.iterdir()) == []
@@ -68,7 +68,7 @@ def test_the_copy_takes_itself_for_the_copy(sdk: Path, tmp_path: Path) -> None:
 
 def test_the_copys_time_says_that_it_is_in_use(cache: Path, sdk: Path) -> None:
     os.utime(sdk, (1, 1))
-    script = "import sys; from pathlib import Path; from orchlite import shared_folders; shared_folders.place_sdk(Path(sys.argv[1]))"
+    script = "import sys; from pathlib import Path; from orchlite.environments import task_files; task_files.place_sdk(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(cache)], env=os.environ | {"PYTHONPATH": str(_PACKAGE.parent)}, check=True)
     assert sdk.stat().st_mtime > 1
 
@@ -80,24 +80,24 @@ def test_the_copy_holds_nothing_but_sources_and_bytecode(sdk: Path) -> None:
 
 def test_a_program_imports_the_copy_from_its_bytecode_and_writes_none(sdk: Path) -> None:
     before = sorted(sdk.rglob("*"))
-    script = "import orchlite.errors as it; print(it.__file__, it.__cached__)"
+    script = "import orchlite.core.errors as it; print(it.__file__, it.__cached__)"
     done = subprocess.run(
         [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(sdk)!r}); {script}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    source = sdk / "orchlite" / "errors.py"
+    source = sdk / "orchlite" / "core" / "errors.py"
     assert done.stdout.split() == [str(source), str(source.parent / "__pycache__" / f"errors.{sys.implementation.cache_tag}.pyc")]
     assert f"matches {source}" in done.stderr
     assert sorted(sdk.rglob("*")) == before
 
 
 def test_the_bytecode_stands_although_the_sources_times_differ(sdk: Path) -> None:
-    source = sdk / "orchlite" / "status.py"
+    source = sdk / "orchlite" / "core" / "status.py"
     os.utime(source, (1, 1))
     done = subprocess.run(
-        [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(sdk)!r}); import orchlite.status"],
+        [sys.executable, "-I", "-v", "-c", f"import sys; sys.path.insert(0, {str(sdk)!r}); import orchlite.core.status"],
         capture_output=True,
         text=True,
         check=True,
@@ -115,7 +115,7 @@ def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
     first = shared_folders.place_sdk(tmp_path)
     first.rename(tmp_path / "elsewhere")
     assert shared_folders.place_sdk(tmp_path) == first
-    assert (first / "orchlite" / "errors.py").is_file()
+    assert (first / "orchlite" / "core" / "errors.py").is_file()
 
 
 def test_what_a_killed_process_left_half_placed_is_replaced(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.environments import Environments
-from orchlite.records import Installation
+from orchlite.core.records import Installation
+from orchlite.environments.environments import Environments
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _NOW = datetime(2100, 1, 1, tzinfo=UTC)

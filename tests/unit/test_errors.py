@@ -8,8 +8,8 @@ import pickle
 
 import pytest
 
-from orchlite import errors
-from orchlite.errors import BadArgument, NotInTask, OrchliteError, WaitTimeout
+from orchlite.core import errors
+from orchlite.core.errors import BadArgument, NotInTask, OrchliteError, WaitTimeout
 
 _PARENTS = {
     "InvalidInput": "OrchliteError",

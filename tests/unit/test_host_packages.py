@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import host_packages, virtual_environment
-from orchlite.environment import Builds
-from orchlite.host_packages import HostPackages
+from orchlite.environments import host_packages
+from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments.builds import Builds
+from orchlite.environments.host_packages import HostPackages
 
 _ROOT = Path(orchlite.__file__).parents[1]
 _ASK = """
 import sys; sys.path.append(sys.argv[1])
 import json
-from orchlite import host_packages
+from orchlite.environments import host_packages
 print(json.dumps(host_packages.directories()._asdict()))
 """
 
@@ -161,7 +162,7 @@ def test_what_is_installed_while_the_host_lives_is_seen(host: Host, tmp_path: Pa
 import sys; sys.path.append(sys.argv[1])
 import json
 from pathlib import Path
-from orchlite import host_packages
+from orchlite.environments import host_packages
 before = host_packages.directories()
 finder = Path({str(host.site_packages)!r}, "__editable___late_finder.py")
 finder.write_text("MAPPING = " + repr({{"late": {str(source / "late")!r}}}))

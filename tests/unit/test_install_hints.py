@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchlite.install_hints import explanation
+from orchlite.environments.diagnosis import explanation
 
 _RETRY = "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by "
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchlite.live_status import live_status
+from orchlite.client.live_status import live_status
 
 
 class Notebook:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.runner.log_writer import LogWriter
+from orchlite.runs.runner.log_writer import LogWriter
 
 _LARGE_BYTES = 1024 * 1024
 _PART_BYTES = 16 * 1024

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import logs
-from orchlite.logs import Log, LogLine
-from orchlite.runner.log_writer import LogWriter
+from orchlite.runs import logs
+from orchlite.runs.logs import Log, LogLine
+from orchlite.runs.runner.log_writer import LogWriter
 
 _STAMP = "2024-04-17T16:03:19.756251122Z"
 _LARGE_BYTES = 1024 * 1024

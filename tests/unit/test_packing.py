@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import bundle
-from orchlite.errors import BadArgument, BadBundle
-from orchlite.packing import pack
-from orchlite.records import Limits, PackedFolder
+from orchlite.bundles import bundle
+from orchlite.bundles.packing import pack
+from orchlite.core.errors import BadArgument, BadBundle
+from orchlite.core.records import Limits, PackedFolder
 
 
 def filled(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.errors import BadRequirement
-from orchlite.requirements import CONTENT_BYTES, LINE_CHARACTERS, mask_credentials, read_requirements
+from orchlite.core.errors import BadRequirement
+from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, mask_credentials, read_requirements
 
 COMMIT = "0123456789abcdef0123456789ABCDEF01234567"
 DIGITS = "ab" * 32

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchlite.records import RunRow
-from orchlite.restarts import RUNS_LOOKED_AT, is_crash_loop, pause_seconds, was_steady
-from orchlite.status import RunStatus
+from orchlite.core.records import RunRow
+from orchlite.core.status import RunStatus
+from orchlite.schedules.backoff import RUNS_LOOKED_AT, is_crash_loop, pause_seconds, was_steady
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

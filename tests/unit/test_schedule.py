@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchlite.errors import BadArgument, BadSchedule
-from orchlite.schedule import Schedule, parse, upcoming
+from orchlite.core.errors import BadArgument, BadSchedule
+from orchlite.schedules.schedule import Schedule, parse, upcoming
 from tests.slot_walk import slots_between
 
 _NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
@@ -242,8 +242,8 @@ class TestAMachine:
 import sys, zoneinfo
 zoneinfo.reset_tzpath(to=[])
 sys.modules["tzdata"] = None
-from orchlite.errors import BadSchedule
-from orchlite.schedule import parse
+from orchlite.core.errors import BadSchedule
+from orchlite.schedules.schedule import parse
 print(parse("* * * * *").timezone)
 try:
     parse("* * * * *", "Europe/Berlin")
@@ -258,7 +258,7 @@ except BadSchedule as error:
         program = """
 import sys
 from datetime import UTC, datetime
-from orchlite.schedule import parse
+from orchlite.schedules.schedule import parse
 for expression in ("0 2 * * *", "0 2 * * 1"):
     parse(expression).next_after(datetime(2024, 1, 1, tzinfo=UTC))
     print("croniter" in sys.modules)

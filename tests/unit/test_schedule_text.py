@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchlite.errors import BadSchedule
-from orchlite.schedule import parse, upcoming
+from orchlite.core.errors import BadSchedule
+from orchlite.schedules.schedule import parse, upcoming
 
 
 def _refusal(expression: object, timezone: object = "UTC") -> BadSchedule:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.bundle import inspect
-from orchlite.records import BundleReport, Limits
+from orchlite.bundles.bundle import inspect
+from orchlite.core.records import BundleReport, Limits
 
 
 def _report(folder: Path, *names: str) -> BundleReport:

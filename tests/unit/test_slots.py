@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchlite.recurrence import SchedulePolicy
-from orchlite.schedule import Schedule, parse
-from orchlite.slots import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, first_free, skip_all
+from orchlite.core.recurrence import SchedulePolicy
+from orchlite.schedules.misfires import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, first_free, skip_all
+from orchlite.schedules.schedule import Schedule, parse
 from tests.slot_walk import slots_between
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

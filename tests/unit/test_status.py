@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus, sources_of
+from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus, sources_of
 
 _ALL: list[Status] = [*OrchestrationStatus, *TaskStatus, *RunStatus]
 _KINDS = (OrchestrationStatus, TaskStatus, RunStatus)

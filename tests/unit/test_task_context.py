@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchlite.errors import NotInTask, OrchliteError
-from orchlite.task_context import in_task, task_args
+from orchlite.core.errors import NotInTask, OrchliteError
+from orchlite.core.task_context import in_task, task_args
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchlite.errors import BadArgument, Conflict
+from orchlite.core.errors import BadArgument, Conflict
 from orchlite.testing import ManualClock, StubProcess
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite import uv_rules
+from orchlite.environments import uv_rules
 
 _HASH = "--hash=sha256:" + "1" * 64
 

@@ -25,7 +25,7 @@ __version__ = "2026.1.3"
 
 def in_task() -> bool:
     """Tell whether this process is a task run."""
-    from orchlite import task_context
+    from orchlite.core import task_context
 
     return task_context.in_task()
 
@@ -37,14 +37,14 @@ def task_args() -> dict[str, Any]:
         orchlite.NotInTask: this process is not a task run (also a `FileNotFoundError`).
 
     """
-    from orchlite import task_context
+    from orchlite.core import task_context
 
     return task_context.task_args()
 
 
 def __getattr__(name: str) -> Any:
     if name == "__orchlite__":
-        from orchlite.version import VERSION
+        from orchlite.core.version import VERSION
 
         return VERSION
     # An underscored name is never the SDK's; letting one through would recurse while `_submodules` itself is imported.

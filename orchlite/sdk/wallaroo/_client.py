@@ -6,7 +6,7 @@ by the first method that needs it, and what only that needs is imported then: ma
 
 from __future__ import annotations
 
-from orchlite import task_context
+from orchlite.core import task_context
 
 from ._absent import fill
 from ._submodules import members
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    import orchlite.client
-    import orchlite.connection
-    import orchlite.workspace
-    from orchlite.engine import Engine
+    import orchlite.client.client
+    import orchlite.client.connection
+    import orchlite.client.workspace
+    from orchlite.engine.engine import Engine
 
     from ._connection import Connection, ConnectionList
     from ._orchestration import Orchestration, OrchestrationList
@@ -99,8 +99,8 @@ class Client:
                 at its end; under 64 characters.
             Exception: it is taken.
         """
-        from orchlite.arguments import checked_workspace_name
-        from orchlite.errors import BadArgument
+        from orchlite.core.arguments import checked_workspace_name
+        from orchlite.core.errors import BadArgument
 
         from ._errors import InvalidNameError, as_plain
 
@@ -220,7 +220,7 @@ class Client:
         Raises:
             Exception: the name is taken, or an argument is refused.
         """
-        from orchlite.errors import Conflict
+        from orchlite.core.errors import Conflict
 
         from ._errors import as_plain
 
@@ -231,7 +231,7 @@ class Client:
                 # The SDK's class and text.
                 raise Exception("This connection already exists.  Please choose a different connection name.") from error
 
-    def _opened(self) -> orchlite.client.Client:
+    def _opened(self) -> orchlite.client.client.Client:
         from . import _store
 
         if self._folder is None:
@@ -241,12 +241,12 @@ class Client:
     def _engine(self) -> Engine:
         return self._opened()._engine
 
-    def _workspace(self, found: orchlite.workspace.Workspace) -> Workspace:
+    def _workspace(self, found: orchlite.client.workspace.Workspace) -> Workspace:
         from ._workspace import Workspace
 
         return Workspace(self, self._engine(), found._row)
 
-    def _connection(self, found: orchlite.connection.Connection) -> Connection:
+    def _connection(self, found: orchlite.client.connection.Connection) -> Connection:
         from ._connection import Connection
 
         return Connection(self, self._engine(), found._row)

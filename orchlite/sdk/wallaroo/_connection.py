@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import orchlite.connection
-from orchlite.engine import Engine
-from orchlite.records import ConnectionRow
+import orchlite.client.connection
+from orchlite.core.records import ConnectionRow
+from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._display import Listing
 from ._submodules import members
 
 
-class Connection(orchlite.connection.Connection):
+class Connection(orchlite.client.connection.Connection):
     """A named set of details: how a program reaches a source or a destination of data."""
 
     def __init__(self, client: Any, engine: Engine, row: ConnectionRow) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeVar
 
-from orchlite.display import Showable, Table
+from orchlite.core.tables import Showable, Table
 
 Item = TypeVar("Item", bound=Showable)
 

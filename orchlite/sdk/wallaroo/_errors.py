@@ -76,7 +76,7 @@ def as_plain(message: str) -> Iterator[None]:
     Raises:
         Exception: something was refused.
     """
-    from orchlite.errors import OrchliteError
+    from orchlite.core.errors import OrchliteError
 
     try:
         yield

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orchlite.orchestration
-import orchlite.task
-from orchlite.engine import Engine
-from orchlite.errors import OrchliteError
-from orchlite.records import OrchestrationRow, TaskRow
-from orchlite.status import TaskStatus
+import orchlite.client.orchestration
+import orchlite.client.task
+from orchlite.core.errors import OrchliteError
+from orchlite.core.records import OrchestrationRow, TaskRow
+from orchlite.core.status import TaskStatus
+from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._display import Listing, moment
@@ -21,7 +21,7 @@ from ._task import Task, TaskList
 _NONE: Mapping[str, Any] = {}
 
 
-class Orchestration(orchlite.orchestration.Orchestration):
+class Orchestration(orchlite.client.orchestration.Orchestration):
     """An uploaded bundle: what it is, whether it is ready, and how to run it."""
 
     def __init__(self, client: Any, engine: Engine, row: OrchestrationRow) -> None:
@@ -76,7 +76,7 @@ class Orchestration(orchlite.orchestration.Orchestration):
         """
         return self._submitted(lambda: super(Orchestration, self).run_continuously(name, json_args, debug))
 
-    def _submitted(self, submit: Callable[[], orchlite.task.Task]) -> Task:
+    def _submitted(self, submit: Callable[[], orchlite.client.task.Task]) -> Task:
         try:
             return self._seen(submit()._known)
         except OrchliteError as error:

@@ -11,9 +11,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite import paths
-from orchlite.client import Client
-from orchlite.errors import OrchliteError
+from orchlite.client.client import Client
+from orchlite.core import folders as paths
+from orchlite.core.errors import OrchliteError
 
 _lock = threading.Lock()
 _clients: dict[tuple[int, Path], Client] = {}

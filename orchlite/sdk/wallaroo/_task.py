@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orchlite.task
-from orchlite.arguments import checked_count
-from orchlite.engine import Engine
-from orchlite.records import TaskRow
-from orchlite.status import RunStatus, TaskKind, TaskStatus
+import orchlite.client.task
+from orchlite.core.arguments import checked_count
+from orchlite.core.records import TaskRow
+from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._display import Listing, moment
@@ -27,7 +27,7 @@ _FILTERS = {
 }
 
 
-class Task(orchlite.task.Task):
+class Task(orchlite.client.task.Task):
     """An order to run an orchestration, and its runs."""
 
     def __init__(self, client: Any, engine: Engine, row: TaskRow) -> None:

@@ -6,11 +6,11 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-import orchlite.task_run
-from orchlite.engine import Engine
-from orchlite.logs import Log
-from orchlite.records import RunRow
-from orchlite.status import RunStatus
+import orchlite.client.task_run
+from orchlite.core.records import RunRow
+from orchlite.core.status import RunStatus
+from orchlite.engine.engine import Engine
+from orchlite.runs.logs import Log
 
 from ._absent import fill
 from ._display import Listing, moment
@@ -27,7 +27,7 @@ class TaskRunLogs(Log):
         return "<pre><code>{}</code></pre>".format("\n".join(lines))
 
 
-class TaskRun(orchlite.task_run.TaskRun):
+class TaskRun(orchlite.client.task_run.TaskRun):
     """One run of a task."""
 
     def __init__(self, client: Any, engine: Engine, run: RunRow) -> None:

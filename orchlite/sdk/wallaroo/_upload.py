@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from orchlite.arguments import checked_name
-from orchlite.engine import Engine
-from orchlite.errors import OrchliteError
-from orchlite.uploads import Upload
+from orchlite.core.arguments import checked_name
+from orchlite.core.errors import OrchliteError
+from orchlite.engine.engine import Engine
+from orchlite.operations.upload import Upload
 
 from ._errors import OrchestrationMissingFile, OrchestrationUploadFailed
 from ._orchestration import Orchestration

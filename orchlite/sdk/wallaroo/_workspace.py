@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orchlite.workspace
-from orchlite.engine import Engine
-from orchlite.records import WorkspaceRow
+import orchlite.client.workspace
+from orchlite.core.records import WorkspaceRow
+from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._connection import Connection, ConnectionList
@@ -16,7 +16,7 @@ from ._errors import as_plain
 from ._submodules import members
 
 
-class Workspace(orchlite.workspace.Workspace):
+class Workspace(orchlite.client.workspace.Workspace):
     """A named place for orchestrations and their tasks."""
 
     def __init__(self, client: Any, engine: Engine, row: WorkspaceRow) -> None:

@@ -160,7 +160,7 @@ def test_the_log_names_what_runs_and_warns_of_a_bad_end(folder: MakeFolder, stor
     with caplog.at_level(logging.INFO, logger="orchlite"), orchlite.Client(store) as wl:
         bad = wl.run(folder("raise SystemExit(3)"), name="nightly").id()
         good = wl.run(folder("print(1)")).id()
-    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "orchlite.one_run"]
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "orchlite.operations.execution"]
     assert told == [
         ("INFO", f"run {bad} of 'nightly' begins"),
         ("WARNING", f"run {bad} of 'nightly': failure, exit code 3"),

@@ -136,7 +136,7 @@ def test_without_the_server_extra_serve_says_what_to_install() -> None:
 
 
 def test_the_library_does_not_import_the_command_line() -> None:
-    line = "import sys, orchlite, orchlite.client; print({'click', 'rich', 'orchlite.cli'} & set(sys.modules))"
+    line = "import sys, orchlite, orchlite.client.client; print({'click', 'rich', 'orchlite.cli'} & set(sys.modules))"
     assert _shell(f'{sys.executable} -c "{line}"').stdout == "set()\n"
 
 

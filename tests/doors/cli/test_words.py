@@ -22,7 +22,7 @@ _PACKAGE = Path(orchlite.__file__).parent
 _PYTHON = re.compile(r"\w\(|\b[a-z_]{2,}=(?!=)|\bLimits\b|\bClient\b")
 _ANSWERS_REQUESTS = ("refusals", "requests", "store_view", "tasks", "uploading")
 _NOT_FOR_COMMANDS = (
-    *("sdk/", "runner/", "cli/", "testing.py", "inline_run.py", "given_files.py", "forever.py"),
+    *("sdk/", "runs/runner/", "cli/", "testing/", "engine/forever.py"),
     *(f"rest/{name}.py" for name in _ANSWERS_REQUESTS),
 )
 """What is other doors', or what no command comes to; of the server's files, which `serve` comes to, those that answer requests."""

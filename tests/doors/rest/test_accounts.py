@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import orchlite
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.testing import ManualClock
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchlite.errors import BadArgument
+from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import Account, Accounts
 from orchlite.rest.authentication import Guard
 

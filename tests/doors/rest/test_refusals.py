@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, StoreDamaged
-from orchlite.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
+from orchlite.core.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
 from orchlite.rest.refusals import refuse, status_of
 
 _SECRET = "hunter2"

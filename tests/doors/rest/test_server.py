@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 import orchlite
-from orchlite.errors import BadArgument, Conflict, DeviceFailed
+from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
 from orchlite.rest import Server, serve
 from orchlite.rest.accounts import Account
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from orchlite import Client
-from orchlite.records import RunResult
-from orchlite.status import RunStatus
+from orchlite.core.records import RunResult
+from orchlite.core.status import RunStatus
 from orchlite.testing import ManualClock, StubProcess
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)

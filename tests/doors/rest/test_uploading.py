@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import BlockingPortal
 
-from orchlite.errors import StorageFull
+from orchlite.core.errors import StorageFull
 from orchlite.rest.uploading import Received, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'

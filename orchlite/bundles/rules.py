@@ -1,0 +1,241 @@
+"""What the entries of a bundle may be, and which of them are its entrypoint and its requirements: pure rules over what was read.
+
+The layout of the ZIP was checked before (`archive`), the names are judged by `entry_names`.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
+from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
+from orchlite.core.errors import BadBundle
+from orchlite.core.records import Limits
+from orchlite.core.text import shown
+
+if TYPE_CHECKING:
+    import ast
+
+ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
+SOURCE_BYTES = 1024 * 1024
+"""Longer programs are not compiled at upload: the parser takes a hundred times as much memory."""
+
+_LISTED = 20
+
+
+def accepted_entries(entries: Sequence[Entry], limits: Limits) -> tuple[list[Entry], list[str]]:
+    """Judge what the entries declare; return those to unpack, and the names of the skipped ones.
+
+    Raises:
+        BadBundle: with `entry` and, where one is passed, `limit_bytes` or `limit`.
+
+    """
+    for entry in entries:
+        _check_entry(entry, limits)
+    _check_total(entries, limits)
+    kept = [entry for entry in entries if not is_junk(entry.name)]
+    for entry in kept:
+        check_name(entry.name, limits)
+    check_collisions(entry.name for entry in kept)
+    return kept, [entry.name for entry in entries if is_junk(entry.name)]
+
+
+def find_entrypoint(names: Sequence[str], skipped: Sequence[str] = ()) -> str:
+    """Find the `main.py` at the root, else the first one in archive order in a subfolder.
+
+    Raises:
+        BadBundle: there is none; the hint says what looks like one.
+
+    """
+    found = [name for name in names if _last(name) == ENTRYPOINT]
+    if ENTRYPOINT in found:
+        return ENTRYPOINT
+    if found:
+        return found[0]
+    raise BadBundle("The bundle has no main.py.", hint=_hint_for_missing(names, skipped), entry=ENTRYPOINT)
+
+
+def find_requirements(names: Sequence[str]) -> str | None:
+    """Find the one `requirements.txt`, wherever it lies and whatever its case; None where there is none.
+
+    Raises:
+        BadBundle: there are several (`entry` and `other`), or it is a folder.
+
+    """
+    for name in names:
+        for folder in folders_of(name):
+            if _last(folder).lower() == REQUIREMENTS:
+                raise BadBundle(f"{shown(folder)} is a folder, not a file of requirements.", hint="Rename the folder.", entry=folder)
+    found = [name for name in names if _last(name).lower() == REQUIREMENTS]
+    if len(found) > 1:
+        raise BadBundle(
+            f"The bundle has {len(found)} requirements files: {_listing(found)}.",
+            hint="Put all requirements into one requirements.txt.",
+            entry=found[1],
+            other=found[0],
+        )
+    return found[0] if found else None
+
+
+def check_source(source: bytes, name: str) -> list[str]:
+    """Refuse a program that Python cannot compile; return the warnings about one that it can.
+
+    Raises:
+        BadBundle: with `entry` and, where it is known, `line`.
+
+    """
+    try:
+        tree = _compiled(source, name)
+    except SyntaxError as error:
+        raise _bad_source(name, f"has a syntax error: {error.msg}", error.lineno or _line_of_nul(source)) from error
+    except (RecursionError, MemoryError) as error:
+        raise _bad_source(name, "is nested too deeply to be compiled", None) from error
+    except ValueError as error:
+        raise _bad_source(name, f"is no Python source: {error}", _line_of_nul(source)) from error
+    return [] if tree.body else [f"{shown(name)} is empty: a run of it does nothing."]
+
+
+def warnings_of_names(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
+    """Tell what is worth knowing about the names of an accepted bundle."""
+    told = [
+        f"{shown(name)} has the name of a module of the standard library: imports may find it instead."
+        for name in _shadows(names, entrypoint)
+    ]
+    told += _other_entrypoints(names, entrypoint)
+    if skipped:
+        told.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
+    if requirements and _last(requirements) != REQUIREMENTS:
+        told.append(f"{shown(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
+    return told
+
+
+# --- single entries
+
+
+def _check_entry(entry: Entry, limits: Limits) -> None:
+    check_shape(entry.name)
+    _check_type(entry)
+    if entry.flags & ENCRYPTED_FLAGS:
+        raise BadBundle(f"Entry {shown(entry.name)} is encrypted.", hint="Pack again without a password.", entry=entry.name)
+    if entry.method not in (STORED, DEFLATED):
+        complaint = f"Entry {shown(entry.name)} is packed by method {entry.method}; only stored (0) and deflated (8) are read."
+        raise BadBundle(complaint, hint="Pack again with `zip -r`, or give the folder itself.", entry=entry.name, method=entry.method)
+    _check_sizes(entry, limits)
+
+
+def _check_type(entry: Entry) -> None:
+    kind = stat.S_IFMT(entry.mode)
+    if kind == stat.S_IFLNK:
+        hint = "Pack the file that it points to (`zip -r` without --symlinks)."
+        raise BadBundle(f"Entry {shown(entry.name)} is a symbolic link.", hint=hint, entry=entry.name)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        hint = "Pack only files and folders."
+        raise BadBundle(f"Entry {shown(entry.name)} is a device, a pipe or a socket.", hint=hint, entry=entry.name)
+    if kind == stat.S_IFDIR and not entry.is_folder:
+        hint = "Pack again with another tool."
+        raise BadBundle(f"Entry {shown(entry.name)} is marked as a folder but named as a file.", hint=hint, entry=entry.name)
+
+
+def _check_sizes(entry: Entry, limits: Limits) -> None:
+    size_bytes, packed_bytes = entry.size_bytes, entry.packed_bytes
+    if entry.is_folder and size_bytes:
+        hint = "Pack again with another tool."
+        raise BadBundle(f"Entry {shown(entry.name)} is a folder with {size_bytes} bytes of data.", hint=hint, entry=entry.name)
+    if size_bytes > limits.entry_bytes:
+        raise BadBundle(
+            f"Entry {shown(entry.name)} has {size_bytes} bytes unpacked; the limit is {limits.entry_bytes}.",
+            hint="Leave it out and let the program fetch it, or raise Limits.entry_bytes.",
+            entry=entry.name,
+            limit_bytes=limits.entry_bytes,
+        )
+    if size_bytes > limits.ratio_free_bytes and size_bytes > packed_bytes * limits.ratio:
+        raise BadBundle(
+            f"Entry {shown(entry.name)} unpacks from {packed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
+            hint="Store it unpacked (`zip -0`), or raise Limits.ratio.",
+            entry=entry.name,
+            limit=limits.ratio,
+        )
+
+
+def _check_total(entries: Iterable[Entry], limits: Limits) -> None:
+    total_bytes = sum(entry.size_bytes for entry in entries)
+    if total_bytes > limits.unpacked_bytes:
+        raise BadBundle(
+            f"The bundle has {total_bytes} bytes unpacked; the limit is {limits.unpacked_bytes}.",
+            hint="Leave large files out and let the program fetch them, or raise Limits.unpacked_bytes.",
+            limit_bytes=limits.unpacked_bytes,
+        )
+
+
+# --- the entrypoint
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _hint_for_missing(names: Sequence[str], skipped: Sequence[str]) -> str:
+    for name in names:
+        if _last(name).lower() == ENTRYPOINT:
+            return f"Rename {shown(name)} to main.py: the case counts."
+        if any(_last(folder).lower() == ENTRYPOINT for folder in folders_of(name)):
+            return "There is a folder of that name: put the program into a file main.py."
+    if any(_last(name) == f"._{ENTRYPOINT}" for name in skipped):
+        return "There is only what macOS keeps about a main.py: pack main.py itself."
+    programs = [name for name in names if name.endswith(".py")]
+    if len(programs) == 1:
+        return f"Rename {shown(programs[0])} to main.py: that is the file that a run starts."
+    return "Add one: it is the file that a run starts."
+
+
+def _other_entrypoints(names: Sequence[str], entrypoint: str) -> list[str]:
+    others = [name for name in names if _last(name) == ENTRYPOINT and name != entrypoint]
+    if not others:
+        return []
+    way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the one that is meant, or leave the others out."
+    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {shown(entrypoint)}, and not {_listing(others)}.{way_out}"]
+
+
+def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:
+    beside = re.compile(re.escape(entrypoint.removesuffix(ENTRYPOINT)) + r"(\w+)(?:\.py|/__init__\.py)")
+    matches = [match for name in names if (match := beside.fullmatch(name))]
+    return [match.string for match in matches if match[1] in sys.stdlib_module_names]
+
+
+def _compiled(source: bytes, name: str) -> ast.Module:
+    try:
+        return _compiled_once(source, name)
+    except SyntaxError:
+        # Where the host turns warnings into errors, a mere SyntaxWarning ends here: the second look decides.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _compiled_once(source, name)
+
+
+def _compiled_once(source: bytes, name: str) -> ast.Module:
+    import ast
+
+    tree = ast.parse(source, name)
+    # Only the compiler knows of a `return` outside a function and its like.
+    compile(tree, name, "exec", dont_inherit=True)
+    return tree
+
+
+def _bad_source(name: str, complaint: str, line: int | None) -> BadBundle:
+    place = shown(name) if line is None else f"{shown(name)}, line {line},"
+    return BadBundle(f"{place} {complaint}.", hint=f"Try `python -m py_compile {ENTRYPOINT}`.", entry=name, line=line)
+
+
+def _line_of_nul(source: bytes) -> int | None:
+    position = source.find(b"\0")
+    return source.count(b"\n", 0, position) + 1 if position >= 0 else None
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(shown(name) for name in names[:_LISTED]) + more

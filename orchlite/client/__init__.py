@@ -1,0 +1,1 @@
+"""`Client`, and the handles that it returns."""

@@ -1,0 +1,74 @@
+"""The handle of a connection: how a program reaches a source or a destination of data. What is shown of it is masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from orchlite.core.records import ConnectionRow
+from orchlite.core.tables import table_html
+from orchlite.engine.engine import Engine
+
+_MASKED = "********"
+
+
+class Connection:
+    """A named set of details, an address and credentials for instance. It never changes; every program that runs here may read it."""
+
+    def __init__(self, engine: Engine, row: ConnectionRow) -> None:
+        self._engine = engine
+        self._row = row
+
+    def id(self) -> str:
+        """The connection's id, a UUID."""
+        return self._row.connection_id
+
+    def name(self) -> str:
+        """The name, unique in the store."""
+        return self._row.name
+
+    def connection_type(self) -> str:
+        """What kind of thing is reached, as it was given; orchlite reads no meaning into it."""
+        return self._row.connection_type
+
+    def details(self) -> dict[str, Any]:
+        """The details as they were given, credentials included: a new dictionary at each call. Nothing else shows them."""
+        details: dict[str, Any] = json.loads(self._row.details)
+        return details
+
+    def created_at(self) -> datetime:
+        """When it was created: aware, UTC."""
+        return self._row.created_at
+
+    def workspace_names(self) -> list[str]:
+        """The names of the workspaces that list it now."""
+        return self._engine.store.memory.connections.workspace_names(self.id())
+
+    def delete_connection(self) -> None:
+        """Remove it from the store and from every workspace. Programs that have read its details keep what they have read.
+
+        Raises:
+            NotFound: it was deleted before.
+        """
+        self._engine.store.memory.connections.delete(self.id(), self._engine.store.clock.now())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and self.id() == other.id()
+
+    def __hash__(self) -> int:
+        return hash(self.id())
+
+    def __repr__(self) -> str:
+        return f"Connection(id={self.id()!r}, name={self.name()!r}, type={self.connection_type()!r}, details={_MASKED})"
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("name", "connection type", "details", "created at", "linked workspaces")
+
+    def _cells(self) -> Sequence[object]:
+        return (self.name(), self.connection_type(), _MASKED, self.created_at(), ", ".join(self.workspace_names()))
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])

@@ -1,0 +1,75 @@
+"""The handle of a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchlite.client.connection import Connection
+from orchlite.core.arguments import checked_label
+from orchlite.core.records import WorkspaceRow
+from orchlite.core.tables import Table, table_html
+from orchlite.engine.engine import Engine
+
+
+class Workspace:
+    """A named place for orchestrations and their tasks."""
+
+    def __init__(self, engine: Engine, row: WorkspaceRow) -> None:
+        self._engine = engine
+        self._row = row
+
+    def id(self) -> int:
+        """A whole number from 1 on."""
+        return self._row.workspace_id
+
+    def name(self) -> str:
+        """The name, unique in the store."""
+        return self._row.name
+
+    def created_at(self) -> datetime:
+        """When it was created: aware, UTC."""
+        return self._row.created_at
+
+    def add_connection(self, name: str) -> None:
+        """Have this workspace list a connection; nothing changes where it does. Programs of any workspace may read it all the same.
+
+        Raises:
+            NotFound: there is no connection of this name.
+            BadArgument: the name is refused.
+        """
+        connections = self._engine.store.memory.connections
+        connections.add_to_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
+
+    def remove_connection(self, name: str) -> None:
+        """Have this workspace list a connection no more; nothing changes where it does not. The connection itself stays.
+
+        Raises:
+            NotFound: there is no connection of this name.
+            BadArgument: the name is refused.
+        """
+        connections = self._engine.store.memory.connections
+        connections.remove_from_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
+
+    def list_connections(self) -> Table[Connection]:
+        """The connections that were added to this workspace, oldest first."""
+        return Table(Connection(self._engine, row) for row in self._engine.store.memory.connections.of_workspace(self.id()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and (self._engine, self.id()) == (other._engine, other.id())
+
+    def __hash__(self) -> int:
+        return hash(self.id())
+
+    def __repr__(self) -> str:
+        return f"Workspace(id={self.id()}, name={self.name()!r})"
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return ("id", "name", "created at")
+
+    def _cells(self) -> Sequence[object]:
+        return (self.id(), self.name(), self.created_at())
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])

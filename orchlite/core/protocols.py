@@ -1,0 +1,90 @@
+"""The shapes of what a client lets its caller replace: where time comes from, and where runs are executed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from orchlite.core.records import Look, RunFolder, RunRow, RunSpec, TaskRow
+from orchlite.core.status import RunStatus
+
+
+class Clock(Protocol):
+    """The source of time of a client."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+class Process(Protocol):
+    """Where runs are executed. Every verb may be repeated for the same run without further effect."""
+
+    def warm(self) -> None:
+        """Make the next `place` quick; optional work."""
+
+    def place(self, spec: RunSpec) -> None:
+        """Hand the run over to an owner. Returns at once."""
+
+    def wait(self, folder: RunFolder) -> Look:
+        """Block until the run's owner has let go of it, then look."""
+
+    def look(self, folder: RunFolder) -> Look:
+        """What has become of the run; never blocks."""
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Ask the owner to end the run."""
+
+    def discard(self, folder: RunFolder) -> None:
+        """End what a lost run left alive."""
+
+    def close(self) -> None:
+        """Let go of all owners: idle ones end, busy ones finish their run (or cancel it, where on a leash)."""
+
+
+class StubOutcome(NamedTuple):
+    """How a run ends that is not executed at all."""
+
+    status: RunStatus
+    duration_seconds: float
+    exit_code: int | None
+    reason: str | None = None
+
+
+@runtime_checkable
+class Stub(Process, Protocol):
+    """A process that executes nothing: it only says how each run ends."""
+
+    def outcome(self, run: RunRow, task: TaskRow) -> StubOutcome:
+        """Decide how a run ends: when it begins, and again, with the same answer, where another client goes on with it."""
+
+    def cancelled(self, run_id: str) -> str | None:
+        """Why the run is to end, where somebody said so."""
+
+
+class Traveller(Protocol):
+    """An open store whose clock is moved by hand."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the store was closed."""
+
+    def next_at(self) -> datetime | None:
+        """When something happens next."""
+
+    def settle(self) -> None:
+        """Let everything that can go on at this instant do so."""
+
+    def act(self) -> None:
+        """Let happen what is due by now."""
+
+
+@runtime_checkable
+class SteeredClock(Clock, Protocol):
+    """A clock that somebody moves by hand: nothing waits for it, and it moves the stores along."""
+
+    def attach(self, traveller: Traveller) -> None:
+        """Move this store along from now on."""
+
+    def may_be_moved_elsewhere(self) -> bool:
+        """Whether another thread moves it, too: else it stands still while this one waits."""

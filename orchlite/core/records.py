@@ -1,0 +1,370 @@
+"""What travels between the rooms: immutable records, and the names of a run's files.
+
+No I/O here. They are named tuples and not dataclasses, because a client's first opening is measured, and dataclasses took 40 ms of
+it; and their annotations are evaluated here, because texts would be compiled one by one. A record is read from the store or a file by
+one room and handed on by value.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from orchlite.core.recurrence import SchedulePolicy
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+
+MEBIBYTE = 1024 * 1024
+
+
+class Limits(NamedTuple):
+    """The bounds that orchlite enforces; all can be set, `Client(limits=Limits(upload_bytes=...))`."""
+
+    upload_bytes: int = 100 * MEBIBYTE
+    unpacked_bytes: int = 512 * MEBIBYTE
+    entry_bytes: int = 256 * MEBIBYTE
+    entries: int = 10_000
+    ratio: int = 200
+    """Unpacked to packed size of one entry; looked at above `ratio_free_bytes` only."""
+    ratio_free_bytes: int = MEBIBYTE
+    path_bytes: int = 240
+    depth: int = 32
+    arguments_bytes: int = MEBIBYTE
+    log_bytes: int = 50 * MEBIBYTE
+    """Kept of one run's log: the first half, and the newest part of the rest."""
+    details_bytes: int = MEBIBYTE
+    """Of a connection's details, as JSON."""
+
+
+class Retention(NamedTuple):
+    """How long a store keeps what is over. None: for ever."""
+
+    runs_older_than: timedelta | None = timedelta(days=30)
+    """Runs that ended longer ago go, with logs and files, and with their tasks where these are over, too."""
+    keep_last_runs: int = 1
+    """Of each schedule and each continuous task that is not killed, the newest so many runs stay, however old they are."""
+    events_older_than: timedelta | None = timedelta(days=90)
+    environments_unused_for: timedelta | None = timedelta(days=30)
+    """The cache of environments is shared by all stores of this account."""
+
+
+class Settings(NamedTuple):
+    """How one client wants its runs to be done."""
+
+    base_image: str = "host"
+    workers: int = 1
+    env: Mapping[str, str] = MappingProxyType({})
+    env_passthrough: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    installer: str = "auto"
+    index_urls: tuple[str, ...] = ()
+    install_timeout_seconds: float = 900
+    grace_seconds: float = 10
+    keep_work: str = "changed"
+    on_failure: tuple[str, ...] | None = None
+    retention: Retention | None = None
+    leash: bool = False
+
+
+class Requirements(NamedTuple):
+    """An accepted `requirements.txt`."""
+
+    lines: tuple[str, ...] = ()
+    """Normalised requirement and option lines, sorted, as they go to the installer and into the environment's key."""
+    warnings: tuple[str, ...] = ()
+
+
+class BundleReport(NamedTuple):
+    """What inspection found in an accepted bundle."""
+
+    sha: str
+    """SHA-256 of the uploaded bytes, 64 lower-case hexadecimal digits."""
+    size_bytes: int
+    entrypoint: str
+    """Path of the `main.py` inside the bundle, with `/`."""
+    requirements: Requirements
+    warnings: tuple[str, ...]
+    """Everything worth telling that is no reason to refuse, skipped junk and the requirements' warnings included."""
+
+
+class PackedFolder(NamedTuple):
+    """A folder as a reproducible ZIP."""
+
+    content: bytes
+    left_out: tuple[str, ...]
+    """Paths, relative to the folder, that were not packed."""
+
+
+class WorkspaceRow(NamedTuple):
+    """A workspace."""
+
+    workspace_id: int
+    name: str
+    created_at: datetime
+    archived: bool = False
+
+
+class ConnectionRow(NamedTuple):
+    """A connection. Its details are no part of its repr, which may end up in a traceback."""
+
+    connection_id: str
+    name: str
+    connection_type: str
+    details: str
+    """JSON text of an object; secret."""
+    created_at: datetime
+
+    def __repr__(self) -> str:
+        return f"ConnectionRow({self.connection_id!r}, {self.name!r})"
+
+
+class OrchestrationRow(NamedTuple):
+    """An accepted bundle in a workspace."""
+
+    orchestration_id: str
+    workspace_id: int
+    name: str | None
+    file_name: str
+    sha: str
+    size_bytes: int
+    entrypoint: str
+    requirements: tuple[str, ...]
+    warnings: tuple[str, ...]
+    base_image: str
+    status: OrchestrationStatus
+    reason: str | None
+    environment_key: str | None
+    installed: tuple[str, ...]
+    task_id: str
+    """The packaging task."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskRow(NamedTuple):
+    """An order to run an orchestration."""
+
+    task_id: str
+    workspace_id: int
+    orchestration_id: str
+    kind: TaskKind
+    name: str | None
+    arguments: str
+    """JSON text of an object."""
+    timeout_seconds: float | None
+    debug: bool
+    env: Mapping[str, str]
+    env_passthrough: tuple[str, ...]
+    """Names only; the values come from the launching host."""
+    status: TaskStatus
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    schedule: SchedulePolicy | None = None
+    next_at: datetime | None = None
+    """The first slot that was not dealt with, or when a continuous task is to start again."""
+    skipped_in_row: int = 0
+    """How many slots were skipped since the last run."""
+    on_failure: tuple[str, ...] | None = None
+    """The command to run when a run of it has ended badly; None leaves that to the host."""
+    pruned_until: datetime | None = None
+    """Slots up to here may have had runs whose rows are gone."""
+
+
+class RunRow(NamedTuple):
+    """One run of a task. The times are None until they are known."""
+
+    run_id: str
+    task_id: str
+    status: RunStatus
+    attempt: int
+    submitted_by: str
+    """The host that is to start it, or any that works for the whole store."""
+    host_id: str | None
+    """The host that claimed it."""
+    boot_id: str | None
+    created_at: datetime
+    claimed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    exit_code: int | None
+    reason: str | None
+    kill_requested: bool
+    log_complete: bool
+    slot_at: datetime | None = None
+    """The slot that it is the run of, or that was skipped."""
+    slots: int = 1
+    """How many slots a skipped run stands for: this one and those before it."""
+
+
+class UntoldEnd(NamedTuple):
+    """A bad end that somebody is to be told of."""
+
+    run_id: str
+    status: RunStatus
+    host_id: str
+    """Who is to do that."""
+
+
+class Assignment(NamedTuple):
+    """A claimed run, and all that is known about what it runs."""
+
+    run: RunRow
+    task: TaskRow
+    orchestration: OrchestrationRow
+    is_claimed: Callable[[], bool] = lambda: True
+    """Block until the claim is durable; False where it was withdrawn. The run may be prepared before that, and no more."""
+
+
+EventKind = Literal["orchestration", "task", "run", "connection", "store"]
+
+
+class EventRow(NamedTuple):
+    """Something that happened: a move of an orchestration, a task or a run, or what was done to a connection or the store."""
+
+    event_id: int
+    """Events are numbered in the order in which they happened."""
+    at: datetime
+    kind: str
+    """What it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
+    object_id: str
+    was: str | None
+    """The status before; None for a beginning, and for what has no status."""
+    became: str
+    reason: str | None
+
+
+class RunResult(NamedTuple):
+    """How a run ended: the content of `result.json`, written by the runner, or what a host concluded without one."""
+
+    status: RunStatus
+    exit_code: int | None
+    started_at: datetime | None
+    ended_at: datetime
+    duration_seconds: float | None
+    reason: str | None = None
+    log_complete: bool = True
+    left: tuple[int, ...] = ()
+    """Process ids that could not be ended within the deadline."""
+
+
+class Claim(NamedTuple):
+    """A host's claim to a run."""
+
+    host_id: str
+    boot_id: str
+    at: datetime
+
+
+class AttemptFolder(NamedTuple):
+    """The names of one attempt's files."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def arguments(self) -> Path:
+        return self.path / "arguments.json"
+
+    @property
+    def log(self) -> Path:
+        """The first segment; later ones are `log.1`, `log.2`, …"""
+        return self.path / "log"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+
+class RunFolder(NamedTuple):
+    """The names of a run's files. Making and reading them is other rooms' work."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def alive_lock(self) -> Path:
+        """Held (flock, exclusive) by whoever owns the run, for as long as it lives."""
+        return self.path / "alive.lock"
+
+    @property
+    def started(self) -> Path:
+        """Created with O_EXCL by the one attempt that starts the program."""
+        return self.path / "started.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Its presence asks the owner to end the run; its text is the reason."""
+        return self.path / "cancel"
+
+    def attempt(self, number: int) -> AttemptFolder:
+        return AttemptFolder(self.path / str(number))
+
+
+class RunSpec(NamedTuple):
+    """All that a runner needs to own a run; written to `spec.json` with these field names."""
+
+    run_id: str
+    attempt: int
+    folder: str
+    """The run's folder, absolute."""
+    command: tuple[str, ...]
+    """Absolute path of the program, and its arguments."""
+    working_folder: str
+    env: Mapping[str, str]
+    """The whole environment of the program."""
+    log: str
+    timeout_seconds: float | None
+    grace_seconds: float
+    log_bytes: int
+    leash: bool
+    """True: the run is cancelled when its host goes away."""
+    environment_lock: str | None = None
+    """Held (flock, shared) while the run lasts, so that nobody removes its environment."""
+    masked: bool = False
+    """True: user and password of every URL that the program prints are masked before they are written."""
+
+
+class Ended(NamedTuple):
+    """A look at a run: it has a result."""
+
+    attempt: int
+    result: RunResult
+
+
+class Alive:
+    """A look at a run: its owner lives."""
+
+
+class NeverStarted:
+    """A look at a run: nobody owns it, and no program of it was ever started."""
+
+
+class Lost(NamedTuple):
+    """A look at a run: its program was started, its owner is gone, and there is no result."""
+
+    attempt: int | None
+
+
+Look = Ended | Alive | NeverStarted | Lost
+
+
+class Installation(NamedTuple):
+    """An environment that is ready to run in."""
+
+    key: str
+    python: Path
+    lock: Path
+    installed: tuple[str, ...]
+    """`name==version`, sorted."""

@@ -1,0 +1,252 @@
+"""The host's packages: which folders of the hosting interpreter a run on the base image `host` sees, and what in them no longer fits.
+
+Reads folders and metadata only; nothing of the host is imported or executed. What was found is remembered while the folders' times
+of change stay the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import ast
+    from importlib.metadata import Distribution
+
+    from orchlite.environments.pypa import Requirement
+
+_SITE_NAMES = frozenset({"site-packages", "dist-packages"})
+
+
+class HostPackages(NamedTuple):
+    """What a run sees of its host."""
+
+    directories: tuple[str, ...]
+    """In the order of the host's own path."""
+    warnings: tuple[str, ...] = ()
+
+
+def directories() -> HostPackages:
+    """The folders of this interpreter's own path that hold installed packages.
+
+    Those are its site-packages and what their path files name; never the working folder, the script's folder or PYTHONPATH as such.
+    """
+    path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else str(Path.cwd()))
+    sites = _site_folders(path, _python_path())
+    return _survey(path, sites, _times(sites))
+
+
+def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple[str, ...]:
+    """One warning for each requirement of a host package that something of `installed` (`name==version`) does not meet.
+
+    Host packages that are themselves among the installed ones are hidden by these, and not looked at.
+    """
+    from orchlite.environments.pypa import canonicalize_name
+
+    versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
+    found = _scan(directories, _times(directories)) if versions else ()
+    return tuple(_plain(text) for host in found if host.key not in versions for text in _misfits(host, versions))
+
+
+# Which folders
+
+
+@lru_cache(maxsize=4)
+def _absolute(path: tuple[str, ...], _working_folder: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(Path(entry).absolute()) for entry in path if entry))
+
+
+@lru_cache(maxsize=4)
+def _site_folders(path: tuple[str, ...], python_path: str) -> tuple[str, ...]:
+    own = {*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])}
+    named = {str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry}
+    # By name as well: sitecustomize, Debian and layered environments add such folders that `site` does not tell about.
+    return tuple(
+        entry for entry in path if Path(entry).is_dir() and (entry in own or (Path(entry).name in _SITE_NAMES and entry not in named))
+    )
+
+
+def _python_path() -> str:
+    return "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
+
+
+def _times(folders: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(_changed_at(folder) for folder in folders)
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - asked for at every run
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _survey(path: tuple[str, ...], sites: tuple[str, ...], _: tuple[int, ...]) -> HostPackages:
+    if not sites:
+        return HostPackages(
+            (), ("The hosting interpreter has no site-packages: runs see none of its packages, as with the base image 'clean'.",)
+        )
+    named = {entry for folder in sites for entry in _path_file_entries(Path(folder))}
+    usual = [entry for entry in path if entry in sites or (entry in named and Path(entry).is_dir())]
+    resolved, warnings = _editable_roots(sites)
+    found = list(dict.fromkeys([*usual, *resolved]))
+    unfit = [entry for entry in found if os.pathsep in entry]
+    warnings += [f"The host's folder {entry!r} is not visible to runs: its name contains {os.pathsep!r}." for entry in unfit]
+    return HostPackages(tuple(entry for entry in found if entry not in unfit), tuple(warnings))
+
+
+def _path_file_entries(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.glob("*.pth")):
+        yield from _entries_of(file)
+
+
+def _entries_of(file: Path) -> Iterator[str]:
+    """The folders that a path file names; by the rules of `site`, lines that begin with `import` are code."""
+    for line in _read(file).splitlines():
+        if line.strip() and not line.startswith(("#", "import ", "import\t")):
+            # Not Path.absolute(): `site` removes `..`, and the entry is compared with what `site` made of it.
+            yield os.path.abspath(file.parent / line.rstrip())  # noqa: PTH100
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+# Editable installs that are no path
+
+
+def _editable_roots(sites: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The folders to put on the path in place of setuptools' import hooks, and a warning for each editable install without one."""
+    roots: list[str] = []
+    warnings: list[str] = []
+    for folder in map(Path, sites):
+        for finder in sorted(folder.glob("__editable___*_finder.py")):
+            for name, target in _mapping_of(finder).items():
+                root = _import_root(name, PurePath(target))
+                roots += [root] if root else []
+                warnings += [] if root else [_not_visible(name)]
+        warnings += [_not_visible(name) for name in _hooked_editables(folder)]
+    return roots, warnings
+
+
+def _not_visible(name: str) -> str:
+    reason = "it is found by an import hook, not by a folder"
+    return f"The host's editable install {name!r} is not visible to runs: {reason}. Install it without -e."
+
+
+def _mapping_of(finder: Path) -> dict[str, str]:
+    """Package names and their folders, read from the source that setuptools wrote."""
+    import ast
+
+    try:
+        body = ast.parse(_read(finder)).body
+        value = next(each.value for each in body if isinstance(each, ast.Assign | ast.AnnAssign) and each.value and _assigns_mapping(each))
+        return {str(name): str(target) for name, target in ast.literal_eval(value).items()}
+    except (SyntaxError, ValueError, TypeError, AttributeError, StopIteration):
+        return {finder.stem.removeprefix("__editable___").removesuffix("_finder"): ""}
+
+
+def _assigns_mapping(statement: ast.Assign | ast.AnnAssign) -> bool:
+    import ast
+
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return any(isinstance(target, ast.Name) and target.id == "MAPPING" for target in targets)
+
+
+def _import_root(name: str, target: PurePath) -> str | None:
+    """The folder from which importing `name` finds `target`; None where the two are not named alike."""
+    parts = tuple(name.split("."))
+    path = target.with_suffix("") if target.suffix == ".py" else target
+    return str(path.parents[len(parts) - 1]) if path.is_absolute() and path.parts[-len(parts) :] == parts else None
+
+
+def _hooked_editables(folder: Path) -> Iterator[str]:
+    """Names of editable installs that left neither a path file nor a finder that can be read."""
+    for origin in sorted(folder.glob("*.dist-info/direct_url.json")):
+        if _is_editable(origin) and not _is_resolved(folder, origin.with_name("RECORD")):
+            yield origin.parent.name.split("-")[0]
+
+
+def _is_editable(origin: Path) -> bool:
+    try:
+        return bool(json.loads(origin.read_bytes())["dir_info"]["editable"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _is_resolved(folder: Path, record: Path) -> bool:
+    files = [line.split(",")[0] for line in _read(record).splitlines()]
+    return any(name.endswith("_finder.py") or (name.endswith(".pth") and any(_entries_of(folder / name))) for name in files)
+
+
+# What no longer fits
+
+
+class _HostDistribution(NamedTuple):
+    key: str
+    label: str
+    requires: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def _scan(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[_HostDistribution, ...]:
+    from importlib.metadata import distributions
+
+    found: dict[str, _HostDistribution] = {}
+    for distribution in distributions(path=list(folders)):
+        each = _described(distribution)
+        # The first on the path hides later ones of its name.
+        if each:
+            found.setdefault(each.key, each)
+    return tuple(found.values())
+
+
+def _described(distribution: Distribution) -> _HostDistribution | None:
+    from orchlite.environments.pypa import canonicalize_name
+
+    name = distribution.name
+    return (
+        _HostDistribution(canonicalize_name(name), f"{name} {distribution.version}", tuple(distribution.requires or ())) if name else None
+    )
+
+
+def _misfits(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
+    from orchlite.environments.pypa import InvalidRequirement, Requirement, canonicalize_name
+
+    for text in host.requires:
+        try:
+            need = Requirement(text)
+        except InvalidRequirement:
+            continue
+        version = versions.get(canonicalize_name(need.name))
+        if version and _applies(need) and not _met(need, version):
+            yield f"host package {host.label} needs {need.name}{need.specifier}, but the requirements installed {need.name} {version}"
+
+
+def _applies(need: Requirement) -> bool:
+    # Which extras the host asked for is written nowhere.
+    return need.marker is None or need.marker.evaluate({"extra": ""})
+
+
+def _met(need: Requirement, version: str) -> bool:
+    from orchlite.environments.pypa import InvalidVersion, Version
+
+    try:
+        return need.specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return True
+
+
+def _plain(text: str) -> str:
+    """One line without control characters: metadata is anybody's text."""
+    return text.encode("unicode_escape").decode("ascii")

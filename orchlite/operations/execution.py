@@ -1,0 +1,224 @@
+"""One claimed run, straight down: environment, unpack, place, wait, record."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+
+from orchlite.core.errors import Closed, IllegalMove, OrchliteError
+from orchlite.core.records import (
+    Alive,
+    Assignment,
+    AttemptFolder,
+    Ended,
+    Installation,
+    Look,
+    Lost,
+    NeverStarted,
+    OrchestrationRow,
+    RunFolder,
+    RunResult,
+    RunRow,
+    RunSpec,
+    TaskRow,
+)
+from orchlite.core.status import RunStatus
+from orchlite.environments.base_image import HOST
+from orchlite.operations import notification as telling
+from orchlite.operations import outcome as ends
+from orchlite.operations import workdirs as tidying
+from orchlite.operations.context import OpenStore
+from orchlite.operations.outcome import Ending
+from orchlite.operations.packaging import install_files, provide
+from orchlite.store.database import Transaction
+
+_ATTEMPTS = 3
+_ATTEMPTS_AT_MOST = 50
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
+# LD_LIBRARY_PATH: interpreters that are built with a shared library, and not told where it is, do not start without it.
+_PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES))
+_log = logging.getLogger(__name__)
+
+
+def perform(store: OpenStore, assignment: Assignment) -> None:
+    """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
+    run = assignment.run
+    folder = store.folder.run(run.run_id)
+    spec = _prepared(store, assignment, folder)
+    if not assignment.is_claimed():
+        shutil.rmtree(folder.path, ignore_errors=True)
+        return
+    _log.info("run %s of %s begins", run.run_id, _called(assignment.task, assignment.orchestration))
+    conclude(store, run, _placed(store, run, folder, spec))
+
+
+def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
+    """Record what became of a run that nobody owns any more, and tidy its folder."""
+    folder = store.folder.run(run.run_id)
+    match look:
+        case Ended():
+            _record(store, run, look.result, look.attempt)
+        case Lost():
+            store.process.discard(folder)
+            reason = "its runner was killed or the machine went down, so nobody saw how it ended"
+            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason), look.attempt)
+        case NeverStarted() if run.kill_requested:
+            _record(store, run, RunResult(RunStatus.KILLED, None, None, store.clock.now(), None, "it was killed before it started"))
+        case NeverStarted() if _may_start(store, run):
+            _requeue(store, run)
+        case NeverStarted():
+            reason = "it was claimed, and then nobody saw it start"
+            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason))
+        case Alive():
+            raise AssertionError("a run that has an owner is not concluded")
+
+
+def _may_start(store: OpenStore, run: RunRow) -> bool:
+    # That its host died says little about the run, unless it happens again and again; that a living one's runners come to nothing does.
+    is_hopeless = run.attempt >= (_ATTEMPTS if run.host_id == store.host_id else _ATTEMPTS_AT_MOST)
+    return run.boot_id == store.boot_id and not is_hopeless
+
+
+def _prepared(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
+    """The run's spec, with all that it needs in its folder; or why there is none."""
+    try:
+        return _prepare(store, assignment, folder)
+    except Closed:
+        raise
+    except Exception as error:
+        # Whatever it is, a run that was claimed must not stay without an end.
+        _log.warning("run %s could not be prepared", assignment.run.run_id, exc_info=True)
+        return error
+
+
+def _placed(store: OpenStore, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Look:
+    try:
+        if isinstance(spec, Exception):
+            raise spec
+        store.process.place(spec)
+    except Closed:
+        raise
+    except Exception as error:
+        status = RunStatus.KILLED if folder.cancel.exists() else RunStatus.FAILURE
+        return Ended(run.attempt, RunResult(status, None, None, store.clock.now(), None, f"it could not be started: {error}"))
+    return store.process.wait(folder)
+
+
+def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec:
+    from orchlite.bundles import bundle
+
+    run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
+    attempt = folder.attempt(run.attempt)
+    for path in (folder.path, attempt.path, attempt.work):
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
+    rebuild = install_files(folder, run.attempt, "packaging.log")
+    installation = provide(store, orchestration, rebuild)
+    bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)
+    with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:
+        file.write(task.arguments)
+    return RunSpec(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        folder=str(folder.path),
+        command=(str(installation.python), "-u", orchestration.entrypoint),
+        working_folder=str(attempt.work),
+        env=_environment(store, assignment, attempt, installation),
+        log=str(attempt.log),
+        timeout_seconds=task.timeout_seconds,
+        grace_seconds=store.settings.grace_seconds,
+        log_bytes=store.settings.limits.log_bytes,
+        leash=store.settings.leash,
+        environment_lock=str(installation.lock),
+    )
+
+
+def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
+    task, orchestration = assignment.task, assignment.orchestration
+    passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
+    passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
+    named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
+    host = store.environments.host_packages().directories if orchestration.base_image == HOST else ()
+    ours = {
+        "WALLAROO_TASK_ID": task.task_id,
+        "TASK_ID": task.task_id,
+        "ORCH_ID": orchestration.orchestration_id,
+        "ORCH_SHA": orchestration.sha,
+        "ORCH_OWNER_ID": owner_id(),
+        "TASK_DEBUG": "true" if task.debug else "false",
+        "ORCHLITE_STORE": str(store.folder.path),
+        "ORCHLITE_CACHE": str(store.environments.cache),
+        "ORCHLITE_RUN_FOLDER": str(attempt.path),
+        "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
+        "ORCHLITE_SDK": str(store.environments.sdk()),
+        "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
+    }
+    if assignment.run.slot_at is not None:
+        ours["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
+    return {**passed, **named, **task.env, **ours}
+
+
+@cache
+def owner_id() -> str:
+    """A UUID for this Unix account, always the same one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+    if store.clock_is_manual:
+        result = _at_one_instant(result, store.clock.now())
+
+    def end(transaction: Transaction) -> None:
+        ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, attempt, store.host_id), store.clock.now())
+
+    try:
+        store.persist(end, run.run_id)
+    except IllegalMove:
+        return  # another host imported the result first
+    _log_end(store, run, result)
+    tidying.later(store, run.run_id)
+    telling.tell(store, run.run_id, result.status)
+
+
+def _log_end(store: OpenStore, run: RunRow, result: RunResult) -> None:
+    level = logging.WARNING if result.status in ends.BAD_ENDS else logging.INFO
+    if _log.isEnabledFor(level):
+        how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
+        _log.log(level, "run %s of %s: %s", run.run_id, _task_called(store, run), f"{result.status}, {how}" if how else result.status)
+
+
+def _task_called(store: OpenStore, run: RunRow) -> str:
+    try:
+        task = store.memory.tasks.get(run.task_id)
+        return _called(task, store.memory.orchestrations.get(task.orchestration_id))
+    except OrchliteError:  # the end is recorded, and whoever did it has more to do
+        return f"task {run.task_id}"
+
+
+def _called(task: TaskRow, orchestration: OrchestrationRow) -> str:
+    """What the log calls a run's task: by its name, else by that of what it runs."""
+    return repr(task.name or orchestration.name or orchestration.file_name)
+
+
+def _at_one_instant(result: RunResult, now: datetime) -> RunResult:
+    """The times of rows are the store's clock's, for which a real run takes no time."""
+    has_run = result.started_at is not None
+    return result._replace(started_at=now if has_run else None, ended_at=now, duration_seconds=0.0 if has_run else None)
+
+
+def _requeue(store: OpenStore, run: RunRow) -> None:
+    now, reason = store.clock.now(), "it was never started"
+    with suppress(IllegalMove):
+        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt), run.run_id)

@@ -1,0 +1,157 @@
+"""Files of a store that belong to nothing: what killed hosts and interrupted removals leave. Found here, and removed on request.
+
+Each is looked at by its age, too, since others make files before the rows that they belong to: uploads, and folders of runs that are
+being submitted. Ages are those of files, so they are told by the machine's clock and not by the store's.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from orchlite.core.clock import SystemClock
+from orchlite.operations import liveness as presence
+from orchlite.operations.context import OpenStore
+from orchlite.store.upkeep import PAGE
+
+_BELONGS_TO_NOTHING_AFTER_SECONDS = 3600.0
+_ID_CHARACTERS = 36
+_SHA_CHARACTERS = 64
+
+
+class Leftover(NamedTuple):
+    """A file or folder that belongs to nothing."""
+
+    kind: str
+    """`bundle`, `upload`, `run folder` or `host`."""
+    path: Path
+
+
+def find(store: OpenStore) -> Iterator[Leftover]:
+    """All that belongs to nothing, now."""
+    yield from _bundles(store)
+    yield from _run_folders(store)
+    yield from _hosts(store)
+
+
+def remove(store: OpenStore, leftover: Leftover) -> int | None:
+    """Remove it, after a second look; the bytes that it had, or None where it stays, or was gone already."""
+    path = leftover.path
+    if not os.path.lexists(path):
+        return None
+    size = size_bytes(path)
+    match leftover.kind:
+        case "bundle":
+            with store.memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+                if store.memory.orchestrations.is_referenced(transaction, path.stem):
+                    return None
+                store.bundles.discard(path.stem)
+        case "run folder":
+            return size if _is_nobodys(path) and remove_folder(path) else None
+        case _:
+            path.unlink(missing_ok=True)
+    return size
+
+
+def remove_folder(path: Path) -> bool:
+    """Remove a folder with all that is in it, also where a program has made parts of it read-only; False where something stays."""
+    from shutil import rmtree
+
+    with suppress(RecursionError):
+        rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        _remove_flat(path)
+    return not path.exists()
+
+
+def _remove_flat(path: Path) -> None:
+    """Remove what is nested too deep, too: each folder is moved to the top before it is emptied, so that no path grows long."""
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            folder.chmod(0o700)
+            for entry in list(_entries(folder)):
+                if entry.is_dir() and not entry.is_symlink():
+                    entry.chmod(0o700)  # a folder that is moved to another one must be writable
+                    waiting.append(entry.rename(path / uuid.uuid4().hex))
+                else:
+                    entry.unlink()
+            folder.rmdir()
+    with suppress(OSError):
+        path.rmdir()
+
+
+def size_bytes(path: Path) -> int:
+    """What the file, or all that is in the folder, has; links are not followed."""
+    if not path.is_dir() or path.is_symlink():
+        return _own_size_bytes(path)
+    size, waiting = 0, [str(path)]
+    while waiting:  # not os.walk, which follows no program into folders nested a thousand deep
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size += _own_size_bytes(entry.path)
+    return size
+
+
+def _own_size_bytes(path: str | Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0  # removed a moment ago
+
+
+def _bundles(store: OpenStore) -> Iterator[Leftover]:
+    folder = store.folder.bundles
+    for page in _paged(path for path in _entries(folder) if _is_old(path)):
+        yield from (Leftover("upload", path) for path in page if path.suffix == ".upload" and len(path.stem) == _ID_CHARACTERS)
+        shas = [path.stem for path in page if path.suffix == ".zip" and len(path.stem) == _SHA_CHARACTERS]
+        yield from (Leftover("bundle", store.bundles.path(sha)) for sha in sorted(store.memory.upkeep.unknown_bundles(shas)))
+
+
+def _run_folders(store: OpenStore) -> Iterator[Leftover]:
+    for page in _paged(path for path in _entries(store.folder.runs) if len(path.name) == _ID_CHARACTERS):
+        for run_id in sorted(store.memory.upkeep.unknown_runs([path.name for path in page])):
+            path = store.folder.run(run_id).path
+            if _is_old(path) and _is_nobodys(path):
+                yield Leftover("run folder", path)
+
+
+def _hosts(store: OpenStore) -> Iterator[Leftover]:
+    for path in _entries(store.folder.hosts):
+        is_dead = path.suffix == ".lock" or (path.suffix == ".new" and _is_old(path))
+        if is_dead and not presence.is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
+            yield Leftover("host", path)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        changed_at = path.lstat().st_mtime
+    except OSError:
+        return False
+    return SystemClock().now().timestamp() - changed_at > _BELONGS_TO_NOTHING_AFTER_SECONDS
+
+
+def _is_nobodys(folder: Path) -> bool:
+    return not presence.is_locked(folder / "alive.lock")
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    # Read as it is needed: there may be a million.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield folder / entry.name
+
+
+def _paged(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    remaining = iter(paths)
+    while page := list(islice(remaining, PAGE)):
+        yield page

@@ -1,0 +1,134 @@
+"""Whether a store is whole: its database, its rows among themselves, its files against its rows. It reads everything and changes nothing.
+
+A healthy store has no findings, also while hosts are at work on it. What is no finding: a run without a folder (it was restored from a
+backup that was made while it ran), and an environment that is missing (the next run builds it anew).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from orchlite.core.errors import StoreDamaged
+from orchlite.core.records import Alive
+from orchlite.core.tables import Table, table_html
+from orchlite.operations import garbage as leftovers
+from orchlite.operations import liveness as presence
+from orchlite.operations.context import OpenStore
+from orchlite.store.upkeep import EndedRun, StoredBundle
+
+_RESTORE = "Restore the store from a backup."
+_REPORT = "Restore the store from a backup, and report this: orchlite does not do it."
+_HINTS = {
+    "bundle": "prune() removes it.",
+    "upload": "It was interrupted; prune() removes it.",
+    "run folder": "prune() removes it.",
+    "host": "The next client that opens the store removes it, and so does prune().",
+}
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with a store."""
+
+    kind: str
+    """`database`, `row`, `bundle`, `run`, `leftover`."""
+    subject: str
+    """The path or the id of what is wrong."""
+    what: str
+    hint: str
+    """The way out."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}: {self.what} {self.hint}"
+
+    @staticmethod
+    def _columns() -> Sequence[str]:
+        return Finding._fields
+
+    def _cells(self) -> Sequence[object]:
+        return self
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self])
+
+
+def check(store: OpenStore) -> Table[Finding]:
+    """Find what is wrong with the store. Blocks until everything was read, the bundles' bytes included."""
+    findings: Table[Finding] = Table()
+    try:
+        findings += _database(store)
+        for look in (_rows, _bundles, _ended_runs, _abandoned_runs, _leftovers):
+            findings += look(store)
+    except StoreDamaged as error:
+        # What cannot be read any more cannot be compared with anything.
+        findings.append(Finding("database", str(store.folder.database), error.message, _RESTORE))
+    return findings
+
+
+def _database(store: OpenStore) -> Iterator[Finding]:
+    for words in store.memory.upkeep.damage():
+        yield Finding("database", str(store.folder.database), f"SQLite says: {words}.", _RESTORE)
+
+
+def _rows(store: OpenStore) -> Iterator[Finding]:
+    upkeep = store.memory.upkeep
+    for run_id, what in (*upkeep.contradicting_runs(), *upkeep.contradicting_events()):
+        yield Finding("row", run_id, f"The run {what}.", _REPORT)
+    for orchestration_id in upkeep.orchestrations_without_packaging():
+        yield Finding("row", orchestration_id, "The orchestration has no packaging task.", _REPORT)
+
+
+def _bundles(store: OpenStore) -> Iterator[Finding]:
+    for bundle in store.memory.upkeep.bundles():
+        path = store.bundles.path(bundle.sha)
+        what = _wrong_with(path, bundle)
+        # It may have been deleted with its last orchestration, a moment ago.
+        if what and store.memory.upkeep.orchestrations_of(bundle.sha):
+            yield Finding("bundle", str(path), what, "Upload the same bytes again, or restore the store from a backup.")
+
+
+def _wrong_with(path: Path, bundle: StoredBundle) -> str | None:
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes != bundle.size_bytes:
+            return f"It has {size_bytes} bytes instead of {bundle.size_bytes}."
+        with path.open("rb") as file:
+            sha = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"It cannot be read: {error.strerror}."
+    return None if sha == bundle.sha else "Its bytes have changed: they have another SHA-256 than its name says."
+
+
+def _ended_runs(store: OpenStore) -> Iterator[Finding]:
+    for page in store.memory.upkeep.all_ended_runs():
+        for run in page:
+            if what := _wrong_with_end(store, run):
+                yield Finding("run", run.run_id, what, _REPORT)
+
+
+def _wrong_with_end(store: OpenStore, run: EndedRun) -> str | None:
+    folder = store.folder.run(run.run_id)
+    if presence.is_locked(folder.alive_lock):
+        return f"It is {run.status}, and yet its runner lives."
+    try:
+        status = json.loads(folder.attempt(run.attempt).result.read_bytes())["status"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # no result, or none that can be understood, as after a power cut: then the row is what is known
+    return None if status == run.status else f"It is {run.status}, and its result says {str(status)!r:.40}."
+
+
+def _abandoned_runs(store: OpenStore) -> Iterator[Finding]:
+    for run in store.memory.runs.running():
+        if run.host_id is None or presence.is_alive(store.folder.hosts, run.host_id):
+            continue
+        is_over = not isinstance(store.process.look(store.folder.run(run.run_id)), Alive)
+        if is_over and store.memory.upkeep.status_of_run(run.run_id) == "running":
+            yield Finding("run", run.run_id, "It is running in the store, and nobody runs it any more.", "start() records how it ended.")
+
+
+def _leftovers(store: OpenStore) -> Iterator[Finding]:
+    for kind, path in leftovers.find(store):
+        yield Finding("leftover", str(path), f"This {kind} belongs to nothing.", _HINTS[kind])

@@ -1,0 +1,243 @@
+"""One packaging run: make or find the environment that an orchestration needs, and say so in a log.
+
+The installer is run by a runner, as a run of its own inside the packaging run's folder and on a leash: its output is logged, its
+time bounded and its processes ended by the same means as a user's program.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from orchlite.core.errors import Closed, PackagingFailed
+from orchlite.core.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec, Settings
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.environments import base_image
+from orchlite.environments.environments import Building
+from orchlite.operations import notification as telling
+from orchlite.operations import outcome as ends
+from orchlite.operations.context import OpenStore
+from orchlite.operations.outcome import Ending
+from orchlite.runs import logs
+from orchlite.store.database import Transaction
+
+_LAST_LINES = 12
+_EXPLAINING_LINES = 400
+_EXPLAINING_CHARACTERS = 65_536  # pip names every version that there is in one line
+_log = logging.getLogger(__name__)
+
+
+class InstallFiles(NamedTuple):
+    """Where one installation leaves its files."""
+
+    folder: RunFolder
+    log: Path
+
+
+def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallFiles:
+    """The place of the installation that a run makes: a packaging run, or one whose environment is gone. Its name is unique."""
+    inside = folder.attempt(attempt).path
+    return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
+
+
+def package(store: OpenStore, assignment: Assignment) -> None:
+    """Bring a claimed packaging run, and with it its orchestration, to the end."""
+    run, orchestration = assignment.run, assignment.orchestration
+    place = install_files(store.folder.run(run.run_id), run.attempt)
+    _log.info("packaging orchestration %s", orchestration.orchestration_id)
+    try:
+        _begin(store, run, orchestration, place.log)
+        installation = provide(store, orchestration, place, refresh=bool(json.loads(assignment.task.arguments).get("refresh")))
+        warnings = _host_warnings(store, orchestration, installation)
+        _report(store, place.log, installation, warnings)
+        store.environments.sdk()  # so that no run has to wait for it
+        store.process.warm()
+    except Closed:
+        raise
+    except Exception as error:  # whatever it is, what waits for this packaging must hear of it
+        _note(store, place.log, error)
+        _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
+    else:
+        _succeed(store, run, orchestration, installation, warnings)
+
+
+def pretend(store: OpenStore, assignment: Assignment) -> None:
+    """Declare the orchestration ready without an environment: where nothing will be executed, nothing is to be installed."""
+    run, orchestration = assignment.run, assignment.orchestration
+    _begin(store, run, orchestration, install_files(store.folder.run(run.run_id), run.attempt).log)
+    _succeed(store, run, orchestration, Installation("", Path(), Path(), ()), ())
+
+
+def provide(store: OpenStore, orchestration: OrchestrationRow, place: InstallFiles, *, refresh: bool = False) -> Installation:
+    """The environment that the orchestration needs, built where it is missing; blocks while somebody else builds it.
+
+    With `refresh` it is built in any case.
+
+    Raises:
+        PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
+    """
+    requirements = base_image.needs(orchestration.base_image, orchestration.requirements)
+    key = store.environments.key(requirements)
+    found = None if refresh else store.environments.find(key)
+    if found is not None:
+        return found
+    with store.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
+        if building.found is not None:
+            return building.found
+        building.make()
+        if requirements:
+            _install(store, building, requirements, place)
+        return building.finish()
+
+
+def _install(store: OpenStore, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
+    place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = building.install_order(requirements)
+    spec = RunSpec(
+        run_id=place.folder.run_id,
+        attempt=1,
+        folder=str(place.folder.path),
+        command=order.command,
+        working_folder=str(order.working_folder),
+        env={**order.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
+        log=str(place.log),
+        timeout_seconds=store.settings.install_timeout_seconds,
+        grace_seconds=0,
+        log_bytes=store.settings.limits.log_bytes,
+        leash=True,
+        environment_lock=str(order.lock),
+        masked=True,
+    )
+    store.process.place(spec)
+    look = store.process.wait(place.folder)
+    place.folder.attempt(1).spec.unlink(missing_ok=True)  # a proxy's address in it may hold a password
+    if not isinstance(look, Ended):
+        store.process.discard(place.folder)
+        raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
+    if look.result.status is not RunStatus.SUCCESS:
+        raise _failure(look.result, place.log, store.settings)
+
+
+def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:
+    lines = [line.text for line in logs.read(log, _EXPLAINING_LINES)]
+    how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
+    message = "\n".join([f"{_in_words(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_LAST_LINES:]])
+    hint = "\nThe whole log: orchestration.task().wait().logs()."
+    return PackagingFailed(_masked(message), hint=hint, exit_code=result.exit_code)
+
+
+def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
+    from orchlite.environments.diagnosis import explanation
+
+    if result.status is RunStatus.TIMED_OUT:
+        limit_seconds = settings.install_timeout_seconds
+        return f"The installation was not done after {limit_seconds:g} s. Client(install_timeout_seconds=...) sets the limit."
+    if result.reason is not None:
+        return "The installation did not end by itself."
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    beginnings = [line[:_EXPLAINING_CHARACTERS] for line in lines]
+    return explanation(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+
+
+def _masked(text: str) -> str:
+    from orchlite.environments.requirements import mask_credentials
+
+    return mask_credentials(text)
+
+
+def _host_warnings(store: OpenStore, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+    if orchestration.base_image != base_image.HOST:
+        return ()
+    host = store.environments.host_packages()
+    return (*host.warnings, *store.environments.conflicts(installation.installed, host.directories))
+
+
+def _report(store: OpenStore, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
+    listed = [f"  {name}" for name in installation.installed] or ["  nothing"]
+    lines = [*(f"warning: {warning}" for warning in warnings), "Installed in the environment:", *listed]
+    logs.append(log, store.clock.now(), "\n".join(lines))
+
+
+def _begin(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
+    orchestration_id, now = orchestration.orchestration_id, store.clock.now()
+    store.persist(lambda transaction: store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now))
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if run.attempt > 1:
+        logs.append(log, now, f"attempt {run.attempt}: the host that was packaging before is gone")
+
+
+def _note(store: OpenStore, log: Path, error: Exception) -> None:
+    """Let the log say why packaging failed, where the installer did not say it there already."""
+    if isinstance(error, PackagingFailed) and "exit_code" in error.details:
+        return
+    with suppress(OSError):
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        logs.append(log, store.clock.now(), _masked(str(error)))
+
+
+def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
+    orchestration_id = orchestration.orchestration_id
+
+    def succeed(transaction: Transaction) -> None:
+        store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
+        store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
+        store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
+        for waiting in store.memory.tasks.waiting_for(transaction, orchestration_id):
+            if waiting.kind is not TaskKind.ONCE:  # whose run has yet to begin; the others may be due from now on
+                store.memory.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, store.clock.now())
+        _end(store, transaction, run, RunStatus.SUCCESS)
+
+    store.persist(succeed)
+
+
+def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
+    reason = _masked(str(error))
+    _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
+
+    refused: list[str] = []
+
+    def fail(transaction: Transaction) -> None:
+        _end(store, transaction, run, status, reason)
+        refused[:] = give_up(store, transaction, orchestration.orchestration_id, reason)
+
+    store.persist(fail)
+    telling.tell(store, run.run_id, status)
+    for run_id in refused:
+        telling.tell(store, run_id, RunStatus.FAILURE)
+
+
+def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> list[str]:
+    """The orchestration will never be ready: it is in error, and what waited for it has failed without being started.
+
+    Answers the ids of these runs, of which somebody may have to be told.
+    """
+    now, memory = store.clock.now(), store.memory
+    memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
+    refused = f"its orchestration could not be packaged: {reason}"
+    run_ids: list[str] = []
+    for waiting in memory.tasks.waiting_for(transaction, orchestration_id):
+        for queued in memory.runs.unfinished_of_task(transaction, waiting.task_id):
+            memory.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+            memory.runs.promise_telling(transaction, queued.run_id, store.host_id)
+            run_ids.append(queued.run_id)
+        memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
+    return run_ids
+
+
+def _end(store: OpenStore, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
+    now = store.clock.now()
+    duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
+    result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
+    ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, host_id=store.host_id), now)
+
+
+def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
+    """The error that says why the orchestration is in `error`."""
+    return PackagingFailed(
+        f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
+        orchestration_id=orchestration.orchestration_id,
+    )

@@ -1,0 +1,132 @@
+"""Taking bundles in: receive the bytes, inspect them, keep them once, queue the packaging."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from orchlite.core.errors import OrchliteError, StorageFull
+from orchlite.core.records import BundleReport, OrchestrationRow, TaskRow
+from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.operations.context import OpenStore
+
+
+class Upload(NamedTuple):
+    """What a caller wants taken in."""
+
+    source: bytes | Path
+    """The bytes of a ZIP, or the path of a ZIP or of a folder to pack."""
+    workspace_id: int
+    name: str | None
+    file_name: str
+    exclude: Sequence[str] = ()
+    refresh: bool = False
+    """Build its environment anew, even where there is one."""
+
+
+def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
+    """Make an orchestration of the bundle and queue its packaging; nothing is stored unless all of that happens.
+
+    With `reuse`, an orchestration of the same bytes in the same workspace is answered instead, where there is a usable one.
+
+    Raises:
+        BadBundle, BadRequirement, BadArgument: the bundle is refused.
+        StorageFull: there is no room for it.
+    """
+    from orchlite.bundles import bundle
+    from orchlite.environments import base_image
+
+    source, left_out = _source(store, upload)
+    limits = store.settings.limits
+    with store.bundles.received(source, limits.upload_bytes) as received:
+        report = bundle.inspect(received, limits)
+        # Asked in any case: a store that fails is to fail before there is a bundle in it.
+        known = store.memory.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, store.settings.base_image)
+        if reuse and known is not None:
+            return known
+        left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
+        base_warnings = base_image.warnings(store.settings.base_image)
+        report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
+        return _keep(store, upload, report, received)
+
+
+def _source(store: OpenStore, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
+    if isinstance(upload.source, Path) and upload.source.is_dir():
+        from orchlite.bundles import packing
+
+        packed = packing.pack(upload.source, exclude=upload.exclude, limits=store.settings.limits)
+        return packed.content, packed.left_out
+    return upload.source, ()
+
+
+def _keep(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+    try:
+        return _stored(store, upload, report, received)
+    except StorageFull:
+        with suppress(OrchliteError):
+            _let_go(store, report.sha)
+        raise
+
+
+def _let_go(store: OpenStore, sha: str) -> None:
+    """The disk is full: a bundle that nothing refers to must not take of what is left."""
+    with store.memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+        if not store.memory.orchestrations.is_referenced(transaction, sha):
+            store.bundles.discard(sha)
+
+
+def _stored(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+    store.bundles.keep(received, report.sha)
+    orchestration, task = _rows(store, upload, report)
+    with store.memory.transaction() as transaction:
+        # Deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
+        store.bundles.keep(received, report.sha)
+        store.memory.orchestrations.insert(transaction, orchestration)
+        store.memory.tasks.insert(transaction, task)
+        store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, store.host_id, orchestration.created_at)
+    return orchestration
+
+
+def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[OrchestrationRow, TaskRow]:
+    now = store.clock.now()
+    orchestration = OrchestrationRow(
+        orchestration_id=str(uuid.uuid4()),
+        workspace_id=upload.workspace_id,
+        name=upload.name,
+        file_name=upload.file_name,
+        sha=report.sha,
+        size_bytes=report.size_bytes,
+        entrypoint=report.entrypoint,
+        requirements=report.requirements.lines,
+        warnings=report.warnings,
+        base_image=store.settings.base_image,
+        status=OrchestrationStatus.PENDING_PACKAGING,
+        reason=None,
+        environment_key=None,
+        installed=(),
+        task_id=str(uuid.uuid4()),
+        created_at=now,
+        updated_at=now,
+    )
+    task = TaskRow(
+        task_id=orchestration.task_id,
+        workspace_id=upload.workspace_id,
+        orchestration_id=orchestration.orchestration_id,
+        kind=TaskKind.PACKAGING,
+        name=None,
+        arguments=json.dumps({"refresh": True} if upload.refresh else {}),
+        timeout_seconds=None,
+        debug=False,
+        env={},
+        env_passthrough=(),
+        status=TaskStatus.PENDING,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+        on_failure=store.settings.on_failure,
+    )
+    return orchestration, task

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         StoreTooNew,
         WaitTimeout,
     )
-    from orchlite.core.records import Limits, Retention
+    from orchlite.core.settings import Limits, Retention
     from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
     from orchlite.core.task_context import in_task, task_args
     from orchlite.operations.integrity import Finding
@@ -65,7 +65,7 @@ _HOMES = {
     "orchlite.runs.logs": ("Log", "LogLine"),
     "orchlite.client.orchestration": ("Orchestration",),
     "orchlite.operations.retention": ("Pruned",),
-    "orchlite.core.records": ("Limits", "Retention"),
+    "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
     "orchlite.schedules.upcoming": ("upcoming",),
     "orchlite.client.task": ("Task",),

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 
 ReadAt = Callable[[int, int], bytes]

@@ -18,7 +18,8 @@ from orchlite.bundles.archive import Entry, ReadAt, read_content, read_entries
 from orchlite.bundles.names import check_shape, folders_of, is_junk
 from orchlite.bundles.rules import SOURCE_BYTES, accepted_entries, check_source, find_entrypoint, find_requirements, warnings_of_names
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import BundleReport, Limits, Requirements
+from orchlite.core.records import BundleReport, Requirements
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 from orchlite.environments.requirements import CONTENT_BYTES, read_requirements
 

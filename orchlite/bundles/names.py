@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 
 COMPONENT_BYTES = 255

@@ -17,7 +17,8 @@ from typing import NamedTuple, NoReturn
 from orchlite.bundles.archive import CENTRAL, CENTRAL_MARK, DEFLATED, END, END_MARK, LOCAL, LOCAL_MARK, STORED, UTF8_FLAG
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.records import Limits, PackedFolder
+from orchlite.core.records import PackedFolder
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 
 _LEFT_OUT = ("__pycache__", "node_modules", "*.pyc")

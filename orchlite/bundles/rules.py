@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 
 if TYPE_CHECKING:

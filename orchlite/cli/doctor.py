@@ -203,7 +203,7 @@ def _leftovers() -> Iterator[Check]:
     from orchlite.core import folders as paths
     from orchlite.operations import liveness as presence
 
-    dead = [store.path for store in paths.temporary_store_folders() if not presence.anybody_is_alive(store.hosts)]
+    dead = [store.path for store in paths.temporary_store_folders() if not presence.any_alive(store.hosts)]
     if dead:
         words = "is left by a process that is gone; the next temporary client removes it."
         yield Check("leftovers", _WARNING, f"{counted(len(dead), 'temporary store')}: {dead[0]} {words}")

@@ -87,13 +87,14 @@ def _announce(server: Server, out: Output) -> None:
     if out.as_json:
         out.json_line({"url": server.url, "environment": server.environment()})
         return
-    exports = [f"export {name}={quote(value)}" for name, value in server.environment().items()]
-    out.line("\n".join([server.url, *exports]))  # in one write: a reader that closes the pipe after the first line does not end the server
+    out.line(server.url)
+    for name, value in server.environment().items():
+        out.line(f"export {name}={quote(value)}")
     out.note("serving; Ctrl-C ends this, and not what runs")
 
 
 def _hosting(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> Client:
-    from orchlite.core.records import Retention
+    from orchlite.core.settings import Retention
 
     retention = None if retain is None else Retention(runs_older_than=retain, events_older_than=max(retain, timedelta(days=90)))
     return setting().opened(create=True, workers=workers, retention=retention, **installing)

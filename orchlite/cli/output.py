@@ -1,8 +1,7 @@
 """How the command line speaks: tables and JSON on standard output, notes, spinners and errors on standard error.
 
 The only importer of rich. Colours and animation are for terminals, and only where neither NO_COLOR is set nor the terminal is a dumb
-one; what goes into a pipe or a file is plain, and never cut. Every line is flushed as it is printed: a program may read it while this
-one still works.
+one; what goes into a pipe or a file is plain, and never cut.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """Print one JSON document."""
-        print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable), flush=True)
+        print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
 
     def json_line(self, value: object) -> None:
         """Print one JSON document as a line, for a stream of them."""
@@ -55,7 +54,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print one line for a person, or for a script that wants no JSON."""
-        print(text, flush=True)
+        print(text)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
         """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
@@ -71,12 +70,12 @@ class Output:
         width = max((len(name) for name, _ in known), default=0)
         for name, value in known:
             for text in map(_shown, value if isinstance(value, list) else [value]):
-                print(f"{name:<{width}}  {text}", flush=True)
+                print(f"{name:<{width}}  {text}")
                 name = ""
 
     def heading(self, text: str) -> None:
         """Print what the next table is about."""
-        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}", flush=True)
+        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}")
 
     def note(self, text: str) -> None:
         """Tell the person at the terminal something, on standard error."""
@@ -262,7 +261,7 @@ def _print_plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [[column.upper() for column in columns], *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip(), flush=True)
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps: bool) -> None:

@@ -15,7 +15,7 @@ from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteEr
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
-    from orchlite.client.lookup import Search
+    from orchlite.client.lookup import Lookup
     from orchlite.client.orchestration import Orchestration
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
@@ -28,11 +28,11 @@ class Ambiguous(InvalidInput):
     """A word means several things. `details["candidates"]` are their ids."""
 
 
-def search_of(client: Client, workspace_id: int | None = None) -> Search:
+def search_of(client: Client, workspace_id: int | None = None) -> Lookup:
     """Finds things in this client's store, names in that workspace, else in its current one."""
-    from orchlite.client.lookup import Search  # it brings the whole library, which `--help` does not need
+    from orchlite.client.lookup import Lookup  # it brings the whole library, which `--help` does not need
 
-    return Search(client._engine, client.get_current_workspace().id() if workspace_id is None else workspace_id)
+    return Lookup(client._engine, client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
 
 def orchestration_of(client: Client, word: str) -> Orchestration:

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchlite.client.listing import Catalogue
+from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task_run import TaskRun
-from orchlite.core import folders as paths
+from orchlite.core import folders
 from orchlite.core.arguments import (
     checked_choice,
     checked_command,
@@ -26,14 +26,15 @@ from orchlite.core.arguments import (
     checked_flag,
     checked_limits,
     checked_name,
+    checked_path,
     checked_seconds,
     checked_texts,
 )
-from orchlite.core.clock import SystemClock
+from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Clock, Process, SteeredClock, Stub
-from orchlite.core.records import Limits, Retention, Settings
+from orchlite.core.protocols import Process, Stub
+from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import closing, forever, recovery
 from orchlite.engine.engine import Engine
 from orchlite.environments.base_image import checked_base_image
@@ -44,7 +45,7 @@ _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"
 
 
-class Client(Catalogue, Maintenance):
+class Client(Listing, Maintenance):
     """A store, opened. Use it as a context manager: leaving it waits for the one-shot runs that it submitted.
 
     Any number of clients, in any number of processes, may share a store; a client may be used from any thread.
@@ -108,8 +109,8 @@ class Client(Catalogue, Maintenance):
             leash=self._is_temporary,
         )
         check_installer(settings.installer)
-        environments = environment or Environments(paths.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
-        if isinstance(process, Stub) and not isinstance(clock, SteeredClock):
+        environments = environment or Environments(folders.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
+        if isinstance(process, Stub) and not isinstance(clock, ControlledClock):
             raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Give a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:
@@ -129,7 +130,7 @@ class Client(Catalogue, Maintenance):
 
     @staticmethod
     def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
-        return paths.store_folder(path)
+        return folders.store_folder(path)
 
     @classmethod
     def temporary(cls, **settings: Any) -> Client:
@@ -226,7 +227,7 @@ class Client(Catalogue, Maintenance):
 
     def path(self) -> Path:
         """The store's folder."""
-        return self._engine.store.folder.path
+        return self._engine.context.folder.path
 
     def close(self, drain: bool = True) -> None:
         """Let go of the store; idempotent. With `drain`, first wait for the one-shot runs submitted here.
@@ -239,7 +240,7 @@ class Client(Catalogue, Maintenance):
         try:
             self._engine.close(drain=drain)
         finally:
-            closing.was_closed(self._engine)
+            closing.unregister(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -276,8 +277,8 @@ class TemporaryClient(Client):
     def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
         if path is not None:
             raise BadArgument("A temporary client takes no path.", hint="Use Client(path).", argument="path")
-        recovery.sweep_temporary_stores(paths.temporary_store_folders())
-        return paths.temporary_store_folder()
+        recovery.sweep_temporary_stores(folders.temporary_store_folders())
+        return folders.temporary_store_folder()
 
     def close(self, drain: bool = True) -> None:
         """Kill what runs, let go of the store, and remove it; idempotent."""
@@ -296,7 +297,7 @@ def _bundle_bytes(buffer: object) -> bytes:
 
 
 def _bundle_path(path: object) -> Path:
-    found = paths.given_path(path)
+    found = checked_path(path)
     try:
         found.stat()
     except OSError as error:

@@ -44,7 +44,7 @@ class Connection:
 
     def workspace_names(self) -> list[str]:
         """The names of the workspaces that list it now."""
-        return self._engine.store.memory.connections.workspace_names(self.id())
+        return self._engine.store.connections.workspace_names(self.id())
 
     def delete_connection(self) -> None:
         """Remove it from the store and from every workspace. Programs that have read its details keep what they have read.
@@ -52,7 +52,7 @@ class Connection:
         Raises:
             NotFound: it was deleted before.
         """
-        self._engine.store.memory.connections.delete(self.id(), self._engine.store.clock.now())
+        self._engine.store.connections.delete(self.id(), self._engine.context.clock.now())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Connection) and self.id() == other.id()

@@ -29,7 +29,7 @@ from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
 
 
-class Catalogue:
+class Listing:
     """The part of a client that finds things. Nothing here starts anything."""
 
     _engine: Engine
@@ -37,7 +37,7 @@ class Catalogue:
 
     def list_orchestrations(self) -> Table[Orchestration]:
         """The current workspace's orchestrations, oldest first."""
-        rows = self._engine.store.memory.orchestrations.of_workspace(self._workspace.id())
+        rows = self._engine.store.orchestrations.of_workspace(self._workspace.id())
         return Table(Orchestration(self._engine, row) for row in rows)
 
     def get_orchestration_by_id(self, orchestration_id: str) -> Orchestration:
@@ -46,12 +46,12 @@ class Catalogue:
         Raises:
             NotFound: there is none.
         """
-        row = self._engine.store.memory.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
+        row = self._engine.store.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
         return Orchestration(self._engine, row)
 
     def list_tasks(self, killed: bool = False) -> Table[Task]:
         """The current workspace's tasks, newest first; with `killed`, those that were killed too."""
-        rows = self._engine.store.memory.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
+        rows = self._engine.store.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
         return Table(Task(self._engine, row) for row in rows)
 
     def get_task_by_id(self, task_id: str) -> Task:
@@ -60,7 +60,7 @@ class Catalogue:
         Raises:
             NotFound: there is none.
         """
-        return Task(self._engine, self._engine.store.memory.tasks.get(checked_id(task_id, "task_id")))
+        return Task(self._engine, self._engine.store.tasks.get(checked_id(task_id, "task_id")))
 
     def get_task_run_by_id(self, run_id: str) -> TaskRun:
         """The run with this id, of whichever task.
@@ -68,12 +68,12 @@ class Catalogue:
         Raises:
             NotFound: there is none.
         """
-        row = self._engine.store.memory.runs.get(checked_id(run_id, "run_id"))
+        row = self._engine.store.runs.get(checked_id(run_id, "run_id"))
         return TaskRun(self._engine, row.run_id, row.task_id)
 
     def list_workspaces(self) -> Table[Workspace]:
         """Every workspace of the store, oldest first."""
-        return Table(Workspace(self._engine, row) for row in self._engine.store.memory.workspaces.all())
+        return Table(Workspace(self._engine, row) for row in self._engine.store.workspaces.all())
 
     def create_workspace(self, workspace_name: str) -> Workspace:
         """Create a workspace. Names have a letter first, then letters, digits and dashes, under 64 characters.
@@ -83,7 +83,7 @@ class Catalogue:
             Conflict: it is taken.
         """
         name = checked_workspace_name(workspace_name)
-        return Workspace(self._engine, self._engine.store.memory.workspaces.create(name, self._engine.store.clock.now()))
+        return Workspace(self._engine, self._engine.store.workspaces.create(name, self._engine.context.clock.now()))
 
     def get_workspace(self, name: str, create_if_not_exist: bool = False) -> Workspace:
         """The workspace of this name; with `create_if_not_exist` it is created on the way (underscores are taken then, too).
@@ -92,11 +92,11 @@ class Catalogue:
             NotFound: there is none.
             BadArgument: the name is refused.
         """
-        memory = self._engine.store.memory
+        store = self._engine.store
         may_create = checked_flag(create_if_not_exist, "create_if_not_exist")
-        row = memory.workspaces.find(checked_workspace_name(name, underscores=True))
+        row = store.workspaces.find(checked_workspace_name(name, underscores=True))
         if row is None and may_create:
-            row = memory.workspaces.find_or_create(name, self._engine.store.clock.now())
+            row = store.workspaces.find_or_create(name, self._engine.context.clock.now())
         if row is None:
             raise NotFound(f"There is no workspace named {name!r}.", hint="create_if_not_exist=True creates it.", name=name)
         return Workspace(self._engine, row)
@@ -124,7 +124,7 @@ class Catalogue:
             BadArgument: an argument is refused; nothing was stored.
             Conflict: the name is taken.
         """
-        store = self._engine.store
+        store = self._engine.context
         row = ConnectionRow(
             connection_id=str(uuid.uuid4()),
             name=checked_label(name, "name"),
@@ -132,7 +132,7 @@ class Catalogue:
             details=encoded_details(details, store.settings.limits.details_bytes),
             created_at=store.clock.now(),
         )
-        store.memory.connections.insert(row)
+        store.store.connections.insert(row)
         return Connection(self._engine, row)
 
     def get_connection(self, name: str) -> Connection:
@@ -142,7 +142,7 @@ class Catalogue:
             NotFound: there is none.
             BadArgument: the name is refused.
         """
-        return Connection(self._engine, self._engine.store.memory.connections.named(checked_label(name, "name")))
+        return Connection(self._engine, self._engine.store.connections.named(checked_label(name, "name")))
 
     def get_connection_by_id(self, connection_id: str) -> Connection:
         """The connection with this id.
@@ -150,11 +150,11 @@ class Catalogue:
         Raises:
             NotFound: there is none.
         """
-        return Connection(self._engine, self._engine.store.memory.connections.get(checked_id(connection_id, "connection_id")))
+        return Connection(self._engine, self._engine.store.connections.get(checked_id(connection_id, "connection_id")))
 
     def list_connections(self) -> Table[Connection]:
         """Every connection of the store, oldest first; `workspace.list_connections()` has those of a workspace."""
-        return Table(Connection(self._engine, row) for row in self._engine.store.memory.connections.all())
+        return Table(Connection(self._engine, row) for row in self._engine.store.connections.all())
 
     def in_task(self) -> bool:
         """Whether this process is a task run."""
@@ -177,7 +177,7 @@ class Catalogue:
         Raises:
             BadArgument: an argument is refused.
         """
-        events = self._engine.store.memory.events
+        events = self._engine.store.events
         bound = None if limit is None else checked_count(limit, "limit", 0)
         if isinstance(after, datetime):
             rows = events.since(checked_moment(after, "after"), bound)

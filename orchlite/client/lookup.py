@@ -14,24 +14,24 @@ from orchlite.client.task_run import TaskRun
 from orchlite.core.status import RunStatus
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
-from orchlite.operations import liveness as presence
-from orchlite.store.search import RunKey
+from orchlite.operations import liveness
+from orchlite.store.lookups import RunKey
 
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
 
 
-class Search:
+class Lookup:
     """Looks through one open store; names are those of one workspace, ids those of all. Nothing here starts or changes anything."""
 
     def __init__(self, engine: Engine, workspace_id: int) -> None:
         self._engine = engine
         self._workspace_id = workspace_id
-        self._rows = engine.store.memory.search
+        self._rows = engine.store.lookups
 
     def orchestrations(self, word: str) -> list[Orchestration]:
         """Those whose name this is or, where there are none, whose id begins so (four digits at least); newest first."""
-        memory = self._engine.store.memory
-        found = [Orchestration(self._engine, memory.orchestrations.get(key)) for key in self._rows.orchestrations(*self._asked(word))]
+        store = self._engine.store
+        found = [Orchestration(self._engine, store.orchestrations.get(key)) for key in self._rows.orchestrations(*self._asked(word))]
         return [one for one in found if one.name() == word] or found
 
     def tasks(self, word: str) -> list[Task]:
@@ -50,7 +50,7 @@ class Search:
 
     def unfinished(self) -> Table[TaskRun]:
         """What runs and what is queued in the whole store, packaging included, oldest first."""
-        return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.memory.upkeep.unfinished_runs())
+        return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())
 
     def bad_ends(self, since: datetime) -> Table[TaskRun]:
         """The runs of the whole store that have failed, timed out or were lost since then, packaging included, newest first."""
@@ -66,28 +66,28 @@ class Search:
 
     def newest_events(self, limit: int) -> Table[Event]:
         """The newest so many events of the whole store, oldest first."""
-        return Table(map(Event, self._engine.store.memory.events.newest(limit)))
+        return Table(map(Event, self._engine.store.events.newest(limit)))
 
     def log_path(self, run: TaskRun) -> Path | None:
         """The file where its log begins; None where nothing was started."""
         attempt = self._engine.run(run.id()).attempt
-        return self._engine.store.folder.run(run.id()).attempt(attempt).log if attempt else None
+        return self._engine.context.folder.run(run.id()).attempt(attempt).log if attempt else None
 
     def other_hosts(self) -> int:
         """How many other processes have the store open."""
-        hosts = self._engine.store.folder.hosts
-        others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.store.host_id)
-        return sum(presence.is_alive(hosts, host_id) for host_id in others)
+        hosts = self._engine.context.folder.hosts
+        others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
+        return sum(liveness.is_alive(hosts, host_id) for host_id in others)
 
     def has_begun(self, run: TaskRun) -> bool:
         """Whether the run needs nobody any more to be started: it goes on by itself, or is over."""
-        return self._engine.store.folder.run(run.id()).started.exists() or run.status().is_final
+        return self._engine.context.folder.run(run.id()).started.exists() or run.status().is_final
 
     def _asked(self, word: str) -> tuple[int, str, str | None]:
         return self._workspace_id, word, _prefix(word)
 
     def _task(self, task_id: str) -> Task:
-        return Task(self._engine, self._engine.store.memory.tasks.get(task_id))
+        return Task(self._engine, self._engine.store.tasks.get(task_id))
 
     def _runs(self, keys: Iterable[RunKey]) -> Table[TaskRun]:
         return Table(TaskRun(self._engine, *key) for key in keys)

@@ -7,11 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchlite.core.arguments import checked_flag
-from orchlite.core.clock import SystemClock
-from orchlite.core.folders import given_path
-from orchlite.core.protocols import Clock
-from orchlite.core.records import Retention
+from orchlite.core.arguments import checked_flag, checked_path
+from orchlite.core.clock import Clock, SystemClock
+from orchlite.core.settings import Retention
 from orchlite.engine.engine import Engine
 
 if TYPE_CHECKING:
@@ -38,9 +36,9 @@ class Maintenance:
         """
         from orchlite.operations import retention as pruning
 
-        usual = self._engine.store.settings.retention or Retention()
+        usual = self._engine.context.settings.retention or Retention()
         retention = usual if older_than is None else pruning.older_than(older_than)
-        return pruning.prune(self._engine.store, retention, dry_run=checked_flag(dry_run, "dry_run"))
+        return pruning.prune(self._engine.context, retention, dry_run=checked_flag(dry_run, "dry_run"))
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Copy the store into a new folder, while others work with it; answers the folder. `Client.restore` makes a store of it.
@@ -55,7 +53,7 @@ class Maintenance:
         """
         from orchlite.operations import backup
 
-        return backup.backup(self._engine.store, given_path(path))
+        return backup.backup(self._engine.context, checked_path(path))
 
     @staticmethod
     def restore(path: str | os.PathLike[str], into: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
@@ -72,13 +70,13 @@ class Maintenance:
         """
         from orchlite.operations import backup
 
-        backup.restore(given_path(path), given_path(into, "into"), (clock or SystemClock()).now())
+        backup.restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
 
     def check(self) -> Table[Finding]:
         """Read the whole store and answer what is wrong with it, each with a way out; nothing in a healthy one, also while it works."""
-        from orchlite.operations import integrity as checking
+        from orchlite.operations import integrity
 
-        return checking.check(self._engine.store)
+        return integrity.check(self._engine.context)
 
 
 def checked_retention(retention: Retention | None) -> Retention | None:

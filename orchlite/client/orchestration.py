@@ -17,18 +17,17 @@ from orchlite.core.arguments import (
     checked_env,
     checked_flag,
     checked_name,
+    checked_path,
     checked_seconds,
     checked_timeout,
     encoded_arguments,
 )
 from orchlite.core.errors import DeviceFailed
-from orchlite.core.folders import given_path
-from orchlite.core.records import OrchestrationRow
-from orchlite.core.recurrence import SchedulePolicy
+from orchlite.core.records import OrchestrationRow, SchedulePolicy
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
-from orchlite.engine.submission import Order
+from orchlite.engine.submission import TaskRequest
 
 
 class Orchestration:
@@ -90,11 +89,11 @@ class Orchestration:
 
     def task(self) -> Task:
         """The packaging task; its run's log is the installer's output."""
-        return Task(self._engine, self._engine.store.memory.tasks.get(self._known.task_id))
+        return Task(self._engine, self._engine.store.tasks.get(self._known.task_id))
 
     def list_tasks(self) -> Table[Task]:
         """The tasks that run it, newest first."""
-        return Table(Task(self._engine, row) for row in self._engine.store.memory.tasks.of_orchestration(self.id()))
+        return Table(Task(self._engine, row) for row in self._engine.store.tasks.of_orchestration(self.id()))
 
     def wait(self, timeout: float | None = None) -> Orchestration:
         """Block until it is ready; answers itself. A notebook shows its status meanwhile.
@@ -169,8 +168,8 @@ class Orchestration:
             missed=checked_choice(missed, "missed", ("latest", "all", "none")),
             starting_deadline_seconds=checked_timeout(starting_deadline_seconds, "starting_deadline_seconds"),
         )
-        order = self._order(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
-        return self._submit(order._replace(schedule=policy))
+        request = self._order(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
+        return self._submit(request._replace(schedule=policy))
 
     def run_continuously(
         self,
@@ -199,11 +198,11 @@ class Orchestration:
         Raises:
             DeviceFailed: the file cannot be written.
         """
-        target = given_path(path)
+        target = checked_path(path)
         try:
             if target.is_dir():
                 target = target / self._local_name()
-            shutil.copyfile(self._engine.store.bundles.path(self.sha()), target)
+            shutil.copyfile(self._engine.context.bundles.path(self.sha()), target)
         except OSError as error:
             raise DeviceFailed(f"The bundle cannot be written to {str(target)!r}: {error.strerror}.") from error
         return target
@@ -225,10 +224,10 @@ class Orchestration:
         debug: bool | None,
         env: Mapping[str, str] | None,
         on_failure: Sequence[str] | None,
-    ) -> Order:
-        return Order(
+    ) -> TaskRequest:
+        return TaskRequest(
             name=checked_name(name),
-            arguments=encoded_arguments(json_args, self._engine.store.settings.limits.arguments_bytes),
+            arguments=encoded_arguments(json_args, self._engine.context.settings.limits.arguments_bytes),
             timeout_seconds=checked_timeout(timeout),
             debug=False if debug is None else checked_flag(debug, "debug"),
             env=checked_env(env),
@@ -236,8 +235,8 @@ class Orchestration:
             on_failure=checked_command(on_failure, "on_failure"),
         )
 
-    def _submit(self, order: Order) -> Task:
-        return Task(self._engine, self._engine.submit(self.id(), order))
+    def _submit(self, request: TaskRequest) -> Task:
+        return Task(self._engine, self._engine.submit(self.id(), request))
 
     def _local_name(self) -> str:
         # A file's name is a label that may hold anything: it must never lead out of a folder.

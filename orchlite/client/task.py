@@ -82,7 +82,7 @@ class Task:
         """
         if limit is not None:
             checked_count(limit, "limit", 0)
-        rows = self._engine.store.memory.runs.of_task(self.id(), limit, _statuses(status))
+        rows = self._engine.store.runs.of_task(self.id(), limit, _statuses(status))
         return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
@@ -121,7 +121,7 @@ class Task:
 
     def missed(self) -> int:
         """How many of its slots had no run; `last_runs(status="skipped")` says which and why."""
-        return self._engine.store.memory.runs.count_skipped(self.id())
+        return self._engine.store.runs.count_skipped(self.id())
 
     def schedule(self) -> str | None:
         """The cron expression of a scheduled task, in one spelling."""

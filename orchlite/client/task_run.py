@@ -146,7 +146,7 @@ class TaskRun:
         return row
 
     def _log_path(self, row: RunRow) -> Path:
-        return self._engine.store.folder.run(self._run_id).attempt(row.attempt).log
+        return self._engine.context.folder.run(self._run_id).attempt(row.attempt).log
 
     def _logs(self, limit: int | None) -> Log:
         row = self._row()

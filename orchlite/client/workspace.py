@@ -38,7 +38,7 @@ class Workspace:
             NotFound: there is no connection of this name.
             BadArgument: the name is refused.
         """
-        connections = self._engine.store.memory.connections
+        connections = self._engine.store.connections
         connections.add_to_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
 
     def remove_connection(self, name: str) -> None:
@@ -48,12 +48,12 @@ class Workspace:
             NotFound: there is no connection of this name.
             BadArgument: the name is refused.
         """
-        connections = self._engine.store.memory.connections
+        connections = self._engine.store.connections
         connections.remove_from_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
 
     def list_connections(self) -> Table[Connection]:
         """The connections that were added to this workspace, oldest first."""
-        return Table(Connection(self._engine, row) for row in self._engine.store.memory.connections.of_workspace(self.id()))
+        return Table(Connection(self._engine, row) for row in self._engine.store.connections.of_workspace(self.id()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workspace) and (self._engine, self.id()) == (other._engine, other.id())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 
 _NAME_CHARACTERS = 256
 _DAY_SECONDS = 86_400
@@ -342,3 +344,18 @@ def _number(value: object, argument: str) -> float:
 
 def _wrong_type(argument: str, wanted: str, value: object) -> BadArgument:
     return BadArgument(f"{argument} is a {type(value).__name__}.", hint=f"It takes {wanted}.", argument=argument)
+
+
+def checked_path(given: object, argument: str = "path") -> Path:
+    """A path as a caller may give it: absolute, `~` resolved.
+
+    Raises:
+        BadArgument: it is none.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    try:
+        if not isinstance(text, str) or not text or b"\0" in os.fsencode(text):
+            raise ValueError("no path")
+        return Path(text).expanduser().absolute()
+    except (ValueError, RuntimeError) as error:  # RuntimeError: nobody knows the home of `~name`
+        raise BadArgument(f"{argument} is {given!r:.80}.", hint="It takes a path.", argument=argument) from error

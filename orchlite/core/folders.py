@@ -7,14 +7,69 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument, DeviceFailed
-from orchlite.core.records import RunFolder
 
 _NETWORK_FILE_SYSTEMS = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
     *("gfs", "gpfs", "lustre", "ncpfs", "nfs", "ocfs", "smb"),
 )
 _TEMPORARY_PREFIX = "orchlite-temporary-"
+
+
+class AttemptFolder(NamedTuple):
+    """The names of one attempt's files."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def arguments(self) -> Path:
+        return self.path / "arguments.json"
+
+    @property
+    def log(self) -> Path:
+        """The first segment; later ones are `log.1`, `log.2`, …"""
+        return self.path / "log"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+
+class RunFolder(NamedTuple):
+    """The names of a run's files. Making and reading them is other rooms' work."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def alive_lock(self) -> Path:
+        """Held (flock, exclusive) by whoever owns the run, for as long as it lives."""
+        return self.path / "alive.lock"
+
+    @property
+    def started(self) -> Path:
+        """Created with O_EXCL by the one attempt that starts the program."""
+        return self.path / "started.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Its presence asks the owner to end the run; its text is the reason."""
+        return self.path / "cancel"
+
+    def attempt(self, number: int) -> AttemptFolder:
+        return AttemptFolder(self.path / str(number))
 
 
 class StoreFolder(NamedTuple):
@@ -102,21 +157,6 @@ def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:
     return StoreFolder(_folder(given, "ORCHLITE_STORE") or _user_folder("data") / "store")
 
 
-def given_path(given: object, argument: str = "path") -> Path:
-    """A path as a caller may give it: absolute, `~` resolved.
-
-    Raises:
-        BadArgument: it is none.
-    """
-    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    try:
-        if not isinstance(text, str) or not text or b"\0" in os.fsencode(text):
-            raise ValueError("no path")
-        return Path(text).expanduser().absolute()
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nobody knows the home of `~name`
-        raise BadArgument(f"{argument} is {given!r:.80}.", hint="It takes a path.", argument=argument) from error
-
-
 def cache_folder() -> Path:
     """Where environments are kept: `ORCHLITE_CACHE`, else the user's cache folder."""
     return _folder(None, "ORCHLITE_CACHE") or _user_folder("cache")
@@ -149,7 +189,7 @@ def _folder(given: str | os.PathLike[str] | None, variable: str) -> Path | None:
     named = given if given is not None else os.environ.get(variable) or None
     if named is None:
         return None
-    path = given_path(named, "path" if given is not None else variable)
+    path = checked_path(named, "path" if given is not None else variable)
     if os.path.lexists(path) and not path.is_dir():
         raise BadArgument(f"{str(path)!r} is a file, not a folder.", hint="Give the path of a folder.", argument="path")
     return path

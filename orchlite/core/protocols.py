@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from orchlite.core.records import Look, RunFolder, RunRow, RunSpec, TaskRow
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Look, RunRow, RunSpec, TaskRow
 from orchlite.core.status import RunStatus
-
-
-class Clock(Protocol):
-    """The source of time of a client."""
-
-    def now(self) -> datetime: ...
-
-    def monotonic(self) -> float: ...
 
 
 class Process(Protocol):
@@ -60,31 +52,3 @@ class Stub(Process, Protocol):
 
     def cancelled(self, run_id: str) -> str | None:
         """Why the run is to end, where somebody said so."""
-
-
-class Traveller(Protocol):
-    """An open store whose clock is moved by hand."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the store was closed."""
-
-    def next_at(self) -> datetime | None:
-        """When something happens next."""
-
-    def settle(self) -> None:
-        """Let everything that can go on at this instant do so."""
-
-    def act(self) -> None:
-        """Let happen what is due by now."""
-
-
-@runtime_checkable
-class SteeredClock(Clock, Protocol):
-    """A clock that somebody moves by hand: nothing waits for it, and it moves the stores along."""
-
-    def attach(self, traveller: Traveller) -> None:
-        """Move this store along from now on."""
-
-    def may_be_moved_elsewhere(self) -> bool:
-        """Whether another thread moves it, too: else it stands still while this one waits."""

@@ -5,65 +5,34 @@ it; and their annotations are evaluated here, because texts would be compiled on
 one room and handed on by value.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from orchlite.core.recurrence import SchedulePolicy
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 
-MEBIBYTE = 1024 * 1024
+
+class SchedulePolicy(NamedTuple):
+    """When a scheduled task is due, and what becomes of slots that cannot have their run in time."""
+
+    expression: str
+    timezone: str
+    concurrency: str
+    """Where a run of the task has not ended at a slot: `allow` another, `forbid` it, or `replace` the old one."""
+    missed: str
+    """Of the slots at which no host was there: a run for the `latest`, for `all`, or for `none`."""
+    starting_deadline_seconds: float | None
+    """How late a slot's run may start."""
 
 
-class Limits(NamedTuple):
-    """The bounds that orchlite enforces; all can be set, `Client(limits=Limits(upload_bytes=...))`."""
+class SkippedSlots(NamedTuple):
+    """A slot that has no run, or several in a row."""
 
-    upload_bytes: int = 100 * MEBIBYTE
-    unpacked_bytes: int = 512 * MEBIBYTE
-    entry_bytes: int = 256 * MEBIBYTE
-    entries: int = 10_000
-    ratio: int = 200
-    """Unpacked to packed size of one entry; looked at above `ratio_free_bytes` only."""
-    ratio_free_bytes: int = MEBIBYTE
-    path_bytes: int = 240
-    depth: int = 32
-    arguments_bytes: int = MEBIBYTE
-    log_bytes: int = 50 * MEBIBYTE
-    """Kept of one run's log: the first half, and the newest part of the rest."""
-    details_bytes: int = MEBIBYTE
-    """Of a connection's details, as JSON."""
-
-
-class Retention(NamedTuple):
-    """How long a store keeps what is over. None: for ever."""
-
-    runs_older_than: timedelta | None = timedelta(days=30)
-    """Runs that ended longer ago go, with logs and files, and with their tasks where these are over, too."""
-    keep_last_runs: int = 1
-    """Of each schedule and each continuous task that is not killed, the newest so many runs stay, however old they are."""
-    events_older_than: timedelta | None = timedelta(days=90)
-    environments_unused_for: timedelta | None = timedelta(days=30)
-    """The cache of environments is shared by all stores of this account."""
-
-
-class Settings(NamedTuple):
-    """How one client wants its runs to be done."""
-
-    base_image: str = "host"
-    workers: int = 1
-    env: Mapping[str, str] = MappingProxyType({})
-    env_passthrough: tuple[str, ...] = ()
-    limits: Limits = Limits()
-    installer: str = "auto"
-    index_urls: tuple[str, ...] = ()
-    install_timeout_seconds: float = 900
-    grace_seconds: float = 10
-    keep_work: str = "changed"
-    on_failure: tuple[str, ...] | None = None
-    retention: Retention | None = None
-    leash: bool = False
+    slot_at: datetime
+    """The newest of them."""
+    reason: str
+    slots: int = 1
 
 
 class Requirements(NamedTuple):
@@ -198,23 +167,13 @@ class RunRow(NamedTuple):
     """How many slots a skipped run stands for: this one and those before it."""
 
 
-class UntoldEnd(NamedTuple):
+class PendingNotification(NamedTuple):
     """A bad end that somebody is to be told of."""
 
     run_id: str
     status: RunStatus
     host_id: str
     """Who is to do that."""
-
-
-class Assignment(NamedTuple):
-    """A claimed run, and all that is known about what it runs."""
-
-    run: RunRow
-    task: TaskRow
-    orchestration: OrchestrationRow
-    is_claimed: Callable[[], bool] = lambda: True
-    """Block until the claim is durable; False where it was withdrawn. The run may be prepared before that, and no more."""
 
 
 EventKind = Literal["orchestration", "task", "run", "connection", "store"]
@@ -255,61 +214,6 @@ class Claim(NamedTuple):
     host_id: str
     boot_id: str
     at: datetime
-
-
-class AttemptFolder(NamedTuple):
-    """The names of one attempt's files."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        return self.path / "spec.json"
-
-    @property
-    def work(self) -> Path:
-        return self.path / "work"
-
-    @property
-    def arguments(self) -> Path:
-        return self.path / "arguments.json"
-
-    @property
-    def log(self) -> Path:
-        """The first segment; later ones are `log.1`, `log.2`, …"""
-        return self.path / "log"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result.json"
-
-
-class RunFolder(NamedTuple):
-    """The names of a run's files. Making and reading them is other rooms' work."""
-
-    path: Path
-
-    @property
-    def run_id(self) -> str:
-        return self.path.name
-
-    @property
-    def alive_lock(self) -> Path:
-        """Held (flock, exclusive) by whoever owns the run, for as long as it lives."""
-        return self.path / "alive.lock"
-
-    @property
-    def started(self) -> Path:
-        """Created with O_EXCL by the one attempt that starts the program."""
-        return self.path / "started.json"
-
-    @property
-    def cancel(self) -> Path:
-        """Its presence asks the owner to end the run; its text is the reason."""
-        return self.path / "cancel"
-
-    def attempt(self, number: int) -> AttemptFolder:
-        return AttemptFolder(self.path / str(number))
 
 
 class RunSpec(NamedTuple):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from orchlite.core.errors import Closed
-from orchlite.operations.context import OpenStore
+from orchlite.operations.context import Context
 
 _LOOK_SECONDS = 0.5
 _BUSY_LOOK_SECONDS = 0.1
@@ -15,15 +15,15 @@ _CLOCK_JUMP_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class ChangeWatcher:
     """A daemon thread that asks SQLite now and then whether anything was committed (some microseconds), and only then looks closer.
 
     It asks twice a second, and more often while runs go on here: these may submit others, and wait for them.
     """
 
-    def __init__(self, store: OpenStore, is_busy: Callable[[], bool], look: Callable[[], None]) -> None:
+    def __init__(self, context: Context, is_busy: Callable[[], bool], look: Callable[[], None]) -> None:
         """`look` is called on the thread after every change, one's own among them."""
-        self._store = store
+        self._context = context
         self._is_busy = is_busy
         self._look = look
         self._lock = threading.Lock()
@@ -39,21 +39,21 @@ class Watch:
                 self._thread.start()
 
     def _watch(self) -> None:
-        while not self._store.closed.wait(_BUSY_LOOK_SECONDS if self._is_busy() else _LOOK_SECONDS):
+        while not self._context.closed.wait(_BUSY_LOOK_SECONDS if self._is_busy() else _LOOK_SECONDS):
             try:
                 self._compare()
             except Closed:
                 return
             except Exception:
                 # Whatever it is, what others change must go on being noticed.
-                _log.warning("the store %s cannot be watched at the moment", self._store.folder.path, exc_info=True)
+                _log.warning("the store %s cannot be watched at the moment", self._context.folder.path, exc_info=True)
 
     def _compare(self) -> None:
-        version, offset = self._store.memory.version(), self._offset()
+        version, offset = self._context.store.version(), self._offset()
         # Machines sleep, and clocks are set: what waits by the monotonic clock for a time of day must hear of it.
         if version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
             self._look()
             self._version, self._clock_offset = version, offset  # last: a look that failed is made again
 
     def _offset(self) -> float:
-        return self._store.clock.now().timestamp() - self._store.clock.monotonic()
+        return self._context.clock.now().timestamp() - self._context.clock.monotonic()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from orchlite.core.errors import DeviceFailed, OrchliteError
 from orchlite.core.status import RunStatus
 from orchlite.engine.engine import Engine
-from orchlite.operations import garbage as leftovers
+from orchlite.operations import garbage
 
 _EXIT_SECONDS = 3.0
 _open: dict[Engine, bool] = {}
@@ -24,7 +24,7 @@ def close_at_exit(engine: Engine, is_temporary: bool) -> None:
     _open[engine] = is_temporary
 
 
-def was_closed(engine: Engine) -> None:
+def unregister(engine: Engine) -> None:
     """Nothing is left to do at exit."""
     if engine.is_closed and _open.pop(engine, None) is not None and not _open:
         atexit.unregister(_close_all)
@@ -37,10 +37,10 @@ def close_temporary(engine: Engine, patience_seconds: float | None = None) -> No
     """
     if not engine.is_closed and engine.is_ours():
         with suppress(DeviceFailed):  # a store that is lost cannot say what runs; the leash ends it
-            engine.kill_everything(patience_seconds)
+            engine.kill_all(patience_seconds)
         engine.close(drain=False)
-        leftovers.remove_folder(engine.store.folder.path)
-    was_closed(engine)
+        garbage.remove_folder(engine.context.folder.path)
+    unregister(engine)
 
 
 def _close_all() -> None:
@@ -49,7 +49,7 @@ def _close_all() -> None:
     for engine, is_temporary in engines:
         if is_temporary:
             with suppress(OrchliteError, OSError):
-                engine.ask_for_ends()
+                engine.request_kills()
     for engine, is_temporary in engines:
         # What is wrong with one store must not keep the others open.
         with suppress(OrchliteError, OSError):
@@ -63,5 +63,5 @@ def _leave(engine: Engine) -> None:
     queued = [run for run in engine.unfinished() if run.status is RunStatus.QUEUED]
     engine.close(drain=False)
     if queued:
-        path = str(engine.store.folder.path)
+        path = str(engine.context.folder.path)
         print(f"orchlite: {len(queued)} queued in {path}; Client({path!r}).start() runs what is left there.", file=sys.stderr)

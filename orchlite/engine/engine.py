@@ -12,35 +12,30 @@ from pathlib import Path
 
 from orchlite.bundles.storage import BundleFiles
 from orchlite.core import task_context
+from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Clock, Process, SteeredClock
-from orchlite.core.records import Assignment, OrchestrationRow, RunRow, Settings, TaskRow
+from orchlite.core.protocols import Process
+from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
+from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.engine import submission as submissions
-from orchlite.engine.change_watcher import Watch
-from orchlite.engine.recovery import Lookout
+from orchlite.engine import submission
+from orchlite.engine.change_watcher import ChangeWatcher
+from orchlite.engine.recovery import Recovery
 from orchlite.engine.scheduler import Scheduler
-from orchlite.engine.submission import Order
+from orchlite.engine.submission import TaskRequest
 from orchlite.engine.time_travel import TimeTravel
 from orchlite.engine.waiting import Waiting
 from orchlite.engine.workers import Workers
-from orchlite.engine.yielding import Lending
+from orchlite.engine.yielding import WorkerYield
 from orchlite.environments.environments import Environments
-from orchlite.operations import deletion
-from orchlite.operations import execution as one_run
-from orchlite.operations import kill as killing
-from orchlite.operations import liveness as presence
-from orchlite.operations import notification as telling
-from orchlite.operations import packaging as packager
-from orchlite.operations import pause as pausing
-from orchlite.operations import upload as uploads
-from orchlite.operations import workdirs as tidying
-from orchlite.operations.context import OpenStore
-from orchlite.operations.liveness import Presence
-from orchlite.operations.upload import Upload
+from orchlite.operations import deletion, execution, kill, liveness, notification, packaging, workdirs
+from orchlite.operations.context import Assignment, Context
+from orchlite.operations.liveness import HostLock
+from orchlite.operations.pause import pause_task, resume_task
+from orchlite.operations.upload import Upload, receive
 from orchlite.runs.runners import Runners
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _ONE_SHOT = frozenset({TaskKind.ONCE, TaskKind.PACKAGING})
 _JOIN_SECONDS = 5.0
@@ -60,44 +55,49 @@ class Engine:
             StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
         """
         folder.make()
-        memory = Memory(folder.database, durable=not settings.leash)  # a store on a leash is gone with its host
-        own_run = _own_run(folder, memory)
+        store = Store(folder.database, durable=not settings.leash)  # a store on a leash is gone with its host
+        own_run = _own_run(folder, store)
         if own_run is None:
-            self._presence: Presence | None = Presence(folder.hosts)
-            host_id = self._presence.host_id
+            self._host_lock: HostLock | None = HostLock(folder.hosts)
+            host_id = self._host_lock.host_id
         else:
-            self._presence, host_id = None, str(own_run.host_id)
-            settings = _as_inside(settings, memory, own_run)
-        self.store = OpenStore(
+            self._host_lock, host_id = None, str(own_run.host_id)
+            settings = _as_inside(settings, store, own_run)
+        self.context = Context(
             folder=folder,
-            memory=memory,
+            store=store,
             bundles=BundleFiles(folder.bundles, durable=not settings.leash),
             environments=environments,
             process=process or Runners(folder.diagnostics),
             clock=clock,
             settings=settings,
             host_id=host_id,
-            boot_id=presence.boot_id(),
+            boot_id=liveness.boot_id(),
             own_run_id=own_run.run_id if own_run else None,
         )
-        self._workers = Workers(self.store, self._perform, lambda: tidying.tidy(self.store))
-        self._scheduler = Scheduler(self.store, self._begin_queued)
-        self._watch = Watch(self.store, self._workers.are_busy, self._look)
-        self._lookout = Lookout(self.store, self._workers.adopted)
-        self._lending = Lending(self.store)
-        self.waiting = Waiting(self.store, self._begin_queued, self._lookout, self._lending, lambda: self._time_travel.settle())
-        self._time_travel = TimeTravel(self.store, self._scheduler, self.waiting)
+        self._workers = Workers(self.context, self._perform, lambda: workdirs.clean_up(self.context))
+        self._scheduler = Scheduler(self.context, self._begin_queued)
+        self._watch = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed)
+        self._recovery = Recovery(self.context, self._workers.adopted)
+        self._worker_yield = WorkerYield(self.context)
+        self.waiting = Waiting(self.context, self._begin_queued, self._recovery, self._worker_yield, lambda: self._time_travel.settle())
+        self._time_travel = TimeTravel(self.context, self._scheduler, self.waiting)
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
         try:
-            self._lookout.open()
+            self._recovery.open()
         except BaseException:
-            memory.close()
+            store.close()
             self._disappear()
             raise
-        if isinstance(clock, SteeredClock):
+        if isinstance(clock, ControlledClock):
             clock.attach(self._time_travel)
+
+    @property
+    def store(self) -> Store:
+        """The rows of the store; its files and its other parts are in `context`."""
+        return self.context.store
 
     @property
     def is_closed(self) -> bool:
@@ -115,7 +115,7 @@ class Engine:
             Conflict: this process is a run of this store.
         """
         self._check_open()
-        if self.store.own_run_id is not None:
+        if self.context.own_run_id is not None:
             raise Conflict("This program is a run of this store, and starts nothing.", hint="Call start() in the process that hosts it.")
         self._workers.start(whole_store=True)
         self._watch.start()
@@ -124,67 +124,67 @@ class Engine:
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
         """Take a bundle in and have it packaged; see `uploads.receive`."""
         self._check_open()
-        self.store.find_host()
-        orchestration = uploads.receive(self.store, upload, reuse=reuse)
+        self.context.refresh_host()
+        orchestration = receive(self.context, upload, reuse=reuse)
         self._begin_work()
-        self._lending.submitted(orchestration.orchestration_id)
-        self._lending.submitted(orchestration.task_id)
-        self._workers.look()
-        if self.store.stub is not None:
+        self._worker_yield.track(orchestration.orchestration_id)
+        self._worker_yield.track(orchestration.task_id)
+        self._workers.wake()
+        if self.context.stub is not None:
             self.waiting.for_submitted(None, {TaskKind.PACKAGING})  # at once: what follows is the same every time
         return orchestration
 
-    def submit(self, orchestration_id: str, order: Order) -> TaskRow:
+    def submit(self, orchestration_id: str, request: TaskRequest) -> TaskRow:
         """Make a task with one run. The run begins now where a worker is free, else in its turn.
 
         Raises:
             PackagingFailed: the orchestration is in `error`.
         """
         self._check_open()
-        self.store.find_host()
+        self.context.refresh_host()
         self._begin_work()
-        task = submissions.submit(self.store, self._workers, orchestration_id, order)
-        if order.kind is not TaskKind.ONCE:
+        task = submission.submit(self.context, self._workers, orchestration_id, request)
+        if request.kind is not TaskKind.ONCE:
             self._begin_loop(task.next_at)
         self._time_travel.settle_stubs()
-        self._lending.submitted(task.task_id)
+        self._worker_yield.track(task.task_id)
         return task
 
     def orchestration(self, orchestration_id: str) -> OrchestrationRow:
         """An orchestration as it stands now."""
-        orchestration = self.store.memory.orchestrations.get(orchestration_id)
-        is_over = orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR)
-        self._lending.asked(orchestration_id, is_over=is_over)
+        orchestration = self.store.orchestrations.get(orchestration_id)
+        has_ended = orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR)
+        self._worker_yield.polled(orchestration_id, has_ended=has_ended)
         return orchestration
 
     def task(self, task_id: str) -> TaskRow:
         """A task as it stands now."""
-        task = self.store.memory.tasks.get(task_id)
+        task = self.store.tasks.get(task_id)
         # A one-shot task stays `started`; whether it is over, its run says.
         has_begun = task.kind is not TaskKind.ONCE and task.status is not TaskStatus.PENDING
-        self._lending.asked(task_id, is_over=has_begun or task.status in (TaskStatus.FAILED, TaskStatus.KILLED))
+        self._worker_yield.polled(task_id, has_ended=has_begun or task.status in (TaskStatus.FAILED, TaskStatus.KILLED))
         return task
 
     def run(self, run_id: str) -> RunRow:
         """A run as it stands now; where nobody is at work on it, after a look at what has become of it."""
-        run = self.store.memory.runs.get(run_id)
-        self._lending.asked(run.task_id, is_over=run.status.is_final)
-        if run.status is not RunStatus.RUNNING or not self._lookout.is_left(run):
+        run = self.store.runs.get(run_id)
+        self._worker_yield.polled(run.task_id, has_ended=run.status.is_final)
+        if run.status is not RunStatus.RUNNING or not self._recovery.is_orphaned(run):
             return run
-        self._lookout.look()
-        return self.store.memory.runs.get(run_id)
+        self._recovery.recover()
+        return self.store.runs.get(run_id)
 
     def pause(self, task_id: str) -> TaskStatus:
         """Begin no further runs of the task; see `pausing.pause`."""
         self._check_open()
-        pausing.pause(self.store, task_id)
+        pause_task(self.context, task_id)
         self._time_travel.settle_stubs()
-        return self.store.memory.tasks.get(task_id).status
+        return self.store.tasks.get(task_id).status
 
     def resume(self, task_id: str) -> TaskStatus:
         """Let a paused task run again; see `pausing.resume`."""
         self._check_open()
-        status = pausing.resume(self.store, task_id)
+        status = resume_task(self.context, task_id)
         self._begin_work()
         self._begin_loop()
         return status
@@ -192,31 +192,31 @@ class Engine:
     def kill_run(self, run_id: str) -> None:
         """Ask for a run's end; see `killing.kill_run`."""
         self._check_open()
-        killing.kill_run(self.store, run_id)
+        kill.kill_run(self.context, run_id)
         self._time_travel.settle_stubs()
 
     def kill_task(self, task_id: str) -> TaskStatus:
         """Ask for no further runs of the task, and for the end of those there are; see `killing.kill_task`."""
         self._check_open()
-        status = killing.kill_task(self.store, task_id)
+        status = kill.kill_task(self.context, task_id)
         self._time_travel.settle_stubs()
-        return status if self.store.stub is None else self.store.memory.tasks.get(task_id).status
+        return status if self.context.stub is None else self.store.tasks.get(task_id).status
 
     def delete(self, *orchestration_ids: str, dry_run: bool = False) -> None:
         """Remove orchestrations for good, all of these or none; see `deletion.delete`."""
         self._check_open()
-        deletion.delete(self.store, orchestration_ids, dry_run=dry_run)
+        deletion.delete(self.context, orchestration_ids, dry_run=dry_run)
 
     def files(self, run_id: str) -> list[Path]:
         """What the run made or changed in its work folder: absolute paths, sorted."""
         from orchlite.bundles import bundle
 
-        run = self.store.memory.runs.get(run_id)
-        attempt = tidying.work_folder(self.store, run)
+        run = self.store.runs.get(run_id)
+        attempt = workdirs.work_folder(self.context, run)
         if attempt is None:
             return []
-        sha = self.store.memory.orchestrations.of_task(run.task_id).sha
-        return [attempt.work / path for path in bundle.changed_files(self.store.bundles.path(sha), attempt.work)]
+        sha = self.store.orchestrations.of_task(run.task_id).sha
+        return [attempt.work / path for path in bundle.changed_files(self.context.bundles.path(sha), attempt.work)]
 
     def close(self, *, drain: bool, patience_seconds: float | None = None) -> None:
         """Let go of the store. With `drain`, first wait for the one-shot runs that were submitted here.
@@ -229,11 +229,11 @@ class Engine:
         """
         if self._is_closed or not self.is_ours():
             return
-        drain = drain and self.store.own_run_id is None
+        drain = drain and self.context.own_run_id is None
         if drain:
             try:
                 # The runs of a stub end when somebody moves the clock: perhaps never.
-                self.waiting.for_submitted(patience_seconds, _ONE_SHOT if self.store.stub is None else {TaskKind.PACKAGING})
+                self.waiting.for_submitted(patience_seconds, _ONE_SHOT if self.context.stub is None else {TaskKind.PACKAGING})
             except Closed:
                 pass  # somebody else has let go meanwhile
             except DeviceFailed:
@@ -243,96 +243,98 @@ class Engine:
             if self.is_closed:
                 return
             self._is_closed = True
-        self.store.closed.set()
+        self.context.closed.set()
         self._scheduler.stop()
         self._workers.stop(_JOIN_SECONDS if drain else 0)
         if drain:
-            telling.finish(self.store)
-            tidying.tidy(self.store)
-        telling.fall_silent(self.store)
-        self.store.memory.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
-        self.store.process.close()
+            notification.drain(self.context)
+            workdirs.clean_up(self.context)
+        notification.stop(self.context)
+        self.store.close()  # first: that an installer's leash is cut now must not be recorded as the end of its packaging
+        self.context.process.close()
         self._disappear()
         with suppress(OSError):
-            presence.forget_dead(self.store.folder.hosts)  # nobody else may come for long
-        self.store.changes.announce()
+            liveness.remove_dead(self.context.folder.hosts)  # nobody else may come for long
+        self.context.changes.announce()
 
-    def kill_everything(self, patience_seconds: float | None = None) -> None:
+    def kill_all(self, patience_seconds: float | None = None) -> None:
         """Kill every run that this host has submitted and wait for their ends: for the grace and a little more, or as long as is said.
 
         What is still alive then is killed at once.
         """
         self._scheduler.stop()
-        self.ask_for_ends()
+        self.request_kills()
         with suppress(WaitTimeout):
-            self.waiting.for_submitted(self.store.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds)
+            self.waiting.for_submitted(
+                self.context.settings.grace_seconds + _SWEEP_SECONDS if patience_seconds is None else patience_seconds
+            )
         self._discard(self.unfinished())
         with suppress(WaitTimeout):
             self.waiting.for_submitted(_RECORD_SECONDS)
         self._workers.stop(_RECORD_SECONDS)  # who has just recorded an end may yet have to tell of it
-        telling.finish(self.store, telling.LIMIT_SECONDS if patience_seconds is None else _RECORD_SECONDS)
+        notification.drain(self.context, notification.LIMIT_SECONDS if patience_seconds is None else _RECORD_SECONDS)
 
     def _discard(self, runs: Sequence[RunRow]) -> None:
         # All at once: each takes half a second and more, and the interpreter is to exit.
-        folders = [self.store.folder.run(run.run_id) for run in runs]
-        threads = [threading.Thread(target=self.store.process.discard, args=(folder,), daemon=True) for folder in folders]
+        folders = [self.context.folder.run(run.run_id) for run in runs]
+        threads = [threading.Thread(target=self.context.process.discard, args=(folder,), daemon=True) for folder in folders]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def ask_for_ends(self) -> None:
+    def request_kills(self) -> None:
         """Ask for the end of every run that this host has submitted, what is queued last first, so that nothing moves up meanwhile."""
         for run in reversed(self.unfinished()):
             with suppress(IllegalMove):
-                killing.kill_run(self.store, run.run_id)
+                kill.kill_run(self.context, run.run_id)
         self._time_travel.settle_stubs()
 
     def unfinished(self) -> list[RunRow]:
         """What this host has submitted and what has not ended, oldest first; inside a task nothing, since all of it is its host's."""
-        if self.store.own_run_id is not None:
+        if self.context.own_run_id is not None:
             return []
-        return self.store.memory.runs.unfinished_submitted_by(self.store.host_id)
+        return self.store.runs.unfinished_submitted_by(self.context.host_id)
 
     def _begin_work(self) -> None:
         """What this host submits, it runs. Inside a task nothing begins: its host does the work."""
-        if self.store.own_run_id is None:
+        if self.context.own_run_id is None:
             self._workers.start()
             self._watch.start()
 
     def _begin_queued(self) -> None:
         """Something was queued here, or handed over to this host."""
         self._begin_work()
-        self._workers.look()
+        self._workers.wake()
 
     def _begin_loop(self, at: datetime | None = None) -> None:
         """Keep schedules from now on, and look after the runs of hosts that are gone, which may stand in the way of others.
 
         at: when what is new is due, where that is known.
         """
-        if self.store.own_run_id is None:
+        if self.context.own_run_id is None:
             self._scheduler.start()
-            self._scheduler.look(at)
-            self._lookout.watch()
+            self._scheduler.wake(at)
+            self._recovery.start()
 
-    def _look(self) -> None:
+    def _store_changed(self) -> None:
         """After any change of the store, perhaps by others."""
-        self._scheduler.look()
-        self._workers.lend(self.store.memory.runs.count_waiting(self.store.host_id))
-        self._workers.look()
-        self.store.changes.announce()
+        self._scheduler.wake()
+        self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id))
+        self._workers.wake()
+        self.context.changes.announce()
 
     def _disappear(self) -> None:
-        if self._presence is not None:
-            self._presence.end()
+        if self._host_lock is not None:
+            self._host_lock.release()
 
     def _perform(self, assignment: Assignment) -> None:
         if assignment.task.kind is not TaskKind.PACKAGING:
-            one_run.perform(self.store, assignment)
-        elif self.store.stub is None:
-            packager.package(self.store, assignment)
+            execution.execute(self.context, assignment)
+        elif self.context.stub is None:
+            packaging.package(self.context, assignment)
         else:
-            packager.pretend(self.store, assignment)
+            packaging.pretend(self.context, assignment)
             self._time_travel.settle_stubs()
 
     def _check_open(self) -> None:
@@ -342,14 +344,14 @@ class Engine:
             raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
 
 
-def _own_run(folder: StoreFolder, memory: Memory) -> RunRow | None:
+def _own_run(folder: StoreFolder, store: Store) -> RunRow | None:
     """The run of this very store that this process is, if it is one."""
     run_id = task_context.own_run(str(folder.path))
-    return None if run_id is None else memory.runs.find(run_id)
+    return None if run_id is None else store.runs.find(run_id)
 
 
-def _as_inside(settings: Settings, memory: Memory, own_run: RunRow) -> Settings:
+def _as_inside(settings: Settings, store: Store, own_run: RunRow) -> Settings:
     """What a run uploads sees the same below its requirements as the run itself, unless it says otherwise."""
     if settings.base_image != Settings().base_image:
         return settings
-    return settings._replace(base_image=memory.orchestrations.of_task(own_run.task_id).base_image)
+    return settings._replace(base_image=store.orchestrations.of_task(own_run.task_id).base_image)

@@ -29,7 +29,7 @@ def work_until_stopped(
     with _handled(signals, stop):
         engine.start()
         try:
-            threading.Thread(target=_pass_on, args=(engine.store.closed, stop), name="orchlite-forever", daemon=True).start()
+            threading.Thread(target=_pass_on, args=(engine.context.closed, stop), name="orchlite-forever", daemon=True).start()
             if begun is not None:
                 begun()
             stop.get()

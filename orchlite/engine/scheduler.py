@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from orchlite.core.errors import Closed
-from orchlite.operations import dispatch as dispatching
-from orchlite.operations.context import OpenStore
+from orchlite.operations import dispatch
+from orchlite.operations.context import Context
 from orchlite.operations.dispatch import Batch
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 class Scheduler:
     """Dispatches what is due in one store. Any number of hosts may have one; each slot has one run all the same."""
 
-    def __init__(self, store: OpenStore, begin: Callable[[], None]) -> None:
+    def __init__(self, context: Context, begin: Callable[[], None]) -> None:
         """`begin` is called when runs were queued."""
-        self._store = store
+        self._context = context
         self._begin = begin
         self._change = threading.Event()
         self._next_at: datetime | None = None
@@ -40,7 +40,7 @@ class Scheduler:
     def start(self) -> None:
         """Run the loop from now on, until the store is closed; idempotent. On a clock that is moved by hand nothing happens."""
         with self._lock:
-            if self._thread is None and not self._stopping.is_set() and not self._store.clock_is_manual:
+            if self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
                 self._thread = threading.Thread(target=self._run, name="orchlite-scheduler", daemon=True)
                 self._thread.start()
 
@@ -49,23 +49,23 @@ class Scheduler:
         self._stopping.set()
         self._change.set()
 
-    def look(self, at: datetime | None = None) -> None:
+    def wake(self, at: datetime | None = None) -> None:
         """Tasks, or the clock, may have changed: look again when the next one is due. `at`: all that is new is due only then."""
         if at is None or self._next_at is None or at < self._next_at:
             self._change.set()
 
     def notice_clock(self) -> None:
         """Where the clock was set back, let nothing wait until the old time comes again, but slots that were dealt with."""
-        now = self._store.clock.now()
+        now = self._context.clock.now()
         if now < self._seen_at:
-            dispatching.follow_clock_back(self._store, now)
+            dispatch.follow_clock_back(self._context, now)
         self._seen_at = now  # last: what failed is done again
 
     def dispatch_due(self) -> None:
         """Dispatch everything that is due now."""
         is_full = True
         while is_full:
-            batch = dispatching.prepare(self._store, self._store.clock.now())
+            batch = dispatch.prepare(self._context, self._context.clock.now())
             self._dispatch(batch)
             is_full = batch.is_full
 
@@ -77,8 +77,8 @@ class Scheduler:
                 return
             except Exception:
                 # The store or the disk is in trouble, or something that nobody thought of: other schedules must not end with it.
-                _log.warning("the schedules of %s cannot be kept at the moment", self._store.folder.path, exc_info=True)
-                self._store.closed.wait(_TROUBLE_SECONDS)
+                _log.warning("the schedules of %s cannot be kept at the moment", self._context.folder.path, exc_info=True)
+                self._context.closed.wait(_TROUBLE_SECONDS)
 
     def _take_turn(self) -> None:
         """Sleep until the next task is due, and dispatch it; or until there is a reason to look again."""
@@ -87,22 +87,22 @@ class Scheduler:
         self._change.clear()  # before the look: what changes during it is not missed
         if self._stopping.is_set():
             return
-        at = self._next_at = self._store.memory.tasks.next_due()
+        at = self._next_at = self._context.store.tasks.next_due()
         if at is None:
             self._change.wait(_LONGEST_WAIT_SECONDS)
             return
-        batch = dispatching.prepare(self._store, at)
-        while (early_seconds := (at - self._store.clock.now()).total_seconds()) > 0:
+        batch = dispatch.prepare(self._context, at)
+        while (early_seconds := (at - self._context.clock.now()).total_seconds()) > 0:
             if self._change.wait(min(early_seconds, _LONGEST_WAIT_SECONDS)):
                 self._change.clear()
                 self.notice_clock()
-                if self._store.memory.tasks.next_due() != at:
+                if self._context.store.tasks.next_due() != at:
                     return
             if self._stopping.is_set():
                 return
         self._dispatch(batch)
 
     def _dispatch(self, batch: Batch) -> None:
-        dispatching.dispatch(self._store, batch, self._store.clock.now())
-        if self._store.stub is None:
+        dispatch.dispatch(self._context, batch, self._context.clock.now())
+        if self._context.stub is None:
             self._begin()

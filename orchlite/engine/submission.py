@@ -6,16 +6,15 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite.core.records import Assignment, Claim, OrchestrationRow, RunRow, TaskRow
-from orchlite.core.recurrence import SchedulePolicy
+from orchlite.core.records import Claim, OrchestrationRow, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
-from orchlite.operations import packaging as packager
-from orchlite.operations.context import OpenStore
+from orchlite.operations import packaging
+from orchlite.operations.context import Assignment, Context
 from orchlite.store.database import Transaction
 
 
-class Order(NamedTuple):
+class TaskRequest(NamedTuple):
     """What a caller wants run."""
 
     name: str | None
@@ -28,49 +27,49 @@ class Order(NamedTuple):
     on_failure: tuple[str, ...] | None = None
 
 
-def submit(store: OpenStore, workers: Workers, orchestration_id: str, order: Order) -> TaskRow:
+def submit(context: Context, workers: Workers, orchestration_id: str, request: TaskRequest) -> TaskRow:
     """Make a task. Its run begins now where a worker is free, else in its turn; that of a scheduled task when it is due.
 
     Raises:
         PackagingFailed: the orchestration is in `error`.
         BadSchedule: the schedule cannot be kept.
     """
-    orchestration = store.memory.orchestrations.get(orchestration_id)
+    orchestration = context.store.orchestrations.get(orchestration_id)
     if orchestration.status is OrchestrationStatus.ERROR:
-        raise packager.packaging_failed(orchestration)
-    if order.schedule is not None:
-        return _submit_scheduled(store, orchestration, order, order.schedule)
+        raise packaging.packaging_failed(orchestration)
+    if request.schedule is not None:
+        return _submit_scheduled(context, orchestration, request, request.schedule)
     if orchestration.status is OrchestrationStatus.READY:
-        task = _task(store, orchestration, order, TaskStatus.STARTED)
-        begun = Assignment(_claimed_run(task, store.claim()), task, orchestration)
+        task = _task(context, orchestration, request, TaskStatus.STARTED)
+        begun = Assignment(_claimed_run(task, context.claim()), task, orchestration)
         if workers.reserve():  # last, since an interrupt between this and the handing over would lose the worker's place
-            return _begin(store, workers, begun)
-    task, claim = _task(store, orchestration, order, TaskStatus.PENDING), store.claim()
+            return _begin(context, workers, begun)
+    task, claim = _task(context, orchestration, request, TaskStatus.PENDING), context.claim()
     try:
-        with store.memory.transaction() as transaction:
-            _insert(store, transaction, task)
-            store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
-            store.memory.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
+        with context.store.transaction() as transaction:
+            _insert(context, transaction, task)
+            context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
+            context.store.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
     finally:
-        workers.look()  # after an interrupt, too: it may have come when the run was there already
+        workers.wake()  # after an interrupt, too: it may have come when the run was there already
     return task
 
 
-def _submit_scheduled(store: OpenStore, orchestration: OrchestrationRow, order: Order, policy: SchedulePolicy) -> TaskRow:
+def _submit_scheduled(context: Context, orchestration: OrchestrationRow, request: TaskRequest, policy: SchedulePolicy) -> TaskRow:
     from orchlite.schedules.schedule import parse
 
-    task = _task(store, orchestration, order, TaskStatus.PENDING)
+    task = _task(context, orchestration, request, TaskStatus.PENDING)
     task = task._replace(next_at=parse(policy.expression, policy.timezone).next_after(task.created_at))
-    with store.memory.transaction() as transaction:
-        if store.memory.orchestrations.status(transaction, orchestration.orchestration_id) is OrchestrationStatus.READY:
+    with context.store.transaction() as transaction:
+        if context.store.orchestrations.status(transaction, orchestration.orchestration_id) is OrchestrationStatus.READY:
             task = task._replace(status=TaskStatus.STARTED)
         else:
-            store.memory.runs.hand_over(transaction, orchestration.task_id, store.host_id)
-        _insert(store, transaction, task)
+            context.store.runs.hand_over(transaction, orchestration.task_id, context.host_id)
+        _insert(context, transaction, task)
     return task
 
 
-def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
+def _begin(context: Context, workers: Workers, begun: Assignment) -> TaskRow:
     """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
     settled = threading.Event()
     is_given = False
@@ -78,45 +77,45 @@ def _begin(store: OpenStore, workers: Workers, begun: Assignment) -> TaskRow:
     def is_claimed() -> bool:
         settled.wait()
         # An interrupt may have come between the commit and the word: then the store knows.
-        return is_given or store.memory.runs.find(begun.run.run_id) is not None
+        return is_given or context.store.runs.find(begun.run.run_id) is not None
 
     try:
-        workers.hand(begun._replace(is_claimed=is_claimed))
-        with store.memory.transaction() as transaction:
-            _insert(store, transaction, begun.task)
-            store.memory.runs.insert_claimed(transaction, begun.run)
+        workers.assign(begun._replace(is_claimed=is_claimed))
+        with context.store.transaction() as transaction:
+            _insert(context, transaction, begun.task)
+            context.store.runs.insert_claimed(transaction, begun.run)
         is_given = True
     finally:
         settled.set()
     return begun.task
 
 
-def _insert(store: OpenStore, transaction: Transaction, task: TaskRow) -> None:
+def _insert(context: Context, transaction: Transaction, task: TaskRow) -> None:
     # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
-    if store.memory.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
-        raise packager.packaging_failed(store.memory.orchestrations.get(task.orchestration_id))
-    store.memory.tasks.insert(transaction, task)
+    if context.store.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
+        raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))
+    context.store.tasks.insert(transaction, task)
 
 
-def _task(store: OpenStore, orchestration: OrchestrationRow, order: Order, status: TaskStatus) -> TaskRow:
-    now = store.clock.now()
+def _task(context: Context, orchestration: OrchestrationRow, request: TaskRequest, status: TaskStatus) -> TaskRow:
+    now = context.clock.now()
     return TaskRow(
         task_id=str(uuid.uuid4()),
         workspace_id=orchestration.workspace_id,
         orchestration_id=orchestration.orchestration_id,
-        kind=order.kind,
-        name=order.name,
-        arguments=order.arguments,
-        timeout_seconds=order.timeout_seconds,
-        debug=order.debug,
-        env={**store.settings.env, **order.env},
-        env_passthrough=store.settings.env_passthrough,
+        kind=request.kind,
+        name=request.name,
+        arguments=request.arguments,
+        timeout_seconds=request.timeout_seconds,
+        debug=request.debug,
+        env={**context.settings.env, **request.env},
+        env_passthrough=context.settings.env_passthrough,
         status=status,
         reason=None,
         created_at=now,
         updated_at=now,
-        schedule=order.schedule,
-        on_failure=order.on_failure if order.on_failure is not None else store.settings.on_failure,
+        schedule=request.schedule,
+        on_failure=request.on_failure if request.on_failure is not None else context.settings.on_failure,
     )
 
 

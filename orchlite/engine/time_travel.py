@@ -18,10 +18,9 @@ from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.engine.scheduler import Scheduler
 from orchlite.engine.waiting import Waiting
-from orchlite.operations import liveness as presence
-from orchlite.operations import notification as telling
+from orchlite.operations import liveness, notification
 from orchlite.operations import outcome as ends
-from orchlite.operations.context import OpenStore
+from orchlite.operations.context import Context
 from orchlite.operations.outcome import Ending
 
 
@@ -38,8 +37,8 @@ class _Planned(NamedTuple):
 class TimeTravel:
     """What `ManualClock` drives. Any thread may call it; one at a time is at work."""
 
-    def __init__(self, store: OpenStore, scheduler: Scheduler, waiting: Waiting) -> None:
-        self._store = store
+    def __init__(self, context: Context, scheduler: Scheduler, waiting: Waiting) -> None:
+        self._context = context
         self._scheduler = scheduler
         self._waiting = waiting
         self._lock = threading.RLock()
@@ -51,12 +50,12 @@ class TimeTravel:
     @property
     def is_over(self) -> bool:
         """Whether the store was closed."""
-        return self._store.closed.is_set()
+        return self._context.closed.is_set()
 
     def next_at(self) -> datetime | None:
         """When something happens next: a task is due, or a stub run ends."""
         with self._lock:
-            times = [self._store.memory.tasks.next_due(), self._planned[0].ends_at if self._planned else None]
+            times = [self._context.store.tasks.next_due(), self._planned[0].ends_at if self._planned else None]
             return min(filter(None, times), default=None)
 
     def act(self) -> None:
@@ -64,10 +63,10 @@ class TimeTravel:
 
         Raises what a stub process raised, when all else is done.
         """
-        if self._planned and self._planned[0].ends_at <= self._store.clock.now():
+        if self._planned and self._planned[0].ends_at <= self._context.clock.now():
             self.settle_stubs()
         self._scheduler.dispatch_due()
-        if self._store.stub is None:
+        if self._context.stub is None:
             self._waiting.for_submitted(None)
         self.settle_stubs()
         self._report()
@@ -78,17 +77,17 @@ class TimeTravel:
         Raises what a stub process raised, when all else is done.
         """
         self._scheduler.notice_clock()
-        if self._store.stub is None:
+        if self._context.stub is None:
             self._waiting.for_submitted(None)
         else:
             self._waiting.for_submitted(None, {TaskKind.PACKAGING})
-            self._take_over(self._store.stub)
+            self._take_over(self._context.stub)
             self.settle_stubs()
         self._report()
 
     def settle_stubs(self) -> None:
         """Where there is a stub: end the runs that were killed or whose time has come, and begin those that have a place."""
-        stub = self._store.stub
+        stub = self._context.stub
         with self._lock:
             while stub is not None and (self._end_due() or self._end_killed() or self._begin(stub)):
                 pass
@@ -97,35 +96,35 @@ class TimeTravel:
         """Go on with the runs of hosts that are gone: how they end, the stub says."""
         with self._lock:
             planned = {one.run.run_id for one in self._planned}
-            for run in self._store.memory.runs.running():
+            for run in self._context.store.runs.running():
                 if run.run_id not in planned and self._is_ours_now(run):
                     self._go_on(stub, run)
 
     def _is_ours_now(self, run: RunRow) -> bool:
-        store, host_id = self._store, run.host_id
-        if store.memory.tasks.get(run.task_id).kind is TaskKind.PACKAGING or host_id is None:
+        context, host_id = self._context, run.host_id
+        if context.store.tasks.get(run.task_id).kind is TaskKind.PACKAGING or host_id is None:
             return False
-        if host_id == store.host_id:
+        if host_id == context.host_id:
             return True  # an interrupt came when it had just begun
-        if presence.is_alive(store.folder.hosts, host_id):
+        if liveness.is_alive(context.folder.hosts, host_id):
             return False
-        with store.memory.transaction() as transaction:
-            return store.memory.runs.adopt(transaction, run.run_id, host_id, store.host_id)
+        with context.store.transaction() as transaction:
+            return context.store.runs.adopt(transaction, run.run_id, host_id, context.host_id)
 
     def _end_killed(self) -> bool:
         for planned in self._planned:
             run_id = planned.run.run_id
-            row = self._store.memory.runs.find(run_id)
+            row = self._context.store.runs.find(run_id)
             if row is None or row.kill_requested:
                 self._planned.remove(planned)
                 heapq.heapify(self._planned)
-                why = self._store.stub and self._store.stub.cancelled(run_id)
-                self._end(planned, RunStatus.KILLED, why or "it was killed on request", self._store.clock.now())
+                why = self._context.stub and self._context.stub.cancelled(run_id)
+                self._end(planned, RunStatus.KILLED, why or "it was killed on request", self._context.clock.now())
                 return True
         return False
 
     def _end_due(self) -> bool:
-        if not self._planned or self._planned[0].ends_at > self._store.clock.now():
+        if not self._planned or self._planned[0].ends_at > self._context.clock.now():
             return False
         planned = heapq.heappop(self._planned)
         timeout_seconds = planned.task.timeout_seconds
@@ -138,15 +137,15 @@ class TimeTravel:
 
     def _begin(self, stub: Stub) -> bool:
         """Claim the next run, where there is one and a place for it."""
-        store = self._store
-        if len(self._planned) >= store.settings.workers:
+        context = self._context
+        if len(self._planned) >= context.settings.workers:
             return False
-        run_id = store.memory.runs.next_claimable(store.host_id, whole_store=True, packaging=False)  # which workers do
+        run_id = context.store.runs.next_claimable(context.host_id, whole_store=True, packaging=False)  # which workers do
         if run_id is None:
             return False
         try:
-            with store.memory.transaction() as transaction:
-                run = store.memory.claim(transaction, run_id, store.claim())
+            with context.store.transaction() as transaction:
+                run = context.store.claim(transaction, run_id, context.claim())
         except IllegalMove:
             return True  # another client was quicker
         if run is not None:  # else its slot is too long ago
@@ -155,13 +154,13 @@ class TimeTravel:
 
     def _go_on(self, stub: Stub, run: RunRow) -> None:
         """Plan the end of a run that has begun."""
-        task = self._store.memory.tasks.get(run.task_id)
+        task = self._context.store.tasks.get(run.task_id)
         outcome = self._outcome(stub, run, task)
         limit_seconds = float("inf") if task.timeout_seconds is None else task.timeout_seconds
         lasts = timedelta(seconds=min(outcome.duration_seconds, limit_seconds))
         self._begun += 1
-        heapq.heappush(self._planned, _Planned((run.claimed_at or self._store.clock.now()) + lasts, self._begun, run, task, outcome))
-        self._store.changes.announce()
+        heapq.heappush(self._planned, _Planned((run.claimed_at or self._context.clock.now()) + lasts, self._begun, run, task, outcome))
+        self._context.changes.announce()
 
     def _outcome(self, stub: Stub, run: RunRow, task: TaskRow) -> StubOutcome:
         try:
@@ -179,14 +178,14 @@ class TimeTravel:
             raise errors[0]
 
     def _end(self, planned: _Planned, status: RunStatus, reason: str | None, at: datetime) -> None:
-        memory, run = self._store.memory, planned.run
+        store, run = self._context.store, planned.run
         begun_at = run.claimed_at or at
         at = max(at, begun_at)  # the clock may have been set back
         exit_code = planned.outcome.exit_code if status is planned.outcome.status else None
         result = RunResult(status, exit_code, begun_at, at, (at - begun_at).total_seconds(), reason)
         with suppress(IllegalMove):
-            with memory.transaction() as transaction:
-                ending = Ending(run.run_id, run.task_id, result, run.attempt, self._store.host_id)
-                ends.end(memory, transaction, ending, self._store.clock.now())
-            telling.tell(self._store, run.run_id, status)
-        self._store.changes.announce()
+            with store.transaction() as transaction:
+                ending = Ending(run.run_id, run.task_id, result, run.attempt, self._context.host_id)
+                ends.record_end(store, transaction, ending, self._context.clock.now())
+            notification.notify(self._context, run.run_id, status)
+        self._context.changes.announce()

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchlite.core.errors import Closed, IllegalMove
-from orchlite.core.records import Assignment
-from orchlite.operations.context import OpenStore
+from orchlite.operations.context import Assignment, Context
 
 _PAUSE_SECONDS = 0.02
 """After a run, how long a worker waits for the next before it does what is not urgent."""
@@ -25,9 +24,9 @@ _log = logging.getLogger(__name__)
 class Workers:
     """Daemon threads, started at the first need: one for each place."""
 
-    def __init__(self, store: OpenStore, perform: Callable[[Assignment], None], rest: Callable[[], None]) -> None:
+    def __init__(self, context: Context, perform: Callable[[Assignment], None], rest: Callable[[], None]) -> None:
         """`perform` brings one claimed run to its end, `rest` does what is not urgent; both are called on workers' threads."""
-        self._store = store
+        self._context = context
         self._perform = perform
         self._rest = rest
         self._condition = threading.Condition()
@@ -49,33 +48,33 @@ class Workers:
 
     def start(self, *, whole_store: bool = False) -> None:
         """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent. Inside a task nothing happens."""
-        if self._store.own_run_id is not None:
+        if self._context.own_run_id is not None:
             return
         with self._condition:
             self.whole_store = self.whole_store or whole_store
-            self._start_threads(self._store.settings.workers)
+            self._start_threads(self._context.settings.workers)
         if whole_store:
-            self.look()
+            self.wake()
 
     def reserve(self) -> bool:
         """Keep an idle worker and a place for the caller, who then calls `hand`; False where all are busy, or others were first."""
         if self._asked != self._answered and self._free > 0 and self._next_claimable() is not None:
             return False
         with self._condition:
-            if self._store.stub is None and self._free > 0 and self._has_place() and self._asked == self._answered and not self._stopping:
+            if self._context.stub is None and self._free > 0 and self._has_place() and self._asked == self._answered and not self._stopping:
                 self._free -= 1
                 self._taken += 1
                 return True
         return False
 
-    def hand(self, assignment: Assignment) -> None:
+    def assign(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
-            self._store.in_hand.add((assignment.run.run_id, assignment.run.attempt))
+            self._context.active_attempts.add((assignment.run.run_id, assignment.run.attempt))
             self._handed.append(assignment)
             self._condition.notify()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Say that something may have been queued."""
         with self._condition:
             self._asked += 1
@@ -94,11 +93,11 @@ class Workers:
                 self._asked += 1
                 self._condition.notify_all()
 
-    def lend(self, places: int) -> None:
+    def set_blocked(self, places: int) -> None:
         """So many of the runs here wait for others and lend their places."""
         with self._condition:
             if places > self._lent and self._threads:
-                self._start_threads(self._store.settings.workers + places)
+                self._start_threads(self._context.settings.workers + places)
                 self._asked += 1
             self._lent = places
             self._condition.notify_all()
@@ -108,10 +107,10 @@ class Workers:
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
-        deadline = self._store.clock.monotonic() + patience_seconds
+        deadline = self._context.clock.monotonic() + patience_seconds
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - self._store.clock.monotonic()))
+                thread.join(max(0.0, deadline - self._context.clock.monotonic()))
 
     def _start_threads(self, number: int) -> None:
         while len(self._threads) < number and not self._stopping:
@@ -120,7 +119,7 @@ class Workers:
             self._threads[-1].start()
 
     def _has_place(self) -> bool:
-        return self._taken + self._adopted < self._store.settings.workers + self._lent
+        return self._taken + self._adopted < self._context.settings.workers + self._lent
 
     def _work(self) -> None:
         patience_seconds: float | None = None
@@ -135,8 +134,8 @@ class Workers:
                 return
             except Exception:
                 # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk. The worker stays.
-                _log.exception("a worker of the store %s met trouble", self._store.folder.path)
-                self.look()  # the others, while this one waits
+                _log.exception("a worker of the store %s met trouble", self._context.folder.path)
+                self.wake()  # the others, while this one waits
                 threading.Event().wait(_TROUBLE_SECONDS)
 
     def _take_turn(self, patience_seconds: float | None) -> bool:
@@ -147,13 +146,13 @@ class Workers:
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:
-                self._store.in_hand.add((assignment.run.run_id, assignment.run.attempt))
+                self._context.active_attempts.add((assignment.run.run_id, assignment.run.attempt))
                 self._perform(assignment)
         finally:
             with self._condition:
                 self._taken -= 1
                 if assignment:
-                    self._store.in_hand.discard((assignment.run.run_id, assignment.run.attempt))
+                    self._context.active_attempts.discard((assignment.run.run_id, assignment.run.attempt))
                     self._asked += 1  # there is a place again, and perhaps more that may begin now: this thread looks next
                 elif self._asked > self._answered:
                     self._condition.notify()  # there was no place for whoever was asked meanwhile
@@ -185,8 +184,8 @@ class Workers:
                 assignment = self._claim(run_id)
             except IllegalMove:
                 continue  # another worker or host was quicker
-            self.look()  # there may be more, and others may be idle
-            self._store.changes.announce(run_id)
+            self.wake()  # there may be more, and others may be idle
+            self._context.changes.announce(run_id)
             if assignment is None:
                 continue  # its slot is too long ago
             return assignment
@@ -194,19 +193,19 @@ class Workers:
 
     def _next_claimable(self) -> str | None:
         asked = self._asked  # before the look: what is queued during it is not seen
-        packaging = None if self._store.stub is None else True  # whose runs are no work
-        run_id = self._store.memory.runs.next_claimable(self._store.host_id, whole_store=self.whole_store, packaging=packaging)
+        packaging = None if self._context.stub is None else True  # whose runs are no work
+        run_id = self._context.store.runs.next_claimable(self._context.host_id, whole_store=self.whole_store, packaging=packaging)
         if run_id is None:
             with self._condition:
                 self._answered = max(self._answered, asked)
         return run_id
 
     def _claim(self, run_id: str) -> Assignment | None:
-        memory = self._store.memory
-        with memory.transaction() as transaction:
-            run = memory.claim(transaction, run_id, self._store.claim())
+        store = self._context.store
+        with store.transaction() as transaction:
+            run = store.claim(transaction, run_id, self._context.claim())
             if run is None:
                 return None
             # Inside: a claim that nobody hears of would keep the run from its end.
-            task = memory.tasks.get(run.task_id)
-            return Assignment(run, task, memory.orchestrations.get(task.orchestration_id))
+            task = store.tasks.get(run.task_id)
+            return Assignment(run, task, store.orchestrations.get(task.orchestration_id))

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from orchlite.core.errors import Closed, DeviceFailed
-from orchlite.operations.context import OpenStore
+from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
 _AGAIN_SECONDS = 0.1
 """Who asks once, or shows a thing and its runs in one go, wants to know; who asks again after this time waits."""
 
 
-class Lending:
+class WorkerYield:
     """What this run's program waits for. Outside a task nothing happens here."""
 
-    def __init__(self, store: OpenStore) -> None:
-        self._store = store
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._blocked = 0
         """How many threads block in a wait."""
@@ -34,42 +34,42 @@ class Lending:
     @contextmanager
     def while_waiting(self) -> Iterator[None]:
         """Lend while the block lasts."""
-        if self._store.own_run_id is None:
+        if self._context.own_run_id is None:
             yield
             return
         self._blocked_changed(+1)
         try:
-            self.renew()
+            self.refresh()
             yield
         finally:
             self._blocked_changed(-1)
             with suppress(Closed):
-                self.renew()
+                self.refresh()
 
-    def renew(self) -> None:
+    def refresh(self) -> None:
         """Have the store say what is true of this run. Another client of it, which waits no more, may have said otherwise."""
-        if self._store.own_run_id is not None and self._is_told_otherwise():
-            self._store.persist(self._say)
+        if self._context.own_run_id is not None and self._is_told_otherwise():
+            self._context.commit_eventually(self._say)
 
-    def submitted(self, object_id: str) -> None:
+    def track(self, object_id: str) -> None:
         """This program submitted a task or an orchestration; it may wait for it by asking."""
-        if self._store.own_run_id is not None:
+        if self._context.own_run_id is not None:
             self._asked_at[object_id] = None
 
-    def asked(self, object_id: str, *, is_over: bool) -> None:
+    def polled(self, object_id: str, *, has_ended: bool) -> None:
         """The program asked about a task or an orchestration. One that is not over, and that it asks about again, it waits for."""
         if object_id not in self._asked_at:
             return
         with self._lock:
-            self._note(object_id, is_over)
+            self._note(object_id, has_ended)
         with suppress(DeviceFailed):  # a question is answered even so; the next one tries again
             if self._is_told_otherwise():
-                with self._store.memory.transaction() as transaction:
+                with self._context.store.transaction() as transaction:
                     self._say(transaction)
 
-    def _note(self, object_id: str, is_over: bool) -> None:
-        now = self._store.clock.monotonic()
-        if is_over:
+    def _note(self, object_id: str, has_ended: bool) -> None:
+        now = self._context.clock.monotonic()
+        if has_ended:
             self._asked_at.pop(object_id, None)
             self._awaited.discard(object_id)
         elif object_id in self._asked_at:  # another thread may have seen its end meanwhile
@@ -86,8 +86,8 @@ class Lending:
             return self._blocked > 0 or bool(self._awaited)
 
     def _is_told_otherwise(self) -> bool:
-        return self._store.memory.runs.is_waiting(str(self._store.own_run_id)) != self._waits()
+        return self._context.store.runs.is_waiting(str(self._context.own_run_id)) != self._waits()
 
     def _say(self, transaction: Transaction) -> None:
         # Asked inside the transaction: of two threads that say something, the later one says what is true then.
-        self._store.memory.runs.set_waits(transaction, str(self._store.own_run_id), self._waits())
+        self._context.store.runs.set_waits(transaction, str(self._context.own_run_id), self._waits())

@@ -24,16 +24,13 @@ from orchlite.core.folders import StoreFolder
 from orchlite.core.records import RunResult
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
-from orchlite.operations import dispatch as dispatching
-from orchlite.operations import garbage as leftovers
-from orchlite.operations import liveness as presence
-from orchlite.operations import outcome as ends
-from orchlite.operations.context import OpenStore
+from orchlite.operations import dispatch, garbage, liveness, outcome
+from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.database import Database, Transaction
-from orchlite.store.memory import Memory
+from orchlite.store.maintenance import StoreMaintenance, UnfinishedRun
 from orchlite.store.migrate import migrations
-from orchlite.store.upkeep import UnfinishedRun, Upkeep
+from orchlite.store.store import Store
 
 _MANIFEST = "backup.json"
 _FORMAT = 1
@@ -44,7 +41,7 @@ _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, err
 _log = logging.getLogger(__name__)
 
 
-def backup(store: OpenStore, target: Path) -> Path:
+def backup(context: Context, target: Path) -> Path:
     """Copy the store into a new folder, whose path is answered: rows, bundles, and the folders of runs that have ended.
 
     Others go on working meanwhile; the copy has all that was acknowledged before. It is durable, and readable by this account only: it
@@ -57,20 +54,20 @@ def backup(store: OpenStore, target: Path) -> Path:
     """
     if os.path.lexists(target):
         raise Conflict(f"{str(target)!r} is there already.", hint="A backup is a new folder: give another name.", path=str(target))
-    if target.resolve().is_relative_to(store.folder.path.resolve()):
+    if target.resolve().is_relative_to(context.folder.path.resolve()):
         raise BadArgument(f"{str(target)!r} lies inside the store.", hint="A backup belongs outside of it.", argument="path")
-    now = store.clock.now()
+    now = context.clock.now()
     with _made_aside(target) as part:
         folder = StoreFolder(part)
         folder.make()
-        store.memory.copy_to(folder.database)
-        with closing(Memory(folder.database)) as copy:
-            _copy_bundles(store, folder, copy)
-            _copy_runs(store, folder, copy)
+        context.store.copy_to(folder.database)
+        with closing(Store(folder.database)) as copy:
+            _copy_bundles(context, folder, copy)
+            _copy_runs(context, folder, copy)
             with copy.transaction() as transaction:
                 _end_what_is_unfinished(copy, transaction, now)
                 events.record(transaction, "store", "store", None, "backed_up", now)
-            _write_manifest(part, copy.upkeep.schema_version(), now)
+            _write_manifest(part, copy.maintenance.schema_version(), now)
     return target
 
 
@@ -122,7 +119,7 @@ def _made_aside(target: Path) -> Iterator[Path]:
             _sync_folder(target.parent)
             (target / _MARK).unlink()
         except BaseException:
-            leftovers.remove_folder(part)
+            garbage.remove_folder(part)
             raise
         finally:
             os.close(mark)
@@ -130,8 +127,8 @@ def _made_aside(target: Path) -> Iterator[Path]:
 
 def _clear_abandoned(part: Path) -> None:
     mark = part / _MARK
-    if mark.exists() and not presence.is_locked(mark):
-        leftovers.remove_folder(part)
+    if mark.exists() and not liveness.is_locked(mark):
+        garbage.remove_folder(part)
     with suppress(OSError):
         part.rmdir()  # it was killed before it could leave its mark
     if os.path.lexists(part):
@@ -167,12 +164,12 @@ def _device_errors(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _copy_bundles(store: OpenStore, folder: StoreFolder, copy: Memory) -> None:
-    for sha, _ in copy.upkeep.bundles():
+def _copy_bundles(context: Context, folder: StoreFolder, copy: Store) -> None:
+    for sha, _ in copy.maintenance.bundles():
         try:
-            _link_or_copy(store.bundles.path(sha), folder.bundles)
+            _link_or_copy(context.bundles.path(sha), folder.bundles)
         except FileNotFoundError:
-            _drop_deleted(store, copy, sha)
+            _drop_deleted(context, copy, sha)
 
 
 def _link_or_copy(path: Path, folder: Path) -> None:
@@ -185,18 +182,18 @@ def _link_or_copy(path: Path, folder: Path) -> None:
         shutil.copy2(path, folder)
 
 
-def _drop_deleted(store: OpenStore, copy: Memory, sha: str) -> None:
+def _drop_deleted(context: Context, copy: Store, sha: str) -> None:
     """The bundle is gone: its orchestrations were deleted since the rows were copied. One that was not is damaged, and `check` says so."""
-    remaining = store.memory.upkeep.orchestrations_of(sha)
+    remaining = context.store.maintenance.orchestrations_of(sha)
     with copy.transaction() as transaction:
-        for orchestration_id in set(copy.upkeep.orchestrations_of(sha)) - set(remaining):
+        for orchestration_id in set(copy.maintenance.orchestrations_of(sha)) - set(remaining):
             copy.orchestrations.delete(transaction, orchestration_id)
 
 
-def _copy_runs(store: OpenStore, folder: StoreFolder, copy: Memory) -> None:
-    for page in copy.upkeep.all_ended_runs():
+def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:
+    for page in copy.maintenance.all_ended_runs():
         for run in page:
-            source = store.folder.run(run.run_id).path
+            source = context.folder.run(run.run_id).path
             if source.is_dir():  # else it never had a folder, or was pruned a moment ago
                 _copy_tree(source, folder.run(run.run_id).path, _LEFT_OUT)
 
@@ -242,17 +239,17 @@ def _leave_out(error: OSError, left_out: frozenset[int]) -> None:
 # What becomes, in a copy, of what was under way
 
 
-def _end_what_is_unfinished(copy: Memory, transaction: Transaction, now: datetime) -> None:
-    for untold in copy.runs.untold():
-        copy.runs.was_told(transaction, untold.run_id)  # by the original
-    for run in copy.upkeep.unfinished_runs():
+def _end_what_is_unfinished(copy: Store, transaction: Transaction, now: datetime) -> None:
+    for untold in copy.runs.pending_notifications():
+        copy.runs.notification_sent(transaction, untold.run_id)  # by the original
+    for run in copy.maintenance.unfinished_runs():
         if run.kind is TaskKind.PACKAGING:
             _pack_anew(copy, transaction, run, now)
         else:
             _end(copy, transaction, run, now)
 
 
-def _pack_anew(copy: Memory, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
+def _pack_anew(copy: Store, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
     """Packaging is repeatable: whoever restores the copy does it."""
     reason = "it was being packaged when the backup was made"
     if run.status is RunStatus.RUNNING:
@@ -261,7 +258,7 @@ def _pack_anew(copy: Memory, transaction: Transaction, run: UnfinishedRun, now: 
         copy.orchestrations.move(transaction, run.orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)
 
 
-def _end(copy: Memory, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
+def _end(copy: Store, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
     """Only the original runs it, or knows how it ended."""
     status = RunStatus.UNKNOWN if run.status is RunStatus.RUNNING else RunStatus.KILLED
     reason = f"it was {run.status} when the backup was made, so only the original store knows more"
@@ -270,16 +267,16 @@ def _end(copy: Memory, transaction: Transaction, run: UnfinishedRun, now: dateti
         # What is to run again and again has lost one run with this, and what was to run once has lost its only one.
         target = TaskStatus.FAILED if run.kind is TaskKind.ONCE else TaskStatus.STARTED
         copy.tasks.move(transaction, run.task_id, target, now, reason)
-    ends.settle(copy, transaction, run.task_id, now)
+    outcome.advance_task(copy, transaction, run.task_id, now)
 
 
 def _skip_what_was_due(database: Path, now: datetime) -> None:
     """Slots since the backup are the original's: it may have run them."""
-    with closing(Memory(database)) as memory, memory.transaction() as transaction:
-        for task in memory.tasks.all_due(transaction, now):
+    with closing(Store(database)) as store, store.transaction() as transaction:
+        for task in store.tasks.all_due(transaction, now):
             if task.schedule is not None:
                 with suppress(BadSchedule):  # whoever keeps the schedules will find out
-                    dispatching.skip_until(memory, transaction, task, now, "it passed before the store was restored from a backup")
+                    dispatch.skip_until(store, transaction, task, now, "it passed before the store was restored from a backup")
 
 
 # The manifest
@@ -316,8 +313,8 @@ def _check_database(path: Path, source: Path) -> None:
     """The copy, so that the backup is not touched, not even by opening it."""
     try:
         with closing(Database(path)) as database:
-            upkeep = Upkeep(database)
-            wrong = upkeep.damage() or ([] if upkeep.schema_version() else ["it has no tables"])
+            maintenance = StoreMaintenance(database)
+            wrong = maintenance.damage() or ([] if maintenance.schema_version() else ["it has no tables"])
     except StoreDamaged as error:
         wrong = [str(error.__cause__)]
     if wrong:

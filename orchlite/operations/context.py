@@ -7,18 +7,31 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from orchlite.bundles.storage import BundleFiles
+from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import DeviceFailed, StoreDamaged
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Clock, Process, SteeredClock, Stub
-from orchlite.core.records import Claim, Settings
+from orchlite.core.protocols import Process, Stub
+from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
+from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.store.database import Transaction
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _AGAIN_SECONDS = 1.0
 _log = logging.getLogger(__name__)
+
+
+class Assignment(NamedTuple):
+    """A claimed run, and all that is known about what it runs."""
+
+    run: RunRow
+    task: TaskRow
+    orchestration: OrchestrationRow
+    is_claimed: Callable[[], bool] = lambda: True
+    """Block until the claim is durable; False where it was withdrawn. The run may be prepared before that, and no more."""
 
 
 class Changes:
@@ -48,14 +61,14 @@ class Changes:
                     event.set()
 
 
-class OpenStore:
+class Context:
     """What the hands of one open store hold in common. It does nothing by itself."""
 
     def __init__(
         self,
         *,
         folder: StoreFolder,
-        memory: Memory,
+        store: Store,
         bundles: BundleFiles,
         environments: Environments,
         process: Process,
@@ -66,14 +79,14 @@ class OpenStore:
         own_run_id: str | None = None,
     ) -> None:
         self.folder = folder
-        self.memory = memory
+        self.store = store
         self.bundles = bundles
         self.environments = environments
         self.process = process
         self.clock = clock
         self.stub = process if isinstance(process, Stub) else None
         """The process, where it executes nothing."""
-        self.clock_is_manual = isinstance(clock, SteeredClock)
+        self.clock_is_manual = isinstance(clock, ControlledClock)
         """Whether time only passes when somebody says so: then nothing here waits for it."""
         self.settings = settings
         self.host_id = host_id
@@ -81,7 +94,7 @@ class OpenStore:
         self.boot_id = boot_id
         self.own_run_id = own_run_id
         """The run of this store that this process is: then it submits, reads and kills, and leaves all other work to its host."""
-        self.in_hand: set[tuple[str, int]] = set()
+        self.active_attempts: set[tuple[str, int]] = set()
         """The ids of the runs that a thread here brings to their ends. Another one that this host has claimed was dropped."""
         self.untidy: queue.SimpleQueue[str] = queue.SimpleQueue()
         """The ids of runs that have ended and whose work folders are to be tidied, when there is time."""
@@ -98,7 +111,7 @@ class OpenStore:
         """A claim of this host's, as of now."""
         return Claim(self.host_id, self.boot_id, self.clock.now())
 
-    def persist(self, action: Callable[[Transaction], None], run_id: str | None = None) -> None:
+    def commit_eventually(self, action: Callable[[Transaction], None], run_id: str | None = None) -> None:
         """Do something in a transaction, again and again while the store takes nothing: an end is never lost for that.
 
         The store may be busy, the disk full, a quota used up, or a device in trouble for a while.
@@ -111,7 +124,7 @@ class OpenStore:
         """
         while True:
             try:
-                with self.memory.transaction() as transaction:
+                with self.store.transaction() as transaction:
                     action(transaction)
                 break
             except StoreDamaged:
@@ -121,8 +134,8 @@ class OpenStore:
                 threading.Event().wait(_AGAIN_SECONDS)
         self.changes.announce(run_id)
 
-    def find_host(self) -> None:
+    def refresh_host(self) -> None:
         """Inside a task, see who is to do what is submitted: another host than at first, where that died and this run was adopted."""
-        own_run = None if self.own_run_id is None else self.memory.runs.find(self.own_run_id)
+        own_run = None if self.own_run_id is None else self.store.runs.find(self.own_run_id)
         if own_run is not None and own_run.host_id is not None:
             self.host_id = own_run.host_id

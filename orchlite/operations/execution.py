@@ -12,17 +12,15 @@ from datetime import datetime
 from functools import cache
 
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
+from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.records import (
     Alive,
-    Assignment,
-    AttemptFolder,
     Ended,
     Installation,
     Look,
     Lost,
     NeverStarted,
     OrchestrationRow,
-    RunFolder,
     RunResult,
     RunRow,
     RunSpec,
@@ -30,12 +28,10 @@ from orchlite.core.records import (
 )
 from orchlite.core.status import RunStatus
 from orchlite.environments.base_image import HOST
-from orchlite.operations import notification as telling
-from orchlite.operations import outcome as ends
-from orchlite.operations import workdirs as tidying
-from orchlite.operations.context import OpenStore
+from orchlite.operations import notification, outcome, workdirs
+from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
-from orchlite.operations.packaging import install_files, provide
+from orchlite.operations.packaging import ensure_environment, install_files
 from orchlite.store.database import Transaction
 
 _ATTEMPTS = 3
@@ -48,49 +44,49 @@ _PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CER
 _log = logging.getLogger(__name__)
 
 
-def perform(store: OpenStore, assignment: Assignment) -> None:
+def execute(context: Context, assignment: Assignment) -> None:
     """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
     run = assignment.run
-    folder = store.folder.run(run.run_id)
-    spec = _prepared(store, assignment, folder)
+    folder = context.folder.run(run.run_id)
+    spec = _prepared(context, assignment, folder)
     if not assignment.is_claimed():
         shutil.rmtree(folder.path, ignore_errors=True)
         return
     _log.info("run %s of %s begins", run.run_id, _called(assignment.task, assignment.orchestration))
-    conclude(store, run, _placed(store, run, folder, spec))
+    finalize(context, run, _placed(context, run, folder, spec))
 
 
-def conclude(store: OpenStore, run: RunRow, look: Look) -> None:
+def finalize(context: Context, run: RunRow, look: Look) -> None:
     """Record what became of a run that nobody owns any more, and tidy its folder."""
-    folder = store.folder.run(run.run_id)
+    folder = context.folder.run(run.run_id)
     match look:
         case Ended():
-            _record(store, run, look.result, look.attempt)
+            _record(context, run, look.result, look.attempt)
         case Lost():
-            store.process.discard(folder)
+            context.process.discard(folder)
             reason = "its runner was killed or the machine went down, so nobody saw how it ended"
-            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason), look.attempt)
+            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), look.attempt)
         case NeverStarted() if run.kill_requested:
-            _record(store, run, RunResult(RunStatus.KILLED, None, None, store.clock.now(), None, "it was killed before it started"))
-        case NeverStarted() if _may_start(store, run):
-            _requeue(store, run)
+            _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
+        case NeverStarted() if _may_start(context, run):
+            _requeue(context, run)
         case NeverStarted():
             reason = "it was claimed, and then nobody saw it start"
-            _record(store, run, RunResult(RunStatus.UNKNOWN, None, None, store.clock.now(), None, reason))
+            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason))
         case Alive():
             raise AssertionError("a run that has an owner is not concluded")
 
 
-def _may_start(store: OpenStore, run: RunRow) -> bool:
+def _may_start(context: Context, run: RunRow) -> bool:
     # That its host died says little about the run, unless it happens again and again; that a living one's runners come to nothing does.
-    is_hopeless = run.attempt >= (_ATTEMPTS if run.host_id == store.host_id else _ATTEMPTS_AT_MOST)
-    return run.boot_id == store.boot_id and not is_hopeless
+    is_hopeless = run.attempt >= (_ATTEMPTS if run.host_id == context.host_id else _ATTEMPTS_AT_MOST)
+    return run.boot_id == context.boot_id and not is_hopeless
 
 
-def _prepared(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
+def _prepared(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
     """The run's spec, with all that it needs in its folder; or why there is none."""
     try:
-        return _prepare(store, assignment, folder)
+        return _prepare(context, assignment, folder)
     except Closed:
         raise
     except Exception as error:
@@ -99,20 +95,20 @@ def _prepared(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Ru
         return error
 
 
-def _placed(store: OpenStore, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Look:
+def _placed(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Look:
     try:
         if isinstance(spec, Exception):
             raise spec
-        store.process.place(spec)
+        context.process.place(spec)
     except Closed:
         raise
     except Exception as error:
         status = RunStatus.KILLED if folder.cancel.exists() else RunStatus.FAILURE
-        return Ended(run.attempt, RunResult(status, None, None, store.clock.now(), None, f"it could not be started: {error}"))
-    return store.process.wait(folder)
+        return Ended(run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
+    return context.process.wait(folder)
 
 
-def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> RunSpec:
+def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec:
     from orchlite.bundles import bundle
 
     run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
@@ -121,8 +117,8 @@ def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Run
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
     rebuild = install_files(folder, run.attempt, "packaging.log")
-    installation = provide(store, orchestration, rebuild)
-    bundle.unpack(store.bundles.path(orchestration.sha), attempt.work)
+    installation = ensure_environment(context, orchestration, rebuild)
+    bundle.unpack(context.bundles.path(orchestration.sha), attempt.work)
     with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:
         file.write(task.arguments)
     return RunSpec(
@@ -131,22 +127,22 @@ def _prepare(store: OpenStore, assignment: Assignment, folder: RunFolder) -> Run
         folder=str(folder.path),
         command=(str(installation.python), "-u", orchestration.entrypoint),
         working_folder=str(attempt.work),
-        env=_environment(store, assignment, attempt, installation),
+        env=_environment(context, assignment, attempt, installation),
         log=str(attempt.log),
         timeout_seconds=task.timeout_seconds,
-        grace_seconds=store.settings.grace_seconds,
-        log_bytes=store.settings.limits.log_bytes,
-        leash=store.settings.leash,
+        grace_seconds=context.settings.grace_seconds,
+        log_bytes=context.settings.limits.log_bytes,
+        leash=context.settings.leash,
         environment_lock=str(installation.lock),
     )
 
 
-def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
+def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
     task, orchestration = assignment.task, assignment.orchestration
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
-    host = store.environments.host_packages().directories if orchestration.base_image == HOST else ()
+    host = context.environments.host_packages().directories if orchestration.base_image == HOST else ()
     ours = {
         "WALLAROO_TASK_ID": task.task_id,
         "TASK_ID": task.task_id,
@@ -154,11 +150,11 @@ def _environment(store: OpenStore, assignment: Assignment, attempt: AttemptFolde
         "ORCH_SHA": orchestration.sha,
         "ORCH_OWNER_ID": owner_id(),
         "TASK_DEBUG": "true" if task.debug else "false",
-        "ORCHLITE_STORE": str(store.folder.path),
-        "ORCHLITE_CACHE": str(store.environments.cache),
+        "ORCHLITE_STORE": str(context.folder.path),
+        "ORCHLITE_CACHE": str(context.environments.cache),
         "ORCHLITE_RUN_FOLDER": str(attempt.path),
         "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
-        "ORCHLITE_SDK": str(store.environments.sdk()),
+        "ORCHLITE_SDK": str(context.environments.sdk()),
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
     if assignment.run.slot_at is not None:
@@ -176,33 +172,35 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _record(store: OpenStore, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
-    if store.clock_is_manual:
-        result = _at_one_instant(result, store.clock.now())
+def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+    if context.clock_is_manual:
+        result = _at_one_instant(result, context.clock.now())
 
     def end(transaction: Transaction) -> None:
-        ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, attempt, store.host_id), store.clock.now())
+        outcome.record_end(
+            context.store, transaction, Ending(run.run_id, run.task_id, result, attempt, context.host_id), context.clock.now()
+        )
 
     try:
-        store.persist(end, run.run_id)
+        context.commit_eventually(end, run.run_id)
     except IllegalMove:
         return  # another host imported the result first
-    _log_end(store, run, result)
-    tidying.later(store, run.run_id)
-    telling.tell(store, run.run_id, result.status)
+    _log_end(context, run, result)
+    workdirs.schedule_cleanup(context, run.run_id)
+    notification.notify(context, run.run_id, result.status)
 
 
-def _log_end(store: OpenStore, run: RunRow, result: RunResult) -> None:
-    level = logging.WARNING if result.status in ends.BAD_ENDS else logging.INFO
+def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
+    level = logging.WARNING if result.status in outcome.BAD_ENDS else logging.INFO
     if _log.isEnabledFor(level):
         how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
-        _log.log(level, "run %s of %s: %s", run.run_id, _task_called(store, run), f"{result.status}, {how}" if how else result.status)
+        _log.log(level, "run %s of %s: %s", run.run_id, _task_called(context, run), f"{result.status}, {how}" if how else result.status)
 
 
-def _task_called(store: OpenStore, run: RunRow) -> str:
+def _task_called(context: Context, run: RunRow) -> str:
     try:
-        task = store.memory.tasks.get(run.task_id)
-        return _called(task, store.memory.orchestrations.get(task.orchestration_id))
+        task = context.store.tasks.get(run.task_id)
+        return _called(task, context.store.orchestrations.get(task.orchestration_id))
     except OrchliteError:  # the end is recorded, and whoever did it has more to do
         return f"task {run.task_id}"
 
@@ -218,7 +216,9 @@ def _at_one_instant(result: RunResult, now: datetime) -> RunResult:
     return result._replace(started_at=now if has_run else None, ended_at=now, duration_seconds=0.0 if has_run else None)
 
 
-def _requeue(store: OpenStore, run: RunRow) -> None:
-    now, reason = store.clock.now(), "it was never started"
+def _requeue(context: Context, run: RunRow) -> None:
+    now, reason = context.clock.now(), "it was never started"
     with suppress(IllegalMove):
-        store.persist(lambda transaction: store.memory.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt), run.run_id)
+        context.commit_eventually(
+            lambda transaction: context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt), run.run_id
+        )

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.clock import SystemClock
-from orchlite.operations import liveness as presence
-from orchlite.operations.context import OpenStore
-from orchlite.store.upkeep import PAGE
+from orchlite.operations import liveness
+from orchlite.operations.context import Context
+from orchlite.store.maintenance import PAGE
 
 _BELONGS_TO_NOTHING_AFTER_SECONDS = 3600.0
 _ID_CHARACTERS = 36
 _SHA_CHARACTERS = 64
 
 
-class Leftover(NamedTuple):
+class Orphan(NamedTuple):
     """A file or folder that belongs to nothing."""
 
     kind: str
@@ -32,14 +32,14 @@ class Leftover(NamedTuple):
     path: Path
 
 
-def find(store: OpenStore) -> Iterator[Leftover]:
+def find(context: Context) -> Iterator[Orphan]:
     """All that belongs to nothing, now."""
-    yield from _bundles(store)
-    yield from _run_folders(store)
-    yield from _hosts(store)
+    yield from _bundles(context)
+    yield from _run_folders(context)
+    yield from _hosts(context)
 
 
-def remove(store: OpenStore, leftover: Leftover) -> int | None:
+def remove(context: Context, leftover: Orphan) -> int | None:
     """Remove it, after a second look; the bytes that it had, or None where it stays, or was gone already."""
     path = leftover.path
     if not os.path.lexists(path):
@@ -47,10 +47,10 @@ def remove(store: OpenStore, leftover: Leftover) -> int | None:
     size = size_bytes(path)
     match leftover.kind:
         case "bundle":
-            with store.memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
-                if store.memory.orchestrations.is_referenced(transaction, path.stem):
+            with context.store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+                if context.store.orchestrations.is_referenced(transaction, path.stem):
                     return None
-                store.bundles.discard(path.stem)
+                context.bundles.discard(path.stem)
         case "run folder":
             return size if _is_nobodys(path) and remove_folder(path) else None
         case _:
@@ -109,27 +109,27 @@ def _own_size_bytes(path: str | Path) -> int:
         return 0  # removed a moment ago
 
 
-def _bundles(store: OpenStore) -> Iterator[Leftover]:
-    folder = store.folder.bundles
+def _bundles(context: Context) -> Iterator[Orphan]:
+    folder = context.folder.bundles
     for page in _paged(path for path in _entries(folder) if _is_old(path)):
-        yield from (Leftover("upload", path) for path in page if path.suffix == ".upload" and len(path.stem) == _ID_CHARACTERS)
+        yield from (Orphan("upload", path) for path in page if path.suffix == ".upload" and len(path.stem) == _ID_CHARACTERS)
         shas = [path.stem for path in page if path.suffix == ".zip" and len(path.stem) == _SHA_CHARACTERS]
-        yield from (Leftover("bundle", store.bundles.path(sha)) for sha in sorted(store.memory.upkeep.unknown_bundles(shas)))
+        yield from (Orphan("bundle", context.bundles.path(sha)) for sha in sorted(context.store.maintenance.unknown_bundles(shas)))
 
 
-def _run_folders(store: OpenStore) -> Iterator[Leftover]:
-    for page in _paged(path for path in _entries(store.folder.runs) if len(path.name) == _ID_CHARACTERS):
-        for run_id in sorted(store.memory.upkeep.unknown_runs([path.name for path in page])):
-            path = store.folder.run(run_id).path
+def _run_folders(context: Context) -> Iterator[Orphan]:
+    for page in _paged(path for path in _entries(context.folder.runs) if len(path.name) == _ID_CHARACTERS):
+        for run_id in sorted(context.store.maintenance.unknown_runs([path.name for path in page])):
+            path = context.folder.run(run_id).path
             if _is_old(path) and _is_nobodys(path):
-                yield Leftover("run folder", path)
+                yield Orphan("run folder", path)
 
 
-def _hosts(store: OpenStore) -> Iterator[Leftover]:
-    for path in _entries(store.folder.hosts):
+def _hosts(context: Context) -> Iterator[Orphan]:
+    for path in _entries(context.folder.hosts):
         is_dead = path.suffix == ".lock" or (path.suffix == ".new" and _is_old(path))
-        if is_dead and not presence.is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
-            yield Leftover("host", path)
+        if is_dead and not liveness.is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
+            yield Orphan("host", path)
 
 
 def _is_old(path: Path) -> bool:
@@ -141,7 +141,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _is_nobodys(folder: Path) -> bool:
-    return not presence.is_locked(folder / "alive.lock")
+    return not liveness.is_locked(folder / "alive.lock")
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -15,10 +15,9 @@ from typing import NamedTuple
 from orchlite.core.errors import StoreDamaged
 from orchlite.core.records import Alive
 from orchlite.core.tables import Table, table_html
-from orchlite.operations import garbage as leftovers
-from orchlite.operations import liveness as presence
-from orchlite.operations.context import OpenStore
-from orchlite.store.upkeep import EndedRun, StoredBundle
+from orchlite.operations import garbage, liveness
+from orchlite.operations.context import Context
+from orchlite.store.maintenance import EndedRun, StoredBundle
 
 _RESTORE = "Restore the store from a backup."
 _REPORT = "Restore the store from a backup, and report this: orchlite does not do it."
@@ -55,38 +54,38 @@ class Finding(NamedTuple):
         return table_html(self._columns(), [self])
 
 
-def check(store: OpenStore) -> Table[Finding]:
+def check(context: Context) -> Table[Finding]:
     """Find what is wrong with the store. Blocks until everything was read, the bundles' bytes included."""
     findings: Table[Finding] = Table()
     try:
-        findings += _database(store)
+        findings += _database(context)
         for look in (_rows, _bundles, _ended_runs, _abandoned_runs, _leftovers):
-            findings += look(store)
+            findings += look(context)
     except StoreDamaged as error:
         # What cannot be read any more cannot be compared with anything.
-        findings.append(Finding("database", str(store.folder.database), error.message, _RESTORE))
+        findings.append(Finding("database", str(context.folder.database), error.message, _RESTORE))
     return findings
 
 
-def _database(store: OpenStore) -> Iterator[Finding]:
-    for words in store.memory.upkeep.damage():
-        yield Finding("database", str(store.folder.database), f"SQLite says: {words}.", _RESTORE)
+def _database(context: Context) -> Iterator[Finding]:
+    for words in context.store.maintenance.damage():
+        yield Finding("database", str(context.folder.database), f"SQLite says: {words}.", _RESTORE)
 
 
-def _rows(store: OpenStore) -> Iterator[Finding]:
-    upkeep = store.memory.upkeep
-    for run_id, what in (*upkeep.contradicting_runs(), *upkeep.contradicting_events()):
+def _rows(context: Context) -> Iterator[Finding]:
+    maintenance = context.store.maintenance
+    for run_id, what in (*maintenance.contradicting_runs(), *maintenance.contradicting_events()):
         yield Finding("row", run_id, f"The run {what}.", _REPORT)
-    for orchestration_id in upkeep.orchestrations_without_packaging():
+    for orchestration_id in maintenance.orchestrations_without_packaging():
         yield Finding("row", orchestration_id, "The orchestration has no packaging task.", _REPORT)
 
 
-def _bundles(store: OpenStore) -> Iterator[Finding]:
-    for bundle in store.memory.upkeep.bundles():
-        path = store.bundles.path(bundle.sha)
+def _bundles(context: Context) -> Iterator[Finding]:
+    for bundle in context.store.maintenance.bundles():
+        path = context.bundles.path(bundle.sha)
         what = _wrong_with(path, bundle)
         # It may have been deleted with its last orchestration, a moment ago.
-        if what and store.memory.upkeep.orchestrations_of(bundle.sha):
+        if what and context.store.maintenance.orchestrations_of(bundle.sha):
             yield Finding("bundle", str(path), what, "Upload the same bytes again, or restore the store from a backup.")
 
 
@@ -102,16 +101,16 @@ def _wrong_with(path: Path, bundle: StoredBundle) -> str | None:
     return None if sha == bundle.sha else "Its bytes have changed: they have another SHA-256 than its name says."
 
 
-def _ended_runs(store: OpenStore) -> Iterator[Finding]:
-    for page in store.memory.upkeep.all_ended_runs():
+def _ended_runs(context: Context) -> Iterator[Finding]:
+    for page in context.store.maintenance.all_ended_runs():
         for run in page:
-            if what := _wrong_with_end(store, run):
+            if what := _wrong_with_end(context, run):
                 yield Finding("run", run.run_id, what, _REPORT)
 
 
-def _wrong_with_end(store: OpenStore, run: EndedRun) -> str | None:
-    folder = store.folder.run(run.run_id)
-    if presence.is_locked(folder.alive_lock):
+def _wrong_with_end(context: Context, run: EndedRun) -> str | None:
+    folder = context.folder.run(run.run_id)
+    if liveness.is_locked(folder.alive_lock):
         return f"It is {run.status}, and yet its runner lives."
     try:
         status = json.loads(folder.attempt(run.attempt).result.read_bytes())["status"]
@@ -120,15 +119,15 @@ def _wrong_with_end(store: OpenStore, run: EndedRun) -> str | None:
     return None if status == run.status else f"It is {run.status}, and its result says {str(status)!r:.40}."
 
 
-def _abandoned_runs(store: OpenStore) -> Iterator[Finding]:
-    for run in store.memory.runs.running():
-        if run.host_id is None or presence.is_alive(store.folder.hosts, run.host_id):
+def _abandoned_runs(context: Context) -> Iterator[Finding]:
+    for run in context.store.runs.running():
+        if run.host_id is None or liveness.is_alive(context.folder.hosts, run.host_id):
             continue
-        is_over = not isinstance(store.process.look(store.folder.run(run.run_id)), Alive)
-        if is_over and store.memory.upkeep.status_of_run(run.run_id) == "running":
+        is_over = not isinstance(context.process.look(context.folder.run(run.run_id)), Alive)
+        if is_over and context.store.maintenance.status_of_run(run.run_id) == "running":
             yield Finding("run", run.run_id, "It is running in the store, and nobody runs it any more.", "start() records how it ended.")
 
 
-def _leftovers(store: OpenStore) -> Iterator[Finding]:
-    for kind, path in leftovers.find(store):
+def _leftovers(context: Context) -> Iterator[Finding]:
+    for kind, path in garbage.find(context):
         yield Finding("leftover", str(path), f"This {kind} belongs to nothing.", _HINTS[kind])

@@ -10,7 +10,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 
-class Presence:
+class HostLock:
     """This host's sign of life. The kernel takes it away when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
@@ -24,7 +24,7 @@ class Presence:
         aside.rename(self._path)  # seen by others only once it is locked
         _presences.add(self)
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Disappear. In a forked child nothing happens."""
         if self._descriptor >= 0 and os.getpid() == self._pid:
             self._path.unlink(missing_ok=True)
@@ -56,12 +56,12 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def anybody_is_alive(folder: Path) -> bool:
+def any_alive(folder: Path) -> bool:
     """Whether any host has the store open."""
     return any(is_alive(folder, path.stem) for path in folder.glob("*.lock"))
 
 
-def forget_dead(folder: Path) -> None:
+def remove_dead(folder: Path) -> None:
     """Remove the files of hosts that are gone."""
     for path in folder.glob("*.lock"):
         if not is_alive(folder, path.stem):
@@ -77,7 +77,7 @@ def boot_id() -> str:
         return ""
 
 
-_presences: WeakSet[Presence] = WeakSet()
+_presences: WeakSet[HostLock] = WeakSet()
 
 
 def _let_go_in_child() -> None:

@@ -16,8 +16,8 @@ from contextlib import ExitStack, suppress
 from orchlite.core.errors import OrchliteError
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
-from orchlite.operations import liveness as presence
-from orchlite.operations.context import OpenStore
+from orchlite.operations import liveness
+from orchlite.operations.context import Context
 from orchlite.operations.outcome import BAD_ENDS
 from orchlite.store import events
 
@@ -30,7 +30,7 @@ _FACT_CHARACTERS = 8000  # Linux takes no variable of more than 128 KiB; an inst
 _log = logging.getLogger(__name__)
 
 
-def tell(store: OpenStore, run_id: str, status: RunStatus) -> None:
+def notify(context: Context, run_id: str, status: RunStatus) -> None:
     """Where a run with this end is to be told about, have it told, on a thread of its own; on a clock moved by hand, at once.
 
     Call it once for each run, after its end was recorded.
@@ -38,55 +38,55 @@ def tell(store: OpenStore, run_id: str, status: RunStatus) -> None:
     if status not in BAD_ENDS:
         return
     try:
-        run = store.memory.runs.get(run_id)
-        task = store.memory.tasks.get(run.task_id)
+        run = context.store.runs.get(run_id)
+        task = context.store.tasks.get(run.task_id)
     except OrchliteError:  # the end stands, and whoever recorded it has more to do
         _log.warning("nobody could be told that run %s has ended as %s", run_id, status, exc_info=True)
         return
     if not task.on_failure:
         return
-    if store.clock_is_manual:
-        _tell(store, task, run, threading.Event())
+    if context.clock_is_manual:
+        _tell(context, task, run, threading.Event())
     else:
         begun = threading.Event()
-        thread = threading.Thread(target=_tell_aside, args=(store, task, run, begun), name=f"orchlite-telling-{run_id}", daemon=True)
-        store.tellings[thread] = begun
-        if store.is_silent:  # after the line above: `fall_silent` looks there when it has said so here
-            del store.tellings[thread]
+        thread = threading.Thread(target=_tell_aside, args=(context, task, run, begun), name=f"orchlite-telling-{run_id}", daemon=True)
+        context.tellings[thread] = begun
+        if context.is_silent:  # after the line above: `fall_silent` looks there when it has said so here
+            del context.tellings[thread]
         else:
             thread.start()
 
 
-def keep_promises(store: OpenStore) -> None:
+def send_overdue(context: Context) -> None:
     """Tell of the ends that hosts which are gone have recorded, and have told nobody of."""
-    for untold in store.memory.runs.untold():
-        if untold.host_id == store.host_id or presence.is_alive(store.folder.hosts, untold.host_id):
+    for untold in context.store.runs.pending_notifications():
+        if untold.host_id == context.host_id or liveness.is_alive(context.folder.hosts, untold.host_id):
             continue
-        with store.memory.transaction() as transaction:
-            is_mine = store.memory.runs.take_over_telling(transaction, untold, store.host_id)
+        with context.store.transaction() as transaction:
+            is_mine = context.store.runs.take_over_notification(transaction, untold, context.host_id)
         if is_mine:
-            tell(store, untold.run_id, untold.status)
+            notify(context, untold.run_id, untold.status)
 
 
-def finish(store: OpenStore, patience_seconds: float = LIMIT_SECONDS) -> None:
+def drain(context: Context, patience_seconds: float = LIMIT_SECONDS) -> None:
     """Wait until whoever is being told has been told, for so long at most."""
-    give_up_at = store.clock.monotonic() + patience_seconds
-    for thread in filter(threading.Thread.is_alive, list(store.tellings)):
-        thread.join(max(0.0, give_up_at - store.clock.monotonic()))
+    give_up_at = context.clock.monotonic() + patience_seconds
+    for thread in filter(threading.Thread.is_alive, list(context.tellings)):
+        thread.join(max(0.0, give_up_at - context.clock.monotonic()))
 
 
-def fall_silent(store: OpenStore) -> None:
+def stop(context: Context) -> None:
     """Leave it to the next host to tell of further ends. Blocks until every command that is to be started here has been: for a moment.
 
     Else it could not be noted that it was, and the next host would start it again.
     """
-    store.is_silent = True
-    give_up_at = store.clock.monotonic() + _BEGIN_SECONDS
-    for begun in list(store.tellings.values()):
-        begun.wait(max(0.0, give_up_at - store.clock.monotonic()))
+    context.is_silent = True
+    give_up_at = context.clock.monotonic() + _BEGIN_SECONDS
+    for begun in list(context.tellings.values()):
+        begun.wait(max(0.0, give_up_at - context.clock.monotonic()))
 
 
-def outcome_of(
+def run_command(
     command: tuple[str, ...],
     environment: Mapping[str, str],
     limit_seconds: float = LIMIT_SECONDS,
@@ -116,32 +116,32 @@ def outcome_of(
         return None if code == 0 else f"{command[0]} ended with exit code {code}: {_end_of(said.fileno())}".rstrip(": ")
 
 
-def _tell_aside(store: OpenStore, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
+def _tell_aside(context: Context, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
     try:
-        _tell(store, task, run, begun)
+        _tell(context, task, run, begun)
     finally:
         begun.set()
-        del store.tellings[threading.current_thread()]
+        del context.tellings[threading.current_thread()]
 
 
-def _tell(store: OpenStore, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
+def _tell(context: Context, task: TaskRow, run: RunRow, begun: threading.Event) -> None:
     def keep_promise() -> None:
-        with suppress(OrchliteError), store.memory.transaction() as transaction:
-            store.memory.runs.was_told(transaction, run.run_id)
+        with suppress(OrchliteError), context.store.transaction() as transaction:
+            context.store.runs.notification_sent(transaction, run.run_id)
         begun.set()
 
     assert task.on_failure, "there is nobody to be told"
-    outcome = outcome_of(task.on_failure, {**os.environ, **_facts(store, task, run)}, has_begun=keep_promise)
+    outcome = run_command(task.on_failure, {**os.environ, **_facts(context, task, run)}, has_begun=keep_promise)
     _log.info("run %s: on_failure %s", run.run_id, outcome or "was told")
-    with suppress(OrchliteError), store.memory.transaction() as transaction:
-        store.memory.runs.was_told(transaction, run.run_id)  # where it could not be started: nobody else could, either
+    with suppress(OrchliteError), context.store.transaction() as transaction:
+        context.store.runs.notification_sent(transaction, run.run_id)  # where it could not be started: nobody else could, either
         became = "on_failure_failed" if outcome else "on_failure_told"
-        events.record(transaction, "run", run.run_id, run.status, became, store.clock.now(), outcome)
+        events.record(transaction, "run", run.run_id, run.status, became, context.clock.now(), outcome)
 
 
-def _facts(store: OpenStore, task: TaskRow, run: RunRow) -> Mapping[str, str]:
+def _facts(context: Context, task: TaskRow, run: RunRow) -> Mapping[str, str]:
     facts = {
-        "ORCHLITE_STORE": store.folder.path,
+        "ORCHLITE_STORE": context.folder.path,
         "ORCHLITE_ORCHESTRATION_ID": task.orchestration_id,
         "ORCHLITE_TASK_ID": task.task_id,
         "ORCHLITE_TASK_NAME": task.name,
@@ -151,7 +151,7 @@ def _facts(store: OpenStore, task: TaskRow, run: RunRow) -> Mapping[str, str]:
         "ORCHLITE_RUN_EXIT_CODE": run.exit_code,
         "ORCHLITE_RUN_REASON": run.reason,
         "ORCHLITE_RUN_SLOT": run.slot_at and run.slot_at.isoformat(),
-        "ORCHLITE_RUN_LOG": store.folder.run(run.run_id).attempt(run.attempt).log,
+        "ORCHLITE_RUN_LOG": context.folder.run(run.run_id).attempt(run.attempt).log,
     }
     return {name: "" if fact is None else str(fact).replace("\0", " ")[:_FACT_CHARACTERS] for name, fact in facts.items()}
 

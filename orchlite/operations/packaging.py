@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
-from orchlite.core.records import Assignment, Ended, Installation, OrchestrationRow, RunFolder, RunResult, RunRow, RunSpec, Settings
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Ended, Installation, OrchestrationRow, RunResult, RunRow, RunSpec
+from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.environments import base_image
 from orchlite.environments.environments import Building
-from orchlite.operations import notification as telling
-from orchlite.operations import outcome as ends
-from orchlite.operations.context import OpenStore
+from orchlite.operations import notification, outcome
+from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
 from orchlite.runs import logs
 from orchlite.store.database import Transaction
@@ -44,35 +45,35 @@ def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallF
     return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
 
 
-def package(store: OpenStore, assignment: Assignment) -> None:
+def package(context: Context, assignment: Assignment) -> None:
     """Bring a claimed packaging run, and with it its orchestration, to the end."""
     run, orchestration = assignment.run, assignment.orchestration
-    place = install_files(store.folder.run(run.run_id), run.attempt)
+    place = install_files(context.folder.run(run.run_id), run.attempt)
     _log.info("packaging orchestration %s", orchestration.orchestration_id)
     try:
-        _begin(store, run, orchestration, place.log)
-        installation = provide(store, orchestration, place, refresh=bool(json.loads(assignment.task.arguments).get("refresh")))
-        warnings = _host_warnings(store, orchestration, installation)
-        _report(store, place.log, installation, warnings)
-        store.environments.sdk()  # so that no run has to wait for it
-        store.process.warm()
+        _begin(context, run, orchestration, place.log)
+        installation = ensure_environment(context, orchestration, place, refresh=bool(json.loads(assignment.task.arguments).get("refresh")))
+        warnings = _host_warnings(context, orchestration, installation)
+        _report(context, place.log, installation, warnings)
+        context.environments.sdk()  # so that no run has to wait for it
+        context.process.warm()
     except Closed:
         raise
     except Exception as error:  # whatever it is, what waits for this packaging must hear of it
-        _note(store, place.log, error)
-        _fail(store, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
+        _note(context, place.log, error)
+        _fail(context, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
     else:
-        _succeed(store, run, orchestration, installation, warnings)
+        _succeed(context, run, orchestration, installation, warnings)
 
 
-def pretend(store: OpenStore, assignment: Assignment) -> None:
+def pretend(context: Context, assignment: Assignment) -> None:
     """Declare the orchestration ready without an environment: where nothing will be executed, nothing is to be installed."""
     run, orchestration = assignment.run, assignment.orchestration
-    _begin(store, run, orchestration, install_files(store.folder.run(run.run_id), run.attempt).log)
-    _succeed(store, run, orchestration, Installation("", Path(), Path(), ()), ())
+    _begin(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
+    _succeed(context, run, orchestration, Installation("", Path(), Path(), ()), ())
 
 
-def provide(store: OpenStore, orchestration: OrchestrationRow, place: InstallFiles, *, refresh: bool = False) -> Installation:
+def ensure_environment(context: Context, orchestration: OrchestrationRow, place: InstallFiles, *, refresh: bool = False) -> Installation:
     """The environment that the orchestration needs, built where it is missing; blocks while somebody else builds it.
 
     With `refresh` it is built in any case.
@@ -81,20 +82,20 @@ def provide(store: OpenStore, orchestration: OrchestrationRow, place: InstallFil
         PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
     """
     requirements = base_image.needs(orchestration.base_image, orchestration.requirements)
-    key = store.environments.key(requirements)
-    found = None if refresh else store.environments.find(key)
+    key = context.environments.key(requirements)
+    found = None if refresh else context.environments.find(key)
     if found is not None:
         return found
-    with store.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
+    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
         if building.found is not None:
             return building.found
         building.make()
         if requirements:
-            _install(store, building, requirements, place)
+            _install(context, building, requirements, place)
         return building.finish()
 
 
-def _install(store: OpenStore, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
+def _install(context: Context, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
     place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
     order = building.install_order(requirements)
     spec = RunSpec(
@@ -105,21 +106,21 @@ def _install(store: OpenStore, building: Building, requirements: tuple[str, ...]
         working_folder=str(order.working_folder),
         env={**order.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
         log=str(place.log),
-        timeout_seconds=store.settings.install_timeout_seconds,
+        timeout_seconds=context.settings.install_timeout_seconds,
         grace_seconds=0,
-        log_bytes=store.settings.limits.log_bytes,
+        log_bytes=context.settings.limits.log_bytes,
         leash=True,
         environment_lock=str(order.lock),
         masked=True,
     )
-    store.process.place(spec)
-    look = store.process.wait(place.folder)
+    context.process.place(spec)
+    look = context.process.wait(place.folder)
     place.folder.attempt(1).spec.unlink(missing_ok=True)  # a proxy's address in it may hold a password
     if not isinstance(look, Ended):
-        store.process.discard(place.folder)
+        context.process.discard(place.folder)
         raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
     if look.result.status is not RunStatus.SUCCESS:
-        raise _failure(look.result, place.log, store.settings)
+        raise _failure(look.result, place.log, context.settings)
 
 
 def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:
@@ -149,90 +150,92 @@ def _masked(text: str) -> str:
     return mask_credentials(text)
 
 
-def _host_warnings(store: OpenStore, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
     if orchestration.base_image != base_image.HOST:
         return ()
-    host = store.environments.host_packages()
-    return (*host.warnings, *store.environments.conflicts(installation.installed, host.directories))
+    host = context.environments.host_packages()
+    return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories))
 
 
-def _report(store: OpenStore, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
+def _report(context: Context, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
     listed = [f"  {name}" for name in installation.installed] or ["  nothing"]
     lines = [*(f"warning: {warning}" for warning in warnings), "Installed in the environment:", *listed]
-    logs.append(log, store.clock.now(), "\n".join(lines))
+    logs.append(log, context.clock.now(), "\n".join(lines))
 
 
-def _begin(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
-    orchestration_id, now = orchestration.orchestration_id, store.clock.now()
-    store.persist(lambda transaction: store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now))
+def _begin(context: Context, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
+    orchestration_id, now = orchestration.orchestration_id, context.clock.now()
+    context.commit_eventually(
+        lambda transaction: context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now)
+    )
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if run.attempt > 1:
         logs.append(log, now, f"attempt {run.attempt}: the host that was packaging before is gone")
 
 
-def _note(store: OpenStore, log: Path, error: Exception) -> None:
+def _note(context: Context, log: Path, error: Exception) -> None:
     """Let the log say why packaging failed, where the installer did not say it there already."""
     if isinstance(error, PackagingFailed) and "exit_code" in error.details:
         return
     with suppress(OSError):
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        logs.append(log, store.clock.now(), _masked(str(error)))
+        logs.append(log, context.clock.now(), _masked(str(error)))
 
 
-def _succeed(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
+def _succeed(context: Context, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
     orchestration_id = orchestration.orchestration_id
 
     def succeed(transaction: Transaction) -> None:
-        store.memory.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
-        store.memory.orchestrations.add_warnings(transaction, orchestration_id, warnings)
-        store.memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, store.clock.now())
-        for waiting in store.memory.tasks.waiting_for(transaction, orchestration_id):
+        context.store.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
+        context.store.orchestrations.add_warnings(transaction, orchestration_id, warnings)
+        context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, context.clock.now())
+        for waiting in context.store.tasks.waiting_for(transaction, orchestration_id):
             if waiting.kind is not TaskKind.ONCE:  # whose run has yet to begin; the others may be due from now on
-                store.memory.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, store.clock.now())
-        _end(store, transaction, run, RunStatus.SUCCESS)
+                context.store.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, context.clock.now())
+        _end(context, transaction, run, RunStatus.SUCCESS)
 
-    store.persist(succeed)
+    context.commit_eventually(succeed)
 
 
-def _fail(store: OpenStore, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
+def _fail(context: Context, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
     reason = _masked(str(error))
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
 
     refused: list[str] = []
 
     def fail(transaction: Transaction) -> None:
-        _end(store, transaction, run, status, reason)
-        refused[:] = give_up(store, transaction, orchestration.orchestration_id, reason)
+        _end(context, transaction, run, status, reason)
+        refused[:] = fail_dependents(context, transaction, orchestration.orchestration_id, reason)
 
-    store.persist(fail)
-    telling.tell(store, run.run_id, status)
+    context.commit_eventually(fail)
+    notification.notify(context, run.run_id, status)
     for run_id in refused:
-        telling.tell(store, run_id, RunStatus.FAILURE)
+        notification.notify(context, run_id, RunStatus.FAILURE)
 
 
-def give_up(store: OpenStore, transaction: Transaction, orchestration_id: str, reason: str) -> list[str]:
+def fail_dependents(context: Context, transaction: Transaction, orchestration_id: str, reason: str) -> list[str]:
     """The orchestration will never be ready: it is in error, and what waited for it has failed without being started.
 
     Answers the ids of these runs, of which somebody may have to be told.
     """
-    now, memory = store.clock.now(), store.memory
-    memory.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
+    now, store = context.clock.now(), context.store
+    store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
     refused = f"its orchestration could not be packaged: {reason}"
     run_ids: list[str] = []
-    for waiting in memory.tasks.waiting_for(transaction, orchestration_id):
-        for queued in memory.runs.unfinished_of_task(transaction, waiting.task_id):
-            memory.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
-            memory.runs.promise_telling(transaction, queued.run_id, store.host_id)
+    for waiting in store.tasks.waiting_for(transaction, orchestration_id):
+        for queued in store.runs.unfinished_of_task(transaction, waiting.task_id):
+            store.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+            store.runs.promise_notification(transaction, queued.run_id, context.host_id)
             run_ids.append(queued.run_id)
-        memory.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
+        store.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
     return run_ids
 
 
-def _end(store: OpenStore, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
-    now = store.clock.now()
+def _end(context: Context, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
+    now = context.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
     result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
-    ends.end(store.memory, transaction, Ending(run.run_id, run.task_id, result, host_id=store.host_id), now)
+    outcome.record_end(context.store, transaction, Ending(run.run_id, run.task_id, result, host_id=context.host_id), now)
 
 
 def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchlite.core.errors import BadArgument
-from orchlite.core.records import Retention
+from orchlite.core.settings import Retention
 from orchlite.core.tables import table_html
-from orchlite.operations import garbage as leftovers
-from orchlite.operations import liveness as presence
-from orchlite.operations.context import OpenStore
+from orchlite.operations import garbage, liveness
+from orchlite.operations.context import Context
 from orchlite.store import events
-from orchlite.store.upkeep import EndedRun
+from orchlite.store.maintenance import EndedRun
 
 _JUST_ENDED = timedelta(minutes=1)
 """Somebody may be about to look how it ended."""
@@ -54,7 +53,7 @@ class Pruned(NamedTuple):
         return table_html([name.replace("_", " ") for name in self._fields], [self])
 
 
-def prune(store: OpenStore, retention: Retention, *, dry_run: bool = False) -> Pruned:
+def prune(context: Context, retention: Retention, *, dry_run: bool = False) -> Pruned:
     """Remove what is older than `retention` says; with `dry_run` only count it. Answers what was removed.
 
     Never removed: what is queued or running, what ended within the last minute, orchestrations, the packaging run of each, and
@@ -63,32 +62,32 @@ def prune(store: OpenStore, retention: Retention, *, dry_run: bool = False) -> P
     Raises:
         StoreBusy: another process keeps the store locked. What was removed until then is removed.
     """
-    now = store.clock.now()
-    parts = [*_old_rows(store, retention, now, dry_run), *_leftovers(store, dry_run)]
+    now = context.clock.now()
+    parts = [*_old_rows(context, retention, now, dry_run), *_leftovers(context, dry_run)]
     if retention.environments_unused_for is not None:
-        parts.append(_environments(store, now - retention.environments_unused_for, dry_run))
+        parts.append(_environments(context, now - retention.environments_unused_for, dry_run))
     pruned = _total(parts, dry_run)
     if any(pruned[:-2]) and not dry_run:
-        with store.memory.transaction() as transaction:
+        with context.store.transaction() as transaction:
             events.record(transaction, "store", "store", None, "pruned", now, str(pruned))
     return pruned
 
 
-def prune_daily(store: OpenStore, retention: Retention) -> Pruned | None:
+def prune_daily(context: Context, retention: Retention) -> Pruned | None:
     """Prune, unless that was begun within the last day, by whichever host; None then. To be called every now and then."""
-    now = store.clock.now()
-    if not is_due(store, now):
+    now = context.clock.now()
+    if not is_due(context, now):
         return None
-    mark = _mark(store)
+    mark = _mark(context)
     mark.touch(mode=0o600)
     os.utime(mark, (now.timestamp(), now.timestamp()))
-    return prune(store, retention)
+    return prune(context, retention)
 
 
-def is_due(store: OpenStore, now: datetime) -> bool:
+def is_due(context: Context, now: datetime) -> bool:
     """Whether the daily prune has not been begun within a day of this moment."""
     try:
-        begun_at = _mark(store).stat().st_mtime
+        begun_at = _mark(context).stat().st_mtime
     except FileNotFoundError:
         return True
     return abs(now.timestamp() - begun_at) >= _A_DAY.total_seconds()  # either way: the clock may have been set back
@@ -129,65 +128,65 @@ def _checked_age(age: object, argument: str) -> timedelta:
     return age
 
 
-def _old_rows(store: OpenStore, retention: Retention, now: datetime, dry_run: bool) -> Iterator[Pruned]:
+def _old_rows(context: Context, retention: Retention, now: datetime, dry_run: bool) -> Iterator[Pruned]:
     if retention.runs_older_than is not None:
         ended_before = now - max(retention.runs_older_than, _JUST_ENDED)
-        yield from _runs(store, ended_before, retention.keep_last_runs, dry_run)
-        yield from _tasks(store, ended_before, dry_run)
+        yield from _runs(context, ended_before, retention.keep_last_runs, dry_run)
+        yield from _tasks(context, ended_before, dry_run)
     if retention.events_older_than is not None:
-        yield from _events(store, now - retention.events_older_than, dry_run)
+        yield from _events(context, now - retention.events_older_than, dry_run)
 
 
-def _runs(store: OpenStore, ended_before: datetime, keep_last: int, dry_run: bool) -> Iterator[Pruned]:
-    begins = store.memory.upkeep.history_begins(keep_last)
-    for page in store.memory.upkeep.ended_runs(ended_before):
-        run_ids = [run.run_id for run in page if _may_go(store, run, begins)]
+def _runs(context: Context, ended_before: datetime, keep_last: int, dry_run: bool) -> Iterator[Pruned]:
+    begins = context.store.maintenance.history_begins(keep_last)
+    for page in context.store.maintenance.ended_runs(ended_before):
+        run_ids = [run.run_id for run in page if _may_go(context, run, begins)]
         if not dry_run:
-            with store.memory.transaction() as transaction:
-                run_ids = store.memory.upkeep.delete_runs(transaction, run_ids, ended_before)
-        yield Pruned(runs=len(run_ids), bytes=sum(_clear(store.folder.run(run_id).path, dry_run) for run_id in run_ids))
+            with context.store.transaction() as transaction:
+                run_ids = context.store.maintenance.delete_runs(transaction, run_ids, ended_before)
+        yield Pruned(runs=len(run_ids), bytes=sum(_clear(context.folder.run(run_id).path, dry_run) for run_id in run_ids))
 
 
-def _may_go(store: OpenStore, run: EndedRun, begins: dict[str, int]) -> bool:
+def _may_go(context: Context, run: EndedRun, begins: dict[str, int]) -> bool:
     is_kept = run.number >= begins.get(run.task_id, run.number + 1)
-    return not (is_kept or presence.is_locked(store.folder.run(run.run_id).alive_lock))
+    return not (is_kept or liveness.is_locked(context.folder.run(run.run_id).alive_lock))
 
 
 def _clear(folder: Path, dry_run: bool) -> int:
-    size = leftovers.size_bytes(folder)
-    return size if dry_run or leftovers.remove_folder(folder) else 0
+    size = garbage.size_bytes(folder)
+    return size if dry_run or garbage.remove_folder(folder) else 0
 
 
-def _tasks(store: OpenStore, over_before: datetime, dry_run: bool) -> Iterator[Pruned]:
-    for task_ids in store.memory.upkeep.finished_tasks(over_before):
+def _tasks(context: Context, over_before: datetime, dry_run: bool) -> Iterator[Pruned]:
+    for task_ids in context.store.maintenance.finished_tasks(over_before):
         count = len(task_ids)
         if not dry_run:
-            with store.memory.transaction() as transaction:
-                count = store.memory.upkeep.delete_tasks(transaction, task_ids)
+            with context.store.transaction() as transaction:
+                count = context.store.maintenance.delete_tasks(transaction, task_ids)
         yield Pruned(tasks=count)
 
 
-def _events(store: OpenStore, before: datetime, dry_run: bool) -> Iterator[Pruned]:
-    for event_ids in store.memory.upkeep.events_before(before):
+def _events(context: Context, before: datetime, dry_run: bool) -> Iterator[Pruned]:
+    for event_ids in context.store.maintenance.events_before(before):
         count = len(event_ids)
         if not dry_run:
-            with store.memory.transaction() as transaction:
-                count = store.memory.upkeep.delete_events(transaction, event_ids)
+            with context.store.transaction() as transaction:
+                count = context.store.maintenance.delete_events(transaction, event_ids)
         yield Pruned(events=count)
 
 
-def _leftovers(store: OpenStore, dry_run: bool) -> Iterator[Pruned]:
-    for leftover in leftovers.find(store):
-        size = leftovers.size_bytes(leftover.path) if dry_run else leftovers.remove(store, leftover)
+def _leftovers(context: Context, dry_run: bool) -> Iterator[Pruned]:
+    for leftover in garbage.find(context):
+        size = garbage.size_bytes(leftover.path) if dry_run else garbage.remove(context, leftover)
         if size is not None:
             is_bundle = leftover.kind in ("bundle", "upload")
             yield Pruned(bundles=1, bytes=size) if is_bundle else Pruned(leftovers=1, bytes=size)
 
 
-def _environments(store: OpenStore, unused_since: datetime, dry_run: bool) -> Pruned:
-    needed = store.memory.upkeep.needed_environments()
-    unused = [found for found in store.environments.unused_since(unused_since) if needed.isdisjoint(found.path.parts)]
-    gone = [found for found in unused if dry_run or store.environments.remove(found.path)]
+def _environments(context: Context, unused_since: datetime, dry_run: bool) -> Pruned:
+    needed = context.store.maintenance.needed_environments()
+    unused = [found for found in context.environments.unused_since(unused_since) if needed.isdisjoint(found.path.parts)]
+    gone = [found for found in unused if dry_run or context.environments.remove(found.path)]
     return Pruned(environments=len(gone), bytes=sum(found.size_bytes for found in gone))
 
 
@@ -200,5 +199,5 @@ def _counted(count: int, name: str) -> str:
     return f"{count} {name.removesuffix('s') if count == 1 else name}"
 
 
-def _mark(store: OpenStore) -> Path:
-    return store.folder.path / "pruned"
+def _mark(context: Context) -> Path:
+    return context.folder.path / "pruned"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from orchlite.core.errors import OrchliteError, StorageFull
 from orchlite.core.records import BundleReport, OrchestrationRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
-from orchlite.operations.context import OpenStore
+from orchlite.operations.context import Context
 
 
 class Upload(NamedTuple):
@@ -28,7 +28,7 @@ class Upload(NamedTuple):
     """Build its environment anew, even where there is one."""
 
 
-def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
+def receive(context: Context, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
     """Make an orchestration of the bundle and queue its packaging; nothing is stored unless all of that happens.
 
     With `reuse`, an orchestration of the same bytes in the same workspace is answered instead, where there is a usable one.
@@ -40,59 +40,59 @@ def receive(store: OpenStore, upload: Upload, *, reuse: bool = False) -> Orchest
     from orchlite.bundles import bundle
     from orchlite.environments import base_image
 
-    source, left_out = _source(store, upload)
-    limits = store.settings.limits
-    with store.bundles.received(source, limits.upload_bytes) as received:
+    source, left_out = _source(context, upload)
+    limits = context.settings.limits
+    with context.bundles.received(source, limits.upload_bytes) as received:
         report = bundle.inspect(received, limits)
         # Asked in any case: a store that fails is to fail before there is a bundle in it.
-        known = store.memory.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, store.settings.base_image)
+        known = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
         if reuse and known is not None:
             return known
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
-        base_warnings = base_image.warnings(store.settings.base_image)
+        base_warnings = base_image.warnings(context.settings.base_image)
         report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
-        return _keep(store, upload, report, received)
+        return _keep(context, upload, report, received)
 
 
-def _source(store: OpenStore, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
+def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
     if isinstance(upload.source, Path) and upload.source.is_dir():
         from orchlite.bundles import packing
 
-        packed = packing.pack(upload.source, exclude=upload.exclude, limits=store.settings.limits)
+        packed = packing.pack(upload.source, exclude=upload.exclude, limits=context.settings.limits)
         return packed.content, packed.left_out
     return upload.source, ()
 
 
-def _keep(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+def _keep(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
     try:
-        return _stored(store, upload, report, received)
+        return _stored(context, upload, report, received)
     except StorageFull:
         with suppress(OrchliteError):
-            _let_go(store, report.sha)
+            _let_go(context, report.sha)
         raise
 
 
-def _let_go(store: OpenStore, sha: str) -> None:
+def _let_go(context: Context, sha: str) -> None:
     """The disk is full: a bundle that nothing refers to must not take of what is left."""
-    with store.memory.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
-        if not store.memory.orchestrations.is_referenced(transaction, sha):
-            store.bundles.discard(sha)
+    with context.store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+        if not context.store.orchestrations.is_referenced(transaction, sha):
+            context.bundles.discard(sha)
 
 
-def _stored(store: OpenStore, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
-    store.bundles.keep(received, report.sha)
-    orchestration, task = _rows(store, upload, report)
-    with store.memory.transaction() as transaction:
+def _stored(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+    context.bundles.keep(received, report.sha)
+    orchestration, task = _rows(context, upload, report)
+    with context.store.transaction() as transaction:
         # Deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
-        store.bundles.keep(received, report.sha)
-        store.memory.orchestrations.insert(transaction, orchestration)
-        store.memory.tasks.insert(transaction, task)
-        store.memory.runs.insert(transaction, str(uuid.uuid4()), task.task_id, store.host_id, orchestration.created_at)
+        context.bundles.keep(received, report.sha)
+        context.store.orchestrations.insert(transaction, orchestration)
+        context.store.tasks.insert(transaction, task)
+        context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, context.host_id, orchestration.created_at)
     return orchestration
 
 
-def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[OrchestrationRow, TaskRow]:
-    now = store.clock.now()
+def _rows(context: Context, upload: Upload, report: BundleReport) -> tuple[OrchestrationRow, TaskRow]:
+    now = context.clock.now()
     orchestration = OrchestrationRow(
         orchestration_id=str(uuid.uuid4()),
         workspace_id=upload.workspace_id,
@@ -103,7 +103,7 @@ def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[Orche
         entrypoint=report.entrypoint,
         requirements=report.requirements.lines,
         warnings=report.warnings,
-        base_image=store.settings.base_image,
+        base_image=context.settings.base_image,
         status=OrchestrationStatus.PENDING_PACKAGING,
         reason=None,
         environment_key=None,
@@ -127,6 +127,6 @@ def _rows(store: OpenStore, upload: Upload, report: BundleReport) -> tuple[Orche
         reason=None,
         created_at=now,
         updated_at=now,
-        on_failure=store.settings.on_failure,
+        on_failure=context.settings.on_failure,
     )
     return orchestration, task

@@ -6,55 +6,56 @@ import logging
 import queue
 
 from orchlite.core.errors import OrchliteError
-from orchlite.core.records import AttemptFolder, RunRow
+from orchlite.core.folders import AttemptFolder
+from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
-from orchlite.operations import garbage as leftovers
-from orchlite.operations.context import OpenStore
+from orchlite.operations import garbage
+from orchlite.operations.context import Context
 
 _KEPT_FAILURES = 3
 _BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN})
 _log = logging.getLogger(__name__)
 
 
-def later(store: OpenStore, run_id: str) -> None:
+def schedule_cleanup(context: Context, run_id: str) -> None:
     """Note a run that has ended."""
-    if store.settings.keep_work != "all":
-        store.untidy.put(run_id)
+    if context.settings.keep_work != "all":
+        context.untidy.put(run_id)
 
 
-def tidy(store: OpenStore) -> None:
+def clean_up(context: Context) -> None:
     """Tidy the work folders of all the runs that were noted."""
     while True:
         try:
-            run_id = store.untidy.get_nowait()
+            run_id = context.untidy.get_nowait()
         except queue.Empty:
             return
         try:
-            _tidy(store, store.memory.runs.get(run_id))
+            _tidy(context, context.store.runs.get(run_id))
         except (OSError, OrchliteError):
             _log.info("the work folder of run %s could not be tidied", run_id, exc_info=True)
 
 
-def work_folder(store: OpenStore, run: RunRow) -> AttemptFolder | None:
+def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
     """The folder of the attempt that ran; None where nothing was started, or nothing is left."""
-    folder = store.folder.run(run.run_id).attempt(run.attempt)
+    folder = context.folder.run(run.run_id).attempt(run.attempt)
     return folder if run.attempt and folder.work.is_dir() else None
 
 
-def _tidy(store: OpenStore, run: RunRow) -> None:
-    if store.settings.keep_work == "none":
-        leftovers.remove_folder(store.folder.run(run.run_id).attempt(run.attempt).work)
+def _tidy(context: Context, run: RunRow) -> None:
+    if context.settings.keep_work == "none":
+        garbage.remove_folder(context.folder.run(run.run_id).attempt(run.attempt).work)
     elif run.status is RunStatus.SUCCESS:
-        _remove_unchanged(store, run)
+        _remove_unchanged(context, run)
     else:
         # Of a task's failed runs the newest three keep everything, for whoever wants to know why.
-        for older in store.memory.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
-            _remove_unchanged(store, older)
+        for older in context.store.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
+            _remove_unchanged(context, older)
 
 
-def _remove_unchanged(store: OpenStore, run: RunRow) -> None:
+def _remove_unchanged(context: Context, run: RunRow) -> None:
     from orchlite.bundles import bundle
 
-    attempt = work_folder(store, run)
+    attempt = work_folder(context, run)
     if attempt is not None:
-        bundle.remove_unchanged(store.bundles.path(store.memory.orchestrations.of_task(run.task_id).sha), attempt.work)
+        bundle.remove_unchanged(context.bundles.path(context.store.orchestrations.of_task(run.task_id).sha), attempt.work)

@@ -19,19 +19,18 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import uvicorn
 
-from orchlite.core.arguments import checked_count, checked_flag, checked_texts
+from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_texts
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
-from orchlite.core.folders import given_path
 from orchlite.engine import forever
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
-from orchlite.rest.app import application
+from orchlite.rest.asgi import application
 from orchlite.rest.credentials import FILE_NAME, settled_token
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orchlite.client.client import Client
-    from orchlite.rest.serializers import Compatibility
+    from orchlite.rest.answers import Compatibility
 
 PORT = 8080
 _HIGHEST_PORT = 65_535
@@ -159,7 +158,7 @@ def serve(
     """
     place = _checked_place(host, port, allow_remote=allow_remote)
     names = checked_texts(hosts, "hosts")
-    path = client.path() / FILE_NAME if credentials is None else given_path(credentials, "credentials")
+    path = client.path() / FILE_NAME if credentials is None else checked_path(credentials, "credentials")
     known = _accounts(accounts)
     listening = _listening(place)
     try:
@@ -283,5 +282,5 @@ def _accounts(given: str | os.PathLike[str] | Iterable[Account] | None) -> tuple
     if given is None:
         return accounts_of_environment()
     if isinstance(given, str | os.PathLike):
-        return accounts_of_file(given_path(given, "accounts"))
+        return accounts_of_file(checked_path(given, "accounts"))
     return tuple(given)

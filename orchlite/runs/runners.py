@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from orchlite.core.errors import Closed
-from orchlite.core.records import Alive, Ended, Look, Lost, NeverStarted, RunFolder, RunResult, RunSpec
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Alive, Ended, Look, Lost, NeverStarted, RunResult, RunSpec
 from orchlite.core.status import RunStatus
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Container
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchlite.core.recurrence import SchedulePolicy, Skipped
+from orchlite.core.records import SchedulePolicy, SkippedSlots
 
 if TYPE_CHECKING:
     from orchlite.schedules.schedule import Schedule
@@ -31,7 +31,7 @@ class Decision(NamedTuple):
 
     runs: tuple[datetime, ...]
     """The slots that are to have a run, oldest first."""
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedSlots, ...]
     """Oldest first."""
     next_at: datetime
 
@@ -89,7 +89,7 @@ def _skipped(
     runs: tuple[datetime, ...],
     taken: Collection[datetime],
     count: int,
-) -> tuple[Skipped, ...]:
+) -> tuple[SkippedSlots, ...]:
     first, now = span
     left = _newest(schedule, first, now, {*runs, *taken})
     return _rows([(slot, _reason(policy, slot, runs, now)) for slot in left], count)
@@ -101,9 +101,9 @@ def _newest(schedule: Schedule, first: datetime, now: datetime, others: Collecti
     return [slot for slot in newest if slot not in others][-ROWS_IN_ROW:]
 
 
-def _rows(newest: list[tuple[datetime, str]], count: int) -> tuple[Skipped, ...]:
+def _rows(newest: list[tuple[datetime, str]], count: int) -> tuple[SkippedSlots, ...]:
     """A row for each of the newest slots; the oldest of these rows stands for all that were before it, too."""
-    rows = [Skipped(slot, reason) for slot, reason in newest]
+    rows = [SkippedSlots(slot, reason) for slot, reason in newest]
     if rows:
         rows[0] = rows[0]._replace(slots=1 + count - len(rows))
     return tuple(rows)

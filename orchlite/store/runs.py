@@ -8,8 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
-from orchlite.core.records import Claim, RunResult, RunRow, UntoldEnd
-from orchlite.core.recurrence import Skipped
+from orchlite.core.records import Claim, PendingNotification, RunResult, RunRow, SkippedSlots
 from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -38,7 +37,7 @@ class Runs:
         )
         events.record_all(transaction, "run", [run_id for run_id, _, _ in slots], RunStatus.QUEUED, now)
 
-    def insert_skipped(self, transaction: Transaction, task_id: str, skipped: Skipped, now: datetime) -> None:
+    def insert_skipped(self, transaction: Transaction, task_id: str, skipped: SkippedSlots, now: datetime) -> None:
         """Note slots that have no run, and why. Nobody submitted them."""
         run_id, at = str(uuid.uuid4()), to_microseconds(now)
         transaction.execute(
@@ -48,7 +47,7 @@ class Runs:
         )
         events.record(transaction, "run", run_id, None, RunStatus.SKIPPED, now, skipped.reason)
 
-    def add_to_newest_skipped(self, transaction: Transaction, task_id: str, skipped: Skipped, now: datetime) -> None:
+    def add_to_newest_skipped(self, transaction: Transaction, task_id: str, skipped: SkippedSlots, now: datetime) -> None:
         """Let the newest skipped row stand for these slots, too."""
         at = to_microseconds(now)
         transaction.execute(
@@ -168,7 +167,7 @@ class Runs:
         )
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
 
-    def promise_telling(self, transaction: Transaction, run_id: str, host_id: str) -> None:
+    def promise_notification(self, transaction: Transaction, run_id: str, host_id: str) -> None:
         """Note that this host is to tell of the run's end, where its task has a command for that."""
         transaction.execute(
             "UPDATE runs SET to_be_told_by = ? WHERE run_id = ?"
@@ -176,23 +175,23 @@ class Runs:
             (host_id, run_id),
         )
 
-    def take_over_telling(self, transaction: Transaction, untold: UntoldEnd, host_id: str) -> bool:
+    def take_over_notification(self, transaction: Transaction, untold: PendingNotification, host_id: str) -> bool:
         """Let another host tell of the end; False where that was told meanwhile, or taken over by somebody else."""
         changed = transaction.execute(
             "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, untold.run_id, untold.host_id)
         )
         return changed == 1
 
-    def was_told(self, transaction: Transaction, run_id: str) -> None:
+    def notification_sent(self, transaction: Transaction, run_id: str) -> None:
         """Nobody is to tell of the run's end any more."""
         transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
 
-    def untold(self) -> list[UntoldEnd]:
+    def pending_notifications(self) -> list[PendingNotification]:
         """The ends of which some host is to tell, and has not yet, oldest first."""
         rows = self._database.rows(
             "SELECT run_id, status, to_be_told_by FROM runs INDEXED BY runs_to_be_told WHERE to_be_told_by IS NOT NULL ORDER BY number"
         )
-        return [UntoldEnd(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
+        return [PendingNotification(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
 
     def slots_since(self, task_id: str, first: datetime, until: datetime, limit: int = -1) -> list[datetime]:
         """The task's slots from the first of these times up to the second that have a run, or a row that says why not; oldest first."""

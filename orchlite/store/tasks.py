@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
-from orchlite.core.records import TaskRow
-from orchlite.core.recurrence import SchedulePolicy
+from orchlite.core.records import SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds

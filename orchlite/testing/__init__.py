@@ -21,9 +21,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchlite.core.arguments import checked_moment
+from orchlite.core.clock import SteppedStore
 from orchlite.core.errors import BadArgument, Conflict
-from orchlite.core.protocols import StubOutcome, Traveller
-from orchlite.core.records import Alive, Look, NeverStarted, RunFolder, RunRow, RunSpec, TaskRow
+from orchlite.core.folders import RunFolder
+from orchlite.core.protocols import StubOutcome
+from orchlite.core.records import Alive, Look, NeverStarted, RunRow, RunSpec, TaskRow
 from orchlite.core.status import RunStatus
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class ManualClock:
             BadArgument: it is none.
         """
         self._now = checked_moment(start, "start").astimezone(UTC)
-        self._travellers: list[Traveller] = []
+        self._stores: list[SteppedStore] = []
         self._lock = threading.RLock()
         self._is_moving = False
         self._movers = {threading.current_thread()}
@@ -63,9 +65,9 @@ class ManualClock:
         """Seconds of the real monotonic clock: waits are real."""
         return time.monotonic()
 
-    def attach(self, traveller: Traveller) -> None:
+    def attach(self, store: SteppedStore) -> None:
         """Called by a store that is opened on this clock."""
-        self._travellers.append(traveller)
+        self._stores.append(store)
 
     def may_be_moved_elsewhere(self) -> bool:
         """Whether another thread, which lives, made this clock or has moved it: else it stands still while this one waits."""
@@ -125,19 +127,19 @@ class ManualClock:
     def _advance_to(self, until: datetime) -> None:
         if until < self._now:
             raise BadArgument(f"It is {self._now.isoformat()} already.", hint="set() sets the clock to any time.", argument="until")
-        self._each(lambda traveller: traveller.settle())
+        self._each(lambda store: store.settle())
         while (at := self._next_at()) is not None and at <= until:
             self._now = max(at, self._now)
-            self._each(lambda traveller: traveller.act())
+            self._each(lambda store: store.act())
         self._now = until
 
-    def _each(self, act: Callable[[Traveller], None]) -> None:
-        self._travellers = [traveller for traveller in self._travellers if not traveller.is_over]
-        for traveller in self._travellers:
-            act(traveller)
+    def _each(self, act: Callable[[SteppedStore], None]) -> None:
+        self._stores = [store for store in self._stores if not store.is_over]
+        for store in self._stores:
+            act(store)
 
     def _next_at(self) -> datetime | None:
-        times = [traveller.next_at() for traveller in self._travellers if not traveller.is_over]
+        times = [store.next_at() for store in self._stores if not store.is_over]
         return min(filter(None, times), default=None)
 
 

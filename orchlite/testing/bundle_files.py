@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument
-from orchlite.core.folders import given_path
 
 Given = str | os.PathLike[str] | Mapping[str, str | bytes]
 """A path, or what a bundle holds: `{"main.py": "print(1)", "data/rows.csv": "1,2"}`."""
@@ -23,7 +23,7 @@ def as_path(given: Given) -> Iterator[Path]:
         BadArgument: it is neither, or a name leads out of the folder.
     """
     if not isinstance(given, Mapping):
-        yield given_path(given)
+        yield checked_path(given)
         return
     import tempfile
 

@@ -12,9 +12,9 @@ from traceback import walk_tb
 from typing import Any
 
 from orchlite.bundles import bundle, packing
+from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument
-from orchlite.core.folders import given_path
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.core.task_context import STORE_VARIABLE
 from orchlite.sdk.inline import inline_task, run_program
 from orchlite.testing.bundle_files import Given, as_path
@@ -37,7 +37,7 @@ def run(
         with inline_task(json_args, env=env) as folder:
             if STORE_VARIABLE not in (env or {}):
                 os.environ[STORE_VARIABLE] = str(store or folder / "store")
-            os.chdir(_copy(program.parent, folder, folder / "work" if work is None else given_path(work, "work")))
+            os.chdir(_copy(program.parent, folder, folder / "work" if work is None else checked_path(work, "work")))
             return _run(program, argv)
 
 

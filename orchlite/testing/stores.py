@@ -11,14 +11,14 @@ from typing import Any
 from orchlite.client.client import Client, TemporaryClient
 from orchlite.client.task_run import TaskRun
 from orchlite.core import folders as paths
+from orchlite.core.clock import Clock
 from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Clock
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.engine import recovery
 from orchlite.environments.environments import Environments
 from orchlite.runs.runners import Runners
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 from orchlite.testing import coverage as measuring
 from orchlite.testing.bundle_files import Given, as_path
 
@@ -59,7 +59,7 @@ class Stores:
         """The folder takes what belongs to none of the stores."""
         recovery.sweep_temporary_stores(paths.temporary_store_folders())  # once: it looks at the whole of the temporary folder
         empty = folder / "empty.sqlite"
-        Memory(empty, durable=False).close()
+        Store(empty, durable=False).close()
         self._new = _copying(empty)
         self._runners = _SharedRunners(folder / "runners.log")
         self._environments: dict[Path, Environments] = {}

@@ -26,7 +26,7 @@ import orchlite
 from orchlite.bundles import bundle
 from orchlite.bundles.packing import pack
 from orchlite.core.folders import cache_folder
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
 from orchlite.environments.installers import InstallOrder
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.operations import backup
-from orchlite.operations import integrity as checking
-from orchlite.operations.context import OpenStore
+from orchlite.operations import backup, integrity
+from orchlite.operations.context import Context
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -30,8 +29,8 @@ print("hello")
 """
 
 
-def _store(client: orchlite.Client) -> OpenStore:
-    return client._engine.store
+def _store(client: orchlite.Client) -> Context:
+    return client._engine.context
 
 
 def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
@@ -69,7 +68,7 @@ class TestACopy:
             assert {path.name: path.read_text() for path in found.files() if path.name == "made"} == {"made": "by hand"}
             assert (found.files()[0].parent / "link").is_symlink()
             assert not (found.files()[0].parent / "pipe").exists()
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
 
     def test_runs_its_orchestrations(self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]) -> None:
         orchestration = client.upload_orchestration(path=folder("print('hello')")).wait()
@@ -126,7 +125,7 @@ class TestWhatIsUnderWay:
             assert found.status() == "unknown"
             assert "when the backup was made" in str(found.reason())
             assert found.logs() == []
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
         gate.touch()
         assert run.wait().status() == "success"
 
@@ -142,7 +141,7 @@ class TestWhatIsUnderWay:
             found = restored.get_task_by_id(task.id())
             assert [run.status() for run in found.last_runs()] == ["killed"]
             assert found.status() == "failed"
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
         [run] = task.last_runs()
         assert run.status() == "queued"
 
@@ -158,7 +157,7 @@ class TestWhatIsUnderWay:
             found = restored.get_orchestration_by_id(orchestration.id())
             assert found.status() == "pending_packaging"
             assert restored.run(found.wait(20)).status() == "success"
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
 
     def test_a_task_that_is_to_be_killed_is_killed_in_the_copy(
         self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client], waiting_program: str, until: Until
@@ -213,7 +212,7 @@ class TestWhatIsUnderWay:
                 found = restored.get_task_run_by_id(run_id)
                 assert (found.status(), [line.text for line in found.logs()]) == ("success", ["hello"])
             restored.run(restored.get_orchestration_by_id(orchestration.id()))
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
         started = starts.read_text().split()
         assert len(started) == len(set(started)) > len(before)
 
@@ -223,21 +222,21 @@ class TestWhatIsUnderWay:
         kept = client.upload_orchestration(path=folder("print(1)")).wait()
         deleted = client.upload_orchestration(path=folder("print(2)")).wait()
         store = _store(client)
-        copy_to = store.memory.copy_to
+        copy_to = store.store.copy_to
 
-        class Memory(type(store.memory)):  # type: ignore[misc]
+        class Store(type(store.store)):  # type: ignore[misc]
             """One in which somebody deletes an orchestration right after the rows were copied."""
 
             def copy_to(self, path: Path) -> None:
                 copy_to(path)
                 client._engine.delete(deleted.id())
 
-        store.memory.__class__ = Memory
+        store.store.__class__ = Store
         backup.backup(store, target)
         orchlite.Client.restore(target, tmp_path / "restored")
         with orchlite.Client(tmp_path / "restored") as restored:
             assert [found.id() for found in restored.list_orchestrations()] == [kept.id()]
-            assert checking.check(_store(restored)) == []
+            assert integrity.check(_store(restored)) == []
 
 
 class TestABackupIsRefused:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.operations import integrity as checking
-from orchlite.operations.context import OpenStore
+from orchlite.operations import integrity
+from orchlite.operations.context import Context
 from orchlite.operations.integrity import Finding
 
 MakeFolder = Callable[..., Path]
@@ -26,8 +26,8 @@ Until = Callable[[Callable[[], object]], None]
 _ID = "0123abcd-0123-4567-89ab-0123456789ab"
 
 
-def _store(client: orchlite.Client) -> OpenStore:
-    return client._engine.store
+def _store(client: orchlite.Client) -> Context:
+    return client._engine.context
 
 
 def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
@@ -36,13 +36,13 @@ def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
 
 
 def _the_only_finding(client: orchlite.Client) -> Finding:
-    [finding] = checking.check(_store(client))
+    [finding] = integrity.check(_store(client))
     return finding
 
 
 class TestAHealthyStore:
     def test_has_no_findings_when_it_is_new(self, client: orchlite.Client) -> None:
-        assert checking.check(_store(client)) == []
+        assert integrity.check(_store(client)) == []
 
     def test_has_none_when_runs_have_ended_in_all_ways(
         self, client: orchlite.Client, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
@@ -54,7 +54,7 @@ class TestAHealthyStore:
         with pytest.raises(orchlite.PackagingFailed):
             client.run(folder({"main.py": "", "requirements.txt": "orchlite-no-such-package==1.0"}))
         assert slow.wait().status() == "timed_out"
-        assert checking.check(_store(client)) == []
+        assert integrity.check(_store(client)) == []
 
     def test_has_none_while_hosts_are_at_work_on_it(self, open_client: OpenClient, folder: MakeFolder) -> None:
         checker, worker = open_client(), open_client(workers=2)
@@ -71,7 +71,7 @@ class TestAHealthyStore:
             thread.start()
         try:
             for _ in range(25):
-                assert checking.check(_store(checker)) == []
+                assert integrity.check(_store(checker)) == []
         finally:
             done.set()
             for thread in threads:
@@ -81,7 +81,7 @@ class TestAHealthyStore:
         for text in ("", "{"):
             run = client.run(folder(f"print({text!r})"))
             (client.path() / "runs" / run.id() / "1" / "result.json").write_text(text)
-        assert checking.check(_store(client)) == []
+        assert integrity.check(_store(client)) == []
 
 
 class TestTheDatabase:
@@ -96,7 +96,7 @@ class TestTheDatabase:
             file.seek((page - 1) * page_bytes)
             file.write(b"\xff" * page_bytes)
         with orchlite.Client(client.path()) as damaged:
-            findings = checking.check(_store(damaged))
+            findings = integrity.check(_store(damaged))
         assert findings
         assert {finding.kind for finding in findings} == {"database"}
         assert findings[0].hint == "Restore the store from a backup."
@@ -121,14 +121,14 @@ class TestRows:
     def test_a_run_that_contradicts_itself_is_found(self, client: orchlite.Client, folder: MakeFolder, change: str, what: str) -> None:
         run = client.run(folder("print(1)"))
         _change(client, f"UPDATE runs SET {change} WHERE run_id = ?", run.id())
-        findings = [finding for finding in checking.check(_store(client)) if finding.kind == "row"]
+        findings = [finding for finding in integrity.check(_store(client)) if finding.kind == "row"]
         assert (findings[0].kind, findings[0].subject) == ("row", run.id())
         assert what in findings[0].what
 
     def test_a_status_that_nobody_knows_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         _change(client, "UPDATE runs SET status = 'vanished' WHERE run_id = ?", run.id())
-        assert any("is vanished" in finding.what for finding in checking.check(_store(client)))
+        assert any("is vanished" in finding.what for finding in integrity.check(_store(client)))
 
     def test_a_run_with_two_ends_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
@@ -197,7 +197,7 @@ class TestRuns:
         [run] = client.upload_orchestration(path=folder(waiting_program)).wait().run_once().last_runs()
         until(lambda: "begun" in run.logs())
         client.close(drain=False)
-        assert checking.check(_store(checker)) == []
+        assert integrity.check(_store(checker)) == []
         gate.touch()
         assert checker.get_task_run_by_id(run.id()).wait().status() == "success"
 
@@ -228,4 +228,4 @@ def test_a_finding_reads_as_a_sentence(client: orchlite.Client) -> None:
     (client.path() / "hosts" / "gone.lock").touch()
     path = client.path() / "hosts" / "gone.lock"
     hint = "The next client that opens the store removes it, and so does prune()."
-    assert [str(finding) for finding in checking.check(_store(client))] == [f"leftover {path}: This host belongs to nothing. {hint}"]
+    assert [str(finding) for finding in integrity.check(_store(client))] == [f"leftover {path}: This host belongs to nothing. {hint}"]

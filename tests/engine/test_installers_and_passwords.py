@@ -12,7 +12,7 @@ import pytest
 
 import orchlite
 from orchlite import PackagingFailed
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
 from orchlite.environments.requirements import read_requirements
 

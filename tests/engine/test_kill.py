@@ -62,7 +62,7 @@ class TestKillingARun:
         assert queued.wait(0) == run
 
     def test_that_a_dead_host_had_claimed_and_not_begun_ends_it_at_the_first_look(self, queued: Task) -> None:
-        run, store = _run_of(queued), queued._engine.store
+        run, store = _run_of(queued), queued._engine.context
         with closing(sqlite3.connect(store.folder.database, isolation_level=None)) as database:
             claimed = "UPDATE runs SET status = 'running', host_id = 'dead', boot_id = ?, attempt = 1, kill_requested = 1 WHERE run_id = ?"
             assert database.execute(claimed, (store.boot_id, run.id())).rowcount == 1

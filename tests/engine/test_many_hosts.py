@@ -29,7 +29,7 @@ def test_a_host_that_was_not_started_leaves_the_runs_of_others_alone(open_client
     idle.run(folder("print('its own')"))
     busy.upload_orchestration(path=folder("import time; time.sleep(60)")).wait().run_once()
     task = busy.upload_orchestration(path=folder("print('not for others')")).run_once()
-    idle._engine._look()  # as after every change that it notices
+    idle._engine._store_changed()  # as after every change that it notices
     time.sleep(0.2)
     assert task.last_runs()[0].status() == "queued"
 

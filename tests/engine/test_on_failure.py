@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite.operations import notification as telling
+from orchlite.operations import notification
 from orchlite.testing import ManualClock, StubProcess
 
 MakeFolder = Callable[..., Path]
@@ -248,7 +248,7 @@ def test_a_reason_too_long_for_a_variable_is_cut(open_client: OpenClient, folder
 def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = f"sh -c 'echo $$ > {child}; exec sleep 60' & while ! [ -s {child} ]; do sleep 0.01; done; wait"
-    outcome = telling.outcome_of(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}, limit_seconds=0.5)
+    outcome = notification.run_command(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}, limit_seconds=0.5)
     assert outcome == "/bin/sh took longer than 0.5 s and was killed"
     pid = int(child.read_text())
     give_up_at = time.monotonic() + 5

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchlite import Client
-from orchlite.core.records import Assignment
 from orchlite.engine.workers import Workers
+from orchlite.operations.context import Assignment
 
 MakeFolder = Callable[..., Path]
 Until = Callable[[Callable[[], object]], None]
@@ -28,10 +28,10 @@ def _hasty_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_hasty_threads")
 def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, folder: MakeFolder, until: Until) -> None:
-    store = client._engine.store
+    store = client._engine.context
     orchestration = client.upload_orchestration(path=folder("")).wait()
-    run, row = store.memory.runs.get(orchestration.task().last_runs()[0].id()), store.memory.orchestrations.get(orchestration.id())
-    assignment = Assignment(run, store.memory.tasks.get(run.task_id), row)
+    run, row = store.store.runs.get(orchestration.task().last_runs()[0].id()), store.store.orchestrations.get(orchestration.id())
+    assignment = Assignment(run, store.store.tasks.get(run.task_id), row)
     handed, performed = [], []
     workers = Workers(store, lambda _: performed.append(1), lambda: None)
     workers.start()
@@ -40,9 +40,9 @@ def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, fol
         for _ in range(2000):
             if workers.reserve():
                 handed.append(1)
-                workers.hand(assignment)
+                workers.assign(assignment)
             else:
-                workers.look()
+                workers.wake()
 
     threads = [threading.Thread(target=submit) for _ in range(4)]
     for thread in threads:

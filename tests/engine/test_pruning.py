@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite.core.records import Retention
+from orchlite.core.settings import Retention
 from orchlite.environments.environments import Environments
-from orchlite.operations import garbage as leftovers
-from orchlite.operations import retention as pruning
-from orchlite.operations.context import OpenStore
+from orchlite.operations import garbage, retention
+from orchlite.operations.context import Context
 from orchlite.operations.retention import Pruned
 
 MakeFolder = Callable[..., Path]
@@ -34,8 +33,8 @@ _RUNS_ONLY = Retention(timedelta(days=30), 0, None, None)
 _ID = "0123abcd-0123-4567-89ab-0123456789ab"
 
 
-def _store(client: orchlite.Client) -> OpenStore:
-    return client._engine.store
+def _store(client: orchlite.Client) -> Context:
+    return client._engine.context
 
 
 @contextmanager
@@ -94,7 +93,7 @@ class TestRuns:
     def test_old_ones_go_with_their_folders_and_their_tasks(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
         _age(client)
-        pruned = pruning.prune(_store(client), _RUNS_ONLY)
+        pruned = retention.prune(_store(client), _RUNS_ONLY)
         assert (pruned.runs, pruned.tasks, pruned.events) == (1, 1, 0)
         assert pruned.bytes > 0
         assert not (client.path() / "runs" / run.id()).exists()
@@ -105,12 +104,12 @@ class TestRuns:
     def test_newer_ones_stay(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
         _age(client, days=29)
-        assert pruning.prune(_store(client), _MONTH) == Pruned()
+        assert retention.prune(_store(client), _MONTH) == Pruned()
         assert [line.text for line in run.logs()] == ["hello"]
 
     def test_one_that_ended_a_moment_ago_stays_whatever_is_asked(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
-        assert pruning.prune(_store(client), Retention(timedelta(microseconds=1), 0, None, None)).runs == 0
+        assert retention.prune(_store(client), Retention(timedelta(microseconds=1), 0, None, None)).runs == 0
         assert run.status() == "success"
 
     def test_one_that_runs_stays_with_its_task(
@@ -120,7 +119,7 @@ class TestRuns:
         [run] = task.last_runs()
         until(lambda: "begun" in run.logs())
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
         gate.touch()
         assert run.wait().status() == "success"
 
@@ -129,8 +128,8 @@ class TestRuns:
         _age(client)
         with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
-        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
+            assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
 
     def test_one_that_waits_for_its_packaging_stays_with_its_task(self, open_client: OpenClient, folder: MakeFolder) -> None:
         client = open_client()
@@ -139,19 +138,19 @@ class TestRuns:
         with _database(client) as connection:
             connection.execute("UPDATE runs SET status = 'queued', ended_at = NULL, submitted_by = 'other' WHERE task_id = ?", (task.id(),))
             connection.execute("UPDATE tasks SET status = 'pending', updated_at = 0 WHERE task_id = ?", (task.id(),))
-        assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
 
     def test_packaging_stays_with_its_orchestration(self, client: orchlite.Client, folder: MakeFolder) -> None:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
         assert orchestration.task().last_runs()[0].status() == "success"
 
     def test_of_repeated_packaging_the_newest_stays(self, client: orchlite.Client, folder: MakeFolder) -> None:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         [newest] = _add_runs(client, orchestration.task(), ["success"])
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
+        assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert [run.id() for run in orchestration.task().last_runs()] == [newest]
 
     def test_of_a_schedule_the_newest_stay_that_are_to_be_kept(self, client: orchlite.Client, folder: MakeFolder) -> None:
@@ -160,7 +159,7 @@ class TestRuns:
         _make_recurring(client, task)
         run_ids = _add_runs(client, task, ["failure", "success", "success", "skipped", "skipped"])
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY._replace(keep_last_runs=2)).runs == 2
+        assert retention.prune(_store(client), _RUNS_ONLY._replace(keep_last_runs=2)).runs == 2
         remaining = [run.id() for run in task.last_runs()]
         assert remaining == run_ids[2:0:-1], "skipped ones do not count"
         assert task.status() == "started"
@@ -170,7 +169,7 @@ class TestRuns:
         task.wait()
         _make_recurring(client, task)
         _age(client)
-        pruned = pruning.prune(_store(client), _RUNS_ONLY)
+        pruned = retention.prune(_store(client), _RUNS_ONLY)
         assert (pruned.runs, pruned.tasks) == (1, 0)
         assert task.last_runs() == []
 
@@ -179,7 +178,7 @@ class TestRuns:
         task.wait()
         _make_recurring(client, task, "killed")
         _age(client)
-        pruned = pruning.prune(_store(client), _RUNS_ONLY._replace(keep_last_runs=2))
+        pruned = retention.prune(_store(client), _RUNS_ONLY._replace(keep_last_runs=2))
         assert (pruned.runs, pruned.tasks) == (1, 1)
 
     def test_a_task_that_was_killed_lately_stays_without_its_old_runs(self, client: orchlite.Client, folder: MakeFolder) -> None:
@@ -187,33 +186,33 @@ class TestRuns:
         task.wait()
         _age(client)
         task.kill()
-        pruned = pruning.prune(_store(client), _RUNS_ONLY)
+        pruned = retention.prune(_store(client), _RUNS_ONLY)
         assert (pruned.runs, pruned.tasks) == (1, 0)
 
     def test_a_folder_that_the_program_made_read_only_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("import os; os.makedirs('a/b'); open('a/b/c', 'w').close(); os.chmod('a/b', 0o500); os.chmod('a', 0o500)"))
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
+        assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
 
     def test_folders_that_the_program_nested_too_deep_for_any_path_go(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("import os\nfor _ in range(700):\n    os.mkdir('deeper')\n    os.chdir('deeper')\n"))
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 1
+        assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
 
     def test_a_schedule_that_failed_before_it_began_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_scheduled("x", "0 0 1 1 *")
         _change(client, "UPDATE tasks SET status = 'failed' WHERE task_id = ?", task.id())
         _age(client)
-        assert pruning.prune(_store(client), _RUNS_ONLY).tasks == 1
+        assert retention.prune(_store(client), _RUNS_ONLY).tasks == 1
 
     def test_more_than_one_page_of_them_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _make_recurring(client, task)
         _add_runs(client, task, ["success"] * 601)
-        assert pruning.prune(_store(client), _RUNS_ONLY).runs == 601
+        assert retention.prune(_store(client), _RUNS_ONLY).runs == 601
         assert len(task.last_runs()) == 1
 
     def test_a_folder_whose_row_went_first_goes_with_the_next_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
@@ -221,7 +220,7 @@ class TestRuns:
         _change(client, "DELETE FROM runs WHERE run_id = ?", run.id())  # where a prune was killed
         path = client.path() / "runs" / run.id()
         _make_old(path)
-        assert pruning.prune(_store(client), _RUNS_ONLY).leftovers == 1
+        assert retention.prune(_store(client), _RUNS_ONLY).leftovers == 1
         assert not path.exists()
 
 
@@ -231,25 +230,25 @@ class TestEvents:
         _age(client)
         count = _count(client, "events")
         newest = client.events()[-1].id()
-        pruned = pruning.prune(_store(client), Retention(None, 0, timedelta(days=30), None))
+        pruned = retention.prune(_store(client), Retention(None, 0, timedelta(days=30), None))
         assert pruned == Pruned(events=count - 1)
         assert [event.id() for event in client.events()] == [newest, newest + 1]
 
     def test_newer_ones_stay(self, client: orchlite.Client, folder: MakeFolder) -> None:
         client.run(folder("print(1)"))
         count = _count(client, "events")
-        assert pruning.prune(_store(client), _MONTH) == Pruned()
+        assert retention.prune(_store(client), _MONTH) == Pruned()
         assert _count(client, "events") == count
 
     def test_one_tells_of_the_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
         client.run(folder("print(1)"))
         _age(client)
-        pruned = pruning.prune(_store(client), _RUNS_ONLY)
+        pruned = retention.prune(_store(client), _RUNS_ONLY)
         event = client.events()[-1]
         assert (event.kind(), event.became(), event.reason()) == ("store", "pruned", str(pruned))
 
     def test_none_tells_of_a_prune_that_removed_nothing(self, client: orchlite.Client) -> None:
-        pruning.prune(_store(client), _MONTH)
+        retention.prune(_store(client), _MONTH)
         assert _count(client, "events") == 0
 
 
@@ -273,9 +272,9 @@ class TestLeftovers:
         else:
             left.write_text("12345")
         _make_old(left)
-        assert pruning.prune(_store(client), _RUNS_ONLY, dry_run=True) == expected._replace(dry_run=True)
+        assert retention.prune(_store(client), _RUNS_ONLY, dry_run=True) == expected._replace(dry_run=True)
         assert left.exists()
-        assert pruning.prune(_store(client), _RUNS_ONLY) == expected
+        assert retention.prune(_store(client), _RUNS_ONLY) == expected
         assert not left.exists()
 
     @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ class TestLeftovers:
     def test_stay_while_they_are_young_since_they_may_belong_to_what_comes(self, client: orchlite.Client, path: str) -> None:
         left = client.path() / path
         left.mkdir() if path.startswith("runs") else left.write_text("12345")
-        assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
         assert left.exists()
 
     @pytest.mark.parametrize("path", ["bundles/notes.txt", "bundles/mine.zip", "runs/mine", "hosts/README"])
@@ -294,7 +293,7 @@ class TestLeftovers:
         stranger = client.path() / path
         stranger.write_text("12345")
         _make_old(stranger)
-        assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
         assert stranger.exists()
 
     def test_stay_while_somebody_holds_them(self, client: orchlite.Client) -> None:
@@ -303,26 +302,26 @@ class TestLeftovers:
         with (run_folder / "alive.lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _make_old(run_folder)
-            assert pruning.prune(_store(client), _RUNS_ONLY) == Pruned()
-        assert pruning.prune(_store(client), _RUNS_ONLY).leftovers == 1
+            assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
+        assert retention.prune(_store(client), _RUNS_ONLY).leftovers == 1
 
     def test_what_has_got_a_row_meanwhile_stays(self, client: orchlite.Client, folder: MakeFolder) -> None:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         bundle = _store(client).bundles.path(orchestration.sha())
-        assert leftovers.remove(_store(client), leftovers.Leftover("bundle", bundle)) is None
+        assert garbage.remove(_store(client), garbage.Orphan("bundle", bundle)) is None
         assert bundle.exists()
 
     def test_bundles_of_orchestrations_stay_however_old(self, client: orchlite.Client, folder: MakeFolder) -> None:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         bundle = _store(client).bundles.path(orchestration.sha())
         _make_old(bundle, 400 * 86_400)
-        assert pruning.prune(_store(client), _MONTH) == Pruned()
+        assert retention.prune(_store(client), _MONTH) == Pruned()
         assert bundle.exists()
 
     def test_hosts_that_live_stay(self, client: orchlite.Client, open_client: OpenClient) -> None:
         other = open_client()
         _make_old(client.path() / "hosts" / f"{_store(other).host_id}.lock", 400 * 86_400)
-        assert pruning.prune(_store(client), _MONTH) == Pruned()
+        assert retention.prune(_store(client), _MONTH) == Pruned()
 
 
 class TestEnvironments:
@@ -341,12 +340,12 @@ class TestEnvironments:
     ) -> None:
         asked = Retention(None, 0, None, timedelta(days=30))
         client.run(folder("print(1)"))
-        assert pruning.prune(_store(client), asked) == Pruned(), "they were used lately"
+        assert retention.prune(_store(client), asked) == Pruned(), "they were used lately"
         self._use_long_ago(tmp_path / "cache")
         before = sorted((tmp_path / "cache").rglob("*"))
-        would = pruning.prune(_store(client), asked, dry_run=True)
+        would = retention.prune(_store(client), asked, dry_run=True)
         assert sorted((tmp_path / "cache").rglob("*")) == before
-        pruned = pruning.prune(_store(client), asked)
+        pruned = retention.prune(_store(client), asked)
         assert would == pruned._replace(dry_run=True)
         assert pruned.environments >= 1
         assert pruned.bytes > 0
@@ -358,8 +357,8 @@ class TestEnvironments:
         task.wait()
         _make_recurring(client, task, "paused")
         self._use_long_ago(tmp_path / "cache")
-        pruning.prune(_store(client), Retention(None, 0, None, timedelta(days=30)))
-        [key] = _store(client).memory.upkeep.needed_environments()
+        retention.prune(_store(client), Retention(None, 0, None, timedelta(days=30)))
+        [key] = _store(client).store.maintenance.needed_environments()
         assert _store(client).environments.find(key) is not None
 
 
@@ -369,10 +368,10 @@ class TestADryRun:
             client.run(folder(f"print({number})"))
         _age(client)
         before = _contents(client)
-        would = pruning.prune(_store(client), _MONTH, dry_run=True)
+        would = retention.prune(_store(client), _MONTH, dry_run=True)
         assert _contents(client) == before
         assert (would.runs, would.tasks) == (3, 3)
-        assert pruning.prune(_store(client), _MONTH) == would._replace(dry_run=False)
+        assert retention.prune(_store(client), _MONTH) == would._replace(dry_run=False)
 
 
 class TestWithOthersAtWork:
@@ -384,7 +383,7 @@ class TestWithOthersAtWork:
 
         def prune() -> None:
             while not done.is_set():
-                pruned.append(pruning.prune(_store(pruner), Retention(timedelta(microseconds=1), 0, timedelta(microseconds=1), None)))
+                pruned.append(retention.prune(_store(pruner), Retention(timedelta(microseconds=1), 0, timedelta(microseconds=1), None)))
 
         threads = [threading.Thread(target=prune) for _ in range(2)]
         for thread in threads:
@@ -407,7 +406,7 @@ class TestWithOthersAtWork:
         _add_runs(clients[0], task, ["success"] * 600)
         pruned: list[Pruned] = []
         threads = [
-            threading.Thread(target=lambda client=client: pruned.append(pruning.prune(_store(client), _RUNS_ONLY))) for client in clients
+            threading.Thread(target=lambda client=client: pruned.append(retention.prune(_store(client), _RUNS_ONLY))) for client in clients
         ]
         for thread in threads:
             thread.start()
@@ -419,14 +418,14 @@ class TestWithOthersAtWork:
 class TestDaily:
     def test_is_done_once_by_whichever_host(self, open_client: OpenClient) -> None:
         first, second = _store(open_client()), _store(open_client())
-        assert pruning.prune_daily(first, _MONTH) == Pruned()
-        assert pruning.prune_daily(first, _MONTH) is None
-        assert pruning.prune_daily(second, _MONTH) is None
+        assert retention.prune_daily(first, _MONTH) == Pruned()
+        assert retention.prune_daily(first, _MONTH) is None
+        assert retention.prune_daily(second, _MONTH) is None
 
     @pytest.mark.parametrize(("days", "is_due"), [(0.99, False), (1.01, True), (-0.9, False), (-1.1, True)])
     def test_is_due_a_day_later_or_when_the_clock_was_set_back(self, client: orchlite.Client, days: float, is_due: bool) -> None:
-        pruning.prune_daily(_store(client), _MONTH)
-        assert pruning.is_due(_store(client), datetime.now(UTC) + timedelta(days=days)) is is_due
+        retention.prune_daily(_store(client), _MONTH)
+        assert retention.is_due(_store(client), datetime.now(UTC) + timedelta(days=days)) is is_due
 
 
 class TestWhatIsAskedFor:
@@ -437,7 +436,7 @@ class TestWhatIsAskedFor:
     )
     def test_an_age_is_a_positive_timedelta(self, age: object) -> None:
         with pytest.raises(orchlite.BadArgument, match="older_than") as caught:
-            pruning.older_than(age)
+            retention.older_than(age)
         assert caught.value.details["argument"] == "older_than"
 
     @pytest.mark.parametrize(
@@ -453,18 +452,18 @@ class TestWhatIsAskedFor:
     )
     def test_a_retention_is_checked_field_by_field(self, field: str, value: Any) -> None:
         with pytest.raises(orchlite.BadArgument, match=field):
-            pruning.checked(Retention()._replace(**{field: value}))
+            retention.checked(Retention()._replace(**{field: value}))
 
     def test_a_retention_may_keep_things_for_ever(self) -> None:
-        assert pruning.checked(Retention(None, 0, None, None)) == Retention(None, 0, None, None)
+        assert retention.checked(Retention(None, 0, None, None)) == Retention(None, 0, None, None)
 
     def test_a_retention_is_a_retention(self) -> None:
         with pytest.raises(orchlite.BadArgument, match="retention"):
-            pruning.checked(timedelta(days=3))
+            retention.checked(timedelta(days=3))
 
     def test_one_age_is_for_all(self) -> None:
         day = timedelta(days=1)
-        assert pruning.older_than(day) == Retention(day, 0, day, day)
+        assert retention.older_than(day) == Retention(day, 0, day, day)
 
 
 class TestWhatIsSaid:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchlite import BadArgument, Client, Conflict, Orchestration, RunStatus, Task, TaskStatus, WaitTimeout
-from orchlite.operations import upload as uploads
+from orchlite.operations import upload
 from orchlite.operations.upload import Upload
 from orchlite.testing import ManualClock, StubProcess, StubRun
 
@@ -289,7 +289,7 @@ class TestAStubRun:
     def test_is_ended_before_its_temporary_store_is_removed(self, clock: ManualClock, smallest_bundle: bytes) -> None:
         client = Client.temporary(clock=clock, process=StubProcess("success", 90))
         run = client.upload_orchestration(smallest_bundle).run_once().last_runs()[0]
-        client._engine.kill_everything(0)  # with no patience: nothing has to be waited for
+        client._engine.kill_all(0)  # with no patience: nothing has to be waited for
         assert run.status() is RunStatus.KILLED
         client.close()
         assert not client.path().exists()
@@ -392,7 +392,7 @@ def test_what_waits_to_be_packaged_is_no_run_that_a_stub_ends(tmp_path: Path, cl
         Client(tmp_path / "store", clock=clock, process=(stub := StubProcess())),
         Client(tmp_path / "store", clock=ManualClock(_START), process=StubProcess()) as other,
     ):
-        row = uploads.receive(other._engine.store, Upload(smallest_bundle, 1, None, "bundle.zip"))  # whose packaging has yet to begin
+        row = upload.receive(other._engine.context, Upload(smallest_bundle, 1, None, "bundle.zip"))  # whose packaging has yet to begin
         clock.advance(hours=1)
         orchestration = other.get_orchestration_by_id(row.orchestration_id)
         assert (stub.runs, orchestration.status()) == ([], "pending_packaging")

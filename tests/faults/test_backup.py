@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.operations import backup
-from orchlite.operations import integrity as checking
+from orchlite.operations import backup, integrity
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -49,12 +48,12 @@ def store(tmp_path: Path, folder: MakeFolder) -> Path:
 
 def _back_up(store: Path, target: Path) -> None:
     with orchlite.Client(store) as client:
-        backup.backup(client._engine.store, target)
+        backup.backup(client._engine.context, target)
 
 
 def _check(store: Path) -> None:
     with orchlite.Client(store) as client:
-        assert checking.check(client._engine.store) == []
+        assert integrity.check(client._engine.context) == []
 
 
 @pytest.mark.parametrize(

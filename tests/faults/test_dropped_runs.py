@@ -14,7 +14,8 @@ import pytest
 import orchlite
 from orchlite import RunStatus
 from orchlite.core.clock import SystemClock
-from orchlite.core.records import Look, RunFolder
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Look
 from orchlite.runs.runners import Runners
 
 MakeFolder = Callable[..., Path]

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from orchlite.core.records import Look, NeverStarted, RunFolder, RunSpec
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Look, NeverStarted, RunSpec
 from orchlite.runs.runners import Runners
 
 

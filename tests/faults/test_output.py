@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.core.records import Ended, RunFolder, RunSpec
+from orchlite.core.folders import RunFolder
+from orchlite.core.records import Ended, RunSpec
 from orchlite.runs import logs
 from orchlite.runs.runners import Runners
 

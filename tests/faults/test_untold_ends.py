@@ -48,7 +48,7 @@ class _HurriedClock(SystemClock):
 def _look_twice(client: orchlite.Client) -> None:
     for _ in range(2):
         time.sleep(0.01)
-        client._engine._lookout.look()
+        client._engine._recovery.recover()
 
 
 def _command(told: Path) -> list[str]:

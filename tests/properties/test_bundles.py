@@ -13,7 +13,7 @@ from orchlite.bundles import archive, bundle
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.bundles.packing import pack
 from orchlite.core.errors import BadBundle, BadRequirement
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.environments.requirements import read_requirements
 from tests.properties.held import held
 

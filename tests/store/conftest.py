@@ -13,7 +13,7 @@ import pytest
 from orchlite.core.records import Claim, OrchestrationRow, RunResult, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _NOW = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
 
@@ -27,22 +27,22 @@ def now() -> datetime:
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a new store, to be copied: that is quicker than to migrate one for each test."""
     path = tmp_path_factory.mktemp("empty") / "store.sqlite"
-    Memory(path).close()
+    Store(path).close()
     return path
 
 
 @pytest.fixture
-def memory(tmp_path: Path, empty_file: Path) -> Iterator[Memory]:
+def store(tmp_path: Path, empty_file: Path) -> Iterator[Store]:
     """The rooms of a new store, with one workspace in it, whose id is 1."""
     shutil.copy(empty_file, tmp_path / "store.sqlite")
-    memory = Memory(tmp_path / "store.sqlite")
-    memory.workspaces.create("default", _NOW)
-    yield memory
-    memory.close()
+    store = Store(tmp_path / "store.sqlite")
+    store.workspaces.create("default", _NOW)
+    yield store
+    store.close()
 
 
 @pytest.fixture
-def database(memory: Memory, tmp_path: Path) -> Iterator[Database]:
+def database(store: Store, tmp_path: Path) -> Iterator[Database]:
     """A second look at the file of `memory`."""
     database = Database(tmp_path / "store.sqlite")
     yield database
@@ -50,7 +50,7 @@ def database(memory: Memory, tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def add_orchestration(memory: Memory) -> Callable[..., OrchestrationRow]:
+def add_orchestration(store: Store) -> Callable[..., OrchestrationRow]:
     """Store an orchestration: ready, unless a status is given; a `sha` and a `workspace_id` may be given, too."""
 
     def add(
@@ -75,15 +75,15 @@ def add_orchestration(memory: Memory) -> Callable[..., OrchestrationRow]:
             created_at=_NOW,
             updated_at=_NOW,
         )
-        with memory.transaction() as transaction:
-            memory.orchestrations.insert(transaction, orchestration)
+        with store.transaction() as transaction:
+            store.orchestrations.insert(transaction, orchestration)
         return orchestration
 
     return add
 
 
 @pytest.fixture
-def add_task(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> Callable[..., TaskRow]:
+def add_task(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> Callable[..., TaskRow]:
     """Store a task: once and pending, of an orchestration of its own, unless they are given."""
 
     def add(
@@ -106,26 +106,26 @@ def add_task(memory: Memory, add_orchestration: Callable[..., OrchestrationRow])
             created_at=_NOW,
             updated_at=_NOW,
         )
-        with memory.transaction() as transaction:
-            memory.tasks.insert(transaction, task)
+        with store.transaction() as transaction:
+            store.tasks.insert(transaction, task)
         return task
 
     return add
 
 
 @pytest.fixture
-def add_run(memory: Memory, add_task: Callable[..., TaskRow]) -> Callable[..., str]:
+def add_run(store: Store, add_task: Callable[..., TaskRow]) -> Callable[..., str]:
     """Store a run and bring it to the status that is asked for; its id. `task` and `host` (the submitter) may be given."""
 
     def add(status: RunStatus = RunStatus.QUEUED, *, task: TaskRow | None = None, host: str = "host") -> str:
         run_id = str(uuid.uuid4())
         task_id = (task or add_task()).task_id
-        with memory.transaction() as transaction:
-            memory.runs.insert(transaction, run_id, task_id, host, _NOW)
+        with store.transaction() as transaction:
+            store.runs.insert(transaction, run_id, task_id, host, _NOW)
             if status not in (RunStatus.QUEUED, RunStatus.SKIPPED):
-                memory.runs.claim(transaction, run_id, Claim(host, "boot", _NOW))
+                store.runs.claim(transaction, run_id, Claim(host, "boot", _NOW))
             if status.is_final:
-                memory.runs.end(transaction, run_id, RunResult(status, 0, _NOW, _NOW, 0.0))
+                store.runs.end(transaction, run_id, RunResult(status, 0, _NOW, _NOW, 0.0))
         return run_id
 
     return add

@@ -11,7 +11,7 @@ import pytest
 from orchlite.core.records import ConnectionRow, OrchestrationRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 AddTask = Callable[..., TaskRow]
 AddOrchestration = Callable[..., OrchestrationRow]
@@ -19,9 +19,9 @@ _FINAL = frozenset({RunStatus.SUCCESS, RunStatus.FAILURE})
 
 
 @pytest.fixture
-def tasks(memory: Memory, add_task: AddTask, add_orchestration: AddOrchestration, now: datetime) -> list[TaskRow]:
+def tasks(store: Store, add_task: AddTask, add_orchestration: AddOrchestration, now: datetime) -> list[TaskRow]:
     """Packaging and two tasks of one orchestration, the second of them killed; and one of another workspace."""
-    memory.workspaces.create("other", now)
+    store.workspaces.create("other", now)
     here, there = add_orchestration(sha="a" * 64), add_orchestration(sha="b" * 64, workspace_id=2)
     return [
         add_task(kind=TaskKind.PACKAGING, orchestration=here),
@@ -31,25 +31,25 @@ def tasks(memory: Memory, add_task: AddTask, add_orchestration: AddOrchestration
     ]
 
 
-def test_ids_are_the_newest_first_without_packaging_and_killed_ones_on_request(memory: Memory, tasks: list[TaskRow]) -> None:
+def test_ids_are_the_newest_first_without_packaging_and_killed_ones_on_request(store: Store, tasks: list[TaskRow]) -> None:
     _, first, killed, there = (task.task_id for task in tasks)
     here = [tasks[0].orchestration_id]
-    assert memory.tasks.all_ids(killed=False) == [there, first]
-    assert memory.tasks.all_ids(killed=True) == [there, killed, first]
-    assert memory.tasks.ids_of_workspace(1, killed=False) == [first]
-    assert memory.tasks.ids_of_workspace(1, killed=True) == [killed, first]
-    assert memory.tasks.ids_of_orchestrations(here, killed=False) == [first]
-    assert memory.tasks.ids_of_orchestrations([*here, tasks[3].orchestration_id], killed=True) == [there, killed, first]
-    assert memory.tasks.ids_of_orchestrations([], killed=True) == []
+    assert store.tasks.all_ids(killed=False) == [there, first]
+    assert store.tasks.all_ids(killed=True) == [there, killed, first]
+    assert store.tasks.ids_of_workspace(1, killed=False) == [first]
+    assert store.tasks.ids_of_workspace(1, killed=True) == [killed, first]
+    assert store.tasks.ids_of_orchestrations(here, killed=False) == [first]
+    assert store.tasks.ids_of_orchestrations([*here, tasks[3].orchestration_id], killed=True) == [there, killed, first]
+    assert store.tasks.ids_of_orchestrations([], killed=True) == []
 
 
-def test_tasks_come_in_the_order_of_their_ids_and_what_is_gone_is_left_out(memory: Memory, tasks: list[TaskRow]) -> None:
+def test_tasks_come_in_the_order_of_their_ids_and_what_is_gone_is_left_out(store: Store, tasks: list[TaskRow]) -> None:
     asked = [tasks[3], tasks[1], tasks[2]]
-    assert memory.tasks.of_ids([asked[0].task_id, str(uuid.uuid4()), asked[1].task_id, asked[2].task_id]) == asked
-    assert memory.tasks.of_ids([]) == []
+    assert store.tasks.of_ids([asked[0].task_id, str(uuid.uuid4()), asked[1].task_id, asked[2].task_id]) == asked
+    assert store.tasks.of_ids([]) == []
 
 
-def test_the_newest_runs_of_many_tasks_are_those_of_each(memory: Memory, tasks: list[TaskRow], add_run: Callable[..., str]) -> None:
+def test_the_newest_runs_of_many_tasks_are_those_of_each(store: Store, tasks: list[TaskRow], add_run: Callable[..., str]) -> None:
     first, second = tasks[1], tasks[3]
     runs = [add_run(RunStatus.SUCCESS, task=first), add_run(RunStatus.FAILURE, task=second), add_run(RunStatus.FAILURE, task=first)]
     runs.append(add_run(RunStatus.QUEUED, task=first))
@@ -57,14 +57,14 @@ def test_the_newest_runs_of_many_tasks_are_those_of_each(memory: Memory, tasks: 
     ids = [task.task_id for task in tasks]
 
     def found(limit: int, statuses: frozenset[RunStatus] = _FINAL) -> dict[str, list[str]]:
-        return {task: [run.run_id for run in rows] for task, rows in memory.runs.newest_of_tasks(ids, limit, statuses).items()}
+        return {task: [run.run_id for run in rows] for task, rows in store.runs.newest_of_tasks(ids, limit, statuses).items()}
 
     assert found(2) == {first.task_id: [runs[4], runs[2]], second.task_id: [runs[1]]}
     assert found(9) == {first.task_id: [runs[4], runs[2], runs[0]], second.task_id: [runs[1]]}
     assert found(9, frozenset({RunStatus.QUEUED})) == {first.task_id: [runs[3]]}
     assert (found(0), found(9, frozenset())) == ({}, {})
-    [newest, *_] = memory.runs.newest_of_tasks([first.task_id], 1, _FINAL)[first.task_id]
-    assert newest == memory.runs.get(runs[4])
+    [newest, *_] = store.runs.newest_of_tasks([first.task_id], 1, _FINAL)[first.task_id]
+    assert newest == store.runs.get(runs[4])
 
 
 def test_the_newest_runs_of_many_tasks_are_found_by_an_index(database: Database) -> None:
@@ -105,27 +105,27 @@ def test_what_is_rare_among_many_runs_is_found_by_an_index_of_its_own(database: 
     assert index in step
 
 
-def test_bad_ends_are_those_since_a_time_the_newest_first(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+def test_bad_ends_are_those_since_a_time_the_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     found = {status: add_run(status) for status in RunStatus if status.is_final and status is not RunStatus.SKIPPED}
     bad = [found[status] for status in (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)]
-    assert sorted(key.run_id for key in memory.search.bad_ends_since(now)) == sorted(bad)
-    assert memory.search.bad_ends_since(now + timedelta(microseconds=1)) == []
+    assert sorted(key.run_id for key in store.lookups.bad_ends_since(now)) == sorted(bad)
+    assert store.lookups.bad_ends_since(now + timedelta(microseconds=1)) == []
 
 
-def test_orchestrations_are_found_by_their_bytes_in_every_workspace(memory: Memory, tasks: list[TaskRow]) -> None:
-    here, there = (memory.orchestrations.get(task.orchestration_id) for task in (tasks[0], tasks[3]))
-    assert memory.orchestrations.all() == [here, there]
-    assert (memory.orchestrations.of_sha("b" * 64), memory.orchestrations.of_sha("c" * 64)) == ([there], [])
+def test_orchestrations_are_found_by_their_bytes_in_every_workspace(store: Store, tasks: list[TaskRow]) -> None:
+    here, there = (store.orchestrations.get(task.orchestration_id) for task in (tasks[0], tasks[3]))
+    assert store.orchestrations.all() == [here, there]
+    assert (store.orchestrations.of_sha("b" * 64), store.orchestrations.of_sha("c" * 64)) == ([there], [])
     ids = [here.orchestration_id, there.orchestration_id]
-    assert memory.orchestrations.shas([*ids, "gone"]) == dict(zip(ids, ("a" * 64, "b" * 64), strict=True))
+    assert store.orchestrations.shas([*ids, "gone"]) == dict(zip(ids, ("a" * 64, "b" * 64), strict=True))
 
 
-def test_the_workspaces_of_all_connections_are_those_of_each(memory: Memory, now: datetime) -> None:
-    memory.workspaces.create("other", now)
+def test_the_workspaces_of_all_connections_are_those_of_each(store: Store, now: datetime) -> None:
+    store.workspaces.create("other", now)
     rows = [ConnectionRow(str(uuid.uuid4()), name, "sql", "{}", now) for name in ("a", "b")]
     for row in rows:
-        memory.connections.insert(row)
-    memory.connections.add_to_workspace(rows[0].connection_id, 2)
-    memory.connections.add_to_workspace(rows[0].connection_id, 1)
-    assert memory.connections.all_workspace_names() == {rows[0].connection_id: ["default", "other"]}
-    assert memory.connections.workspace_names(rows[0].connection_id) == ["default", "other"]
+        store.connections.insert(row)
+    store.connections.add_to_workspace(rows[0].connection_id, 2)
+    store.connections.add_to_workspace(rows[0].connection_id, 1)
+    assert store.connections.all_workspace_names() == {rows[0].connection_id: ["default", "other"]}
+    assert store.connections.workspace_names(rows[0].connection_id) == ["default", "other"]

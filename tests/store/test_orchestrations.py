@@ -11,7 +11,7 @@ from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind
 from orchlite.store.database import Database
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _LEGAL = [
     pytest.param(was, target, id=f"{was}-{target}")
@@ -29,7 +29,7 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str, s
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
 def test_every_legal_move_is_made_and_noted(
-    memory: Memory,
+    store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],
     now: datetime,
@@ -38,16 +38,16 @@ def test_every_legal_move_is_made_and_noted(
 ) -> None:
     orchestration_id = add_orchestration(was).orchestration_id
     later = now + timedelta(seconds=1)
-    with memory.transaction() as transaction:
-        memory.orchestrations.move(transaction, orchestration_id, target, later, "because")
-    moved = memory.orchestrations.get(orchestration_id)
+    with store.transaction() as transaction:
+        store.orchestrations.move(transaction, orchestration_id, target, later, "because")
+    moved = store.orchestrations.get(orchestration_id)
     assert (moved.status, moved.reason, moved.created_at, moved.updated_at) == (target, "because", now, later)
     assert _events(database, orchestration_id) == [(None, was, None), (was, target, "because")]
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
 def test_every_other_move_is_refused_and_changes_nothing(
-    memory: Memory,
+    store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],
     now: datetime,
@@ -55,43 +55,43 @@ def test_every_other_move_is_refused_and_changes_nothing(
 ) -> None:
     before = add_orchestration(was)
     for target in set(OrchestrationStatus) - LEGAL_MOVES[was]:
-        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
-            memory.orchestrations.move(transaction, before.orchestration_id, target, now)
+        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, store.transaction() as transaction:
+            store.orchestrations.move(transaction, before.orchestration_id, target, now)
         assert refusal.value.details["status"] is was
-    assert memory.orchestrations.get(before.orchestration_id) == before
+    assert store.orchestrations.get(before.orchestration_id) == before
     assert len(_events(database, before.orchestration_id)) == 1
 
 
-def test_what_is_not_there_does_not_move(memory: Memory, now: datetime) -> None:
-    with pytest.raises(IllegalMove) as refusal, memory.transaction() as transaction:
-        memory.orchestrations.move(transaction, "absent", OrchestrationStatus.PACKAGING, now)
+def test_what_is_not_there_does_not_move(store: Store, now: datetime) -> None:
+    with pytest.raises(IllegalMove) as refusal, store.transaction() as transaction:
+        store.orchestrations.move(transaction, "absent", OrchestrationStatus.PACKAGING, now)
     assert refusal.value.details["status"] is None
 
 
-def test_an_orchestration_is_read_as_it_was_written(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+def test_an_orchestration_is_read_as_it_was_written(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
     written = add_orchestration()
-    assert memory.orchestrations.get(written.orchestration_id) == written
+    assert store.orchestrations.get(written.orchestration_id) == written
 
 
-def test_an_unknown_id_is_not_found(memory: Memory) -> None:
+def test_an_unknown_id_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="'absent'"):
-        memory.orchestrations.get("absent")
+        store.orchestrations.get("absent")
 
 
-def test_a_workspace_lists_its_own_oldest_first(memory: Memory, add_orchestration: Callable[..., OrchestrationRow], now: datetime) -> None:
-    other = memory.workspaces.create("other", now).workspace_id
+def test_a_workspace_lists_its_own_oldest_first(store: Store, add_orchestration: Callable[..., OrchestrationRow], now: datetime) -> None:
+    other = store.workspaces.create("other", now).workspace_id
     mine = [add_orchestration(), add_orchestration()]
     theirs = [add_orchestration(workspace_id=other)]
-    assert memory.orchestrations.of_workspace(1) == mine
-    assert memory.orchestrations.of_workspace(other) == theirs
+    assert store.orchestrations.of_workspace(1) == mine
+    assert store.orchestrations.of_workspace(other) == theirs
 
 
-def test_the_environment_and_later_warnings_are_kept(memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+def test_the_environment_and_later_warnings_are_kept(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
     written = add_orchestration()
-    with memory.transaction() as transaction:
-        memory.orchestrations.set_environment(transaction, written.orchestration_id, "key", ["six==1.17.0"])
-        memory.orchestrations.add_warnings(transaction, written.orchestration_id, ["a warning", "another"])
-    assert memory.orchestrations.get(written.orchestration_id) == written._replace(
+    with store.transaction() as transaction:
+        store.orchestrations.set_environment(transaction, written.orchestration_id, "key", ["six==1.17.0"])
+        store.orchestrations.add_warnings(transaction, written.orchestration_id, ["a warning", "another"])
+    assert store.orchestrations.get(written.orchestration_id) == written._replace(
         environment_key="key", installed=("six==1.17.0",), warnings=("a warning", "another")
     )
 
@@ -99,17 +99,17 @@ def test_the_environment_and_later_warnings_are_kept(memory: Memory, add_orchest
 class TestTheNewestOfTheSameBytes:
     """What `Client.run` runs again instead of uploading."""
 
-    def test_is_found(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    def test_is_found(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(sha="a")
-        assert memory.orchestrations.newest_of_bytes(1, "a", "host") == known
+        assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
 
-    def test_may_be_on_its_way(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    def test_may_be_on_its_way(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(OrchestrationStatus.PENDING_PACKAGING, sha="a")
-        assert memory.orchestrations.newest_of_bytes(1, "a", "host") == known
+        assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
 
-    def test_is_none_that_failed(self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    def test_is_none_that_failed(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         add_orchestration(OrchestrationStatus.ERROR, sha="a")
-        assert memory.orchestrations.newest_of_bytes(1, "a", "host") is None
+        assert store.orchestrations.newest_of_bytes(1, "a", "host") is None
 
     @pytest.mark.parametrize(
         ("workspace_id", "sha", "base_image"),
@@ -120,14 +120,14 @@ class TestTheNewestOfTheSameBytes:
         ],
     )
     def test_is_of_the_same_place_and_base(
-        self, memory: Memory, add_orchestration: Callable[..., OrchestrationRow], workspace_id: int, sha: str, base_image: str
+        self, store: Store, add_orchestration: Callable[..., OrchestrationRow], workspace_id: int, sha: str, base_image: str
     ) -> None:
         add_orchestration(sha="a")
-        assert memory.orchestrations.newest_of_bytes(workspace_id, sha, base_image) is None
+        assert store.orchestrations.newest_of_bytes(workspace_id, sha, base_image) is None
 
 
 def test_deleting_takes_its_tasks_and_runs_along(
-    memory: Memory,
+    store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],
     add_task: Callable[..., TaskRow],
@@ -137,9 +137,9 @@ def test_deleting_takes_its_tasks_and_runs_along(
     add_run(RunStatus.SUCCESS, task=add_task(orchestration=doomed))
     add_run(RunStatus.SUCCESS, task=add_task(kind=TaskKind.PACKAGING, orchestration=doomed))
     run_id = add_run(RunStatus.SUCCESS, task=add_task(orchestration=kept))
-    with memory.transaction() as transaction:
-        memory.orchestrations.delete(transaction, doomed.orchestration_id)
-        assert not memory.orchestrations.is_referenced(transaction, "a")
-        assert memory.orchestrations.is_referenced(transaction, "b")
+    with store.transaction() as transaction:
+        store.orchestrations.delete(transaction, doomed.orchestration_id)
+        assert not store.orchestrations.is_referenced(transaction, "a")
+        assert store.orchestrations.is_referenced(transaction, "b")
     assert [row["run_id"] for row in database.rows("SELECT run_id FROM runs")] == [run_id]
     assert len(database.rows("SELECT * FROM tasks")) == 1

@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchlite.core.errors import DeviceFailed
-from orchlite.core.records import Claim, RunResult, TaskRow
-from orchlite.core.recurrence import SchedulePolicy, Skipped
+from orchlite.core.records import Claim, RunResult, SchedulePolicy, SkippedSlots, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 AddRecurring = Callable[..., TaskRow]
 
@@ -21,7 +20,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def add_recurring(memory: Memory, add_task: Callable[..., TaskRow], now: datetime) -> AddRecurring:
+def add_recurring(store: Store, add_task: Callable[..., TaskRow], now: datetime) -> AddRecurring:
     """Store a scheduled task that is due in so many minutes: started, unless told otherwise."""
 
     def add(minutes: int | None = 0, status: TaskStatus = TaskStatus.STARTED, **policy: object) -> TaskRow:
@@ -33,49 +32,49 @@ def add_recurring(memory: Memory, add_task: Callable[..., TaskRow], now: datetim
             schedule=SchedulePolicy("* * * * *", "Europe/Berlin", **fields),  # type: ignore[arg-type]
             next_at=None if minutes is None else now + minutes * _MINUTE,
         )
-        with memory.transaction() as transaction:
-            memory.tasks.insert(transaction, task)
+        with store.transaction() as transaction:
+            store.tasks.insert(transaction, task)
         return task
 
     return add
 
 
-def _add_slot(memory: Memory, task: TaskRow, slot_at: datetime, *, claim: bool = False) -> str:
+def _add_slot(store: Store, task: TaskRow, slot_at: datetime, *, claim: bool = False) -> str:
     run_id = str(uuid.uuid4())
-    with memory.transaction() as transaction:
-        memory.runs.insert_slots(transaction, [(run_id, task.task_id, slot_at)], "host", slot_at)
+    with store.transaction() as transaction:
+        store.runs.insert_slots(transaction, [(run_id, task.task_id, slot_at)], "host", slot_at)
         if claim:
-            memory.runs.claim(transaction, run_id, Claim("host", "boot", slot_at))
+            store.runs.claim(transaction, run_id, Claim("host", "boot", slot_at))
     return run_id
 
 
-def test_a_task_is_read_with_its_schedule(memory: Memory, add_recurring: AddRecurring) -> None:
+def test_a_task_is_read_with_its_schedule(store: Store, add_recurring: AddRecurring) -> None:
     written = add_recurring(5, missed="all", starting_deadline_seconds=1.5)
-    assert memory.tasks.get(written.task_id) == written
+    assert store.tasks.get(written.task_id) == written
 
 
 class TestWhatIsDue:
-    def test_is_asked_for_in_the_order_in_which_it_waited(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_is_asked_for_in_the_order_in_which_it_waited(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         third, first, second = (add_recurring(minutes) for minutes in (3, 1, 2))
         add_recurring(4)
-        assert memory.tasks.next_due() == now + _MINUTE
-        assert memory.tasks.due(now, 10) == []
-        assert memory.tasks.due(now + 3 * _MINUTE, 10) == [first, second, third]
-        assert memory.tasks.due(now + 3 * _MINUTE, 2) == [first, second]
+        assert store.tasks.next_due() == now + _MINUTE
+        assert store.tasks.due(now, 10) == []
+        assert store.tasks.due(now + 3 * _MINUTE, 10) == [first, second, third]
+        assert store.tasks.due(now + 3 * _MINUTE, 2) == [first, second]
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in TaskStatus])
     def test_is_started_or_crashes_again_and_again(
-        self, memory: Memory, add_recurring: AddRecurring, now: datetime, status: TaskStatus
+        self, store: Store, add_recurring: AddRecurring, now: datetime, status: TaskStatus
     ) -> None:
         task = add_recurring(0, status)
         is_due = status in (TaskStatus.STARTED, TaskStatus.CRASH_LOOP)
-        assert memory.tasks.due(now, 10) == ([task] if is_due else [])
-        assert memory.tasks.next_due() == (now if is_due else None)
+        assert store.tasks.due(now, 10) == ([task] if is_due else [])
+        assert store.tasks.next_due() == (now if is_due else None)
 
-    def test_is_nothing_where_no_task_ever_is(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_is_nothing_where_no_task_ever_is(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         add_recurring(None)
-        assert memory.tasks.next_due() is None
-        assert memory.tasks.due(now, 10) == []
+        assert store.tasks.next_due() is None
+        assert store.tasks.due(now, 10) == []
 
     def test_has_an_index(self, database: Database) -> None:
         sql = "SELECT * FROM tasks WHERE next_at <= 5 AND next_at IS NOT NULL AND status IN ('started', 'crash_loop') ORDER BY next_at"
@@ -85,152 +84,148 @@ class TestWhatIsDue:
 
 
 class TestMovingATaskOn:
-    def test_happens_once_for_each_time_at_which_it_is_due(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_happens_once_for_each_time_at_which_it_is_due(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring()
-        with memory.transaction() as transaction:
-            assert memory.tasks.advance(transaction, task, now + _MINUTE, 7)
-            assert not memory.tasks.advance(transaction, task, now + _MINUTE)
-        moved = memory.tasks.get(task.task_id)
+        with store.transaction() as transaction:
+            assert store.tasks.advance(transaction, task, now + _MINUTE, 7)
+            assert not store.tasks.advance(transaction, task, now + _MINUTE)
+        moved = store.tasks.get(task.task_id)
         assert (moved.next_at, moved.skipped_in_row) == (now + _MINUTE, 7)
 
-    def test_does_not_happen_when_its_status_has_moved(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_does_not_happen_when_its_status_has_moved(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring()
-        with memory.transaction() as transaction:
-            memory.tasks.move(transaction, task.task_id, TaskStatus.PENDING_PAUSE, now)
-            assert not memory.tasks.advance(transaction, task, now + _MINUTE)
-            assert not memory.tasks.advance_all(transaction, [(task, now + _MINUTE)])
-        assert memory.tasks.get(task.task_id).next_at == now
+        with store.transaction() as transaction:
+            store.tasks.move(transaction, task.task_id, TaskStatus.PENDING_PAUSE, now)
+            assert not store.tasks.advance(transaction, task, now + _MINUTE)
+            assert not store.tasks.advance_all(transaction, [(task, now + _MINUTE)])
+        assert store.tasks.get(task.task_id).next_at == now
 
-    def test_happens_to_many_or_says_that_one_of_them_was_not_there(
-        self, memory: Memory, add_recurring: AddRecurring, now: datetime
-    ) -> None:
+    def test_happens_to_many_or_says_that_one_of_them_was_not_there(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         tasks = [add_recurring() for _ in range(3)]
-        with memory.transaction() as transaction:
-            memory.tasks.set_skipped_in_row(transaction, tasks[0].task_id, 5)
-            assert memory.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
-            assert not memory.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
-        assert {(task.next_at, task.skipped_in_row) for task in memory.tasks.due(now + _MINUTE, 9)} == {(now + _MINUTE, 0)}
+        with store.transaction() as transaction:
+            store.tasks.set_skipped_in_row(transaction, tasks[0].task_id, 5)
+            assert store.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
+            assert not store.tasks.advance_all(transaction, [(task, now + _MINUTE) for task in tasks])
+        assert {(task.next_at, task.skipped_in_row) for task in store.tasks.due(now + _MINUTE, 9)} == {(now + _MINUTE, 0)}
 
 
 class TestASlot:
-    def test_has_one_run(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_has_one_run(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task, other = add_recurring(), add_recurring()
-        run = memory.runs.get(_add_slot(memory, task, now))
+        run = store.runs.get(_add_slot(store, task, now))
         assert (run.status, run.slot_at, run.submitted_by) == (RunStatus.QUEUED, now, "host")
         with pytest.raises(DeviceFailed, match="UNIQUE"):
-            _add_slot(memory, task, now)
-        _add_slot(memory, other, now)
-        assert len(memory.runs.of_task(task.task_id)) == 1
+            _add_slot(store, task, now)
+        _add_slot(store, other, now)
+        assert len(store.runs.of_task(task.task_id)) == 1
 
-    def test_that_was_skipped_has_none(self, memory: Memory, database: Database, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_that_was_skipped_has_none(self, store: Store, database: Database, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring()
-        with memory.transaction() as transaction:
-            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now, "because", 3), now + _MINUTE)
-        [run] = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
+        with store.transaction() as transaction:
+            store.runs.insert_skipped(transaction, task.task_id, SkippedSlots(now, "because", 3), now + _MINUTE)
+        [run] = store.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
         assert (run.status, run.slot_at, run.slots, run.reason, run.ended_at) == (RunStatus.SKIPPED, now, 3, "because", now + _MINUTE)
         [event] = database.rows("SELECT became, reason FROM events WHERE object_id = ?", (run.run_id,))
         assert tuple(event) == ("skipped", "because")
         with pytest.raises(DeviceFailed, match="UNIQUE"):
-            _add_slot(memory, task, now)
+            _add_slot(store, task, now)
 
-    def test_may_be_added_to_the_newest_row_of_its_task(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_may_be_added_to_the_newest_row_of_its_task(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task, other = add_recurring(), add_recurring()
-        with memory.transaction() as transaction:
-            memory.runs.insert_skipped(transaction, other.task_id, Skipped(now, "old"), now)
-            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now, "old"), now)
-            memory.runs.insert_skipped(transaction, task.task_id, Skipped(now + _MINUTE, "old"), now)
-            memory.runs.add_to_newest_skipped(transaction, task.task_id, Skipped(now + 9 * _MINUTE, "new", 8), now)
-        rows = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
+        with store.transaction() as transaction:
+            store.runs.insert_skipped(transaction, other.task_id, SkippedSlots(now, "old"), now)
+            store.runs.insert_skipped(transaction, task.task_id, SkippedSlots(now, "old"), now)
+            store.runs.insert_skipped(transaction, task.task_id, SkippedSlots(now + _MINUTE, "old"), now)
+            store.runs.add_to_newest_skipped(transaction, task.task_id, SkippedSlots(now + 9 * _MINUTE, "new", 8), now)
+        rows = store.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))
         assert [(row.slot_at, row.slots, row.reason) for row in rows] == [(now + 9 * _MINUTE, 9, "new"), (now, 1, "old")]
-        assert (memory.runs.count_skipped(task.task_id), memory.runs.count_skipped(other.task_id)) == (10, 1)
+        assert (store.runs.count_skipped(task.task_id), store.runs.count_skipped(other.task_id)) == (10, 1)
 
 
 class TestAClockThatWasSetBack:
-    def test_is_noticed_by_slots_or_a_task_from_later(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_is_noticed_by_slots_or_a_task_from_later(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         ahead, other = add_recurring(5), add_recurring(5)
-        _add_slot(memory, ahead, now + _MINUTE)
-        _add_slot(memory, other, now)
-        assert memory.tasks.ahead(now) == [ahead]
-        assert memory.tasks.ahead(now - _MINUTE / 2) == [ahead, other]
-        assert memory.tasks.ahead(now + 5 * _MINUTE) == []
+        _add_slot(store, ahead, now + _MINUTE)
+        _add_slot(store, other, now)
+        assert store.tasks.ahead(now) == [ahead]
+        assert store.tasks.ahead(now - _MINUTE / 2) == [ahead, other]
+        assert store.tasks.ahead(now + 5 * _MINUTE) == []
 
     @pytest.mark.parametrize("status", [TaskStatus.PENDING, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
     def test_is_noticed_by_tasks_that_are_to_start_too(
-        self, memory: Memory, add_recurring: AddRecurring, now: datetime, status: TaskStatus
+        self, store: Store, add_recurring: AddRecurring, now: datetime, status: TaskStatus
     ) -> None:
         waiting = add_recurring(5, status)
-        _add_slot(memory, waiting, now + _MINUTE)
-        assert memory.tasks.ahead(now) == [waiting]
+        _add_slot(store, waiting, now + _MINUTE)
+        assert store.tasks.ahead(now) == [waiting]
 
-    def test_brings_a_task_forward_once(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_brings_a_task_forward_once(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(5)
-        with memory.transaction() as transaction:
-            assert memory.tasks.bring_forward(transaction, task, now + _MINUTE)
-            assert not memory.tasks.bring_forward(transaction, task, now)
-        assert memory.tasks.get(task.task_id).next_at == now + _MINUTE
+        with store.transaction() as transaction:
+            assert store.tasks.bring_forward(transaction, task, now + _MINUTE)
+            assert not store.tasks.bring_forward(transaction, task, now)
+        assert store.tasks.get(task.task_id).next_at == now + _MINUTE
 
-    def test_brings_none_forward_to_where_rows_may_be_gone(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_brings_none_forward_to_where_rows_may_be_gone(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(5)
-        run_id = _add_slot(memory, task, now + _MINUTE, claim=True)
-        with memory.transaction() as transaction:
-            memory.runs.end(transaction, run_id, RunResult(RunStatus.SUCCESS, 0, now, now, 0.0))
-        with memory.transaction() as transaction:
-            assert memory.upkeep.delete_runs(transaction, [run_id], now + _MINUTE) == [run_id]
-            assert not memory.tasks.bring_forward(transaction, task, now + _MINUTE)
-            assert memory.tasks.bring_forward(transaction, task, now + 2 * _MINUTE)
-        assert memory.tasks.get(task.task_id).pruned_until == now + _MINUTE
+        run_id = _add_slot(store, task, now + _MINUTE, claim=True)
+        with store.transaction() as transaction:
+            store.runs.end(transaction, run_id, RunResult(RunStatus.SUCCESS, 0, now, now, 0.0))
+        with store.transaction() as transaction:
+            assert store.maintenance.delete_runs(transaction, [run_id], now + _MINUTE) == [run_id]
+            assert not store.tasks.bring_forward(transaction, task, now + _MINUTE)
+            assert store.tasks.bring_forward(transaction, task, now + 2 * _MINUTE)
+        assert store.tasks.get(task.task_id).pruned_until == now + _MINUTE
 
-    def test_finds_the_slots_that_have_rows(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_finds_the_slots_that_have_rows(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task, other = add_recurring(), add_recurring()
         for minutes in (3, 1, 2, 0):
-            _add_slot(memory, task, now + minutes * _MINUTE)
-        _add_slot(memory, other, now + 5 * _MINUTE)
-        assert memory.runs.slots_since(task.task_id, now + _MINUTE, now + 9 * _MINUTE) == [now + minutes * _MINUTE for minutes in (1, 2, 3)]
-        assert memory.runs.slots_since(task.task_id, now, now + _MINUTE) == [now, now + _MINUTE]
-        assert memory.runs.slots_since(task.task_id, now, now + 9 * _MINUTE, 1) == [now]
+            _add_slot(store, task, now + minutes * _MINUTE)
+        _add_slot(store, other, now + 5 * _MINUTE)
+        assert store.runs.slots_since(task.task_id, now + _MINUTE, now + 9 * _MINUTE) == [now + minutes * _MINUTE for minutes in (1, 2, 3)]
+        assert store.runs.slots_since(task.task_id, now, now + _MINUTE) == [now, now + _MINUTE]
+        assert store.runs.slots_since(task.task_id, now, now + 9 * _MINUTE, 1) == [now]
 
 
 class TestTheQueue:
-    def test_keeps_a_run_that_replaces_another_until_that_has_ended(
-        self, memory: Memory, add_recurring: AddRecurring, now: datetime
-    ) -> None:
+    def test_keeps_a_run_that_replaces_another_until_that_has_ended(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(concurrency="replace")
-        _add_slot(memory, task, now, claim=True)
-        new = _add_slot(memory, task, now + _MINUTE)
-        assert memory.runs.next_claimable("host", whole_store=True) is None
-        with memory.transaction() as transaction:
-            memory.runs.requeue(transaction, memory.runs.of_task(task.task_id)[-1].run_id, now, "for the test")
-        assert memory.runs.next_claimable("host", whole_store=True) not in (None, new)
+        _add_slot(store, task, now, claim=True)
+        new = _add_slot(store, task, now + _MINUTE)
+        assert store.runs.next_claimable("host", whole_store=True) is None
+        with store.transaction() as transaction:
+            store.runs.requeue(transaction, store.runs.of_task(task.task_id)[-1].run_id, now, "for the test")
+        assert store.runs.next_claimable("host", whole_store=True) not in (None, new)
 
     @pytest.mark.parametrize("concurrency", ["allow", "forbid"])
-    def test_keeps_no_other(self, memory: Memory, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
+    def test_keeps_no_other(self, store: Store, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
         task = add_recurring(concurrency=concurrency)
-        _add_slot(memory, task, now, claim=True)
-        new = _add_slot(memory, task, now + _MINUTE)
-        assert memory.runs.next_claimable("host", whole_store=True) == new
+        _add_slot(store, task, now, claim=True)
+        new = _add_slot(store, task, now + _MINUTE)
+        assert store.runs.next_claimable("host", whole_store=True) == new
 
     @pytest.mark.parametrize(("late", "is_claimed"), [(timedelta(seconds=90), True), (timedelta(seconds=90, microseconds=1), False)])
     def test_gives_nothing_that_is_too_late(
-        self, memory: Memory, add_recurring: AddRecurring, now: datetime, late: timedelta, is_claimed: bool
+        self, store: Store, add_recurring: AddRecurring, now: datetime, late: timedelta, is_claimed: bool
     ) -> None:
-        run_id = _add_slot(memory, add_recurring(starting_deadline_seconds=90.0), now)
-        with memory.transaction() as transaction:
-            claimed = memory.claim(transaction, run_id, Claim("host", "boot", now + late))
+        run_id = _add_slot(store, add_recurring(starting_deadline_seconds=90.0), now)
+        with store.transaction() as transaction:
+            claimed = store.claim(transaction, run_id, Claim("host", "boot", now + late))
         assert (claimed is not None) is is_claimed
-        assert memory.runs.get(run_id).status is (RunStatus.RUNNING if is_claimed else RunStatus.SKIPPED)
+        assert store.runs.get(run_id).status is (RunStatus.RUNNING if is_claimed else RunStatus.SKIPPED)
 
-    def test_is_handed_over_with_the_task(self, memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
-        run_id = _add_slot(memory, add_recurring(), now)
-        assert memory.runs.next_claimable("another host", whole_store=False) is None
-        with memory.transaction() as transaction:
-            memory.runs.hand_over(transaction, memory.runs.get(run_id).task_id, "another host")
-        assert memory.runs.next_claimable("another host", whole_store=False) == run_id
+    def test_is_handed_over_with_the_task(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+        run_id = _add_slot(store, add_recurring(), now)
+        assert store.runs.next_claimable("another host", whole_store=False) is None
+        with store.transaction() as transaction:
+            store.runs.hand_over(transaction, store.runs.get(run_id).task_id, "another host")
+        assert store.runs.next_claimable("another host", whole_store=False) == run_id
 
 
-def test_the_newest_runs_of_a_task_are_those_that_began(memory: Memory, add_recurring: AddRecurring, now: datetime) -> None:
+def test_the_newest_runs_of_a_task_are_those_that_began(store: Store, add_recurring: AddRecurring, now: datetime) -> None:
     task = add_recurring()
-    old, new = (_add_slot(memory, task, now + number * _MINUTE) for number in range(2))
-    with memory.transaction() as transaction:
-        memory.runs.insert_skipped(transaction, task.task_id, Skipped(now + 5 * _MINUTE, "because"), now)
-        assert [run.run_id for run in memory.runs.newest_of_task(transaction, task.task_id, 9)] == [new, old]
-        assert [run.run_id for run in memory.runs.newest_of_task(transaction, task.task_id, 1)] == [new]
+    old, new = (_add_slot(store, task, now + number * _MINUTE) for number in range(2))
+    with store.transaction() as transaction:
+        store.runs.insert_skipped(transaction, task.task_id, SkippedSlots(now + 5 * _MINUTE, "because"), now)
+        assert [run.run_id for run in store.runs.newest_of_task(transaction, task.task_id, 9)] == [new, old]
+        assert [run.run_id for run in store.runs.newest_of_task(transaction, task.task_id, 1)] == [new]

@@ -11,9 +11,9 @@ import pytest
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.records import Claim, OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.operations import outcome as ends
+from orchlite.operations import outcome
 from orchlite.store.database import Database, Transaction
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _LEGAL = [pytest.param(was, target, id=f"{was}-{target}") for was in RunStatus for target in RunStatus if target in LEGAL_MOVES[was]]
 _EVERY_STATUS = [pytest.param(status, id=status) for status in RunStatus]
@@ -24,104 +24,104 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str]]:
     return [tuple(row) for row in rows]
 
 
-def _move(memory: Memory, transaction: Transaction, run_id: str, target: RunStatus, at: datetime) -> None:
+def _move(store: Store, transaction: Transaction, run_id: str, target: RunStatus, at: datetime) -> None:
     """Through the door that leads to this status."""
     match target:
         case RunStatus.RUNNING:
-            memory.runs.claim(transaction, run_id, Claim("another host", "boot", at))
+            store.runs.claim(transaction, run_id, Claim("another host", "boot", at))
         case RunStatus.QUEUED:
-            memory.runs.requeue(transaction, run_id, at, "because")
+            store.runs.requeue(transaction, run_id, at, "because")
         case _:
-            memory.runs.end(transaction, run_id, RunResult(target, 3, at, at, 1.5, "because", log_complete=False))
+            store.runs.end(transaction, run_id, RunResult(target, 3, at, at, 1.5, "because", log_complete=False))
 
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
 def test_every_legal_move_is_made_and_noted(
-    memory: Memory, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus, target: RunStatus
+    store: Store, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus, target: RunStatus
 ) -> None:
     run_id = add_run(was)
     noted = _events(database, run_id)
-    with memory.transaction() as transaction:
-        _move(memory, transaction, run_id, target, now)
-    assert memory.runs.get(run_id).status is target
+    with store.transaction() as transaction:
+        _move(store, transaction, run_id, target, now)
+    assert store.runs.get(run_id).status is target
     assert _events(database, run_id) == [*noted, (was, target)]
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
 def test_every_other_move_is_refused_and_changes_nothing(
-    memory: Memory, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus
+    store: Store, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus
 ) -> None:
     run_id = add_run(was)
-    before, noted = memory.runs.get(run_id), _events(database, run_id)
+    before, noted = store.runs.get(run_id), _events(database, run_id)
     for target in set(RunStatus) - LEGAL_MOVES[was]:
-        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
-            _move(memory, transaction, run_id, target, now)
+        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, store.transaction() as transaction:
+            _move(store, transaction, run_id, target, now)
         assert (refusal.value.details["status"], refusal.value.details["run_id"]) == (was, run_id)
-    assert memory.runs.get(run_id) == before
+    assert store.runs.get(run_id) == before
     assert _events(database, run_id) == noted
 
 
 @pytest.mark.parametrize("target", [RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.SUCCESS], ids=["claim", "requeue", "end"])
-def test_a_run_that_is_not_there_does_not_move(memory: Memory, now: datetime, target: RunStatus) -> None:
-    with pytest.raises(IllegalMove) as refusal, memory.transaction() as transaction:
-        _move(memory, transaction, "absent", target, now)
+def test_a_run_that_is_not_there_does_not_move(store: Store, now: datetime, target: RunStatus) -> None:
+    with pytest.raises(IllegalMove) as refusal, store.transaction() as transaction:
+        _move(store, transaction, "absent", target, now)
     assert refusal.value.details["status"] is None
 
 
-def test_an_unknown_id_is_not_found(memory: Memory) -> None:
+def test_an_unknown_id_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="'absent'"):
-        memory.runs.get("absent")
+        store.runs.get("absent")
 
 
-def test_a_queued_run_knows_nothing_but_its_submission(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
-    run = memory.runs.get(add_run())
+def test_a_queued_run_knows_nothing_but_its_submission(store: Store, add_run: Callable[..., str], now: datetime) -> None:
+    run = store.runs.get(add_run())
     assert (run.status, run.attempt, run.created_at) == (RunStatus.QUEUED, 0, now)
     assert (run.host_id, run.boot_id, run.claimed_at, run.started_at, run.ended_at) == (None,) * 5
     assert (run.duration_seconds, run.exit_code, run.reason, run.kill_requested, run.log_complete) == (None, None, None, False, True)
 
 
-def test_a_claim_is_an_attempt_and_says_whose(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+def test_a_claim_is_an_attempt_and_says_whose(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     run_id = add_run()
     later = now + timedelta(seconds=1)
-    with memory.transaction() as transaction:
-        claimed = memory.runs.claim(transaction, run_id, Claim("me", "this boot", later))
-    assert claimed == memory.runs.get(run_id)
+    with store.transaction() as transaction:
+        claimed = store.runs.claim(transaction, run_id, Claim("me", "this boot", later))
+    assert claimed == store.runs.get(run_id)
     assert (claimed.attempt, claimed.host_id, claimed.boot_id, claimed.claimed_at) == (1, "me", "this boot", later)
 
 
 def test_a_run_that_went_back_to_the_queue_is_nobodys_and_its_next_claim_a_further_attempt(
-    memory: Memory, add_run: Callable[..., str], now: datetime
+    store: Store, add_run: Callable[..., str], now: datetime
 ) -> None:
     run_id = add_run(RunStatus.RUNNING)
-    with memory.transaction() as transaction:
-        memory.runs.requeue(transaction, run_id, now, "its host is gone")
-    again = memory.runs.get(run_id)
+    with store.transaction() as transaction:
+        store.runs.requeue(transaction, run_id, now, "its host is gone")
+    again = store.runs.get(run_id)
     assert (again.attempt, again.host_id, again.boot_id, again.claimed_at) == (1, None, None, None)
-    with memory.transaction() as transaction:
-        assert memory.runs.claim(transaction, run_id, Claim("me", "boot", now)).attempt == 2
+    with store.transaction() as transaction:
+        assert store.runs.claim(transaction, run_id, Claim("me", "boot", now)).attempt == 2
 
 
-def test_the_end_is_kept_as_it_was_told(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+def test_the_end_is_kept_as_it_was_told(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     run_id = add_run(RunStatus.RUNNING)
     ended = now + timedelta(seconds=2)
-    with memory.transaction() as transaction:
-        memory.runs.end(transaction, run_id, RunResult(RunStatus.FAILURE, 3, now, ended, 1.5, "because", log_complete=False), attempt=2)
-    run = memory.runs.get(run_id)
+    with store.transaction() as transaction:
+        store.runs.end(transaction, run_id, RunResult(RunStatus.FAILURE, 3, now, ended, 1.5, "because", log_complete=False), attempt=2)
+    run = store.runs.get(run_id)
     assert (run.status, run.exit_code, run.started_at, run.ended_at) == (RunStatus.FAILURE, 3, now, ended)
     assert (run.duration_seconds, run.reason, run.log_complete, run.attempt) == (1.5, "because", False, 2)
 
 
-def test_many_threads_that_claim_the_same_runs_get_each_of_them_once(memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+def test_many_threads_that_claim_the_same_runs_get_each_of_them_once(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     queued = {add_run() for _ in range(40)}
     claimed: list[str] = []
     begin = threading.Barrier(4)
 
     def work() -> None:
         begin.wait()
-        while (run_id := memory.runs.next_claimable("host", whole_store=False)) is not None:
+        while (run_id := store.runs.next_claimable("host", whole_store=False)) is not None:
             try:
-                with memory.transaction() as transaction:
-                    memory.runs.claim(transaction, run_id, Claim("host", "boot", now))
+                with store.transaction() as transaction:
+                    store.runs.claim(transaction, run_id, Claim("host", "boot", now))
             except IllegalMove:
                 continue
             claimed.append(run_id)
@@ -133,44 +133,44 @@ def test_many_threads_that_claim_the_same_runs_get_each_of_them_once(memory: Mem
         thread.join()
     assert len(claimed) == len(queued)
     assert set(claimed) == queued
-    assert {memory.runs.get(run_id).attempt for run_id in queued} == {1}
+    assert {store.runs.get(run_id).attempt for run_id in queued} == {1}
 
 
 class TestTheQueue:
-    def test_goes_by_the_order_of_submission(self, memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+    def test_goes_by_the_order_of_submission(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
         submitted = [add_run() for _ in range(3)]
         served = []
-        while (run_id := memory.runs.next_claimable("host", whole_store=False)) is not None:
+        while (run_id := store.runs.next_claimable("host", whole_store=False)) is not None:
             served.append(run_id)
-            with memory.transaction() as transaction:
-                memory.runs.claim(transaction, run_id, Claim("host", "boot", now))
+            with store.transaction() as transaction:
+                store.runs.claim(transaction, run_id, Claim("host", "boot", now))
         assert served == submitted
 
-    def test_offers_a_host_what_it_submitted_itself(self, memory: Memory, add_run: Callable[..., str]) -> None:
+    def test_offers_a_host_what_it_submitted_itself(self, store: Store, add_run: Callable[..., str]) -> None:
         add_run(host="another")
         mine = add_run(host="me")
-        assert memory.runs.next_claimable("me", whole_store=False) == mine
+        assert store.runs.next_claimable("me", whole_store=False) == mine
 
-    def test_offers_a_host_that_works_for_the_whole_store_anybodys(self, memory: Memory, add_run: Callable[..., str]) -> None:
+    def test_offers_a_host_that_works_for_the_whole_store_anybodys(self, store: Store, add_run: Callable[..., str]) -> None:
         oldest = add_run(host="another")
         add_run(host="me")
-        assert memory.runs.next_claimable("me", whole_store=True) == oldest
+        assert store.runs.next_claimable("me", whole_store=True) == oldest
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in OrchestrationStatus])
     def test_holds_back_what_is_not_packaged_yet(
         self,
-        memory: Memory,
+        store: Store,
         add_orchestration: Callable[..., OrchestrationRow],
         add_task: Callable[..., TaskRow],
         add_run: Callable[..., str],
         status: OrchestrationStatus,
     ) -> None:
         run_id = add_run(task=add_task(orchestration=add_orchestration(status)))
-        assert memory.runs.next_claimable("host", whole_store=False) == (run_id if status is OrchestrationStatus.READY else None)
+        assert store.runs.next_claimable("host", whole_store=False) == (run_id if status is OrchestrationStatus.READY else None)
 
     def test_lets_packaging_pass_what_waits_for_it(
         self,
-        memory: Memory,
+        store: Store,
         add_orchestration: Callable[..., OrchestrationRow],
         add_task: Callable[..., TaskRow],
         add_run: Callable[..., str],
@@ -178,51 +178,49 @@ class TestTheQueue:
         orchestration = add_orchestration(OrchestrationStatus.PENDING_PACKAGING)
         add_run(task=add_task(orchestration=orchestration))
         packaging = add_run(task=add_task(kind=TaskKind.PACKAGING, orchestration=orchestration))
-        assert memory.runs.next_claimable("host", whole_store=False) == packaging
+        assert store.runs.next_claimable("host", whole_store=False) == packaging
 
-    def test_keeps_the_place_of_what_comes_back(self, memory: Memory, add_run: Callable[..., str], now: datetime) -> None:
+    def test_keeps_the_place_of_what_comes_back(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
         returned = add_run(RunStatus.RUNNING)
         add_run()
-        with memory.transaction() as transaction:
-            memory.runs.requeue(transaction, returned, now, "its host is gone")
-        assert memory.runs.next_claimable("host", whole_store=False) == returned
+        with store.transaction() as transaction:
+            store.runs.requeue(transaction, returned, now, "its host is gone")
+        assert store.runs.next_claimable("host", whole_store=False) == returned
 
-    def test_can_be_handed_over(self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
+    def test_can_be_handed_over(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         queued, running = add_run(task=task, host="another"), add_run(RunStatus.RUNNING, task=task, host="another")
-        with memory.transaction() as transaction:
-            memory.runs.hand_over(transaction, task.task_id, "me")
-        assert memory.runs.next_claimable("me", whole_store=False) == queued
-        assert [run.run_id for run in memory.runs.unfinished_submitted_by("another")] == [running]
+        with store.transaction() as transaction:
+            store.runs.hand_over(transaction, task.task_id, "me")
+        assert store.runs.next_claimable("me", whole_store=False) == queued
+        assert [run.run_id for run in store.runs.unfinished_submitted_by("another")] == [running]
 
 
-def test_a_running_run_is_adopted_by_one_host_only(memory: Memory, add_run: Callable[..., str]) -> None:
+def test_a_running_run_is_adopted_by_one_host_only(store: Store, add_run: Callable[..., str]) -> None:
     run_id = add_run(RunStatus.RUNNING, host="dead")
-    with memory.transaction() as transaction:
-        assert memory.runs.adopt(transaction, run_id, "dead", "heir")
-        assert not memory.runs.adopt(transaction, run_id, "dead", "late heir")
-    assert memory.runs.get(run_id).host_id == "heir"
+    with store.transaction() as transaction:
+        assert store.runs.adopt(transaction, run_id, "dead", "heir")
+        assert not store.runs.adopt(transaction, run_id, "dead", "late heir")
+    assert store.runs.get(run_id).host_id == "heir"
 
 
 def test_the_claim_of_a_run_starts_its_task(
-    memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime
+    store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime
 ) -> None:
     task = add_task()
     run_id = add_run(task=task)
-    with memory.transaction() as transaction:
-        memory.claim(transaction, run_id, Claim("host", "boot", now))
-    assert memory.tasks.get(task.task_id).status is TaskStatus.STARTED
+    with store.transaction() as transaction:
+        store.claim(transaction, run_id, Claim("host", "boot", now))
+    assert store.tasks.get(task.task_id).status is TaskStatus.STARTED
 
 
-def test_a_run_may_be_claimed_as_it_is_submitted(
-    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime
-) -> None:
+def test_a_run_may_be_claimed_as_it_is_submitted(store: Store, database: Database, add_task: Callable[..., TaskRow], now: datetime) -> None:
     run = RunRow("run", add_task().task_id, RunStatus.RUNNING, 1, "me", "me", "boot", now, now, None, None, None, None, None, False, True)
-    with memory.transaction() as transaction:
-        memory.runs.insert_claimed(transaction, run)
-    assert memory.runs.get("run") == run
+    with store.transaction() as transaction:
+        store.runs.insert_claimed(transaction, run)
+    assert store.runs.get("run") == run
     assert _events(database, "run") == [(None, RunStatus.RUNNING)]
-    assert memory.runs.next_claimable("me", whole_store=True) is None
+    assert store.runs.next_claimable("me", whole_store=True) is None
 
 
 class TestTheEndOfAKilledTask:
@@ -230,68 +228,66 @@ class TestTheEndOfAKilledTask:
 
     @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
     def test_waits_for_what_has_not_ended(
-        self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime, status: RunStatus
+        self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime, status: RunStatus
     ) -> None:
         task = add_task(TaskStatus.PENDING_KILL)
         run_id = add_run(status, task=task)
         add_run(RunStatus.SUCCESS, task=task)
-        with memory.transaction() as transaction:
-            ends.settle(memory, transaction, task.task_id, now)
-            assert memory.tasks.status(transaction, task.task_id) is TaskStatus.PENDING_KILL
-            memory.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, now, None))
-            ends.settle(memory, transaction, task.task_id, now)
-        assert memory.tasks.get(task.task_id).status is TaskStatus.KILLED
+        with store.transaction() as transaction:
+            outcome.advance_task(store, transaction, task.task_id, now)
+            assert store.tasks.status(transaction, task.task_id) is TaskStatus.PENDING_KILL
+            store.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, now, None))
+            outcome.advance_task(store, transaction, task.task_id, now)
+        assert store.tasks.get(task.task_id).status is TaskStatus.KILLED
 
-    def test_does_not_come_unasked(self, memory: Memory, add_task: Callable[..., TaskRow], now: datetime) -> None:
+    def test_does_not_come_unasked(self, store: Store, add_task: Callable[..., TaskRow], now: datetime) -> None:
         task = add_task(TaskStatus.STARTED)
-        with memory.transaction() as transaction:
-            ends.settle(memory, transaction, task.task_id, now)
-        assert memory.tasks.get(task.task_id).status is TaskStatus.STARTED
+        with store.transaction() as transaction:
+            outcome.advance_task(store, transaction, task.task_id, now)
+        assert store.tasks.get(task.task_id).status is TaskStatus.STARTED
 
 
 class TestTheRunsOfATask:
-    def test_are_newest_first_and_may_be_limited(
-        self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]
-    ) -> None:
+    def test_are_newest_first_and_may_be_limited(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         oldest, middle, newest = (add_run(task=task) for _ in range(3))
         add_run()
-        assert [run.run_id for run in memory.runs.of_task(task.task_id)] == [newest, middle, oldest]
-        assert [run.run_id for run in memory.runs.of_task(task.task_id, 2)] == [newest, middle]
-        assert memory.runs.of_task(task.task_id, 0) == []
+        assert [run.run_id for run in store.runs.of_task(task.task_id)] == [newest, middle, oldest]
+        assert [run.run_id for run in store.runs.of_task(task.task_id, 2)] == [newest, middle]
+        assert store.runs.of_task(task.task_id, 0) == []
 
-    def test_may_be_of_some_statuses_only(self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
+    def test_may_be_of_some_statuses_only(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         failed, _, lost = (add_run(status, task=task) for status in (RunStatus.FAILURE, RunStatus.SUCCESS, RunStatus.UNKNOWN))
-        found = memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}))
+        found = store.runs.of_task(task.task_id, statuses=frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}))
         assert [run.run_id for run in found] == [lost, failed]
 
     def test_do_not_show_what_was_skipped_unless_it_is_asked_for(
-        self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]
+        self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]
     ) -> None:
         task = add_task()
         skipped = add_run(RunStatus.SKIPPED, task=task)
-        assert memory.runs.of_task(task.task_id) == []
-        assert [run.run_id for run in memory.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))] == [skipped]
+        assert store.runs.of_task(task.task_id) == []
+        assert [run.run_id for run in store.runs.of_task(task.task_id, statuses=frozenset({RunStatus.SKIPPED}))] == [skipped]
 
 
 class TestTheRunToWaitFor:
-    def test_is_the_newest_unfinished_one(self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
+    def test_is_the_newest_unfinished_one(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         _, newest_unfinished, _ = (add_run(status, task=task) for status in (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.SUCCESS))
-        waited_for = memory.runs.newest_to_wait_for(task.task_id)
+        waited_for = store.runs.newest_to_wait_for(task.task_id)
         assert waited_for is not None
         assert waited_for.run_id == newest_unfinished
 
-    def test_is_else_the_newest(self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
+    def test_is_else_the_newest(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         _, newest = (add_run(status, task=task) for status in (RunStatus.SUCCESS, RunStatus.FAILURE))
-        waited_for = memory.runs.newest_to_wait_for(task.task_id)
+        waited_for = store.runs.newest_to_wait_for(task.task_id)
         assert waited_for is not None
         assert waited_for.run_id == newest
 
-    def test_is_none_where_there_is_no_run(self, memory: Memory, add_task: Callable[..., TaskRow]) -> None:
-        assert memory.runs.newest_to_wait_for(add_task().task_id) is None
+    def test_is_none_where_there_is_no_run(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
+        assert store.runs.newest_to_wait_for(add_task().task_id) is None
 
 
 @pytest.mark.parametrize(

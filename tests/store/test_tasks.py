@@ -11,7 +11,7 @@ from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.core.status import LEGAL_MOVES, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
-from orchlite.store.memory import Memory
+from orchlite.store.store import Store
 
 _LEGAL = [pytest.param(was, target, id=f"{was}-{target}") for was in TaskStatus for target in TaskStatus if target in LEGAL_MOVES[was]]
 _EVERY_STATUS = [pytest.param(status, id=status) for status in TaskStatus]
@@ -24,54 +24,54 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str, s
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
 def test_every_legal_move_is_made_and_noted(
-    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus, target: TaskStatus
+    store: Store, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus, target: TaskStatus
 ) -> None:
     task_id = add_task(was).task_id
     later = now + timedelta(seconds=1)
-    with memory.transaction() as transaction:
-        memory.tasks.move(transaction, task_id, target, later, "because")
-    moved = memory.tasks.get(task_id)
+    with store.transaction() as transaction:
+        store.tasks.move(transaction, task_id, target, later, "because")
+    moved = store.tasks.get(task_id)
     assert (moved.status, moved.reason, moved.created_at, moved.updated_at) == (target, "because", now, later)
     assert _events(database, task_id) == [(None, was, None), (was, target, "because")]
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
 def test_every_other_move_is_refused_and_changes_nothing(
-    memory: Memory, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus
+    store: Store, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus
 ) -> None:
     before = add_task(was)
     for target in set(TaskStatus) - LEGAL_MOVES[was]:
-        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, memory.transaction() as transaction:
-            memory.tasks.move(transaction, before.task_id, target, now)
+        with pytest.raises(IllegalMove, match=f"is {was}") as refusal, store.transaction() as transaction:
+            store.tasks.move(transaction, before.task_id, target, now)
         assert refusal.value.details["status"] is was
-    assert memory.tasks.get(before.task_id) == before
+    assert store.tasks.get(before.task_id) == before
     assert len(_events(database, before.task_id)) == 1
 
 
-def test_a_task_is_read_as_it_was_written(memory: Memory, add_task: Callable[..., TaskRow]) -> None:
+def test_a_task_is_read_as_it_was_written(store: Store, add_task: Callable[..., TaskRow]) -> None:
     written = add_task()
-    assert memory.tasks.get(written.task_id) == written
+    assert store.tasks.get(written.task_id) == written
 
 
-def test_an_unknown_id_is_not_found(memory: Memory) -> None:
+def test_an_unknown_id_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="'absent'"):
-        memory.tasks.get("absent")
+        store.tasks.get("absent")
 
 
 def test_lists_are_newest_first_and_know_no_packaging(
-    memory: Memory, add_orchestration: Callable[..., OrchestrationRow], add_task: Callable[..., TaskRow]
+    store: Store, add_orchestration: Callable[..., OrchestrationRow], add_task: Callable[..., TaskRow]
 ) -> None:
     orchestration = add_orchestration()
     add_task(kind=TaskKind.PACKAGING, orchestration=orchestration)
     older, newer = add_task(orchestration=orchestration), add_task(orchestration=orchestration)
-    assert memory.tasks.of_workspace(1, killed=False) == [newer, older]
-    assert memory.tasks.of_orchestration(orchestration.orchestration_id) == [newer, older]
+    assert store.tasks.of_workspace(1, killed=False) == [newer, older]
+    assert store.tasks.of_orchestration(orchestration.orchestration_id) == [newer, older]
 
 
-def test_killed_tasks_are_listed_only_on_request(memory: Memory, add_task: Callable[..., TaskRow]) -> None:
+def test_killed_tasks_are_listed_only_on_request(store: Store, add_task: Callable[..., TaskRow]) -> None:
     killed, alive = add_task(TaskStatus.KILLED), add_task()
-    assert memory.tasks.of_workspace(1, killed=False) == [alive]
-    assert memory.tasks.of_workspace(1, killed=True) == [alive, killed]
+    assert store.tasks.of_workspace(1, killed=False) == [alive]
+    assert store.tasks.of_workspace(1, killed=True) == [alive, killed]
 
 
 class TestATaskIsAlive:
@@ -79,34 +79,34 @@ class TestATaskIsAlive:
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in RunStatus])
     def test_by_a_run_that_has_not_ended(
-        self, memory: Memory, add_task: Callable[..., TaskRow], add_run: Callable[..., str], status: RunStatus
+        self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str], status: RunStatus
     ) -> None:
         task = add_task()
         add_run(status, task=task)
-        with memory.transaction() as transaction:
-            alive = memory.tasks.alive_of_orchestration(transaction, task.orchestration_id)
+        with store.transaction() as transaction:
+            alive = store.tasks.alive_of_orchestration(transaction, task.orchestration_id)
         assert alive == ([] if status.is_final else [task])
 
     @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in TaskKind])
-    def test_by_being_an_order_for_further_runs(self, memory: Memory, add_task: Callable[..., TaskRow], kind: TaskKind) -> None:
+    def test_by_being_an_order_for_further_runs(self, store: Store, add_task: Callable[..., TaskRow], kind: TaskKind) -> None:
         task = add_task(TaskStatus.STARTED, kind=kind)
-        with memory.transaction() as transaction:
-            alive = memory.tasks.alive_of_orchestration(transaction, task.orchestration_id)
+        with store.transaction() as transaction:
+            alive = store.tasks.alive_of_orchestration(transaction, task.orchestration_id)
         assert alive == ([task] if kind in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS) else [])
 
-    def test_never_once_it_was_killed(self, memory: Memory, add_task: Callable[..., TaskRow]) -> None:
+    def test_never_once_it_was_killed(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
         task = add_task(TaskStatus.KILLED, kind=TaskKind.SCHEDULED)
-        with memory.transaction() as transaction:
-            assert memory.tasks.alive_of_orchestration(transaction, task.orchestration_id) == []
+        with store.transaction() as transaction:
+            assert store.tasks.alive_of_orchestration(transaction, task.orchestration_id) == []
 
 
 def test_those_that_wait_for_an_orchestration_are_pending_and_no_packaging(
-    memory: Memory, add_orchestration: Callable[..., OrchestrationRow], add_task: Callable[..., TaskRow]
+    store: Store, add_orchestration: Callable[..., OrchestrationRow], add_task: Callable[..., TaskRow]
 ) -> None:
     orchestration = add_orchestration()
     add_task(kind=TaskKind.PACKAGING, orchestration=orchestration)
     add_task(TaskStatus.STARTED, orchestration=orchestration)
     add_task()
     waiting = add_task(orchestration=orchestration)
-    with memory.transaction() as transaction:
-        assert memory.tasks.waiting_for(transaction, orchestration.orchestration_id) == [waiting]
+    with store.transaction() as transaction:
+        assert store.tasks.waiting_for(transaction, orchestration.orchestration_id) == [waiting]

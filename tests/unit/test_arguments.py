@@ -27,7 +27,7 @@ from orchlite.core.arguments import (
     encoded_details,
 )
 from orchlite.core.errors import BadArgument
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 
 _MEBIBYTE = 1024 * 1024
 

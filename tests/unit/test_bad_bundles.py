@@ -9,7 +9,7 @@ import pytest
 
 from orchlite.bundles import bundle
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 
 PROGRAM = b"print(1)\n"
 FILE = 0o100644 << 16

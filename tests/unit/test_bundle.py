@@ -14,7 +14,8 @@ import pytest
 
 from orchlite.bundles import bundle
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import BundleReport, Limits
+from orchlite.core.records import BundleReport
+from orchlite.core.settings import Limits
 
 PROGRAM = b"print(1)\n"
 

@@ -4,7 +4,7 @@ import pytest
 
 from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import Limits
+from orchlite.core.settings import Limits
 from orchlite.core.text import shown
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"

@@ -13,7 +13,8 @@ import pytest
 from orchlite.bundles import bundle
 from orchlite.bundles.packing import pack
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.records import Limits, PackedFolder
+from orchlite.core.records import PackedFolder
+from orchlite.core.settings import Limits
 
 
 def filled(folder: Path, files: Mapping[str, bytes]) -> Path:

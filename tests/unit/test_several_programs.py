@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchlite.bundles.bundle import inspect
-from orchlite.core.records import BundleReport, Limits
+from orchlite.core.records import BundleReport
+from orchlite.core.settings import Limits
 
 
 def _report(folder: Path, *names: str) -> BundleReport:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchlite.core.recurrence import SchedulePolicy
+from orchlite.core.records import SchedulePolicy
 from orchlite.schedules.misfires import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, first_free, skip_all
 from orchlite.schedules.schedule import Schedule, parse
 from tests.slot_walk import slots_between

@@ -142,7 +142,7 @@ class Client:
         """
         from ._orchestration import Orchestration, OrchestrationList
 
-        orchestrations = self._engine().store.memory.orchestrations
+        orchestrations = self._engine().store.orchestrations
         rows = [row for each in self._workspace_ids(workspace_id, workspace_name) for row in orchestrations.of_workspace(each)]
         rows.sort(key=lambda row: row.created_at)
         return OrchestrationList(Orchestration(self, self._engine(), row) for row in rows)
@@ -176,7 +176,7 @@ class Client:
         """
         from ._task import Task, TaskList
 
-        tasks = self._engine().store.memory.tasks
+        tasks = self._engine().store.tasks
         rows = [row for each in self._workspace_ids(workspace_id, workspace_name) for row in tasks.of_workspace(each, killed=bool(killed))]
         rows.sort(key=lambda row: row.created_at, reverse=True)
         return TaskList(Task(self, self._engine(), row) for row in rows)

@@ -38,7 +38,7 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
 
     def list_tasks(self) -> TaskList:  # type: ignore[override]
         """The tasks that run it, newest first, without those that were killed."""
-        rows = self._engine.store.memory.tasks.of_orchestration(self.id())
+        rows = self._engine.store.tasks.of_orchestration(self.id())
         return TaskList(self._seen(row) for row in rows if row.status is not TaskStatus.KILLED)
 
     def run_once(  # type: ignore[override]  # the SDK's arguments and no others
@@ -100,7 +100,7 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
             moment(self.client, row.created_at),
             moment(self.client, row.updated_at),
             row.workspace_id,
-            self._engine.store.memory.workspaces.get(row.workspace_id).name,
+            self._engine.store.workspaces.get(row.workspace_id).name,
         )
 
 

@@ -54,7 +54,7 @@ class Task(orchlite.client.task.Task):
         if limit is not None:
             checked_count(limit, "limit", 0)
         self._row()  # who asks for the runs asks about the task
-        rows = self._engine.store.memory.runs.of_task(self.id(), limit, _FILTERS[wanted])
+        rows = self._engine.store.runs.of_task(self.id(), limit, _FILTERS[wanted])
         return TaskRunList(TaskRun(self.client, self._engine, row) for row in rows)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
@@ -83,7 +83,7 @@ class Task(orchlite.client.task.Task):
 
     def _cells(self) -> Sequence[object]:
         row = self._row()
-        runs = self._engine.store.memory.runs.of_task(self.id(), 1, _SEEN)
+        runs = self._engine.store.runs.of_task(self.id(), 1, _SEEN)
         return (
             row.task_id,
             row.name,
@@ -94,7 +94,7 @@ class Task(orchlite.client.task.Task):
             moment(self.client, row.created_at),
             moment(self.client, row.updated_at),
             row.workspace_id,
-            self._engine.store.memory.workspaces.get(row.workspace_id).name,
+            self._engine.store.workspaces.get(row.workspace_id).name,
         )
 
 

@@ -274,15 +274,15 @@ class TestList:
         there.refusal(400, "task/get_tasks_by_orch_sha")
 
     def test_of_several_pages_has_every_task_once_in_order(self, there: Any, still: Client, tasks: list[str]) -> None:
-        memory = still._engine.store.memory
-        known = memory.tasks.get(tasks[0])
+        store = still._engine.store
+        known = store.tasks.get(tasks[0])
         added = [known._replace(task_id=str(uuid.uuid4()), created_at=_START + timedelta(days=1, seconds=number)) for number in range(1200)]
-        with memory.transaction() as transaction:
+        with store.transaction() as transaction:
             for task in added:
-                memory.tasks.insert(transaction, task)
+                store.tasks.insert(transaction, task)
                 run_id = str(uuid.uuid4())
-                memory.runs.insert(transaction, run_id, task.task_id, "nobody", _START)
-                memory.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, _START, None))
+                store.runs.insert(transaction, run_id, task.task_id, "nobody", _START)
+                store.runs.end(transaction, run_id, RunResult(RunStatus.KILLED, None, None, _START, None))
         listed = there.ask("task/list", workspace_id=1)
         assert [task["id"] for task in listed] == [*[task.task_id for task in reversed(added)], tasks[0]]
         assert {len(task["last_runs"]) for task in listed} == {1}

@@ -10,16 +10,16 @@ from orchlite.core.status import RunStatus, TaskStatus
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.events import Events
+from orchlite.store.lookups import Lookups
+from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.migrate import migrate
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.runs import Runs
-from orchlite.store.search import Search
 from orchlite.store.tasks import Tasks
-from orchlite.store.upkeep import Upkeep
 from orchlite.store.workspaces import Workspaces
 
 
-class Memory:
+class Store:
     """What one store remembers."""
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -36,8 +36,8 @@ class Memory:
         self.tasks = Tasks(self._database)
         self.runs = Runs(self._database)
         self.events = Events(self._database)
-        self.upkeep = Upkeep(self._database)
-        self.search = Search(self._database)
+        self.maintenance = StoreMaintenance(self._database)
+        self.lookups = Lookups(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
         """One durable step over any of the rooms: all of it, or nothing. See `Database.transaction`."""

@@ -21,7 +21,7 @@ class RunKey(NamedTuple):
     task_id: str
 
 
-class Search:
+class Lookups:
     """The whole of one store. `prefix` is the beginning of an id; None finds nothing by its id."""
 
     def __init__(self, database: Database) -> None:

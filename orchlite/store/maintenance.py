@@ -47,7 +47,7 @@ class StoredBundle(NamedTuple):
     size_bytes: int
 
 
-class Upkeep:
+class StoreMaintenance:
     """The whole of one store, looked at for what is to be removed, copied or mended."""
 
     def __init__(self, database: Database) -> None:

@@ -17,7 +17,8 @@ from orchlite.client.orchestration import Orchestration
 from orchlite.client.workspace import Workspace
 from orchlite.core.arguments import checked_id, checked_workspace_name
 from orchlite.core.errors import NotFound
-from orchlite.core.records import ConnectionRow, Limits, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
+from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
+from orchlite.core.settings import Limits
 from orchlite.core.status import RunStatus
 
 _PAGE = 1000
@@ -40,16 +41,16 @@ class StoreView:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._engine = client._engine
-        self._memory = client._engine.store.memory
+        self._store = client._engine.store
 
     @property
     def limits(self) -> Limits:
         """The bounds that this client was opened with."""
-        return self._engine.store.settings.limits
+        return self._engine.context.settings.limits
 
     def new_upload(self) -> Path:
         """Where a body may be received: a name that nobody has, beside the bundles; pruning knows what is left over there."""
-        return self._engine.store.folder.bundles / f"{uuid.uuid4()}.upload"
+        return self._engine.context.folder.bundles / f"{uuid.uuid4()}.upload"
 
     # --- workspaces
 
@@ -59,11 +60,11 @@ class StoreView:
         Raises:
             NotFound: there is none.
         """
-        return self._memory.workspaces.get(workspace_id)
+        return self._store.workspaces.get(workspace_id)
 
     def workspaces(self) -> list[WorkspaceRow]:
         """Every workspace, oldest first."""
-        return self._memory.workspaces.all()
+        return self._store.workspaces.all()
 
     def create_workspace(self, name: str) -> WorkspaceRow:
         """Create a workspace; underscores are taken, as the platform takes them.
@@ -72,7 +73,7 @@ class StoreView:
             BadArgument: the name is refused.
             Conflict: it is taken.
         """
-        return self._memory.workspaces.create(checked_workspace_name(name, underscores=True), self._engine.store.clock.now())
+        return self._store.workspaces.create(checked_workspace_name(name, underscores=True), self._engine.context.clock.now())
 
     def workspace_handle(self, workspace_id: int) -> Workspace:
         """The handle of the workspace with this id.
@@ -125,9 +126,9 @@ class StoreView:
             NotFound: there is no such workspace.
         """
         if not workspace_ids:
-            return self._memory.orchestrations.all()
+            return self._store.orchestrations.all()
         named = [self.workspace(workspace_id) for workspace_id in dict.fromkeys(workspace_ids)]
-        return [row for workspace in named for row in self._memory.orchestrations.of_workspace(workspace.workspace_id)]
+        return [row for workspace in named for row in self._store.orchestrations.of_workspace(workspace.workspace_id)]
 
     def delete_orchestrations(self, orchestration_ids: Sequence[str], *, really: bool) -> int:
         """Delete these, with their tasks and runs, or only count; the bytes of their bundles, each counted once.
@@ -146,7 +147,7 @@ class StoreView:
             NotFound: there is none.
         """
         row = self.orchestration(orchestration_id)
-        return row, self._engine.store.bundles.path(row.sha)
+        return row, self._engine.context.bundles.path(row.sha)
 
     # --- tasks
 
@@ -157,8 +158,8 @@ class StoreView:
             NotFound: there is none.
         """
         task = self._engine.task(checked_id(task_id, "id"))
-        runs = [self._looked_after(run) for run in self._memory.runs.of_task(task_id, run_limit, SHOWN)]
-        return TaskView(task, self._memory.orchestrations.get(task.orchestration_id).sha, runs)
+        runs = [self._looked_after(run) for run in self._store.runs.of_task(task_id, run_limit, SHOWN)]
+        return TaskView(task, self._store.orchestrations.get(task.orchestration_id).sha, runs)
 
     def task_ids(
         self, *, workspace_id: int | None = None, orchestration_id: str | None = None, sha: str | None = None, killed: bool = False
@@ -171,9 +172,9 @@ class StoreView:
         if workspace_id is not None:
             self.workspace(workspace_id)
         if orchestration_id is None and sha is None:
-            tasks = self._memory.tasks
+            tasks = self._store.tasks
             return tasks.all_ids(killed=killed) if workspace_id is None else tasks.ids_of_workspace(workspace_id, killed=killed)
-        found = self._memory.orchestrations.of_sha(checked_id(sha, "sha")) if sha is not None else []
+        found = self._store.orchestrations.of_sha(checked_id(sha, "sha")) if sha is not None else []
         if orchestration_id is not None:
             one = self.orchestration(orchestration_id)
             found = [one] if sha is None or one in found else []
@@ -182,14 +183,14 @@ class StoreView:
 
     def task_ids_of(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
         """The ids of these orchestrations' tasks, newest first; with `killed`, of those that were killed too."""
-        return self._memory.tasks.ids_of_orchestrations(orchestration_ids, killed=killed)
+        return self._store.tasks.ids_of_orchestrations(orchestration_ids, killed=killed)
 
     def tasks(self, task_ids: Sequence[str], run_limit: int) -> Iterator[TaskView]:
         """These tasks with their newest runs, in the order of the ids. They are read a page at a time."""
         for start in range(0, len(task_ids), _PAGE):
-            page = self._memory.tasks.of_ids(task_ids[start : start + _PAGE])
-            runs = self._memory.runs.newest_of_tasks([task.task_id for task in page], run_limit, SHOWN)
-            shas = self._memory.orchestrations.shas({task.orchestration_id for task in page})
+            page = self._store.tasks.of_ids(task_ids[start : start + _PAGE])
+            runs = self._store.runs.newest_of_tasks([task.task_id for task in page], run_limit, SHOWN)
+            shas = self._store.orchestrations.shas({task.orchestration_id for task in page})
             # Without one it was deleted meanwhile, with its tasks.
             yield from (
                 TaskView(task, shas[task.orchestration_id], runs.get(task.task_id, ())) for task in page if task.orchestration_id in shas
@@ -204,7 +205,7 @@ class StoreView:
             NotFound: there is no such task.
         """
         task = self._engine.task(checked_id(task_id, "task_id"))
-        rows = self._memory.runs.of_task(task.task_id, limit if between is None else None, statuses)
+        rows = self._store.runs.of_task(task.task_id, limit if between is None else None, statuses)
         if between is not None:
             rows = [row for row in rows if between[0] <= row.created_at <= between[1]][:limit]
         return rows
@@ -231,7 +232,7 @@ class StoreView:
         Raises:
             NotFound: there is no such workspace.
         """
-        connections = self._memory.connections
+        connections = self._store.connections
         rows = connections.all() if workspace_id is None else connections.of_workspace(self.workspace(workspace_id).workspace_id)
         names = connections.all_workspace_names()
         return ((row, names.get(row.connection_id, [])) for row in rows)

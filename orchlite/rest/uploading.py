@@ -13,8 +13,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
-from orchlite.core.records import MEBIBYTE
-from orchlite.rest.errors import Refused
+from orchlite.core.settings import MEBIBYTE
+from orchlite.rest.refusals import Refused
 
 _METADATA_BYTES = 64 * 1024
 _PARTS = 100

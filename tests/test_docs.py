@@ -64,7 +64,7 @@ def test_every_public_method_is_described(name: str) -> None:
 
 
 def test_every_verb_of_the_command_is_in_the_readme_and_no_other() -> None:
-    from orchlite.cli.program import command_line
+    from orchlite.cli.app import command_line
 
     rows = re.findall(r"^\| (`.+?) \| ", _section("From a shell"), re.MULTILINE)
     documented = {verb.split()[0] for row in rows for verb in re.findall(r"`([a-z][^`]*)`", row)}

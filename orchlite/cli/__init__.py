@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if any(find_spec(name) is None for name in _NEEDED):
         print(_MISSING, file=sys.stderr)
         raise SystemExit(2)
-    from orchlite.cli.program import command_line
+    from orchlite.cli.app import command_line
 
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are those of the interpreter

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchlite.cli.errors import DONE, REFUSED, in_words, message_of, refusal_shape
 from orchlite.cli.options import Verb, setting, whole_path
-from orchlite.cli.orders import takes_exclude
 from orchlite.cli.output import Output, bytes_text, counted, one_line
-from orchlite.cli.packaging import worth_telling
-from orchlite.cli.refusals import DONE, REFUSED, in_words, message_of, refusal_shape
+from orchlite.cli.run_options import takes_exclude
+from orchlite.cli.upload import worth_telling
 from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 
 if TYPE_CHECKING:

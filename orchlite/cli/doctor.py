@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import click
 
+from orchlite.cli.errors import DONE, FAILED, in_words
+from orchlite.cli.lookup import search_of
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import bytes_text, counted
-from orchlite.cli.refusals import DONE, FAILED, in_words
-from orchlite.cli.resolve import search_of
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
 

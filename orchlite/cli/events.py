@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.listing import Names, looking
+from orchlite.cli.errors import in_words
+from orchlite.cli.json_models import event_shape
+from orchlite.cli.lists import Names, looking
+from orchlite.cli.lookup import search_of
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output, Rows, short, time_text
-from orchlite.cli.refusals import in_words
-from orchlite.cli.resolve import search_of
-from orchlite.cli.shapes import event_shape
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import NotFound
 

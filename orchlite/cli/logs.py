@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.listing import looking, runs_below
+from orchlite.cli.json_models import time_shape
+from orchlite.cli.lists import looking, runs_below
+from orchlite.cli.lookup import Word, all_of, kind_of, search_of
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output
-from orchlite.cli.resolve import Word, all_of, kind_of, search_of
-from orchlite.cli.shapes import time_shape
 from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import orchlite
-from orchlite.cli.program import command_line
+from orchlite.cli.app import command_line
 
 _ROOT = Path(orchlite.__file__).parents[1]
 

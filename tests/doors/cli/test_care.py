@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.program import _SECTIONS, command_line
+from orchlite.cli.app import _SECTIONS, command_line
 from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.refusals import in_words
+from orchlite.cli.errors import in_words
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]

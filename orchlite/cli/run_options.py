@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from orchlite.cli.given import read_arguments, read_environment
+from orchlite.cli.key_values import read_arguments, read_environment
 from orchlite.cli.options import Duration
 
 ClientSettings = dict[str, Any]
@@ -23,7 +23,7 @@ class Source(NamedTuple):
     """Of the client that takes it in."""
 
 
-class Order(NamedTuple):
+class RunOptions(NamedTuple):
     """What a run is given, and what it is a run of."""
 
     arguments: dict[str, Any]
@@ -69,7 +69,7 @@ def takes_source(function: Callable[..., Any]) -> Any:
     )
 
 
-def takes_order(function: Callable[..., Any]) -> Any:
+def takes_run_options(function: Callable[..., Any]) -> Any:
     """Give a verb the options about what is run and with what; it is called with `order`.
 
     Raises:
@@ -78,7 +78,7 @@ def takes_order(function: Callable[..., Any]) -> Any:
 
     @wraps(function)
     def taking(args: tuple[str, ...], args_file: str | None, env: tuple[str, ...], source: Source, **others: Any) -> Any:
-        return function(order=Order(read_arguments(args, args_file), read_environment(env), source), **others)
+        return function(options=RunOptions(read_arguments(args, args_file), read_environment(env), source), **others)
 
     file_help = "A file with a JSON object of arguments; - is standard input. --arg wins over it."
     env_help = "A variable for the program; without a value, yours. Repeatable."

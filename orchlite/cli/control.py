@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.json_models import run_shape, task_shape
+from orchlite.cli.lookup import Word, search_of, task_named, task_of, task_or_run_of
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import Output, short
-from orchlite.cli.packaging import busy_closing
-from orchlite.cli.resolve import Word, search_of, task_named, task_of, task_or_run_of
-from orchlite.cli.shapes import run_shape, task_shape
+from orchlite.cli.upload import busy_closing
 from orchlite.core.errors import IllegalMove, WaitTimeout
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 

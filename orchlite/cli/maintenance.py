@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from orchlite.cli.listing import looking
+from orchlite.cli.json_models import pruned_shape
+from orchlite.cli.lists import looking
 from orchlite.cli.options import Duration, Verb, setting, whole_path
-from orchlite.cli.shapes import pruned_shape
 
 
 @click.command(cls=Verb, short_help="Remove what is over and old.")

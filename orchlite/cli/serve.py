@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.errors import in_words
 from orchlite.cli.options import Duration, Verb, setting
-from orchlite.cli.orders import ClientSettings, takes_installing
 from orchlite.cli.output import Output, time_text
-from orchlite.cli.refusals import in_words
+from orchlite.cli.run_options import ClientSettings, takes_installing
 from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orchlite.cli.resolve import search_of
+from orchlite.cli.lookup import search_of
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
-    from orchlite.operations.integrity import Finding
     from orchlite.operations.retention import Pruned
 
 Shape = dict[str, Any]
@@ -175,11 +174,6 @@ def connection_shape(connection: Connection) -> Shape:
         "workspaces": connection.workspace_names(),
         "created_at": time_shape(connection.created_at()),
     }
-
-
-def finding_shape(finding: Finding) -> Shape:
-    """Something wrong with a store: {kind, subject, what, hint}."""
-    return finding._asdict()
 
 
 def pruned_shape(pruned: Pruned) -> Shape:

@@ -1,4 +1,4 @@
-"""Taking bundles in, and showing how their environments are made."""
+"""The verb `upload`, and what `run` and `schedule` share with it: taking bundles in, and showing how their environments are made."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchlite.cli.options import setting, whole_path
-from orchlite.cli.orders import Source
+import click
+
+from orchlite.cli.json_models import orchestration_shape
+from orchlite.cli.lookup import orchestration_of
+from orchlite.cli.options import Verb, setting, whole_path
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short
-from orchlite.cli.resolve import orchestration_of
+from orchlite.cli.run_options import Source, takes_source
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, NotFound
 
@@ -27,6 +30,23 @@ _NEVER_WANTED = re.compile(
     r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
 )
 """What lies about in folders and is no part of any program. `check` lists it all the same."""
+
+
+@click.command(cls=Verb, short_help="Upload a folder or a ZIP, and make its environment.")
+@click.argument("path", type=click.Path(exists=True))
+@click.option("--name", help="A name for it; that of the folder or file by default.")
+@click.option("--refresh", is_flag=True, help="Build its environment anew, even where there is one.")
+@takes_source
+def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:
+    """Upload PATH, a folder or a ZIP, make its environment, and print the id of the orchestration.
+
+    Bytes that the workspace has already give the orchestration that there is.
+    """
+    out = setting().output()
+    client = setting().opened(create=True, **source.settings)
+    with busy_closing(client, out):
+        orchestration = prepared(client, path, source, out, name=name, refresh=refresh)
+        out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
 
 
 def prepared(client: Client, word: str, source: Source, out: Output, *, name: str | None = None, refresh: bool = False) -> Orchestration:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.listing import looking
+from orchlite.cli.errors import in_words
+from orchlite.cli.json_models import Shape, task_shapes, whole_orchestration_shape, whole_run_shape
+from orchlite.cli.lists import looking
+from orchlite.cli.lookup import Word, all_of, kind_of
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import seconds_text, short, time_text
-from orchlite.cli.refusals import in_words
-from orchlite.cli.resolve import Word, all_of, kind_of
-from orchlite.cli.shapes import Shape, task_shapes, whole_orchestration_shape, whole_run_shape
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -10,22 +10,24 @@ import click
 from orchlite.cli import (
     bundles,
     completion,
+    connections,
+    control,
     doctor,
     events,
-    hosting,
-    listing,
+    lists,
     logs,
-    overview,
-    places,
-    running,
-    scheduling,
-    showing,
-    steering,
-    upkeep,
+    maintenance,
+    run,
+    schedule,
+    serve,
+    show,
+    status,
+    upload,
+    workspaces,
 )
+from orchlite.cli.errors import CUT_OFF, INTERRUPTED, report
 from orchlite.cli.options import Setting, Verb, common_options
 from orchlite.cli.output import silence
-from orchlite.cli.refusals import CUT_OFF, INTERRUPTED, report
 
 _SECTIONS = {
     "Write": ("init", "check", "pack"),
@@ -90,10 +92,11 @@ def command_line(context: click.Context) -> None:
 
 
 for _verb in (
-    *(bundles.init, bundles.check, bundles.pack, running.upload, running.run),
-    *(scheduling.schedule, scheduling.upcoming, steering.kill, steering.pause, steering.resume),
-    *(overview.status, listing.orchestrations, listing.tasks, listing.runs, showing.show, logs.logs, events.events),
-    *(hosting.start, hosting.serve, places.workspaces, places.connections),
-    *(doctor.doctor, upkeep.prune, upkeep.backup, upkeep.restore, completion.completion),
+    *(bundles.init, bundles.check, bundles.pack),
+    *(upload.upload, run.run, schedule.schedule, schedule.upcoming),
+    *(status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
+    *(control.kill, control.pause, control.resume),
+    *(serve.start, serve.serve, workspaces.workspaces, connections.connections),
+    *(doctor.doctor, maintenance.prune, maintenance.backup, maintenance.restore, completion.completion),
 ):
     command_line.add_command(_verb)

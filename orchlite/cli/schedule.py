@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.json_models import task_shape, time_shape
+from orchlite.cli.lookup import Word, search_of
 from orchlite.cli.options import Duration, Verb, setting
-from orchlite.cli.orders import Order, takes_order
 from orchlite.cli.output import Output, short, time_text
-from orchlite.cli.packaging import ready
-from orchlite.cli.resolve import Word, search_of
-from orchlite.cli.shapes import task_shape, time_shape
+from orchlite.cli.run_options import RunOptions, takes_run_options
+from orchlite.cli.upload import ready
 from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 @click.option("--missed", type=click.Choice(["latest", "all", "none"]), default="latest", help="What to run of slots that nobody kept.")
 @click.option("--deadline", type=Duration(), help="How late a slot's run may start.")
 @click.option("--timeout", type=Duration(), help="Kill a run after so long: 90s, 5m, 1h30m.")
-@takes_order
-def schedule(path_or_id: str, words: tuple[str, ...], order: Order, **policy: Any) -> None:
+@takes_run_options
+def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, **policy: Any) -> None:
     """Run PATH_OR_ID at every slot of EXPRESSION, five fields of cron or @daily and the like; print the id of the task.
 
     Schedules are kept by `orchlite start`.
@@ -42,8 +42,8 @@ def schedule(path_or_id: str, words: tuple[str, ...], order: Order, **policy: An
     out = setting().output()
     expression = _expression(words)
     _check_order(expression, policy)
-    with ready(path_or_id, order.source, out) as (client, orchestration):
-        task = _submitted(orchestration, expression, order, policy)
+    with ready(path_or_id, options.source, out) as (client, orchestration):
+        task = _submitted(orchestration, expression, options, policy)
         out.json(task_shape(task)) if out.as_json else out.line(task.id())
         _say_when(client, task, out)
         client.close(drain=False)
@@ -68,20 +68,20 @@ def _check_order(expression: str | None, policy: dict[str, Any]) -> None:
         raise BadArgument("--timeout is for schedules.", hint="A continuous task has no time limit.", argument="--timeout")
 
 
-def _submitted(orchestration: Orchestration, expression: str | None, order: Order, policy: dict[str, Any]) -> Task:
+def _submitted(orchestration: Orchestration, expression: str | None, options: RunOptions, policy: dict[str, Any]) -> Task:
     name = policy["name"] or orchestration.name() or orchestration.file_name()
     if expression is None:
-        return orchestration.run_continuously(name, order.arguments, env=order.variables)
+        return orchestration.run_continuously(name, options.arguments, env=options.variables)
     return orchestration.run_scheduled(
         name,
         expression,
-        order.arguments,
+        options.arguments,
         _seconds(policy["timeout"]),
         timezone=policy["timezone"],
         concurrency=policy["concurrency"],
         missed=policy["missed"],
         starting_deadline_seconds=_seconds(policy["deadline"]),
-        env=order.variables,
+        env=options.variables,
     )
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.json_models import orchestration_shape, run_shapes, task_shapes
+from orchlite.cli.lookup import Word, all_of, search_of
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import Output, seconds_text, short, time_text
-from orchlite.cli.resolve import Word, all_of, search_of
-from orchlite.cli.shapes import orchestration_shape, run_shapes, task_shapes
 from orchlite.core.clock import SystemClock
 from orchlite.core.status import RunStatus
 

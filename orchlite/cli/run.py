@@ -1,4 +1,4 @@
-"""The verbs that run something now: `upload`, `run`."""
+"""The verb `run`: run something now, show its output, and end with its exit code."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.interrupts import Interrupted, Interrupts
+from orchlite.cli.errors import DONE, FAILED, TIMED_OUT
+from orchlite.cli.json_models import run_shape, whole_run_shape
+from orchlite.cli.lookup import Word, search_of
 from orchlite.cli.options import Duration, Verb, setting
-from orchlite.cli.orders import Order, Source, takes_order, takes_source
 from orchlite.cli.output import Output, counted, seconds_text, short
-from orchlite.cli.packaging import busy_closing, prepared, ready
-from orchlite.cli.refusals import DONE, FAILED, TIMED_OUT
-from orchlite.cli.resolve import Word, search_of
-from orchlite.cli.shapes import orchestration_shape, run_shape, whole_run_shape
+from orchlite.cli.run_options import RunOptions, takes_run_options
+from orchlite.cli.signals import Interrupted, Interrupts
+from orchlite.cli.upload import ready
 from orchlite.core.errors import IllegalMove, WaitTimeout
 
 if TYPE_CHECKING:
@@ -27,40 +27,23 @@ _LOOK_SECONDS = 0.02
 _SHOWN_FILES = 5
 
 
-@click.command(cls=Verb, short_help="Upload a folder or a ZIP, and make its environment.")
-@click.argument("path", type=click.Path(exists=True))
-@click.option("--name", help="A name for it; that of the folder or file by default.")
-@click.option("--refresh", is_flag=True, help="Build its environment anew, even where there is one.")
-@takes_source
-def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:
-    """Upload PATH, a folder or a ZIP, make its environment, and print the id of the orchestration.
-
-    Bytes that the workspace has already give the orchestration that there is.
-    """
-    out = setting().output()
-    client = setting().opened(create=True, **source.settings)
-    with busy_closing(client, out):
-        orchestration = prepared(client, path, source, out, name=name, refresh=refresh)
-        out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
-
-
 @click.command(cls=Verb, short_help="Run a folder, a ZIP or an orchestration, and show its output.")
 @click.argument("path_or_id", type=Word("orchestrations", paths=True))
 @click.option("--timeout", type=Duration(), help="Kill it after so long: 90s, 5m, 1h30m.")
 @click.option("--detach", "-d", is_flag=True, help="Print the run's id and leave; the run goes on by itself.")
 @click.option("--name", help="A name for the task.")
-@takes_order
-def run(path_or_id: str, order: Order, timeout: timedelta | None, detach: bool, name: str | None) -> int:
+@takes_run_options
+def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None) -> int:
     """Run PATH_OR_ID once: a folder, a ZIP, or an orchestration by id or name. Ends with the exit code of the run.
 
     Shows its output as it arrives. Ctrl-C kills the run. With --json the output goes to standard error.
     """
     out, interrupts = setting().output(), Interrupts()
     try:
-        with interrupts.heeded(), ready(path_or_id, order.source, out) as (client, orchestration):
+        with interrupts.heeded(), ready(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.held_back():
                 seconds = None if timeout is None else timeout.total_seconds()
-                task = orchestration.run_once(name, order.arguments, seconds, env=order.variables)
+                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables)
                 [one] = task.last_runs()
                 if detach:
                     _detach(client, one, out)

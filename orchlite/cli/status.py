@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from orchlite.cli.listing import looking, run_names
+from orchlite.cli.errors import DONE, FAILED, in_words
+from orchlite.cli.json_models import Shape, run_shapes, task_shapes, time_shape
+from orchlite.cli.lists import looking, run_names
+from orchlite.cli.lookup import search_of
 from orchlite.cli.options import Moment, Verb, setting
 from orchlite.cli.output import Output, bytes_text, counted, short, time_text
-from orchlite.cli.refusals import DONE, FAILED, in_words
-from orchlite.cli.resolve import search_of
-from orchlite.cli.shapes import Shape, run_shapes, task_shapes, time_shape
 from orchlite.core.clock import SystemClock
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import orchlite
+from orchlite.core.files import is_locked
 from orchlite.core.status import RunStatus
-from orchlite.operations import liveness
 
 _UNFINISHED = 8
 """How many runs a host has under way before it submits the next."""
@@ -287,7 +287,7 @@ class _Soak:
 
     def _check_run(self, run_id: str, status: RunStatus, starts: int, was_asked: bool) -> None:
         folder = self._store / "runs" / run_id
-        self._expect(not liveness.is_locked(folder / "alive.lock"), f"run {run_id} is locked")
+        self._expect(not is_locked(folder / "alive.lock"), f"run {run_id} is locked")
         if status is RunStatus.UNKNOWN:
             self._expect(self._owner(folder) in self._killed_runners, f"run {run_id} is unknown, and its runner was not killed")
         elif status in (RunStatus.SUCCESS, RunStatus.FAILURE):

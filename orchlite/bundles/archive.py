@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
+from orchlite.core.text import quoted
 
 ReadAt = Callable[[int, int], bytes]
 """Reads, from an offset, a number of bytes; fewer only where the file ends."""
@@ -115,7 +115,7 @@ def read_content(read_at: ReadAt, entry: Entry) -> Iterator[bytes]:
 
 
 def _damaged(entry: Entry, complaint: str, **details: int) -> BadBundle:
-    return BadBundle(f"Entry {shown(entry.name)} {complaint}.", hint=_AGAIN, entry=entry.name, **details)
+    return BadBundle(f"Entry {quoted(entry.name)} {complaint}.", hint=_AGAIN, entry=entry.name, **details)
 
 
 def _broken(complaint: str) -> BadBundle:
@@ -239,7 +239,7 @@ def _decoded(raw_name: bytes, flags: int) -> str:
             return raw_name.decode("cp437")
         name = raw_name.decode(errors="backslashreplace")
         hint = "Rename the file and pack again."
-        raise BadBundle(f"Entry {shown(name)} has a name that is not valid UTF-8.", hint=hint, entry=name) from error
+        raise BadBundle(f"Entry {quoted(name)} has a name that is not valid UTF-8.", hint=hint, entry=name) from error
 
 
 def _widened(extra: bytes, values: Sequence[int], name: str) -> tuple[int, ...]:
@@ -247,7 +247,7 @@ def _widened(extra: bytes, values: Sequence[int], name: str) -> tuple[int, ...]:
         return tuple(values)
     numbers = _zip64_numbers(extra)
     if len(numbers) < values.count(_LARGE):
-        raise BadBundle(f"Entry {shown(name)} has a damaged ZIP64 field.", hint=_AGAIN, entry=name)
+        raise BadBundle(f"Entry {quoted(name)} has a damaged ZIP64 field.", hint=_AGAIN, entry=name)
     wide = iter(numbers)
     return tuple(next(wide) if value == _LARGE else value for value in values)
 
@@ -296,7 +296,7 @@ def _check_layout(read_at: ReadAt, entries: Sequence[Entry], directory_offset: i
     if ordered[0].offset:
         raise _broken(f"has {ordered[0].offset} bytes of junk before its first entry")
     for entry, follower in pairwise(ordered):
-        _check_gap(read_at, entry, follower.offset, f"entry {shown(follower.name)}")
+        _check_gap(read_at, entry, follower.offset, f"entry {quoted(follower.name)}")
     _check_gap(read_at, ordered[-1], directory_offset, "the directory")
 
 

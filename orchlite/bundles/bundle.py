@@ -20,7 +20,7 @@ from orchlite.bundles.rules import SOURCE_BYTES, accepted_entries, check_source,
 from orchlite.core.errors import BadBundle
 from orchlite.core.records import BundleReport, Requirements
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
+from orchlite.core.text import quoted
 from orchlite.environments.requirements import CONTENT_BYTES, read_requirements
 
 _AT_ONCE_BYTES = 4 * 1024 * 1024
@@ -148,7 +148,7 @@ def _verified(read_at: ReadAt, entries: Sequence[Entry], wanted: Mapping[str | N
 
 def _source_warnings(source: bytes, entrypoint: str) -> list[str]:
     if len(source) >= SOURCE_BYTES:
-        return [f"{shown(entrypoint)} has {SOURCE_BYTES} bytes or more: it was not checked for syntax errors."]
+        return [f"{quoted(entrypoint)} has {SOURCE_BYTES} bytes or more: it was not checked for syntax errors."]
     return check_source(source, entrypoint)
 
 

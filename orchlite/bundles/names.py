@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
+from orchlite.core.text import quoted
 
 COMPONENT_BYTES = 255
 """The longest file name that common file systems store."""
@@ -57,7 +57,7 @@ def check_shape(name: str) -> None:
     parts = name.split("/")
     for is_broken, complaint, hint in _RULES:
         if is_broken(name, parts):
-            raise BadBundle(f"Entry {shown(name)} {complaint}.", hint=hint, entry=name)
+            raise BadBundle(f"Entry {quoted(name)} {complaint}.", hint=hint, entry=name)
     # No component can be too long where the whole name is not.
     if len(name) > COMPONENT_BYTES // 4:
         _check_components(name)
@@ -75,7 +75,7 @@ def check_name(name: str, limits: Limits) -> None:
     path_bytes = len(path.encode())
     if path_bytes > limits.path_bytes:
         raise BadBundle(
-            f"Entry {shown(name)} has a path of {path_bytes} bytes; the limit is {limits.path_bytes}.",
+            f"Entry {quoted(name)} has a path of {path_bytes} bytes; the limit is {limits.path_bytes}.",
             hint="Shorten the path, or raise Limits.path_bytes.",
             entry=name,
             limit_bytes=limits.path_bytes,
@@ -83,7 +83,7 @@ def check_name(name: str, limits: Limits) -> None:
     depth = path.count("/") + 1
     if depth > limits.depth:
         raise BadBundle(
-            f"Entry {shown(name)} lies {depth} levels deep; the limit is {limits.depth}.",
+            f"Entry {quoted(name)} lies {depth} levels deep; the limit is {limits.depth}.",
             hint="Pack fewer nested folders, or raise Limits.depth.",
             entry=name,
             limit=limits.depth,
@@ -101,7 +101,7 @@ def check_collisions(names: Iterable[str]) -> None:
     claimed: dict[str, str] = {}
     for name in names:
         if name in listed:
-            raise BadBundle(f"Entry {shown(name)} is there twice.", hint="Pack again with each file once.", entry=name, other=name)
+            raise BadBundle(f"Entry {quoted(name)} is there twice.", hint="Pack again with each file once.", entry=name, other=name)
         listed.add(name)
         for path in _with_folders(name):
             _check_claim(path, claimed.setdefault(_folded(path), path), name)
@@ -141,7 +141,7 @@ def _check_components(name: str) -> None:
         length = len(component.encode())
         if length > COMPONENT_BYTES:
             raise BadBundle(
-                f"Entry {shown(name)} has a part of {length} bytes in its path; file systems store up to {COMPONENT_BYTES}.",
+                f"Entry {quoted(name)} has a part of {length} bytes in its path; file systems store up to {COMPONENT_BYTES}.",
                 hint="Shorten the name.",
                 entry=name,
                 limit_bytes=COMPONENT_BYTES,
@@ -160,9 +160,9 @@ def _check_claim(path: str, claimant: str, name: str) -> None:
         return
     mine, other = path.rstrip("/"), claimant.rstrip("/")
     complaint = (
-        f"{shown(mine)} is both a file and a folder"
+        f"{quoted(mine)} is both a file and a folder"
         if mine == other
-        else f"{shown(other)} and {shown(mine)} differ only by case or Unicode form, so that some systems take them for one"
+        else f"{quoted(other)} and {quoted(mine)} differ only by case or Unicode form, so that some systems take them for one"
     )
     raise BadBundle(f"In the bundle {complaint}.", hint="Rename one of them.", entry=name, other=claimant)
 

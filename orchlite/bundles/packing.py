@@ -19,7 +19,7 @@ from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
 from orchlite.core.records import PackedFolder
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
+from orchlite.core.text import quoted
 
 _LEFT_OUT = ("__pycache__", "node_modules", "*.pyc")
 _ENVIRONMENT_MARK = "pyvenv.cfg"
@@ -114,9 +114,9 @@ def _check_item(name: str, item: os.DirEntry[str], limits: Limits) -> None:
     check_name(name, limits)
     if item.is_symlink():
         hint = "Put the file itself in its place, or name the link in exclude=."
-        raise BadBundle(f"{shown(name)} is a symbolic link.", hint=hint, entry=name)
+        raise BadBundle(f"{quoted(name)} is a symbolic link.", hint=hint, entry=name)
     if not (item.is_dir(follow_symlinks=False) or item.is_file(follow_symlinks=False)):
-        raise BadBundle(f"{shown(name)} is a device, a pipe or a socket.", hint="Remove it, or name it in exclude=.", entry=name)
+        raise BadBundle(f"{quoted(name)} is a device, a pipe or a socket.", hint="Remove it, or name it in exclude=.", entry=name)
 
 
 def _check_count(count: int, limits: Limits) -> None:
@@ -128,7 +128,7 @@ def _check_count(count: int, limits: Limits) -> None:
 
 def _unreadable(name: str, error: OSError) -> NoReturn:
     hint = "Make it readable, or name it in exclude=."
-    raise BadBundle(f"{shown(name)} cannot be read: {error.strerror}.", hint=hint, entry=name) from error
+    raise BadBundle(f"{quoted(name)} cannot be read: {error.strerror}.", hint=hint, entry=name) from error
 
 
 # --- reading
@@ -153,14 +153,14 @@ def _content(item: _Item, left_bytes: int, limits: Limits) -> tuple[bytes, int]:
 def _check_size(name: str, size_bytes: int, left_bytes: int, limits: Limits) -> None:
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
-            f"{shown(name)} has {size_bytes} bytes or more; the limit is {limits.entry_bytes}.",
+            f"{quoted(name)} has {size_bytes} bytes or more; the limit is {limits.entry_bytes}.",
             hint="Leave it out with exclude= and let the program fetch it, or raise Limits.entry_bytes.",
             entry=name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > left_bytes:
         raise BadBundle(
-            f"With {shown(name)} the folder passes the limit of {limits.unpacked_bytes} bytes.",
+            f"With {quoted(name)} the folder passes the limit of {limits.unpacked_bytes} bytes.",
             hint="Leave large files out with exclude=, or raise Limits.unpacked_bytes.",
             entry=name,
             limit_bytes=limits.unpacked_bytes,
@@ -204,7 +204,7 @@ def _check_upload(name: str, size_bytes: int, limits: Limits) -> None:
     limit_bytes = min(limits.upload_bytes, _ZIP_BYTES)
     if size_bytes > limit_bytes:
         raise BadBundle(
-            f"With {shown(name)} the packed folder passes the limit of {limit_bytes} bytes.",
+            f"With {quoted(name)} the packed folder passes the limit of {limit_bytes} bytes.",
             hint="Leave large files out with exclude=, or raise Limits.upload_bytes.",
             entry=name,
             limit_bytes=limit_bytes,

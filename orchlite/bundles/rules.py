@@ -16,7 +16,7 @@ from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
+from orchlite.core.text import quoted
 
 if TYPE_CHECKING:
     import ast
@@ -70,7 +70,7 @@ def find_requirements(names: Sequence[str]) -> str | None:
     for name in names:
         for folder in folders_of(name):
             if _last(folder).lower() == REQUIREMENTS:
-                raise BadBundle(f"{shown(folder)} is a folder, not a file of requirements.", hint="Rename the folder.", entry=folder)
+                raise BadBundle(f"{quoted(folder)} is a folder, not a file of requirements.", hint="Rename the folder.", entry=folder)
     found = [name for name in names if _last(name).lower() == REQUIREMENTS]
     if len(found) > 1:
         raise BadBundle(
@@ -97,20 +97,20 @@ def check_source(source: bytes, name: str) -> list[str]:
         raise _bad_source(name, "is nested too deeply to be compiled", None) from error
     except ValueError as error:
         raise _bad_source(name, f"is no Python source: {error}", _line_of_nul(source)) from error
-    return [] if tree.body else [f"{shown(name)} is empty: a run of it does nothing."]
+    return [] if tree.body else [f"{quoted(name)} is empty: a run of it does nothing."]
 
 
 def warnings_of_names(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
     """Tell what is worth knowing about the names of an accepted bundle."""
     told = [
-        f"{shown(name)} has the name of a module of the standard library: imports may find it instead."
+        f"{quoted(name)} has the name of a module of the standard library: imports may find it instead."
         for name in _shadows(names, entrypoint)
     ]
     told += _other_entrypoints(names, entrypoint)
     if skipped:
         told.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
     if requirements and _last(requirements) != REQUIREMENTS:
-        told.append(f"{shown(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
+        told.append(f"{quoted(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
     return told
 
 
@@ -121,9 +121,9 @@ def _check_entry(entry: Entry, limits: Limits) -> None:
     check_shape(entry.name)
     _check_type(entry)
     if entry.flags & ENCRYPTED_FLAGS:
-        raise BadBundle(f"Entry {shown(entry.name)} is encrypted.", hint="Pack again without a password.", entry=entry.name)
+        raise BadBundle(f"Entry {quoted(entry.name)} is encrypted.", hint="Pack again without a password.", entry=entry.name)
     if entry.method not in (STORED, DEFLATED):
-        complaint = f"Entry {shown(entry.name)} is packed by method {entry.method}; only stored (0) and deflated (8) are read."
+        complaint = f"Entry {quoted(entry.name)} is packed by method {entry.method}; only stored (0) and deflated (8) are read."
         raise BadBundle(complaint, hint="Pack again with `zip -r`, or give the folder itself.", entry=entry.name, method=entry.method)
     _check_sizes(entry, limits)
 
@@ -132,30 +132,30 @@ def _check_type(entry: Entry) -> None:
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFLNK:
         hint = "Pack the file that it points to (`zip -r` without --symlinks)."
-        raise BadBundle(f"Entry {shown(entry.name)} is a symbolic link.", hint=hint, entry=entry.name)
+        raise BadBundle(f"Entry {quoted(entry.name)} is a symbolic link.", hint=hint, entry=entry.name)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         hint = "Pack only files and folders."
-        raise BadBundle(f"Entry {shown(entry.name)} is a device, a pipe or a socket.", hint=hint, entry=entry.name)
+        raise BadBundle(f"Entry {quoted(entry.name)} is a device, a pipe or a socket.", hint=hint, entry=entry.name)
     if kind == stat.S_IFDIR and not entry.is_folder:
         hint = "Pack again with another tool."
-        raise BadBundle(f"Entry {shown(entry.name)} is marked as a folder but named as a file.", hint=hint, entry=entry.name)
+        raise BadBundle(f"Entry {quoted(entry.name)} is marked as a folder but named as a file.", hint=hint, entry=entry.name)
 
 
 def _check_sizes(entry: Entry, limits: Limits) -> None:
     size_bytes, packed_bytes = entry.size_bytes, entry.packed_bytes
     if entry.is_folder and size_bytes:
         hint = "Pack again with another tool."
-        raise BadBundle(f"Entry {shown(entry.name)} is a folder with {size_bytes} bytes of data.", hint=hint, entry=entry.name)
+        raise BadBundle(f"Entry {quoted(entry.name)} is a folder with {size_bytes} bytes of data.", hint=hint, entry=entry.name)
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
-            f"Entry {shown(entry.name)} has {size_bytes} bytes unpacked; the limit is {limits.entry_bytes}.",
+            f"Entry {quoted(entry.name)} has {size_bytes} bytes unpacked; the limit is {limits.entry_bytes}.",
             hint="Leave it out and let the program fetch it, or raise Limits.entry_bytes.",
             entry=entry.name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > limits.ratio_free_bytes and size_bytes > packed_bytes * limits.ratio:
         raise BadBundle(
-            f"Entry {shown(entry.name)} unpacks from {packed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
+            f"Entry {quoted(entry.name)} unpacks from {packed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
             hint="Store it unpacked (`zip -0`), or raise Limits.ratio.",
             entry=entry.name,
             limit=limits.ratio,
@@ -182,14 +182,14 @@ def _last(name: str) -> str:
 def _hint_for_missing(names: Sequence[str], skipped: Sequence[str]) -> str:
     for name in names:
         if _last(name).lower() == ENTRYPOINT:
-            return f"Rename {shown(name)} to main.py: the case counts."
+            return f"Rename {quoted(name)} to main.py: the case counts."
         if any(_last(folder).lower() == ENTRYPOINT for folder in folders_of(name)):
             return "There is a folder of that name: put the program into a file main.py."
     if any(_last(name) == f"._{ENTRYPOINT}" for name in skipped):
         return "There is only what macOS keeps about a main.py: pack main.py itself."
     programs = [name for name in names if name.endswith(".py")]
     if len(programs) == 1:
-        return f"Rename {shown(programs[0])} to main.py: that is the file that a run starts."
+        return f"Rename {quoted(programs[0])} to main.py: that is the file that a run starts."
     return "Add one: it is the file that a run starts."
 
 
@@ -198,7 +198,7 @@ def _other_entrypoints(names: Sequence[str], entrypoint: str) -> list[str]:
     if not others:
         return []
     way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the one that is meant, or leave the others out."
-    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {shown(entrypoint)}, and not {_listing(others)}.{way_out}"]
+    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {quoted(entrypoint)}, and not {_listing(others)}.{way_out}"]
 
 
 def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:
@@ -227,7 +227,7 @@ def _compiled_once(source: bytes, name: str) -> ast.Module:
 
 
 def _bad_source(name: str, complaint: str, line: int | None) -> BadBundle:
-    place = shown(name) if line is None else f"{shown(name)}, line {line},"
+    place = quoted(name) if line is None else f"{quoted(name)}, line {line},"
     return BadBundle(f"{place} {complaint}.", hint=f"Try `python -m py_compile {ENTRYPOINT}`.", entry=name, line=line)
 
 
@@ -238,4 +238,4 @@ def _line_of_nul(source: bytes) -> int | None:
 
 def _listing(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(shown(name) for name in names[:_LISTED]) + more
+    return ", ".join(quoted(name) for name in names[:_LISTED]) + more

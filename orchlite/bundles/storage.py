@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -13,6 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
+from orchlite.core.files import fsync_folder, is_disk_full, private_opener
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -43,7 +43,7 @@ class BundleFiles:
             self._receive(source, aside, limit_bytes)
             yield aside
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not is_disk_full(error):
                 raise
             raise StorageFull(
                 f"The disk that holds {self._folder} is full.", hint="Nothing was stored; make room and try again."
@@ -57,13 +57,8 @@ class BundleFiles:
             os.link(received, self.path(sha))
         except FileExistsError:
             return
-        if not self._durable:
-            return
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if self._durable:
+            fsync_folder(self._folder)
 
     def discard(self, sha: str) -> None:
         """Remove the bundle; the caller knows that nothing refers to it."""
@@ -77,8 +72,7 @@ class BundleFiles:
                 hint="Leave large data out and fetch it in main.py, or raise Limits(upload_bytes=...).",
                 limit_bytes=limit_bytes,
             )
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
+        with open(aside, "xb", opener=private_opener) as target:
             if isinstance(source, bytes):
                 target.write(source)
             else:

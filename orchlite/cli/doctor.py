@@ -133,8 +133,8 @@ def _room(path: Path) -> Iterator[Check]:
 
 def _environments() -> Iterator[Check]:
     from orchlite.core import folders as paths
+    from orchlite.core.files import tree_size_bytes
     from orchlite.environments.environments import Environments
-    from orchlite.operations import garbage as leftovers
 
     cache = paths.cache_folder()
     if not cache.exists():
@@ -145,7 +145,7 @@ def _environments() -> Iterator[Check]:
     count = sum(path.is_dir() for path in (cache / "environments").glob("*"))
     unused = Environments(cache).unused_since(SystemClock().now() - _OLD)
     old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which prune removes" if unused else ""
-    yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(leftovers.size_bytes(cache))}{old}.")
+    yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(tree_size_bytes(cache))}{old}.")
 
 
 def _installer() -> Iterator[Check]:
@@ -166,9 +166,9 @@ def _index() -> Iterator[Check]:
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
+    from orchlite.core.text import mask_credentials
     from orchlite.environments import installers as installer
     from orchlite.environments import uv_rules
-    from orchlite.environments.requirements import mask_credentials
 
     settings = installer.settings()
     if uv_rules.is_true(settings.get("no-index", "")):

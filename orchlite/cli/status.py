@@ -102,12 +102,12 @@ def _is_mended(client: Client, one: Orchestration) -> bool:
 
 def _sizes() -> dict[str, int]:
     from orchlite.core import folders as paths
-    from orchlite.operations import garbage as leftovers
+    from orchlite.core.files import tree_size_bytes
 
     folder = setting().folder()
     with setting().output().busy("measuring what is on disk"):
-        database = sum(leftovers.size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
-        sizes = [database, *map(leftovers.size_bytes, (folder.bundles, folder.runs, paths.cache_folder()))]
+        database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
+        sizes = [database, *map(tree_size_bytes, (folder.bundles, folder.runs, paths.cache_folder()))]
     return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)}
 
 

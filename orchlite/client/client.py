@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ from orchlite.core.arguments import (
 )
 from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
+from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.protocols import Process, Stub
 from orchlite.core.settings import Limits, Retention, Settings
@@ -117,7 +117,7 @@ class Client(Listing, Maintenance):
             self._engine = Engine(folder, environments, clock or SystemClock(), settings, process)
         except BaseException:
             if self._is_temporary:
-                shutil.rmtree(folder.path, ignore_errors=True)
+                remove_tree(folder.path)
             raise
         closing.close_at_exit(self._engine, self._is_temporary)
         try:

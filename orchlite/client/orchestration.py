@@ -59,7 +59,7 @@ class Orchestration:
 
     def requirements(self) -> list[str]:
         """The lines of its `requirements.txt`, normalised; passwords in links are masked."""
-        from orchlite.environments.requirements import mask_credentials
+        from orchlite.core.text import mask_credentials
 
         return [mask_credentials(line) for line in self._known.requirements]
 

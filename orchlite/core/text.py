@@ -1,12 +1,20 @@
-"""Texts that may stand in a message."""
+"""Text that may stand in a message: names of any length and content, URLs without their passwords."""
 
 from __future__ import annotations
 
-_SHOWN_CHARACTERS = 120
+_QUOTED_CHARACTERS = 120
+_CREDENTIALS = r"://[^/\s]*@"
 
 
-def shown(name: str) -> str:
-    """Return the name as it may stand in a message: quoted, every unprintable character escaped, the middle of a long one left out."""
-    if len(name) > _SHOWN_CHARACTERS:
-        name = f"{name[: _SHOWN_CHARACTERS // 2]}…{name[-_SHOWN_CHARACTERS // 2 :]}"
+def quoted(name: str) -> str:
+    """Return the name in quotes, unprintable characters escaped, the middle of one longer than 120 characters replaced by `…`."""
+    if len(name) > _QUOTED_CHARACTERS:
+        name = f"{name[: _QUOTED_CHARACTERS // 2]}…{name[-_QUOTED_CHARACTERS // 2 :]}"
     return repr(name)
+
+
+def mask_credentials(text: str) -> str:
+    """Replace user and password of every URL in a text: `https://user:word@host` becomes `https://****@host`."""
+    import re
+
+    return re.sub(_CREDENTIALS, "://****@", text)

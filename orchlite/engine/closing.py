@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 
 from orchlite.core.errors import DeviceFailed, OrchliteError
+from orchlite.core.files import remove_tree
 from orchlite.core.status import RunStatus
 from orchlite.engine.engine import Engine
-from orchlite.operations import garbage
 
 _EXIT_SECONDS = 3.0
 _open: dict[Engine, bool] = {}
@@ -39,7 +39,7 @@ def close_temporary(engine: Engine, patience_seconds: float | None = None) -> No
         with suppress(DeviceFailed):  # a store that is lost cannot say what runs; the leash ends it
             engine.kill_all(patience_seconds)
         engine.close(drain=False)
-        garbage.remove_folder(engine.context.folder.path)
+        remove_tree(engine.context.folder.path)
     unregister(engine)
 
 

@@ -14,11 +14,12 @@ from functools import partial
 
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import Closed, IllegalMove
+from orchlite.core.files import is_locked, remove_tree
 from orchlite.core.folders import RunFolder, StoreFolder
 from orchlite.core.records import Alive, Lost, RunRow
 from orchlite.core.settings import Retention
 from orchlite.core.status import OrchestrationStatus, TaskKind
-from orchlite.operations import execution, garbage, kill, liveness, notification, workdirs
+from orchlite.operations import execution, kill, liveness, notification, workdirs
 from orchlite.operations.context import Context
 from orchlite.runs.runners import Runners
 
@@ -169,7 +170,7 @@ def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
         with suppress(FileNotFoundError):  # its host is removing it, or another sweep
             if _is_abandoned(folder):
                 _end_lost_runs(folder)
-                garbage.remove_folder(folder.path)
+                remove_tree(folder.path)
 
 
 def _is_abandoned(folder: StoreFolder) -> bool:
@@ -177,7 +178,7 @@ def _is_abandoned(folder: StoreFolder) -> bool:
     is_old = SystemClock().now().timestamp() - folder.path.stat().st_mtime > _OPENING_LIMIT_SECONDS
     if not (is_old or any(folder.hosts.glob("*.lock"))) or liveness.any_alive(folder.hosts):
         return False
-    return not any(liveness.is_locked(path) for path in folder.runs.glob("*/alive.lock"))
+    return not any(is_locked(path) for path in folder.runs.glob("*/alive.lock"))
 
 
 def _end_lost_runs(folder: StoreFolder) -> None:

@@ -18,7 +18,6 @@ This room makes no virtual environment itself, runs no installer and knows none;
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -29,6 +28,7 @@ from time import sleep
 from typing import Any, NamedTuple, Protocol
 
 from orchlite.core.errors import DeviceFailed, StorageFull, WaitTimeout
+from orchlite.core.files import fsync_folder, is_disk_full, lock_descriptor, make_private_folders, remove_tree
 from orchlite.core.records import Installation
 
 _POLL_SECONDS = 0.02
@@ -181,10 +181,10 @@ class Build:
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
         with _device_errors(self._folder):
-            _remove(self.install_folder)
+            remove_tree(self.install_folder)
             installed = _installed(self._site_packages)
             if installed:
-                _flush(self._folder, _sync_file_system)
+                _sync_file_system(self._folder)
             _write_ready(self._home, {"build": self._folder.name, "installed": installed})
             self._finished = True
         return Installation(self._key, self.python, self.lock, installed)
@@ -237,22 +237,18 @@ def _write_ready(home: Path, ready: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(home / "ready.json")
-    _flush(home, os.fsync)
+    fsync_folder(home)
 
 
-def _flush(folder: Path, how: Callable[[int], object]) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        how(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_file_system(descriptor: int) -> None:
-    """No installer waits for the disk. The file system as a whole, since file by file takes longer."""
+def _sync_file_system(folder: Path) -> None:
+    """Make everything on the folder's file system durable: installers do not, and one fsync for each file would take longer."""
     import ctypes
 
-    getattr(ctypes.CDLL(None), "syncfs", lambda _: os.sync())(descriptor)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        getattr(ctypes.CDLL(None), "syncfs", lambda _: os.sync())(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(home: Path) -> None:
@@ -269,7 +265,7 @@ def _discard(folder: Path) -> bool:
     with _opened(lock) as descriptor:
         if not _taken(descriptor):
             return False
-        _remove(folder)
+        remove_tree(folder)  # what stays is garbage, and the next builder tries again
         lock.unlink(missing_ok=True)
         return True
 
@@ -302,15 +298,8 @@ def _remove_build(home: Path, folder: Path) -> bool:
         return False
     _sweep(home)
     if not any(path.is_dir() for path in home.iterdir()):  # a replaced build may be at work still
-        _remove(home)
+        remove_tree(home)
     return True
-
-
-def _remove(folder: Path) -> None:
-    from shutil import rmtree
-
-    # What cannot be removed is only garbage, and tried again by the next builder.
-    rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -318,16 +307,13 @@ def _device_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        kind, hint = (StorageFull, "Free some space, or") if full else (DeviceFailed, "Make it writable, or")
+        kind, hint = (StorageFull, "Free some space, or") if is_disk_full(error) else (DeviceFailed, "Make it writable, or")
         raise kind(
             f"The environment folder {str(folder)!r} cannot be written: {error}.", hint=f"{hint} name another in ORCHLITE_CACHE."
         ) from error
 
 
 # Locks
-
-_descriptors: set[int] = set()
 
 
 @contextmanager
@@ -349,11 +335,9 @@ def _open(lock: Path) -> int:
     home = lock.parent
     with _device_errors(home):
         while True:
-            # One by one, since `parents=True` gives its mode to the last only.
-            for folder in (home.parents[1], home.parent, home):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folders(home.parents[1], home.parent, home)
             with suppress(FileNotFoundError):  # removed between the two steps
-                return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_still(lock: Path, descriptor: int) -> bool:
@@ -366,15 +350,8 @@ def _is_still(lock: Path, descriptor: int) -> bool:
 
 @contextmanager
 def _opened(lock: Path) -> Iterator[int]:
-    descriptor = _open(lock)
-    _descriptors.add(descriptor)
-    try:
+    with lock_descriptor(_open(lock)) as descriptor:
         yield descriptor
-    finally:
-        # In a forked child it is closed already, and its number may be another file's.
-        if descriptor in _descriptors:
-            _descriptors.discard(descriptor)
-            os.close(descriptor)
 
 
 def _taken(descriptor: int) -> bool:
@@ -383,13 +360,3 @@ def _taken(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _after_fork() -> None:
-    """Let go of the parent's locks: a long-lived child would hold them beyond the parent's end."""
-    for descriptor in _descriptors:
-        os.close(descriptor)
-    _descriptors.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)

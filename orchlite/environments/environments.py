@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, PackagingFailed
+from orchlite.core.files import tree_size_bytes
 from orchlite.core.records import Installation
 from orchlite.environments import host_packages, uv_program, uv_rules
 from orchlite.environments import installers as installer
@@ -120,7 +121,7 @@ class Environments:
             for folder, used_at in shared_folders.others(self.cache, virtual_environment.embedded_pip())
             if used_at < limit
         ]
-        return [Unused(folder, _size_bytes(folder), datetime.fromtimestamp(used_at, UTC)) for folder, used_at in (*builds, *shared)]
+        return [Unused(folder, tree_size_bytes(folder), datetime.fromtimestamp(used_at, UTC)) for folder, used_at in (*builds, *shared)]
 
     def remove(self, path: Path) -> bool:
         """Remove what `unused_since` named; False where it is in use by now, or cannot be removed."""
@@ -214,14 +215,3 @@ class Building:
         # uv locks the environment by a file in it, and leaves that there.
         self._build.install_folder.with_name(".lock").unlink(missing_ok=True)
         return self._build.finish()
-
-
-def _size_bytes(folder: Path) -> int:
-    return sum(_file_bytes(Path(where, name)) for where, _, names in os.walk(folder) for name in names)
-
-
-def _file_bytes(file: Path) -> int:
-    try:
-        return file.lstat().st_size
-    except OSError:
-        return 0

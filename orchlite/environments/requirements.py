@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import BadRequirement
 from orchlite.core.records import Requirements
-from orchlite.core.text import shown
+from orchlite.core.text import mask_credentials, quoted
 
 if TYPE_CHECKING:
     from orchlite.environments.pypa import Requirement, Specifier
@@ -43,7 +43,6 @@ _SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):"
 _PATH = r"\A(?:[/\\~.]|[A-Za-z]:|[^@:\s]*/)|\\|\A[^@\s]+\.(?:whl|zip|tar\.\w+|tgz)\s*\Z"
 _GIT = r"git\+https://[^/\s]+/\S+@(?P<commit>[0-9a-fA-F]{40})(?P<fragment>#\S*)?\Z"
 _EGG = r"[#&]egg=(?P<egg>[^&\s]+)"
-_CREDENTIALS = r"://[^/\s]*@"
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 
 _BESIDE_MAIN = "Put the package's folder into the bundle, beside main.py, where it can be imported as it is."
@@ -84,11 +83,6 @@ def _together(refused: Sequence[BadRequirement]) -> BadRequirement:
         return first
     more = [f"And {len(others) - _SHOWN_LINES + 1} more lines are refused."] if len(others) >= _SHOWN_LINES else []
     return BadRequirement("\n".join([*map(str, refused[:_SHOWN_LINES]), *more]), **first.details)
-
-
-def mask_credentials(text: str) -> str:
-    """Replace user and password of every URL in a text: `https://user:word@host` becomes `https://****@host`."""
-    return re.sub(_CREDENTIALS, "://****@", text)
 
 
 class _Line(NamedTuple):
@@ -195,7 +189,7 @@ def _without_comment(line: _Line) -> Iterator[_Line]:
 def _check_characters(line: _Line) -> None:
     found = re.search(_CONTROL, line.text)
     if found:
-        raise line.refused(f"holds the control character {shown(found[0])}", "Remove it.")
+        raise line.refused(f"holds the control character {quoted(found[0])}", "Remove it.")
 
 
 def _check_variables(line: _Line) -> None:

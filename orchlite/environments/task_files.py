@@ -6,16 +6,16 @@ hosting interpreter: a run must not change because its host is upgraded or remov
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache as remembered
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
+from orchlite.core.files import exclusive_lock, make_private_folders, remove_tree
 from orchlite.core.version import VERSION
 
 _PACKAGE = Path(__file__).parents[1]
@@ -62,13 +62,12 @@ def remove(folder: Path) -> bool:
     """Remove such a folder, all at once for whoever looks for it; False where that is not possible."""
     doomed = folder.with_name(".part")
     try:
-        with _exclusively(folder.parent / "lock"):
-            _remove(doomed)
+        with exclusive_lock(folder.parent / "lock"):
+            remove_tree(doomed)
             folder.rename(doomed)
-            _remove(doomed)
+            return remove_tree(doomed)
     except OSError:
         return False
-    return True
 
 
 def _installer_name(wheel: Path) -> str:
@@ -145,13 +144,11 @@ def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
     if final.is_dir():
         _touch(final)
         return final
-    # One by one, since `parents=True` gives its mode to the last only.
-    for folder in (final.parents[1], final.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _exclusively(final.parent / "lock"):
+    make_private_folders(final.parents[1], final.parent)
+    with exclusive_lock(final.parent / "lock"):  # held for a second at most
         if not final.is_dir():
             part = final.with_name(final.name + ".part")
-            _remove(part)
+            remove_tree(part)
             part.mkdir(mode=0o700)
             fill(part)
             part.rename(final)
@@ -165,21 +162,3 @@ def _touch(folder: Path) -> None:
         _touched[folder] = now
         with suppress(OSError):
             os.utime(folder)
-
-
-def _remove(folder: Path) -> None:
-    from shutil import rmtree
-
-    if folder.exists():
-        rmtree(folder)
-
-
-@contextmanager
-def _exclusively(lock: Path) -> Iterator[None]:
-    # Held for a second at most, so waiting for it needs no way out.
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

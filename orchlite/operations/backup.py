@@ -8,7 +8,6 @@ queued or running is over in the copy. Both kinds of copy are made aside and ren
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -20,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument, BadSchedule, Conflict, DeviceFailed, StorageFull, StoreDamaged, StoreTooNew
+from orchlite.core.files import exclusive_lock, fsync_folder, is_disk_full, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.records import RunResult
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
-from orchlite.operations import dispatch, garbage, liveness, outcome
+from orchlite.operations import dispatch, outcome
 from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.database import Database, Transaction
@@ -110,25 +110,22 @@ def _made_aside(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(part)
         part.mkdir(mode=0o700)
-        mark = os.open(part / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX)
-            yield part
-            _sync(part)
-            part.rename(target)
-            _sync_folder(target.parent)
-            (target / _MARK).unlink()
-        except BaseException:
-            garbage.remove_folder(part)
-            raise
-        finally:
-            os.close(mark)
+        with exclusive_lock(part / _MARK):
+            try:
+                yield part
+                _sync(part)
+                part.rename(target)
+                fsync_folder(target.parent)
+                (target / _MARK).unlink()
+            except BaseException:
+                remove_tree(part)
+                raise
 
 
 def _clear_abandoned(part: Path) -> None:
     mark = part / _MARK
-    if mark.exists() and not liveness.is_locked(mark):
-        garbage.remove_folder(part)
+    if mark.exists() and not is_locked(mark):
+        remove_tree(part)
     with suppress(OSError):
         part.rmdir()  # it was killed before it could leave its mark
     if os.path.lexists(part):
@@ -141,15 +138,7 @@ def _sync(folder: Path) -> None:
     # One for all: an fsync for each of several files of every run would take minutes.
     os.sync()
     for path in (StoreFolder(folder).database, folder):  # once more, since these say whether it worked
-        _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        fsync_folder(path)
 
 
 @contextmanager
@@ -157,7 +146,7 @@ def _device_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        is_full = is_disk_full(error)
         kind, hint = (StorageFull, "Make room") if is_full else (DeviceFailed, "Mend that")
         raise kind(
             f"{str(target)!r} could not be made: {error}.", hint=f"{hint} and try again, or give another folder.", path=str(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchlite.core.errors import Conflict
-from orchlite.operations import garbage
+from orchlite.core.files import remove_tree
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -29,7 +29,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         for orchestration_id in orchestration_ids:
             store.orchestrations.delete(transaction, orchestration_id)
     for run_id in run_ids:
-        garbage.remove_folder(context.folder.run(run_id).path)
+        remove_tree(context.folder.run(run_id).path)
     with store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
         for sha in shas:
             if not store.orchestrations.is_referenced(transaction, sha):

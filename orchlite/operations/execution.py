@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,7 @@ from datetime import datetime
 from functools import cache
 
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
+from orchlite.core.files import private_opener, remove_tree
 from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.records import (
     Alive,
@@ -50,7 +50,7 @@ def execute(context: Context, assignment: Assignment) -> None:
     folder = context.folder.run(run.run_id)
     spec = _prepared(context, assignment, folder)
     if not assignment.is_claimed():
-        shutil.rmtree(folder.path, ignore_errors=True)
+        remove_tree(folder.path)
         return
     _log.info("run %s of %s begins", run.run_id, _called(assignment.task, assignment.orchestration))
     finalize(context, run, _placed(context, run, folder, spec))
@@ -119,7 +119,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     rebuild = install_files(folder, run.attempt, "packaging.log")
     installation = ensure_environment(context, orchestration, rebuild)
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work)
-    with open(attempt.arguments, "w", encoding="utf-8", opener=_private) as file:
+    with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
     return RunSpec(
         run_id=run.run_id,
@@ -166,10 +166,6 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
 def owner_id() -> str:
     """A UUID for this Unix account, always the same one."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:

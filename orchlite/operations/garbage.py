@@ -7,15 +7,13 @@ being submitted. Ages are those of files, so they are told by the machine's cloc
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.clock import SystemClock
-from orchlite.operations import liveness
+from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.operations.context import Context
 from orchlite.store.maintenance import PAGE
 
@@ -44,7 +42,7 @@ def remove(context: Context, leftover: Orphan) -> int | None:
     path = leftover.path
     if not os.path.lexists(path):
         return None
-    size = size_bytes(path)
+    size = tree_size_bytes(path)
     match leftover.kind:
         case "bundle":
             with context.store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
@@ -52,61 +50,10 @@ def remove(context: Context, leftover: Orphan) -> int | None:
                     return None
                 context.bundles.discard(path.stem)
         case "run folder":
-            return size if _is_nobodys(path) and remove_folder(path) else None
+            return size if _is_nobodys(path) and remove_tree(path) else None
         case _:
             path.unlink(missing_ok=True)
     return size
-
-
-def remove_folder(path: Path) -> bool:
-    """Remove a folder with all that is in it, also where a program has made parts of it read-only; False where something stays."""
-    from shutil import rmtree
-
-    with suppress(RecursionError):
-        rmtree(path, ignore_errors=True)
-    if path.is_dir():
-        _remove_flat(path)
-    return not path.exists()
-
-
-def _remove_flat(path: Path) -> None:
-    """Remove what is nested too deep, too: each folder is moved to the top before it is emptied, so that no path grows long."""
-    waiting = [path]
-    while waiting:
-        folder = waiting.pop()
-        with suppress(OSError):
-            folder.chmod(0o700)
-            for entry in list(_entries(folder)):
-                if entry.is_dir() and not entry.is_symlink():
-                    entry.chmod(0o700)  # a folder that is moved to another one must be writable
-                    waiting.append(entry.rename(path / uuid.uuid4().hex))
-                else:
-                    entry.unlink()
-            folder.rmdir()
-    with suppress(OSError):
-        path.rmdir()
-
-
-def size_bytes(path: Path) -> int:
-    """What the file, or all that is in the folder, has; links are not followed."""
-    if not path.is_dir() or path.is_symlink():
-        return _own_size_bytes(path)
-    size, waiting = 0, [str(path)]
-    while waiting:  # not os.walk, which follows no program into folders nested a thousand deep
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    size += _own_size_bytes(entry.path)
-    return size
-
-
-def _own_size_bytes(path: str | Path) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0  # removed a moment ago
 
 
 def _bundles(context: Context) -> Iterator[Orphan]:
@@ -128,7 +75,7 @@ def _run_folders(context: Context) -> Iterator[Orphan]:
 def _hosts(context: Context) -> Iterator[Orphan]:
     for path in _entries(context.folder.hosts):
         is_dead = path.suffix == ".lock" or (path.suffix == ".new" and _is_old(path))
-        if is_dead and not liveness.is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
+        if is_dead and not is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
             yield Orphan("host", path)
 
 
@@ -141,7 +88,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _is_nobodys(folder: Path) -> bool:
-    return not liveness.is_locked(folder / "alive.lock")
+    return not is_locked(folder / "alive.lock")
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import StoreDamaged
+from orchlite.core.files import is_locked
 from orchlite.core.records import Alive
 from orchlite.core.tables import Table, table_html
 from orchlite.operations import garbage, liveness
@@ -110,7 +111,7 @@ def _ended_runs(context: Context) -> Iterator[Finding]:
 
 def _wrong_with_end(context: Context, run: EndedRun) -> str | None:
     folder = context.folder.run(run.run_id)
-    if liveness.is_locked(folder.alive_lock):
+    if is_locked(folder.alive_lock):
         return f"It is {run.status}, and yet its runner lives."
     try:
         status = json.loads(folder.attempt(run.attempt).result.read_bytes())["status"]

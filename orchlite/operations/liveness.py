@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
 
+from orchlite.core.files import is_locked
+
 
 class HostLock:
     """This host's sign of life. The kernel takes it away when the process ends, however it ends."""
@@ -39,21 +41,6 @@ class HostLock:
 def is_alive(folder: Path, host_id: str) -> bool:
     """Whether the host of this id has the store open."""
     return is_locked(folder / f"{host_id}.lock")
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds the file's lock; False where there is no file."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def any_alive(folder: Path) -> bool:

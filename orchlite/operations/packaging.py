@@ -145,7 +145,7 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
 
 
 def _masked(text: str) -> str:
-    from orchlite.environments.requirements import mask_credentials
+    from orchlite.core.text import mask_credentials
 
     return mask_credentials(text)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchlite.core.errors import BadArgument
+from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.core.settings import Retention
 from orchlite.core.tables import table_html
-from orchlite.operations import garbage, liveness
+from orchlite.operations import garbage
 from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.maintenance import EndedRun
@@ -149,12 +150,12 @@ def _runs(context: Context, ended_before: datetime, keep_last: int, dry_run: boo
 
 def _may_go(context: Context, run: EndedRun, begins: dict[str, int]) -> bool:
     is_kept = run.number >= begins.get(run.task_id, run.number + 1)
-    return not (is_kept or liveness.is_locked(context.folder.run(run.run_id).alive_lock))
+    return not (is_kept or is_locked(context.folder.run(run.run_id).alive_lock))
 
 
 def _clear(folder: Path, dry_run: bool) -> int:
-    size = garbage.size_bytes(folder)
-    return size if dry_run or garbage.remove_folder(folder) else 0
+    size = tree_size_bytes(folder)
+    return size if dry_run or remove_tree(folder) else 0
 
 
 def _tasks(context: Context, over_before: datetime, dry_run: bool) -> Iterator[Pruned]:
@@ -177,7 +178,7 @@ def _events(context: Context, before: datetime, dry_run: bool) -> Iterator[Prune
 
 def _leftovers(context: Context, dry_run: bool) -> Iterator[Pruned]:
     for leftover in garbage.find(context):
-        size = garbage.size_bytes(leftover.path) if dry_run else garbage.remove(context, leftover)
+        size = tree_size_bytes(leftover.path) if dry_run else garbage.remove(context, leftover)
         if size is not None:
             is_bundle = leftover.kind in ("bundle", "upload")
             yield Pruned(bundles=1, bytes=size) if is_bundle else Pruned(leftovers=1, bytes=size)

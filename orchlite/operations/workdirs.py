@@ -6,10 +6,10 @@ import logging
 import queue
 
 from orchlite.core.errors import OrchliteError
+from orchlite.core.files import remove_tree
 from orchlite.core.folders import AttemptFolder
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
-from orchlite.operations import garbage
 from orchlite.operations.context import Context
 
 _KEPT_FAILURES = 3
@@ -44,7 +44,7 @@ def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
 
 def _tidy(context: Context, run: RunRow) -> None:
     if context.settings.keep_work == "none":
-        garbage.remove_folder(context.folder.run(run.run_id).attempt(run.attempt).work)
+        remove_tree(context.folder.run(run.run_id).attempt(run.attempt).work)
     elif run.status is RunStatus.SUCCESS:
         _remove_unchanged(context, run)
     else:

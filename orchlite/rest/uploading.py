@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
+from orchlite.core.files import is_disk_full
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.refusals import Refused
 
@@ -56,7 +56,7 @@ def _disk_may_be_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         raise StorageFull("The disk that holds the store is full.", hint="Nothing was stored; make room and try again.") from error
 

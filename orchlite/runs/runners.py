@@ -7,7 +7,6 @@ when to look. What the runner does with a run is its own business (`runner/`).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from orchlite.core.errors import Closed
+from orchlite.core.files import is_locked, private_opener
 from orchlite.core.folders import RunFolder
 from orchlite.core.records import Alive, Ended, Look, Lost, NeverStarted, RunResult, RunSpec
 from orchlite.core.status import RunStatus
@@ -64,7 +64,7 @@ class Runners:
         self._request(spec.run_id, text.encode() + b"\n")
         # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already: no failure may undo that.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
-        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=_private) as file:
+        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(text)
 
     def _request(self, run_id: str, request: bytes) -> None:
@@ -100,7 +100,7 @@ class Runners:
     def look(self, folder: RunFolder) -> Look:
         """What the run's lock and files say now."""
         # The order matters: a result that is written after the lock was found free would be missed the other way round.
-        if _is_locked(folder.alive_lock):
+        if is_locked(folder.alive_lock):
             return Alive()
         attempt = (_read_json(folder.started) or {}).get("attempt")
         if not isinstance(attempt, int):
@@ -115,7 +115,7 @@ class Runners:
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         # A full disk may have room for the file's name and none for its text: that it is there is what counts.
-        with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=_private) as file:
+        with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(reason)
         aside.replace(folder.cancel)
 
@@ -157,7 +157,7 @@ class Runners:
 
         program = Path(__file__).with_name("runner") / "start.py"
         interpreter = getattr(sys, "_base_executable", None) or sys.executable
-        with open(self._diagnostics, "ab", opener=_private) as diagnostics:
+        with open(self._diagnostics, "ab", opener=private_opener) as diagnostics:
             return Popen(
                 [interpreter, "-I", "-S", "-u", str(program)],
                 stdin=PIPE,
@@ -219,24 +219,6 @@ def _read_line(runner: Popen[bytes]) -> bytes | None:
             return None
         line += data
     return line
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from orchlite.core.errors import BadArgument
+from orchlite.core.files import remove_tree
 from orchlite.core.task_context import ARGUMENTS_NAME, FOLDER_VARIABLE, TASK_VARIABLE
 from orchlite.sdk import finder
 
@@ -72,17 +73,16 @@ def _as_json(arguments: Mapping[str, Any] | None) -> str:
 
 @contextmanager
 def _run_folder() -> Iterator[Path]:
-    import shutil
     import tempfile
 
     owner = os.getpid()
-    folder = tempfile.mkdtemp(prefix="orchlite-inline-")
+    folder = Path(tempfile.mkdtemp(prefix="orchlite-inline-"))
     try:
-        yield Path(folder)
+        yield folder
     finally:
         # A child that the program forked comes by here when it ends; the folder is still its parent's.
         if os.getpid() == owner:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @contextmanager

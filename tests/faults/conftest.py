@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import orchlite
+from orchlite.core.files import is_locked
 from orchlite.core.folders import RunFolder
 from orchlite.core.records import RunSpec
 from orchlite.core.status import RunStatus
-from orchlite.operations import liveness
 from orchlite.runs.runners import Runners
 
 _ROOT = Path(orchlite.__file__).parents[1]
@@ -138,7 +138,7 @@ def _check_store(path: Path, acknowledged: Iterable[str] = (), lines: dict[str, 
 
 def _check_folder(folder: Path, status: str) -> None:
     """The files agree with the row: they were written first."""
-    assert not liveness.is_locked(folder / "alive.lock")
+    assert not is_locked(folder / "alive.lock")
     if (folder / "started.json").exists():
         results = [json.loads(file.read_bytes())["status"] for file in folder.glob("[0-9]*/result.json")]
         assert results == ([] if status == RunStatus.UNKNOWN else [status])

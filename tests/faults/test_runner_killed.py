@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import orchlite
-from orchlite.operations import liveness
+from orchlite.core.files import is_locked
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -90,7 +90,7 @@ def _lost_run(start_host: StartHost, store: Path, bundle: Path) -> str:
     run_id = _line(host)
     _kill(host)
     _kill_runner(store, run_id)
-    while liveness.is_locked(store / "runs" / run_id / "alive.lock"):
+    while is_locked(store / "runs" / run_id / "alive.lock"):
         time.sleep(0.001)  # it is nobody's child here who could be waited for
     return run_id
 

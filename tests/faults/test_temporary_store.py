@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.operations import liveness
+from orchlite.core.files import is_locked
 
 StartHost = Callable[..., subprocess.Popen[str]]
 MakeFolder = Callable[..., Path]
@@ -65,7 +65,7 @@ def _await_nobody(bearers: Bearers, word: str, patience_seconds: float) -> None:
 def _await_end(store: Path, run_id: str) -> None:
     """Until the runner has written what it saw, and let go of the run."""
     give_up_at = time.monotonic() + 3
-    while liveness.is_locked(store / "runs" / run_id / "alive.lock"):
+    while is_locked(store / "runs" / run_id / "alive.lock"):
         assert time.monotonic() < give_up_at
         time.sleep(0.01)
 

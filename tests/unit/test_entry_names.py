@@ -5,7 +5,6 @@ import pytest
 from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
-from orchlite.core.text import shown
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 
@@ -144,7 +143,3 @@ def test_anything_else_is_no_junk(name: str) -> None:
 @pytest.mark.parametrize(("name", "folders"), [("a", []), ("a/b/c", ["a", "a/b"]), ("a/b/", ["a", "a/b"])])
 def test_the_folders_of_a_name_come_outermost_first(name: str, folders: list[str]) -> None:
     assert list(folders_of(name)) == folders
-
-
-def test_a_long_name_is_shown_without_its_middle() -> None:
-    assert len(shown("a" * 60_000)) < 200

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from orchlite.core.errors import BadRequirement
-from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, mask_credentials, read_requirements
+from orchlite.core.text import mask_credentials
+from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, read_requirements
 
 COMMIT = "0123456789abcdef0123456789ABCDEF01234567"
 DIGITS = "ab" * 32
@@ -218,23 +219,6 @@ def test_an_error_never_tells_a_password(line: str) -> None:
         lines_of(line)
     told = f"{caught.value} {caught.value.details} {caught.value.__cause__}"
     assert "secret" not in told
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        pytest.param("https://user:word@host/x", "https://****@host/x", id="user and password"),
-        pytest.param("https://token@host/x", "https://****@host/x", id="token"),
-        pytest.param("https://user:w@rd@host/x", "https://****@host/x", id="at sign in the password"),
-        pytest.param("git+https://u:p@h/r@abc", "git+https://****@h/r@abc", id="commit is kept"),
-        pytest.param("see https://u:p@h and ftp://a:b@c", "see https://****@h and ftp://****@c", id="several in a text"),
-        pytest.param("https://host/a@b", "https://host/a@b", id="at sign in the path"),
-        pytest.param("a @ https://host", "a @ https://host", id="direct reference"),
-        pytest.param("me@host", "me@host", id="no URL"),
-    ],
-)
-def test_credentials_of_urls_are_masked(text: str, masked: str) -> None:
-    assert mask_credentials(text) == masked
 
 
 def test_all_lines_that_are_refused_are_named_at_once() -> None:

@@ -1,0 +1,170 @@
+"""File operations that several packages need: locks, durable folders, private files, whole trees."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether any process holds an exclusive lock on the file; False if there is no file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    with lock_descriptor(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file, creating it if needed, while the block runs. Block until it is free, without a time limit."""
+    with lock_descriptor(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+_lock_descriptors: set[int] = set()
+
+
+@contextmanager
+def lock_descriptor(descriptor: int) -> Iterator[int]:
+    """Close the descriptor of a lock file when the block ends, and at once in a forked child.
+
+    flock(2): a forked child shares the lock, so a long-lived child would hold it after its parent has ended.
+    """
+    _lock_descriptors.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        # A forked child has closed it already, and the number may belong to another file by now.
+        if descriptor in _lock_descriptors:
+            _lock_descriptors.discard(descriptor)
+            os.close(descriptor)
+
+
+def _close_in_child() -> None:
+    for descriptor in _lock_descriptors:
+        os.close(descriptor)
+    _lock_descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for `open(..., opener=private_opener)`: a new one gets mode 0600."""
+    return os.open(path, flags, 0o600)
+
+
+def make_private_folders(*folders: Path) -> None:
+    """Create the folders that are missing, each with mode 0700; name the outermost first.
+
+    `Path.mkdir(mode, parents=True)` alone would give the mode to the last one only.
+    """
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the names in a folder durable: a new or renamed file survives a power failure only after this."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Return whether the error means that the device or the account's quota has no room left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def tree_size_bytes(path: Path) -> int:
+    """Return the total size of a file, or of everything in a folder. Links count themselves; what disappears meanwhile counts 0."""
+    if not _is_folder(path):
+        return _size_bytes(path)
+    size_bytes, waiting = 0, [str(path)]
+    while waiting:  # os.walk would follow a folder that is replaced by a link after it was listed
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size_bytes += _size_bytes(entry.path)
+    return size_bytes
+
+
+def remove_tree(path: Path) -> bool:
+    """Remove a file, a link, or a folder with everything in it; return whether `path` is gone.
+
+    Never follows a symbolic link: a link is removed and its target left alone. Read-only folders and any depth are no obstacle.
+    Raises no OSError for what cannot be removed.
+    """
+    from shutil import rmtree
+
+    if _is_folder(path):
+        with suppress(RecursionError):
+            rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        if _is_folder(path):
+            _remove_flat(path)
+        else:
+            path.unlink()
+    return not os.path.lexists(path)
+
+
+def _remove_flat(path: Path) -> None:
+    """Remove what `rmtree` cannot. Each subfolder is moved to the top before it is emptied, so that neither paths nor the stack grow."""
+    path.chmod(0o700)
+    top = os.open(path, _FOLDER)
+    try:
+        waiting = ["."]
+        while waiting:
+            name = waiting.pop()
+            with suppress(OSError):
+                waiting += _emptied(top, name)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _emptied(top: int, name: str) -> Iterator[str]:
+    """Remove a folder's files and move its subfolders to `top`; yield their new names."""
+    folder = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+        for entry in listed:
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.name, 0o700, dir_fd=folder)  # rename(2): a folder that gets another parent must be writable
+                    moved = os.urandom(16).hex()
+                    os.rename(entry.name, moved, src_dir_fd=folder, dst_dir_fd=top)
+                    yield moved
+                else:
+                    os.unlink(entry.name, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _size_bytes(path: str | Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

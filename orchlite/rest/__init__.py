@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchlite.rest.asgi import application
+    from orchlite.rest.app import application
     from orchlite.rest.server import Server, serve, serve_forever
 
 __all__ = ["Server", "application", "serve", "serve_forever"]
 
 _HOMES = {
     "Server": "orchlite.rest.server",
-    "application": "orchlite.rest.asgi",
+    "application": "orchlite.rest.app",
     "serve": "orchlite.rest.server",
     "serve_forever": "orchlite.rest.server",
 }

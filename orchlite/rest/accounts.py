@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.operations.execution import owner_id
-from orchlite.rest.private_files import read_private
+from orchlite.rest.secret_files import read_private
 
 ACCESS_SECONDS = 15 * 60
 REFRESH_SECONDS = 12 * 60 * 60

@@ -16,10 +16,10 @@ from fastapi.responses import JSONResponse
 from orchlite.core.errors import BadArgument, NotFound
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, Tokens
-from orchlite.rest.asking import Asked
-from orchlite.rest.bounded_body import BoundedBody, refuse, too_large
-from orchlite.rest.hosts import OwnHosts
-from orchlite.rest.refusals import refusal
+from orchlite.rest.allowed_hosts import OwnHosts
+from orchlite.rest.body_limit import BoundedBody, refuse, too_large
+from orchlite.rest.errors import refusal
+from orchlite.rest.request_head import RequestHead
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -79,35 +79,35 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Asked(scope)
-        refused = self._foreign(asked) or self._unknown(asked) or self._unfit(asked)
+        head = RequestHead(scope)
+        refused = self._foreign(head) or self._unknown(head) or self._unfit(head)
         if refused is not None:
-            await refuse(refused, scope, receive, send, drain=asked.has_body)
+            await refuse(refused, scope, receive, send, drain=head.has_body)
             return
-        body = BoundedBody(receive, send, self._limit_of(asked), self._stalled_seconds)
-        await body.hand_to(self._app, asked.without_token())
+        body = BoundedBody(receive, send, self._limit_of(head), self._stalled_seconds)
+        await body.hand_to(self._app, head.without_token())
 
-    def _foreign(self, asked: Asked) -> Response | None:
+    def _foreign(self, head: RequestHead) -> Response | None:
         """Refuse what a page of the web may have sent."""
-        hosts, origins = asked.values(b"host"), asked.values(b"origin")
-        if len(hosts) != 1 or not self._hosts.has(hosts[0], asked.server_port):
+        hosts, origins = head.values(b"host"), head.values(b"origin")
+        if len(hosts) != 1 or not self._hosts.has(hosts[0], head.server_port):
             return refusal(403, "This server does not go by the name in the header Host. Add it with hosts=.", "ForeignHost")
-        if not all(self._hosts.has_origin(origin, asked.server_port) for origin in origins):
+        if not all(self._hosts.has_origin(origin, head.server_port) for origin in origins):
             return refusal(403, "Pages of another origin are not answered.", "ForeignOrigin")
         return None
 
-    def _unknown(self, asked: Asked) -> Response | None:
+    def _unknown(self, head: RequestHead) -> Response | None:
         """Refuse whoever has no token that is known. One answer for all, so that it tells nothing about why."""
-        if self._is_open(asked) or self._holder(asked.token() or "") is not None:
+        if self._is_open(head) or self._holder(head.token() or "") is not None:
             return None
         message = "A token that is known here is needed, in the header Authorization: Bearer TOKEN. The store's credentials.json holds it."
         answer = refusal(401, message, "Unauthorized")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
-    def _is_open(self, asked: Asked) -> bool:
+    def _is_open(self, head: RequestHead) -> bool:
         """The two that ask before they can have a token: the SDK's client, which reads constants, and who logs in."""
-        place = (asked.method, asked.path)
+        place = (head.method, head.path)
         return place == ("GET", _CONFIG_PATH) or (place == ("POST", _TOKEN_PATH) and self._accounts is not None)
 
     def _holder(self, token: str) -> Account | None:
@@ -116,20 +116,20 @@ class Guard:
         account = self._accounts.holder(token) if self._accounts else None
         return OWNER if is_owner else account
 
-    def _unfit(self, asked: Asked) -> Response | None:
+    def _unfit(self, head: RequestHead) -> Response | None:
         """Refuse a body by what is declared about it."""
-        if not asked.has_body:
+        if not head.has_body:
             return None
-        limit_bytes = self._limit_of(asked)
-        if asked.declared_bytes > limit_bytes:
+        limit_bytes = self._limit_of(head)
+        if head.declared_bytes > limit_bytes:
             return too_large(limit_bytes)
-        wanted = _BODY_TYPES.get(asked.path, "application/json")
-        if asked.body_type != wanted and asked.method not in _BODILESS:
+        wanted = _BODY_TYPES.get(head.path, "application/json")
+        if head.body_type != wanted and head.method not in _BODILESS:
             return refusal(415, f"The body is of another type than expected. Send {wanted}.", "UnsupportedMediaType", {"expected": wanted})
         return None
 
-    def _limit_of(self, asked: Asked) -> int:
-        return self._limit_bytes if asked.path == _UPLOAD_PATH else self._document_limit_bytes
+    def _limit_of(self, head: RequestHead) -> int:
+        return self._limit_bytes if head.path == _UPLOAD_PATH else self._document_limit_bytes
 
 
 def router(accounts: Accounts | None, client: Client) -> APIRouter:

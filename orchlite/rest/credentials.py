@@ -9,7 +9,7 @@ from pathlib import Path
 from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.authentication import checked_token
-from orchlite.rest.private_files import read_private, write_private
+from orchlite.rest.secret_files import read_private, write_private
 
 FILE_NAME = "credentials.json"
 

@@ -23,14 +23,14 @@ from orchlite.core.arguments import checked_count, checked_flag, checked_path, c
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
 from orchlite.engine import forever
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
-from orchlite.rest.asgi import application
+from orchlite.rest.app import application
 from orchlite.rest.credentials import FILE_NAME, settled_token
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orchlite.client.client import Client
-    from orchlite.rest.answers import Compatibility
+    from orchlite.rest.serializers import Compatibility
 
 PORT = 8080
 _HIGHEST_PORT = 65_535

@@ -20,7 +20,7 @@ MakeFolder = Callable[..., Path]
 
 _PACKAGE = Path(orchlite.__file__).parent
 _PYTHON = re.compile(r"\w\(|\b[a-z_]{2,}=(?!=)|\bLimits\b|\bClient\b")
-_ANSWERS_REQUESTS = ("refusals", "requests", "store_view", "tasks", "uploading")
+_ANSWERS_REQUESTS = ("errors", "multipart", "queries", "request_models", "tasks")
 _NOT_FOR_COMMANDS = (
     *("sdk/", "runs/runner/", "cli/", "testing/", "engine/forever.py"),
     *(f"rest/{name}.py" for name in _ANSWERS_REQUESTS),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from orchlite.rest.store_view import StoreView
+from orchlite.rest.queries import StoreView
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -28,10 +28,10 @@ def router(client: Client) -> APIRouter:
 
     # A function without `async`: it waits for the store, and has a thread for that.
     @routes.post("/v1/graphql")
-    def graphql(asked: GraphQLRequest) -> dict[str, Any]:
+    def graphql(body: GraphQLRequest) -> dict[str, Any]:
         """Answer a query. As GraphQL has it, what is wrong with it stands in `errors`, and the status is 200."""
-        from orchlite.rest.graphql_answers import Roots, answered
+        from orchlite.rest.graphql_resolvers import Roots, answered
 
-        return answered(Roots(view), asked.query, asked.variables, asked.operationName)
+        return answered(Roots(view), body.query, body.variables, body.operationName)
 
     return routes

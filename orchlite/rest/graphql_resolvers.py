@@ -25,10 +25,10 @@ from graphql import (
 
 from orchlite.core.arguments import checked_label
 from orchlite.core.errors import NotFound, OrchliteError
-from orchlite.rest import answers
+from orchlite.rest import serializers
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.graphql_schema import SCHEMA
-from orchlite.rest.store_view import StoreView
+from orchlite.rest.queries import StoreView
 
 if TYPE_CHECKING:
     from orchlite.core.records import WorkspaceRow
@@ -51,7 +51,7 @@ class Roots:
     def orchestration_by_pk(self, info: GraphQLResolveInfo[Any], id: Any) -> Mapping[str, Any] | None:  # noqa: A002 - the wire's name
         """The orchestration with this id."""
         try:
-            return answers.orchestration(self._view.orchestration(id))
+            return serializers.orchestration(self._view.orchestration(id))
         except NotFound:
             return None
 
@@ -86,7 +86,7 @@ class Roots:
 
 
 def _workspace(row: WorkspaceRow) -> Mapping[str, Any]:
-    return {**answers.workspace(row), "users": [{"user_id": OWNER.user_id}]}
+    return {**serializers.workspace(row), "users": [{"user_id": OWNER.user_id}]}
 
 
 def answered(roots: Roots, query: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> dict[str, Any]:

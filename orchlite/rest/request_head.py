@@ -12,7 +12,7 @@ DOWNLOAD_PATH = "/v1/api/orchestration/download"
 """The one endpoint whose address may hold the token: the platform's clients write links to it."""
 
 
-class Asked:
+class RequestHead:
     """A request, as far as its headers and its address tell."""
 
     def __init__(self, scope: Scope) -> None:

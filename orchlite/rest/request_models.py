@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from orchlite.core.errors import BadArgument
-from orchlite.rest.refusals import invalid
+from orchlite.rest.errors import invalid
 
 _LARGEST = 2**63 - 1  # what the store can hold
 
@@ -24,7 +24,7 @@ TimeRange = Annotated[list[Moment], Field(min_length=2, max_length=2)]
 Ids = Annotated[list[str], Field(max_length=10_000)]
 Seconds = Annotated[float, Field(description="1 second to 366 days")]
 
-Asked = TypeVar("Asked", bound="_Request")
+Model = TypeVar("Model", bound="_Request")
 
 
 class _Request(BaseModel):
@@ -223,7 +223,7 @@ def parsed(text: bytes, what: str = "The body") -> Any:
     raise BadArgument(f"{what} is no JSON: {problem}.", hint="It takes one JSON object, in UTF-8.", argument="body")
 
 
-def checked(kind: type[Asked], value: Any) -> Asked:
+def checked(kind: type[Model], value: Any) -> Model:
     """A request that did not come through FastAPI.
 
     Raises:

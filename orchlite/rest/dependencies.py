@@ -9,10 +9,10 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
-from orchlite.rest import requests
-from orchlite.rest.answers import Dialect, dialect_of
-from orchlite.rest.refusals import Refused
-from orchlite.rest.store_view import StoreView
+from orchlite.rest import request_models
+from orchlite.rest.errors import Refused
+from orchlite.rest.queries import StoreView
+from orchlite.rest.serializers import Dialect, dialect_of
 
 
 class JsonRoute(APIRoute):
@@ -31,7 +31,7 @@ class JsonRoute(APIRoute):
 class _JsonRequest(Request):
     async def json(self) -> Any:
         try:
-            return requests.parsed(await self.body())
+            return request_models.parsed(await self.body())
         except BadArgument as error:
             raise Refused(error) from None  # any other exception would be FastAPI's to put into words
 

@@ -1,4 +1,4 @@
-"""The JSON of the platform's answers, as types: they are made in `answers.py`, and described to OpenAPI by being these.
+"""The JSON of the platform's answers, as types: they are made in `serializers.py`, and described to OpenAPI by being these.
 
 What is marked as orchlite's is an addition, which the platform's clients keep and ignore.
 """

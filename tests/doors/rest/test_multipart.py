@@ -10,7 +10,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from orchlite.core.errors import StorageFull
-from orchlite.rest.uploading import Received, receive
+from orchlite.rest.multipart import Received, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'
 _CONTENT = b"PK\r\n--a almost\r\n-\r\n--"

@@ -1,4 +1,4 @@
-"""Rows as the platform's JSON (`shapes.py`), in the words that its reader knows.
+"""Rows as the platform's JSON (`response_models.py`), in the words that its reader knows.
 
 Clients of 2023 break on statuses that came later, a whole list on one of them; so these are said in older words to them.
 """
@@ -21,8 +21,8 @@ from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskR
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
 from orchlite.rest.accounts import OWNER
-from orchlite.rest.shapes import Connection, Orchestration, Run, RunDetails, Task, Workspace
-from orchlite.rest.store_view import SHOWN, TaskView
+from orchlite.rest.queries import SHOWN, TaskView
+from orchlite.rest.response_models import Connection, Orchestration, Run, RunDetails, Task, Workspace
 
 ARCH = "x86"
 IMAGE_PATH = "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy"

@@ -11,7 +11,7 @@ import pytest
 
 from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, StoreDamaged
 from orchlite.core.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
-from orchlite.rest.refusals import refuse, status_of
+from orchlite.rest.errors import refuse, status_of
 
 _SECRET = "hunter2"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Response
 
-from orchlite.rest.refusals import refusal
+from orchlite.rest.errors import refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

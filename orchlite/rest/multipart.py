@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
 from orchlite.core.files import is_disk_full
 from orchlite.core.settings import MEBIBYTE
-from orchlite.rest.refusals import Refused
+from orchlite.rest.errors import Refused
 
 _METADATA_BYTES = 64 * 1024
 _PARTS = 100

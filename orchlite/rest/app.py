@@ -10,16 +10,16 @@ from fastapi import FastAPI
 from orchlite.core.arguments import checked_choice
 from orchlite.core.settings import MEBIBYTE
 from orchlite.core.version import VERSION
-from orchlite.rest import authentication, connections, graphql, orchestrations, refusals, tasks, workspaces
-from orchlite.rest.answers import COMPATIBILITIES
-from orchlite.rest.store_view import StoreView
+from orchlite.rest import authentication, connections, errors, graphql_endpoint, orchestrations, tasks, workspaces
+from orchlite.rest.queries import StoreView
+from orchlite.rest.serializers import COMPATIBILITIES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orchlite.client.client import Client
     from orchlite.rest.accounts import Accounts
-    from orchlite.rest.answers import Compatibility
+    from orchlite.rest.serializers import Compatibility
 
 _ROUTERS = (orchestrations.uploads, orchestrations.router, tasks.router, workspaces.router, connections.router)
 _AROUND_BYTES = MEBIBYTE
@@ -60,13 +60,13 @@ def _routed(client: Client, compatibility: Compatibility | None, accounts: Accou
         docs_url=None,  # these pages load scripts from the net
         redoc_url=None,
         redirect_slashes=False,  # the platform's clients follow none
-        responses=refusals.DOCUMENTED,
+        responses=errors.DOCUMENTED,
     )
     app.state.view = StoreView(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
-    for router in (*_ROUTERS, graphql.router(client), authentication.router(accounts, client)):
+    for router in (*_ROUTERS, graphql_endpoint.router(client), authentication.router(accounts, client)):
         app.include_router(router)
-    refusals.install(app)
+    errors.install(app)
     return app
 
 
@@ -76,5 +76,5 @@ class _Described(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            refusals.describe(super().openapi())
+            errors.describe(super().openapi())
         return super().openapi()

@@ -1,11 +1,15 @@
-"""Receiving an upload: a multipart body, read piece by piece, its file written straight to disk, and never more than may come."""
+"""Uploads: a multipart body is parsed while it arrives, and its file is written straight to its place on disk.
+
+Starlette's form parser takes no longer, but it spools the file to the temporary folder first, accepts bodies that are cut off, and
+returns a file without a name as text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,157 +20,165 @@ from orchlite.core.files import is_disk_full
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.errors import Refused
 
-_METADATA_BYTES = 64 * 1024
-_PARTS = 100
+_MAX_METADATA_BYTES = 64 * 1024
+_MAX_PARTS = 100
 _BUFFER_BYTES = MEBIBYTE
-_NAMELESS = "_"
-"""What the platform calls an upload whose file has no name."""
+_UNNAMED = "_"
+"""The platform's name for an upload whose file has none."""
 
 
-class Received(NamedTuple):
-    """What an upload was made of; its file lies where it was to be written."""
+class Upload(NamedTuple):
+    """What came with the uploaded file."""
 
     metadata: bytes
     file_name: str
 
 
-async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit_bytes: int) -> Received:
-    """Write the part `file` of the body to a new file at `path`, which the caller removes, whatever happens.
+async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit_bytes: int) -> Upload:
+    """Write the part `file` of a multipart body to a new file at `path`, and return the rest.
+
+    The caller removes the file, also after an error. Memory use does not depend on the size of the file.
 
     Raises:
-        BadArgument: the body is no whole multipart body with `file` and `metadata`.
-        Refused: the file is over the limit.
-        StorageFull: the disk has no room for it.
+        BadArgument: the body is not a complete multipart body with the parts `file` and `metadata`.
+        Refused: the file is larger than `limit_bytes`, or the body has another type.
+        StorageFull: the disk is full.
+        FileExistsError: there is a file at `path`.
     """
     boundary = _boundary(content_type)
-    with _disk_may_be_full():
-        receiver = _Receiver(boundary, path, limit_bytes)
-        try:
-            async for piece in body:
-                await run_in_threadpool(receiver.feed, piece)  # a disk may be slow, and the loop has others to serve
-            return receiver.received()
-        except FormParserError as error:
-            raise _malformed(f"{error!s:.200}") from error
-        finally:
-            receiver.close()
+    with _errors_translated(), _written(path) as file:
+        parts = _Parts(boundary, file, limit_bytes)
+        async for piece in body:
+            await run_in_threadpool(parts.feed, piece)  # writes to disk, which must not block the event loop
+        upload = parts.upload()
+        file.flush()
+        return upload
 
 
 @contextmanager
-def _disk_may_be_full() -> Iterator[None]:
+def _errors_translated() -> Iterator[None]:
     try:
         yield
+    except FormParserError as error:
+        raise _malformed(f"{error!s:.200}") from error
     except OSError as error:
         if not is_disk_full(error):
             raise
         raise StorageFull("The disk that holds the store is full.", hint="Nothing was stored; make room and try again.") from error
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    file = path.open("xb", buffering=_BUFFER_BYTES)
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # writing what is still buffered: a complete file was flushed before
+            file.close()
+
+
 def _boundary(content_type: str | None) -> bytes:
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary")
     if kind.lower() != b"multipart/form-data" or not boundary:
-        raise Refused(BadArgument("The body is no multipart/form-data.", hint="Send the parts file and metadata.", argument="body"), 415)
+        raise Refused(BadArgument("The body is not multipart/form-data.", hint="Send the parts file and metadata.", argument="body"), 415)
     return boundary
 
 
-class _Receiver:
-    """Takes the pieces of a body as they come, in any sizes."""
+class _Parts:
+    """The parts of a body that arrives in pieces of any size."""
 
-    def __init__(self, boundary: bytes, path: Path, limit_bytes: int) -> None:
-        self._file = path.open("xb", buffering=_BUFFER_BYTES)
-        self._limit_bytes = limit_bytes
+    def __init__(self, boundary: bytes, file: BinaryIO, limit_bytes: int) -> None:
         self._parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin_part,
-                "on_header_field": self._add_field,
-                "on_header_value": self._add_value,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
                 "on_header_end": self._end_header,
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._add_data,
                 "on_end": self._end,
             },
         )
-        self._field, self._value = b"", b""
+        self._file = file
+        self._limit_bytes = limit_bytes
+        self._header_name, self._header_value = b"", b""
         self._disposition = b""
-        self._name = ""
-        self._parts = 0
+        self._part_name = ""
+        self._part_count = 0
         self._seen: set[str] = set()
         self._size_bytes = 0
         self._metadata = bytearray()
-        self._file_name = _NAMELESS
-        self._is_whole = False
+        self._file_name = _UNNAMED
+        self._is_complete = False
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece."""
+        """Parse the next piece of the body."""
         if piece:
             self._parser.write(piece)
 
-    def received(self) -> Received:
-        """What has come, when all has come."""
-        if not self._is_whole:
+    def upload(self) -> Upload:
+        """Return what was uploaded, after the last piece."""
+        if not self._is_complete:
             raise _malformed("it is cut off")
         for name in ("file", "metadata"):
             if name not in self._seen:
                 raise BadArgument(f"The upload has no part {name!r}.", hint="Send the parts file and metadata.", argument=name)
-        self._file.flush()
-        return Received(bytes(self._metadata), self._file_name)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with suppress(OSError):  # a full disk, of what was not written yet: what is whole was flushed before
-            self._file.close()
+        return Upload(bytes(self._metadata), self._file_name)
 
     def _begin_part(self) -> None:
-        self._parts += 1
-        if self._parts > _PARTS:
-            raise _malformed(f"it has more than {_PARTS} parts")
-        self._disposition, self._name = b"", ""
+        self._part_count += 1
+        if self._part_count > _MAX_PARTS:
+            raise _malformed(f"it has more than {_MAX_PARTS} parts")
+        self._disposition, self._part_name = b"", ""
 
-    def _add_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
 
-    def _add_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
 
     def _end_header(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._field, self._value = b"", b""
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value
+        self._header_name, self._header_value = b"", b""
 
     def _end_headers(self) -> None:
         _, parameters = parse_options_header(self._disposition)
-        self._name = parameters.get(b"name", b"").decode("utf-8", "replace")
-        if self._name not in ("file", "metadata"):
+        self._part_name = parameters.get(b"name", b"").decode("utf-8", "replace")
+        if self._part_name not in ("file", "metadata"):
             return
-        if self._name in self._seen:
-            raise BadArgument(f"The upload has two parts {self._name!r}.", hint="Send one of each.", argument=self._name)
-        self._seen.add(self._name)
-        if self._name == "file":
-            self._file_name = parameters.get(b"filename", b"").decode("utf-8", "replace") or _NAMELESS
+        if self._part_name in self._seen:
+            raise BadArgument(f"The upload has two parts {self._part_name!r}.", hint="Send one of each.", argument=self._part_name)
+        self._seen.add(self._part_name)
+        if self._part_name == "file":
+            self._file_name = parameters.get(b"filename", b"").decode("utf-8", "replace") or _UNNAMED
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name == "metadata":
+        if self._part_name == "metadata":
             self._metadata += data[start:end]
-            if len(self._metadata) > _METADATA_BYTES:
-                raise BadArgument(f"metadata has more than {_METADATA_BYTES} bytes.", hint="It takes a small object.", argument="metadata")
-        elif self._name == "file":
+            if len(self._metadata) > _MAX_METADATA_BYTES:
+                raise BadArgument(
+                    f"metadata has more than {_MAX_METADATA_BYTES} bytes.", hint="Send a small JSON object.", argument="metadata"
+                )
+        elif self._part_name == "file":
             self._size_bytes += end - start
             if self._size_bytes > self._limit_bytes:
                 raise Refused(_too_large(self._limit_bytes), 413)
             self._file.write(memoryview(data)[start:end])
 
     def _end(self) -> None:
-        self._is_whole = True
+        self._is_complete = True
 
 
 def _too_large(limit_bytes: int) -> BadBundle:
     return BadBundle(
-        f"The bundle has more than {limit_bytes} bytes, which is the limit.",
+        f"The bundle is larger than {limit_bytes} bytes, which is the limit.",
         hint="Leave large data out and fetch it in main.py, or raise Limits(upload_bytes=...).",
         limit_bytes=limit_bytes,
     )
 
 
-def _malformed(why: str) -> BadArgument:
-    return BadArgument(f"The upload is no multipart body: {why}.", hint="Send the parts file and metadata.", argument="body")
+def _malformed(reason: str) -> BadArgument:
+    return BadArgument(f"The upload is not a multipart body: {reason}.", hint="Send the parts file and metadata.", argument="body")

@@ -18,7 +18,7 @@ from orchlite.core.records import OrchestrationRow
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest import multipart, request_models, response_models, serializers
 from orchlite.rest.dependencies import JsonRoute, Reader, View
-from orchlite.rest.multipart import Received
+from orchlite.rest.multipart import Upload
 from orchlite.rest.queries import SHOWN, StoreView
 from orchlite.rest.serializers import Dialect
 from orchlite.rest.tasks import RUNS_OF_A_TASK
@@ -60,7 +60,7 @@ async def upload(request: Request, view: View) -> Response:
         path.unlink(missing_ok=True)
 
 
-def _take_in(view: StoreView, received: Received, path: Path) -> Response:
+def _take_in(view: StoreView, received: Upload, path: Path) -> Response:
     body = request_models.checked(request_models.UploadMetadata, request_models.parsed(received.metadata, "metadata"))
     there = view.in_workspace(body.workspace_id)
     made = there.upload_orchestration(path=path, name=body.name, file_name=received.file_name, refresh=bool(body.refresh))

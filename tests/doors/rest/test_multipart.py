@@ -1,4 +1,4 @@
-"""Receiving a multipart body: however it is cut into pieces, and whatever becomes of the disk meanwhile."""
+"""Multipart bodies, in pieces of any size and on a full disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from orchlite.core.errors import StorageFull
-from orchlite.rest.multipart import Received, receive
+from orchlite.rest.multipart import Upload, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'
 _CONTENT = b"PK\r\n--a almost\r\n-\r\n--"
@@ -22,27 +22,27 @@ _BODY = (
 )
 
 
-def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit_bytes: int = 2**20) -> Received:
+def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit_bytes: int = 2**20) -> Upload:
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
-    async def call() -> Received:
+    async def call() -> Upload:
         return await receive(_TYPE, body(), path, limit_bytes)
 
-    found: Received = portal.call(call)
+    found: Upload = portal.call(call)
     return found
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, len(_BODY)])
-def test_a_body_may_be_cut_anywhere(portal: BlockingPortal, tmp_path: Path, size: int) -> None:
+def test_a_body_may_be_split_anywhere(portal: BlockingPortal, tmp_path: Path, size: int) -> None:
     path = tmp_path / "received"
     pieces = [_BODY[start : start + size] for start in range(0, len(_BODY), size)]
-    assert _received(portal, [b"", *pieces, b""], path) == Received(b"{}", "a b.zip")
+    assert _received(portal, [b"", *pieces, b""], path) == Upload(b"{}", "a b.zip")
     assert path.read_bytes() == _CONTENT
 
 
-def test_a_file_that_is_there_is_never_written_over(portal: BlockingPortal, tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten(portal: BlockingPortal, tmp_path: Path) -> None:
     path = tmp_path / "received"
     path.write_text("mine")
     with pytest.raises(FileExistsError):
@@ -57,12 +57,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     path.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a small disk")
+        pytest.skip("a small disk cannot be mounted here")
     yield path
     subprocess.run(["umount", str(path)], check=True)
 
 
-def test_a_disk_without_room_is_told_of(portal: BlockingPortal, small_disk: Path) -> None:
+def test_a_full_disk_is_reported(portal: BlockingPortal, small_disk: Path) -> None:
     head, tail = _BODY.split(_CONTENT)
     with pytest.raises(StorageFull, match="Nothing was stored"):
         _received(portal, [head, *[b"x" * 10_000] * 300, tail], small_disk / "received", 2**30)

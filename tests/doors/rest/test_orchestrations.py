@@ -92,7 +92,7 @@ class TestUpload:
         [
             (b"", "cut off"),
             (b"--b--\r\n", "no part 'file'"),
-            (b"rubbish", "no multipart body"),
+            (b"rubbish", "not a multipart body"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK', "cut off"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK\r\n--b--\r\n', "no part 'metadata'"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK\r\n' * 2 + b"--b--\r\n", "two parts 'file'"),
@@ -116,6 +116,16 @@ class TestUpload:
 
     def test_a_body_of_another_type_is_refused(self, api: Any, refused: Any) -> None:
         refused(api.request("POST", "/v1/api/orchestration/upload", json={"workspace_id": 1}), 415)
+
+    @pytest.mark.parametrize(("length", "status"), [(256, 202), (257, 400), (5000, 400)])
+    def test_a_boundary_has_256_characters_at_most(self, api: Any, client: Client, bundle: MakeBundle, length: int, status: int) -> None:
+        boundary = "b" * length
+        parts = (f'Content-Disposition: form-data; name="{name}"\r\n\r\n'.encode() for name in ("file", "metadata"))
+        contents = (bundle(_HELLO), b'{"workspace_id": 1}')
+        body = b"".join(b"--%b\r\n%b%b\r\n" % (boundary.encode(), *part) for part in zip(parts, contents, strict=True))
+        response = _send(api, body + f"--{boundary}--\r\n".encode(), boundary)
+        assert response.status_code == status, response.text
+        assert status == 202 or _left(client) == ([], 0)
 
 
 class TestLooks:
@@ -269,6 +279,6 @@ def test_the_document_says_what_an_upload_is(api: Any) -> None:
     assert schema["required"] == ["file", "metadata"]
 
 
-def _send(api: Any, body: bytes) -> Any:
-    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+def _send(api: Any, body: bytes, boundary: str = "b") -> Any:
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     return api.request("POST", "/v1/api/orchestration/upload", content=body, headers=headers)

@@ -30,9 +30,10 @@ class Ambiguous(InvalidInput):
 
 def search_of(client: Client, workspace_id: int | None = None) -> Lookup:
     """Finds things in this client's store, names in that workspace, else in its current one."""
+    from orchlite.client.client import engine_of
     from orchlite.client.lookup import Lookup  # it brings the whole library, which `--help` does not need
 
-    return Lookup(client._engine, client.get_current_workspace().id() if workspace_id is None else workspace_id)
+    return Lookup(engine_of(client), client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
 
 def orchestration_of(client: Client, word: str) -> Orchestration:

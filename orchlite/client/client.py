@@ -33,10 +33,11 @@ from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Process, Stub
+from orchlite.core.protocols import Process
 from orchlite.core.settings import Limits, Retention, Settings
-from orchlite.engine import closing, forever, recovery
+from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
+from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
 from orchlite.operations.upload import Upload
@@ -110,7 +111,7 @@ class Client(Listing, Maintenance):
         )
         check_installer(settings.installer)
         environments = environment or Environments(folders.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
-        if isinstance(process, Stub) and not isinstance(clock, ControlledClock):
+        if isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
             raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Give a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:
@@ -119,7 +120,7 @@ class Client(Listing, Maintenance):
             if self._is_temporary:
                 remove_tree(folder.path)
             raise
-        closing.close_at_exit(self._engine, self._is_temporary)
+        shutdown.close_at_exit(self._engine, self._is_temporary)
         try:
             self._workspace = self.get_workspace(_DEFAULT_WORKSPACE, create_if_not_exist=True)
         except BaseException:
@@ -223,7 +224,7 @@ class Client(Listing, Maintenance):
             BadArgument: one of the signals cannot be handled. Nothing has begun.
             Conflict: this process is a run of this store.
         """
-        forever.work_until_stopped(self._engine, signals, lambda: self.close(drain=False))
+        shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False))
 
     def path(self) -> Path:
         """The store's folder."""
@@ -240,7 +241,7 @@ class Client(Listing, Maintenance):
         try:
             self._engine.close(drain=drain)
         finally:
-            closing.unregister(self._engine)
+            shutdown.unregister(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -268,6 +269,11 @@ class Client(Listing, Maintenance):
         return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
 
 
+def engine_of(client: Client) -> Engine:
+    """Return the engine behind a client: the one way for the faces (REST, command line, SDK) to reach past the handles."""
+    return client._engine
+
+
 class TemporaryClient(Client):
     """A client whose store lasts as long as itself."""
 
@@ -282,7 +288,7 @@ class TemporaryClient(Client):
 
     def close(self, drain: bool = True) -> None:
         """Kill what runs, let go of the store, and remove it; idempotent."""
-        closing.close_temporary(self._engine)
+        shutdown.close_temporary(self._engine)
 
 
 def _bundle_bytes(buffer: object) -> bytes:

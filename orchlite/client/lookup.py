@@ -70,7 +70,7 @@ class Lookup:
 
     def log_path(self, run: TaskRun) -> Path | None:
         """The file where its log begins; None where nothing was started."""
-        attempt = self._engine.run(run.id()).attempt
+        attempt = self._engine.poll_run(run.id()).attempt
         return self._engine.context.folder.run(run.id()).attempt(attempt).log if attempt else None
 
     def other_hosts(self) -> int:

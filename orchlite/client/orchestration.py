@@ -244,7 +244,7 @@ class Orchestration:
         return f"{self.sha()}.zip" if name in ("", ".", "..") else name
 
     def _row(self) -> OrchestrationRow:
-        return self._engine.orchestration(self.id())
+        return self._engine.poll_orchestration(self.id())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Orchestration) and self.id() == other.id()

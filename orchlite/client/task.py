@@ -137,7 +137,7 @@ class Task:
         return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
 
     def _row(self) -> TaskRow:
-        return self._engine.task(self.id())
+        return self._engine.poll_task(self.id())
 
     def _in_words(self) -> str:
         """How it stands, for whoever waits for it."""

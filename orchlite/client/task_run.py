@@ -141,7 +141,7 @@ class TaskRun:
         """The run as it stands now. An end never changes, so it is kept, and can be asked for when the client is closed."""
         if self._end is not None:
             return self._end
-        row = self._engine.run(self._run_id)
+        row = self._engine.poll_run(self._run_id)
         self._end = row if row.status.is_final else None
         return row
 

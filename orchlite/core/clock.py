@@ -31,7 +31,7 @@ class SteppedStore(Protocol):
     """An open store whose clock is moved by hand."""
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the store was closed."""
 
     def next_at(self) -> datetime | None:
@@ -40,7 +40,7 @@ class SteppedStore(Protocol):
     def settle(self) -> None:
         """Let everything that can go on at this instant do so."""
 
-    def act(self) -> None:
+    def step(self) -> None:
         """Let happen what is due by now."""
 
 

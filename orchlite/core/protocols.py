@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol
 
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Look, RunRow, RunSpec, TaskRow
-from orchlite.core.status import RunStatus
+from orchlite.core.records import Look, RunSpec
 
 
 class Process(Protocol):
@@ -32,23 +31,3 @@ class Process(Protocol):
 
     def close(self) -> None:
         """Let go of all owners: idle ones end, busy ones finish their run (or cancel it, where on a leash)."""
-
-
-class StubOutcome(NamedTuple):
-    """How a run ends that is not executed at all."""
-
-    status: RunStatus
-    duration_seconds: float
-    exit_code: int | None
-    reason: str | None = None
-
-
-@runtime_checkable
-class Stub(Process, Protocol):
-    """A process that executes nothing: it only says how each run ends."""
-
-    def outcome(self, run: RunRow, task: TaskRow) -> StubOutcome:
-        """Decide how a run ends: when it begins, and again, with the same answer, where another client goes on with it."""
-
-    def cancelled(self, run_id: str) -> str | None:
-        """Why the run is to end, where somebody said so."""

@@ -1,7 +1,7 @@
-"""What dead hosts left: import the results of their runs, adopt those that go on, declare the lost ones, give the rest back to the queue.
+"""Recovers what dead hosts left: imports results, adopts runs in flight, declares lost ones, and requeues those that never started.
 
-The same is done for a run of this host that its own thread has dropped, because of something that nobody thought of. The work is bounded
-by what is marked as running, not by the store's history.
+The same is done for a run of this host whose thread failed unexpectedly. The work is bounded by the runs marked as running, not by the
+store's history.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 
 from orchlite.core.clock import SystemClock
@@ -19,31 +19,33 @@ from orchlite.core.folders import RunFolder, StoreFolder
 from orchlite.core.records import Alive, Lost, RunRow
 from orchlite.core.settings import Retention
 from orchlite.core.status import OrchestrationStatus, TaskKind
+from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
 from orchlite.operations.context import Context
 from orchlite.runs.runners import Runners
 
-_LOOK_SECONDS = 1.0
+_INTERVAL_SECONDS = 1.0
 _OPENING_SECONDS = 10.0
 _OPENING_LIMIT_SECONDS = 3600
 _log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Looks after dead hosts' runs: when the store is opened, when somebody asks, and steadily for who works for the whole store."""
+    """Recovers the runs of dead hosts: when the store is opened, on demand, and every second on a host that serves the whole store."""
 
-    def __init__(self, context: Context, occupied: Callable[[], AbstractContextManager[None]]) -> None:
-        """While an adopted run goes on, `occupied()` is entered: it counts as one of this host's."""
+    def __init__(self, context: Context, workers: Workers, *, simulated: bool) -> None:
+        """With `simulated`, runs have no process that could be observed, so they are left to their executor."""
         self._context = context
-        self._occupied = occupied
+        self._workers = workers
+        self._simulated = simulated
         self._turn = threading.Lock()
         self._again_at = 0.0
         self._dropped: set[tuple[str, int]] = set()
-        """The attempts of this host's that nobody here had in hand at the last look."""
-        self._steady: threading.Thread | None = None
+        """The attempts claimed by this host that none of its threads held at the last recovery."""
+        self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """The first look. It does not keep its caller when the store takes nothing at the moment, but goes on behind."""
+        """Recover once. Block 10 s at most: if the store accepts no writes, this continues in the background."""
         if self._context.own_run_id is not None:
             return
         if self._context.store.runs.running() or self._context.store.runs.pending_notifications():
@@ -54,7 +56,7 @@ class Recovery:
             liveness.remove_dead(self._context.folder.hosts)
 
     def recover(self) -> None:
-        """Look now, unless that was done, or begun, within the last second. Inside a task nothing happens: that is for hosts."""
+        """Recover now, unless a recovery was started within the last second. Does nothing inside a task: its host recovers."""
         clock = self._context.clock
         if self._context.own_run_id is not None or clock.monotonic() < self._again_at or not self._turn.acquire(blocking=False):
             return
@@ -62,110 +64,107 @@ class Recovery:
             with suppress(Closed):
                 self._recover()
         except Exception:
-            # Whatever it is, the next look must come.
-            _log.warning("what dead hosts left in %s could not be looked after", self._context.folder.path, exc_info=True)
+            # Whatever went wrong, the next recovery must happen.
+            _log.warning("what dead hosts left in %s could not be recovered; trying again", self._context.folder.path, exc_info=True)
         finally:
-            self._again_at = clock.monotonic() + _LOOK_SECONDS
+            self._again_at = clock.monotonic() + _INTERVAL_SECONDS
             self._turn.release()
 
     def is_orphaned(self, run: RunRow) -> bool:
-        """Whether nobody is at work on this running run: its host is gone or, outside of tasks, it is this one's and was dropped."""
+        """Return whether no host is at work on this running run: its host is dead, or it is this host (not a task) and dropped it."""
         context = self._context
         if run.host_id == context.host_id:
-            return context.own_run_id is None and context.stub is None and (run.run_id, run.attempt) not in context.active_attempts
+            return context.own_run_id is None and not self._simulated and not self._workers.holds(run)
         return run.host_id is not None and not liveness.is_alive(context.folder.hosts, run.host_id)
 
     def start(self) -> None:
-        """Look every second from now on, and prune daily where that is wanted, until the store is closed; idempotent."""
+        """Recover every second, and prune daily if retention is set, until the store is closed; idempotent."""
         with self._turn:
-            if self._steady is None:
-                self._steady = self._every_second(self.recover, "orchlite-lookout")
+            if self._thread is None:
+                self._thread = self._every_second(self.recover, "orchlite-recovery")
                 if (retention := self._context.settings.retention) is not None:
-                    # On a thread of its own: it may take minutes, for which a lost run must not be in the way of others.
-                    self._every_second(partial(self._prune, retention), "orchlite-pruning")
+                    # On a thread of its own: pruning may take minutes, during which lost runs must still be recovered.
+                    self._every_second(partial(self._prune, retention), "orchlite-retention")
 
     def _every_second(self, action: Callable[[], None], name: str) -> threading.Thread:
         def repeat() -> None:
-            while not self._context.closed.wait(_LOOK_SECONDS):
+            while not self._context.closed.wait(_INTERVAL_SECONDS):
                 action()
 
         thread = threading.Thread(target=repeat, name=name, daemon=True)
         thread.start()
         return thread
 
-    def _prune(self, retention: Retention) -> None:
-        from orchlite.operations import retention as pruning
+    def _prune(self, policy: Retention) -> None:
+        from orchlite.operations import retention
 
         try:
-            pruning.prune_daily(self._context, retention)
+            retention.prune_daily(self._context, policy)
         except Closed:
             pass
         except Exception:
-            _log.warning("the store %s could not be pruned", self._context.folder.path, exc_info=True)
+            _log.warning("the store %s could not be pruned; trying again", self._context.folder.path, exc_info=True)
 
     def _recover(self) -> None:
         context, running = self._context, self._context.store.runs.running()
         kill.resignal_owners(context, running)
-        for run in self._left(running):
+        for run in self._orphaned(running):
             try:
-                self._recover_one(run)
+                self._recover_run(run)
             except Closed:
                 raise
-            except Exception:  # whatever is wrong with one run must not keep the others
-                _log.warning("run %s, on which nobody is at work, could not be looked after", run.run_id, exc_info=True)
-        if self._steady is not None:
+            except Exception:  # what is wrong with one run must not stop the recovery of the others
+                _log.warning("run %s, on which no host is at work, could not be recovered", run.run_id, exc_info=True)
+        if self._thread is not None:
             self._take_over_queued()
         notification.send_overdue(context)
         workdirs.clean_up(context)
         liveness.remove_dead(context.folder.hosts)
 
-    def _left(self, running: Iterable[RunRow]) -> list[RunRow]:
-        left = [run for run in running if self.is_orphaned(run)]
-        dropped = {(run.run_id, run.attempt) for run in left if run.host_id == self._context.host_id}
+    def _orphaned(self, running: Iterable[RunRow]) -> list[RunRow]:
+        orphaned = [run for run in running if self.is_orphaned(run)]
+        dropped = {(run.run_id, run.attempt) for run in orphaned if run.host_id == self._context.host_id}
         before, self._dropped = self._dropped, dropped
-        # One that has just ended, or just begun, looks as if it were dropped; a second later it does not.
-        return [run for run in left if (run.run_id, run.attempt) not in dropped - before]
+        # A run that has just ended or just started looks dropped for a moment, but not twice in a row.
+        return [run for run in orphaned if (run.run_id, run.attempt) not in dropped - before]
 
     def _take_over_queued(self) -> None:
-        """Who keeps schedules runs what others have queued before they died: it may stand in the way of what is due next."""
+        """Take over what dead hosts have queued for schedules: an overlap rule may let it block what is due next."""
         context = self._context
         for host_id in context.store.runs.submitters_of_recurring():
             if host_id != context.host_id and not liveness.is_alive(context.folder.hosts, host_id):
                 with context.store.transaction() as transaction:
                     context.store.runs.hand_over_recurring(transaction, host_id, context.host_id)
 
-    def _recover_one(self, run: RunRow) -> None:
+    def _recover_run(self, run: RunRow) -> None:
         context = self._context
         if context.store.tasks.get(run.task_id).kind is TaskKind.PACKAGING:
             _requeue_packaging(context, run)
             return
-        if context.stub is not None:
-            return  # how its runs end is a matter of the clock
-        look = context.process.look(context.folder.run(run.run_id))
-        if not isinstance(look, Alive):
-            execution.finalize(context, run, look)
+        if self._simulated:
+            return
+        observed = context.process.look(context.folder.run(run.run_id))
+        if not isinstance(observed, Alive):
+            execution.finalize(context, run, observed)
         elif _adopt(context, run):
-            # Nothing is wrong: so it is after every run that was submitted and left to its runner.
-            _log.info("run %s goes on; how it ends is recorded here from now on", run.run_id)
+            # Nothing is wrong: this is so for every run that a host has left to its runner.
+            _log.info("run %s was adopted; its outcome will be recorded here", run.run_id)
             name = f"orchlite-adopted-{run.run_id}"
-            threading.Thread(target=self._see_to_its_end, args=(run,), name=name, daemon=True).start()
+            threading.Thread(target=self._wait_and_finalize, args=(run,), name=name, daemon=True).start()
 
-    def _see_to_its_end(self, run: RunRow) -> None:
+    def _wait_and_finalize(self, run: RunRow) -> None:
         context = self._context
-        context.active_attempts.add((run.run_id, run.attempt))
         try:
-            with self._occupied():
+            with self._workers.adopted(run):
                 execution.finalize(context, run, context.process.wait(context.folder.run(run.run_id)))
         except Closed:
-            pass  # this host goes before the run does, and the next one will adopt it
+            pass  # this host closes the store before the run ends; the next one adopts it
         except Exception:
-            _log.warning("run %s was dropped, and is looked after anew", run.run_id, exc_info=True)
-        finally:
-            context.active_attempts.discard((run.run_id, run.attempt))
+            _log.warning("run %s was dropped; it will be recovered", run.run_id, exc_info=True)
 
 
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
-    """Remove temporary stores whose host is gone. Their runs were on a leash; while one still lives, its store is left alone."""
+    """Remove temporary stores whose host is dead. Their runs were on a leash; while one is still alive, its store is left alone."""
     for folder in folders:
         with suppress(FileNotFoundError):  # its host is removing it, or another sweep
             if _is_abandoned(folder):
@@ -174,7 +173,7 @@ def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:
 
 
 def _is_abandoned(folder: StoreFolder) -> bool:
-    # A store without any host's file is being opened right now, or was left so by a host that was killed at that moment.
+    # A store without any host's file is being opened at this moment, or its host was killed at that moment.
     is_old = SystemClock().now().timestamp() - folder.path.stat().st_mtime > _OPENING_LIMIT_SECONDS
     if not (is_old or any(folder.hosts.glob("*.lock"))) or liveness.any_alive(folder.hosts):
         return False
@@ -182,7 +181,7 @@ def _is_abandoned(folder: StoreFolder) -> bool:
 
 
 def _end_lost_runs(folder: StoreFolder) -> None:
-    """A run whose runner was killed, too, has nobody who would end its processes."""
+    """End the processes of runs whose runner was killed, too: no other process would."""
     runners = Runners(folder.diagnostics)
     for run in map(RunFolder, folder.runs.iterdir()):
         if isinstance(runners.look(run), Lost):
@@ -195,8 +194,8 @@ def _adopt(context: Context, run: RunRow) -> bool:
 
 
 def _requeue_packaging(context: Context, run: RunRow) -> None:
-    """Packaging is repeatable: its host's installer was on a leash, and a half-built environment is built anew."""
-    now, reason = context.clock.now(), "whoever was packaging it is gone"
+    """Queue a packaging run again. It is repeatable: its installer was on a leash, and a half-built environment is built again."""
+    now, reason = context.clock.now(), "its host is gone"
     orchestration_id = context.store.tasks.get(run.task_id).orchestration_id
     with suppress(IllegalMove), context.store.transaction() as transaction:
         context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)

@@ -1,6 +1,6 @@
-"""The cron loop: one thread that sleeps until the next task is due, and has it dispatched then.
+"""The cron loop: one thread that sleeps until the next task is due, and then dispatches it.
 
-The store's index of due times is its heap. What is due next is decided beforehand, so that only a few statements and one commit lie
+The store's index of due times is its heap. What is due next is decided in advance, so that only a few statements and one commit lie
 between a slot and its runs in the queue.
 """
 
@@ -17,28 +17,28 @@ from orchlite.operations.context import Context
 from orchlite.operations.dispatch import Batch
 
 _LONGEST_WAIT_SECONDS = 60.0
-_TROUBLE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
     """Dispatches what is due in one store. Any number of hosts may have one; each slot has one run all the same."""
 
-    def __init__(self, context: Context, begin: Callable[[], None]) -> None:
-        """`begin` is called when runs were queued."""
+    def __init__(self, context: Context, on_queued: Callable[[], None]) -> None:
+        """`on_queued` is called after runs were queued."""
         self._context = context
-        self._begin = begin
+        self._on_queued = on_queued
         self._change = threading.Event()
         self._next_at: datetime | None = None
-        """What it sleeps for; None while that is not known."""
+        """The time it sleeps until; None while that is not known."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._seen_at = datetime.max.replace(tzinfo=UTC)
-        """What the clock said last. At first: it may have been set back while nobody was there."""
+        """The latest reading of the clock. At first the maximum: the clock may have been set back while no host was up."""
 
     def start(self) -> None:
-        """Run the loop from now on, until the store is closed; idempotent. On a clock that is moved by hand nothing happens."""
+        """Run the loop until the store is closed; idempotent. Does nothing on a clock moved by hand."""
         with self._lock:
             if self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
                 self._thread = threading.Thread(target=self._run, name="orchlite-scheduler", daemon=True)
@@ -50,16 +50,16 @@ class Scheduler:
         self._change.set()
 
     def wake(self, at: datetime | None = None) -> None:
-        """Tasks, or the clock, may have changed: look again when the next one is due. `at`: all that is new is due only then."""
+        """Have the loop read again when the next task is due. With `at`, nothing that has changed is due before then."""
         if at is None or self._next_at is None or at < self._next_at:
             self._change.set()
 
     def notice_clock(self) -> None:
-        """Where the clock was set back, let nothing wait until the old time comes again, but slots that were dealt with."""
+        """If the clock was set back, bring forward what would otherwise wait until the old time comes again."""
         now = self._context.clock.now()
         if now < self._seen_at:
             dispatch.follow_clock_back(self._context, now)
-        self._seen_at = now  # last: what failed is done again
+        self._seen_at = now  # last, so that a call that failed is repeated
 
     def dispatch_due(self) -> None:
         """Dispatch everything that is due now."""
@@ -72,19 +72,19 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._take_turn()
+                self._sleep_and_dispatch()
             except Closed:
                 return
             except Exception:
-                # The store or the disk is in trouble, or something that nobody thought of: other schedules must not end with it.
-                _log.warning("the schedules of %s cannot be kept at the moment", self._context.folder.path, exc_info=True)
-                self._context.closed.wait(_TROUBLE_SECONDS)
+                # The store or the disk is in trouble, or this is a bug: other schedules must be kept all the same.
+                _log.warning("the schedules of %s cannot be kept at the moment; trying again", self._context.folder.path, exc_info=True)
+                self._context.closed.wait(_RETRY_SECONDS)
 
-    def _take_turn(self) -> None:
-        """Sleep until the next task is due, and dispatch it; or until there is a reason to look again."""
+    def _sleep_and_dispatch(self) -> None:
+        """Sleep until the next task is due, and dispatch it; return earlier if something else may be due first."""
         self.notice_clock()
         self._next_at = None
-        self._change.clear()  # before the look: what changes during it is not missed
+        self._change.clear()  # before the query, so that a change during it is not missed
         if self._stopping.is_set():
             return
         at = self._next_at = self._context.store.tasks.next_due()
@@ -104,5 +104,4 @@ class Scheduler:
 
     def _dispatch(self, batch: Batch) -> None:
         dispatch.dispatch(self._context, batch, self._context.clock.now())
-        if self._context.stub is None:
-            self._begin()
+        self._on_queued()

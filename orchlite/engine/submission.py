@@ -1,4 +1,4 @@
-"""Taking orders in: a task and its run become rows, and begin at once where a worker is free."""
+"""Submitting tasks: a task and its run become rows, and the run starts at once if a worker is free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchlite.store.database import Transaction
 
 
 class TaskRequest(NamedTuple):
-    """What a caller wants run."""
+    """What a caller asks to run, and how; its arguments were checked."""
 
     name: str | None
     arguments: str
@@ -28,11 +28,12 @@ class TaskRequest(NamedTuple):
 
 
 def submit(context: Context, workers: Workers, orchestration_id: str, request: TaskRequest) -> TaskRow:
-    """Make a task. Its run begins now where a worker is free, else in its turn; that of a scheduled task when it is due.
+    """Create a task. Its run starts now if a worker is free, else in its turn; a scheduled task's run starts when it is due.
 
     Raises:
+        NotFound: there is no such orchestration.
         PackagingFailed: the orchestration is in `error`.
-        BadSchedule: the schedule cannot be kept.
+        BadSchedule: the schedule is refused.
     """
     orchestration = context.store.orchestrations.get(orchestration_id)
     if orchestration.status is OrchestrationStatus.ERROR:
@@ -41,18 +42,10 @@ def submit(context: Context, workers: Workers, orchestration_id: str, request: T
         return _submit_scheduled(context, orchestration, request, request.schedule)
     if orchestration.status is OrchestrationStatus.READY:
         task = _task(context, orchestration, request, TaskStatus.STARTED)
-        begun = Assignment(_claimed_run(task, context.claim()), task, orchestration)
-        if workers.reserve():  # last, since an interrupt between this and the handing over would lose the worker's place
-            return _begin(context, workers, begun)
-    task, claim = _task(context, orchestration, request, TaskStatus.PENDING), context.claim()
-    try:
-        with context.store.transaction() as transaction:
-            _insert(context, transaction, task)
-            context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
-            context.store.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
-    finally:
-        workers.wake()  # after an interrupt, too: it may have come when the run was there already
-    return task
+        assignment = Assignment(_claimed_run(task, context.claim()), task, orchestration)
+        if workers.reserve():  # last: an interrupt between this call and `assign` would lose the worker's slot
+            return _submit_claimed(context, workers, assignment)
+    return _submit_queued(context, workers, orchestration, request)
 
 
 def _submit_scheduled(context: Context, orchestration: OrchestrationRow, request: TaskRequest, policy: SchedulePolicy) -> TaskRow:
@@ -69,29 +62,41 @@ def _submit_scheduled(context: Context, orchestration: OrchestrationRow, request
     return task
 
 
-def _begin(context: Context, workers: Workers, begun: Assignment) -> TaskRow:
-    """Submit and claim in one step. The reserved worker prepares the run meanwhile, and starts it when the step is durable."""
+def _submit_queued(context: Context, workers: Workers, orchestration: OrchestrationRow, request: TaskRequest) -> TaskRow:
+    task, claim = _task(context, orchestration, request, TaskStatus.PENDING), context.claim()
+    try:
+        with context.store.transaction() as transaction:
+            _insert(context, transaction, task)
+            context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
+            context.store.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
+    finally:
+        workers.wake()  # after an interrupt, too: the run may have been committed
+    return task
+
+
+def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) -> TaskRow:
+    """Submit and claim in one commit. The reserved worker prepares the run meanwhile, and starts it once the commit is durable."""
     settled = threading.Event()
-    is_given = False
+    is_committed = False
 
     def is_claimed() -> bool:
         settled.wait()
-        # An interrupt may have come between the commit and the word: then the store knows.
-        return is_given or context.store.runs.find(begun.run.run_id) is not None
+        # An interrupt may have come between the commit and the assignment below: then the store knows.
+        return is_committed or context.store.runs.find(assignment.run.run_id) is not None
 
     try:
-        workers.assign(begun._replace(is_claimed=is_claimed))
+        workers.assign(assignment._replace(is_claimed=is_claimed))
         with context.store.transaction() as transaction:
-            _insert(context, transaction, begun.task)
-            context.store.runs.insert_claimed(transaction, begun.run)
-        is_given = True
+            _insert(context, transaction, assignment.task)
+            context.store.runs.insert_claimed(transaction, assignment.run)
+        is_committed = True
     finally:
         settled.set()
-    return begun.task
+    return assignment.task
 
 
 def _insert(context: Context, transaction: Transaction, task: TaskRow) -> None:
-    # Packaging may have failed a moment ago; nobody would ever look at a task that came after that.
+    # Packaging may have failed a moment ago: a task inserted after that would wait for ever.
     if context.store.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
         raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))
     context.store.tasks.insert(transaction, task)

@@ -1,4 +1,4 @@
-"""Waiting for runs and packaging to end, and seeing to it that somebody is at work on what is waited for."""
+"""Waiting for runs and packaging to end, and making sure that a host is at work on what is waited for."""
 
 from __future__ import annotations
 
@@ -10,47 +10,45 @@ from orchlite.core.clock import ControlledClock
 from orchlite.core.errors import Conflict, WaitTimeout
 from orchlite.core.records import OrchestrationRow, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.engine.executors import Executor
 from orchlite.engine.recovery import Recovery
 from orchlite.engine.yielding import WorkerYield
 from orchlite.operations import liveness
 from orchlite.operations.context import Context
 from orchlite.operations.packaging import packaging_failed
 
-_OTHERS_SECONDS = 0.5
-_INSIDE_SECONDS = 0.05
+_POLL_SECONDS = 0.5
+_POLL_INSIDE_SECONDS = 0.05
 T = TypeVar("T")
 
 
 class Waiting:
-    """The waits of one open store. Changes of this host wake them; those of others are noticed within half a second."""
+    """The waits on one open store. Changes by this host wake them at once; those by other hosts are noticed within 0.5 s."""
 
     def __init__(
-        self, context: Context, begin: Callable[[], None], lookout: Recovery, lending: WorkerYield, settle: Callable[[], None]
+        self, context: Context, execute_queued: Callable[[], None], recovery: Recovery, worker_yield: WorkerYield, executor: Executor
     ) -> None:
-        """`begin` has this host work on what is queued for it; inside a task it does nothing.
-
-        `settle` lets go on what can, where time only passes when somebody says so.
-        """
+        """`execute_queued` has this host execute what is queued for it; inside a task it does nothing."""
         self._context = context
-        self._settle = settle
-        self._begin = begin
-        self._recovery = lookout
-        self._look_seconds = _OTHERS_SECONDS if context.own_run_id is None else _INSIDE_SECONDS  # all is done by others there
-        self._worker_yield = lending
+        self._execute_queued = execute_queued
+        self._recovery = recovery
+        self._worker_yield = worker_yield
+        self._executor = executor
+        self._poll_seconds = _POLL_SECONDS if context.own_run_id is None else _POLL_INSIDE_SECONDS  # there, all changes are by others
 
     def for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
         """Block until the run has ended.
 
         Raises:
-            WaitTimeout: it has not; it goes on.
-            Conflict: this program is that run; or time would have to pass, on a clock that only this thread moves.
+            WaitTimeout: it has not ended; nothing was killed.
+            Conflict: this program is that run; or the run cannot end before this thread moves the clock.
         """
         if run_id == self._context.own_run_id:
             raise Conflict(f"Run {run_id} is this program, which cannot wait for its own end.", run_id=run_id)
         runs = self._context.store.runs
         ended = self._until(
             lambda: run if (run := runs.get(run_id)).status.is_final else None,
-            lambda: self._see_to(run_id, lambda run: run.status.is_final),
+            lambda: self._ensure_progress(run_id, lambda run: run.status.is_final),
             timeout_seconds,
             f"run {run_id} to end",
             run_id,
@@ -59,23 +57,23 @@ class Waiting:
         return ended
 
     def for_start(self, run_id: str) -> RunRow:
-        """Block until the run has left the queue: until it runs, or has ended."""
+        """Block until the run has left the queue: it is running, or has ended."""
         runs = self._context.store.runs
         return self._until(
             lambda: run if (run := runs.get(run_id)).status is not RunStatus.QUEUED else None,
-            lambda: self._see_to(run_id, lambda run: run.status is not RunStatus.QUEUED),
+            lambda: self._ensure_progress(run_id, lambda run: run.status is not RunStatus.QUEUED),
             None,
             f"run {run_id} to start",
             run_id,
         )
 
     def for_newest_run(self, task_id: str, timeout_seconds: float | None) -> RunRow:
-        """Block until the task's newest unfinished run, else its newest, has ended; until the first, where there is none yet.
+        """Block until the task's newest unfinished run, else its newest run, has ended. If it has none yet, wait for the first.
 
         Raises:
             WaitTimeout: it has not ended, or there is none yet.
-            Conflict: there is none, and never will be, or not before somebody moves the clock.
-            PackagingFailed: there is none, for that reason.
+            Conflict: there is none, and never will be, or not before this thread moves the clock.
+            PackagingFailed: there is none, because packaging failed.
         """
         runs = self._context.store.runs
         run = self._until(
@@ -90,7 +88,7 @@ class Waiting:
         """Block until the orchestration is ready.
 
         Raises:
-            PackagingFailed: it cannot be made ready.
+            PackagingFailed: packaging failed.
             WaitTimeout: it is not ready yet.
         """
         orchestrations = self._context.store.orchestrations
@@ -99,10 +97,10 @@ class Waiting:
             orchestration = orchestrations.get(orchestration_id)
             return orchestration if orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR) else None
 
-        def look_after() -> None:
-            self._look_after_packaging(orchestrations.get(orchestration_id))
+        def ensure_progress() -> None:
+            self._ensure_packaging(orchestrations.get(orchestration_id))
 
-        orchestration = self._until(packaged, look_after, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
+        orchestration = self._until(packaged, ensure_progress, timeout_seconds, f"orchestration {orchestration_id} to be packaged")
         self._worker_yield.polled(orchestration_id, has_ended=True)
         self._worker_yield.polled(orchestration.task_id, has_ended=True)
         if orchestration.status is OrchestrationStatus.ERROR:
@@ -110,112 +108,120 @@ class Waiting:
         return orchestration
 
     def for_submitted(self, timeout_seconds: float | None, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> None:
-        """Block until everything that this host submitted has ended: the runs of these kinds of tasks."""
+        """Block until all runs that this host submitted have ended: those of tasks of these kinds.
+
+        Raises:
+            WaitTimeout: some have not ended.
+        """
 
         def unfinished() -> list[RunRow]:
             return self._context.store.runs.unfinished_submitted_by(self._context.host_id, kinds)
 
-        def look_after() -> None:
+        def ensure_progress() -> None:
             for run in unfinished():
-                self._look_after(run)
+                self._ensure_executed(run)
 
-        self._until(lambda: None if unfinished() else True, look_after, timeout_seconds, "the submitted runs to end")
+        self._until(lambda: None if unfinished() else True, ensure_progress, timeout_seconds, "the submitted runs to end")
 
     def _until(
         self,
-        look: Callable[[], T | None],
-        look_after: Callable[[], None],
+        poll: Callable[[], T | None],
+        ensure_progress: Callable[[], None],
         timeout_seconds: float | None,
         what: str,
         run_id: str | None = None,
     ) -> T:
-        """Block until `look` answers, and now and then `look_after` what should change that: only this run, where one is given."""
-        if (answer := look()) is not None:  # before anything else: in a forked child it says that this client is not its own
-            return answer
-        with self._context.changes.heard(run_id) as change:
-            if (answer := look()) is not None:
-                return answer
+        """Block until `poll` returns a value. Call `ensure_progress` every 0.5 s. With `run_id`, only this run's changes matter."""
+        if (result := poll()) is not None:  # before anything else: in a forked child it raises that the client belongs to the parent
+            return result
+        with self._context.changes.subscribed(run_id) as change:
+            if (result := poll()) is not None:
+                return result
             with self._worker_yield.while_waiting():
-                return self._keep_looking(change, look, look_after, timeout_seconds, what)
+                return self._poll_until(change, poll, ensure_progress, timeout_seconds, what)
 
-    def _keep_looking(
+    def _poll_until(
         self,
         change: threading.Event,
-        look: Callable[[], T | None],
-        look_after: Callable[[], None],
+        poll: Callable[[], T | None],
+        ensure_progress: Callable[[], None],
         timeout_seconds: float | None,
         what: str,
     ) -> T:
         clock = self._context.clock
-        look_after_at = clock.monotonic() + _OTHERS_SECONDS
+        ensure_at = clock.monotonic() + _POLL_SECONDS
         deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
         while True:
-            left = self._look_seconds if deadline is None else min(self._look_seconds, deadline - clock.monotonic())
+            left = self._poll_seconds if deadline is None else min(self._poll_seconds, deadline - clock.monotonic())
             if left <= 0:
                 raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
             change.wait(left)
-            change.clear()  # before the look: what changes during it is not missed
-            if clock.monotonic() >= look_after_at:  # by the time, since a busy host may change something else all the while
+            change.clear()  # before the poll, so that a change during it is not missed
+            if clock.monotonic() >= ensure_at:  # by time, not by wake-ups: a busy host may announce changes all the while
                 self._worker_yield.refresh()
-                look_after()
-                look_after_at = clock.monotonic() + _OTHERS_SECONDS
-            if (answer := look()) is not None:
-                return answer
+                ensure_progress()
+                ensure_at = clock.monotonic() + _POLL_SECONDS
+            if (result := poll()) is not None:
+                return result
 
     def _check_may_run(self, task_id: str) -> None:
-        """Whether a task that has had no run may have one yet."""
+        """Raise if a task that has no run will have none, or none before this thread moves the clock."""
         task = self._context.store.tasks.get(task_id)  # NotFound: it was deleted or pruned, and will never have a run
         if task.status is TaskStatus.FAILED:
             raise packaging_failed(self._context.store.orchestrations.get(task.orchestration_id))
         if task.status is TaskStatus.KILLED:
             raise Conflict(f"Task {task_id} was killed and has never had a run.", task_id=task_id)
-        if task.status is not TaskStatus.PENDING and self._is_for_this_thread_to_move_time():
-            self._check_goes_on(self._context.store.runs.newest_to_wait_for(task_id) is not None, f"Task {task_id} has no run")
+        if task.status is not TaskStatus.PENDING and self._only_this_thread_moves_the_clock():
+            self._check_progress(self._context.store.runs.newest_to_wait_for(task_id) is not None, f"Task {task_id} has no run")
 
-    def _is_for_this_thread_to_move_time(self) -> bool:
+    def _only_this_thread_moves_the_clock(self) -> bool:
         clock = self._context.clock
         return isinstance(clock, ControlledClock) and not clock.may_be_moved_elsewhere()
 
     @staticmethod
-    def _check_goes_on(has_come: bool, what: str) -> None:
-        if not has_come:
+    def _check_progress(has_happened: bool, what: str) -> None:
+        if not has_happened:
             raise Conflict(f"{what}, and time does not pass by itself.", hint="Advance the clock, then wait.")
 
-    def _see_to(self, run_id: str, is_over: Callable[[RunRow], bool]) -> None:
-        """Look after a run; where it is a stub's, let it go on, and see whether it does."""
-        if self._context.stub is not None and self._is_for_this_thread_to_move_time():
-            self._settle()
+    def _ensure_progress(self, run_id: str, has_happened: Callable[[RunRow], bool]) -> None:
+        """Make sure that a host executes the run. For a stepped run that only this thread can move on, do so, and check that it moved."""
+        if self._executor.is_stepped and self._only_this_thread_moves_the_clock():
+            self.for_submitted(None, {TaskKind.PACKAGING})
+            self._executor.adopt()
+            self._executor.settle()
+            self._executor.raise_errors()
             run = self._context.store.runs.get(run_id)
-            self._check_goes_on(is_over(run), f"Run {run_id} is {run.status}")
-        self._look_after(self._context.store.runs.get(run_id))
+            self._check_progress(has_happened(run), f"Run {run_id} is {run.status}")
+        self._ensure_executed(self._context.store.runs.get(run_id))
 
-    def _look_after(self, run: RunRow) -> None:
-        """Where nobody is at work on a run: import, adopt, or take over what its host left in the queue, since somebody waits for it here.
+    def _ensure_executed(self, run: RunRow) -> None:
+        """If no host is at work on a run, import its result, adopt it, or take over what its host left in the queue.
 
-        Inside a task nothing of that happens here; but what is queued is handed over to the host of this program, which is at work.
+        Inside a task this is left to hosts; but what is queued is handed over to the host of this program, which is at work.
         """
-        self._context.refresh_host()
+        context = self._context
+        context.refresh_host()
         if run.status is RunStatus.RUNNING and self._recovery.is_orphaned(run):
             self._recovery.recover()
-        elif run.status is RunStatus.RUNNING and run.host_id == self._context.host_id and self._context.store.runs.is_waiting(run.run_id):
-            self._begin()  # it was adopted, perhaps by a host that had nothing to do until now, and waits for what is queued for that
+        elif run.status is RunStatus.RUNNING and run.host_id == context.host_id and context.store.runs.is_waiting(run.run_id):
+            self._execute_queued()  # this host may have adopted it, have had nothing to do until now, and it waits for what is queued
         elif run.status is RunStatus.QUEUED:
-            task = self._context.store.tasks.get(run.task_id)
+            task = context.store.tasks.get(run.task_id)
             self._take_over(run)
-            orchestration = self._context.store.orchestrations.get(task.orchestration_id)
+            orchestration = context.store.orchestrations.get(task.orchestration_id)
             if orchestration.task_id != task.task_id:
-                self._look_after_packaging(orchestration)
+                self._ensure_packaging(orchestration)
 
-    def _look_after_packaging(self, orchestration: OrchestrationRow) -> None:
+    def _ensure_packaging(self, orchestration: OrchestrationRow) -> None:
         if orchestration.status in (OrchestrationStatus.PENDING_PACKAGING, OrchestrationStatus.PACKAGING):
             for run in self._context.store.runs.of_task(orchestration.task_id, 1):
-                self._look_after(run)
+                self._ensure_executed(run)
 
     def _take_over(self, run: RunRow) -> None:
-        if self._is_gone(run.submitted_by):
+        if self._is_dead(run.submitted_by):
             with self._context.store.transaction() as transaction:
                 self._context.store.runs.hand_over(transaction, run.task_id, self._context.host_id)
-            self._begin()
+            self._execute_queued()
 
-    def _is_gone(self, host_id: str | None) -> bool:
+    def _is_dead(self, host_id: str | None) -> bool:
         return host_id is not None and host_id != self._context.host_id and not liveness.is_alive(self._context.folder.hosts, host_id)

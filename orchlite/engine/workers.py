@@ -1,7 +1,7 @@
-"""The threads that run what is queued: claim, hand over, repeat. As many runs at once as there are places, oldest first.
+"""The threads that execute queued runs: claim, execute, repeat. As many runs at once as there are worker slots, oldest first.
 
-A place is taken by a run that is performed here, or by one that was adopted from a dead host and goes on. A run whose program waits for
-another run lends its place: without that, a run that starts others and waits for them would wait for ever where there is one worker.
+A worker slot is occupied by a run that is executed here, or by one that was adopted from a dead host and has not ended. A run whose program
+waits for another run yields its slot: otherwise, with one worker, a run that starts others and waits for them would wait for ever.
 """
 
 from __future__ import annotations
@@ -9,45 +9,52 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchlite.core.errors import Closed, IllegalMove
+from orchlite.core.records import RunRow
+from orchlite.engine.executors import Executor
+from orchlite.operations import workdirs
 from orchlite.operations.context import Assignment, Context
 
 _PAUSE_SECONDS = 0.02
-"""After a run, how long a worker waits for the next before it does what is not urgent."""
-_TROUBLE_SECONDS = 1.0
+"""How long a worker waits for the next run before it does work that is not urgent."""
+_RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Workers:
-    """Daemon threads, started at the first need: one for each place."""
+    """Daemon threads, one for each worker slot, started when they are first needed."""
 
-    def __init__(self, context: Context, perform: Callable[[Assignment], None], rest: Callable[[], None]) -> None:
-        """`perform` brings one claimed run to its end, `rest` does what is not urgent; both are called on workers' threads."""
+    def __init__(self, context: Context, executor: Executor) -> None:
         self._context = context
-        self._perform = perform
-        self._rest = rest
+        self._executor = executor
         self._condition = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._handed: deque[Assignment] = deque()
-        self._free = 0
-        """Threads that wait and that nobody has reserved."""
-        self._taken = self._adopted = self._lent = 0
-        """Places in use here, those of runs that were adopted, and those that waiting runs lend."""
-        self._asked = self._answered = 0
-        """How often somebody said that something may be queued, and up to which of these a look has found nothing (more)."""
+        self._assigned: deque[Assignment] = deque()
+        self._idle = 0
+        """Threads that wait and are not reserved."""
+        self._executing = self._adopted = self._yielded = 0
+        """Slots occupied by runs executed here, slots occupied by adopted runs, and slots yielded by runs that wait for others."""
+        self._woken = self._answered = 0
+        """How often `wake` was called, and up to which of these calls a thread has found the queue empty."""
+        self._active: set[tuple[str, int]] = set()
+        """Run id and number of the attempts that a thread of this host is bringing to their end. Any other that it claimed was dropped."""
         self.whole_store = False
-        """Whether what other hosts have queued is run here, too."""
-        self._stopping = False
+        """Whether runs that other hosts have queued are executed here, too."""
+        self._is_stopping = False
 
     def are_busy(self) -> bool:
-        """Whether a run goes on here."""
-        return self._taken + self._adopted > 0
+        """Return whether a run is in flight here."""
+        return self._executing + self._adopted > 0
+
+    def holds(self, run: RunRow) -> bool:
+        """Return whether a thread of this host is bringing this attempt to its end."""
+        return (run.run_id, run.attempt) in self._active
 
     def start(self, *, whole_store: bool = False) -> None:
-        """Start the threads; with `whole_store` they also run what other hosts have queued. Idempotent. Inside a task nothing happens."""
+        """Start the threads; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing inside a task."""
         if self._context.own_run_id is not None:
             return
         with self._condition:
@@ -57,147 +64,153 @@ class Workers:
             self.wake()
 
     def reserve(self) -> bool:
-        """Keep an idle worker and a place for the caller, who then calls `hand`; False where all are busy, or others were first."""
-        if self._asked != self._answered and self._free > 0 and self._next_claimable() is not None:
+        """Reserve an idle worker and its slot for the caller, who must call `assign`. Return False if all are busy or runs are queued."""
+        if self._woken != self._answered and self._idle > 0 and self._next_claimable() is not None:
             return False
         with self._condition:
-            if self._context.stub is None and self._free > 0 and self._has_place() and self._asked == self._answered and not self._stopping:
-                self._free -= 1
-                self._taken += 1
+            is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
+            if is_free and not self._executor.is_stepped and not self._is_stopping:
+                self._idle -= 1
+                self._executing += 1
                 return True
         return False
 
     def assign(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
-            self._context.active_attempts.add((assignment.run.run_id, assignment.run.attempt))
-            self._handed.append(assignment)
+            self._active.add((assignment.run.run_id, assignment.run.attempt))
+            self._assigned.append(assignment)
             self._condition.notify()
 
     def wake(self) -> None:
-        """Say that something may have been queued."""
+        """Have a worker look at the queue."""
         with self._condition:
-            self._asked += 1
+            self._woken += 1
             self._condition.notify()
 
     @contextmanager
-    def adopted(self) -> Iterator[None]:
-        """A place is taken by an adopted run while the block lasts, whether there is one or not: nothing more begins until there is."""
+    def adopted(self, run: RunRow) -> Iterator[None]:
+        """Occupy a worker slot for an adopted run while the block runs, even above the limit.
+
+        No new run starts until the count is below the limit again.
+        """
         with self._condition:
             self._adopted += 1
+            self._active.add((run.run_id, run.attempt))
         try:
             yield
         finally:
             with self._condition:
                 self._adopted -= 1
-                self._asked += 1
+                self._active.discard((run.run_id, run.attempt))
+                self._woken += 1
                 self._condition.notify_all()
 
-    def set_blocked(self, places: int) -> None:
-        """So many of the runs here wait for others and lend their places."""
+    def set_blocked(self, runs: int) -> None:
+        """Set how many runs in flight here wait for other runs, and so yield their slots."""
         with self._condition:
-            if places > self._lent and self._threads:
-                self._start_threads(self._context.settings.workers + places)
-                self._asked += 1
-            self._lent = places
+            if runs > self._yielded and self._threads:
+                self._start_threads(self._context.settings.workers + runs)
+                self._woken += 1
+            self._yielded = runs
             self._condition.notify_all()
 
-    def stop(self, patience_seconds: float) -> None:
-        """Claim nothing more; idle threads end at once, busy ones after their run, for which this waits so long."""
+    def stop(self, timeout_seconds: float) -> None:
+        """Claim no more runs. Idle threads end at once, busy ones after their run; block for them, `timeout_seconds` at most."""
         with self._condition:
-            self._stopping = True
+            self._is_stopping = True
             self._condition.notify_all()
-        deadline = self._context.clock.monotonic() + patience_seconds
+        deadline = self._context.clock.monotonic() + timeout_seconds
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - self._context.clock.monotonic()))
 
     def _start_threads(self, number: int) -> None:
-        while len(self._threads) < number and not self._stopping:
+        while len(self._threads) < number and not self._is_stopping:
             name = f"orchlite-worker-{len(self._threads) + 1}"
             self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
             self._threads[-1].start()
 
-    def _has_place(self) -> bool:
-        return self._taken + self._adopted < self._context.settings.workers + self._lent
+    def _has_slot(self) -> bool:
+        return self._executing + self._adopted < self._context.settings.workers + self._yielded
 
     def _work(self) -> None:
-        patience_seconds: float | None = None
-        while not self._stopping:
+        timeout_seconds: float | None = None
+        while not self._is_stopping:
             try:
-                if self._take_turn(patience_seconds):
-                    patience_seconds = _PAUSE_SECONDS
-                elif patience_seconds is not None:
-                    patience_seconds = None
-                    self._rest()
+                if self._execute_next(timeout_seconds):
+                    timeout_seconds = _PAUSE_SECONDS
+                elif timeout_seconds is not None:
+                    timeout_seconds = None
+                    workdirs.clean_up(self._context)
             except Closed:
                 return
             except Exception:
-                # The store or the disk is in trouble; what was claimed stays claimed, and its result is on disk. The worker stays.
-                _log.exception("a worker of the store %s met trouble", self._context.folder.path)
-                self.wake()  # the others, while this one waits
-                threading.Event().wait(_TROUBLE_SECONDS)
+                # The store or the disk is in trouble. A claimed run stays claimed, with its result on disk, and the thread stays alive.
+                _log.exception("a worker of the store %s failed; trying again", self._context.folder.path)
+                self.wake()  # the other threads, while this one waits
+                threading.Event().wait(_RETRY_SECONDS)
 
-    def _take_turn(self, patience_seconds: float | None) -> bool:
-        """Wait for a place and a reason to use it, and perform one run; False where nothing came of it."""
-        has_place, assignment = self._wait(patience_seconds)
-        if not has_place:
+    def _execute_next(self, timeout_seconds: float | None) -> bool:
+        """Wait for a slot and a run, and execute it. Return False if there was none."""
+        has_slot, assignment = self._wait(timeout_seconds)
+        if not has_slot:
             return False
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:
-                self._context.active_attempts.add((assignment.run.run_id, assignment.run.attempt))
-                self._perform(assignment)
+                self._active.add((assignment.run.run_id, assignment.run.attempt))
+                self._executor.execute(assignment)
         finally:
             with self._condition:
-                self._taken -= 1
+                self._executing -= 1
                 if assignment:
-                    self._context.active_attempts.discard((assignment.run.run_id, assignment.run.attempt))
-                    self._asked += 1  # there is a place again, and perhaps more that may begin now: this thread looks next
-                elif self._asked > self._answered:
-                    self._condition.notify()  # there was no place for whoever was asked meanwhile
+                    self._active.discard((assignment.run.run_id, assignment.run.attempt))
+                    self._woken += 1  # a slot is free again: this thread looks at the queue next
+                elif self._woken > self._answered:
+                    self._condition.notify()  # there was no slot for the thread that was woken meanwhile
         return assignment is not None
 
-    def _wait(self, patience_seconds: float | None) -> tuple[bool, Assignment | None]:
-        """Until this thread has a place, and a run or a reason to look for one; False where patience is at its end."""
+    def _wait(self, timeout_seconds: float | None) -> tuple[bool, Assignment | None]:
+        """Block until this thread has a slot, and a run or a reason to look at the queue. Return False at the timeout."""
         with self._condition:
-            self._free += 1
-            heard = True
-            while not self._stopping:
-                if self._handed:
-                    # Whichever thread is first takes it; in the same step, since there is a place for one.
-                    return True, self._handed.popleft()
-                if self._free > 0:  # one that is reserved must not go away
-                    if self._asked > self._answered and self._has_place():
-                        self._free -= 1
-                        self._taken += 1
+            self._idle += 1
+            was_notified = True
+            while not self._is_stopping:
+                if self._assigned:
+                    # Any thread may take it, in the same step: one slot was reserved for it.
+                    return True, self._assigned.popleft()
+                if self._idle > 0:  # a thread that is reserved must stay
+                    if self._woken > self._answered and self._has_slot():
+                        self._idle -= 1
+                        self._executing += 1
                         return True, None
-                    if not heard:
-                        self._free -= 1
+                    if not was_notified:
+                        self._idle -= 1
                         return False, None
-                heard = self._condition.wait(patience_seconds)
+                was_notified = self._condition.wait(timeout_seconds)
             return False, None
 
     def _claim_next(self) -> Assignment | None:
-        while not self._stopping and (run_id := self._next_claimable()) is not None:
+        while not self._is_stopping and (run_id := self._next_claimable()) is not None:
             try:
                 assignment = self._claim(run_id)
             except IllegalMove:
-                continue  # another worker or host was quicker
-            self.wake()  # there may be more, and others may be idle
+                continue  # another worker or host claimed it first
+            self.wake()  # there may be more runs, and other threads may be idle
             self._context.changes.announce(run_id)
             if assignment is None:
-                continue  # its slot is too long ago
+                continue  # it has passed its starting deadline
             return assignment
         return None
 
     def _next_claimable(self) -> str | None:
-        asked = self._asked  # before the look: what is queued during it is not seen
-        packaging = None if self._context.stub is None else True  # whose runs are no work
+        woken = self._woken  # before the query: it does not see what is queued meanwhile
+        packaging = True if self._executor.is_stepped else None
         run_id = self._context.store.runs.next_claimable(self._context.host_id, whole_store=self.whole_store, packaging=packaging)
         if run_id is None:
             with self._condition:
-                self._answered = max(self._answered, asked)
+                self._answered = max(self._answered, woken)
         return run_id
 
     def _claim(self, run_id: str) -> Assignment | None:
@@ -206,6 +219,6 @@ class Workers:
             run = store.claim(transaction, run_id, self._context.claim())
             if run is None:
                 return None
-            # Inside: a claim that nobody hears of would keep the run from its end.
+            # Inside the transaction: if these reads failed after its commit, the run would stay claimed without a thread to execute it.
             task = store.tasks.get(run.task_id)
             return Assignment(run, task, store.orchestrations.get(task.orchestration_id))

@@ -16,6 +16,7 @@ from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.records import (
     Alive,
     Ended,
+    Installation,
     Look,
     Lost,
     NeverStarted,
@@ -27,8 +28,7 @@ from orchlite.core.records import (
 )
 from orchlite.core.status import RunStatus
 from orchlite.environments.base_image import HOST
-from orchlite.environments.builds import Installation
-from orchlite.operations import notification, outcome, workdirs
+from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
 from orchlite.operations.packaging import ensure_environment, install_files
@@ -182,7 +182,8 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
     except IllegalMove:
         return  # another host imported the result first
     _log_end(context, run, result)
-    workdirs.schedule_cleanup(context, run.run_id)
+    if context.settings.keep_work != "all":
+        context.cleaner.schedule(run.run_id)
     notification.notify(context, run.run_id, result.status)
 
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, OrchestrationRow, RunResult, RunRow, RunSpec
+from orchlite.core.records import Ended, Installation, OrchestrationRow, RunResult, RunRow, RunSpec
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.environments import base_image
-from orchlite.environments.builds import Build, Installation
+from orchlite.environments.environments import Building
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
@@ -66,7 +66,7 @@ def package(context: Context, assignment: Assignment) -> None:
         _succeed(context, run, orchestration, installation, warnings)
 
 
-def pretend(context: Context, assignment: Assignment) -> None:
+def mark_ready(context: Context, assignment: Assignment) -> None:
     """Declare the orchestration ready without an environment: where nothing will be executed, nothing is to be installed."""
     run, orchestration = assignment.run, assignment.orchestration
     _begin(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
@@ -81,36 +81,36 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, place:
     Raises:
         PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
     """
-    requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
+    requirements = base_image.needs(orchestration.base_image, orchestration.requirements)
     key = context.environments.key(requirements)
     found = None if refresh else context.environments.find(key)
     if found is not None:
         return found
-    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as build:
-        if build.found is not None:
-            return build.found
-        build.create()
+    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
+        if building.found is not None:
+            return building.found
+        building.make()
         if requirements:
-            _install(context, build, requirements, place)
-        return build.finish()
+            _install(context, building, requirements, place)
+        return building.finish()
 
 
-def _install(context: Context, build: Build, requirements: tuple[str, ...], place: InstallFiles) -> None:
+def _install(context: Context, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
     place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = context.environments.install_command(build, requirements)
+    order = building.install_order(requirements)
     spec = RunSpec(
         run_id=place.folder.run_id,
         attempt=1,
         folder=str(place.folder.path),
-        command=command.args,
-        working_folder=str(command.working_folder),
-        env={**command.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
+        command=order.command,
+        working_folder=str(order.working_folder),
+        env={**order.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
         log=str(place.log),
         timeout_seconds=context.settings.install_timeout_seconds,
         grace_seconds=0,
         log_bytes=context.settings.limits.log_bytes,
         leash=True,
-        environment_lock=str(command.lock),
+        environment_lock=str(order.lock),
         masked=True,
     )
     context.process.place(spec)
@@ -132,7 +132,7 @@ def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFaile
 
 
 def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
-    from orchlite.environments.diagnosis import explain
+    from orchlite.environments.diagnosis import explanation
 
     if result.status is RunStatus.TIMED_OUT:
         limit_seconds = settings.install_timeout_seconds
@@ -141,7 +141,7 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
         return "The installation did not end by itself."
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     beginnings = [line[:_EXPLAINING_CHARACTERS] for line in lines]
-    return explain(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+    return explanation(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
 
 
 def _masked(text: str) -> str:

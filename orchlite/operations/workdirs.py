@@ -1,9 +1,8 @@
-"""What is kept of a run's work folder after its end. It is never urgent, so it is done while nobody waits: `later`, then `tidy`."""
+"""What is kept of a run's work folder after its end. Cleaning up is never urgent: workers do it while no run waits for them."""
 
 from __future__ import annotations
 
 import logging
-import queue
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.files import remove_tree
@@ -17,38 +16,28 @@ _BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED,
 _log = logging.getLogger(__name__)
 
 
-def schedule_cleanup(context: Context, run_id: str) -> None:
-    """Note a run that has ended."""
-    if context.settings.keep_work != "all":
-        context.untidy.put(run_id)
-
-
 def clean_up(context: Context) -> None:
-    """Tidy the work folders of all the runs that were noted."""
-    while True:
+    """Clean up the work folders of all runs that were scheduled for it."""
+    for run_id in context.cleaner.take_all():
         try:
-            run_id = context.untidy.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            _tidy(context, context.store.runs.get(run_id))
+            _clean_up(context, context.store.runs.get(run_id))
         except (OSError, OrchliteError):
-            _log.info("the work folder of run %s could not be tidied", run_id, exc_info=True)
+            _log.info("the work folder of run %s could not be cleaned up", run_id, exc_info=True)
 
 
 def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
-    """The folder of the attempt that ran; None where nothing was started, or nothing is left."""
+    """Return the folder of the attempt that ran; None if nothing was started, or nothing is left."""
     folder = context.folder.run(run.run_id).attempt(run.attempt)
     return folder if run.attempt and folder.work.is_dir() else None
 
 
-def _tidy(context: Context, run: RunRow) -> None:
+def _clean_up(context: Context, run: RunRow) -> None:
     if context.settings.keep_work == "none":
         remove_tree(context.folder.run(run.run_id).attempt(run.attempt).work)
     elif run.status is RunStatus.SUCCESS:
         _remove_unchanged(context, run)
     else:
-        # Of a task's failed runs the newest three keep everything, for whoever wants to know why.
+        # The newest 3 failed runs of a task keep everything, to be examined.
         for older in context.store.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
             _remove_unchanged(context, older)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from orchlite.client.client import Client
+from orchlite.client.client import Client, engine_of
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.workspace import Workspace
 from orchlite.core.arguments import checked_id, checked_workspace_name
@@ -40,8 +40,8 @@ class StoreView:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._engine = client._engine
-        self._store = client._engine.store
+        self._engine = engine_of(client)
+        self._store = engine_of(client).store
 
     @property
     def limits(self) -> Limits:
@@ -101,7 +101,7 @@ class StoreView:
         Raises:
             NotFound: there is none.
         """
-        return self._engine.orchestration(checked_id(orchestration_id, "orch_id"))
+        return self._engine.poll_orchestration(checked_id(orchestration_id, "orch_id"))
 
     def orchestration_in(self, workspace_id: int, orchestration_id: str) -> Orchestration:
         """The handle of an orchestration of this workspace.
@@ -157,7 +157,7 @@ class StoreView:
         Raises:
             NotFound: there is none.
         """
-        task = self._engine.task(checked_id(task_id, "id"))
+        task = self._engine.poll_task(checked_id(task_id, "id"))
         runs = [self._looked_after(run) for run in self._store.runs.of_task(task_id, run_limit, SHOWN)]
         return TaskView(task, self._store.orchestrations.get(task.orchestration_id).sha, runs)
 
@@ -204,7 +204,7 @@ class StoreView:
         Raises:
             NotFound: there is no such task.
         """
-        task = self._engine.task(checked_id(task_id, "task_id"))
+        task = self._engine.poll_task(checked_id(task_id, "task_id"))
         rows = self._store.runs.of_task(task.task_id, limit if between is None else None, statuses)
         if between is not None:
             rows = [row for row in rows if between[0] <= row.created_at <= between[1]][:limit]
@@ -216,13 +216,13 @@ class StoreView:
         Raises:
             NotFound: there is none.
         """
-        run = self._engine.run(checked_id(run_id, "run_id"))
-        if task_id is not None and run.task_id != self._engine.task(checked_id(task_id, "task")).task_id:
+        run = self._engine.poll_run(checked_id(run_id, "run_id"))
+        if task_id is not None and run.task_id != self._engine.poll_task(checked_id(task_id, "task")).task_id:
             raise NotFound(f"Task {task_id} has no run {run_id}.", hint="task/list_task_runs shows those it has.", run_id=run_id)
         return run
 
     def _looked_after(self, run: RunRow) -> RunRow:
-        return self._engine.run(run.run_id) if run.status is RunStatus.RUNNING else run
+        return self._engine.poll_run(run.run_id) if run.status is RunStatus.RUNNING else run
 
     # --- connections
 

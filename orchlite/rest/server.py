@@ -21,7 +21,7 @@ import uvicorn
 
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_texts
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
-from orchlite.engine import forever
+from orchlite.engine import shutdown
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.rest.app import application
 from orchlite.rest.credentials import FILE_NAME, settled_token
@@ -211,12 +211,14 @@ def serve_forever(
         allow_remote=allow_remote,
     )
 
+    from orchlite.client.client import engine_of
+
     def close() -> None:
         server.close()  # first, so that nobody is answered by a client that is closed
         client.close(drain=False)
 
     with server:
-        forever.work_until_stopped(client._engine, signals, close, None if announce is None else lambda: announce(server))
+        shutdown.run_until_signalled(engine_of(client), signals, close, None if announce is None else lambda: announce(server))
 
 
 class _Place(NamedTuple):

@@ -24,9 +24,9 @@ from orchlite.core.arguments import checked_moment
 from orchlite.core.clock import SteppedStore
 from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.folders import RunFolder
-from orchlite.core.protocols import StubOutcome
 from orchlite.core.records import Alive, Look, NeverStarted, RunRow, RunSpec, TaskRow
 from orchlite.core.status import RunStatus
+from orchlite.engine.stepped import SimulatedOutcome
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -130,16 +130,16 @@ class ManualClock:
         self._each(lambda store: store.settle())
         while (at := self._next_at()) is not None and at <= until:
             self._now = max(at, self._now)
-            self._each(lambda store: store.act())
+            self._each(lambda store: store.step())
         self._now = until
 
     def _each(self, act: Callable[[SteppedStore], None]) -> None:
-        self._stores = [store for store in self._stores if not store.is_over]
+        self._stores = [store for store in self._stores if not store.is_closed]
         for store in self._stores:
             act(store)
 
     def _next_at(self) -> datetime | None:
-        times = [store.next_at() for store in self._stores if not store.is_over]
+        times = [store.next_at() for store in self._stores if not store.is_closed]
         return min(filter(None, times), default=None)
 
 
@@ -180,13 +180,13 @@ class StubProcess:
         self.runs: list[StubRun] = []
         """What would have run, in order."""
         self._exit_code = exit_code
-        self._outcomes: dict[str, StubOutcome] = {}
+        self._outcomes: dict[str, SimulatedOutcome] = {}
         self._reasons: dict[str, str] = {}
         self._decide = status if callable(status) else lambda _: (status, duration_seconds)
         if not callable(status):
             _checked_outcome((status, duration_seconds))
 
-    def outcome(self, run: RunRow, task: TaskRow) -> StubOutcome:
+    def outcome(self, run: RunRow, task: TaskRow) -> SimulatedOutcome:
         """Decide how a run ends, once for each: the answer is kept, for a client that goes on with another's runs."""
         if run.run_id not in self._outcomes:
             self._outcomes[run.run_id] = self._decided(run, task)
@@ -196,14 +196,14 @@ class StubProcess:
         """Why the run is to end, where somebody said so."""
         return self._reasons.get(run_id)
 
-    def _decided(self, run: RunRow, task: TaskRow) -> StubOutcome:
+    def _decided(self, run: RunRow, task: TaskRow) -> SimulatedOutcome:
         began_at = run.claimed_at or run.created_at
         arguments: dict[str, Any] = json.loads(task.arguments)
         stub_run = StubRun(run.run_id, task.task_id, task.name, task.orchestration_id, arguments, run.slot_at, began_at, len(self.runs) + 1)
         self.runs.append(stub_run)
         status, seconds = _checked_outcome(self._decide(stub_run))
         exit_code = self._exit_code if self._exit_code is not None else {RunStatus.SUCCESS: 0, RunStatus.FAILURE: 1}.get(status)
-        return StubOutcome(status, seconds, exit_code)
+        return SimulatedOutcome(status, seconds, exit_code)
 
     def warm(self) -> None:
         """Nothing is to be made quick."""

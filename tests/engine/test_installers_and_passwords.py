@@ -14,7 +14,7 @@ import orchlite
 from orchlite import PackagingFailed
 from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
-from orchlite.environments.requirements import parse_requirements
+from orchlite.environments.requirements import read_requirements
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -82,7 +82,7 @@ def test_a_password_is_shown_and_left_nowhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     given = {"secret": _SECRET, "host": unreachable}
-    index_url, lines = index.format(**given), parse_requirements(requirement.format(**given).encode()).lines
+    index_url, lines = index.format(**given), read_requirements(requirement.format(**given).encode()).lines
     client = open_client(index_urls=[index_url], installer=installer)
     with caplog.at_level("DEBUG", logger="orchlite"):
         bundle = folder({"main.py": "print()", "requirements.txt": requirement.format(**given)})
@@ -131,9 +131,9 @@ class TestWhichInstaller:
         def name(*lines: str, **settings: object) -> str:
             environments = Environments(tmp_path / "cache", **settings)  # type: ignore[arg-type]
             lines = lines or ("six==1.0",)
-            with environments.building(environments.key(lines), lambda: False) as build:
-                build.create()
-                return "uv" if Path(environments.install_command(build, lines).args[0]).name == "uv" else "pip"
+            with environments.building(environments.key(lines), lambda: False) as building:
+                building.make()
+                return "uv" if Path(building.install_order(lines).command[0]).name == "uv" else "pip"
 
         return name
 

@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 
 from orchlite import Client
+from orchlite.engine.executors import ProgramExecutor
 from orchlite.engine.workers import Workers
-from orchlite.operations.context import Assignment
+from orchlite.operations.context import Assignment, Context
 
 MakeFolder = Callable[..., Path]
 Until = Callable[[Callable[[], object]], None]
+
+
+class _CountingExecutor(ProgramExecutor):
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.executed: list[Assignment] = []
+
+    def execute(self, assignment: Assignment) -> None:
+        self.executed.append(assignment)
 
 
 @pytest.fixture
@@ -28,18 +38,19 @@ def _hasty_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_hasty_threads")
 def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, folder: MakeFolder, until: Until) -> None:
-    store = client._engine.context
+    context = client._engine.context
+    store = context.store
     orchestration = client.upload_orchestration(path=folder("")).wait()
-    run, row = store.store.runs.get(orchestration.task().last_runs()[0].id()), store.store.orchestrations.get(orchestration.id())
-    assignment = Assignment(run, store.store.tasks.get(run.task_id), row)
-    handed, performed = [], []
-    workers = Workers(store, lambda _: performed.append(1), lambda: None)
+    run, row = store.runs.get(orchestration.task().last_runs()[0].id()), store.orchestrations.get(orchestration.id())
+    assignment = Assignment(run, store.tasks.get(run.task_id), row)
+    assigned, executor = [], _CountingExecutor(context)
+    workers = Workers(context, executor)
     workers.start()
 
     def submit() -> None:
         for _ in range(2000):
             if workers.reserve():
-                handed.append(1)
+                assigned.append(1)
                 workers.assign(assignment)
             else:
                 workers.wake()
@@ -49,9 +60,9 @@ def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, fol
         thread.start()
     for thread in threads:
         thread.join()
-    until(lambda: len(performed) == len(handed))
-    assert len(handed) > 0
-    for _ in range(store.settings.workers):
+    until(lambda: len(executor.executed) == len(assigned))
+    assert len(assigned) > 0
+    for _ in range(context.settings.workers):
         until(workers.reserve)  # when they have looked whether there is anything more
     further = sum(workers.reserve() for _ in range(50))
     workers.stop(0)

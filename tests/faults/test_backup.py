@@ -32,7 +32,7 @@ def die(event, arguments):
 
 sys.addaudithook(die)
 if client is not None:
-    backup.backup(client._engine.store, Path(target))
+    backup.backup(client._engine.context, Path(target))
 else:
     orchlite.Client.restore(Path(source), Path(target))
 """

@@ -53,7 +53,7 @@ def test_a_host_that_forgets_to_close_exits_and_the_next_one_does_what_is_left(
     code, run_ids, said = _leave(host)
     assert (code, time.monotonic() - began < _EXIT_SECONDS) == (0, True)
     if end == "queued":
-        assert said == f"orchlite: 2 queued in {store}; Client({str(store)!r}).start() runs what is left there.\n"
+        assert said == f"orchlite: 2 runs are still queued in {store}; Client({str(store)!r}).start() executes them.\n"
     elif end in ("idle", "never used", "busy"):
         assert said == ""
     with orchlite.Client(store, workers=2).start() as client:

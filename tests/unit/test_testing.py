@@ -23,7 +23,7 @@ class _Alarms:
         self._at = [_START + timedelta(minutes=minute) for minute in minutes]
         self._does = does
         self.acted_at: list[datetime] = []
-        self.is_over = False
+        self.is_closed = False
         self.settled = 0
         clock.attach(self)
 
@@ -33,7 +33,7 @@ class _Alarms:
     def settle(self) -> None:
         self.settled += 1
 
-    def act(self) -> None:
+    def step(self) -> None:
         self._does()
         while self._at and self._at[0] <= self._clock.now():
             self.acted_at.append(self._clock.now())
@@ -103,7 +103,7 @@ class TestAManualClock:
 
     def test_forgets_a_traveller_that_is_over(self, clock: ManualClock) -> None:
         alarms = _Alarms(clock, 1)
-        alarms.is_over = True
+        alarms.is_closed = True
         clock.advance(minutes=2)
         assert (alarms.acted_at, alarms.settled) == ([], 0)
 

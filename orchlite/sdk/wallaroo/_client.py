@@ -239,7 +239,9 @@ class Client:
         return _store.opened(self._folder)
 
     def _engine(self) -> Engine:
-        return self._opened()._engine
+        from orchlite.client.client import engine_of
+
+        return engine_of(self._opened())
 
     def _workspace(self, found: orchlite.client.workspace.Workspace) -> Workspace:
         from ._workspace import Workspace

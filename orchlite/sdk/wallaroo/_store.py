@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from orchlite.client.client import Client
+from orchlite.client.client import Client, engine_of
 from orchlite.core import folders as paths
 from orchlite.core.errors import OrchliteError
 
@@ -32,7 +32,7 @@ def opened(path: Path) -> Client:
     """
     key = os.getpid(), path
     with _lock:
-        if key not in _clients or _clients[key]._engine.is_closed:
+        if key not in _clients or engine_of(_clients[key]).is_closed:
             _clients[key] = Client(path)
         return _clients[key]
 

@@ -60,7 +60,7 @@ class Task(orchlite.client.task.Task):
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until its run has ended, and answer that; not in the SDK. See `orchlite.Task.wait`."""
         run_id = super().wait(timeout).id()
-        return TaskRun(self.client, self._engine, self._engine.run(run_id))
+        return TaskRun(self.client, self._engine, self._engine.poll_run(run_id))
 
     def kill(self) -> str:  # type: ignore[override]  # plain text, as there
         """Ask for no further runs, and for the end of those there are. Answers the status now."""

@@ -1,0 +1,61 @@
+"""How runs are executed, chosen once when a store is opened: as real programs, or simulated and stepped by a clock moved by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from orchlite.core.status import TaskKind
+from orchlite.operations import execution, packaging
+from orchlite.operations.context import Assignment, Context
+
+
+class Executor(Protocol):
+    """What the engine asks of the way in which runs are executed."""
+
+    is_stepped: bool
+    """Whether runs start and end only when the clock is moved. Worker threads then execute packaging runs only."""
+
+    def execute(self, assignment: Assignment) -> None:
+        """Bring a claimed run to its end. Called on a worker thread; blocks until the outcome is recorded."""
+
+    def settle(self) -> None:
+        """Start and end every stepped run that can start or end at this instant."""
+
+    def adopt(self) -> None:
+        """Continue the stepped runs of hosts that are gone."""
+
+    def next_end_at(self) -> datetime | None:
+        """Return when the next stepped run ends: aware, UTC; None if there is none."""
+
+    def raise_errors(self) -> None:
+        """Raise the first error that deciding an outcome has raised since the last call."""
+
+
+class ProgramExecutor:
+    """Executes each run as a program in a process of its own."""
+
+    is_stepped = False
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def execute(self, assignment: Assignment) -> None:
+        """Bring a claimed run to its end. Blocks until the outcome is recorded."""
+        if assignment.task.kind is TaskKind.PACKAGING:
+            packaging.package(self._context, assignment)
+        else:
+            execution.execute(self._context, assignment)
+
+    def settle(self) -> None:
+        """Do nothing: worker threads start the runs, and their processes end them."""
+
+    def adopt(self) -> None:
+        """Do nothing: `Recovery` adopts runs that have a process."""
+
+    def next_end_at(self) -> None:
+        """Return None: nobody knows when a program ends."""
+        return
+
+    def raise_errors(self) -> None:
+        """Do nothing: the failure of a program is a status."""

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding
     from orchlite.operations.retention import Pruned
     from orchlite.runs.logs import Log, LogLine
-    from orchlite.schedules.upcoming import upcoming
+    from orchlite.schedules.schedule import upcoming
 
 _HOMES = {
     "orchlite.operations.integrity": ("Finding",),
@@ -67,7 +67,7 @@ _HOMES = {
     "orchlite.operations.retention": ("Pruned",),
     "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
-    "orchlite.schedules.upcoming": ("upcoming",),
+    "orchlite.schedules.schedule": ("upcoming",),
     "orchlite.client.task": ("Task",),
     "orchlite.core.task_context": ("in_task", "task_args"),
     "orchlite.client.task_run": ("TaskRun",),

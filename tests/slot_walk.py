@@ -1,4 +1,4 @@
-"""The slots of a while, found by walking forward: what counting and searching back are compared with."""
+"""Slots found by walking forward: the reference for counting and for searching back."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from orchlite.schedules.schedule import Schedule
 
 
 def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
-    """The slots later than `after` and not later than `until`, in order."""
+    """Return the slots later than `after` and not later than `until`, in order."""
     return list(takewhile(lambda slot: slot <= until, schedule.slots_after(after)))

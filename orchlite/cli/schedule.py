@@ -109,7 +109,7 @@ def _say_when(client: Client, task: Task, out: Output) -> None:
 def upcoming(words: tuple[str, ...], count: int, timezone: str) -> None:
     """Print when EXPRESSION, five fields of cron or @daily and the like, is due next: in the zone that it is read in."""
     from orchlite.schedules.schedule import parse
-    from orchlite.schedules.upcoming import upcoming as slots_of
+    from orchlite.schedules.schedule import upcoming as slots_of
 
     out, expression = setting().output(), _expression(words) or ""
     warnings = parse(expression, timezone).warnings

@@ -91,7 +91,7 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
 def follow_clock_back(context: Context, now: datetime) -> None:
     """The clock may have been set back: then what was to happen in a second would happen in an hour, or when a wrong time comes true."""
     with context.store.transaction() as transaction:
-        if context.store.tasks.shorten_pauses(transaction, now + backoff.LONGEST):
+        if context.store.tasks.shorten_pauses(transaction, now + backoff.MAX_BACKOFF):
             _log.info("the clock was set back; continuous tasks start again by it")
     for task in context.store.tasks.ahead(now):
         with suppress(BadSchedule):  # whoever finds it due stops it
@@ -193,7 +193,7 @@ def _skip(store: Store, transaction: Transaction, task: TaskRow, skipped: Iterab
     """Leave a row for each of these, up to so many in a row; the last of them stands for all that follow."""
     in_row = task.skipped_in_row
     for one in skipped:
-        if in_row < misfires.ROWS_IN_ROW:
+        if in_row < misfires.MAX_SKIPPED_ROWS:
             store.runs.insert_skipped(transaction, task.task_id, one, now)
             in_row += 1
         else:
@@ -205,7 +205,7 @@ def _skip(store: Store, transaction: Transaction, task: TaskRow, skipped: Iterab
 def _start_again(context: Context, task: TaskRow, now: datetime) -> None:
     """Queue the next run of a continuous task; or, where it is seen running well again, take the warning off."""
     store = context.store
-    look_again_at = now + backoff.STEADY if task.status is TaskStatus.CRASH_LOOP else None
+    look_again_at = now + backoff.STABLE_AFTER if task.status is TaskStatus.CRASH_LOOP else None
     with store.transaction() as transaction:
         if not store.tasks.advance(transaction, task, look_again_at):
             return
@@ -218,7 +218,7 @@ def _start_again(context: Context, task: TaskRow, now: datetime) -> None:
 
 
 def _is_steady(run: RunRow, now: datetime) -> bool:
-    return run.status is RunStatus.RUNNING and run.claimed_at is not None and now - run.claimed_at >= backoff.STEADY
+    return run.status is RunStatus.RUNNING and run.claimed_at is not None and now - run.claimed_at >= backoff.STABLE_AFTER
 
 
 def _stop(context: Context, task: TaskRow, reason: str) -> None:

@@ -59,10 +59,10 @@ def _waits_for_ends(task: TaskRow) -> bool:
 
 
 def _start_again(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> None:
-    newest = store.runs.newest_of_task(transaction, task.task_id, backoff.RUNS_LOOKED_AT)
+    newest = store.runs.newest_of_task(transaction, task.task_id, backoff.RUNS_CONSIDERED)
     if task.status is TaskStatus.STARTED and backoff.is_crash_loop(newest, now):
         reason = "its newest five runs have failed within ten minutes"
         store.tasks.move(transaction, task.task_id, TaskStatus.CRASH_LOOP, now, reason)
-    elif task.status is TaskStatus.CRASH_LOOP and (newest[0].status is RunStatus.SUCCESS or backoff.was_steady(newest[0])):
+    elif task.status is TaskStatus.CRASH_LOOP and (newest[0].status is RunStatus.SUCCESS or backoff.was_stable(newest[0])):
         store.tasks.move(transaction, task.task_id, TaskStatus.STARTED, now)
-    store.tasks.set_next(transaction, task.task_id, now + timedelta(seconds=backoff.pause_seconds(newest)))
+    store.tasks.set_next(transaction, task.task_id, now + timedelta(seconds=backoff.backoff_seconds(newest)))

@@ -1,1 +1,1 @@
-"""Cron text, time zones, slots, misfires and back-off. Pure: no clock, no I/O."""
+"""Cron expressions, time zones, slots, misfires and back-off. Pure functions: times in, times out."""

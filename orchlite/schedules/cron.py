@@ -1,7 +1,7 @@
-"""The text of a schedule: five fields of cron, read strictly, written in one spelling, turned into sets. No clock, zone or calendar.
+"""Parses a cron expression of five fields strictly, and writes it in one spelling. Knows no clock, time zone or calendar.
 
-The grammar is read here and not by croniter, because croniter 7.0.0 takes `5-5` for the whole field, and accepts `22-2`, `*/100`,
-random fields, seconds, years, and `0 0 30 2 *`, which never fires. It is the one that Kubernetes reads, made stricter.
+The grammar is that of Kubernetes (robfig/cron), made stricter. It is parsed here and not by croniter, because croniter 7.0.0 reads `5-5` as
+the whole field, and accepts `22-2`, `*/100`, random fields, seconds, years, and `0 0 30 2 *`, which never fires.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _OTHER_MACROS = {
-    "@reboot": "For what starts with the host, submit it where the host starts: run_once() or run_continuously().",
-    "@every": "Write a step: '*/5 * * * *' is every five minutes, '0 */2 * * *' every two hours.",
+    "@reboot": "To run something when a host starts, call run_once() or run_continuously() in the program that starts it.",
+    "@every": "Use a step: '*/5 * * * *' is every five minutes, '0 */2 * * *' every two hours.",
 }
 
 _ITEM = re.compile(r"(?:(?P<star>[*?])|(?P<first>[0-9]+|[a-z]+)(?:-(?P<last>[0-9]+|[a-z]+))?)(?:/(?P<step>[0-9]+))?")
@@ -40,36 +40,37 @@ _UNSUPPORTED = (
     (
         re.compile(r".*#.*"),
         "the nth weekday of a month ('#')",
-        "Name the days it can fall on in day of month, such as 15-21 for the third, and let main.py look at the weekday.",
+        "List the possible days in day of month, such as 15-21 for the third, and check the weekday in main.py.",
     ),
     (
         re.compile(r"l(-?[0-9]+)?|lw|[0-9]l|[a-z]{3}l"),
         "the last day of a month ('L')",
-        "Write 28-31 in day of month, and let main.py look whether it is the last one.",
+        "Use 28-31 in day of month, and check in main.py whether it is the last day.",
     ),
     (
         re.compile(r"[0-9]*w[0-9]*"),
         "the nearest working day ('W')",
-        "Name the days it can fall on in day of month, such as 14-16 for the 15th, and let main.py look at the date.",
+        "List the possible days in day of month, such as 14-16 for the 15th, and check the date in main.py.",
     ),
     (
         re.compile(r"[hr](\(.*\))?(/.*)?|.*~.*"),
         "a random time ('R', 'H', '~')",
-        "A schedule's slots must be the same on every host: write a number of your own choice.",
+        "A schedule must have the same slots on every host: write a number of your own choice.",
     ),
 )
 
 
 class _Field(NamedTuple):
-    """What one of the five fields takes."""
+    """The syntax of one of the five fields."""
 
     name: str
     low: int
     last: int
-    """The largest value that `*` stands for."""
+    """The last value that `*` stands for."""
     takes: str
+    """The accepted values, for messages."""
     names: tuple[str, ...] = ()
-    """Of the values from `low` on."""
+    """Names of the values, from `low` on."""
 
     @property
     def size(self) -> int:
@@ -77,7 +78,7 @@ class _Field(NamedTuple):
 
     @property
     def highest(self) -> int:
-        """The largest value that may be written: 7 is a Sunday, too."""
+        """The largest value that may be written: 7 is a second name for Sunday (crontab(5))."""
         return 7 if self.names == _WEEKDAY_NAMES else self.last
 
 
@@ -92,96 +93,94 @@ _EVERY_DAY, _EVERY_WEEKDAY = (tuple(range(field.low, field.last + 1)) for field 
 
 
 class _Part(NamedTuple):
-    """One field, or one item of its list, as it was read."""
+    """A parsed field, or one item of its list."""
 
     text: str
     values: tuple[int, ...]
-    """Of a whole field: ascending, each once."""
+    """For a whole field: ascending and distinct."""
     is_open: bool
-    """True where it says `*`, alone or in a list: a day field that says so leaves the choice to the other one."""
+    """True if `*` is the field or one of its items: a day field like that leaves the choice to the other day field."""
 
 
-class CronText(NamedTuple):
+class CronExpression(NamedTuple):
     """An accepted expression."""
 
     text: str
-    """Five fields in one spelling: numbers without leading zeros for names, `*` for `?`, single spaces; macros written out."""
-    times: array[int]
-    """Minutes of the day, ascending."""
-    days: tuple[int, ...]
+    """Five fields in one spelling: numbers without leading zeros for names, `*` for `?`, single spaces, macros written out."""
+    minutes_of_day: array[int]
+    """Ascending."""
     months: tuple[int, ...]
-    weekdays: tuple[int, ...]
-    """0 is Sunday."""
-    either: bool
-    """True: a day in `days` or in `weekdays` will do. False: it must be in both."""
-    day_text: str
-    """`days`, `months` and `weekdays` as fields of cron: lists of numbers, `*` for a full one."""
+    day_fields: str
+    """Day of month, month and day of week as fields of cron: lists of numbers, or `*` for all values.
+
+    If neither day field is `*`, a day has to match only one of them, as in cron.
+    """
     is_fixed: bool
-    """A fixed-time job, in the words of Debian's cron: neither minute nor hour begins with `*`."""
+    """True for a fixed-time job, as cron(8) of Debian calls it: neither minute nor hour begins with `*`."""
     warnings: tuple[str, ...]
 
 
-def read_cron_text(expression: object) -> CronText:
-    """Read an expression, or one of the `@` words that stand for one.
+def parse_cron(expression: object) -> CronExpression:
+    """Parse five fields of cron, or a macro such as `@daily`.
 
     Raises:
-        BadSchedule: it is none, is not supported, or never fires. `details["field"]` is the field's name, or "expression".
+        BadSchedule: the expression is invalid, is not supported, or never fires. `details["field"]` is the field's name, or "expression".
     """
     if not isinstance(expression, str):
         raise BadSchedule(
-            f"The schedule is a {type(expression).__name__}.", hint="It takes a text, such as '*/5 * * * *'.", field="expression"
+            f"The schedule is a {type(expression).__name__}.", hint="It must be a string, such as '*/5 * * * *'.", field="expression"
         )
-    return _read(expression)
+    return _parse(expression)
 
 
-# Half a kilobyte each, and at most three.
+# About 0.5 KB each, 3 KB at most.
 @lru_cache(maxsize=4096)
-def _read(expression: str) -> CronText:
+def _parse(expression: str) -> CronExpression:
     _check_characters(expression)
     _check_prefix(expression)
     words = _MACROS.get(expression.strip().lower(), expression).split()
     if len(words) != len(_FIELDS):
         _refuse_count(expression, len(words))
-    return _joined(tuple(map(_read_field, _FIELDS, words)))
+    return _joined(tuple(map(_parse_field, _FIELDS, words)))
 
 
 def _check_characters(expression: str) -> None:
     if len(expression) > _CHARACTERS:
         raise BadSchedule(
             f"The schedule has {len(expression)} characters; the limit is {_CHARACTERS}.",
-            hint="Write ranges and steps where it lists numbers.",
+            hint="Replace lists of numbers by ranges and steps.",
             field="expression",
             limit=_CHARACTERS,
         )
     for position, character in enumerate(expression, 1):
-        # Digits, letters and spaces of other scripts look like ours, and int() and split() would take them.
+        # int() and split() would accept digits and spaces of other scripts, which look like ASCII ones.
         if not (" " <= character <= "~" or character == "\t"):
             _refuse(
                 f"The schedule has {character!a} at position {position}.",
-                "It takes ASCII digits, letters and signs, with plain spaces between the fields.",
+                "Use ASCII digits, letters and signs, with plain spaces between the fields.",
             )
     if not expression.strip():
-        _refuse("The schedule is empty.", "It takes five fields, such as '0 2 * * *': every day at two.")
+        _refuse("The schedule is empty.", "It needs five fields, such as '0 2 * * *': every day at two.")
 
 
 def _check_prefix(expression: str) -> None:
     if zone := _ZONE.match(expression.strip()):
         _refuse(
             f"The schedule {_shown(expression)} names a time zone, which is not supported there.",
-            f"Give it as an argument of its own: timezone={zone['zone'] or 'Europe/Berlin'!r}.",
+            f"Pass it as a separate argument: timezone={zone['zone'] or 'Europe/Berlin'!r}.",
         )
     word = expression.split()[0].lower()
     if word.startswith("@") and expression.strip().lower() not in _MACROS:
         _refuse(
             f"The schedule {_shown(expression)} is not supported.",
-            _OTHER_MACROS.get(word) or f"It takes five fields, or one of {', '.join(_MACROS)}.",
+            _OTHER_MACROS.get(word) or f"It must be five fields, or one of {', '.join(_MACROS)}.",
         )
 
 
-# Different expressions are made of the same fields, `*` above all.
+# Different expressions share most of their fields.
 @lru_cache(maxsize=1024)
-def _read_field(field: _Field, text: str) -> _Part:
-    items = [_read_item(field, item, text) for item in text.split(",")]
+def _parse_field(field: _Field, text: str) -> _Part:
+    items = [_parse_item(field, item, text) for item in text.split(",")]
     return _Part(
         text=",".join(item.text for item in items),
         values=tuple(sorted({value for item in items for value in item.values})),
@@ -189,7 +188,7 @@ def _read_field(field: _Field, text: str) -> _Part:
     )
 
 
-def _read_item(field: _Field, item: str, text: str) -> _Part:
+def _parse_item(field: _Field, item: str, text: str) -> _Part:
     if not item:
         _refuse_field(field, text, "has an empty item")
     match = _ITEM.fullmatch(item.lower())
@@ -205,13 +204,13 @@ def _read_item(field: _Field, item: str, text: str) -> _Part:
         if last < first:
             _refuse_backwards(field, item, first, last, step)
         return _Part(f"{first}-{last}{written_step}", _values(field, first, last, step), is_open=False)
-    # As Kubernetes and croniter read it: `5/15` begins at 5 and goes on to the field's end.
+    # As in Kubernetes and croniter, `5/15` is every 15 from 5 to the end of the field.
     last = first if match["step"] is None else max(first, field.last)
     return _Part(f"{first}{written_step}", _values(field, first, last, step), is_open=False)
 
 
 def _values(field: _Field, first: int, last: int, step: int) -> tuple[int, ...]:
-    # Only Sunday is ever folded: the other fields' highest value is their last.
+    # Only 7, Sunday, is above its field's last value.
     return tuple(value if value <= field.last else field.low for value in range(first, last + 1, step))
 
 
@@ -236,33 +235,30 @@ def _step(field: _Field, item: str, digits: str | None) -> int:
     return step
 
 
-def _joined(parts: tuple[_Part, ...]) -> CronText:
+def _joined(parts: tuple[_Part, ...]) -> CronExpression:
     minute, hour, day, month, weekday = parts
-    days, weekdays, either = _day_rule(day, month, weekday)
-    return CronText(
+    days, weekdays = _day_values(day, month, weekday)
+    return CronExpression(
         text=" ".join(part.text for part in parts),
-        times=array("H", [h * 60 + m for h in hour.values for m in minute.values]),
-        days=days,
+        minutes_of_day=array("H", [h * 60 + m for h in hour.values for m in minute.values]),
         months=month.values,
-        weekdays=weekdays,
-        either=either,
-        day_text=" ".join(map(_list_text, _FIELDS[2:], (days, month.values, weekdays))),
+        day_fields=" ".join(map(_list_text, _FIELDS[2:], (days, month.values, weekdays))),
         is_fixed=not (minute.text.startswith("*") or hour.text.startswith("*")),
         warnings=_warnings(day, weekday),
     )
 
 
-def _day_rule(day: _Part, month: _Part, weekday: _Part) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
-    """The days, the weekdays, and whether either will do: only where both leave something out and both can come."""
-    can_come = day.values[0] <= max(_LONGEST_MONTHS[number - 1] for number in month.values)
+def _day_values(day: _Part, month: _Part, weekday: _Part) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the values of both day fields in the spelling that croniter reads as cron does; refuse an expression that never fires."""
+    exists = day.values[0] <= max(_LONGEST_MONTHS[number - 1] for number in month.values)
     if day.is_open or weekday.is_open:
-        if not can_come:
+        if not exists:
             _refuse_never(day, month)
-        return day.values, weekday.values, False
+        return day.values, weekday.values
     if day.values == _EVERY_DAY or weekday.values == _EVERY_WEEKDAY:
-        return _EVERY_DAY, _EVERY_WEEKDAY, False
-    # croniter would look for a 30 February through fifty years at every step.
-    return (day.values, weekday.values, True) if can_come else (_EVERY_DAY, weekday.values, False)
+        return _EVERY_DAY, _EVERY_WEEKDAY  # either field is enough, and one of them matches every day
+    # Either field is enough, so a day that no month has adds nothing; croniter would search for it at every step.
+    return (day.values if exists else _EVERY_DAY), weekday.values
 
 
 def _warnings(day: _Part, weekday: _Part) -> tuple[str, ...]:
@@ -270,7 +266,7 @@ def _warnings(day: _Part, weekday: _Part) -> tuple[str, ...]:
         return ()
     return (
         f"Day of month ({day.text}) and day of week ({weekday.text}) are both set: it runs on days that match either of them, as in cron. "
-        "For days that match both, set one and let main.py look at the other.",
+        "To run on days that match both, set one and check the other in main.py.",
     )
 
 
@@ -285,7 +281,7 @@ def _refuse(message: str, hint: str, field: str = "expression") -> NoReturn:
 def _refuse_count(expression: str, count: int) -> NoReturn:
     _refuse(
         f"The schedule {_shown(expression)} has {count} field{'s' * (count != 1)}.",
-        f"It takes five: {', '.join(field.name for field in _FIELDS)}."
+        f"It needs five: {', '.join(field.name for field in _FIELDS)}."
         + " Seconds and years are not supported: leave them out." * (count > len(_FIELDS)),
     )
 
@@ -297,8 +293,8 @@ def _refuse_field(field: _Field, text: str, complaint: str, also: str = "") -> N
 def _refuse_item(field: _Field, item: str) -> NoReturn:
     for pattern, what, hint in _UNSUPPORTED:
         if pattern.fullmatch(item.lower()):
-            _refuse(f"The {field.name} {_shown(item)} asks for {what}, which is not supported.", hint, field.name)
-    _refuse_field(field, item, "is not understood", ", lists (1,2), ranges (1-3) and steps (*/2)")
+            _refuse(f"The {field.name} {_shown(item)} means {what}, which is not supported.", hint, field.name)
+    _refuse_field(field, item, "is not valid", ", lists (1,2), ranges (1-3) and steps (*/2)")
 
 
 def _refuse_backwards(field: _Field, item: str, first: int, last: int, step: int) -> NoReturn:
@@ -307,21 +303,21 @@ def _refuse_backwards(field: _Field, item: str, first: int, last: int, step: int
 
 
 def _rewritten(field: _Field, first: int, last: int, step: int, *, has_names: bool) -> list[str]:
-    """The items that say what a range around the field's end means."""
+    """Return the items that mean the same as a range that wraps around the end of its field."""
     if step > 1:
-        around = range(first, last + 1 + (field.size if last < first else 0), step)
-        return [_spelt(field, (value - field.low) % field.size + field.low, has_names) for value in around]
+        wrapping = range(first, last + 1 + (field.size if last < first else 0), step)
+        return [_spelled(field, (value - field.low) % field.size + field.low, has_names) for value in wrapping]
     spans = [(first, last)] if first <= last else [(first, field.last), (field.low, last)]
-    return ["-".join(_spelt(field, value, has_names) for value in sorted({low, high})) for low, high in spans]
+    return ["-".join(_spelled(field, value, has_names) for value in sorted({low, high})) for low, high in spans]
 
 
-def _spelt(field: _Field, value: int, has_names: bool) -> str:
+def _spelled(field: _Field, value: int, has_names: bool) -> str:
     return field.names[value - field.low] if has_names else str(value)
 
 
 def _refuse_never(day: _Part, month: _Part) -> NoReturn:
     _refuse(
-        f"The schedule never fires: day of month {_shown(day.text)} does not come in month {_shown(month.text)}.",
+        f"The schedule never fires: day of month {_shown(day.text)} does not exist in month {_shown(month.text)}.",
         "Name a day that the month has.",
         _FIELDS[2].name,
     )

@@ -1,6 +1,6 @@
-"""What becomes of a scheduled task's slots when it is due: which have a run, which are skipped and why, and when it is due again.
+"""Decides what becomes of a scheduled task's slots: which get a run, which are skipped and why, and when the task is due next.
 
-Pure: the task's rule and times in, a decision out. What is bounded is bounded here: a clock that jumps a year costs no more than this.
+Pure: policy and times in, a decision out. All bounds are here: a clock that jumps a year ahead costs no more than they say.
 """
 
 from __future__ import annotations
@@ -14,52 +14,64 @@ from orchlite.core.records import SchedulePolicy, SkippedSlots
 if TYPE_CHECKING:
     from orchlite.schedules.schedule import Schedule
 
-ON_TIME = timedelta(seconds=60)
-"""A slot that is dealt with later than this was missed: a minute is what cron can tell apart."""
+MISFIRE_GRACE = timedelta(seconds=60)
+"""A slot that is dispatched later than this has been missed: a minute is the resolution of cron."""
 
-RUNS_AT_ONCE = 10_000
-"""So many missed slots are made up for at most, where all are to be."""
+MAX_CATCH_UP_RUNS = 10_000
+"""Upper bound on catch-up runs with `missed='all'`; the newest slots win."""
 
-ROWS_IN_ROW = 1_000
-"""So many skipped slots in a row have a row each; one more row says how many there were besides."""
+MAX_SKIPPED_ROWS = 1_000
+"""Upper bound on the rows of consecutive skipped slots; the oldest of them also counts all earlier slots."""
 
-_MOMENT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Decision(NamedTuple):
-    """What is to be done about a due task."""
+    """What to do about a due task."""
 
     runs: tuple[datetime, ...]
-    """The slots that are to have a run, oldest first."""
+    """The slots that get a run, oldest first."""
     skipped: tuple[SkippedSlots, ...]
     """Oldest first."""
     next_at: datetime
+    """The first slot later than now."""
 
 
 def decide(schedule: Schedule, policy: SchedulePolicy, first: datetime, now: datetime, taken: Collection[datetime] = ()) -> Decision:
     """Decide about all slots from `first`, which is due, up to `now`.
 
-    But for those that are `taken`: they were dealt with before the clock was set back.
+    Leaves out `taken`: slots from `first` to `now` that were dispatched or skipped before the clock was set back.
+
+    Raises:
+        BadSchedule: there is no slot after `now`, or the zone's data has vanished.
     """
     next_at = schedule.next_after(first)
     if next_at > now and not taken and _in_time(policy, first, now):
-        return Decision((first,), (), next_at)  # nearly always: one slot, on time
-    newest = schedule.newest_between(first - _MOMENT, now) or first
+        return Decision((first,), (), next_at)  # the usual case: one slot, on time
+    newest = schedule.newest_between(first - _MICROSECOND, now) or first
     runs = tuple(slot for slot in _runs(schedule, policy, first, newest, now) if slot not in taken)
-    left = schedule.count_between(first - _MOMENT, now) - len(runs) - len(taken)
+    left = schedule.count_between(first - _MICROSECOND, now) - len(runs) - len(taken)
     skipped = _skipped(schedule, policy, (first, now), runs, taken, left) if left else ()
     return Decision(runs, skipped, schedule.next_after(now))
 
 
 def skip_all(schedule: Schedule, first: datetime, now: datetime, reason: str, taken: Collection[datetime] = ()) -> Decision:
-    """Skip all slots from `first` up to `now`, for one reason, but for those that are `taken`."""
-    count = schedule.count_between(first - _MOMENT, now) - len(taken)
+    """Skip all slots from `first` up to `now` for one reason; `taken` as in `decide`.
+
+    Raises:
+        BadSchedule: there is no slot after `now`, or the zone's data has vanished.
+    """
+    count = schedule.count_between(first - _MICROSECOND, now) - len(taken)
     newest = _newest(schedule, first, now, taken)
     return Decision((), _rows([(slot, reason) for slot in newest], count), schedule.next_after(now))
 
 
 def first_free(schedule: Schedule, after: datetime, taken: Container[datetime]) -> datetime:
-    """The first slot later than this that is not taken."""
+    """Return the first slot later than `after` that is not in `taken`.
+
+    Raises:
+        BadSchedule: there is no such slot, or the zone's data has vanished.
+    """
     slot = schedule.next_after(after)
     while slot in taken:
         slot = schedule.next_after(slot)
@@ -67,7 +79,7 @@ def first_free(schedule: Schedule, after: datetime, taken: Container[datetime]) 
 
 
 def _in_time(policy: SchedulePolicy, slot: datetime, now: datetime) -> bool:
-    return not _is_too_late(policy, slot, now) and (policy.missed != "none" or now - slot <= ON_TIME)
+    return not _is_too_late(policy, slot, now) and (policy.missed != "none" or now - slot <= MISFIRE_GRACE)
 
 
 def _is_too_late(policy: SchedulePolicy, slot: datetime, now: datetime) -> bool:
@@ -77,8 +89,8 @@ def _is_too_late(policy: SchedulePolicy, slot: datetime, now: datetime) -> bool:
 
 def _runs(schedule: Schedule, policy: SchedulePolicy, first: datetime, newest: datetime, now: datetime) -> tuple[datetime, ...]:
     if policy.missed == "all":
-        made_up = schedule.newest_slots(first - _MOMENT, now, RUNS_AT_ONCE)
-        return tuple(slot for slot in made_up if not _is_too_late(policy, slot, now))
+        catch_up = schedule.newest_slots(first - _MICROSECOND, now, MAX_CATCH_UP_RUNS)
+        return tuple(slot for slot in catch_up if not _is_too_late(policy, slot, now))
     return (newest,) if _in_time(policy, newest, now) else ()
 
 
@@ -96,13 +108,13 @@ def _skipped(
 
 
 def _newest(schedule: Schedule, first: datetime, now: datetime, others: Collection[datetime]) -> list[datetime]:
-    """The newest slots that are to have a row each: not one of these others."""
-    newest = schedule.newest_slots(first - _MOMENT, now, ROWS_IN_ROW + len(others))
-    return [slot for slot in newest if slot not in others][-ROWS_IN_ROW:]
+    """Return the newest slots that get a row each, without these others."""
+    newest = schedule.newest_slots(first - _MICROSECOND, now, MAX_SKIPPED_ROWS + len(others))
+    return [slot for slot in newest if slot not in others][-MAX_SKIPPED_ROWS:]
 
 
 def _rows(newest: list[tuple[datetime, str]], count: int) -> tuple[SkippedSlots, ...]:
-    """A row for each of the newest slots; the oldest of these rows stands for all that were before it, too."""
+    """Return a row for each of the newest slots; the oldest row also counts the slots before it, of `count` in all."""
     rows = [SkippedSlots(slot, reason) for slot, reason in newest]
     if rows:
         rows[0] = rows[0]._replace(slots=1 + count - len(rows))
@@ -115,5 +127,5 @@ def _reason(policy: SchedulePolicy, slot: datetime, runs: tuple[datetime, ...], 
     if policy.missed == "latest" and runs:
         return f"missed: coalesced into the slot {runs[-1].isoformat()}"
     if policy.missed == "all":
-        return f"missed: no more than {RUNS_AT_ONCE} are made up for"
-    return "missed: no host was at work"
+        return f"missed: at most {MAX_CATCH_UP_RUNS} missed slots are run"
+    return "missed: no host was running"

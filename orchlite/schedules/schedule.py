@@ -1,7 +1,7 @@
-"""Schedules: a cron expression and a zone, and the slots that they make. Pure: time comes in, times go out.
+"""Schedules: a cron expression and a time zone, and the slots that they make. Times in, times out; only `upcoming` reads a clock.
 
-A slot is a function of expression and zone alone, so that every host finds the same ones. A fixed-time expression skips no day and
-repeats none where the clocks change; one whose minute or hour begins with `*` follows the clock's real readings.
+The slots depend on expression and zone alone, so that every host computes the same ones. Where the clocks change, a fixed-time expression
+skips no day and repeats none; one whose minute or hour begins with `*` follows what the clock shows (cron(8) of Debian).
 """
 
 from __future__ import annotations
@@ -12,33 +12,35 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from orchlite.core.arguments import checked_count
+from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, BadSchedule
-from orchlite.schedules.cron import CronText, read_cron_text
-from orchlite.schedules.wall_clock import count_readings, first_from, last_until
-from orchlite.schedules.zones import Stretch, stretches_back_from, stretches_from, zone_of
+from orchlite.schedules.cron import CronExpression, parse_cron
+from orchlite.schedules.wall_clock import count_between, first_at_or_after, last_at_or_before
+from orchlite.schedules.zones import Period, periods_back_from, periods_from, zone_of
 
 _MINUTE = timedelta(minutes=1)
 _MICROSECOND = timedelta(microseconds=1)
-_MOST_UPCOMING = 10_000
+_MAX_UPCOMING = 10_000
 
 
 class Schedule(NamedTuple):
-    """An accepted expression in a zone; made by `parse`. The times that it takes are aware, those that it answers are in UTC.
+    """An accepted expression in a zone; made by `parse`. Methods take aware times of any zone and return aware UTC.
 
-    What the methods need beyond these texts is kept in bounded caches, so any number of schedules may be alive. Every method raises
-    `BadSchedule` where the zone's data is not on this machine, and `BadArgument` for a time without a zone.
+    What the methods need beyond these strings is kept in bounded caches, so any number of schedules may be alive. Each method raises
+    `BadArgument` for a time without a zone, and `BadSchedule` if the zone's data has vanished from this machine.
     """
 
     expression: str
-    """Five fields in one spelling; `parse` takes it again."""
+    """Five fields in one spelling, which `parse` accepts again."""
     timezone: str = "UTC"
     warnings: tuple[str, ...] = ()
 
     def next_after(self, at: datetime) -> datetime:
-        """The first slot later than `at`.
+        """Return the first slot later than `at`.
 
         Raises:
-            BadSchedule: the zone's data has vanished, or there is no such slot before the year 9999.
+            BadArgument: `at` has no zone.
+            BadSchedule: there is no such slot before the year 9999, or the zone's data has vanished.
         """
         for slot in self.slots_after(at):
             return slot
@@ -49,84 +51,118 @@ class Schedule(NamedTuple):
         )
 
     def slots_after(self, at: datetime) -> Iterator[datetime]:
-        """All slots later than `at`, in order; endless for all practical purposes."""
+        """Return an iterator over all slots later than `at`, in order, up to the year 9998.
+
+        Raises:
+            BadArgument: `at` has no zone.
+            BadSchedule: the zone's data has vanished; raised by the iterator.
+        """
         return (slot.replace(tzinfo=UTC) for slot in self._forward(_utc(at)))
 
     def newest_between(self, after: datetime, until: datetime) -> datetime | None:
-        """The last slot that is later than `after` and not later than `until`. Walks back from `until`, eight years at most."""
+        """Return the last slot that is later than `after` and not later than `until`; None if there is none.
+
+        Searches back from `until`, eight years at most.
+
+        Raises:
+            BadArgument: a time has no zone.
+            BadSchedule: the zone's data has vanished.
+        """
         newest = self.newest_slots(after, until, 1)
         return newest[0] if newest else None
 
     def newest_slots(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
-        """The last `limit` slots that are later than `after` and not later than `until`, in order. Walks back from `until`."""
+        """Return the last `limit` slots that are later than `after` and not later than `until`, in order. Searches back from `until`.
+
+        Raises:
+            BadArgument: a time has no zone.
+            BadSchedule: the zone's data has vanished.
+        """
         begin = _utc(after)
         slots = takewhile(lambda slot: slot > begin, self._backward(_utc(until)))
         return [slot.replace(tzinfo=UTC) for slot in islice(slots, limit)][::-1]
 
     def count_between(self, after: datetime, until: datetime) -> int:
-        """How many slots are later than `after` and not later than `until`: by arithmetic, a month a step."""
-        cron, begin, end = self._cron(), _utc(after), _utc(until)
-        stretches = stretches_from(self.timezone, begin, once=cron.is_fixed)
-        return sum(_count(cron, stretch, begin, end) for stretch in takewhile(lambda stretch: stretch.begins_at <= end, stretches))
+        """Count the slots that are later than `after` and not later than `until`. Costs one look-up per month.
 
-    def _cron(self) -> CronText:
-        return read_cron_text(self.expression)
+        Raises:
+            BadArgument: a time has no zone.
+            BadSchedule: the zone's data has vanished.
+        """
+        cron, begin, end = self._cron(), _utc(after), _utc(until)
+        periods = periods_from(self.timezone, begin, once=cron.is_fixed)
+        return sum(_count(cron, period, begin, end) for period in takewhile(lambda period: period.begins_at <= end, periods))
+
+    def _cron(self) -> CronExpression:
+        return parse_cron(self.expression)
 
     def _forward(self, after: datetime) -> Iterator[datetime]:
         cron, latest = self._cron(), after
-        for stretch in stretches_from(self.timezone, after, once=cron.is_fixed):
-            reading = first_from(cron, stretch.reading_after(after))
-            while reading is not None and reading < stretch.end_reading:
-                # Readings that a change skipped are all due at the change: one slot.
-                slot = stretch.instant(reading)
+        for period in periods_from(self.timezone, after, once=cron.is_fixed):
+            wall_time = first_at_or_after(cron, period.wall_time_after(after))
+            while wall_time is not None and wall_time < period.end_wall_time:
+                # All wall times that a change skipped are due at the change: one slot.
+                slot = period.instant(wall_time)
                 if slot > latest:
                     yield slot
                     latest = slot
-                reading = first_from(cron, reading + _MINUTE)
+                wall_time = first_at_or_after(cron, wall_time + _MINUTE)
 
     def _backward(self, until: datetime) -> Iterator[datetime]:
         cron, earliest = self._cron(), None
-        for stretch in stretches_back_from(self.timezone, until, once=cron.is_fixed):
-            reading = last_until(cron, stretch.reading_until(until))
-            while reading is not None and reading >= stretch.first:
-                slot = stretch.instant(reading)
+        for period in periods_back_from(self.timezone, until, once=cron.is_fixed):
+            wall_time = last_at_or_before(cron, period.wall_time_until(until))
+            while wall_time is not None and wall_time >= period.first:
+                slot = period.instant(wall_time)
                 if slot != earliest:
                     yield slot
                     earliest = slot
-                reading = last_until(cron, reading - _MINUTE)
+                wall_time = last_at_or_before(cron, wall_time - _MINUTE)
 
 
 def parse(expression: str, timezone: str = "UTC") -> Schedule:
-    """A schedule from what a user wrote: five fields of cron or a word such as `@daily`, and the name of a zone.
+    """Return the schedule of a cron expression, or of a macro such as `@daily`, in a zone.
 
     Raises:
-        BadSchedule: either is refused. `details["field"]` names the field, or is "expression" or "timezone".
+        BadSchedule: expression or zone is refused. `details["field"]` names the field of the expression, or is "expression" or "timezone".
     """
-    cron = read_cron_text(expression)
+    cron = parse_cron(expression)
     zone_of(timezone)
     return Schedule(cron.text, timezone, cron.warnings)
 
 
-def upcoming(expression: str, n: int, *, timezone: str = "UTC", now: datetime) -> list[datetime]:
-    """The first `n` slots after `now`, as times in the zone.
+def upcoming(expression: str, n: int, *, timezone: str = "UTC") -> list[datetime]:
+    """Return the next `n` times, from now on, at which a schedule is due: aware, in `timezone`, in order.
+
+    `expression` has five fields of cron: minute, hour, day of month, month, day of week; or is a macro such as `@daily`.
 
     Raises:
-        BadSchedule: as `parse`.
-        BadArgument: `n` is no number from 0 to 10,000, or `now` has no zone.
+        BadSchedule: expression or zone is refused; `details["field"]` says which part.
+        BadArgument: `n` is not an integer from 0 to 10,000.
+    """
+    return upcoming_after(SystemClock().now(), expression, n, timezone=timezone)
+
+
+def upcoming_after(at: datetime, expression: str, n: int, *, timezone: str = "UTC") -> list[datetime]:
+    """Return the first `n` slots later than `at`: aware, in `timezone`, in order.
+
+    Raises:
+        BadSchedule: expression or zone is refused; `details["field"]` says which part.
+        BadArgument: `n` is not an integer from 0 to 10,000, or `at` has no zone.
     """
     schedule = parse(expression, timezone)
-    if checked_count(n, "n", 0) > _MOST_UPCOMING:
-        raise BadArgument(f"n is {n}.", hint=f"It takes 0 to {_MOST_UPCOMING}.", argument="n", limit=_MOST_UPCOMING)
+    if checked_count(n, "n", 0) > _MAX_UPCOMING:
+        raise BadArgument(f"n is {n}.", hint=f"It must be from 0 to {_MAX_UPCOMING}.", argument="n", limit=_MAX_UPCOMING)
     zone = zone_of(timezone)
-    return [slot.astimezone(zone) for slot in islice(schedule.slots_after(now), n)]
+    return [slot.astimezone(zone) for slot in islice(schedule.slots_after(at), n)]
 
 
-def _count(cron: CronText, stretch: Stretch, after: datetime, until: datetime) -> int:
-    low = stretch.reading_after(after)
-    high = stretch.reading_until(until) + _MICROSECOND
-    # The readings that a change skipped, and the one that it led to, are one slot.
-    led_to = stretch.begins_at + stretch.offset + _MICROSECOND
-    return min(1, count_readings(cron, low, led_to)) + count_readings(cron, max(low, led_to), high)
+def _count(cron: CronExpression, period: Period, after: datetime, until: datetime) -> int:
+    low = period.wall_time_after(after)
+    high = period.wall_time_until(until) + _MICROSECOND
+    # The wall times that a change skipped, and the one that it led to, are one slot.
+    led_to = period.begins_at + period.offset + _MICROSECOND
+    return min(1, count_between(cron, low, led_to)) + count_between(cron, max(low, led_to), high)
 
 
 def _utc(at: datetime) -> datetime:
@@ -135,5 +171,5 @@ def _utc(at: datetime) -> datetime:
 
 def _aware(at: datetime) -> datetime:
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        raise BadArgument(f"{at!r:.80} is no time with a zone.", hint="It takes an aware datetime: datetime.now(UTC).", argument="at")
+        raise BadArgument(f"{at!r:.80} is not an aware datetime.", hint="Use an aware one: datetime.now(UTC).", argument="at")
     return at

@@ -1,7 +1,7 @@
-"""Time zones by name, and the stretches of time in which a zone's clocks run evenly. Instants are naive UTC in here, for speed.
+"""Time zones by name, and the periods of a constant UTC offset. Instants are naive UTC here, for speed.
 
-How slots behave where clocks change is decided here, by the readings that a stretch begins with:
-<https://manpages.debian.org/cron.8> documents the rule.
+Owns what happens to slots where a zone's clocks change: the first wall time of each period decides it. The rule is that of Debian's cron,
+<https://manpages.debian.org/cron.8>.
 """
 
 from __future__ import annotations
@@ -18,107 +18,108 @@ _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 _SHOWN_CHARACTERS = 80
 
-_NO_ZONES = ("right/", "localtime", "posixrules")
-"""Files that lie among the zones. The first ones count leap seconds, which computers do not; the others mean one on each machine."""
+_NOT_ZONES = ("right/", "localtime", "posixrules")
+"""Zone files that name no zone: `right/` counts leap seconds, which POSIX time does not; the others depend on the machine."""
 _LONGEST_CHANGE = 2 * _DAY
-"""Zones that changed sides of the date line moved their clocks by one day, and nobody ever by more."""
+"""No change was ever longer than a day: that of zones that crossed the date line."""
 _FIRST_YEAR, _LAST_YEAR = MINYEAR + 1, MAXYEAR - 1
-"""Readings of the years beside them are datetimes, too, whatever the offset."""
+"""Wall times of these years can be represented at any offset."""
 
 
-class Stretch(NamedTuple):
-    """A time in which a zone's offset is the same, from a change or the beginning of a year on."""
+class Period(NamedTuple):
+    """A time of constant offset in a zone; it begins with a change of the offset or with a year."""
 
     begins_at: datetime
     ends_at: datetime
-    """Not part of it."""
+    """Exclusive."""
     offset: timedelta
     first: datetime
-    """The first reading that counts. Earlier than the clock's own first one: what a forward change skipped counts, too, as of
-    the change. Later: what a backward change repeats does not count again."""
+    """The first wall time that counts. If the clock went forward, it is earlier than what the clock showed first: skipped wall times
+    count, and are due at the change. If the clock went back, it is later: repeated wall times do not count again."""
 
     @property
-    def end_reading(self) -> datetime:
+    def end_wall_time(self) -> datetime:
+        """What the clock shows at the end; exclusive."""
         return self.ends_at + self.offset
 
-    def instant(self, reading: datetime) -> datetime:
-        """When the clock shows this; for skipped readings, the change that skipped them."""
-        return max(self.begins_at, reading - self.offset)
+    def instant(self, wall_time: datetime) -> datetime:
+        """Return when the clock shows `wall_time`; for a skipped one, the instant of the change."""
+        return max(self.begins_at, wall_time - self.offset)
 
-    def reading_after(self, at: datetime) -> datetime:
-        """The first of this stretch's readings that is later than an instant."""
+    def wall_time_after(self, at: datetime) -> datetime:
+        """Return the first wall time of this period later than an instant."""
         if at < self.begins_at:
             return self.first
         return max(self.first, at + self.offset + _MICROSECOND)
 
-    def reading_until(self, at: datetime) -> datetime:
-        """The last of this stretch's readings that is not later than an instant."""
+    def wall_time_until(self, at: datetime) -> datetime:
+        """Return the last wall time of this period that is not later than an instant."""
         return min(at, self.ends_at - _MICROSECOND) + self.offset
 
 
 def zone_of(timezone: object) -> tzinfo:
-    """The zone of this name, such as `Europe/Berlin`. UTC needs no data on the machine.
+    """Return the zone with this IANA name, such as `Europe/Berlin`. UTC needs no time zone data.
 
     Raises:
-        BadSchedule: there is none. `details["field"]` is "timezone".
+        BadSchedule: there is no such zone on this machine. `details["field"]` is "timezone".
     """
     if not isinstance(timezone, str):
         raise BadSchedule(
-            f"The timezone is a {type(timezone).__name__}.", hint="It takes a name, such as 'Europe/Berlin'.", field="timezone"
+            f"The timezone is a {type(timezone).__name__}.", hint="It must be a name, such as 'Europe/Berlin'.", field="timezone"
         )
     return _zone(timezone)
 
 
-def stretches_from(timezone: str, at: datetime, *, once: bool) -> Iterator[Stretch]:
-    """The stretch that holds an instant, and all later ones.
+def periods_from(timezone: str, at: datetime, *, once: bool) -> Iterator[Period]:
+    """Yield the period that contains an instant, and all later ones.
 
-    With `once` every reading counts once: skipped ones at the change, repeated ones at the first pass. Without, the clock's real
-    readings count.
+    With `once` every wall time counts once: skipped ones at the change, repeated ones when they are first shown. Without it, wall times
+    count as often as the clock shows them.
     """
     for year in range(max(at.year, _FIRST_YEAR), _LAST_YEAR + 1):
-        for stretch in _stretches_of_year(timezone, year, once):
-            if stretch.ends_at > at:
-                yield stretch
+        for period in _periods_of_year(timezone, year, once):
+            if period.ends_at > at:
+                yield period
 
 
-def stretches_back_from(timezone: str, at: datetime, *, once: bool) -> Iterator[Stretch]:
-    """The stretch that holds an instant, and all earlier ones, backwards; `once` as in `stretches_from`."""
+def periods_back_from(timezone: str, at: datetime, *, once: bool) -> Iterator[Period]:
+    """Yield the period that contains an instant, and all earlier ones, backwards; `once` as in `periods_from`."""
     for year in range(min(at.year, _LAST_YEAR), _FIRST_YEAR - 1, -1):
-        for stretch in reversed(_stretches_of_year(timezone, year, once)):
-            if stretch.begins_at <= at:
-                yield stretch
+        for period in reversed(_periods_of_year(timezone, year, once)):
+            if period.begins_at <= at:
+                yield period
 
 
 @lru_cache(maxsize=1024)
-def _stretches_of_year(timezone: str, year: int, once: bool) -> tuple[Stretch, ...]:
+def _periods_of_year(timezone: str, year: int, once: bool) -> tuple[Period, ...]:
     start, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)
-    # What a change in the last days of the year before repeats may reach into this one.
-    stretches = _stretches(zone_of(timezone), start - _LONGEST_CHANGE, end, once=once)
-    return tuple(_without_earlier(stretch, start) for stretch in stretches if stretch.ends_at > start)
+    # A change in the last days of the previous year may repeat wall times of this one.
+    periods = _periods(zone_of(timezone), start - _LONGEST_CHANGE, end, once=once)
+    return tuple(_cut_at(start, period) for period in periods if period.ends_at > start)
 
 
-def _stretches(zone: tzinfo, start: datetime, end: datetime, *, once: bool) -> Iterator[Stretch]:
+def _periods(zone: tzinfo, start: datetime, end: datetime, *, once: bool) -> Iterator[Period]:
     begins_at, offset = start, _offset(zone, start)
     first = begins_at + offset
     for change in _changes(zone, start, end):
-        yield Stretch(begins_at, change, offset, first)
-        end_reading = change + offset
+        yield Period(begins_at, change, offset, first)
+        end_wall_time = change + offset
         begins_at, offset = change, _offset(zone, change)
-        first = end_reading if once else begins_at + offset
-    yield Stretch(begins_at, end, offset, first)
+        first = end_wall_time if once else begins_at + offset
+    yield Period(begins_at, end, offset, first)
 
 
-def _without_earlier(stretch: Stretch, start: datetime) -> Stretch:
-    if stretch.begins_at >= start:
-        return stretch
-    return stretch._replace(begins_at=start, first=max(stretch.first, start + stretch.offset))
+def _cut_at(start: datetime, period: Period) -> Period:
+    if period.begins_at >= start:
+        return period
+    return period._replace(begins_at=start, first=max(period.first, start + period.offset))
 
 
 def _changes(zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The instants between these two from which on the offset is another one."""
+    """Yield the instants between these two at which the offset changes."""
     if zone is UTC:
         return
-    # Looked at once a day: in all the zones of the database, two changes have never been less than three days apart.
+    # One probe a day finds them all: no zone of the database has two changes within three days.
     day, offset = start, _offset(zone, start)
     while day < end:
         day += _DAY
@@ -130,7 +131,7 @@ def _changes(zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]
 
 
 def _change_within_day(zone: tzinfo, day: datetime, offset: timedelta) -> datetime:
-    """The first second of the day before `day` that has its offset."""
+    """Return the first second of the 24 hours before `day` that has this offset."""
     unchanged, changed = 0, _DAY // _SECOND
     while changed - unchanged > 1:
         middle = (unchanged + changed) // 2
@@ -151,7 +152,7 @@ def _zone(timezone: str) -> tzinfo:
         return UTC
     from zoneinfo import ZoneInfo
 
-    if timezone.startswith(_NO_ZONES):
+    if timezone.startswith(_NOT_ZONES):
         raise _unknown(timezone)
     try:
         return ZoneInfo(timezone)
@@ -163,13 +164,13 @@ def _unknown(timezone: str) -> BadSchedule:
     from difflib import get_close_matches
     from zoneinfo import available_timezones
 
-    names = sorted(available_timezones().difference(_NO_ZONES))
+    names = sorted(available_timezones().difference(_NOT_ZONES))
     known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
     if not known:
-        hint = "This machine has no time zone data: `pip install tzdata` brings it. UTC works without."
+        hint = "This machine has no time zone data: `pip install tzdata` installs it. UTC works without."
     elif close := get_close_matches(timezone[:_SHOWN_CHARACTERS].lower(), known, n=1, cutoff=0.8):
         hint = f"Did you mean {known[close[0]]!r}?"
     else:
-        hint = "It takes a name of the IANA database, such as 'UTC' or 'Europe/Berlin'."
+        hint = "Use a name of the IANA database, such as 'UTC' or 'Europe/Berlin'."
     shown = timezone if len(timezone) <= _SHOWN_CHARACTERS else f"{timezone[:_SHOWN_CHARACTERS]}…"
     return BadSchedule(f"There is no time zone {shown!r}.", hint=hint, field="timezone")

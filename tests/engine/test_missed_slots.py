@@ -78,7 +78,7 @@ def test_a_host_that_was_away_makes_up_for_what_it_is_told_to(
     ("policy", "reasons"),
     [
         pytest.param({"missed": "latest"}, {"missed: coalesced into": 4}, id="latest"),
-        pytest.param({"missed": "none"}, {"missed: no host was at work": 5}, id="none"),
+        pytest.param({"missed": "none"}, {"missed: no host was running": 5}, id="none"),
         pytest.param({"missed": "all", "starting_deadline_seconds": 7200}, {"missed: more than 7200 s late": 3}, id="all, deadline"),
         pytest.param(
             {"missed": "latest", "starting_deadline_seconds": 7200},
@@ -110,7 +110,7 @@ class TestASkippedRow:
         [run] = host.is_away(_START + 1.5 * _HOUR).last_runs(status="skipped")
         assert (run.started_at(), run.ended_at(), run.duration(), run.exit_code()) == (None, _START + 1.5 * _HOUR, None, None)
         assert run.scheduled_at() == _START + _HOUR
-        assert str(run.logs()) == "missed: no host was at work\n"
+        assert str(run.logs()) == "missed: no host was running\n"
 
     def test_stands_for_all_that_are_too_many(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "* * * * *", missed="none")

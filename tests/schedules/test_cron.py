@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchlite.core.errors import BadSchedule
-from orchlite.schedules.schedule import parse, upcoming
+from orchlite.schedules.schedule import parse, upcoming_after
 
 
 def _refusal(expression: object, timezone: object = "UTC") -> BadSchedule:
@@ -20,7 +20,7 @@ def _refusal(expression: object, timezone: object = "UTC") -> BadSchedule:
 
 
 def _days(expression: str, count: int) -> list[str]:
-    return [f"{slot:%a %d %b}" for slot in upcoming(expression, count, now=datetime(2024, 1, 31, 12, tzinfo=UTC))]
+    return [f"{slot:%a %d %b}" for slot in upcoming_after(datetime(2024, 1, 31, 12, tzinfo=UTC), expression, count)]
 
 
 class TestEveryField:

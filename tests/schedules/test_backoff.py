@@ -8,7 +8,7 @@ import pytest
 
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
-from orchlite.schedules.backoff import RUNS_LOOKED_AT, is_crash_loop, pause_seconds, was_steady
+from orchlite.schedules.backoff import RUNS_CONSIDERED, backoff_seconds, is_crash_loop, was_stable
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -36,22 +36,22 @@ def _run(seconds: float | None = 0.0, status: RunStatus = RunStatus.FAILURE, end
 
 @pytest.mark.parametrize(("short_runs", "seconds"), [(0, 1), (1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60)])
 def test_the_pause_doubles_with_each_short_run_up_to_a_minute(short_runs: int, seconds: int) -> None:
-    assert pause_seconds([*[_run()] * short_runs, _run(60)]) == seconds
+    assert backoff_seconds([*[_run()] * short_runs, _run(60)]) == seconds
 
 
 def test_the_runs_that_are_looked_at_say_all_there_is_to_say() -> None:
-    assert pause_seconds([_run()] * RUNS_LOOKED_AT) == pause_seconds([_run()] * 1000) == 60
+    assert backoff_seconds([_run()] * RUNS_CONSIDERED) == backoff_seconds([_run()] * 1000) == 60
 
 
 @pytest.mark.parametrize("status", [RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.KILLED, RunStatus.UNKNOWN])
 def test_the_pause_asks_how_long_a_run_lasted_and_not_how_it_ended(status: RunStatus) -> None:
-    assert pause_seconds([_run(1, status)] * 3) == 4
-    assert pause_seconds([_run(61, status), *[_run()] * 5]) == 1
+    assert backoff_seconds([_run(1, status)] * 3) == 4
+    assert backoff_seconds([_run(61, status), *[_run()] * 5]) == 1
 
 
 @pytest.mark.parametrize(("seconds", "steady"), [(None, False), (0, False), (59.9, False), (60, True), (3600, True)])
 def test_a_run_is_steady_from_a_minute_on(seconds: float | None, steady: bool) -> None:
-    assert was_steady(_run(seconds)) is steady
+    assert was_stable(_run(seconds)) is steady
 
 
 class TestACrashLoop:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchlite.core.records import SchedulePolicy
-from orchlite.schedules.misfires import ROWS_IN_ROW, RUNS_AT_ONCE, Decision, decide, first_free, skip_all
+from orchlite.schedules.misfires import MAX_CATCH_UP_RUNS, MAX_SKIPPED_ROWS, Decision, decide, first_free, skip_all
 from orchlite.schedules.schedule import Schedule, parse
 from tests.slot_walk import slots_between
 
@@ -78,22 +78,22 @@ class TestTheStartingDeadline:
 
 
 class TestRows:
-    @pytest.mark.parametrize("skipped", [1, ROWS_IN_ROW - 1, ROWS_IN_ROW, ROWS_IN_ROW + 1, 525_600])
+    @pytest.mark.parametrize("skipped", [1, MAX_SKIPPED_ROWS - 1, MAX_SKIPPED_ROWS, MAX_SKIPPED_ROWS + 1, 525_600])
     def test_are_bounded_and_count_every_slot(self, skipped: int) -> None:
         decision = _decided(skipped + 1, _policy())
-        assert len(decision.skipped) == min(skipped, ROWS_IN_ROW)
+        assert len(decision.skipped) == min(skipped, MAX_SKIPPED_ROWS)
         assert sum(row.slots for row in decision.skipped) == skipped
 
     def test_stand_for_the_newest_slots_and_the_oldest_row_for_all_before_it(self) -> None:
-        rows = _decided(ROWS_IN_ROW + 501, _policy()).skipped
-        assert [row.slots for row in rows] == [501, *[1] * (ROWS_IN_ROW - 1)]
-        assert [row.slot_at for row in rows] == [_NOON + minute * _MINUTE for minute in range(500, ROWS_IN_ROW + 500)]
+        rows = _decided(MAX_SKIPPED_ROWS + 501, _policy()).skipped
+        assert [row.slots for row in rows] == [501, *[1] * (MAX_SKIPPED_ROWS - 1)]
+        assert [row.slot_at for row in rows] == [_NOON + minute * _MINUTE for minute in range(500, MAX_SKIPPED_ROWS + 500)]
 
     def test_are_there_for_what_is_too_much_to_be_made_up_for(self) -> None:
-        decision = _decided(RUNS_AT_ONCE + 3, _policy("all"))
-        assert (len(decision.runs), decision.runs[0]) == (RUNS_AT_ONCE, _NOON + 3 * _MINUTE)
+        decision = _decided(MAX_CATCH_UP_RUNS + 3, _policy("all"))
+        assert (len(decision.runs), decision.runs[0]) == (MAX_CATCH_UP_RUNS, _NOON + 3 * _MINUTE)
         assert _minutes(decision)[1] == [0, 1, 2]
-        assert {row.reason for row in decision.skipped} == {"missed: no more than 10000 are made up for"}
+        assert {row.reason for row in decision.skipped} == {"missed: at most 10000 missed slots are run"}
 
 
 def test_nothing_is_decided_twice_or_left_out_however_the_time_is_cut() -> None:
@@ -118,7 +118,7 @@ class TestSkippingAll:
 
     def test_is_bounded(self) -> None:
         decision = skip_all(_EVERY_MINUTE, _NOON, _NOON + 366 * timedelta(days=1), "paused")
-        assert len(decision.skipped) == ROWS_IN_ROW
+        assert len(decision.skipped) == MAX_SKIPPED_ROWS
         assert sum(row.slots for row in decision.skipped) == 366 * 24 * 60 + 1
 
 
@@ -161,9 +161,9 @@ class TestSlotsThatAreTaken:
 
     def test_do_not_count_for_the_row_that_stands_for_many(self) -> None:
         taken = {_NOON + minute * _MINUTE for minute in range(10)}
-        decision = decide(_EVERY_MINUTE, _policy("none"), _NOON, _NOON + (ROWS_IN_ROW + 19) * _MINUTE + 2 * _MINUTE, taken)
-        assert sum(one.slots for one in decision.skipped) == ROWS_IN_ROW + 12 - len(decision.runs)
-        assert len(decision.skipped) == ROWS_IN_ROW
+        decision = decide(_EVERY_MINUTE, _policy("none"), _NOON, _NOON + (MAX_SKIPPED_ROWS + 19) * _MINUTE + 2 * _MINUTE, taken)
+        assert sum(one.slots for one in decision.skipped) == MAX_SKIPPED_ROWS + 12 - len(decision.runs)
+        assert len(decision.skipped) == MAX_SKIPPED_ROWS
 
     def test_are_passed_over_by_the_next_one(self) -> None:
         taken = {_NOON + minute * _MINUTE for minute in (1, 2, 4)}

@@ -1,4 +1,4 @@
-"""What is public is described and annotated."""
+"""What is public is described and annotated, stands in the README or the manual, and nothing stands there that does not exist."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import click
 import pytest
 
 import orchlite
+from orchlite import OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.cli.app import command_line
 
 _PACKAGE = Path(orchlite.__file__).parent
-_README = (_PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+_PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((_PACKAGE / "manual").glob("*.md"))}
+_TEXT = "\n".join([(_PACKAGE.parent / "README.md").read_text(encoding="utf-8"), *_PAGES.values()])
 _PUBLIC = [name for name in orchlite.__all__ if name != "__version__"]
 _CLASSES = [name for name in _PUBLIC if inspect.isclass(getattr(orchlite, name))]
 
@@ -29,9 +34,16 @@ def _members(name: str) -> Iterator[tuple[str, object]]:
             yield member, function
 
 
-def _section(title: str) -> str:
-    """One section of the README."""
-    return _README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def _section(page: str, title: str) -> str:
+    """One section of a page of the manual."""
+    return _PAGES[page].split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def _words(page: str, title: str, *, column: int = 0, calls: bool = False) -> list[str]:
+    """The names in a column of a section's tables: those of calls, `name(...)`, without what stands behind them."""
+    rows = re.findall(r"^\| (`.*) \|$", _section(page, title), re.MULTILINE)
+    cells = [re.split(r"(?<!\\) \| ", row)[column] for row in rows]
+    return [word for cell in cells for word in re.findall(r"`(\w+)\(" if calls else r"`(\w+)", cell)]
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -63,26 +75,30 @@ def test_every_public_method_is_described(name: str) -> None:
     assert [member for member, function in _members(name) if not inspect.getdoc(function)] == []
 
 
-def test_every_verb_of_the_command_is_in_the_readme_and_no_other() -> None:
-    from orchlite.cli.app import command_line
-
-    rows = re.findall(r"^\| (`.+?) \| ", _section("From a shell"), re.MULTILINE)
-    documented = {verb.split()[0] for row in rows for verb in re.findall(r"`([a-z][^`]*)`", row)}
-    assert documented == set(command_line.commands)
+def test_every_verb_of_the_command_is_in_the_manual_and_no_other() -> None:
+    assert sorted(_words("command-line", "Verbs")) == sorted(command_line.commands)
 
 
-def test_every_fixture_is_in_the_readme_and_no_other() -> None:
+def test_every_option_in_the_manual_is_there() -> None:
+    groups = [command for command in command_line.commands.values() if isinstance(command, click.Group)]
+    commands = [command_line, *command_line.commands.values(), *(command for group in groups for command in group.commands.values())]
+    there = {option for command in commands for parameter in command.params for option in parameter.opts}
+    commands_shown = re.findall(r"^(?:\$ )?(?:.*\| )?orchlite (.*)$", _TEXT, re.MULTILINE)
+    named = re.findall(r"--[a-z][a-z-]*", " ".join([*commands_shown, _PAGES["command-line"]]))
+    assert sorted({*named} - there - {"--help"}) == []
+
+
+def test_every_fixture_is_in_the_manual_and_no_other() -> None:
     from orchlite import pytest_plugin
 
     fixtures = {name for name, value in vars(pytest_plugin).items() if type(value).__name__ == "FixtureFunctionDefinition"}
-    documented = set(re.findall(r"^\| `(\w+)` +\| ", _section("Testing an orchestration"), re.MULTILINE))
-    assert documented == {name for name in fixtures if not name.startswith("_")}
+    assert sorted(_words("testing", "Fixtures")) == sorted(name for name in fixtures if not name.startswith("_"))
 
 
-def test_every_route_is_in_the_readme_and_no_other() -> None:
+def test_every_route_is_in_the_manual_and_no_other() -> None:
     from orchlite import rest
 
-    rows = re.findall(r"^\| `(/[^`]*/)` +\| (.+?) \|$", _section("The platform's API"), re.MULTILINE)
+    rows = re.findall(r"^\| `(/[^`]*/)` +\| (.+?) \|$", _section("rest", "Routes"), re.MULTILINE)
     documented = [below + route for below, routes in rows for route in re.findall(r"`([^`]+)`", routes)]
     with orchlite.Client.temporary() as client, rest.serve(client, port=0) as server:
         headers = {"Authorization": f"Bearer {server.token}"}
@@ -91,11 +107,48 @@ def test_every_route_is_in_the_readme_and_no_other() -> None:
     assert sorted(documented) == sorted(real)
 
 
-def test_every_name_of_the_library_is_in_the_readme_or_described_by_an_error() -> None:
-    errors = {name for name in _CLASSES if issubclass(getattr(orchlite, name), Exception)}
-    handles = {"Log", "LogLine", "Orchestration", "Task", "TaskRun", "Workspace", "Connection", "Event", "Finding", "Pruned"}
-    statuses = {"OrchestrationStatus", "RunStatus", "TaskStatus"}
-    assert [name for name in _PUBLIC if name not in errors | handles | statuses and not re.search(rf"\b{name}\b", _README)] == []
+def test_every_name_of_the_library_is_in_the_manual_and_no_other() -> None:
+    errors = {name for name in _CLASSES if issubclass(getattr(orchlite, name), Exception)} - {"OrchliteError"}
+    assert sorted(_words("python", "Errors")) == sorted(errors)
+    assert sorted(_words("python", "Module")) == sorted({*_PUBLIC} - errors - {"OrchliteError"})
+    assert "`OrchliteError`" in _section("python", "Errors")
+
+
+@pytest.mark.parametrize("name", ["Client", "Connection", "Event", "Orchestration", "Task", "TaskRun", "Workspace"])
+def test_every_method_is_in_the_manual_and_no_other(name: str) -> None:
+    assert {*_words("python", name, calls=True)} == {member for member, _ in _members(name)}
+
+
+def test_every_setting_of_a_client_is_in_the_manual_and_no_other() -> None:
+    settings = set(inspect.signature(orchlite.Client).parameters) - {"path"}
+    assert {*_words("python", "Client")} - {*_words("python", "Client", calls=True)} == settings
+
+
+def test_every_limit_and_every_term_of_retention_is_in_the_manual_and_no_other() -> None:
+    assert sorted(_words("python", "Limits")) == sorted(orchlite.Limits._fields)
+    assert sorted(_words("upkeep", "Retention")) == sorted(orchlite.Retention._fields)
+
+
+def test_every_status_is_in_the_manual_and_no_other() -> None:
+    for title, statuses in (("Orchestrations", OrchestrationStatus), ("Tasks", TaskStatus), ("Runs", RunStatus)):
+        assert sorted(_words("statuses", title)) == sorted(statuses)
+
+
+@pytest.mark.parametrize(("page", "module"), [("testing", "orchlite.testing"), ("rest", "orchlite.rest")])
+def test_every_name_of_a_public_module_is_in_the_manual(page: str, module: str) -> None:
+    assert [name for name in import_module(module).__all__ if not re.search(rf"\b{name}\b", _PAGES[page])] == []
+
+
+def test_every_variable_in_the_manual_is_read_or_set_somewhere() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in _PACKAGE.rglob("*.py"))
+    named = set(re.findall(r"\b(?:ORCHLITE|WALLAROO|ORCH|TASK)_[A-Z_]+\b", _TEXT))
+    assert [name for name in sorted(named) if name not in source] == []
+
+
+def test_the_index_of_the_manual_names_every_page_and_the_glossary_first() -> None:
+    topics = re.findall(r"^- \[([\w-]+)\]\(\1\.md\): ", _PAGES["README"], re.MULTILINE)
+    assert topics[0] == "glossary"
+    assert sorted(topics) == sorted({*_PAGES} - {"README"})
 
 
 @pytest.mark.parametrize("name", ["Client", "Connection", "Orchestration", "Task", "TaskRun", "Workspace"])

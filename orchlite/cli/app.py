@@ -17,6 +17,7 @@ from orchlite.cli import (
     lists,
     logs,
     maintenance,
+    manual,
     run,
     schedule,
     serve,
@@ -35,7 +36,7 @@ _SECTIONS = {
     "Look": ("status", "orchestrations", "tasks", "runs", "show", "logs", "events"),
     "Steer": ("kill", "pause", "resume"),
     "Keep": ("start", "serve", "workspaces", "connections"),
-    "Care": ("doctor", "prune", "backup", "restore", "completion"),
+    "Care": ("doctor", "prune", "backup", "restore", "completion", "manual"),
 }
 
 
@@ -97,6 +98,6 @@ for _verb in (
     *(status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
     *(control.kill, control.pause, control.resume),
     *(serve.start, serve.serve, workspaces.workspaces, connections.connections),
-    *(doctor.doctor, maintenance.prune, maintenance.backup, maintenance.restore, completion.completion),
+    *(doctor.doctor, maintenance.prune, maintenance.backup, maintenance.restore, completion.completion, manual.manual),
 ):
     command_line.add_command(_verb)

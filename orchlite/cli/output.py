@@ -24,6 +24,8 @@ _PATIENCE_SECONDS = 0.4
 _SHORT = 8
 _GAP = 2
 _NARROWEST = 6
+_PAGE_WIDTH = 100
+_RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _STYLES = {
     **dict.fromkeys(("success", "ready", "started", "ok"), "green"),
@@ -76,6 +78,13 @@ class Output:
     def heading(self, text: str) -> None:
         """Print what the next table is about."""
         _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}")
+
+    def page(self, markdown: str) -> None:
+        """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; unchanged into a pipe."""
+        if sys.stdout.isatty():
+            _print_page(markdown)
+        else:
+            print(markdown, end="")
 
     def note(self, text: str) -> None:
         """Tell the person at the terminal something, on standard error."""
@@ -276,6 +285,20 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console.print(table)
+
+
+def _print_page(markdown: str) -> None:
+    import click
+    from rich.markdown import Markdown
+
+    console = _console(sys.stdout)
+    text = _RELATIVE_LINK.sub(r"**\1**", markdown)  # a terminal cannot follow it
+    with console.capture() as formatted:
+        console.print(Markdown(text, hyperlinks=False), width=min(console.width, _PAGE_WIDTH))
+    os.environ.setdefault("LESS", "-FRX")  # as git does: colours pass, and a short page needs no key
+    has_keyboard = sys.stdin is not None and sys.stdin.isatty()
+    # Without a keyboard there is no pager, and click would take the colours away.
+    click.echo_via_pager(formatted.get(), color=None if has_keyboard else True)
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], console_width: int, *, wraps: bool) -> list[int]:

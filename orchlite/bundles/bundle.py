@@ -18,16 +18,28 @@ from orchlite.bundles.archive import Entry, ReadAt, read_content, read_entries
 from orchlite.bundles.names import check_shape, folders_of, is_junk
 from orchlite.bundles.rules import SOURCE_BYTES, accepted_entries, check_source, find_entrypoint, find_requirements, warnings_of_names
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import BundleReport, Requirements
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
-from orchlite.environments.requirements import CONTENT_BYTES, read_requirements
+from orchlite.environments.requirements import CONTENT_BYTES, Requirements, read_requirements
 
 _AT_ONCE_BYTES = 4 * 1024 * 1024
 """Bundles up to this size are read into memory: one system call instead of two an entry."""
 
 _BLOCK_BYTES = 1024 * 1024
 _CACHE = "__pycache__"
+
+
+class BundleReport(NamedTuple):
+    """What `inspect` found in an accepted bundle."""
+
+    sha: str
+    """SHA-256 of the uploaded bytes, 64 lower-case hexadecimal digits."""
+    size_bytes: int
+    entrypoint: str
+    """Path of the `main.py` inside the bundle, with `/`."""
+    requirements: Requirements
+    warnings: tuple[str, ...]
+    """Everything worth knowing that is no reason to refuse, including skipped junk and the requirements' warnings."""
 
 
 def inspect(path: Path, limits: Limits) -> BundleReport:

@@ -17,7 +17,6 @@ from typing import NamedTuple, NoReturn
 from orchlite.bundles.archive import CENTRAL, CENTRAL_MARK, DEFLATED, END, END_MARK, LOCAL, LOCAL_MARK, STORED, UTF8_FLAG
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.records import PackedFolder
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -30,6 +29,14 @@ _TIME, _DATE = 0, (1 << 5) | 1  # midnight of 1980-01-01, the first day a ZIP kn
 _VERSION, _MADE_ON_UNIX = 20, (3 << 8) | 20
 _ZIP_ENTRIES, _ZIP_BYTES = 0xFFFF - 1, 0xFFFFFFFF - 1
 """What fits without the ZIP64 extension."""
+
+
+class PackedFolder(NamedTuple):
+    """A folder as a reproducible ZIP."""
+
+    content: bytes
+    left_out: tuple[str, ...]
+    """Paths, relative to the folder, that were not packed."""
 
 
 def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> PackedFolder:

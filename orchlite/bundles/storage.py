@@ -1,4 +1,4 @@
-"""The bundles' bytes on disk: `bundles/<sha256>.zip`, stored once however often they are uploaded."""
+"""The uploaded bundles on disk: `bundles/<sha256>.zip`, each stored once however often it is uploaded."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from orchlite.core.files import fsync_folder, is_disk_full, private_opener
 _CHUNK_BYTES = 1024 * 1024
 
 
-class BundleFiles:
-    """One store's bundles."""
+class BundleStorage:
+    """The bundles of one store. Safe to use from several threads and processes."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        """What is not durable outlives its processes, but not the machine."""
+        """Use an existing folder. Without `durable`, files survive the end of this process, but not a power failure."""
         self._folder = folder
         self._durable = durable
 
     def path(self, sha: str) -> Path:
-        """Where the bundle of these bytes lies, or would lie."""
+        """Return the path of the bundle with this SHA-256, whether it exists or not."""
         return self._folder / f"{sha}.zip"
 
     @contextmanager
-    def received(self, source: bytes | Path, limit_bytes: int) -> Iterator[Path]:
-        """The upload as a file of its own, which is gone when the block is left; what was kept stays.
+    def receive(self, source: bytes | Path, limit_bytes: int) -> Iterator[Path]:
+        """Copy an upload to a temporary file in the folder, which is removed when the block ends.
 
         Raises:
             BadArgument: the file to upload cannot be read.
-            BadBundle: it is longer than the limit.
-            StorageFull: the disk has no room for it.
+            BadBundle: it is longer than `limit_bytes`.
+            StorageFull: the disk is full, also if that shows inside the block.
+            OSError: the temporary file cannot be written.
         """
-        aside = self._folder / f"{uuid.uuid4()}.upload"
+        upload = self._folder / f"{uuid.uuid4()}.upload"
         try:
-            self._receive(source, aside, limit_bytes)
-            yield aside
+            self._write(source, upload, limit_bytes)
+            yield upload
         except OSError as error:
             if not is_disk_full(error):
                 raise
@@ -49,22 +50,30 @@ class BundleFiles:
                 f"The disk that holds {self._folder} is full.", hint="Nothing was stored; make room and try again."
             ) from error
         finally:
-            aside.unlink(missing_ok=True)
+            upload.unlink(missing_ok=True)
 
-    def keep(self, received: Path, sha: str) -> None:
-        """Make the received file the bundle of this SHA, durably. The bytes are the same, whoever is first."""
+    def add(self, upload: Path, sha: str) -> None:
+        """Make a received file the bundle with this SHA-256, unless there is one, whose bytes are then the same. Durable on return.
+
+        Raises:
+            OSError: the file cannot be linked.
+        """
         try:
-            os.link(received, self.path(sha))
+            os.link(upload, self.path(sha))
         except FileExistsError:
             return
         if self._durable:
             fsync_folder(self._folder)
 
     def discard(self, sha: str) -> None:
-        """Remove the bundle; the caller knows that nothing refers to it."""
+        """Remove the bundle, if it exists. The caller makes sure that no orchestration refers to it.
+
+        Raises:
+            OSError: the file cannot be removed.
+        """
         self.path(sha).unlink(missing_ok=True)
 
-    def _receive(self, source: bytes | Path, aside: Path, limit_bytes: int) -> None:
+    def _write(self, source: bytes | Path, upload: Path, limit_bytes: int) -> None:
         size_bytes = len(source) if isinstance(source, bytes) else _size_bytes(source)
         if size_bytes > limit_bytes:
             raise BadBundle(
@@ -72,7 +81,7 @@ class BundleFiles:
                 hint="Leave large data out and fetch it in main.py, or raise Limits(upload_bytes=...).",
                 limit_bytes=limit_bytes,
             )
-        with open(aside, "xb", opener=private_opener) as target:
+        with open(upload, "xb", opener=private_opener) as target:
             if isinstance(source, bytes):
                 target.write(source)
             else:
@@ -89,7 +98,7 @@ def _size_bytes(path: Path) -> int:
     except OSError as error:
         raise _unreadable(path, str(error.strerror)) from error
     if not stat.S_ISREG(status.st_mode):
-        raise _unreadable(path, "it is no regular file")  # a pipe would block, and a device never end
+        raise _unreadable(path, "it is not a regular file")  # a pipe could block, and a device may have no end
     return status.st_size
 
 
@@ -100,5 +109,7 @@ def _opened(path: Path) -> BufferedReader:
         raise _unreadable(path, str(error.strerror)) from error
 
 
-def _unreadable(path: Path, why: str) -> BadArgument:
-    return BadArgument(f"The bundle {str(path)!r} cannot be read: {why}.", hint="Give the path of a ZIP or of a folder.", argument="path")
+def _unreadable(path: Path, reason: str) -> BadArgument:
+    return BadArgument(
+        f"The bundle {str(path)!r} cannot be read: {reason}.", hint="Give the path of a ZIP or of a folder.", argument="path"
+    )

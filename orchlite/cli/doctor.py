@@ -77,9 +77,9 @@ def _looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
 
 def _interpreter() -> Iterator[Check]:
     yield Check("interpreter", _OK, f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")
-    from orchlite.environments import virtualenvs as virtual_environment
+    from orchlite.environments import virtualenvs
 
-    virtual_environment.facts()  # PackagingFailed: no environment can be made from it
+    virtualenvs.interpreter_info()  # PackagingFailed: no environment can be made from it
     if platform.system() != "Linux":
         yield Check("interpreter", _WARNING, "Programs that leave their session are not swept up on this system.")
 
@@ -149,16 +149,15 @@ def _environments() -> Iterator[Check]:
 
 
 def _installer() -> Iterator[Check]:
-    from orchlite.environments import installers as installer
-    from orchlite.environments import uv_program, uv_rules
-    from orchlite.environments import virtualenvs as virtual_environment
+    from orchlite.environments import pip_config, uv, virtualenvs
+    from orchlite.environments.installers import pip_identity
 
-    uv = uv_program.find()
-    version = uv_program.version(uv) if uv else None
-    if uv and version and uv_rules.is_without_loss(installer.settings()):
-        yield Check("installer", _OK, f"uv {version} at {uv}; pip, where uv would install from other places.")
+    program = uv.find()
+    version = uv.version(program) if program else None
+    if program and version and uv.supports_options(pip_config.options()):
+        yield Check("installer", _OK, f"uv {version} at {program}; pip, where uv would install from other places.")
     else:
-        yield Check("installer", _OK, f"{installer.identity(virtual_environment.embedded_pip())}; with uv (pip install uv) it is quicker.")
+        yield Check("installer", _OK, f"{pip_identity(virtualenvs.embedded_pip())}; with uv (pip install uv) it is quicker.")
 
 
 def _index() -> Iterator[Check]:
@@ -167,14 +166,13 @@ def _index() -> Iterator[Check]:
     from urllib.request import Request, urlopen
 
     from orchlite.core.text import mask_credentials
-    from orchlite.environments import installers as installer
-    from orchlite.environments import uv_rules
+    from orchlite.environments import pip_config
 
-    settings = installer.settings()
-    if uv_rules.is_true(settings.get("no-index", "")):
+    options = pip_config.options()
+    if pip_config.is_true(options.get("no-index", "")):
         yield Check("index", _OK, "None is configured (no-index).")
         return
-    url = settings.get("index-url") or _INDEX
+    url = options.get("index-url") or _INDEX
     shown = mask_credentials(url)
     try:
         with urlopen(Request(f"{url.rstrip('/')}/pip/", headers={"Accept": "text/html"}), timeout=_PATIENCE_SECONDS):  # noqa: S310 - as configured

@@ -7,7 +7,6 @@ one room and handed on by value.
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -33,35 +32,6 @@ class SkippedSlots(NamedTuple):
     """The newest of them."""
     reason: str
     slots: int = 1
-
-
-class Requirements(NamedTuple):
-    """An accepted `requirements.txt`."""
-
-    lines: tuple[str, ...] = ()
-    """Normalised requirement and option lines, sorted, as they go to the installer and into the environment's key."""
-    warnings: tuple[str, ...] = ()
-
-
-class BundleReport(NamedTuple):
-    """What inspection found in an accepted bundle."""
-
-    sha: str
-    """SHA-256 of the uploaded bytes, 64 lower-case hexadecimal digits."""
-    size_bytes: int
-    entrypoint: str
-    """Path of the `main.py` inside the bundle, with `/`."""
-    requirements: Requirements
-    warnings: tuple[str, ...]
-    """Everything worth telling that is no reason to refuse, skipped junk and the requirements' warnings included."""
-
-
-class PackedFolder(NamedTuple):
-    """A folder as a reproducible ZIP."""
-
-    content: bytes
-    left_out: tuple[str, ...]
-    """Paths, relative to the folder, that were not packed."""
 
 
 class WorkspaceRow(NamedTuple):
@@ -262,13 +232,3 @@ class Lost(NamedTuple):
 
 
 Look = Ended | Alive | NeverStarted | Lost
-
-
-class Installation(NamedTuple):
-    """An environment that is ready to run in."""
-
-    key: str
-    python: Path
-    lock: Path
-    installed: tuple[str, ...]
-    """`name==version`, sorted."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from orchlite.bundles.storage import BundleFiles
+from orchlite.bundles.storage import BundleStorage
 from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
@@ -69,7 +69,7 @@ class Engine:
         self.context = Context(
             folder=folder,
             store=self.store,
-            bundles=BundleFiles(folder.bundles, durable=not settings.leash),
+            bundles=BundleStorage(folder.bundles, durable=not settings.leash),
             environments=environments,
             process=process or Runners(folder.diagnostics),
             clock=clock,

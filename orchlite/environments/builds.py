@@ -1,19 +1,19 @@
-"""Environments: virtual environments in the cache, found by what they must contain.
+"""Environments: virtual environments in the cache, each found by what it must contain.
 
 Owns `<cache>/environments`, with one folder for each key:
 
-    <key>/lock            held (flock, exclusive) by the one host that builds
-    <key>/ready.json      names the build in use, and what is installed in it; written last
+    <key>/lock            locked (flock, exclusive) by the one host that builds
+    <key>/ready.json      names the current build and what is installed in it; written last
     <key>/<build>/        a virtual environment, made in its final place
-    <key>/<build>.lock    held (flock, shared) by whoever uses that build: its runs and its installer
+    <key>/<build>.lock    locked (flock, shared) by everything that uses the build: its runs and its installer
 
-Every attempt to build gets a folder of its own, so a killed host's installer that has not died yet disturbs nobody. A build that
-`ready.json` does not name is half-built or replaced: it is never used again, and the next builder removes it if its lock is free. A
-replaced one stays until then, because a run that found it may be on its way to the lock.
+Every attempt to build gets a folder of its own, so that the installer of a killed host, which may still be running, disturbs nothing. A
+build that `ready.json` does not name is half-built or replaced: it is never used again, and the next builder removes it if its lock is
+free. A replaced build stays until then, because a run that has found it may not have locked it yet.
 
-Nobody takes a build's lock without looking whether it is still there: `remove` unlinks it while it holds it, and the key's as well.
+`remove` unlinks lock files while it holds them: after taking a lock, check that the file is still the one in the folder.
 
-This room makes no virtual environment itself, runs no installer and knows none; what an installer needs travels through the caller.
+This module makes no virtual environment itself and runs no installer.
 """
 
 from __future__ import annotations
@@ -29,169 +29,186 @@ from typing import Any, NamedTuple, Protocol
 
 from orchlite.core.errors import DeviceFailed, StorageFull, WaitTimeout
 from orchlite.core.files import fsync_folder, is_disk_full, lock_descriptor, make_private_folders, remove_tree
-from orchlite.core.records import Installation
 
 _POLL_SECONDS = 0.02
 
 
-class Maker(Protocol):
-    """What makes virtual environments."""
+class Installation(NamedTuple):
+    """An environment that is ready to run in."""
 
-    def facts(self) -> list[Any]:
-        """What an environment made here depends on, as JSON."""
+    key: str
+    python: Path
+    lock: Path
+    """The file to lock (flock, shared) while anything runs in the environment."""
+    installed: tuple[str, ...]
+    """`name==version`, sorted."""
 
-    def make(self, folder: Path, app_data: Path) -> tuple[Path, ...]:
-        """Make an environment without an installer; return its site-packages. `app_data` is a folder for what it wants to keep."""
+
+class Creator(Protocol):
+    """What creates virtual environments: `virtualenvs`, or a stand-in."""
+
+    def interpreter_info(self) -> list[Any]:
+        """Return what an environment created here depends on, as JSON."""
+
+    def create(self, folder: Path, app_data: Path) -> tuple[Path, ...]:
+        """Create an environment without an installer; return its site-packages. `app_data` is a folder for the creator's own cache."""
 
 
-class FoundBuild(NamedTuple):
-    """A build as it lies on the disk."""
+class BuildFolder(NamedTuple):
+    """A build on disk."""
 
-    folder: Path
-    is_in_use: bool
-    """`ready.json` names it; if not, it is half-built or replaced."""
+    path: Path
+    is_current: bool
+    """`ready.json` names it; if False, it is half-built or replaced."""
     used_at: float
-    """When a run or an installer used it for the last time: seconds since 1970."""
+    """When a run or an installer last used it: seconds since 1970."""
 
 
 class Builds:
-    """The environments of one cache folder. Safe to use from several threads and processes; makes its folders when it needs them."""
+    """The environments of one cache folder. Safe to use from several threads and processes; creates its folders when needed."""
 
-    def __init__(self, cache: Path, maker: Maker) -> None:
+    def __init__(self, cache: Path, creator: Creator) -> None:
         self._cache = cache
-        self._maker = maker
+        self._creator = creator
         self._known: dict[str, tuple[tuple[int, int], Installation | None]] = {}
-        """What `ready.json` said, by key, with its inode and time: every run looks, and it almost never changes."""
+        """By key: inode and time of `ready.json`, and what it said. Every run reads it, and it almost never changes."""
 
     def key(self, requirements: tuple[str, ...], installer: str) -> str:
-        """Name the environment that has exactly these needs on this interpreter: 32 hexadecimal digits.
+        """Return the name of the environment with exactly these requirements on this interpreter: 32 hexadecimal digits.
 
-        `installer` is its name and version; it does not count where nothing is to be installed.
+        `installer` is its name and version; it does not count if nothing is to be installed.
 
         Raises:
             PackagingFailed: this process does not know its interpreter.
         """
         import hashlib
 
-        needs = [sorted(set(requirements)), installer if requirements else None, self._maker.facts()]
-        return hashlib.sha256(json.dumps(needs).encode()).hexdigest()[:32]
+        content = [sorted(set(requirements)), installer if requirements else None, self._creator.interpreter_info()]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     def find(self, key: str) -> Installation | None:
-        """Look for a finished build whose interpreter is still there."""
-        home = self._home(key)
+        """Return the current build of an environment, or None if there is none or its interpreter has been removed."""
+        key_folder = self._key_folder(key)
         try:
-            found = (home / "ready.json").stat()
+            status = (key_folder / "ready.json").stat()
         except OSError:
             return None
-        stamp = (found.st_ino, found.st_mtime_ns)
+        stamp = (status.st_ino, status.st_mtime_ns)
         if self._known.get(key, (None, None))[0] != stamp:
-            self._known[key] = (stamp, _read_installation(key, home))
+            self._known[key] = (stamp, _read_installation(key, key_folder))
         installation = self._known[key][1]
-        # `exists` follows the link: an environment whose base interpreter was removed is no environment any more.
+        # `exists` follows the link to the base interpreter, without which the environment does not work.
         return installation if installation is not None and installation.python.exists() else None
 
     @contextmanager
     def building(self, key: str, cancelled: Callable[[], bool], *, refresh: bool = False) -> Iterator[Build]:
-        """Be the only builder of this environment, on the whole machine, while the block lasts.
+        """Be the machine's only builder of this environment while the block runs.
 
-        Blocks while another builds; what that one finished is then in `Build.found`, unless `refresh` asks for a new build.
-        A block that ends without `finish()` leaves nothing behind.
+        Blocks while another host builds, polling `cancelled`; what that host finished is then in `Build.found`, unless `refresh` asks for
+        a new build. A block that ends without `finish()` leaves nothing behind.
 
         Raises:
-            WaitTimeout: `cancelled` became true during the wait.
+            WaitTimeout: `cancelled` returned true during the wait.
             DeviceFailed: the cache folder cannot be written (`StorageFull`: the disk is full).
         """
-        home = self._home(key)
-        with _exclusively(home / "lock", cancelled):
-            _sweep(home)
-            build = Build(
-                key, home, lambda folder: self._maker.make(folder, self._cache / "virtualenv"), None if refresh else self.find(key)
-            )
+        key_folder = self._key_folder(key)
+        with _builder_lock(key_folder / "lock", cancelled):
+            _remove_stale(key_folder)
+            build = Build(key, key_folder, self._create, None if refresh else self.find(key), is_refresh=refresh)
             try:
                 yield build
             finally:
-                build.leave()
+                build.close()
 
-    def all(self) -> list[FoundBuild]:
-        """Every build on the disk, in use or not."""
+    def folders(self) -> list[BuildFolder]:
+        """Return every build on disk, current or not."""
         try:
-            homes = sorted((self._cache / "environments").iterdir())
+            key_folders = sorted((self._cache / "environments").iterdir())
         except OSError:
             return []
-        return [found for home in homes for found in _builds_of(home)]
+        return [build for key_folder in key_folders for build in _build_folders(key_folder)]
 
     def remove(self, folder: Path) -> bool:
-        """Remove a build, and with the one in use its key's whole folder; False where anybody uses it or builds for its key."""
-        home = folder.parent
-        if not (home / "lock").exists():
+        """Remove a build, and the key's whole folder with its current build; return False if it is in use or its key is being built."""
+        lock = folder.with_name("lock")
+        if not lock.exists():
             return False
-        with suppress(OSError, DeviceFailed), _opened(home / "lock") as key_lock:
-            return _taken(key_lock) and _is_still(home / "lock", key_lock) and _remove_build(home, folder)
+        with suppress(OSError, DeviceFailed), _opened(lock) as descriptor:
+            return _try_lock(descriptor) and _is_linked(lock, descriptor) and _remove_build(folder)
         return False
 
-    def _home(self, key: str) -> Path:
+    def _create(self, folder: Path) -> tuple[Path, ...]:
+        return self._creator.create(folder, self._cache / "virtualenv")
+
+    def _key_folder(self, key: str) -> Path:
         return self._cache / "environments" / key
 
 
 class Build:
-    """One host's turn at building an environment: `make()`, install, `finish()`; nothing at all where `found` is set."""
+    """One host's turn at building an environment: `create()`, install, `finish()`; nothing of these if `found` is set."""
 
-    def __init__(self, key: str, home: Path, make: Callable[[Path], tuple[Path, ...]], found: Installation | None) -> None:
+    def __init__(
+        self, key: str, key_folder: Path, create: Callable[[Path], tuple[Path, ...]], found: Installation | None, *, is_refresh: bool
+    ) -> None:
         self.found = found
+        """What another host has finished before this turn."""
+        self.is_refresh = is_refresh
+        """A new build was asked for, although there may be one."""
         self._key = key
-        self._home = home
-        self._make = make
-        self._folder = home / os.urandom(4).hex()
+        self._key_folder = key_folder
+        self._create = create
+        self._folder = key_folder / os.urandom(4).hex()
         self._site_packages: tuple[Path, ...] = ()
-        self._finished = False
+        self._is_finished = False
 
     @property
     def python(self) -> Path:
-        """The environment's interpreter, once it is made."""
+        """The environment's interpreter; exists after `create()`."""
         return _python_of(self._folder)
 
     @property
     def lock(self) -> Path:
-        """The file to lock (shared) while anything runs in this build, the installer included."""
+        """The file to lock (flock, shared) while anything runs in this build, the installer included."""
         return _lock_of(self._folder)
 
     @property
     def install_folder(self) -> Path:
-        """A folder inside the build for the installer's files; gone after `finish()`."""
+        """A folder inside the build for the installer's files; exists from `create()` to `finish()`."""
         return self._folder / "install"
 
-    def make(self) -> Path:
-        """Make the environment, empty; return its interpreter.
+    def create(self) -> Path:
+        """Create the environment, with nothing installed; return its interpreter.
 
         Raises:
-            PackagingFailed: the hosting interpreter cannot make one.
+            PackagingFailed: the hosting interpreter cannot create one.
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
         with _device_errors(self._folder):
             self.lock.touch(mode=0o600)
             self._folder.mkdir(mode=0o700)
-            self._site_packages = self._make(self._folder)
+            self._site_packages = self._create(self._folder)
             self.install_folder.mkdir(mode=0o700)
         return self.python
 
     def finish(self) -> Installation:
-        """Declare the build complete: from now on `find` returns it. Durable.
+        """Make this the current build, which `find` returns from now on. Durable when this returns.
 
         Raises:
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
         with _device_errors(self._folder):
             remove_tree(self.install_folder)
+            (self._folder / ".lock").unlink(missing_ok=True)  # uv locks an environment by this file, and leaves it
             installed = _installed(self._site_packages)
             if installed:
                 _sync_file_system(self._folder)
-            _write_ready(self._home, {"build": self._folder.name, "installed": installed})
-            self._finished = True
+            _write_ready(self._key_folder, {"build": self._folder.name, "installed": installed})
+            self._is_finished = True
         return Installation(self._key, self.python, self.lock, installed)
 
-    def leave(self) -> None:
-        """Remove what was not finished, unless an installer that could not be ended still works in it."""
-        if not self._finished and self._folder.exists():
+    def close(self) -> None:
+        """Remove an unfinished build, unless an installer that could not be killed still works in it."""
+        if not self._is_finished and self._folder.exists():
             _discard(self._folder)
 
 
@@ -210,38 +227,38 @@ def _installed(site_packages: tuple[Path, ...]) -> tuple[str, ...]:
     return tuple(sorted({f"{each.name}=={each.version}" for each in found if each.name}, key=str.casefold))
 
 
-# What is on disk
+# --- Files
 
 
-def _read_installation(key: str, home: Path) -> Installation | None:
-    ready = _read_ready(home)
+def _read_installation(key: str, key_folder: Path) -> Installation | None:
+    ready = _read_ready(key_folder)
     if ready is None:
         return None
-    folder = home / ready["build"]
+    folder = key_folder / ready["build"]
     return Installation(key, _python_of(folder), _lock_of(folder), tuple(ready["installed"]))
 
 
-def _read_ready(home: Path) -> dict[str, Any] | None:
-    """The content of `ready.json`; None where it is missing or was not written by this room."""
+def _read_ready(key_folder: Path) -> dict[str, Any] | None:
+    """Return the content of `ready.json`; None if it is missing or has another shape than `_write_ready` gives it."""
     try:
-        ready = json.loads((home / "ready.json").read_bytes())
+        ready = json.loads((key_folder / "ready.json").read_bytes())
         return {"build": str(ready["build"]), "installed": [str(each) for each in ready["installed"]]}
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def _write_ready(home: Path, ready: dict[str, Any]) -> None:
-    aside = home / "ready.json.new"
-    with aside.open("w", encoding="utf-8") as file:
+def _write_ready(key_folder: Path, ready: dict[str, Any]) -> None:
+    new = key_folder / "ready.json.new"
+    with new.open("w", encoding="utf-8") as file:
         json.dump(ready, file)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(home / "ready.json")
-    fsync_folder(home)
+    new.replace(key_folder / "ready.json")
+    fsync_folder(key_folder)
 
 
 def _sync_file_system(folder: Path) -> None:
-    """Make everything on the folder's file system durable: installers do not, and one fsync for each file would take longer."""
+    """Make all of the folder's file system durable: installers call no fsync, and one for each file would take longer."""
     import ctypes
 
     descriptor = os.open(folder, os.O_RDONLY)
@@ -251,54 +268,56 @@ def _sync_file_system(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(home: Path) -> None:
-    """Remove every build that is not the one in use, and that nobody holds. The caller has the build lock."""
-    ready = _read_ready(home)
+def _remove_stale(key_folder: Path) -> None:
+    """Remove every build that is neither current nor locked. The caller holds the key's lock."""
+    ready = _read_ready(key_folder)
     kept = {"lock", "ready.json", "ready.json.new", ready["build"] if ready else ""}
-    for build in {path.name.removesuffix(".lock") for path in home.iterdir()} - kept:
-        _discard(home / build)
+    for build in {path.name.removesuffix(".lock") for path in key_folder.iterdir()} - kept:
+        _discard(key_folder / build)
 
 
 def _discard(folder: Path) -> bool:
-    """Remove a build and its lock; False where somebody holds it. The caller has the key's lock."""
+    """Remove a build and its lock file; return False if the build is in use. The caller holds the key's lock."""
     lock = _lock_of(folder)
     with _opened(lock) as descriptor:
-        if not _taken(descriptor):
+        if not _try_lock(descriptor):
             return False
-        remove_tree(folder)  # what stays is garbage, and the next builder tries again
+        remove_tree(folder)  # what cannot be removed is garbage, which the next builder tries again
         lock.unlink(missing_ok=True)
         return True
 
 
-def _builds_of(home: Path) -> Iterator[FoundBuild]:
-    ready = _read_ready(home)
-    named = ready["build"] if ready else None
-    for folder in sorted(path for path in home.iterdir() if path.is_dir()) if home.is_dir() else ():
-        # The file's time: an installer or a run that holds the lock sets it.
-        times = [_time_of(path) for path in (_lock_of(folder), folder, *([home / "ready.json"] if folder.name == named else []))]
-        yield FoundBuild(folder, folder.name == named, max(times))
+def _build_folders(key_folder: Path) -> Iterator[BuildFolder]:
+    ready = _read_ready(key_folder)
+    current = ready["build"] if ready else None
+    for folder in sorted(path for path in key_folder.iterdir() if path.is_dir()) if key_folder.is_dir() else ():
+        is_current = folder.name == current
+        # Runners and installers set the lock file's time while they hold the lock.
+        times = [_modified_at(path) for path in (_lock_of(folder), folder, *([key_folder / "ready.json"] if is_current else []))]
+        yield BuildFolder(folder, is_current, max(times))
 
 
-def _time_of(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _remove_build(home: Path, folder: Path) -> bool:
-    """The caller has the key's lock."""
-    ready = _read_ready(home)
+def _remove_build(folder: Path) -> bool:
+    """Remove a build whose key's lock the caller holds."""
+    key_folder = folder.parent
+    ready = _read_ready(key_folder)
     if not ready or ready["build"] != folder.name:
         return _discard(folder)
-    aside = home / "ready.json.removed"
-    (home / "ready.json").rename(aside)  # first, so that from now on nobody finds the build
+    removed = key_folder / "ready.json.removed"
+    (key_folder / "ready.json").rename(removed)  # first, so that no run finds the build any more
     if not _discard(folder):
-        aside.rename(home / "ready.json")
+        removed.rename(key_folder / "ready.json")
         return False
-    _sweep(home)
-    if not any(path.is_dir() for path in home.iterdir()):  # a replaced build may be at work still
-        remove_tree(home)
+    _remove_stale(key_folder)
+    if not any(path.is_dir() for path in key_folder.iterdir()):  # a replaced build may still be in use
+        remove_tree(key_folder)
     return True
 
 
@@ -313,39 +332,22 @@ def _device_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-# Locks
+# --- Locks
 
 
 @contextmanager
-def _exclusively(lock: Path, cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock while the block lasts, whatever is removed meanwhile; its folder is made as needed."""
+def _builder_lock(lock: Path, cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock while the block runs, even if `remove` unlinks the file during the wait; create its folder if needed."""
     while True:
         with _opened(lock) as descriptor:
-            # Polling, because nothing can end a blocking flock of another thread.
-            while not _taken(descriptor):
+            # Poll, because a blocking flock cannot be interrupted from another thread.
+            while not _try_lock(descriptor):
                 if cancelled():
                     raise WaitTimeout("The wait for another host that builds the same environment was cancelled.")
                 sleep(_POLL_SECONDS)
-            if _is_still(lock, descriptor):
+            if _is_linked(lock, descriptor):
                 yield
                 return
-
-
-def _open(lock: Path) -> int:
-    home = lock.parent
-    with _device_errors(home):
-        while True:
-            make_private_folders(home.parents[1], home.parent, home)
-            with suppress(FileNotFoundError):  # removed between the two steps
-                return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _is_still(lock: Path, descriptor: int) -> bool:
-    """Whether the file that is held is the one that others will find."""
-    try:
-        return os.path.samestat(lock.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager
@@ -354,7 +356,24 @@ def _opened(lock: Path) -> Iterator[int]:
         yield descriptor
 
 
-def _taken(descriptor: int) -> bool:
+def _open(lock: Path) -> int:
+    key_folder = lock.parent
+    with _device_errors(key_folder):
+        while True:
+            make_private_folders(key_folder.parents[1], key_folder.parent, key_folder)
+            with suppress(FileNotFoundError):  # `remove` may come between the two steps
+                return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _is_linked(lock: Path, descriptor: int) -> bool:
+    """Return whether the path still names the open file, so that other hosts find the same lock."""
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,7 @@
-"""The host's packages: which folders of the hosting interpreter a run on the base image `host` sees, and what in them no longer fits.
+"""The packages of the hosting interpreter that a run on the base image `host` sees, and their conflicts with what is installed for it.
 
-Reads folders and metadata only; nothing of the host is imported or executed. What was found is remembered while the folders' times
-of change stay the same.
+Reads folders and metadata only; nothing of the host is imported or executed. Results are cached until the modification time of one of
+the folders changes.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ class HostPackages(NamedTuple):
     """What a run sees of its host."""
 
     directories: tuple[str, ...]
-    """In the order of the host's own path."""
+    """In the order of the host's own `sys.path`."""
     warnings: tuple[str, ...] = ()
 
 
-def directories() -> HostPackages:
-    """The folders of this interpreter's own path that hold installed packages.
+def find() -> HostPackages:
+    """Return the folders of this interpreter's `sys.path` that hold installed packages.
 
-    Those are its site-packages and what their path files name; never the working folder, the script's folder or PYTHONPATH as such.
+    These are its site-packages and what their `.pth` files name; never the working folder, the script's folder or PYTHONPATH.
     """
     path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else str(Path.cwd()))
     sites = _site_folders(path, _python_path())
-    return _survey(path, sites, _times(sites))
+    return _found(path, sites, _times(sites))
 
 
 def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple[str, ...]:
-    """One warning for each requirement of a host package that something of `installed` (`name==version`) does not meet.
+    """Return a warning for each requirement of a host package that a version in `installed` (`name==version`) does not meet.
 
-    Host packages that are themselves among the installed ones are hidden by these, and not looked at.
+    A host package that is itself in `installed` is skipped: a run imports the installed one.
     """
     from orchlite.environments.pypa import canonicalize_name
 
     versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
-    found = _scan(directories, _times(directories)) if versions else ()
-    return tuple(_plain(text) for host in found if host.key not in versions for text in _misfits(host, versions))
+    found = _distributions(directories, _times(directories)) if versions else ()
+    return tuple(_escaped(text) for host in found if host.key not in versions for text in _unmet(host, versions))
 
 
-# Which folders
+# --- Folders
 
 
 @lru_cache(maxsize=4)
@@ -66,7 +66,7 @@ def _absolute(path: tuple[str, ...], _working_folder: str) -> tuple[str, ...]:
 def _site_folders(path: tuple[str, ...], python_path: str) -> tuple[str, ...]:
     own = {*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])}
     named = {str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry}
-    # By name as well: sitecustomize, Debian and layered environments add such folders that `site` does not tell about.
+    # By name as well: sitecustomize, Debian and layered environments add site folders that `site` does not list.
     return tuple(
         entry for entry in path if Path(entry).is_dir() and (entry in own or (Path(entry).name in _SITE_NAMES and entry not in named))
     )
@@ -77,41 +77,41 @@ def _python_path() -> str:
 
 
 def _times(folders: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(_changed_at(folder) for folder in folders)
+    return tuple(_modified_at_ns(folder) for folder in folders)
 
 
-def _changed_at(folder: str) -> int:
+def _modified_at_ns(folder: str) -> int:
     try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - asked for at every run
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - every run calls this
     except OSError:
         return 0
 
 
 @lru_cache(maxsize=4)
-def _survey(path: tuple[str, ...], sites: tuple[str, ...], _: tuple[int, ...]) -> HostPackages:
+def _found(path: tuple[str, ...], sites: tuple[str, ...], _: tuple[int, ...]) -> HostPackages:
     if not sites:
         return HostPackages(
             (), ("The hosting interpreter has no site-packages: runs see none of its packages, as with the base image 'clean'.",)
         )
-    named = {entry for folder in sites for entry in _path_file_entries(Path(folder))}
-    usual = [entry for entry in path if entry in sites or (entry in named and Path(entry).is_dir())]
+    named = {entry for folder in sites for entry in _pth_entries(Path(folder))}
+    listed = [entry for entry in path if entry in sites or (entry in named and Path(entry).is_dir())]
     resolved, warnings = _editable_roots(sites)
-    found = list(dict.fromkeys([*usual, *resolved]))
-    unfit = [entry for entry in found if os.pathsep in entry]
-    warnings += [f"The host's folder {entry!r} is not visible to runs: its name contains {os.pathsep!r}." for entry in unfit]
-    return HostPackages(tuple(entry for entry in found if entry not in unfit), tuple(warnings))
+    found = list(dict.fromkeys([*listed, *resolved]))
+    unusable = [entry for entry in found if os.pathsep in entry]
+    warnings += [f"The host's folder {entry!r} is not visible to runs: its name contains {os.pathsep!r}." for entry in unusable]
+    return HostPackages(tuple(entry for entry in found if entry not in unusable), tuple(warnings))
 
 
-def _path_file_entries(folder: Path) -> Iterator[str]:
+def _pth_entries(folder: Path) -> Iterator[str]:
     for file in sorted(folder.glob("*.pth")):
         yield from _entries_of(file)
 
 
 def _entries_of(file: Path) -> Iterator[str]:
-    """The folders that a path file names; by the rules of `site`, lines that begin with `import` are code."""
+    """Yield the folders that a `.pth` file names; to `site`, lines that begin with `import` are code."""
     for line in _read(file).splitlines():
         if line.strip() and not line.startswith(("#", "import ", "import\t")):
-            # Not Path.absolute(): `site` removes `..`, and the entry is compared with what `site` made of it.
+            # Not Path.absolute(): `site` removes `..`, and the entry is compared with the one in `sys.path`.
             yield os.path.abspath(file.parent / line.rstrip())  # noqa: PTH100
 
 
@@ -122,20 +122,20 @@ def _read(file: Path) -> str:
         return ""
 
 
-# Editable installs that are no path
+# --- Editable installs by import hook
 
 
 def _editable_roots(sites: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The folders to put on the path in place of setuptools' import hooks, and a warning for each editable install without one."""
+    """Return the folders that stand for setuptools' import hooks, and a warning for each editable install that has none."""
     roots: list[str] = []
     warnings: list[str] = []
     for folder in map(Path, sites):
         for finder in sorted(folder.glob("__editable___*_finder.py")):
-            for name, target in _mapping_of(finder).items():
+            for name, target in _mapping(finder).items():
                 root = _import_root(name, PurePath(target))
                 roots += [root] if root else []
                 warnings += [] if root else [_not_visible(name)]
-        warnings += [_not_visible(name) for name in _hooked_editables(folder)]
+        warnings += [_not_visible(name) for name in _other_editables(folder)]
     return roots, warnings
 
 
@@ -144,8 +144,8 @@ def _not_visible(name: str) -> str:
     return f"The host's editable install {name!r} is not visible to runs: {reason}. Install it without -e."
 
 
-def _mapping_of(finder: Path) -> dict[str, str]:
-    """Package names and their folders, read from the source that setuptools wrote."""
+def _mapping(finder: Path) -> dict[str, str]:
+    """Return package names and their paths, parsed from the finder that setuptools wrote."""
     import ast
 
     try:
@@ -164,16 +164,16 @@ def _assigns_mapping(statement: ast.Assign | ast.AnnAssign) -> bool:
 
 
 def _import_root(name: str, target: PurePath) -> str | None:
-    """The folder from which importing `name` finds `target`; None where the two are not named alike."""
+    """Return the folder from which importing `name` finds `target`; None if their names differ."""
     parts = tuple(name.split("."))
     path = target.with_suffix("") if target.suffix == ".py" else target
     return str(path.parents[len(parts) - 1]) if path.is_absolute() and path.parts[-len(parts) :] == parts else None
 
 
-def _hooked_editables(folder: Path) -> Iterator[str]:
-    """Names of editable installs that left neither a path file nor a finder that can be read."""
+def _other_editables(folder: Path) -> Iterator[str]:
+    """Yield the names of editable installs with neither a `.pth` entry nor a finder of setuptools."""
     for origin in sorted(folder.glob("*.dist-info/direct_url.json")):
-        if _is_editable(origin) and not _is_resolved(folder, origin.with_name("RECORD")):
+        if _is_editable(origin) and not _has_folder(folder, origin.with_name("RECORD")):
             yield origin.parent.name.split("-")[0]
 
 
@@ -184,28 +184,29 @@ def _is_editable(origin: Path) -> bool:
         return False
 
 
-def _is_resolved(folder: Path, record: Path) -> bool:
+def _has_folder(folder: Path, record: Path) -> bool:
     files = [line.split(",")[0] for line in _read(record).splitlines()]
     return any(name.endswith("_finder.py") or (name.endswith(".pth") and any(_entries_of(folder / name))) for name in files)
 
 
-# What no longer fits
+# --- Conflicts
 
 
 class _HostDistribution(NamedTuple):
     key: str
+    """The canonical name."""
     label: str
     requires: tuple[str, ...]
 
 
 @lru_cache(maxsize=4)
-def _scan(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[_HostDistribution, ...]:
+def _distributions(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[_HostDistribution, ...]:
     from importlib.metadata import distributions
 
     found: dict[str, _HostDistribution] = {}
     for distribution in distributions(path=list(folders)):
         each = _described(distribution)
-        # The first on the path hides later ones of its name.
+        # The first on the path hides later ones with its name.
         if each:
             found.setdefault(each.key, each)
     return tuple(found.values())
@@ -220,7 +221,7 @@ def _described(distribution: Distribution) -> _HostDistribution | None:
     )
 
 
-def _misfits(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
+def _unmet(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
     from orchlite.environments.pypa import InvalidRequirement, Requirement, canonicalize_name
 
     for text in host.requires:
@@ -229,16 +230,16 @@ def _misfits(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]
         except InvalidRequirement:
             continue
         version = versions.get(canonicalize_name(need.name))
-        if version and _applies(need) and not _met(need, version):
+        if version and _applies(need) and not _is_met(need, version):
             yield f"host package {host.label} needs {need.name}{need.specifier}, but the requirements installed {need.name} {version}"
 
 
 def _applies(need: Requirement) -> bool:
-    # Which extras the host asked for is written nowhere.
+    # Metadata does not say which extras were installed.
     return need.marker is None or need.marker.evaluate({"extra": ""})
 
 
-def _met(need: Requirement, version: str) -> bool:
+def _is_met(need: Requirement, version: str) -> bool:
     from orchlite.environments.pypa import InvalidVersion, Version
 
     try:
@@ -247,6 +248,6 @@ def _met(need: Requirement, version: str) -> bool:
         return True
 
 
-def _plain(text: str) -> str:
-    """One line without control characters: metadata is anybody's text."""
+def _escaped(text: str) -> str:
+    """Return one line without control characters, since metadata may hold any text."""
     return text.encode("unicode_escape").decode("ascii")

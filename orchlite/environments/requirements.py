@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import BadRequirement
-from orchlite.core.records import Requirements
 from orchlite.core.text import mask_credentials, quoted
 
 if TYPE_CHECKING:
@@ -54,6 +53,14 @@ _REFUSED_OPTIONS = {
     **dict.fromkeys(("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host"), _INDEX),
 }
 _ALLOWED_OPTIONS = "Allowed are --pre, --only-binary, --no-binary and, behind a requirement, --hash."
+
+
+class Requirements(NamedTuple):
+    """An accepted `requirements.txt`."""
+
+    lines: tuple[str, ...] = ()
+    """Normalised options and requirements, as they go to the installer and into the environment's key."""
+    warnings: tuple[str, ...] = ()
 
 
 def read_requirements(content: bytes, *, name: str = "requirements.txt") -> Requirements:

@@ -1,7 +1,7 @@
-"""What all environments share in the cache: the unpacked installer, and the copy of orchlite that tasks import.
+"""What all tasks share in the cache: pip, unpacked, and the copy of orchlite that tasks import.
 
-Each is a folder named by what it contains, put in place whole and never changed afterwards. Neither is ever a pointer into the
-hosting interpreter: a run must not change because its host is upgraded or removed.
+Each is a folder named after its content, put in place whole and never changed afterwards. Neither refers to the hosting interpreter's
+files: a run must not change because its host is upgraded or removed.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from orchlite.core.files import exclusive_lock, make_private_folders, remove_tre
 from orchlite.core.version import VERSION
 
 _PACKAGE = Path(__file__).parents[1]
-_LEFT_OUT = frozenset({"cli", "rest", "testing"})  # doors that no task comes in by
-_COPIED = frozenset({".py", ".sql"})
-_LIBRARY = "packaging"
-"""What orchlite needs of others to read requirements; no environment has to hold it, so it is copied as `orchlite._packaging`."""
+_EXCLUDED = frozenset({"cli", "rest", "testing"})  # no task uses these
+_SUFFIXES = frozenset({".py", ".sql"})
+_PYPA_LIBRARY = "packaging"
+"""The library that `pypa` imports. An environment need not have it installed, so it is copied as `orchlite._packaging`."""
 
 _TOUCH_SECONDS = 3600.0
 _touched: dict[Path, float] = {}
 
 
-def place_installer(cache: Path, wheel: Path) -> Path:
-    """Unpack the installer's wheel once for this cache; return its folder.
+def place_pip(cache: Path, wheel: Path) -> Path:
+    """Unpack a wheel of pip, if the cache does not have it; return the folder. Safe from several processes.
 
     Raises:
         OSError: the cache cannot be written.
     """
-    return _placed(cache / "installer" / _installer_name(wheel), lambda part: _unpack(wheel, part))
+    return _placed(cache / "installer" / _pip_name(wheel), lambda part: _unpack(wheel, part))
 
 
 def place_sdk(cache: Path) -> Path:
-    """Copy orchlite, compiled, once for this cache; return the folder that a task puts on its path.
+    """Copy orchlite, compiled, if the cache does not have it; return the folder for a task's path. Safe from several processes.
 
-    The in-task module stands beside it, as the top-level package `wallaroo`. Called by the copy itself, in a task, it answers where
-    that lies.
+    The folder also has the in-task module, as the top-level package `wallaroo`. Called in a task, by the copy itself, this returns the
+    folder that the copy is in.
 
     Raises:
         OSError: the cache cannot be written.
     """
-    if (_PACKAGE / f"_{_LIBRARY}").is_dir():
+    if (_PACKAGE / f"_{_PYPA_LIBRARY}").is_dir():
         return _PACKAGE.parent
     return _placed(cache / "sdk" / _sdk_name(), _copy_package)
 
 
-def others(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
-    """The copies and installers that this process would not use, each with the time of its last use: seconds since 1970."""
-    own = {_installer_name(wheel), _sdk_name()}
+def other_versions(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
+    """Return the copies of orchlite and pip that this process would not use, with the time of their last use: seconds since 1970."""
+    own = {_pip_name(wheel), _sdk_name()}
     folders = [folder for kind in ("installer", "sdk") for folder in sorted((cache / kind).glob("*/")) if folder.name not in own]
     return [(folder, folder.stat().st_mtime) for folder in folders]
 
 
 def remove(folder: Path) -> bool:
-    """Remove such a folder, all at once for whoever looks for it; False where that is not possible."""
+    """Remove a folder that `other_versions` returned, atomically for those who use it; return False if that is not possible."""
     doomed = folder.with_name(".part")
     try:
         with exclusive_lock(folder.parent / "lock"):
@@ -70,12 +70,12 @@ def remove(folder: Path) -> bool:
         return False
 
 
-def _installer_name(wheel: Path) -> str:
+def _pip_name(wheel: Path) -> str:
     return "-".join(wheel.name.split("-")[:2])
 
 
 def _sdk_name() -> str:
-    return f"{VERSION}-{_digest()}"
+    return f"{VERSION}-{_sdk_digest()}"
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
@@ -86,8 +86,8 @@ def _unpack(wheel: Path, folder: Path) -> None:
 
 
 @remembered
-def _digest() -> str:
-    """Of all that is copied, and of the interpreter's bytecode: interpreters that share a cache have a copy each."""
+def _sdk_digest() -> str:
+    """Return the digest of everything that is copied and of the bytecode's version: each Python version has a copy of its own."""
     import hashlib
 
     digest = hashlib.sha256(MAGIC_NUMBER)
@@ -97,26 +97,26 @@ def _digest() -> str:
 
 
 def _sources() -> Iterator[tuple[Path, Path]]:
-    """Every file to copy: its place in the copy, and where it is."""
+    """Yield every file to copy: its path in the copy, and its path here."""
     for inside, source in _files_of(_PACKAGE):
-        if inside.parts[0] in _LEFT_OUT:
+        if inside.parts[0] in _EXCLUDED:
             continue
-        hoisted = inside.parts[:2] == ("sdk", "wallaroo")
-        yield inside.relative_to("sdk") if hoisted else "orchlite" / inside, source
-    for inside, source in _files_of(_library()):
-        yield Path("orchlite", f"_{_LIBRARY}", inside), source
+        is_wallaroo = inside.parts[:2] == ("sdk", "wallaroo")
+        yield inside.relative_to("sdk") if is_wallaroo else "orchlite" / inside, source
+    for inside, source in _files_of(_pypa_library()):
+        yield Path("orchlite", f"_{_PYPA_LIBRARY}", inside), source
 
 
 def _files_of(package: Path) -> Iterator[tuple[Path, Path]]:
-    return ((source.relative_to(package), source) for source in sorted(package.rglob("*")) if source.suffix in _COPIED)
+    return ((source.relative_to(package), source) for source in sorted(package.rglob("*")) if source.suffix in _SUFFIXES)
 
 
-def _library() -> Path:
+def _pypa_library() -> Path:
     from importlib.util import find_spec
 
-    found = find_spec(_LIBRARY)
+    found = find_spec(_PYPA_LIBRARY)
     if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(f"The package {_LIBRARY!r}, which virtualenv brings, is not installed.", name=_LIBRARY)
+        raise ModuleNotFoundError(f"The package {_PYPA_LIBRARY!r}, which virtualenv brings, is not installed.", name=_PYPA_LIBRARY)
     return Path(found.submodule_search_locations[0])
 
 
@@ -130,17 +130,17 @@ def _copy_package(folder: Path) -> None:
 
 
 def _compile(copy: Path) -> None:
-    """Cache the bytecode, for an interpreter without options; it is never compared with the source again, which never changes."""
+    """Write the bytecode for an interpreter without `-O`, never to be compared with the source, which does not change."""
     import py_compile
 
-    # Spelt out, since PYTHONPYCACHEPREFIX may send the host's own bytecode elsewhere.
+    # Not `cache_from_source`: PYTHONPYCACHEPREFIX may move the host's own bytecode elsewhere.
     cached = copy.parent / "__pycache__" / f"{copy.stem}.{sys.implementation.cache_tag}.pyc"
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     py_compile.compile(str(copy), str(cached), optimize=0, invalidation_mode=mode, quiet=2)
 
 
 def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
-    """The folder, filled once however many processes ask; what a killed one left half-filled is removed by the next."""
+    """Fill the folder unless it exists, in one process only; first remove what a killed process left half-filled."""
     if final.is_dir():
         _touch(final)
         return final
@@ -156,7 +156,7 @@ def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def _touch(folder: Path) -> None:
-    """Let the folder's time say that it is in use; now and then is enough, since whoever looks thinks in days."""
+    """Set the folder's time as a sign of use, at most once an hour: `prune` counts in days."""
     now = time.monotonic()
     if now - _touched.get(folder, -_TOUCH_SECONDS) >= _TOUCH_SECONDS:
         _touched[folder] = now

@@ -1,4 +1,4 @@
-"""Making virtual environments from the hosting interpreter, and what else virtualenv brings. The only importer of virtualenv."""
+"""Create virtual environments from the hosting interpreter, and find the pip that virtualenv brings. The only importer of virtualenv."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from typing import Any
 
 from orchlite.core.errors import PackagingFailed
 
-# Read by `site` at every start of an environment's interpreter, in a virtual environment even twice, hence the look at what is on the path.
-# `~` sorts last, so the folders that requirements add by path files of their own stand before the host's. It is one expression, because
-# `site` executes single lines, and compiling it is most of its cost (60 µs).
-_PATH_FILE = "~orchlite.pth"
-_PATH_LINE = (
+# `site` executes this line at every start of an environment's interpreter, in a virtual environment even twice: hence `not in sys.path`.
+# `~` sorts last, so that folders which requirements add by `.pth` files of their own come before the host's. It is a single expression,
+# because `site` executes single lines, and compiling it is most of its cost (60 µs).
+_PTH_NAME = "~orchlite.pth"
+_PTH_LINE = (
     "import os, sys; 'WALLAROO_TASK_ID' in os.environ and os.environ.get('ORCHLITE_SDK', '') not in ('', *sys.path) and ("
     "sys.path.insert(sys.path.index(os.path.join(sys.prefix, {site_packages!r})), os.environ['ORCHLITE_SDK']),"
     " sys.path.extend(filter(None, os.environ.get('ORCHLITE_HOST_PATHS', '').split(os.pathsep))))\n"
 )
 
 
-def facts() -> list[Any]:
-    """What an environment made here depends on, as JSON: environments with equal facts are interchangeable.
+def interpreter_info() -> list[Any]:
+    """Return what an environment created here depends on, as JSON: environments with equal values are interchangeable.
 
     Raises:
         PackagingFailed: this process does not know its interpreter.
     """
     system = os.uname()
     version = [list(sys.version_info), sys.implementation.name, EXTENSION_SUFFIXES[0]]
-    return [_interpreter(), *version, system.sysname, system.machine, _PATH_LINE]
+    return [_interpreter(), *version, system.sysname, system.machine, _PTH_LINE]
 
 
-# virtualenv keeps what it learnt about interpreters and plug-ins in module globals without a lock; a turn costs 5 ms.
+# virtualenv keeps interpreters, plug-ins and its logger in module globals without a lock; creating an environment takes 5 ms.
 _one_at_a_time = threading.Lock()
 
 
-def make(folder: Path, app_data: Path) -> tuple[Path, ...]:
-    """Make an environment without pip; return its site-packages, pure Python first.
+def create(folder: Path, app_data: Path) -> tuple[Path, ...]:
+    """Create an environment without pip; return its site-packages, `purelib` first.
 
-    `app_data` is virtualenv's own cache.
+    `app_data` is the folder of virtualenv's own cache. Threads take turns.
 
     Raises:
-        PackagingFailed: the hosting interpreter cannot make one, or none can be there.
+        PackagingFailed: the hosting interpreter cannot create one, or the path of `folder` is not allowed for one.
         OSError: the folder cannot be written.
     """
     from virtualenv import session_via_cli
 
-    _refuse_separator(folder)
+    _check_path(folder)
     interpreter = _interpreter()
     arguments = [str(folder), "--python", interpreter, "--app-data", str(app_data)]
     arguments += ["--no-seed", "--activators", "", "--no-periodic-update", "--no-vcs-ignore"]
     try:
-        with _one_at_a_time, session_via_cli(arguments, setup_logging=False, env=_plain_environment()) as session:
+        with _one_at_a_time, session_via_cli(arguments, setup_logging=False, env=_environ()) as session:
             session.run()
             site_packages = tuple(dict.fromkeys((session.creator.purelib, session.creator.platlib)))
     except (RuntimeError, ValueError, SystemExit) as error:
         raise PackagingFailed(
-            f"No environment could be made from the interpreter {interpreter!r}: {error}.", hint="Is it still installed, and complete?"
+            f"No environment could be created from the interpreter {interpreter!r}: {error}.", hint="Is it still installed, and complete?"
         ) from error
-    _write_path_file(folder, site_packages[0])
+    _write_pth_file(folder, site_packages[0])
     return site_packages
 
 
-def _refuse_separator(folder: Path) -> None:
+def _check_path(folder: Path) -> None:
     if os.pathsep in str(folder):
         raise PackagingFailed(
             f"The cache folder {str(folder.parent)!r} has {os.pathsep!r} in its name, which no virtual environment can have.",
@@ -72,28 +72,32 @@ def _refuse_separator(folder: Path) -> None:
         )
 
 
-def _plain_environment() -> dict[str, str]:
-    """What virtualenv may see: none of the settings that would change what it makes."""
+def _environ() -> dict[str, str]:
+    """Return this process's variables without those that configure virtualenv or Python."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUALENV_", "PYTHON"))}
     return kept | {"VIRTUALENV_CONFIG_FILE": os.devnull}
 
 
 def embedded_pip() -> Path:
-    """The pip wheel that virtualenv brings, found without importing virtualenv where possible (125 ms)."""
+    """Return the newest wheel of pip that virtualenv brings. Avoids importing virtualenv (125 ms) if its wheels are where it puts them.
+
+    Raises:
+        PackagingFailed: virtualenv has no pip for this Python.
+    """
     from importlib.util import find_spec
 
     spec = find_spec("virtualenv")
     folders = [Path(folder, "seed", "wheels", "embed") for folder in (spec.submodule_search_locations or ())] if spec else []
     wheels = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
-    return max(wheels, key=_wheel_version) if wheels else _pip_elsewhere()
+    return max(wheels, key=_wheel_version) if wheels else _distribution_pip()
 
 
 def _wheel_version(wheel: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in wheel.name.split("-")[1].split(".") if part.isdigit())
 
 
-def _pip_elsewhere() -> Path:
-    """Ask virtualenv itself: Linux distributions move the wheels out of the package."""
+def _distribution_pip() -> Path:
+    """Ask virtualenv for the wheel: Linux distributions move the wheels out of the package."""
     from virtualenv.seed.wheels.embed import get_embed_wheel
 
     wheel = get_embed_wheel("pip", f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -103,7 +107,7 @@ def _pip_elsewhere() -> Path:
 
 
 def _interpreter() -> str:
-    """The hosting interpreter below every virtual environment, with links resolved: `python3` may mean another one tomorrow."""
+    """Return the base interpreter below every virtual environment, links resolved: `python3` may be another one tomorrow."""
     executable = getattr(sys, "_base_executable", None) or sys.executable
     if not executable:
         raise PackagingFailed(
@@ -113,15 +117,15 @@ def _interpreter() -> str:
     return os.path.realpath(executable)
 
 
-def _write_path_file(folder: Path, site_packages: Path) -> None:
+def _write_pth_file(folder: Path, site_packages: Path) -> None:
     # virtualenv resolves links in the cache's path.
-    line = _PATH_LINE.format(site_packages=str(site_packages.relative_to(folder.resolve())))
-    (site_packages / _PATH_FILE).write_text(line, encoding="ascii")
+    line = _PTH_LINE.format(site_packages=str(site_packages.relative_to(folder.resolve())))
+    (site_packages / _PTH_NAME).write_text(line, encoding="ascii")
 
 
-def _after_fork() -> None:
+def _reset_after_fork() -> None:
     global _one_at_a_time
-    _one_at_a_time = threading.Lock()
+    _one_at_a_time = threading.Lock()  # another thread of the parent may hold the old one for ever
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_reset_after_fork)

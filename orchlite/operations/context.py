@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from orchlite.bundles.storage import BundleFiles
+from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import DeviceFailed, StoreDamaged
 from orchlite.core.folders import StoreFolder
@@ -70,7 +70,7 @@ class Context:
         *,
         folder: StoreFolder,
         store: Store,
-        bundles: BundleFiles,
+        bundles: BundleStorage,
         environments: Environments,
         process: Process,
         clock: Clock,

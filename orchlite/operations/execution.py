@@ -16,7 +16,6 @@ from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.records import (
     Alive,
     Ended,
-    Installation,
     Look,
     Lost,
     NeverStarted,
@@ -28,6 +27,7 @@ from orchlite.core.records import (
 )
 from orchlite.core.status import RunStatus
 from orchlite.environments.base_image import HOST
+from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending

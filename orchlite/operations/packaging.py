@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, Installation, OrchestrationRow, RunResult, RunRow, RunSpec
+from orchlite.core.records import Ended, OrchestrationRow, RunResult, RunRow, RunSpec
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.environments import base_image
-from orchlite.environments.environments import Building
+from orchlite.environments.builds import Build, Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
@@ -86,31 +86,31 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, place:
     found = None if refresh else context.environments.find(key)
     if found is not None:
         return found
-    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as building:
-        if building.found is not None:
-            return building.found
-        building.make()
+    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as build:
+        if build.found is not None:
+            return build.found
+        build.create()
         if requirements:
-            _install(context, building, requirements, place)
-        return building.finish()
+            _install(context, build, requirements, place)
+        return build.finish()
 
 
-def _install(context: Context, building: Building, requirements: tuple[str, ...], place: InstallFiles) -> None:
+def _install(context: Context, build: Build, requirements: tuple[str, ...], place: InstallFiles) -> None:
     place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    order = building.install_order(requirements)
+    command = context.environments.install_command(build, requirements)
     spec = RunSpec(
         run_id=place.folder.run_id,
         attempt=1,
         folder=str(place.folder.path),
-        command=order.command,
-        working_folder=str(order.working_folder),
-        env={**order.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
+        command=command.args,
+        working_folder=str(command.working_folder),
+        env={**command.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
         log=str(place.log),
         timeout_seconds=context.settings.install_timeout_seconds,
         grace_seconds=0,
         log_bytes=context.settings.limits.log_bytes,
         leash=True,
-        environment_lock=str(order.lock),
+        environment_lock=str(command.lock),
         masked=True,
     )
     context.process.place(spec)

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import OrchliteError, StorageFull
-from orchlite.core.records import BundleReport, OrchestrationRow, TaskRow
+from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.operations.context import Context
+
+if TYPE_CHECKING:
+    from orchlite.bundles.bundle import BundleReport
 
 
 class Upload(NamedTuple):
@@ -42,7 +45,7 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
 
     source, left_out = _source(context, upload)
     limits = context.settings.limits
-    with context.bundles.received(source, limits.upload_bytes) as received:
+    with context.bundles.receive(source, limits.upload_bytes) as received:
         report = bundle.inspect(received, limits)
         # Asked in any case: a store that fails is to fail before there is a bundle in it.
         known = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
@@ -80,11 +83,11 @@ def _let_go(context: Context, sha: str) -> None:
 
 
 def _stored(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
-    context.bundles.keep(received, report.sha)
+    context.bundles.add(received, report.sha)
     orchestration, task = _rows(context, upload, report)
     with context.store.transaction() as transaction:
         # Deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
-        context.bundles.keep(received, report.sha)
+        context.bundles.add(received, report.sha)
         context.store.orchestrations.insert(transaction, orchestration)
         context.store.tasks.insert(transaction, task)
         context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, context.host_id, orchestration.created_at)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.core.records import Installation
-from orchlite.environments import installers as installer
+from orchlite.environments import pip_config
+from orchlite.environments.builds import Installation
 from orchlite.environments.environments import Environments
 
 pytestmark = pytest.mark.slow
@@ -26,15 +26,15 @@ def _never() -> bool:
 
 
 def _provide(environments: Environments, requirements: tuple[str, ...], *, refresh: bool = False) -> Installation:
-    with environments.building(environments.key(requirements), _never, refresh=refresh) as building:
-        if building.found is not None:
-            return building.found
-        building.make()
+    with environments.building(environments.key(requirements), _never, refresh=refresh) as build:
+        if build.found is not None:
+            return build.found
+        build.create()
         if requirements:
-            order = building.install_order(requirements)
-            done = subprocess.run(order.command, cwd=order.working_folder, env=dict(order.env), capture_output=True, text=True)
+            command = environments.install_command(build, requirements)
+            done = subprocess.run(command.args, cwd=command.working_folder, env=dict(command.env), capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
-        return building.finish()
+        return build.finish()
 
 
 def _ask(installation: Installation, script: str, cwd: Path, **variables: str) -> str:
@@ -82,7 +82,7 @@ def test_a_refreshed_environment_is_installed_anew(tmp_path: Path) -> None:
 
 
 def test_the_hosts_settings_for_where_pip_installs_do_not_get_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in installer.settings().items():
+    for name, value in pip_config.options().items():
         monkeypatch.setenv("PIP_" + name.upper().replace("-", "_"), value)
     named = tmp_path / "pip.conf"
     named.write_text(f"[global]\ntarget = {tmp_path}/stolen\nrequire-virtualenv = true\n[install]\nuser = true\nno-index = false\n")
@@ -95,21 +95,21 @@ def test_the_hosts_settings_for_where_pip_installs_do_not_get_through(tmp_path: 
 def test_what_the_host_has_installed_does_not_count_as_installed(tmp_path: Path) -> None:
     host = _provide(Environments(tmp_path / "host"), _SIX)
     environments = Environments(tmp_path / "cache")
-    with environments.building(environments.key(_SIX), _never) as building:
-        building.make()
-        order = building.install_order(_SIX)
-        env = dict(order.env) | {"PYTHONPATH": str(next(host.python.parents[1].glob("lib/*/site-packages")))}
-        subprocess.run(order.command, cwd=order.working_folder, env=env, capture_output=True, check=True)
-        assert building.finish().installed == ("six==1.16.0",)
+    with environments.building(environments.key(_SIX), _never) as build:
+        build.create()
+        command = environments.install_command(build, _SIX)
+        env = dict(command.env) | {"PYTHONPATH": str(next(host.python.parents[1].glob("lib/*/site-packages")))}
+        subprocess.run(command.args, cwd=command.working_folder, env=env, capture_output=True, check=True)
+        assert build.finish().installed == ("six==1.16.0",)
 
 
 def test_a_requirement_that_cannot_be_met_ends_the_installer_and_leaves_no_environment(environments: Environments) -> None:
     requirements = ("six==0.0.0.1",)
     key = environments.key(requirements)
-    with environments.building(key, _never) as building:
-        building.make()
-        order = building.install_order(requirements)
-        done = subprocess.run(order.command, cwd=order.working_folder, env=dict(order.env), capture_output=True, text=True)
+    with environments.building(key, _never) as build:
+        build.create()
+        command = environments.install_command(build, requirements)
+        done = subprocess.run(command.args, cwd=command.working_folder, env=dict(command.env), capture_output=True, text=True)
     assert done.returncode != 0
     assert "six==0.0.0.1" in done.stderr
     assert environments.find(key) is None
@@ -119,7 +119,7 @@ _SEEN = """
 import sys; sys.path.append(sys.argv[1])
 import json
 from orchlite.environments import host_packages
-print(json.dumps(host_packages.directories()._asdict()))
+print(json.dumps(host_packages.find()._asdict()))
 """
 
 

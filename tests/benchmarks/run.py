@@ -28,7 +28,7 @@ from orchlite.bundles.packing import pack
 from orchlite.core.folders import cache_folder
 from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
-from orchlite.environments.installers import InstallOrder
+from orchlite.environments.installers import InstallCommand
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
 from tests.benchmarks.rest import rest
 from tests.benchmarks.schedules import schedules, year
@@ -44,10 +44,10 @@ class Bare:
         self.folder.mkdir()
         (self.folder / "main.py").write_text("pass\n")
         environments = Environments(cache_folder())
-        with environments.building(environments.key(()), lambda: False) as building:
-            if building.found is None:
-                building.make()
-            self.python = str((building.found or building.finish()).python)
+        with environments.building(environments.key(()), lambda: False) as build:
+            if build.found is None:
+                build.create()
+            self.python = str((build.found or build.finish()).python)
 
     def __call__(self) -> None:
         subprocess.run([self.python, "main.py"], cwd=self.folder, check=True)
@@ -103,9 +103,9 @@ def environment(folder: Path) -> None:
 
     def first() -> None:
         environments = Environments(folder / f"cache-{next(counter)}")
-        with environments.building(environments.key(()), lambda: False) as building:
-            building.make()
-            building.finish()
+        with environments.building(environments.key(()), lambda: False) as build:
+            build.create()
+            build.finish()
 
     environments = Environments(cache_folder())
     taken = interleaved({"bare": bare, "first": first, "found": lambda: environments.find(environments.key(()))}, rounds=25)
@@ -130,16 +130,16 @@ def _install(folder: Path, source: Path, index_url: str, installer: str) -> None
     environments = Environments(folder / "cache", installer=installer, index_urls=(index_url,))
     requirements = ("bench-one==1.0", "bench-two==1.0")
     made = ExitStack()
-    orders: list[InstallOrder] = []
+    commands: list[InstallCommand] = []
 
     def make() -> None:
-        building = made.enter_context(environments.building(f"alone-{len(orders)}", lambda: False))
-        building.make()
-        orders.append(building.install_order(requirements))
+        build = made.enter_context(environments.building(f"alone-{len(commands)}", lambda: False))
+        build.create()
+        commands.append(environments.install_command(build, requirements))
 
     def alone() -> None:
-        order = orders.pop()
-        subprocess.run(order.command, cwd=order.working_folder, env=dict(order.env), check=True, capture_output=True)
+        command = commands.pop()
+        subprocess.run(command.args, cwd=command.working_folder, env=dict(command.env), check=True, capture_output=True)
 
     with made, orchlite.Client(folder / "store", base_image="clean", environment=environments) as client:
         for _ in range(_INSTALLATIONS + 1):

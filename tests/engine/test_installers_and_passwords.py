@@ -131,9 +131,9 @@ class TestWhichInstaller:
         def name(*lines: str, **settings: object) -> str:
             environments = Environments(tmp_path / "cache", **settings)  # type: ignore[arg-type]
             lines = lines or ("six==1.0",)
-            with environments.building(environments.key(lines), lambda: False) as building:
-                building.make()
-                return "uv" if Path(building.install_order(lines).command[0]).name == "uv" else "pip"
+            with environments.building(environments.key(lines), lambda: False) as build:
+                build.create()
+                return "uv" if Path(environments.install_command(build, lines).args[0]).name == "uv" else "pip"
 
         return name
 

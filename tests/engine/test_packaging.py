@@ -15,7 +15,7 @@ import pytest
 import orchlite
 from orchlite import OrchestrationStatus, PackagingFailed, RunStatus, TaskStatus, WaitTimeout
 from orchlite.core.clock import SystemClock
-from orchlite.core.records import Installation
+from orchlite.environments.builds import Installation
 from orchlite.environments.environments import Environments
 
 MakeFolder = Callable[..., Path]

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.environments import host_packages
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import host_packages, virtualenvs
 from orchlite.environments.builds import Builds
 from orchlite.environments.host_packages import HostPackages
 
@@ -20,7 +19,7 @@ _ASK = """
 import sys; sys.path.append(sys.argv[1])
 import json
 from orchlite.environments import host_packages
-print(json.dumps(host_packages.directories()._asdict()))
+print(json.dumps(host_packages.find()._asdict()))
 """
 
 
@@ -28,8 +27,8 @@ class Host:
     """A virtual environment whose interpreter uses orchlite."""
 
     def __init__(self, folder: Path) -> None:
-        with Builds(folder / "host", virtual_environment).building("key", lambda: False) as build:
-            self.python = build.make()
+        with Builds(folder / "host", virtualenvs).building("key", lambda: False) as build:
+            self.python = build.create()
             build.finish()
         self.folder = folder
         self.site_packages = next(self.python.parents[1].glob("lib/*/site-packages"))
@@ -163,10 +162,10 @@ import sys; sys.path.append(sys.argv[1])
 import json
 from pathlib import Path
 from orchlite.environments import host_packages
-before = host_packages.directories()
+before = host_packages.find()
 finder = Path({str(host.site_packages)!r}, "__editable___late_finder.py")
 finder.write_text("MAPPING = " + repr({{"late": {str(source / "late")!r}}}))
-after = host_packages.directories()
+after = host_packages.find()
 print(json.dumps({{"directories": [str(before.directories), *after.directories], "warnings": []}}))
 """
     seen = host.see(script=script)

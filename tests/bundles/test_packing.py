@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchlite.bundles import bundle
-from orchlite.bundles.packing import pack
+from orchlite.bundles.packing import PackedFolder, pack
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.records import PackedFolder
 from orchlite.core.settings import Limits
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from orchlite.bundles import bundle
+from orchlite.bundles.bundle import BundleReport
 from orchlite.core.errors import BadBundle
-from orchlite.core.records import BundleReport
 from orchlite.core.settings import Limits
 
 PROGRAM = b"print(1)\n"

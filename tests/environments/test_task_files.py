@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 import orchlite
-from orchlite.environments import task_files as shared_folders
+from orchlite.environments import task_files
 from orchlite.environments.virtualenvs import embedded_pip
 
 _PACKAGE = Path(orchlite.__file__).parent
@@ -25,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sdk(cache: Path) -> Path:
-    return shared_folders.place_sdk(cache)
+    return task_files.place_sdk(cache)
 
 
 def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
@@ -107,14 +107,14 @@ def test_the_bytecode_stands_although_the_sources_times_differ(sdk: Path) -> Non
 
 def test_the_copy_is_found_again(cache: Path, sdk: Path) -> None:
     inode = sdk.stat().st_ino
-    assert shared_folders.place_sdk(cache) == sdk
+    assert task_files.place_sdk(cache) == sdk
     assert sdk.stat().st_ino == inode
 
 
 def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
-    first = shared_folders.place_sdk(tmp_path)
+    first = task_files.place_sdk(tmp_path)
     first.rename(tmp_path / "elsewhere")
-    assert shared_folders.place_sdk(tmp_path) == first
+    assert task_files.place_sdk(tmp_path) == first
     assert (first / "orchlite" / "core" / "errors.py").is_file()
 
 
@@ -123,7 +123,7 @@ def test_what_a_killed_process_left_half_placed_is_replaced(tmp_path: Path) -> N
     part = tmp_path / "installer" / "pip-1.0.part"
     part.mkdir(parents=True)
     (part / "torn").write_text("")
-    folder = shared_folders.place_installer(tmp_path, wheel)
+    folder = task_files.place_pip(tmp_path, wheel)
     assert sorted(path.name for path in folder.iterdir()) == ["pip"]
     assert not part.exists()
 
@@ -136,7 +136,7 @@ def _wheel(folder: Path) -> Path:
 
 
 def _place(cache: str, wheel: str) -> str:
-    return str(shared_folders.place_installer(Path(cache), Path(wheel)))
+    return str(task_files.place_pip(Path(cache), Path(wheel)))
 
 
 def test_several_processes_place_the_installer_together(tmp_path: Path) -> None:
@@ -149,11 +149,11 @@ def test_several_processes_place_the_installer_together(tmp_path: Path) -> None:
 
 def test_the_installer_that_virtualenv_brings_runs_from_its_folder(tmp_path: Path) -> None:
     wheel = embedded_pip()
-    program = shared_folders.place_installer(tmp_path, wheel) / "pip" / "__pip-runner__.py"
+    program = task_files.place_pip(tmp_path, wheel) / "pip" / "__pip-runner__.py"
     done = subprocess.run([sys.executable, "-I", program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"pip {wheel.name.split('-')[1]} from {tmp_path}")
 
 
 def test_only_this_account_can_look_into_the_shared_folders(tmp_path: Path) -> None:
-    folder = shared_folders.place_installer(tmp_path / "cache", _wheel(tmp_path))
+    folder = task_files.place_pip(tmp_path / "cache", _wheel(tmp_path))
     assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "cache")] == [0o700] * 3

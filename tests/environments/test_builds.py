@@ -21,7 +21,7 @@ import pytest
 
 import orchlite
 from orchlite.core.errors import DeviceFailed, PackagingFailed, WaitTimeout
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
 from orchlite.environments.virtualenvs import embedded_pip
 
@@ -34,12 +34,12 @@ def _never() -> bool:
 
 @pytest.fixture
 def builds(tmp_path: Path) -> Builds:
-    return Builds(tmp_path / "cache", virtual_environment)
+    return Builds(tmp_path / "cache", virtualenvs)
 
 
 def _build(builds: Builds, key: str, *, refresh: bool = False) -> Path:
     with builds.building(key, _never, refresh=refresh) as build:
-        build.make()
+        build.create()
         return build.finish().python
 
 
@@ -81,8 +81,8 @@ def test_two_virtual_environments_over_one_interpreter_share_their_environments(
     other = _build(builds, "other")
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]; from pathlib import Path;"
-        " from orchlite.environments import virtualenvs as virtual_environment; from orchlite.environments.builds import Builds;"
-        " print(Builds(Path(), virtual_environment).key((), ''))"
+        " from orchlite.environments import virtualenvs; from orchlite.environments.builds import Builds;"
+        " print(Builds(Path(), virtualenvs).key((), ''))"
     )
     found = subprocess.run([other, "-c", script, str(_ROOT)], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert found.strip() == builds.key((), "")
@@ -95,7 +95,7 @@ def test_an_environment_that_was_never_built_is_not_found(builds: Builds, tmp_pa
 
 def test_a_finished_environment_is_found_again(builds: Builds, tmp_path: Path) -> None:
     python = _build(builds, "key")
-    found = Builds(tmp_path / "cache", virtual_environment).find("key")
+    found = Builds(tmp_path / "cache", virtualenvs).find("key")
     assert found is not None
     assert (found.key, found.python, found.installed) == ("key", python, ())
     assert found.lock.is_file()
@@ -112,7 +112,7 @@ def test_its_interpreter_is_the_hosts_and_sees_the_standard_library_and_itself_o
 
 def test_what_lies_in_the_environment_is_listed_as_installed(builds: Builds) -> None:
     with builds.building("key", _never) as build:
-        python = build.make()
+        python = build.create()
         site_packages = next(python.parents[1].glob("lib/*/site-packages"))
         for name in ("Zeta-1.0", "alpha-2.1"):
             (site_packages / f"{name}.dist-info").mkdir()
@@ -126,7 +126,7 @@ def test_what_lies_in_the_environment_is_listed_as_installed(builds: Builds) -> 
 
 def test_a_block_that_ends_by_an_exception_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
     with suppress(ZeroDivisionError), builds.building("key", _never) as build:
-        build.make()
+        build.create()
         raise ZeroDivisionError
     assert [path.name for path in (tmp_path / "cache" / "environments" / "key").iterdir()] == ["lock"]
 
@@ -139,7 +139,7 @@ def test_only_this_account_can_look_into_the_cache(builds: Builds, tmp_path: Pat
 
 def test_a_block_that_ends_without_finish_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
     with builds.building("key", _never) as build:
-        build.make()
+        build.create()
     assert builds.find("key") is None
     assert [path.name for path in (tmp_path / "cache" / "environments" / "key").iterdir()] == ["lock"]
 
@@ -147,10 +147,10 @@ def test_a_block_that_ends_without_finish_leaves_nothing(builds: Builds, tmp_pat
 _BUILD_AND_HANG = """
 import sys, time
 from pathlib import Path
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
-with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False) as build:
-    print(build.make(), flush=True)
+with Builds(Path(sys.argv[1]), virtualenvs).building("key", lambda: False) as build:
+    print(build.create(), flush=True)
     time.sleep(60)
 """
 
@@ -186,12 +186,12 @@ def test_an_installer_that_outlives_its_host_is_left_alone_and_disturbs_no_new_b
 _BUILD_IF_MISSING = """
 import sys
 from pathlib import Path
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
-builds = Builds(Path(sys.argv[1]), virtual_environment)
+builds = Builds(Path(sys.argv[1]), virtualenvs)
 with builds.building("key", lambda: False) as build:
     if build.found is None:
-        build.make()
+        build.create()
         build.finish()
         print("built")
     else:
@@ -283,16 +283,16 @@ def test_virtualenvs_own_settings_do_not_shape_an_environment(builds: Builds, tm
 def test_a_cache_folder_with_the_path_separator_in_its_name_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with (
         pytest.raises(PackagingFailed, match=r"'[^']*a:b[^']*' has ':' in its name.*ORCHLITE_CACHE"),
-        Builds(tmp_path / "a:b", virtual_environment).building("key", _never) as build,
+        Builds(tmp_path / "a:b", virtualenvs).building("key", _never) as build,
     ):
-        build.make()
+        build.create()
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with (
         pytest.raises(DeviceFailed, match="environments/key' cannot be written"),
-        Builds(tmp_path / "cache", virtual_environment).building("key", _never),
+        Builds(tmp_path / "cache", virtualenvs).building("key", _never),
     ):
         pytest.fail("nothing to build in")
 
@@ -325,9 +325,9 @@ def _process_state() -> dict[str, object]:
 _FORK_WHILE_BUILDING = """
 import os, sys, time
 from pathlib import Path
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
-with Builds(Path(sys.argv[1]), virtual_environment).building("key", lambda: False):
+with Builds(Path(sys.argv[1]), virtualenvs).building("key", lambda: False):
     if os.fork() == 0:
         print(os.getpid(), flush=True)
         time.sleep(60)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.bundles.bundle import inspect
-from orchlite.core.records import BundleReport
+from orchlite.bundles.bundle import BundleReport, inspect
 from orchlite.core.settings import Limits
 
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 import pytest
 
 from orchlite.core.errors import PackagingFailed
-from orchlite.environments import installers as installer
-from orchlite.environments.installers import InstallOrder, InstallPlace
+from orchlite.environments import pip_config
+from orchlite.environments.installers import InstallCommand, InstallTarget, pip_command, pip_identity, uv_command
 
 
 class Home:
@@ -28,7 +28,7 @@ class Home:
         return file
 
     def settings(self, *index_urls: str, **variables: str) -> Mapping[str, str]:
-        found = installer.settings(index_urls, self.environ | variables)
+        found = pip_config.options(index_urls, self.environ | variables)
         return {name: value for name, value in found.items() if name != "cert" or value.startswith(str(self.folder))}
 
 
@@ -124,7 +124,7 @@ def test_a_named_file_takes_the_place_of_the_users(home: Home) -> None:
 
 def test_the_null_device_as_configuration_means_none(home: Home) -> None:
     home.write(_USER, "[global]\nindex-url = https://user\n")
-    assert installer.settings((), home.environ | {"PIP_CONFIG_FILE": os.devnull}) == {}
+    assert pip_config.options((), home.environ | {"PIP_CONFIG_FILE": os.devnull}) == {}
 
 
 def test_relative_paths_mean_what_they_mean_in_the_host(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,34 +157,34 @@ def test_a_broken_file_is_named_without_its_text(home: Home, content: bytes) -> 
 _LINES = ("--only-binary=idna", "six==1.17.0")
 
 
-def _place(home: Home) -> InstallPlace:
-    place = InstallPlace(Path("/env/bin/python"), home.folder / "install", Path("/env.lock"))
+def _place(home: Home) -> InstallTarget:
+    place = InstallTarget(Path("/env/bin/python"), home.folder / "install", Path("/env.lock"))
     place.folder.mkdir()
     return place
 
 
-def _pip(home: Home, *, settings: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallOrder:
-    return installer.pip_order(Path("/pip-1"), _place(home), _LINES, settings, home.environ | variables)
+def _pip(home: Home, *, settings: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallCommand:
+    return pip_command(Path("/pip-1"), _place(home), _LINES, settings, home.environ | variables)
 
 
-def _uv(home: Home, *lines: str, settings: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallOrder:
-    return installer.uv_order(Path("/bin/uv"), _place(home), lines or _LINES, settings, home.environ | variables)
+def _uv(home: Home, *lines: str, settings: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallCommand:
+    return uv_command(Path("/bin/uv"), _place(home), lines or _LINES, settings, home.environ | variables)
 
 
 _both = pytest.mark.parametrize("order", [_pip, _uv], ids=["pip", "uv"])
-Order = Callable[..., InstallOrder]
+Order = Callable[..., InstallCommand]
 
 
-def _file(order: InstallOrder) -> Path:
-    return Path(order.command[-1])
+def _file(command: InstallCommand) -> Path:
+    return Path(command.args[-1])
 
 
 def test_the_environments_own_interpreter_runs_pip_isolated(home: Home) -> None:
-    assert _pip(home).command[:5] == ("/env/bin/python", "-I", "-u", "/pip-1/pip/__pip-runner__.py", "install")
+    assert _pip(home).args[:5] == ("/env/bin/python", "-I", "-u", "/pip-1/pip/__pip-runner__.py", "install")
 
 
 def test_uv_is_told_which_environment_to_fill(home: Home) -> None:
-    assert _uv(home).command[:-2] == ("/bin/uv", "pip", "install", "--python", "/env/bin/python", "--only-binary=idna")
+    assert _uv(home).args[:-2] == ("/bin/uv", "pip", "install", "--python", "/env/bin/python", "--only-binary=idna")
 
 
 @_both
@@ -249,9 +249,9 @@ def test_what_is_no_address_reaches_pip_by_variables(home: Home) -> None:
 def test_where_uv_itself_is_configured_its_variables_count_and_not_pips_addresses(home: Home) -> None:
     settings = {"index-url": "https://pip", "timeout": "5"}
     variables = {"UV_INDEX": "mine=https://uv", "UV_INDEX_MINE_PASSWORD": "p"}
-    order = installer.uv_order(Path("/bin/uv"), _place(home), _LINES, settings, home.environ | variables, own_sources=True)
-    assert _file(order).read_text() == "six==1.17.0\n"
-    assert variables.items() | {("UV_HTTP_TIMEOUT", "5")} <= order.env.items()
+    command = uv_command(Path("/bin/uv"), _place(home), _LINES, settings, home.environ | variables, uv_indexes=True)
+    assert _file(command).read_text() == "six==1.17.0\n"
+    assert variables.items() | {("UV_HTTP_TIMEOUT", "5")} <= command.env.items()
 
 
 def test_where_pip_says_where_packages_come_from_uvs_variables_for_that_do_not_count(home: Home) -> None:
@@ -259,9 +259,9 @@ def test_where_pip_says_where_packages_come_from_uvs_variables_for_that_do_not_c
 
 
 def test_a_refresh_makes_uv_ask_the_index_again(home: Home) -> None:
-    order = installer.uv_order(Path("/bin/uv"), _place(home), _LINES, {}, home.environ, refresh=True)
-    assert "--refresh" in order.command
+    command = uv_command(Path("/bin/uv"), _place(home), _LINES, {}, home.environ, refresh=True)
+    assert "--refresh" in command.args
 
 
 def test_pip_is_named_with_its_version() -> None:
-    assert installer.identity(Path("/wheels/pip-26.3-py3-none-any.whl")) == "pip 26.3"
+    assert pip_identity(Path("/wheels/pip-26.3-py3-none-any.whl")) == "pip 26.3"

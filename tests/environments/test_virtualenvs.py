@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.environments import virtualenvs as virtual_environment
+from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
 
 _SHOW = "import json, sys; print(json.dumps(sys.path))"
@@ -18,8 +18,8 @@ _SHOW = "import json, sys; print(json.dumps(sys.path))"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with Builds(tmp_path_factory.mktemp("cache"), virtual_environment).building("key", lambda: False) as build:
-        build.make()
+    with Builds(tmp_path_factory.mktemp("cache"), virtualenvs).building("key", lambda: False) as build:
+        build.create()
         return build.finish().python
 
 
@@ -118,8 +118,8 @@ def test_a_host_package_is_found_where_nothing_hides_it(python: Path, tmp_path: 
 def test_a_cache_behind_a_link_makes_no_difference(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    with Builds(tmp_path / "link", virtual_environment).building("key", lambda: False) as build:
-        build.make()
+    with Builds(tmp_path / "link", virtualenvs).building("key", lambda: False) as build:
+        build.create()
         python = build.finish().python
     assert python.is_relative_to(tmp_path / "link")
     assert _path(python, WALLAROO_TASK_ID="t", ORCHLITE_SDK="/ours")[-2] == "/ours"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite.core.records import Installation
+from orchlite.environments.builds import Installation
 from orchlite.environments.environments import Environments
 
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -30,9 +30,9 @@ def _never() -> bool:
 
 
 def _build(environments: Environments, key: str = "key", *, refresh: bool = False) -> Installation:
-    with environments.building(key, _never, refresh=refresh) as building:
-        building.make()
-        return building.finish()
+    with environments.building(key, _never, refresh=refresh) as build:
+        build.create()
+        return build.finish()
 
 
 def _folder(installation: Installation) -> Path:
@@ -126,11 +126,11 @@ def test_whoever_waits_for_the_lock_of_a_removed_environment_builds_alone(enviro
     turns: list[str] = []
 
     def build(name: str) -> None:
-        with environments.building("key", _never, refresh=True) as building:
+        with environments.building("key", _never, refresh=True) as build:
             turns.append(f"{name} begins")
-            building.make()
+            build.create()
             turns.append(f"{name} ends")
-            building.finish()
+            build.finish()
 
     threads = [threading.Thread(target=build, args=(str(number),)) for number in range(4)]
     with installation.lock.with_name("lock").open() as lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.environments import uv_rules
+from orchlite.environments import uv
 
 _HASH = "--hash=sha256:" + "1" * 64
 
@@ -25,12 +25,12 @@ _HASH = "--hash=sha256:" + "1" * 64
     ],
 )
 def test_a_setting_that_uv_has_too_is_told_to_it(settings: dict[str, str], variables: dict[str, str]) -> None:
-    assert uv_rules.is_without_loss(settings)
-    assert uv_rules.translated(settings) == variables
+    assert uv.supports_options(settings)
+    assert uv.translated(settings) == variables
 
 
 def test_a_proxy_is_the_proxy_for_everything() -> None:
-    assert set(uv_rules.translated({"proxy": "http://p:1"}).items()) >= {("HTTPS_PROXY", "http://p:1"), ("http_proxy", "http://p:1")}
+    assert set(uv.translated({"proxy": "http://p:1"}).items()) >= {("HTTPS_PROXY", "http://p:1"), ("http_proxy", "http://p:1")}
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_a_proxy_is_the_proxy_for_everything() -> None:
     ],
 )
 def test_a_setting_that_uv_would_read_otherwise_is_left_to_pip(settings: dict[str, str]) -> None:
-    assert not uv_rules.is_without_loss(settings)
+    assert not uv.supports_options(settings)
 
 
 def test_what_cannot_be_told_to_uv_leaves_the_rest() -> None:
-    assert uv_rules.translated({"no-proxy-env": "true", "cert": "/c"}) == {"SSL_CERT_FILE": "/c"}
+    assert uv.translated({"no-proxy-env": "true", "cert": "/c"}) == {"SSL_CERT_FILE": "/c"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_cannot_be_told_to_uv_leaves_the_rest() -> None:
     ],
 )
 def test_lines_that_uv_reads_otherwise_are_known(lines: list[str], accepted: bool) -> None:
-    assert uv_rules.accepts(lines) is accepted
+    assert uv.supports_requirements(lines) is accepted
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_lines_that_uv_reads_otherwise_are_known(lines: list[str], accepted: boo
     ],
 )
 def test_options_go_by_the_command_line(lines: list[str], options: list[str], wanted: list[str]) -> None:
-    assert uv_rules.arguments(lines) == (options, wanted)
+    assert uv.split_options(lines) == (options, wanted)
 
 
 @pytest.mark.parametrize("name", ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"])
 def test_uv_is_configured_by_a_variable_that_names_a_source(name: str) -> None:
-    assert uv_rules.has_own_sources({name: "x"})
-    assert not uv_rules.has_own_sources({name: "", "UV_CACHE_DIR": "/c"})
+    assert uv.configures_indexes({name: "x"})
+    assert not uv.configures_indexes({name: "", "UV_CACHE_DIR": "/c"})

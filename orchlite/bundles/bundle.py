@@ -20,7 +20,7 @@ from orchlite.bundles.rules import SOURCE_BYTES, accepted_entries, check_source,
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
-from orchlite.environments.requirements import CONTENT_BYTES, Requirements, read_requirements
+from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
 
 _AT_ONCE_BYTES = 4 * 1024 * 1024
 """Bundles up to this size are read into memory: one system call instead of two an entry."""
@@ -59,7 +59,7 @@ def inspect(path: Path, limits: Limits) -> BundleReport:
         names = [entry.name for entry in kept]
         entrypoint, requirements_name = find_entrypoint(names, skipped), find_requirements(names)
         texts = _verified(read_at, entries, {entrypoint: SOURCE_BYTES, requirements_name: CONTENT_BYTES + 1})
-        requirements = read_requirements(texts[requirements_name], name=requirements_name) if requirements_name else Requirements()
+        requirements = parse_requirements(texts[requirements_name], name=requirements_name) if requirements_name else Requirements()
         told = _source_warnings(texts[entrypoint], entrypoint) + warnings_of_names(names, skipped, entrypoint, requirements_name)
         return BundleReport(_sha(file), size_bytes, entrypoint, requirements, (*told, *requirements.warnings))
 

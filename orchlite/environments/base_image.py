@@ -1,7 +1,7 @@
-"""What a run sees below its requirements: `host`, `clean`, or a list of requirements. Pure rules; nothing is looked up.
+"""The base image of an orchestration, what a run sees below its requirements: `host`, `clean`, or a list of requirements. Pure rules.
 
-A list is stored as JSON text, the words as they are. Its lines are installed together with the bundle's requirements into one
-environment, and the bundle wins: where it requires a package itself, the base's line for it is left out.
+A list is stored as JSON text, the two words as they are. Its lines are installed into one environment together with the bundle's
+requirements, and the bundle wins: if it requires a package itself, the base image's line for that package is left out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FILE = r"https://[^?#\s]*/(?P<name>[^/?#\s]+?)-(?P<version>\d[^/?#\s-]*)(?:-[^/
 
 
 def checked_base_image(value: object) -> str:
-    """A base image as it is stored; a list without requirements is `clean`.
+    """Return a base image as it is stored; an empty list becomes `clean`.
 
     Raises:
-        BadArgument: it is none; `details["line"]` is the refused line's number, counted from 1.
+        BadArgument: the value is not a base image. If a line of a list is refused, `details["line"]` is its number, counted from 1.
     """
     if isinstance(value, str):
         if value not in (HOST, CLEAN):
@@ -36,15 +36,15 @@ def checked_base_image(value: object) -> str:
     return json.dumps(lines) if lines else CLEAN
 
 
-def needs(base_image: str, requirements: tuple[str, ...]) -> tuple[str, ...]:
-    """What is to be installed for a bundle with these normalised requirements; they alone, unless the base image is a list."""
-    return _together(_lines(base_image), requirements) if base_image.startswith("[") else requirements
+def effective_requirements(base_image: str, requirements: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines to install for a bundle with these normalised requirements: those of a base image that is a list, too."""
+    return _merged(_lines(base_image), requirements) if base_image.startswith("[") else requirements
 
 
 def warnings(base_image: str) -> tuple[str, ...]:
-    """What is worth telling about a stored base image: lines that may mean something else tomorrow."""
+    """Return a warning for each line of a stored base image that has no version."""
     return tuple(
-        f"{_ARGUMENT}: {name} has no version, so that a later build may get another one. Write {name}==VERSION"
+        f"{_ARGUMENT}: {name} has no version, so that a later build may install another one. Write {name}==VERSION"
         for name in (line.partition(";")[0] for line in _lines(base_image))
         if re.fullmatch(_UNPINNED, name)
     )
@@ -57,35 +57,35 @@ def _lines(base_image: str) -> tuple[str, ...]:
 def _normalised(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(line, str) for line in value):
         raise BadArgument(f"{_ARGUMENT} is a {type(value).__name__}.", hint=_HINT, argument=_ARGUMENT)
-    from orchlite.environments.requirements import read_requirements
+    from orchlite.environments.requirements import parse_requirements
 
     lines = [line.strip() for line in value]
     for number, line in enumerate(lines, start=1):
         if len(line.splitlines()) > 1 or line.endswith("\\"):
             raise BadArgument(
-                f"{_ARGUMENT}, line {number}, is more than one line.",
-                hint="Write one requirement in each text.",
+                f"{_ARGUMENT}, line {number}, has more than one line.",
+                hint="Write one requirement in each string.",
                 argument=_ARGUMENT,
                 line=number,
             )
     try:
-        return read_requirements("\n".join(lines).encode(errors="surrogatepass"), name=_ARGUMENT).lines
+        return parse_requirements("\n".join(lines).encode(errors="surrogatepass"), name=_ARGUMENT).lines
     except BadRequirement as error:
         raise BadArgument(error.message, hint=error.hint, argument=_ARGUMENT, **error.details) from None
 
 
-@lru_cache(maxsize=16)  # every run asks, and one process has few orchestrations at work
-def _together(base: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
-    from orchlite.environments.requirements import read_requirements
+@lru_cache(maxsize=16)  # every run asks, and a process has few orchestrations in use at a time
+def _merged(base: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    from orchlite.environments.requirements import parse_requirements
 
-    taken = {name for line in own for name in _package(line)}
-    kept = [line for line in base if taken.isdisjoint(_package(line, whatever_applies=True))]
-    # Read as one file: of options, too, the bundle's are the later ones, and win.
-    return read_requirements("\n".join([*kept, *own]).encode()).lines
+    own_packages = {name for line in own for name in _package(line)}
+    kept = [line for line in base if own_packages.isdisjoint(_package(line, ignore_marker=True))]
+    # Parsed as one file, in which the bundle's options come later and win.
+    return parse_requirements("\n".join([*kept, *own]).encode()).lines
 
 
-def _package(line: str, *, whatever_applies: bool = False) -> Iterator[str]:
-    """The package that a normalised line requires of this interpreter, as far as the line names it; nothing for an option."""
+def _package(line: str, *, ignore_marker: bool = False) -> Iterator[str]:
+    """Yield the package that a normalised line requires on this interpreter; nothing for an option, or a URL that names no package."""
     from orchlite.environments.pypa import Requirement, canonicalize_name
 
     text = re.split(r"\s--hash=", line, maxsplit=1)[0]
@@ -97,5 +97,5 @@ def _package(line: str, *, whatever_applies: bool = False) -> Iterator[str]:
     elif not re.match(_NAME, text) or text.startswith(("https:", "git+")):
         return
     requirement = Requirement(text)
-    if whatever_applies or requirement.marker is None or requirement.marker.evaluate():
+    if ignore_marker or requirement.marker is None or requirement.marker.evaluate():
         yield canonicalize_name(requirement.name)

@@ -1,7 +1,7 @@
-"""The `packaging` library: the rules of Python's package world, wherever they are found. The only importer of it.
+"""The rules for names, versions and requirements of Python packages: the library `packaging`, of which this is the only importer.
 
-The copy of orchlite that tasks import brings a copy of the library, `orchlite._packaging`, since an environment need not hold one.
-Importing this file takes tens of milliseconds, so whoever wants it does so at the first need.
+The in-task copy of orchlite has a copy of the library, `orchlite._packaging`, since an environment need not have one installed. Importing
+this module takes tens of milliseconds, so import it inside functions.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, place:
     Raises:
         PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
     """
-    requirements = base_image.needs(orchestration.base_image, orchestration.requirements)
+    requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
     key = context.environments.key(requirements)
     found = None if refresh else context.environments.find(key)
     if found is not None:
@@ -132,7 +132,7 @@ def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFaile
 
 
 def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
-    from orchlite.environments.diagnosis import explanation
+    from orchlite.environments.diagnosis import explain
 
     if result.status is RunStatus.TIMED_OUT:
         limit_seconds = settings.install_timeout_seconds
@@ -141,7 +141,7 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
         return "The installation did not end by itself."
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     beginnings = [line[:_EXPLAINING_CHARACTERS] for line in lines]
-    return explanation(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+    return explain(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
 
 
 def _masked(text: str) -> str:

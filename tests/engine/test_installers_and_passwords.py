@@ -14,7 +14,7 @@ import orchlite
 from orchlite import PackagingFailed
 from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
-from orchlite.environments.requirements import read_requirements
+from orchlite.environments.requirements import parse_requirements
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -82,7 +82,7 @@ def test_a_password_is_shown_and_left_nowhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     given = {"secret": _SECRET, "host": unreachable}
-    index_url, lines = index.format(**given), read_requirements(requirement.format(**given).encode()).lines
+    index_url, lines = index.format(**given), parse_requirements(requirement.format(**given).encode()).lines
     client = open_client(index_urls=[index_url], installer=installer)
     with caplog.at_level("DEBUG", logger="orchlite"):
         bundle = folder({"main.py": "print()", "requirements.txt": requirement.format(**given)})

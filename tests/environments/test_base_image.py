@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchlite.core.errors import BadArgument
-from orchlite.environments.base_image import checked_base_image, needs, warnings
+from orchlite.environments.base_image import checked_base_image, effective_requirements, warnings
 
 _HASH = "--hash=sha256:" + "0" * 64
 
@@ -13,7 +13,7 @@ _HASH = "--hash=sha256:" + "0" * 64
 @pytest.mark.parametrize("word", ["host", "clean"])
 def test_a_word_stands_for_itself(word: str) -> None:
     assert checked_base_image(word) == word
-    assert needs(word, ("six==1.0",)) == ("six==1.0",)
+    assert effective_requirements(word, ("six==1.0",)) == ("six==1.0",)
     assert warnings(word) == ()
 
 
@@ -40,8 +40,8 @@ def test_a_list_without_requirements_is_clean(lines: list[str]) -> None:
             ["six", "-r other.txt"], r"base_image, line 2: '-r other\.txt' has the option '-r'", id="an option that is not allowed"
         ),
         pytest.param(["six=1"], r"base_image, line 1: .*Write six==1", id="a common mistake"),
-        pytest.param(["six", "a\nb"], "base_image, line 2, is more than one line", id="two lines in one"),
-        pytest.param(["six \\", "b"], "base_image, line 1, is more than one line", id="a continuation"),
+        pytest.param(["six", "a\nb"], "base_image, line 2, has more than one line", id="two lines in one"),
+        pytest.param(["six \\", "b"], "base_image, line 1, has more than one line", id="a continuation"),
         pytest.param(["\udcff\ud800"], "base_image, line 1: .* is not valid UTF-8", id="no text"),
     ],
 )
@@ -83,10 +83,10 @@ def test_a_refused_line_shows_no_password() -> None:
     ],
 )
 def test_what_is_installed_is_the_base_and_the_bundles_requirements_which_win(base: list[str], own: list[str], together: list[str]) -> None:
-    assert needs(checked_base_image(base), tuple(own)) == tuple(together)
+    assert effective_requirements(checked_base_image(base), tuple(own)) == tuple(together)
 
 
 def test_a_line_without_a_version_is_warned_about() -> None:
     [first, second] = warnings(checked_base_image(["numpy==2.1.0", "pandas", "six[x]; python_version > '3'", "a @ https://h/a.zip"]))
-    assert first == "base_image: pandas has no version, so that a later build may get another one. Write pandas==VERSION"
+    assert first == "base_image: pandas has no version, so that a later build may install another one. Write pandas==VERSION"
     assert second.startswith("base_image: six[x] has no version")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchlite.environments.diagnosis import explanation
+from orchlite.environments.diagnosis import explain
 
 _RETRY = "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by "
 
@@ -45,7 +45,7 @@ ERROR: No matching distribution found for requests==99.34.2""",
 ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.99; 3.0 Requires-Python >=4
 ERROR: Could not find a version that satisfies the requirement future-pkg==2.0 (from versions: 0.9, 1.0)
 ERROR: No matching distribution found for future-pkg==2.0""",
-        ["future-pkg==2.0 does not support this Python (3.11): it wants >=3.99.", "Versions that do: 0.9, 1.0."],
+        ["future-pkg==2.0 does not support this Python (3.11): it needs >=3.99.", "Versions that do: 0.9, 1.0."],
     ),
     "every version for another Python": (
         """ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.99
@@ -113,7 +113,7 @@ ERROR: Failed to build 'git+https://git.invalid/x@012345678901234567890123456789
     "no git": (
         """  ERROR: Error [Errno 2] No such file or directory: 'git' while executing command git version
 ERROR: Cannot find command 'git' - do you have 'git' installed and in your PATH?""",
-        ["there is no git here. Install git"],
+        ["git is not installed. Install it"],
     ),
     "a full disk": (
         """Installing collected packages: big-pkg
@@ -125,7 +125,7 @@ ERROR: Could not install packages due to an OSError: [Errno 28] No space left on
     alpha-pkg==1.0 from file:///tmp/index/alpha-pkg/alpha_pkg-1.0-py3-none-any.whl (from -r rp.txt (line 2)):
         Expected sha256 0000000000000000000000000000000000000000000000000000000000000000
              Got        3f033c49af232a0b82ce93c555b80957be98ddf2f13d89d9b368c365f66161be""",
-        ["A file is not the one that a --hash was written for"],
+        ["A file does not match its --hash"],
     ),
 }
 
@@ -143,12 +143,12 @@ _UV = {
     ),
     "no such range": (
         f"{_BEGIN}Because only alpha-pkg<=2.0rc1 is available and you require alpha-pkg>=9, we can conclude that your requirements are",
-        ["There is no alpha-pkg>=9: only alpha-pkg<=2.0rc1 is there."],
+        ["There is no alpha-pkg>=9: only alpha-pkg<=2.0rc1 is available."],
     ),
     "another Python": (
         f"""{_BEGIN}Because the current Python version (3.11.7) does not satisfy Python>=3.99 and future-pkg==2.0 depends on Python>=3.99,
          And because only future-pkg<=2.0 is available and you require future-pkg==2.0, we can conclude that your requirements are""",
-        ["future-pkg==2.0 does not support this Python (3.11): it wants >=3.99."],
+        ["future-pkg==2.0 does not support this Python (3.11): it needs >=3.99."],
     ),
     "no wheel": (
         f"{_BEGIN}Because only-old==1.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require only-old==1.0, we can",
@@ -212,7 +212,7 @@ hint: An index URL (http://127.0.0.1:18999/simple) could not be queried due to a
     ),
     "no git": (
         "error: Git operation failed\n  cause: Git executable not found. Ensure that Git is installed.",
-        ["Install git"],
+        ["git is not installed. Install it"],
     ),
     "a full disk": (
         """error: Failed to install: big_pkg-1.0-py3-none-any.whl (big-pkg==1.0)
@@ -221,7 +221,7 @@ hint: An index URL (http://127.0.0.1:18999/simple) could not be queried due to a
     ),
     "a hash for some": (
         "error: In `--require-hashes` mode, all requirements must have a hash, but none were provided for: alpha-pkg==1.5",
-        ["Where one requirement has a --hash, all must have one"],
+        ["If one requirement has a --hash, all need one"],
     ),
 }
 
@@ -234,7 +234,7 @@ _CASES = [
 
 @pytest.mark.parametrize(("output", "words"), _CASES)
 def test_a_failure_is_explained_with_the_way_out(output: str, words: list[str]) -> None:
-    said = explanation(output.splitlines(), "3.11")
+    said = explain(output.splitlines(), "3.11")
     assert said is not None
     assert [word for word in words if word not in said] == []
     assert said.endswith(".")
@@ -242,12 +242,12 @@ def test_a_failure_is_explained_with_the_way_out(output: str, words: list[str]) 
 
 @pytest.mark.parametrize("output", ["", "Successfully installed six-1.0", "ERROR: something that nobody has seen before"])
 def test_what_is_not_known_is_not_explained(output: str) -> None:
-    assert explanation(output.splitlines(), "3.11") is None
+    assert explain(output.splitlines(), "3.11") is None
 
 
 def test_a_connection_that_was_lost_once_is_not_the_reason_for_a_build_that_fails() -> None:
     output = f"{_RETRY}'ReadTimeoutError(...)': /simple/six/\n{_PIP['a build that fails'][0]}"
-    assert "broken-pkg has no wheel" in str(explanation(output.splitlines(), "3.11"))
+    assert "broken-pkg has no wheel" in str(explain(output.splitlines(), "3.11"))
 
 
 @pytest.mark.parametrize(
@@ -257,5 +257,5 @@ def test_a_connection_that_was_lost_once_is_not_the_reason_for_a_build_that_fail
 )
 def test_a_line_of_a_megabyte_is_looked_at_in_a_moment(piece: str) -> None:
     begun_at = time.process_time()
-    explanation([piece * (2**20 // len(piece))], "3.11")
+    explain([piece * (2**20 // len(piece))], "3.11")
     assert time.process_time() - begun_at < 60  # a fiftieth of that; where the time grows with the square of the length, days

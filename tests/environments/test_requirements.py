@@ -4,14 +4,14 @@ import pytest
 
 from orchlite.core.errors import BadRequirement
 from orchlite.core.text import mask_credentials
-from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, read_requirements
+from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, parse_requirements
 
 COMMIT = "0123456789abcdef0123456789ABCDEF01234567"
 DIGITS = "ab" * 32
 
 
 def lines_of(text: str) -> tuple[str, ...]:
-    return read_requirements(text.encode()).lines
+    return parse_requirements(text.encode()).lines
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_choices_between_wheels_and_sources_mean_what_they_mean_to_pip(text: str
 )
 def test_a_refused_line_is_named_with_the_way_out(text: str, hint: str) -> None:
     with pytest.raises(BadRequirement) as caught:
-        read_requirements(f"# first\nfine==1\n{text}\n".encode(), name="sub/requirements.txt")
+        parse_requirements(f"# first\nfine==1\n{text}\n".encode(), name="sub/requirements.txt")
     error = caught.value
     assert error.details["line"] == 3
     assert error.details["text"] == mask_credentials(text)
@@ -174,7 +174,7 @@ def test_a_refused_line_is_named_with_the_way_out(text: str, hint: str) -> None:
 )
 def test_bytes_that_are_no_plain_text_are_refused_with_their_line(content: bytes, line: int, complaint: str) -> None:
     with pytest.raises(BadRequirement) as caught:
-        read_requirements(content)
+        parse_requirements(content)
     assert caught.value.details["line"] == line
     assert complaint in caught.value.message
     assert caught.value.hint
@@ -182,7 +182,7 @@ def test_bytes_that_are_no_plain_text_are_refused_with_their_line(content: bytes
 
 @pytest.mark.parametrize("line", ["wallaroo==2025.2.5", "Wallaroo", "wallaroo @ https://host/wallaroo.whl"])
 def test_wallaroo_is_dropped_with_a_warning(line: str) -> None:
-    requirements = read_requirements(f"a==1\n{line}\n".encode())
+    requirements = parse_requirements(f"a==1\n{line}\n".encode())
     assert requirements.lines == ("a==1",)
     (warning,) = requirements.warnings
     assert "line 2" in warning
@@ -190,7 +190,7 @@ def test_wallaroo_is_dropped_with_a_warning(line: str) -> None:
 
 
 def test_a_requirement_without_a_version_is_kept_with_a_warning() -> None:
-    requirements = read_requirements(b"Pinned==1\nranged>=1\nLoose[x]\n")
+    requirements = parse_requirements(b"Pinned==1\nranged>=1\nLoose[x]\n")
     assert requirements.lines == ("loose[x]", "pinned==1", "ranged>=1")
     (warning,) = requirements.warnings
     assert "line 3" in warning
@@ -199,7 +199,7 @@ def test_a_requirement_without_a_version_is_kept_with_a_warning() -> None:
 
 @pytest.mark.parametrize("line", ["https://user:secret@host/a.whl", "a @ https://user:secret@host/a.whl"])
 def test_a_password_in_a_url_is_kept_for_the_installer_and_warned_about_without_it(line: str) -> None:
-    requirements = read_requirements(line.encode())
+    requirements = parse_requirements(line.encode())
     assert requirements.lines == (line,)
     (warning,) = requirements.warnings
     assert "https://****@host/a.whl" in warning
@@ -223,11 +223,11 @@ def test_an_error_never_tells_a_password(line: str) -> None:
 
 def test_all_lines_that_are_refused_are_named_at_once() -> None:
     with pytest.raises(BadRequirement, match=r"line 1: .*==0\.9\.0\n.*line 2: .*-r.*\n.*line 4: ") as caught:
-        read_requirements(b"tabulate=0.9.0\n-r other.txt\nok==1\n./pkg\n")
+        parse_requirements(b"tabulate=0.9.0\n-r other.txt\nok==1\n./pkg\n")
     assert caught.value.details == {"line": 1, "text": "tabulate=0.9.0", "file": "requirements.txt"}
 
 
 def test_of_many_lines_that_are_refused_the_first_ten_are_named() -> None:
     with pytest.raises(BadRequirement, match="And 90 more lines are refused") as caught:
-        read_requirements(b"a=1\n" * 100)
+        parse_requirements(b"a=1\n" * 100)
     assert len(str(caught.value).splitlines()) == 11

@@ -40,7 +40,7 @@ _READS_REQUIREMENTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from orchlite.environments import requirements; from orchlite.environments import host_packages
-print(*requirements.read_requirements(b"Six [x] >= 1.0 ; python_version > '3'").lines)
+print(*requirements.parse_requirements(b"Six [x] >= 1.0 ; python_version > '3'").lines)
 print(*host_packages.conflicts(("six==1.0",), (sys.argv[2],)))
 print("packaging" in sys.modules)
 """

@@ -14,7 +14,7 @@ from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.bundles.packing import pack
 from orchlite.core.errors import BadBundle, BadRequirement
 from orchlite.core.settings import Limits
-from orchlite.environments.requirements import read_requirements
+from orchlite.environments.requirements import parse_requirements
 from tests.properties.held import held
 
 PROGRAM = b"print('x')\n" * 9
@@ -159,8 +159,8 @@ requirement_texts = st.one_of(
 @held(80, 300, requirement_texts)
 def test_requirements_are_refused_or_read_to_a_fixed_point(content: bytes) -> None:
     try:
-        lines = read_requirements(content).lines
+        lines = parse_requirements(content).lines
     except BadRequirement as error:
         assert 1 <= error.details["line"] <= content.count(b"\n") + content.count(b"\r") + 1  # noqa: PT017 - either outcome is right
         return
-    assert read_requirements("\n".join(lines).encode()).lines == lines
+    assert parse_requirements("\n".join(lines).encode()).lines == lines

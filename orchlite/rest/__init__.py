@@ -1,4 +1,4 @@
-"""The platform's REST API over a store, for its own clients to use: `application`, `serve`. Needs the extra `server`."""
+"""The platform's REST API over a store, for its own clients: `application`, `serve`, `serve_forever`. Needs the extra `server`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "application", "serve", "serve_forever"]
 
-_HOMES = {
+_MODULES = {
     "Server": "orchlite.rest.server",
     "application": "orchlite.rest.app",
     "serve": "orchlite.rest.server",
@@ -21,19 +21,19 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'orchlite.rest' has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        home = import_module(_HOMES[name])
+        module = import_module(_MODULES[name])
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "orchlite":
             raise
         raise ModuleNotFoundError(
             f"orchlite.rest needs {error.name!r}, which is not installed: pip install 'orchlite[server]'.", name=error.name
         ) from error
-    value = globals()[name] = getattr(home, name)
+    value = globals()[name] = getattr(module, name)
     return value
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.operations.execution import owner_id
-from orchlite.rest.secret_files import read_private
+from orchlite.rest.secret_files import read_secret_file
 
 ACCESS_SECONDS = 15 * 60
 REFRESH_SECONDS = 12 * 60 * 60
@@ -143,7 +143,7 @@ def accounts_of_file(path: str | os.PathLike[str]) -> tuple[Account, ...]:
     Raises:
         BadArgument: the file cannot be read, other accounts of this machine can read it, or it says something else.
     """
-    text = read_private(Path(path), "accounts")
+    text = read_secret_file(Path(path), "accounts")
     try:
         entries = json.loads(text)
         if not isinstance(entries, list) or not entries:

@@ -1,7 +1,7 @@
-"""Which names of a host, and which origins of a page, are this server's own. Pure rules.
+"""The host names and origins that belong to this server. Pure rules.
 
-A page of the web can have its name resolve to 127.0.0.1 and so reach a local server (DNS rebinding); then the name in `Host` is that
-page's. And a page that does without such tricks says in `Origin` where it comes from.
+A web page can let its own name resolve to 127.0.0.1 and so reach a local server (DNS rebinding); `Host` then holds that page's name. A
+page that does without this trick names itself in `Origin`.
 """
 
 from __future__ import annotations
@@ -16,43 +16,45 @@ _NETLOC = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<netloc>[^/?#@]+)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_Place = tuple[str, int | None]
+_HostAndPort = tuple[str, int | None]
 
 
-class OwnHosts:
-    """The names under which a server may be addressed: those of the loopback interface with its port, and what is added."""
+class AllowedHosts:
+    """The names under which a server may be addressed: those of the loopback interface with its port, and further ones."""
 
-    def __init__(self, added: Iterable[str]) -> None:
-        """`added` has names, which are taken with any port, and `name:port`.
+    def __init__(self, hosts: Iterable[str]) -> None:
+        """Allow `hosts`, too: a `name` with any port, a `name:port` with that port only.
 
         Raises:
-            BadArgument: one of them is no name of a host.
+            BadArgument: one of them is not a host name.
         """
-        self._added = frozenset(_checked(host) for host in ([added] if isinstance(added, str) else added))
+        self._hosts = frozenset(_checked(host) for host in ([hosts] if isinstance(hosts, str) else hosts))
 
-    def has(self, netloc: str, server_port: int | None, scheme: str = "http") -> bool:
-        """Whether `name` or `name:port` is one of ours; the port is the scheme's own where none is said."""
-        place = _place(netloc)
-        if place is None:
+    def allows(self, netloc: str, server_port: int | None, scheme: str = "http") -> bool:
+        """Return whether `name` or `name:port` belongs to this server. Without a port, that of the scheme is meant."""
+        found = _parsed(netloc)
+        if found is None:
             return False
-        name, port = place[0], place[1] or _DEFAULT_PORTS[scheme]
-        if not self._added.isdisjoint({(name, None), (name, port)}):
+        name, port = found[0], found[1] or _DEFAULT_PORTS[scheme]
+        if not self._hosts.isdisjoint({(name, None), (name, port)}):
             return True
         return name in _LOOPBACK and server_port in (None, port)
 
-    def has_origin(self, origin: str, server_port: int | None) -> bool:
-        """Whether a page of this origin is one of ours; `null`, which sandboxed pages and files have, never is."""
+    def allows_origin(self, origin: str, server_port: int | None) -> bool:
+        """Return whether pages of this origin belong to this server. `null`, the origin of sandboxed pages and files, never does."""
         found = _ORIGIN.fullmatch(origin)
-        return found is not None and self.has(found["netloc"], server_port, found["scheme"])
+        return found is not None and self.allows(found["netloc"], server_port, found["scheme"])
 
 
-def _checked(host: object) -> _Place:
-    place = _place(host) if isinstance(host, str) else None
-    if place is None:
-        raise BadArgument(f"hosts has {host!r:.80}.", hint='It takes names of hosts, "box.example.com" or "box:8080".', argument="hosts")
-    return place
+def _checked(host: object) -> _HostAndPort:
+    parsed = _parsed(host) if isinstance(host, str) else None
+    if parsed is None:
+        raise BadArgument(
+            f"hosts has {host!r:.80}, which is not a host name.", hint='Use "box.example.com" or "box:8080".', argument="hosts"
+        )
+    return parsed
 
 
-def _place(netloc: str) -> _Place | None:
+def _parsed(netloc: str) -> _HostAndPort | None:
     found = _NETLOC.fullmatch(netloc)
     return None if found is None else (found["name"].lower(), int(found["port"]) if found["port"] else None)

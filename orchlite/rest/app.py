@@ -1,4 +1,4 @@
-"""The platform's REST API as an ASGI application over one client: its parts, put together."""
+"""The platform's REST API as an ASGI application over one client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchlite.core.arguments import checked_choice
 from orchlite.core.settings import MEBIBYTE
 from orchlite.core.version import VERSION
 from orchlite.rest import authentication, connections, errors, graphql_endpoint, orchestrations, tasks, workspaces
-from orchlite.rest.queries import StoreView
+from orchlite.rest.queries import StoreQueries
 from orchlite.rest.serializers import COMPATIBILITIES
 
 if TYPE_CHECKING:
@@ -21,60 +21,60 @@ if TYPE_CHECKING:
     from orchlite.rest.accounts import Accounts
     from orchlite.rest.serializers import Compatibility
 
-_ROUTERS = (orchestrations.uploads, orchestrations.router, tasks.router, workspaces.router, connections.router)
-_AROUND_BYTES = MEBIBYTE
-"""For what stands around an uploaded file, or around arguments."""
-_ESCAPED = 6
-"""JSON may write a letter as six: `\\u0041`."""
+_ROUTERS = (orchestrations.upload_router, orchestrations.router, tasks.router, workspaces.router, connections.router)
+_OVERHEAD_BYTES = MEBIBYTE
+"""What a body may hold besides the uploaded file or the arguments."""
+_ESCAPED_LENGTH = 6
+"""The length of a character that JSON escapes: `\\u0041`."""
 
 
 def application(
     client: Client, *, token: str, hosts: Collection[str] = (), compatibility: Compatibility | None = None, accounts: Accounts | None = None
 ) -> ASGIApp:
-    """The platform's REST API over a client, which stays the caller's to close. Any ASGI server can run it, or a test without one.
+    """Return the platform's REST API over a client, to be run by any ASGI server. The caller closes the client.
 
-    token: what every request must bring.
-    hosts: names under which it is reached, besides those of this machine.
-    compatibility: `"2023"` answers everybody in the words that clients of 2023 know, `"2026"` nobody; by default the client tells.
-    accounts: who may log in with a name and a password.
+    token: the bearer token that every request must carry.
+    hosts: names under which the server is reached, besides those of the loopback interface.
+    compatibility: `"2023"` answers every client with the statuses that clients of 2023 know, `"2026"` none; the default decides by
+    the client's User-Agent.
+    accounts: accounts that may log in with a name and a password.
 
     Raises:
-        BadArgument: an argument is refused.
+        BadArgument: an argument is invalid.
     """
-    limits = StoreView(client).limits
+    limits = StoreQueries(client).limits
     return authentication.Guard(
-        _routed(client, compatibility, accounts),
+        _fastapi(client, compatibility, accounts),
         token=token,
         hosts=hosts,
-        limit_bytes=limits.upload_bytes + _AROUND_BYTES,
-        document_limit_bytes=_ESCAPED * max(limits.arguments_bytes, limits.details_bytes) + _AROUND_BYTES,
+        limit_bytes=limits.upload_bytes + _OVERHEAD_BYTES,
+        document_limit_bytes=_ESCAPED_LENGTH * max(limits.arguments_bytes, limits.details_bytes) + _OVERHEAD_BYTES,
         accounts=accounts,
     )
 
 
-def _routed(client: Client, compatibility: Compatibility | None, accounts: Accounts | None) -> FastAPI:
-    """Everything but the guard."""
-    app = _Described(
+def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Accounts | None) -> FastAPI:
+    """Return the application without the guard."""
+    app = _DocumentedFastAPI(
         title="orchlite",
         version=VERSION,
-        docs_url=None,  # these pages load scripts from the net
+        docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
-        redirect_slashes=False,  # the platform's clients follow none
-        responses=errors.DOCUMENTED,
+        redirect_slashes=False,  # the platform's clients do not follow redirects
+        responses=errors.RESPONSES,
     )
-    app.state.view = StoreView(client)
+    app.state.queries = StoreQueries(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
     for router in (*_ROUTERS, graphql_endpoint.router(client), authentication.router(accounts, client)):
         app.include_router(router)
-    errors.install(app)
+    errors.install_handlers(app)
     return app
 
 
-class _Described(FastAPI):
-    """FastAPI, whose document says how requests are refused here: with 400, in one shape."""
+class _DocumentedFastAPI(FastAPI):
+    """FastAPI, with an OpenAPI document that describes the error responses of this server."""
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
         if self.openapi_schema is None:
-            errors.describe(super().openapi())
+            errors.describe_errors(super().openapi())
         return super().openapi()

@@ -1,4 +1,4 @@
-"""The credentials file: the token of a store's servers, in the form in which the platform's clients read it."""
+"""The credentials file: the token of a store's servers, in the format that the platform's clients read."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from pathlib import Path
 from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.authentication import checked_token
-from orchlite.rest.secret_files import read_private, write_private
+from orchlite.rest.secret_files import read_secret_file, write_secret_file
 
 FILE_NAME = "credentials.json"
 
 
-def settled_token(path: Path, given: str | None) -> str:
-    """The token to serve with, which the file at `path` holds from now on: the one given, else the file's, else a new one.
+def ensure_token(path: Path, token: str | None) -> str:
+    """Return the token to serve with, and store it in the file at `path`: `token`, else the file's, else a new one.
 
-    So a server that is started again has the token that its clients know. Removing the file has the next server make a new one.
+    A restarted server therefore keeps the token that its clients know. To get a new one, remove the file.
 
     Raises:
-        BadArgument: the token given is refused; or the file is, because it says something else or others can read it.
-        DeviceFailed: it cannot be written.
+        BadArgument: the token is invalid, or the file has no token, or others have access to it.
+        DeviceFailed: the file cannot be written.
     """
-    if given is not None:
-        write_private(path, _content(checked_token(given)), replace=True)
-        return given
+    if token is not None:
+        write_secret_file(path, _content(checked_token(token)), replace=True)
+        return token
     if not path.exists():
-        # Of servers that start at once, all but one find the file there.
-        write_private(path, _content(secrets.token_urlsafe(32)), replace=False)
+        # Of servers that start at the same time, one creates the file, and the others read it.
+        write_secret_file(path, _content(secrets.token_urlsafe(32)), replace=False)
     return _token_in(path)
 
 
 def _content(token: str) -> str:
-    # The clients take these three fields and stumble over any other.
+    # The clients take these three fields and fail on any other.
     return json.dumps({"token": token, "user_email": OWNER.email, "user_id": OWNER.user_id}, indent=2) + "\n"
 
 
 def _token_in(path: Path) -> str:
-    text = read_private(path, "credentials")
+    text = read_secret_file(path, "credentials")
     try:
         return checked_token(json.loads(text)["token"])
     except (ValueError, TypeError, LookupError, RecursionError):
-        pass  # outside of the handler: the error may hold the text
-    raise BadArgument(f"The file {str(path)!r} holds no token.", hint="Remove it; a new one is made then.", argument="credentials")
+        pass  # raised outside of the handler, because the parser's error holds the text
+    raise BadArgument(
+        f"The file {str(path)!r} holds no token.", hint="Remove it, and the next server makes a new one.", argument="credentials"
+    )

@@ -1,4 +1,4 @@
-"""What the endpoints share: how a JSON body is read, and what is at hand while a request is answered."""
+"""What the endpoints share: how a JSON body is read, and the dependencies that FastAPI injects."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
 from orchlite.rest import request_models
-from orchlite.rest.errors import Refused
-from orchlite.rest.queries import StoreView
+from orchlite.rest.errors import HTTPError
+from orchlite.rest.queries import StoreQueries
 from orchlite.rest.serializers import Dialect, dialect_of
 
 
 class JsonRoute(APIRoute):
-    """An endpoint whose body is JSON: whatever is none is refused in our words."""
+    """A route whose body is JSON; any other body is refused with one of our error responses."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """As FastAPI's, but for the request that it is given."""
-        answer = super().get_route_handler()
+        """Return FastAPI's handler, called with a request that parses JSON strictly."""
+        handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            return await answer(_JsonRequest(request.scope, request.receive))
+            return await handler(_JsonRequest(request.scope, request.receive))
 
         return handle
 
@@ -31,26 +31,22 @@ class JsonRoute(APIRoute):
 class _JsonRequest(Request):
     async def json(self) -> Any:
         try:
-            return request_models.parsed(await self.body())
+            return request_models.parse_json(await self.body())
         except BadArgument as error:
-            raise Refused(error) from None  # any other exception would be FastAPI's to put into words
+            raise HTTPError(error) from None  # FastAPI would replace the message of any other exception
 
 
-def _view(request: Request) -> StoreView:
-    view: StoreView = request.app.state.view
-    return view
+# Both are `async`, so that FastAPI calls them without a thread.
 
 
-# Both are `async`, so that FastAPI needs no thread to ask for them.
+async def _queries(request: Request) -> StoreQueries:
+    queries: StoreQueries = request.app.state.queries
+    return queries
 
 
-async def _given_view(request: Request) -> StoreView:
-    return _view(request)
-
-
-async def _given_dialect(request: Request) -> Dialect:
+async def _dialect(request: Request) -> Dialect:
     return dialect_of(request.headers.get("user-agent"), request.app.state.compatibility)
 
 
-View = Annotated[StoreView, Depends(_given_view)]
-Reader = Annotated[Dialect, Depends(_given_dialect)]
+Queries = Annotated[StoreQueries, Depends(_queries)]
+ClientDialect = Annotated[Dialect, Depends(_dialect)]

@@ -1,4 +1,4 @@
-"""`POST /v1/graphql`: the few queries that the platform's clients ask beside REST, answered from the same rows."""
+"""`POST /v1/graphql`: the few queries that the platform's clients send besides REST calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from orchlite.rest.queries import StoreView
+from orchlite.rest.queries import StoreQueries
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -22,16 +22,16 @@ class GraphQLRequest(BaseModel):
 
 
 def router(client: Client) -> APIRouter:
-    """The endpoint, over the store of this client."""
-    view = StoreView(client)
+    """Return the endpoint, over the client's store."""
+    queries = StoreQueries(client)
     routes = APIRouter(tags=["graphql"])
 
-    # A function without `async`: it waits for the store, and has a thread for that.
+    # Not `async`: it waits for the store, so FastAPI runs it in a thread.
     @routes.post("/v1/graphql")
     def graphql(body: GraphQLRequest) -> dict[str, Any]:
-        """Answer a query. As GraphQL has it, what is wrong with it stands in `errors`, and the status is 200."""
-        from orchlite.rest.graphql_resolvers import Roots, answered
+        """Execute a query. Errors are in `errors`, and the status is 200, as GraphQL has it."""
+        from orchlite.rest.graphql_resolvers import RootResolvers, execute_query
 
-        return answered(Roots(view), body.query, body.variables, body.operationName)
+        return execute_query(RootResolvers(queries), body.query, body.variables, body.operationName)
 
     return routes

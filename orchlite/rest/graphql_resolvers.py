@@ -1,6 +1,6 @@
-"""What the fields of the GraphQL schema are, from the store's rows, and how a query for them is carried out.
+"""The resolvers of the GraphQL schema, from the store's rows, and the execution of a query.
 
-A query is bounded before it is read: its length, its words, how deep it nests. graphql-core takes long to import, so this file is
+The length, the tokens and the nesting of a query are limited before it is parsed. graphql-core takes long to import, so this module is
 imported with the first query.
 """
 
@@ -28,42 +28,41 @@ from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.rest import serializers
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.graphql_schema import SCHEMA
-from orchlite.rest.queries import StoreView
+from orchlite.rest.queries import StoreQueries
 
 if TYPE_CHECKING:
     from orchlite.core.records import WorkspaceRow
 
-_QUERY_CHARACTERS = 16_384
-_QUERY_WORDS = 2_000
-_QUERY_DEPTH = 24
-_KNOWN_QUERIES = 64
+_MAX_QUERY_CHARACTERS = 16_384
+_MAX_QUERY_TOKENS = 2_000
+_MAX_QUERY_DEPTH = 24
+_CACHED_QUERIES = 64
 _BIGINT = 2**63
 _log = logging.getLogger(__name__)
 
 
-class Roots:
-    """What the fields of `query_root` and `mutation_root` are: each a method of its name."""
+class RootResolvers:
+    """The fields of `query_root` and `mutation_root`: each is resolved by the method of its name."""
 
-    def __init__(self, view: StoreView) -> None:
-        """Answer from this store."""
-        self._view = view
+    def __init__(self, queries: StoreQueries) -> None:
+        self._queries = queries
 
     def orchestration_by_pk(self, info: GraphQLResolveInfo[Any], id: Any) -> Mapping[str, Any] | None:  # noqa: A002 - the wire's name
-        """The orchestration with this id."""
+        """Return the orchestration with this id."""
         try:
-            return serializers.orchestration(self._view.orchestration(id))
+            return serializers.orchestration(self._queries.orchestration(id))
         except NotFound:
             return None
 
     def workspace_by_pk(self, info: GraphQLResolveInfo[Any], id: Any) -> Mapping[str, Any] | None:  # noqa: A002 - the wire's name
-        """The workspace with this id."""
+        """Return the workspace with this id."""
         try:
-            return _workspace(self._view.workspace(_bigint(id)))
+            return _workspace(self._queries.workspace(_bigint(id)))
         except NotFound:
             return None
 
     def user_default_workspace(self, info: GraphQLResolveInfo[Any], where: Mapping[str, Any] | None = None) -> list[Mapping[str, Any]]:
-        """The same for everybody."""
+        """Return the default workspace, which is the same for every user."""
         return [{"user_id": OWNER.user_id, "workspace": self._workspace_named("default")}]
 
     def insert_workspace_one(
@@ -72,70 +71,70 @@ class Roots:
         object: Mapping[str, Any],  # noqa: A002 - the wire's name
         on_conflict: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
-        """A new workspace; where a conflict is provided for, the one of that name."""
+        """Create a workspace; with `on_conflict`, return an existing one of this name."""
         name = checked_label(object.get("name"), "name")
-        return _workspace(self._view.create_workspace(name)) if on_conflict is None else self._workspace_named(name)
+        return _workspace(self._queries.create_workspace(name)) if on_conflict is None else self._workspace_named(name)
 
     def delete_workspace_users(self, info: GraphQLResolveInfo[Any], where: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Nothing, since every workspace is everybody's."""
+        """Do nothing: every workspace belongs to all users."""
         return {"affected_rows": 0}
 
     def _workspace_named(self, name: str) -> Mapping[str, Any]:
-        found = self._view.client.get_workspace(name, create_if_not_exist=True)
-        return _workspace(self._view.workspace(found.id()))
+        workspace = self._queries.client.get_workspace(name, create_if_not_exist=True)
+        return _workspace(self._queries.workspace(workspace.id()))
 
 
 def _workspace(row: WorkspaceRow) -> Mapping[str, Any]:
     return {**serializers.workspace(row), "users": [{"user_id": OWNER.user_id}]}
 
 
-def answered(roots: Roots, query: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> dict[str, Any]:
-    """The answer to a query: `data`, and in `errors` what was wrong."""
+def execute_query(resolvers: RootResolvers, query: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> dict[str, Any]:
+    """Execute a query and return the response: `data`, and `errors` if there are any."""
     try:
         document = _document(query)
     except GraphQLError as error:
         return {"errors": [error.formatted]}
     if isinstance(document, tuple):
         return {"errors": [error.formatted for error in document]}
-    result = execute(_schema(), document, root_value=roots, variable_values=dict(variables or {}), operation_name=operation_name)
-    assert isinstance(result, ExecutionResult)  # nothing here is awaited
-    answer: dict[str, Any] = {"data": result.data}
-    return {**answer, "errors": [_told(error) for error in result.errors]} if result.errors else answer
+    result = execute(_schema(), document, root_value=resolvers, variable_values=dict(variables or {}), operation_name=operation_name)
+    assert isinstance(result, ExecutionResult)  # no resolver is asynchronous
+    response: dict[str, Any] = {"data": result.data}
+    return {**response, "errors": [_formatted(error) for error in result.errors]} if result.errors else response
 
 
-@lru_cache(_KNOWN_QUERIES)
+@lru_cache(_CACHED_QUERIES)
 def _document(query: str) -> DocumentNode | tuple[GraphQLError, ...]:
-    """The query, read and checked against the schema, or what is wrong with it. Clients send the same few again and again.
+    """Parse and validate a query; return the errors if it is invalid. Cached, because clients repeat a few queries.
 
     Raises:
-        GraphQLError: it is no GraphQL, or too large.
+        GraphQLError: it is not GraphQL, or too large.
     """
     _check_size(query)
-    document = parse(query, max_tokens=_QUERY_WORDS)
+    document = parse(query, max_tokens=_MAX_QUERY_TOKENS)
     return tuple(validate(_schema(), document, max_errors=10)) or document
 
 
 def _check_size(query: str) -> None:
-    # Before anything reads it: the reader calls itself for every level.
-    if len(query) > _QUERY_CHARACTERS:
-        raise GraphQLError(f"The query has {len(query)} characters, the limit is {_QUERY_CHARACTERS}.")
+    # Before parsing, because the parser recurses for every level.
+    if len(query) > _MAX_QUERY_CHARACTERS:
+        raise GraphQLError(f"The query has {len(query)} characters; the limit is {_MAX_QUERY_CHARACTERS}.")
     depth = deepest = 0
     for character in query:
         depth += (character in "{[(") - (character in "}])")
         deepest = max(deepest, depth)
-    if deepest > _QUERY_DEPTH:
-        raise GraphQLError(f"The query nests {deepest} levels deep, the limit is {_QUERY_DEPTH}.")
+    if deepest > _MAX_QUERY_DEPTH:
+        raise GraphQLError(f"The query is nested {deepest} levels deep; the limit is {_MAX_QUERY_DEPTH}.")
 
 
-def _told(error: GraphQLError) -> dict[str, Any]:
-    """What a client is told of an error: of one that nobody foresaw, that there was one."""
-    cause, told = error.original_error, dict(error.formatted)
+def _formatted(error: GraphQLError) -> dict[str, Any]:
+    """Return an error as the response shows it. The details of an unexpected one go to the log only."""
+    cause, formatted = error.original_error, dict(error.formatted)
     if isinstance(cause, OrchliteError):
-        return {**told, "message": str(cause), "extensions": {"error": type(cause).__name__}}
+        return {**formatted, "message": str(cause), "extensions": {"error": type(cause).__name__}}
     if cause is None or isinstance(cause, GraphQLError):
-        return told
+        return formatted
     _log.error("a GraphQL query failed", exc_info=cause)
-    return {**told, "message": "orchlite failed; its log says why."}
+    return {**formatted, "message": "orchlite failed; its log says why."}
 
 
 @cache
@@ -144,7 +143,7 @@ def _schema() -> GraphQLSchema:
 
 
 def _bigint(value: Any) -> int:
-    # Here and not in the scalar, whose methods have other names in every minor version of graphql-core.
+    # Not in the scalar, whose methods are named differently in each minor version of graphql-core.
     if isinstance(value, bool) or not isinstance(value, int) or not -_BIGINT <= value < _BIGINT:
-        raise GraphQLError("A bigint is a whole number of 64 bits.")
+        raise GraphQLError("A bigint is an integer of 64 bits.")
     return value

@@ -1,7 +1,7 @@
-"""The part of the platform's GraphQL schema that its clients' orchestrations and workspaces need, in GraphQL's own words.
+"""The part of the platform's GraphQL schema that its clients need for orchestrations and workspaces, in the schema language.
 
-The clients fetch it by introspection and check their queries against it before they send them, so the names are the platform's, those of
-arguments and inputs included. Users are not administered here: what is said about them is taken, and changes nothing.
+The clients fetch it by introspection and validate their queries against it, so all names are the platform's, including those of arguments
+and inputs. Users are not managed here: fields about them are accepted and have no effect.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ type query_root {
   orchestration_by_pk(id: uuid!): orchestration
   "The workspace with this id, or null."
   workspace_by_pk(id: bigint!): workspace
-  "The workspace that everybody begins in."
+  "The workspace that every user starts in."
   user_default_workspace(where: user_default_workspace_bool_exp): [user_default_workspace!]!
 }
 
 type mutation_root {
-  "The workspace of this name, made where it is missing if on_conflict is given."
+  "A new workspace. With on_conflict, an existing one of this name is returned instead."
   insert_workspace_one(object: workspace_insert_input!, on_conflict: workspace_on_conflict): workspace
-  "Nothing: every workspace is everybody's."
+  "Has no effect: every workspace belongs to all users."
   delete_workspace_users(where: workspace_users_bool_exp!): workspace_users_mutation_response
 }
 

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
 from orchlite.core.files import is_disk_full
 from orchlite.core.settings import MEBIBYTE
-from orchlite.rest.errors import Refused
+from orchlite.rest.errors import HTTPError
 
 _MAX_METADATA_BYTES = 64 * 1024
 _MAX_PARTS = 100
@@ -27,21 +27,21 @@ _UNNAMED = "_"
 """The platform's name for an upload whose file has none."""
 
 
-class Upload(NamedTuple):
+class ReceivedUpload(NamedTuple):
     """What came with the uploaded file."""
 
     metadata: bytes
     file_name: str
 
 
-async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit_bytes: int) -> Upload:
+async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit_bytes: int) -> ReceivedUpload:
     """Write the part `file` of a multipart body to a new file at `path`, and return the rest.
 
     The caller removes the file, also after an error. Memory use does not depend on the size of the file.
 
     Raises:
         BadArgument: the body is not a complete multipart body with the parts `file` and `metadata`.
-        Refused: the file is larger than `limit_bytes`, or the body has another type.
+        HTTPError: the file is larger than `limit_bytes`, or the body has another type.
         StorageFull: the disk is full.
         FileExistsError: there is a file at `path`.
     """
@@ -81,7 +81,7 @@ def _boundary(content_type: str | None) -> bytes:
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary")
     if kind.lower() != b"multipart/form-data" or not boundary:
-        raise Refused(BadArgument("The body is not multipart/form-data.", hint="Send the parts file and metadata.", argument="body"), 415)
+        raise HTTPError(BadArgument("The body is not multipart/form-data.", hint="Send the parts file and metadata.", argument="body"), 415)
     return boundary
 
 
@@ -118,14 +118,14 @@ class _Parts:
         if piece:
             self._parser.write(piece)
 
-    def upload(self) -> Upload:
+    def upload(self) -> ReceivedUpload:
         """Return what was uploaded, after the last piece."""
         if not self._is_complete:
             raise _malformed("it is cut off")
         for name in ("file", "metadata"):
             if name not in self._seen:
                 raise BadArgument(f"The upload has no part {name!r}.", hint="Send the parts file and metadata.", argument=name)
-        return Upload(bytes(self._metadata), self._file_name)
+        return ReceivedUpload(bytes(self._metadata), self._file_name)
 
     def _begin_part(self) -> None:
         self._part_count += 1
@@ -165,7 +165,7 @@ class _Parts:
         elif self._part_name == "file":
             self._size_bytes += end - start
             if self._size_bytes > self._limit_bytes:
-                raise Refused(_too_large(self._limit_bytes), 413)
+                raise HTTPError(_too_large(self._limit_bytes), 413)
             self._file.write(memoryview(data)[start:end])
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""The endpoints `orchestration/…`: upload, list, look at, delete, download."""
+"""The endpoints `orchestration/…`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from orchlite.core.errors import NotFound
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest import multipart, request_models, response_models, serializers
-from orchlite.rest.dependencies import JsonRoute, Reader, View
-from orchlite.rest.multipart import Upload
-from orchlite.rest.queries import SHOWN, StoreView
+from orchlite.rest.dependencies import ClientDialect, JsonRoute, Queries
+from orchlite.rest.multipart import ReceivedUpload
+from orchlite.rest.queries import SHOWN, StoreQueries
 from orchlite.rest.serializers import Dialect
-from orchlite.rest.tasks import RUNS_OF_A_TASK
+from orchlite.rest.tasks import RUNS_PER_TASK
 
 router = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"], route_class=JsonRoute)
-uploads = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"])
+upload_router = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"])
 
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
@@ -49,92 +49,93 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@uploads.post("/upload", status_code=202, response_model=response_models.Id, openapi_extra=_UPLOAD_BODY)
-async def upload(request: Request, view: View) -> Response:
-    """Take a bundle in; packaging goes on behind. Answers its id."""
-    path = view.new_upload()
+@upload_router.post("/upload", status_code=202, response_model=response_models.Id, openapi_extra=_UPLOAD_BODY)
+async def upload(request: Request, queries: Queries) -> Response:
+    """Upload a bundle. Returns the orchestration's id; packaging continues in the background."""
+    path = queries.new_upload_path()
     try:
-        received = await multipart.receive(request.headers.get("content-type"), request.stream(), path, view.limits.upload_bytes)
-        return await run_in_threadpool(_take_in, view, received, path)
+        received = await multipart.receive(request.headers.get("content-type"), request.stream(), path, queries.limits.upload_bytes)
+        return await run_in_threadpool(_accept, queries, received, path)
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take_in(view: StoreView, received: Upload, path: Path) -> Response:
-    body = request_models.checked(request_models.UploadMetadata, request_models.parsed(received.metadata, "metadata"))
-    there = view.in_workspace(body.workspace_id)
-    made = there.upload_orchestration(path=path, name=body.name, file_name=received.file_name, refresh=bool(body.refresh))
-    return serializers.json_answer(response_models.Id(id=made.id()), 202)
+def _accept(queries: StoreQueries, received: ReceivedUpload, path: Path) -> Response:
+    metadata = request_models.validated(request_models.UploadMetadata, request_models.parse_json(received.metadata, "metadata"))
+    orchestration = queries.client_in(metadata.workspace_id).upload_orchestration(
+        path=path, name=metadata.name, file_name=received.file_name, refresh=bool(metadata.refresh)
+    )
+    return serializers.json_response(response_models.Id(id=orchestration.id()), 202)
 
 
 @router.post("/list", response_model=list[response_models.Orchestration])
-def of_workspace(body: request_models.OrchestrationsOfWorkspace, view: View) -> Response:
-    """The orchestrations of a workspace, oldest first."""
-    return serializers.json_list(map(serializers.orchestration, view.orchestrations([body.workspace_id])))
+def of_workspace(body: request_models.OrchestrationsOfWorkspace, queries: Queries) -> Response:
+    """List the orchestrations of a workspace, oldest first."""
+    return serializers.json_list_response(map(serializers.orchestration, queries.orchestrations([body.workspace_id])))
 
 
 @router.post("/list_all", response_model=response_models.Orchestrations)
-def list_all(body: request_models.AllOrchestrations, view: View, reader: Reader) -> Response:
-    """The orchestrations of these workspaces, or of all, oldest first, each with its workspace and its tasks, newest first."""
-    rows = view.orchestrations(body.workspace_ids or ())
-    tasks = _tasks_of(view, rows, body, reader)
-    workspaces = {row.workspace_id: serializers.workspace(row) for row in view.workspaces()}
+def list_all(body: request_models.AllOrchestrations, queries: Queries, dialect: ClientDialect) -> Response:
+    """List the orchestrations of some workspaces, or of all, oldest first, each with its workspace and its tasks, newest first."""
+    rows = queries.orchestrations(body.workspace_ids or ())
+    tasks = _tasks_of(queries, rows, body, dialect)
+    workspaces = {row.workspace_id: serializers.workspace(row) for row in queries.workspaces()}
     listed = [
         response_models.Listed(
             orchestration=serializers.orchestration(row), tasks=tasks.get(row.orchestration_id, []), workspace=workspaces[row.workspace_id]
         )
         for row in rows
     ]
-    return serializers.json_answer(response_models.Orchestrations(orchestrations=listed))
+    return serializers.json_response(response_models.Orchestrations(orchestrations=listed))
 
 
 def _tasks_of(
-    view: StoreView, rows: Sequence[OrchestrationRow], body: request_models.AllOrchestrations, reader: Dialect
+    queries: StoreQueries, rows: Sequence[OrchestrationRow], body: request_models.AllOrchestrations, dialect: Dialect
 ) -> dict[str, list[response_models.Task]]:
-    words = {checked_choice(word, "task_run_status", sorted(SHOWN)) for word in body.task_run_status or ()}
-    found: dict[str, list[response_models.Task]] = {}
-    ids = view.task_ids_of([row.orchestration_id for row in rows], killed=bool(body.killed))
-    for one in view.tasks(ids, RUNS_OF_A_TASK):
-        answer = serializers.task(one, reader)
-        newest = answer["last_runs"][-1]["status"] if answer["last_runs"] else None
-        if (not words or newest in words) and _is_within(one.task.created_at, body.time_range):
-            found.setdefault(one.task.orchestration_id, []).append(answer)
-    return found
+    statuses = {checked_choice(status, "task_run_status", sorted(SHOWN)) for status in body.task_run_status or ()}
+    tasks: dict[str, list[response_models.Task]] = {}
+    task_ids = queries.task_ids_of([row.orchestration_id for row in rows], killed=bool(body.killed))
+    for found in queries.tasks(task_ids, RUNS_PER_TASK):
+        task = serializers.task(found, dialect)
+        newest = task["last_runs"][-1]["status"] if task["last_runs"] else None
+        if (not statuses or newest in statuses) and _is_within(found.task.created_at, body.time_range):
+            tasks.setdefault(found.task.orchestration_id, []).append(task)
+    return tasks
 
 
-def _is_within(at: datetime, between: Sequence[datetime] | None) -> bool:
-    return between is None or between[0] <= at <= between[1]
+def _is_within(at: datetime, time_range: Sequence[datetime] | None) -> bool:
+    return time_range is None or time_range[0] <= at <= time_range[1]
 
 
 @router.post("/get_by_id", response_model=response_models.Orchestration)
-def get_by_id(body: request_models.OrchestrationById, view: View) -> Response:
-    """One orchestration."""
-    return serializers.json_answer(serializers.orchestration(view.orchestration(body.id)))
+def get_by_id(body: request_models.OrchestrationById, queries: Queries) -> Response:
+    """Get an orchestration."""
+    return serializers.json_response(serializers.orchestration(queries.orchestration(body.id)))
 
 
 @router.post("/delete_orchestrations", response_model=response_models.Bytes)
-def delete(body: request_models.DeleteOrchestrations, view: View) -> Response:
-    """Remove orchestrations with their tasks, runs and logs: all of these, or none. Answers the bytes of their bundles."""
-    removed_bytes = view.delete_orchestrations(body.orchestrations, really=body.confirm_delete is not False)
-    return serializers.json_answer(response_models.Bytes(bytes=removed_bytes))
+def delete(body: request_models.DeleteOrchestrations, queries: Queries) -> Response:
+    """Delete orchestrations with their tasks, runs and logs: all of them or none. Returns the size of their bundles."""
+    size_bytes = queries.delete_orchestrations(body.orchestrations, dry_run=body.confirm_delete is False)
+    return serializers.json_response(response_models.Bytes(bytes=size_bytes))
 
 
 @router.get("/download", response_class=StreamingResponse, responses=_BYTES)
-def download(id: str, view: View, token: str | None = None) -> Response:  # noqa: A002 - the platform's name
-    """The uploaded bytes. `token` is for clients that send no header; it has been looked at before."""
-    row, path = view.bundle(id)
+def download(id: str, queries: Queries, token: str | None = None) -> Response:  # noqa: A002 - the platform's name
+    """Download the uploaded bytes. `token` is for clients that send no Authorization header."""
+    row, path = queries.bundle(id)
     try:
-        file = path.open("rb")  # once open it can be sent to its end, whoever deletes it
+        file = path.open("rb")  # once open, it can be sent to the end even if it is deleted
     except FileNotFoundError as error:
-        raise NotFound(f"The bundle of orchestration {id!r} is gone.", orchestration_id=id) from error
+        raise NotFound(f"The bundle of orchestration {id!r} is missing.", orchestration_id=id) from error
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         with file:
-            while piece := file.read(MEBIBYTE):
-                yield piece
+            while chunk := file.read(MEBIBYTE):
+                yield chunk
 
     headers = {
         "content-length": str(row.size_bytes),
         "content-disposition": f"attachment; filename*=utf-8''{quote(row.file_name, safe='')}",
     }
-    return StreamingResponse(pieces(), headers=headers, media_type="application/octet-stream")
+    return StreamingResponse(chunks(), headers=headers, media_type="application/octet-stream")

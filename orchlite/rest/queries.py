@@ -1,6 +1,6 @@
-"""What the endpoints need of a store beyond a client's handles: many rows at once, and what lies in a named workspace.
+"""What the endpoints need from a store beyond the client's handles: many rows at once, and the things of a given workspace.
 
-The one place of this door that reaches past the handles. Nothing is decided here: rows are found, put together and counted.
+The only module of this package that reaches past the handles. It decides nothing: it finds, combines and counts rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from orchlite.client.client import Client, engine_of
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.workspace import Workspace
-from orchlite.core.arguments import checked_id, checked_workspace_name
+from orchlite.core.arguments import checked_id, checked_label, checked_workspace_name
 from orchlite.core.errors import NotFound
 from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
 from orchlite.core.settings import Limits
@@ -23,11 +23,11 @@ from orchlite.core.status import RunStatus
 
 _PAGE = 1000
 SHOWN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
-"""The runs that a reader of the platform can make sense of: those that have begun, or ended."""
+"""The statuses of runs that are listed: the platform has no runs that have not started or were skipped."""
 
 
-class TaskView(NamedTuple):
-    """A task with what is told along with it."""
+class TaskWithRuns(NamedTuple):
+    """A task, the SHA of its bundle, and its newest runs."""
 
     task: TaskRow
     sha: str
@@ -35,27 +35,31 @@ class TaskView(NamedTuple):
     """Newest first."""
 
 
-class StoreView:
-    """The store of one client, as the endpoints look at it. Any thread may use it."""
+ConnectionWithWorkspaces = tuple[ConnectionRow, list[str]]
+"""A connection and the names of the workspaces that list it."""
+
+
+class StoreQueries:
+    """Queries on the store of one client. Any thread may use them."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self._engine = engine_of(client)
-        self._store = engine_of(client).store
+        self._store = self._engine.store
 
     @property
     def limits(self) -> Limits:
-        """The bounds that this client was opened with."""
+        """The limits that this client was opened with."""
         return self._engine.context.settings.limits
 
-    def new_upload(self) -> Path:
-        """Where a body may be received: a name that nobody has, beside the bundles; pruning knows what is left over there."""
+    def new_upload_path(self) -> Path:
+        """Return an unused path beside the bundles for receiving a body. Pruning removes what is left there."""
         return self._engine.context.folder.bundles / f"{uuid.uuid4()}.upload"
 
     # --- workspaces
 
     def workspace(self, workspace_id: int) -> WorkspaceRow:
-        """The workspace with this id.
+        """Return the workspace with this id.
 
         Raises:
             NotFound: there is none.
@@ -63,110 +67,116 @@ class StoreView:
         return self._store.workspaces.get(workspace_id)
 
     def workspaces(self) -> list[WorkspaceRow]:
-        """Every workspace, oldest first."""
+        """List every workspace, oldest first."""
         return self._store.workspaces.all()
 
     def create_workspace(self, name: str) -> WorkspaceRow:
-        """Create a workspace; underscores are taken, as the platform takes them.
+        """Create a workspace. Its name may contain underscores, as on the platform.
 
         Raises:
-            BadArgument: the name is refused.
-            Conflict: it is taken.
+            BadArgument: the name is invalid.
+            Conflict: the name is taken.
         """
         return self._store.workspaces.create(checked_workspace_name(name, underscores=True), self._engine.context.clock.now())
 
     def workspace_handle(self, workspace_id: int) -> Workspace:
-        """The handle of the workspace with this id.
+        """Return the handle of the workspace with this id.
 
         Raises:
             NotFound: there is none.
         """
         return Workspace(self._engine, self.workspace(workspace_id))
 
-    def in_workspace(self, workspace_id: int) -> Client:
-        """The same client, but for its current workspace.
+    def client_in(self, workspace_id: int) -> Client:
+        """Return the same client with another current workspace.
 
         Raises:
             NotFound: there is no such workspace.
         """
-        there = copy.copy(self.client)  # which workspace is current is all that a client itself remembers
-        there.set_current_workspace(self.workspace_handle(workspace_id))
-        return there
+        client = copy.copy(self.client)  # the current workspace is a client's only state of its own
+        client.set_current_workspace(self.workspace_handle(workspace_id))
+        return client
 
     # --- orchestrations
 
     def orchestration(self, orchestration_id: str) -> OrchestrationRow:
-        """An orchestration as it stands now.
+        """Return the current state of an orchestration.
 
         Raises:
+            BadArgument: the id is invalid.
             NotFound: there is none.
         """
         return self._engine.poll_orchestration(checked_id(orchestration_id, "orch_id"))
 
     def orchestration_in(self, workspace_id: int, orchestration_id: str) -> Orchestration:
-        """The handle of an orchestration of this workspace.
+        """Return the handle of an orchestration of this workspace.
 
         Raises:
-            NotFound: there is none; it may be in another.
+            BadArgument: an id is invalid.
+            NotFound: the workspace has no such orchestration, or there is no such workspace.
         """
         row = self.orchestration(orchestration_id)
         if row.workspace_id != self.workspace(workspace_id).workspace_id:
             raise NotFound(
                 f"There is no orchestration {orchestration_id!r} in workspace {workspace_id}.",
-                hint="Its own workspace_id is what orchestration/get_by_id shows.",
+                hint="orchestration/get_by_id shows its workspace_id.",
                 orchestration_id=orchestration_id,
                 workspace_id=workspace_id,
             )
         return Orchestration(self._engine, row)
 
     def orchestrations(self, workspace_ids: Collection[int] = ()) -> list[OrchestrationRow]:
-        """The orchestrations of these workspaces, or of all where none is named, oldest first.
+        """List the orchestrations of these workspaces, or without ids of all, oldest first.
 
         Raises:
             NotFound: there is no such workspace.
         """
         if not workspace_ids:
             return self._store.orchestrations.all()
-        named = [self.workspace(workspace_id) for workspace_id in dict.fromkeys(workspace_ids)]
-        return [row for workspace in named for row in self._store.orchestrations.of_workspace(workspace.workspace_id)]
+        workspaces = [self.workspace(workspace_id) for workspace_id in dict.fromkeys(workspace_ids)]
+        return [row for workspace in workspaces for row in self._store.orchestrations.of_workspace(workspace.workspace_id)]
 
-    def delete_orchestrations(self, orchestration_ids: Sequence[str], *, really: bool) -> int:
-        """Delete these, with their tasks and runs, or only count; the bytes of their bundles, each counted once.
+    def delete_orchestrations(self, orchestration_ids: Sequence[str], *, dry_run: bool) -> int:
+        """Delete orchestrations with their tasks and runs. Return the bytes of their bundles, each counted once.
 
         Raises:
-            NotFound, Conflict: one is not there, or has a task that is alive. None was deleted.
+            BadArgument: an id is invalid.
+            NotFound, Conflict: one does not exist, or has an active task. None was deleted.
         """
         rows = [self.orchestration(orchestration_id) for orchestration_id in dict.fromkeys(orchestration_ids)]
-        self._engine.delete(*(row.orchestration_id for row in rows), dry_run=not really)
+        self._engine.delete(*(row.orchestration_id for row in rows), dry_run=dry_run)
         return sum({row.sha: row.size_bytes for row in rows}.values())
 
     def bundle(self, orchestration_id: str) -> tuple[OrchestrationRow, Path]:
-        """An orchestration, and where the uploaded bytes lie.
+        """Return an orchestration and the path of its bundle.
 
         Raises:
-            NotFound: there is none.
+            BadArgument: an id is invalid.
+            NotFound: there is no such orchestration.
         """
         row = self.orchestration(orchestration_id)
         return row, self._engine.context.bundles.path(row.sha)
 
     # --- tasks
 
-    def task(self, task_id: str, run_limit: int) -> TaskView:
-        """A task as it stands now; a run of it whose host is gone is looked after.
+    def task(self, task_id: str, run_limit: int) -> TaskWithRuns:
+        """Return the current state of a task. Recover its runs whose host is gone.
 
         Raises:
+            BadArgument: an id is invalid.
             NotFound: there is none.
         """
         task = self._engine.poll_task(checked_id(task_id, "id"))
-        runs = [self._looked_after(run) for run in self._store.runs.of_task(task_id, run_limit, SHOWN)]
-        return TaskView(task, self._store.orchestrations.get(task.orchestration_id).sha, runs)
+        runs = [self._current(run) for run in self._store.runs.of_task(task_id, run_limit, SHOWN)]
+        return TaskWithRuns(task, self._store.orchestrations.get(task.orchestration_id).sha, runs)
 
     def task_ids(
         self, *, workspace_id: int | None = None, orchestration_id: str | None = None, sha: str | None = None, killed: bool = False
     ) -> list[str]:
-        """The ids of the tasks for which all of this holds, newest first; with `killed`, of those that were killed too.
+        """List the ids of the tasks that match all criteria, newest first. Killed tasks are included with `killed`.
 
         Raises:
+            BadArgument: an id is invalid.
             NotFound: there is no such workspace or orchestration.
         """
         if workspace_id is not None:
@@ -174,60 +184,83 @@ class StoreView:
         if orchestration_id is None and sha is None:
             tasks = self._store.tasks
             return tasks.all_ids(killed=killed) if workspace_id is None else tasks.ids_of_workspace(workspace_id, killed=killed)
-        found = self._store.orchestrations.of_sha(checked_id(sha, "sha")) if sha is not None else []
+        rows = self._store.orchestrations.of_sha(checked_id(sha, "sha")) if sha is not None else []
         if orchestration_id is not None:
-            one = self.orchestration(orchestration_id)
-            found = [one] if sha is None or one in found else []
-        ids = [row.orchestration_id for row in found if workspace_id is None or row.workspace_id == workspace_id]
+            row = self.orchestration(orchestration_id)
+            rows = [row] if sha is None or row in rows else []
+        ids = [row.orchestration_id for row in rows if workspace_id is None or row.workspace_id == workspace_id]
         return self.task_ids_of(ids, killed=killed)
 
     def task_ids_of(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
-        """The ids of these orchestrations' tasks, newest first; with `killed`, of those that were killed too."""
+        """List the ids of these orchestrations' tasks, newest first. Killed tasks are included with `killed`."""
         return self._store.tasks.ids_of_orchestrations(orchestration_ids, killed=killed)
 
-    def tasks(self, task_ids: Sequence[str], run_limit: int) -> Iterator[TaskView]:
-        """These tasks with their newest runs, in the order of the ids. They are read a page at a time."""
+    def tasks(self, task_ids: Sequence[str], run_limit: int) -> Iterator[TaskWithRuns]:
+        """Yield tasks with their newest runs, in the order of the ids. Reads a page at a time."""
         for start in range(0, len(task_ids), _PAGE):
             page = self._store.tasks.of_ids(task_ids[start : start + _PAGE])
             runs = self._store.runs.newest_of_tasks([task.task_id for task in page], run_limit, SHOWN)
             shas = self._store.orchestrations.shas({task.orchestration_id for task in page})
-            # Without one it was deleted meanwhile, with its tasks.
+            # An orchestration without a SHA was deleted meanwhile, with its tasks.
             yield from (
-                TaskView(task, shas[task.orchestration_id], runs.get(task.task_id, ())) for task in page if task.orchestration_id in shas
+                TaskWithRuns(task, shas[task.orchestration_id], runs.get(task.task_id, ()))
+                for task in page
+                if task.orchestration_id in shas
             )
 
     # --- runs
 
-    def runs(self, task_id: str, limit: int, statuses: frozenset[RunStatus], between: Sequence[datetime] | None) -> list[RunRow]:
-        """A task's newest runs of these statuses, newest first; created between two moments, where these are given.
+    def runs(self, task_id: str, limit: int, statuses: frozenset[RunStatus], created: Sequence[datetime] | None) -> list[RunRow]:
+        """List the newest `limit` runs of a task with these statuses, newest first. `created` is an inclusive range of creation times.
 
         Raises:
+            BadArgument: an id is invalid.
             NotFound: there is no such task.
         """
         task = self._engine.poll_task(checked_id(task_id, "task_id"))
-        rows = self._store.runs.of_task(task.task_id, limit if between is None else None, statuses)
-        if between is not None:
-            rows = [row for row in rows if between[0] <= row.created_at <= between[1]][:limit]
+        rows = self._store.runs.of_task(task.task_id, limit if created is None else None, statuses)
+        if created is not None:
+            rows = [row for row in rows if created[0] <= row.created_at <= created[1]][:limit]
         return rows
 
-    def run(self, run_id: str, task_id: str | None = None) -> RunRow:
-        """A run as it stands now, where its task is this one.
+    def run(self, run_id: str, task_id: str) -> RunRow:
+        """Return the current state of a task's run.
 
         Raises:
-            NotFound: there is none.
+            BadArgument: an id is invalid.
+            NotFound: there is no such run or task, or the run belongs to another task.
         """
         run = self._engine.poll_run(checked_id(run_id, "run_id"))
-        if task_id is not None and run.task_id != self._engine.poll_task(checked_id(task_id, "task")).task_id:
-            raise NotFound(f"Task {task_id} has no run {run_id}.", hint="task/list_task_runs shows those it has.", run_id=run_id)
+        if run.task_id != self._engine.poll_task(checked_id(task_id, "task")).task_id:
+            raise NotFound(f"Task {task_id} has no run {run_id}.", hint="task/list_task_runs lists its runs.", run_id=run_id)
         return run
 
-    def _looked_after(self, run: RunRow) -> RunRow:
+    def _current(self, run: RunRow) -> RunRow:
+        """Read a running run again through the engine, which records its end if its host is gone."""
         return self._engine.poll_run(run.run_id) if run.status is RunStatus.RUNNING else run
 
     # --- connections
 
-    def connections(self, workspace_id: int | None) -> Iterator[tuple[ConnectionRow, list[str]]]:
-        """The connections that the workspace lists, or all there are, oldest first, each with the names of its workspaces.
+    def connection(self, connection_id: str) -> ConnectionWithWorkspaces:
+        """Return the connection with this id.
+
+        Raises:
+            BadArgument: an id is invalid.
+            NotFound: there is none.
+        """
+        return self._with_workspaces(self._store.connections.get(checked_id(connection_id, "connection_id")))
+
+    def connection_named(self, name: str) -> ConnectionWithWorkspaces:
+        """Return the connection with this name.
+
+        Raises:
+            BadArgument: the name is invalid.
+            NotFound: there is none.
+        """
+        return self._with_workspaces(self._store.connections.named(checked_label(name, "name")))
+
+    def connections(self, workspace_id: int | None) -> Iterator[ConnectionWithWorkspaces]:
+        """Return the connections that a workspace lists, or all, oldest first.
 
         Raises:
             NotFound: there is no such workspace.
@@ -236,3 +269,6 @@ class StoreView:
         rows = connections.all() if workspace_id is None else connections.of_workspace(self.workspace(workspace_id).workspace_id)
         names = connections.all_workspace_names()
         return ((row, names.get(row.connection_id, [])) for row in rows)
+
+    def _with_workspaces(self, row: ConnectionRow) -> ConnectionWithWorkspaces:
+        return row, self._store.connections.workspace_names(row.connection_id)

@@ -1,4 +1,4 @@
-"""A request as the guard sees it: what its headers and its address say, before anything of its body is read. Pure rules."""
+"""The head of a request, as the guard sees it: method, address and headers, before any of the body is read. Pure rules."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 DOWNLOAD_PATH = "/v1/api/orchestration/download"
-"""The one endpoint whose address may hold the token: the platform's clients write links to it."""
+"""The only endpoint that accepts the token in its address: the platform's clients make links to it."""
 
 
 class RequestHead:
-    """A request, as far as its headers and its address tell."""
+    """The method, the address and the headers of a request."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -23,17 +23,17 @@ class RequestHead:
         self.server_port: int | None = server[1] if server else None
 
     def values(self, name: bytes) -> list[str]:
-        """Every header of this name, in lower case, as text."""
+        """Return the values of every header with this name, which is in lower case."""
         return [value.decode("latin-1").strip() for key, value in self._scope["headers"] if key.lower() == name]
 
     @property
     def declared_bytes(self) -> int:
-        """The length of the body, where it is said beforehand; else 0."""
+        """The length of the body according to Content-Length; 0 without that header."""
         return max((int(value) for value in self.values(b"content-length") if value.isascii() and value.isdigit()), default=0)
 
     @property
     def has_body(self) -> bool:
-        """Whether a body was announced."""
+        """Whether the headers announce a body."""
         return self.declared_bytes > 0 or bool(self.values(b"transfer-encoding"))
 
     @property
@@ -42,15 +42,15 @@ class RequestHead:
         return ",".join(self.values(b"content-type")).partition(";")[0].strip().lower()
 
     def token(self) -> str | None:
-        """What is shown as a token: after `Bearer`, or by itself, as the SDK's test mode sends it; or, for a download, in the address."""
-        shown = self.values(b"authorization")
-        if len(shown) == 1:
-            scheme, _, token = shown[0].rpartition(" ")
+        """Return the token: after `Bearer`, or bare, as the SDK's test mode sends it; for a download also from the address."""
+        values = self.values(b"authorization")
+        if len(values) == 1:
+            scheme, _, token = values[0].rpartition(" ")
             return token if scheme.strip().lower() in ("", "bearer") else None
-        return None if shown or not self._is_download() else dict(self._query()).get("token")
+        return None if values or not self._is_download() else dict(self._query()).get("token")
 
-    def without_token(self) -> Scope:
-        """The same request, without the token that its address may show: what is not handed on ends up in no log."""
+    def scope_without_token(self) -> Scope:
+        """Return the scope without the token that the address of a download may hold, so that no log records it."""
         if not self._is_download():
             return self._scope
         query = urlencode([(name, value) for name, value in self._query() if name != "token"])

@@ -1,6 +1,6 @@
-"""What requests may hold: one model for each endpoint. What a value may be beyond its type, the library below decides.
+"""The bodies of requests: one model per endpoint. Rules beyond the type of a value are checked by the library.
 
-Absent and `null` mean the same wherever a field is optional; fields that nobody knows are ignored, since newer clients send more.
+An optional field may be absent or `null`. Unknown fields are ignored, because newer clients send more.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from orchlite.core.errors import BadArgument
-from orchlite.rest.errors import invalid
+from orchlite.rest.errors import validation_error
 
-_LARGEST = 2**63 - 1  # what the store can hold
+_MAX_INTEGER = 2**63 - 1  # SQLite's
 
-WorkspaceId = Annotated[int, Field(ge=0, le=_LARGEST)]
-Count = Annotated[int, Field(ge=0, le=_LARGEST)]
-Moment = Annotated[AwareDatetime, Strict(False)]
-TimeRange = Annotated[list[Moment], Field(min_length=2, max_length=2)]
-"""The first and the last moment, as ISO 8601 with a zone."""
+WorkspaceId = Annotated[int, Field(ge=0, le=_MAX_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=_MAX_INTEGER)]
+Timestamp = Annotated[AwareDatetime, Strict(False)]
+TimeRange = Annotated[list[Timestamp], Field(min_length=2, max_length=2)]
+"""The first and the last moment, both included, in ISO 8601 with a zone."""
 Ids = Annotated[list[str], Field(max_length=10_000)]
 Seconds = Annotated[float, Field(description="1 second to 366 days")]
 
@@ -28,7 +28,7 @@ Model = TypeVar("Model", bound="_Request")
 
 
 class _Request(BaseModel):
-    # Strict: "5" is no number, 1 is no flag; and it would be too late to tell when a run has begun with it.
+    # Strict: "5" is not a number, and 1 is not a flag. Once a run has started with a misread value, it is too late to say so.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
@@ -38,38 +38,38 @@ class UploadMetadata(_Request):
     workspace_id: WorkspaceId
     name: str | None = None
     refresh: bool | None = None
-    """orchlite's: build the environment anew, even where there is one."""
+    """orchlite's: build the environment again, even if it exists."""
 
 
 class OrchestrationsOfWorkspace(_Request):
-    """Which orchestrations to list."""
+    """The workspace whose orchestrations to list."""
 
     workspace_id: WorkspaceId
 
 
 class AllOrchestrations(_Request):
-    """Which orchestrations to list with their tasks: those of these workspaces, or of all where none is named."""
+    """The orchestrations to list with their tasks: those of some workspaces, or by default of all."""
 
     workspace_ids: Annotated[list[WorkspaceId], Field(max_length=10_000)] | None = None
     task_run_status: list[str] | None = None
-    """Only tasks whose newest run has one of these statuses; none: all tasks."""
+    """Only tasks whose newest run has one of these statuses; by default all tasks."""
     killed: bool | None = None
     time_range: TimeRange | None = None
-    """Only tasks created in it."""
+    """Only tasks created in this range."""
 
 
 class OrchestrationById(_Request):
-    """One orchestration."""
+    """The id of an orchestration."""
 
     id: str
 
 
 class DeleteOrchestrations(_Request):
-    """Which orchestrations to delete, with their tasks and runs: all of them or none."""
+    """The orchestrations to delete with their tasks and runs: all of them or none."""
 
     orchestrations: Ids
     confirm_delete: bool | None = None
-    """`false` deletes nothing, and answers how many bytes it would be."""
+    """`false` deletes nothing and returns how many bytes would be deleted."""
 
 
 class _Run(_Request):
@@ -83,17 +83,17 @@ class _Run(_Request):
 
 
 class RunContinuously(_Run):
-    """An order to start a program again whenever it ends."""
+    """A program to start again whenever it ends."""
 
 
 class RunOnce(_Run):
-    """An order for one run."""
+    """A program to run once."""
 
     timeout: Seconds | None = None
 
 
 class RunScheduled(RunOnce):
-    """An order for a run at every slot of a schedule. All after `schedule` is orchlite's."""
+    """A program to run at every slot of a schedule. The fields after `schedule` are orchlite's."""
 
     schedule: str
     timezone: str | None = None
@@ -105,14 +105,14 @@ class RunScheduled(RunOnce):
 
 
 class TaskById(_Request):
-    """One task, and how many of its newest runs to show."""
+    """The id of a task, and how many of its newest runs to include."""
 
     id: str
     run_limit: Count | None = None
 
 
 class Tasks(_Request):
-    """Which tasks to list; what is absent restricts nothing, but that killed ones are shown only with `killed`."""
+    """The criteria that listed tasks match. Killed tasks are listed with `killed` only."""
 
     workspace_id: WorkspaceId | None = None
     killed: bool | None = None
@@ -122,30 +122,30 @@ class Tasks(_Request):
 
 
 class TasksOfSha(_Request):
-    """The bytes whose tasks are wanted."""
+    """The SHA-256 of a bundle."""
 
     sha: str
 
 
 class TaskRuns(_Request):
-    """Which of a task's runs to list."""
+    """The runs of a task to list."""
 
     task_id: str
     limit: Count | None = None
     status: str | None = None
-    """`all`, or one status; `failure` finds those too whose end nobody saw."""
+    """`all` or one status. `failure` includes runs whose outcome is unknown."""
     time_range: TimeRange | None = None
 
 
 class RunOfTask(_Request):
-    """One run of one task."""
+    """A run of a task."""
 
     task: str
     pod_id: str
 
 
 class RunLogs(_Request):
-    """Whose log to read, and how many of its newest lines."""
+    """The id of a run, and how many of the newest lines of its log to return."""
 
     id: str
     lines: Count | None = None
@@ -158,7 +158,7 @@ class KillTask(_Request):
 
 
 class PauseTask(_Request):
-    """The task to pause, or to resume."""
+    """The task to pause or to resume."""
 
     id: str
     pause: bool
@@ -171,7 +171,7 @@ class CreateWorkspace(_Request):
 
 
 class ListWorkspaces(_Request):
-    """Every workspace; there is one user, so `user_id` restricts nothing."""
+    """Every workspace. `user_id` is ignored: every workspace belongs to all users."""
 
     user_id: str | None = None
 
@@ -185,62 +185,62 @@ class CreateConnection(_Request):
 
 
 class ConnectionNamed(_Request):
-    """A connection by its name."""
+    """The name of a connection."""
 
     name: str
 
 
 class ConnectionById(_Request):
-    """A connection by its id."""
+    """The id of a connection."""
 
     id: str
 
 
 class ListConnections(_Request):
-    """The workspace whose connections are wanted; all there are where none is named."""
+    """The workspace whose connections to list; by default all connections are listed."""
 
     workspace_id: WorkspaceId | None = None
 
 
 class ConnectionInWorkspace(_Request):
-    """A workspace, and a connection that it is to list, or to list no more."""
+    """A workspace, and a connection to add to its list or to remove from it."""
 
     workspace_id: WorkspaceId
     connection_id: str
 
 
-def parsed(text: bytes, what: str = "The body") -> Any:
-    """JSON as the platform's clients send it: UTF-8, and nothing that is not JSON, as `NaN` is.
+def parse_json(text: bytes, name: str = "The body") -> Any:
+    """Parse JSON in UTF-8. `NaN`, `Infinity` and numbers that overflow a double are refused.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: it is not JSON. The message begins with `name` and does not quote the text.
     """
     try:
-        return json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite_float)
     except (ValueError, RecursionError) as error:
-        # The error of the parser holds the whole text, which may be secret.
-        problem = "it is nested too deep" if isinstance(error, RecursionError) else f"{error!s:.120}"
-    raise BadArgument(f"{what} is no JSON: {problem}.", hint="It takes one JSON object, in UTF-8.", argument="body")
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else f"{error!s:.120}"
+    # Raised outside of the handler, because the parser's error holds the whole text, which may be secret.
+    raise BadArgument(f"{name} is not JSON: {reason}.", hint="Send one JSON object, in UTF-8.", argument="body")
 
 
-def checked(kind: type[Model], value: Any) -> Model:
-    """A request that did not come through FastAPI.
+def validated(model: type[Model], value: Any) -> Model:
+    """Validate a value that FastAPI has not validated, and return it as a model.
 
     Raises:
-        BadArgument: a field is refused.
+        BadArgument: a field is invalid.
     """
     try:
-        return kind.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        refused = invalid(error.errors(include_input=False, include_url=False))
-    raise refused
+        invalid = validation_error(error.errors(include_input=False, include_url=False))
+    raise invalid
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
-def _finite(text: str) -> float:
+def _finite_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("a number is too large")

@@ -1,13 +1,13 @@
-"""The JSON of the platform's answers, as types: they are made in `serializers.py`, and described to OpenAPI by being these.
+"""The JSON of the platform's responses, as types: `serializers.py` makes them, and the OpenAPI document describes them.
 
-What is marked as orchlite's is an addition, which the platform's clients keep and ignore.
+Fields marked as orchlite's are additions, which the platform's clients ignore.
 """
 
 from __future__ import annotations
 
 from typing import Any, NotRequired
 
-from typing_extensions import TypedDict  # pydantic can read typing's own only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic supports typing.TypedDict from Python 3.12 on only
 
 
 class Orchestration(TypedDict):
@@ -28,13 +28,13 @@ class Orchestration(TypedDict):
     created_at: str
     updated_at: str
     reason: str | None
-    """orchlite's: why it is in `error`."""
+    """orchlite's: the reason for the status `error`."""
     warnings: list[str]
     """orchlite's."""
 
 
 class Run(TypedDict):
-    """A run, as it stands inside its task."""
+    """A run within its task."""
 
     run_id: str
     status: str
@@ -47,7 +47,7 @@ class RunDetails(Run):
 
     task: str
     exit_code: int | None
-    """orchlite's, as all that follows."""
+    """orchlite's, like all fields after it."""
     reason: str | None
     started_at: str | None
     ended_at: str | None
@@ -55,7 +55,7 @@ class RunDetails(Run):
 
 
 class Task(TypedDict):
-    """A task. What has no meaning here is constant: `image`, `image_tag`, `bind_secrets`, `auth_init`, `reap_threshold_secs`, …"""
+    """A task. Fields without a meaning here are constant: `image`, `image_tag`, `bind_secrets`, `auth_init`, `reap_threshold_secs`, …"""
 
     name: str | None
     id: str
@@ -81,7 +81,7 @@ class Task(TypedDict):
     last_runs: list[Run]
     """Oldest first."""
     orch_id: str
-    """orchlite's, as all that follows."""
+    """orchlite's, like all fields after it."""
     reason: str | None
     timeout: float | None
     timezone: NotRequired[str]
@@ -92,7 +92,7 @@ class Task(TypedDict):
 
 
 class Workspace(TypedDict):
-    """A workspace. Models and pipelines there are none."""
+    """A workspace. It has no models and no pipelines."""
 
     id: int
     name: str
@@ -104,7 +104,7 @@ class Workspace(TypedDict):
 
 
 class Connection(TypedDict):
-    """A connection, its details included: asking for it is how a program gets them."""
+    """A connection with its details, which programs read this way."""
 
     id: str
     name: str
@@ -115,7 +115,7 @@ class Connection(TypedDict):
 
 
 class Listed(TypedDict):
-    """An orchestration among all, with its tasks."""
+    """An orchestration with its tasks and its workspace."""
 
     orchestration: Orchestration
     tasks: list[Task]
@@ -123,25 +123,25 @@ class Listed(TypedDict):
 
 
 class Orchestrations(TypedDict):
-    """Every orchestration that was asked for."""
+    """The orchestrations that match the request."""
 
     orchestrations: list[Listed]
 
 
 class Id(TypedDict):
-    """What was made, or changed."""
+    """The id of what was created or changed."""
 
     id: str
 
 
 class Ids(TypedDict):
-    """What was found."""
+    """The ids that match the request."""
 
     ids: list[str]
 
 
 class Bytes(TypedDict):
-    """How much was deleted."""
+    """The size of the deleted bundles in bytes."""
 
     bytes: int
 
@@ -165,14 +165,14 @@ class Workspaces(TypedDict):
 
 
 class Connections(TypedDict):
-    """The connections that were asked for."""
+    """The connections that match the request."""
 
     connections: list[Connection]
 
 
 class Config(TypedDict):
-    """What a client asks first."""
+    """The server's configuration."""
 
     default_arch: str
     orchlite: str
-    """The version."""
+    """The version of orchlite."""

@@ -1,6 +1,6 @@
-"""Rows as the platform's JSON (`response_models.py`), in the words that its reader knows.
+"""From the store's rows to the platform's JSON (`response_models.py`), in the dialect of the client.
 
-Clients of 2023 break on statuses that came later, a whole list on one of them; so these are said in older words to them.
+Clients of 2023 fail on statuses that the platform added later: one of them breaks a whole list. They receive older statuses instead.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskR
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
 from orchlite.rest.accounts import OWNER
-from orchlite.rest.queries import SHOWN, TaskView
+from orchlite.rest.queries import SHOWN, TaskWithRuns
 from orchlite.rest.response_models import Connection, Orchestration, Run, RunDetails, Task, Workspace
 
 ARCH = "x86"
 IMAGE_PATH = "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy"
-"""The clients of 2023 tell by its last part that a task is one of an orchestration."""
+"""The clients of 2023 recognize the task of an orchestration by the last component."""
 IMAGE_TAG = "v2023.2.0-main-3228"
 
 _OLD_CLIENT = re.compile(r"python-httpx/0\.(1\d|2[0-3])(\.|$)")
@@ -36,62 +36,62 @@ _RUN_TYPES = {
     TaskKind.SCHEDULED: "CronJob",
     TaskKind.CONTINUOUS: "NetworkService",
 }
-_OLD_TASK_WORDS = {
+_OLD_TASK_STATUSES = {
     TaskStatus.KILLED: "pending_kill",
     TaskStatus.PAUSED: "pending",
     TaskStatus.PENDING_PAUSE: "started",
     TaskStatus.PENDING_RESUME: "pending",
 }
-_OLD_RUN_WORDS = {RunStatus.TIMED_OUT: "failure", RunStatus.KILLED: "failure"}
-# No list shows these two; they are seen where somebody knows the id.
-_RUN_WORDS = {RunStatus.QUEUED: "running", RunStatus.SKIPPED: "unknown"}
+_OLD_RUN_STATUSES = {RunStatus.TIMED_OUT: "failure", RunStatus.KILLED: "failure"}
+# No list contains these two; `get_run_details` shows them.
+_RUN_STATUSES = {RunStatus.QUEUED: "running", RunStatus.SKIPPED: "unknown"}
 
-RUN_WORDS = ("all", *sorted(SHOWN))
-"""The words by which runs can be asked for."""
-_PART = 1000
+RUN_FILTERS = ("all", *sorted(SHOWN))
+"""The values of `status` that select runs."""
+_CHUNK = 1000
 
 Compatibility = Literal["2023", "2026"]
 COMPATIBILITIES: tuple[Compatibility, ...] = get_args(Compatibility)
 
 
 class Dialect(StrEnum):
-    """Which words a reader knows."""
+    """The statuses that a client knows: those of that year."""
 
     OLD = "2023"
     FULL = "2026"
 
 
 def dialect_of(user_agent: str | None, compatibility: Compatibility | None) -> Dialect:
-    """The words to answer in: those that the server was set to, else those of the client that asks."""
+    """Return the dialect that the server was set to, else that of the client, found by its User-Agent."""
     if compatibility is not None:
         return Dialect(compatibility)
     return Dialect.OLD if _OLD_CLIENT.match(user_agent or "") else Dialect.FULL
 
 
-def json_answer(content: Any, status: int = 200) -> Response:
-    """An answer of these shapes. Written at once: FastAPI's own way takes seconds for a long list."""
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return a response model as JSON. Not validated again, as FastAPI would do: that takes seconds for a long list."""
     return Response(to_json(content), status, media_type="application/json")
 
 
-def json_list(items: Iterable[Any]) -> Response:
-    """A list of these shapes, which are made and written a part at a time."""
-    waiting, parts = iter(items), list[bytes]()
-    while part := list(islice(waiting, _PART)):
-        parts.append(to_json(part)[1:-1])
-    return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
+def json_list_response(items: Iterable[Any]) -> Response:
+    """Return response models as a JSON list. They are consumed and encoded in chunks, so that a long list needs less memory."""
+    remaining, chunks = iter(items), list[bytes]()
+    while chunk := list(islice(remaining, _CHUNK)):
+        chunks.append(to_json(chunk)[1:-1])
+    return Response(b"[" + b",".join(chunks) + b"]", media_type="application/json")
 
 
-def moment(at: datetime) -> str:
-    """A time as the platform writes it: `2024-04-17T16:03:50.202818+00:00`."""
+def timestamp(at: datetime) -> str:
+    """Return a time in the platform's format: `2024-04-17T16:03:50.202818+00:00`."""
     return at.isoformat(timespec="microseconds")
 
 
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else moment(at)
+def _optional_timestamp(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at)
 
 
 def orchestration(row: OrchestrationRow) -> Orchestration:
-    """An orchestration."""
+    """Serialize an orchestration."""
     return Orchestration(
         id=row.orchestration_id,
         workspace_id=row.workspace_id,
@@ -105,24 +105,24 @@ def orchestration(row: OrchestrationRow) -> Orchestration:
         created_on_version=VERSION,
         status=row.status,
         task_id=row.task_id,
-        created_at=moment(row.created_at),
-        updated_at=moment(row.updated_at),
+        created_at=timestamp(row.created_at),
+        updated_at=timestamp(row.updated_at),
         reason=row.reason,
         warnings=list(row.warnings),
     )
 
 
-def task(view: TaskView, dialect: Dialect) -> Task:
-    """A task with its newest runs, the oldest of them first: the clients take the last one for the latest."""
-    row = view.task
-    answer = Task(
+def task(found: TaskWithRuns, dialect: Dialect) -> Task:
+    """Serialize a task with its newest runs, oldest first: the clients take the last one as the latest."""
+    row = found.task
+    content = Task(
         name=row.name,
         id=row.task_id,
         image=IMAGE_PATH,
         image_tag=IMAGE_TAG,
         arch=ARCH,
         bind_secrets=["minio"],
-        extra_env_vars=_variables(row, view.sha),
+        extra_env_vars=_variables(row, found.sha),
         auth_init=True,
         ns_prefix="",
         workspace_id=row.workspace_id,
@@ -131,32 +131,32 @@ def task(view: TaskView, dialect: Dialect) -> Task:
         status=_task_status(row.status, dialect),
         input_data=json.loads(row.arguments),
         killed=row.status is TaskStatus.KILLED,
-        created_at=moment(row.created_at),
-        updated_at=moment(row.updated_at),
-        last_runs=[run(one, dialect) for one in reversed(view.runs)],
+        created_at=timestamp(row.created_at),
+        updated_at=timestamp(row.updated_at),
+        last_runs=[run(run_row, dialect) for run_row in reversed(found.runs)],
         orch_id=row.orchestration_id,
         reason=row.reason,
         timeout=row.timeout_seconds,
     )
-    _add_kind(answer, row)
-    return answer
+    _add_kind_fields(content, row)
+    return content
 
 
-def _add_kind(answer: Task, row: TaskRow) -> None:
-    """What only tasks of this kind have; the clients of 2023 tell the kind by it."""
+def _add_kind_fields(content: Task, row: TaskRow) -> None:
+    """Add the fields that only tasks of this kind have. The clients of 2023 recognize the kind by them."""
     if row.kind in (TaskKind.ONCE, TaskKind.PACKAGING):
-        answer.update({"flavor": "exec_orch_oneshot", "exec_type": "job"})
+        content.update({"flavor": "exec_orch_oneshot", "exec_type": "job"})
     elif row.kind is TaskKind.CONTINUOUS:
-        answer["service_name"] = row.task_id
+        content["service_name"] = row.task_id
     if row.schedule is not None:
         policy = row.schedule
-        answer.update({"schedule": policy.expression, "timezone": policy.timezone})
-        answer.update({"concurrency": policy.concurrency, "missed": policy.missed})
-        answer.update({"starting_deadline_seconds": policy.starting_deadline_seconds, "next_run_at": _next_run_at(row)})
+        content.update({"schedule": policy.expression, "timezone": policy.timezone})
+        content.update({"concurrency": policy.concurrency, "missed": policy.missed})
+        content.update({"starting_deadline_seconds": policy.starting_deadline_seconds, "next_run_at": _next_run_at(row)})
 
 
 def _next_run_at(row: TaskRow) -> str | None:
-    return _moment(row.next_at) if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
+    return _optional_timestamp(row.next_at) if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
 
 
 def _variables(row: TaskRow, sha: str) -> dict[str, str]:
@@ -171,57 +171,58 @@ def _variables(row: TaskRow, sha: str) -> dict[str, str]:
 
 
 def _task_status(status: TaskStatus, dialect: Dialect) -> str:
-    return _OLD_TASK_WORDS.get(status, status) if dialect is Dialect.OLD else status
+    return _OLD_TASK_STATUSES.get(status, status) if dialect is Dialect.OLD else status
 
 
 def run(row: RunRow, dialect: Dialect) -> Run:
-    """A run inside its task."""
+    """Serialize a run within its task."""
     return Run(
         run_id=row.run_id,
         status=_run_status(row.status, dialect),
-        created_at=moment(row.created_at),
-        updated_at=moment(row.ended_at or row.claimed_at or row.created_at),
+        created_at=timestamp(row.created_at),
+        updated_at=timestamp(row.ended_at or row.claimed_at or row.created_at),
     )
 
 
 def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
-    """A run by itself."""
+    """Serialize a run by itself."""
     return RunDetails(
         **run(row, dialect),
         task=row.task_id,
         exit_code=row.exit_code,
         reason=row.reason,
-        started_at=_moment(row.started_at),
-        ended_at=_moment(row.ended_at),
-        scheduled_at=_moment(row.slot_at),
+        started_at=_optional_timestamp(row.started_at),
+        ended_at=_optional_timestamp(row.ended_at),
+        scheduled_at=_optional_timestamp(row.slot_at),
     )
 
 
 def _run_status(status: RunStatus, dialect: Dialect) -> str:
-    word = _RUN_WORDS.get(status, status)
-    return _OLD_RUN_WORDS.get(status, word) if dialect is Dialect.OLD else word
+    if dialect is Dialect.OLD and status in _OLD_RUN_STATUSES:
+        return _OLD_RUN_STATUSES[status]
+    return _RUN_STATUSES.get(status, status)
 
 
 @cache
-def run_statuses(word: str | None, dialect: Dialect) -> frozenset[RunStatus] | None:
-    """The runs that a reader means by a word; None where it is no word for runs.
+def run_statuses(status: str | None, dialect: Dialect) -> frozenset[RunStatus] | None:
+    """Return the statuses of the runs that a client selects with `status`, or None if it is not one of `RUN_FILTERS`.
 
-    `failure` is what the reader would call so, and what nobody saw the end of.
+    `failure` selects all runs that the client's dialect calls so, and those whose outcome is unknown.
     """
-    if word is None or word == "all":
+    if status is None or status == "all":
         return SHOWN
-    meant = {status for status in SHOWN if _run_status(status, dialect) == word}
-    if word == RunStatus.FAILURE:
-        meant.add(RunStatus.UNKNOWN)
-    return frozenset(meant) if word in RUN_WORDS else None
+    selected = {shown for shown in SHOWN if _run_status(shown, dialect) == status}
+    if status == RunStatus.FAILURE:
+        selected.add(RunStatus.UNKNOWN)
+    return frozenset(selected) if status in RUN_FILTERS else None
 
 
 def workspace(row: WorkspaceRow) -> Workspace:
-    """A workspace."""
+    """Serialize a workspace."""
     return Workspace(
         id=row.workspace_id,
         name=row.name,
-        created_at=moment(row.created_at),
+        created_at=timestamp(row.created_at),
         created_by=OWNER.user_id,
         archived=row.archived,
         models=[],
@@ -230,12 +231,12 @@ def workspace(row: WorkspaceRow) -> Workspace:
 
 
 def connection(row: ConnectionRow, workspace_names: Collection[str]) -> Connection:
-    """A connection, with its details."""
+    """Serialize a connection with its details."""
     return Connection(
         id=row.connection_id,
         name=row.name,
         type=row.connection_type,
         details=json.loads(row.details),
-        created_at=moment(row.created_at),
+        created_at=timestamp(row.created_at),
         workspace_names=list(workspace_names),
     )

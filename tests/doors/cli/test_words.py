@@ -114,7 +114,7 @@ def test_what_is_no_python_is_said_as_it_is(text: str) -> None:
         (["workspaces", "create", "default"], "--workspace"),
         (["pause", "once"], "`orchlite kill` ends it"),
         (["restore", ".", "elsewhere"], "`orchlite backup`"),
-        (["serve", "--host", "0.0.0.0"], "--allow-remote says"),
+        (["serve", "--host", "0.0.0.0"], "--allow-remote allows that"),
         (["serve", "--port", "0", "--compatibility", "1"], "--compatibility is '1'"),
         (["serve", "--port", "0", "--also-named", "a b"], "--also-named has 'a b'"),
         (["check", "unreadable"], "--exclude"),

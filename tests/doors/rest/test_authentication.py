@@ -236,7 +236,7 @@ class TestTheBody:
 
     def test_that_stalls_is_taken_for_cut_off(self) -> None:
         async def stalled() -> bool:
-            guarded = Guarded(stalled_seconds=0.01)
+            guarded = Guarded(stall_seconds=0.01)
             headers = [
                 (b"host", b"127.0.0.1"),
                 (b"authorization", _TOKEN.encode()),

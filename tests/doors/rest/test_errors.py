@@ -11,7 +11,7 @@ import pytest
 
 from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, StoreDamaged
 from orchlite.core.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
-from orchlite.rest.errors import refuse, status_of
+from orchlite.rest.errors import response_to, status_of
 
 _SECRET = "hunter2"
 
@@ -44,29 +44,32 @@ def document(settled: Any) -> dict[str, Any]:
 def test_an_error_has_a_status_its_name_its_words_and_its_facts(error: OrchliteError, status: int) -> None:
     assert status_of(error) == status
     error = type(error)("What is wrong.", hint="What to do.", limit=5)
-    found = json.loads(bytes(refuse(error).body))
+    found = json.loads(bytes(response_to(error).body))
     assert found == {"code": status, "msg": "What is wrong. What to do.", "error": type(error).__name__, "details": {"limit": 5}}
 
 
 def test_facts_that_are_no_json_are_written_as_text() -> None:
-    assert json.loads(bytes(refuse(NotFound("x", path=Path("/a"), entry="\ud800")).body))["details"] == {"path": "/a", "entry": "\ud800"}
+    assert json.loads(bytes(response_to(NotFound("x", path=Path("/a"), entry="\ud800")).body))["details"] == {
+        "path": "/a",
+        "entry": "\ud800",
+    }
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         (b"", "the body"),
-        (b"{", "no JSON"),
-        (b'{"id": NaN}', "no JSON"),
-        (b'{"id": 1e999}', "no JSON"),
-        (b'{"id": ' + b"9" * 5000 + b"}", "no JSON"),
-        (b'{"id": "\xff"}', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"{", "is not JSON"),
+        (b'{"id": NaN}', "is not JSON"),
+        (b'{"id": 1e999}', "is not JSON"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b'{"id": "\xff"}', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[]", "the body"),
         (b"null", "the body"),
         (b'"text"', "the body"),
     ],
-    ids=["empty", "cut", "NaN", "infinite", "long number", "no UTF-8", "deep", "list", "null", "text"],
+    ids=["empty", "cut", "NaN", "infinite", "long number", "not UTF-8", "deep", "list", "null", "text"],
 )
 def test_a_body_that_is_no_object_is_refused(settled: Any, refused: Any, body: bytes, words: str) -> None:
     response = settled.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})

@@ -10,7 +10,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from orchlite.core.errors import StorageFull
-from orchlite.rest.multipart import Upload, receive
+from orchlite.rest.multipart import ReceivedUpload, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'
 _CONTENT = b"PK\r\n--a almost\r\n-\r\n--"
@@ -22,15 +22,15 @@ _BODY = (
 )
 
 
-def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit_bytes: int = 2**20) -> Upload:
+def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit_bytes: int = 2**20) -> ReceivedUpload:
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
-    async def call() -> Upload:
+    async def call() -> ReceivedUpload:
         return await receive(_TYPE, body(), path, limit_bytes)
 
-    found: Upload = portal.call(call)
+    found: ReceivedUpload = portal.call(call)
     return found
 
 
@@ -38,7 +38,7 @@ def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit
 def test_a_body_may_be_split_anywhere(portal: BlockingPortal, tmp_path: Path, size: int) -> None:
     path = tmp_path / "received"
     pieces = [_BODY[start : start + size] for start in range(0, len(_BODY), size)]
-    assert _received(portal, [b"", *pieces, b""], path) == Upload(b"{}", "a b.zip")
+    assert _received(portal, [b"", *pieces, b""], path) == ReceivedUpload(b"{}", "a b.zip")
     assert path.read_bytes() == _CONTENT
 
 

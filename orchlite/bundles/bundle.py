@@ -1,7 +1,7 @@
-"""A bundle on disk: inspect an uploaded ZIP, unpack an accepted one, compare a run's folder with it.
+"""A bundle on disk: inspect an uploaded ZIP, unpack an accepted one, compare a run's working folder with it.
 
-Files only: the rules are elsewhere (`archive`, `bundle_rules`, `entry_names`, `requirements`), and so is where bundles are kept.
-Nothing here follows a symbolic link below a run's folder.
+Only files are handled here; the rules are in `archive`, `names`, `rules` and `environments.requirements`, and `storage` keeps the bundles.
+Nothing here follows a symbolic link below a working folder.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.bundles.archive import Entry, ReadAt, read_content, read_entries
-from orchlite.bundles.names import check_shape, folders_of, is_junk
-from orchlite.bundles.rules import SOURCE_BYTES, accepted_entries, check_source, find_entrypoint, find_requirements, warnings_of_names
+from orchlite.bundles.names import check_portable, folders_of, is_junk
+from orchlite.bundles.rules import SOURCE_BYTES, check_entries, check_source, find_entrypoint, find_requirements, name_warnings
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
 
-_AT_ONCE_BYTES = 4 * 1024 * 1024
-"""Bundles up to this size are read into memory: one system call instead of two an entry."""
+_IN_MEMORY_BYTES = 4 * 1024 * 1024
+"""Bundles up to this size are read into memory: one system call instead of two for each entry."""
 
 _BLOCK_BYTES = 1024 * 1024
-_CACHE = "__pycache__"
+_BYTECODE_FOLDER = "__pycache__"
 
 
 class BundleReport(NamedTuple):
@@ -43,35 +43,35 @@ class BundleReport(NamedTuple):
 
 
 def inspect(path: Path, limits: Limits) -> BundleReport:
-    """Judge the ZIP at `path` as a bundle, whole: layout, names, limits, content, program, requirements. Memory use is small and constant.
+    """Check everything about the ZIP at `path`: layout, names, limits, contents, entrypoint, requirements. Uses little memory.
 
     Raises:
-        BadBundle: it is refused; `details` name the entry and the limit, where there are any.
+        BadBundle: the bundle is refused; `details` has the `entry`, and the `limit` or `limit_bytes`, if the reason is one.
         BadRequirement: a line of its `requirements.txt` is refused.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
 
     """
     with path.open("rb") as file:
         size_bytes = _checked_size(file, limits)
         read_at = _reader(file, size_bytes)
         entries = read_entries(read_at, size_bytes, limits)
-        kept, skipped = accepted_entries(entries, limits)
+        kept, skipped = check_entries(entries, limits)
         names = [entry.name for entry in kept]
         entrypoint, requirements_name = find_entrypoint(names, skipped), find_requirements(names)
-        texts = _verified(read_at, entries, {entrypoint: SOURCE_BYTES, requirements_name: CONTENT_BYTES + 1})
-        requirements = parse_requirements(texts[requirements_name], name=requirements_name) if requirements_name else Requirements()
-        told = _source_warnings(texts[entrypoint], entrypoint) + warnings_of_names(names, skipped, entrypoint, requirements_name)
-        return BundleReport(_sha(file), size_bytes, entrypoint, requirements, (*told, *requirements.warnings))
+        contents = _verified(read_at, entries, {entrypoint: SOURCE_BYTES, requirements_name: CONTENT_BYTES + 1})
+        requirements = parse_requirements(contents[requirements_name], name=requirements_name) if requirements_name else Requirements()
+        warnings = _source_warnings(contents[entrypoint], entrypoint) + name_warnings(names, skipped, entrypoint, requirements_name)
+        return BundleReport(_sha(file), size_bytes, entrypoint, requirements, (*warnings, *requirements.warnings))
 
 
 def unpack(path: Path, into: Path) -> None:
-    """Unpack an accepted bundle into an existing empty folder.
+    """Unpack an accepted bundle into an existing, empty folder.
 
-    Only its owner can touch the files; of their permissions only the executable bit is kept. Junk is skipped.
+    Files are accessible to this account only, with the executable bit as in the bundle. Junk is skipped.
 
     Raises:
-        BadBundle: the file is no longer what was accepted.
-        OSError: a file could not be written; what was written before stays.
+        BadBundle: the file is no longer the one that was accepted.
+        OSError: a file cannot be read or written. Files written before that stay.
 
     """
     with path.open("rb") as file:
@@ -85,43 +85,45 @@ def unpack(path: Path, into: Path) -> None:
 
 
 def changed_files(bundle: Path, work: Path) -> list[Path]:
-    """Find the regular files below `work`, relative to it and sorted, that the bundle did not bring or that differ in size or CRC.
+    """Return the regular files below `work` that are not in the bundle, or differ from it in size or CRC: relative paths, sorted.
 
-    `__pycache__` folders, symbolic links and what is behind them are left out, and so is what cannot be read or was removed meanwhile:
-    a run's folder may be tidied by one thread while another looks at it.
+    `__pycache__` folders and symbolic links are left out, and so are files that cannot be read or are removed meanwhile: another thread
+    may be cleaning up the folder.
 
     Raises:
         BadBundle: the bundle is damaged.
+        OSError: the bundle cannot be read.
 
     """
-    brought = _brought(bundle)
-    found = (file for folder in _folders(work) for file in folder.files if not _is_brought(file, brought.get(file.name)))
+    bundled = _bundled_entries(bundle)
+    found = (file for folder in _folders(work) for file in folder.files if not _is_unchanged(file, bundled.get(file.name)))
     return sorted((Path(file.name) for file in found), key=Path.as_posix)
 
 
 def remove_unchanged(bundle: Path, work: Path) -> None:
-    """Remove from `work` what the bundle brought and the run left as it was, all `__pycache__`, and the bundle's folders left empty.
+    """Remove from `work` the bundle's unchanged files, every `__pycache__`, and those of the bundle's folders that are then empty.
 
-    May be repeated. What cannot be removed, because the program took away the permission, stays.
+    Idempotent. Whatever cannot be removed, for instance from a folder that the program made read-only, stays.
 
     Raises:
         BadBundle: the bundle is damaged; nothing was removed.
+        OSError: the bundle cannot be read; nothing was removed.
 
     """
-    brought = _brought(bundle)
-    folders = list(_folders(work, caches=True))
+    bundled = _bundled_entries(bundle)
+    folders = list(_folders(work, with_bytecode=True))
     for folder in folders:
         for file in folder.files:
-            if folder.in_cache or _is_brought(file, brought.get(file.name)):
+            if folder.is_bytecode or _is_unchanged(file, bundled.get(file.name)):
                 _remove_file(file.path)
-    # The walk lists a folder before what is in it.
+    # `_folders` yields a folder before those in it.
     for folder in reversed(folders):
-        if folder.in_cache or f"{folder.name}/" in brought:
+        if folder.is_bytecode or f"{folder.name}/" in bundled:
             with suppress(OSError):
                 Path(folder.path).rmdir()
 
 
-# --- reading
+# --- Reading
 
 
 def _checked_size(file: BufferedReader, limits: Limits) -> int:
@@ -138,7 +140,7 @@ def _checked_size(file: BufferedReader, limits: Limits) -> int:
 
 
 def _reader(file: BufferedReader, size_bytes: int) -> ReadAt:
-    if size_bytes <= _AT_ONCE_BYTES:
+    if size_bytes <= _IN_MEMORY_BYTES:
         content = file.read()
         return lambda offset, count: content[offset : offset + count]
     descriptor = file.fileno()
@@ -146,16 +148,16 @@ def _reader(file: BufferedReader, size_bytes: int) -> ReadAt:
 
 
 def _verified(read_at: ReadAt, entries: Sequence[Entry], wanted: Mapping[str | None, int]) -> dict[str, bytes]:
-    """Unpack every entry to nowhere; of the wanted ones keep the content, up to a number of bytes."""
-    texts: dict[str, bytes] = {}
+    """Decompress and check every entry; return the first bytes of the wanted ones, up to the number given for each."""
+    contents: dict[str, bytes] = {}
     for entry in entries:
-        keep_bytes = wanted.get(entry.name, 0)
-        text = bytearray()
+        kept_bytes = wanted.get(entry.name, 0)
+        content = bytearray()
         for block in read_content(read_at, entry):
-            text += block[: max(keep_bytes - len(text), 0)]
+            content += block[: max(kept_bytes - len(content), 0)]
         if entry.name in wanted:
-            texts[entry.name] = bytes(text)
-    return texts
+            contents[entry.name] = bytes(content)
+    return contents
 
 
 def _source_warnings(source: bytes, entrypoint: str) -> list[str]:
@@ -173,13 +175,13 @@ def _sha(file: BufferedReader) -> str:
 
 def _kept_entries(read_at: ReadAt, size_bytes: int) -> Iterator[Entry]:
     for entry in read_entries(read_at, size_bytes):
-        # Looked at again, since a wrong name would be written outside the folder, and the file may have been damaged since.
-        check_shape(entry.name)
+        # Checked again: a bad name would be written outside the folder, and the file may have been damaged since its inspection.
+        check_portable(entry.name)
         if not is_junk(entry.name):
             yield entry
 
 
-# --- writing
+# --- Writing
 
 
 def _make_folders(into: Path, name: str, made: set[str]) -> None:
@@ -187,12 +189,12 @@ def _make_folders(into: Path, name: str, made: set[str]) -> None:
         return
     for folder in folders_of(name):
         if folder not in made:
-            os.mkdir(f"{into}/{folder}", 0o700)  # noqa: PTH102 - on the path of every run, where building a Path costs as much as the call
+            os.mkdir(f"{into}/{folder}", 0o700)  # noqa: PTH102 - every run does this, and building a Path costs as much as the call
             made.add(folder)
 
 
 def _write(path: str, blocks: Iterator[bytes], *, executable: bool) -> None:
-    # O_EXCL: a name that is there already, as a symbolic link too, is an error and is never written through.
+    # O_EXCL: an existing name is an error, and an existing symbolic link is not followed.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700 if executable else 0o600)
     try:
         for block in blocks:
@@ -203,12 +205,12 @@ def _write(path: str, blocks: Iterator[bytes], *, executable: bool) -> None:
         os.close(descriptor)
 
 
-# --- comparing
+# --- Comparing
 
 
 class _File(NamedTuple):
     name: str
-    """Relative to the folder that was walked, with `/`."""
+    """Path relative to the top folder, with `/`."""
     path: str
     size_bytes: int
 
@@ -216,52 +218,53 @@ class _File(NamedTuple):
 class _Folder(NamedTuple):
     name: str
     path: str
-    in_cache: bool
+    is_bytecode: bool
+    """It is a `__pycache__`, or inside one."""
     files: list[_File]
 
 
-def _brought(bundle: Path) -> dict[str, Entry]:
-    """Read what the bundle unpacked to, by name; folders, whether it lists them or not, end with `/`."""
-    brought: dict[str, Entry] = {}
+def _bundled_entries(bundle: Path) -> dict[str, Entry]:
+    """Return the entries by name. Folders, which end with `/`, are included even if the bundle has no entry for them."""
+    bundled: dict[str, Entry] = {}
     with bundle.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         for entry in _kept_entries(_reader(file, size_bytes), size_bytes):
-            brought.update({f"{folder}/": entry for folder in folders_of(entry.name)})
-            brought[entry.name] = entry
-    return brought
+            bundled.update({f"{folder}/": entry for folder in folders_of(entry.name)})
+            bundled[entry.name] = entry
+    return bundled
 
 
-def _folders(top: Path, *, caches: bool = False) -> Iterator[_Folder]:
-    """Walk the real folders below `top`, itself first, each before what is in it."""
+def _folders(top: Path, *, with_bytecode: bool = False) -> Iterator[_Folder]:
+    """Walk `top` and the folders below it, each before those in it, without following links. Bytecode folders only with `with_bytecode`."""
     waiting = [_Folder("", str(top), False, [])]
     while waiting:
         folder = waiting.pop()
         for item in _items(folder.path):
             name = f"{folder.name}/{item.name}" if folder.name else item.name
             if item.is_dir(follow_symlinks=False):
-                in_cache = folder.in_cache or item.name == _CACHE
-                if caches or not in_cache:
-                    waiting.append(_Folder(name, item.path, in_cache, []))
-            elif folder.in_cache or item.is_file(follow_symlinks=False):
-                with suppress(OSError):  # gone meanwhile
+                is_bytecode = folder.is_bytecode or item.name == _BYTECODE_FOLDER
+                if with_bytecode or not is_bytecode:
+                    waiting.append(_Folder(name, item.path, is_bytecode, []))
+            elif folder.is_bytecode or item.is_file(follow_symlinks=False):
+                with suppress(OSError):  # removed meanwhile
                     folder.files.append(_File(name, item.path, item.stat(follow_symlinks=False).st_size))
         yield folder
 
 
 def _items(path: str) -> list[os.DirEntry[str]]:
-    # Unreadable, too deep for a path, or gone meanwhile.
+    # Unreadable, too deep for a path, or removed meanwhile.
     with suppress(OSError), os.scandir(path) as items:
         return list(items)
     return []
 
 
-def _is_brought(file: _File, entry: Entry | None) -> bool:
+def _is_unchanged(file: _File, entry: Entry | None) -> bool:
     if entry is None or entry.is_folder or file.size_bytes != entry.size_bytes:
         return False
     try:
         return _crc(file.path) == entry.crc
     except FileNotFoundError:
-        return True  # removed since it was listed, which only tidying does to a file of the bundle's name and size
+        return True  # removed since it was listed: only a clean-up removes files with the bundle's name and size
     except OSError:
         return False
 

@@ -1,8 +1,8 @@
-"""Which names the entries of a bundle may have: pure rules, no file is touched.
+"""Which names the entries of a bundle may have. Pure rules: no file is touched.
 
-A bad name is refused and never repaired: `../main.py` turned into `main.py` would run another program than the one that was packed.
-Names are refused for what they do on any common system, so that a bundle that is accepted here unpacks to the same files everywhere.
-A name that ends with `/` is a folder's.
+A bad name is refused, never repaired: if `../main.py` became `main.py`, a program other than the packed one would run. Names are refused
+for their effect on any common system, so that an accepted bundle unpacks to the same files everywhere. A name that ends with `/` is a
+folder's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
 COMPONENT_BYTES = 255
-"""The longest file name that common file systems store."""
+"""Length limit of a file name on common file systems."""
 
 _FORWARD = "Name every entry relative to the bundle's root, with forward slashes."
 _RENAME = "Rename the file and pack again."
@@ -23,18 +23,18 @@ _DEVICES = frozenset(
     ("con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"))
 )
 _DRIVES = tuple(f"{letter}:" for letter in "abcdefghijklmnopqrstuvwxyz")
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
-# A test gets the whole name and its parts. The first that is true is the one that is told, so the more telling ones come first.
+# Predicate of the name and its parts, complaint, hint. The first that applies is reported, so the most specific come first.
 _RULES: tuple[tuple[Callable[[str, list[str]], bool], str, str], ...] = (
     (lambda name, _: not name, "has an empty name", "Pack again with a tool that names every entry."),
     (lambda name, _: "\0" in name, "has a NUL in its name", _RENAME),
     (lambda name, _: _has_category(name, "Cs"), "has a name that is not valid UTF-8", _RENAME),
     (lambda name, _: _has_category(name, "Cc", "Zl", "Zp"), "has a control character in its name", _RENAME),
-    (lambda name, _: not _DIRECTION.isdisjoint(name), "has a character in its name that turns the direction of text", _RENAME),
+    (lambda name, _: not _BIDIRECTIONAL.isdisjoint(name), "has a character in its name that changes the direction of text", _RENAME),
     (lambda name, _: "\\" in name, "has a backslash in its name", _FORWARD),
     (lambda name, _: name.startswith("/"), "has an absolute path", _FORWARD),
-    (lambda name, _: name[:2].lower() in _DRIVES, "has a name that begins with a drive letter", _FORWARD),
+    (lambda name, _: name[:2].lower() in _DRIVES, "has a name that starts with a drive letter", _FORWARD),
     (lambda _, parts: ".." in parts, "climbs out of the bundle with '..'", _FORWARD),
     (lambda _, parts: "." in parts, "has '.' as a part of its path", "Name it without './'."),
     (lambda _, parts: "" in parts[:-1], "has an empty part in its path", _FORWARD),
@@ -47,30 +47,30 @@ _RULES: tuple[tuple[Callable[[str, list[str]], bool], str, str], ...] = (
 )
 
 
-def check_shape(name: str) -> None:
-    """Refuse a name that is unsafe or means different things on different systems, whatever the limits.
+def check_portable(name: str) -> None:
+    """Check that a name is safe and means the same on every system. Limits are not checked, except that of file systems.
 
     Raises:
-        BadBundle: with `entry`.
+        BadBundle: with `entry`, and `limit_bytes` if a part is too long for file systems.
 
     """
     parts = name.split("/")
-    for is_broken, complaint, hint in _RULES:
-        if is_broken(name, parts):
+    for applies, complaint, hint in _RULES:
+        if applies(name, parts):
             raise BadBundle(f"Entry {quoted(name)} {complaint}.", hint=hint, entry=name)
-    # No component can be too long where the whole name is not.
+    # A character takes up to four bytes, so a short name has no part that is too long.
     if len(name) > COMPONENT_BYTES // 4:
         _check_components(name)
 
 
 def check_name(name: str, limits: Limits) -> None:
-    """Refuse a name that is unsafe, too long or too deep.
+    """Check that a name is portable, not too long and not too deep.
 
     Raises:
-        BadBundle: with `entry`, and `limit_bytes` or `limit` where a limit is passed.
+        BadBundle: with `entry`, and `limit_bytes` or `limit` if a limit is exceeded.
 
     """
-    check_shape(name)
+    check_portable(name)
     path = name.rstrip("/")
     path_bytes = len(path.encode())
     if path_bytes > limits.path_bytes:
@@ -83,7 +83,7 @@ def check_name(name: str, limits: Limits) -> None:
     depth = path.count("/") + 1
     if depth > limits.depth:
         raise BadBundle(
-            f"Entry {quoted(name)} lies {depth} levels deep; the limit is {limits.depth}.",
+            f"Entry {quoted(name)} is {depth} levels deep; the limit is {limits.depth}.",
             hint="Pack fewer nested folders, or raise Limits.depth.",
             entry=name,
             limit=limits.depth,
@@ -91,24 +91,24 @@ def check_name(name: str, limits: Limits) -> None:
 
 
 def check_collisions(names: Iterable[str]) -> None:
-    """Refuse a set of names of which two are one file on some system: equal, equal but for case or Unicode form, or file and folder.
+    """Check that no two names are the same file on any system: equal, equal but for case or Unicode form, or both file and folder.
 
     Raises:
         BadBundle: with `entry`, the later of the two, and `other`.
 
     """
-    listed: set[str] = set()
-    claimed: dict[str, str] = {}
+    seen: set[str] = set()
+    claims: dict[str, str] = {}
     for name in names:
-        if name in listed:
-            raise BadBundle(f"Entry {quoted(name)} is there twice.", hint="Pack again with each file once.", entry=name, other=name)
-        listed.add(name)
+        if name in seen:
+            raise BadBundle(f"Entry {quoted(name)} occurs twice.", hint="Pack again with each file once.", entry=name, other=name)
+        seen.add(name)
         for path in _with_folders(name):
-            _check_claim(path, claimed.setdefault(_folded(path), path), name)
+            _check_claim(path, claims.setdefault(_folded(path), path), name)
 
 
 def is_junk(name: str) -> bool:
-    """Tell whether this is what desktop systems add to archives and folders unasked, and no program needs."""
+    """Return whether desktop systems add a file with this name to archives and folders: `.DS_Store`, `Thumbs.db`, `._*`, `__MACOSX`."""
     *folders, last = name.split("/")
     if "__MACOSX" in folders or last == ".DS_Store" or last.lower() == "thumbs.db":
         return True
@@ -116,7 +116,7 @@ def is_junk(name: str) -> bool:
 
 
 def folders_of(name: str) -> Iterator[str]:
-    """Yield the folders that lead to an entry, outermost first, without the final `/`; for a folder's own name, itself last."""
+    """Yield the folders that an entry is in, outermost first, without the final `/`; a folder's own name comes last."""
     position = name.find("/")
     while position >= 0:
         yield name[:position]
@@ -124,7 +124,7 @@ def folders_of(name: str) -> Iterator[str]:
 
 
 def _has_category(name: str, *categories: str) -> bool:
-    # Printable text has none of them, and is nearly all that comes.
+    # Printable text has none of these categories, and nearly every name is printable.
     if name.isprintable():
         return False
     from unicodedata import category
@@ -162,13 +162,13 @@ def _check_claim(path: str, claimant: str, name: str) -> None:
     complaint = (
         f"{quoted(mine)} is both a file and a folder"
         if mine == other
-        else f"{quoted(other)} and {quoted(mine)} differ only by case or Unicode form, so that some systems take them for one"
+        else f"{quoted(other)} and {quoted(mine)} differ only by case or Unicode form, so that they are one file on some systems"
     )
     raise BadBundle(f"In the bundle {complaint}.", hint="Rename one of them.", entry=name, other=claimant)
 
 
 def _folded(path: str) -> str:
-    # Canonical caseless matching, Unicode standard, definition D145.
+    # Canonical caseless matching: Unicode standard, definition D145.
     path = path.rstrip("/")
     if path.isascii():
         return path.lower()

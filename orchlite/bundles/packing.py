@@ -1,7 +1,7 @@
-"""A folder as a reproducible ZIP: the same files give the same bytes, on any day and in any checkout.
+"""Pack a folder as a reproducible ZIP: the same files give the same bytes, on any day and in any checkout.
 
-So entries are sorted, times and permissions fixed (only the executable bit is kept), and the method and level of packing too. What is
-never meant to travel is left out and listed; what cannot travel is refused by name. Every limit is looked at before the bytes are read.
+Entries are sorted; times, permissions (except the executable bit), method and level are fixed. What is never meant to be packed is left
+out and listed; what cannot be packed is refused by name. Limits are checked before contents are read.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from orchlite.bundles.archive import CENTRAL, CENTRAL_MARK, DEFLATED, END, END_MARK, LOCAL, LOCAL_MARK, STORED, UTF8_FLAG
+from orchlite.bundles.archive import CENTRAL, CENTRAL_SIGNATURE, DEFLATED, END, END_SIGNATURE, LOCAL, LOCAL_SIGNATURE, STORED, UTF8_FLAG
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
-_LEFT_OUT = ("__pycache__", "node_modules", "*.pyc")
-_ENVIRONMENT_MARK = "pyvenv.cfg"
+_ALWAYS_EXCLUDED = ("__pycache__", "node_modules", "*.pyc")
+_VENV_CONFIG = "pyvenv.cfg"
 _LEVEL = 6
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o100644, 0o100755, 0o040755
 _DOS_FOLDER = 0x10
-_TIME, _DATE = 0, (1 << 5) | 1  # midnight of 1980-01-01, the first day a ZIP knows
+_TIME, _DATE = 0, (1 << 5) | 1  # 1980-01-01 00:00, the earliest time in a ZIP
 _VERSION, _MADE_ON_UNIX = 20, (3 << 8) | 20
 _ZIP_ENTRIES, _ZIP_BYTES = 0xFFFF - 1, 0xFFFFFFFF - 1
-"""What fits without the ZIP64 extension."""
+"""The limits of a ZIP without the ZIP64 extension."""
 
 
 class PackedFolder(NamedTuple):
@@ -40,21 +40,22 @@ class PackedFolder(NamedTuple):
 
 
 def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> PackedFolder:
-    """Pack a folder.
+    """Return the folder as a ZIP.
 
-    Left out, and listed, are names that begin with a dot, `__pycache__`, `*.pyc`, `node_modules`, folders that hold a `pyvenv.cfg`,
-    what desktop systems leave behind, and whatever a pattern of `exclude` matches: `fnmatch`, on the path from `folder` with `/` and on
-    the bare name. Empty folders are packed.
+    Left out are names that start with a dot, `__pycache__`, `*.pyc`, `node_modules`, folders with a `pyvenv.cfg`, files that desktop
+    systems add, and whatever matches a pattern of `exclude`: `fnmatch`, on the path from `folder` with `/` and on the name alone. Empty
+    folders are packed.
 
     Raises:
-        BadArgument: `folder` is none, or `exclude` is a single text.
-        BadBundle: with `entry`: a symbolic link, a device, a pipe, a socket, an unreadable file, an unacceptable name, or a limit.
+        BadArgument: `folder` is not a folder, or `exclude` is a single string.
+        BadBundle: a file is a symbolic link, a device, a pipe, a socket or unreadable, a name is not acceptable, or a limit is exceeded;
+            with `entry` if one is to blame, and `limit` or `limit_bytes`.
 
     """
     if not folder.is_dir():
         raise BadArgument(f"{str(folder)!r} is not a folder.", hint="Give the folder that holds main.py, or a ZIP.", argument="path")
     if isinstance(exclude, str):
-        raise BadArgument("exclude is a single text.", hint=f"Write exclude=[{exclude!r}].", argument="exclude")
+        raise BadArgument("exclude is a single string.", hint=f"Write exclude=[{exclude!r}].", argument="exclude")
     items, left_out = _listed(folder, [pattern.rstrip("/") for pattern in exclude], limits)
     check_collisions(item.name for item in items)
     return PackedFolder(_zipped(items, limits), tuple(sorted(left_out)))
@@ -62,11 +63,11 @@ def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> Packed
 
 class _Item(NamedTuple):
     name: str
-    """With `/`; a folder's ends with one."""
+    """Path relative to the folder, with `/`; a folder's ends with one."""
     path: str
 
 
-# --- listing
+# --- Listing
 
 
 def _listed(folder: Path, patterns: Sequence[str], limits: Limits) -> tuple[list[_Item], list[str]]:
@@ -75,7 +76,7 @@ def _listed(folder: Path, patterns: Sequence[str], limits: Limits) -> tuple[list
     waiting = [_Item("", str(folder))]
     while waiting:
         for name, item in _inside(waiting.pop()):
-            if _is_left_out(name, item, patterns):
+            if _is_excluded(name, item, patterns):
                 left_out.append(_printable(name))
                 continue
             _check_item(name, item, limits)
@@ -89,7 +90,7 @@ def _listed(folder: Path, patterns: Sequence[str], limits: Limits) -> tuple[list
 def _inside(folder: _Item) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         with os.scandir(folder.path) as items:
-            # Sorted, so that of several offenders always the same one is named.
+            # Sorted, so that the error always names the same one of several bad files.
             found = sorted(items, key=lambda item: item.name)
     except OSError as error:
         _unreadable(folder.name or ".", error)
@@ -97,19 +98,19 @@ def _inside(folder: _Item) -> Iterator[tuple[str, os.DirEntry[str]]]:
         yield f"{folder.name}{item.name}{'/' if item.is_dir(follow_symlinks=False) else ''}", item
 
 
-def _is_left_out(name: str, item: os.DirEntry[str], patterns: Sequence[str]) -> bool:
-    if item.name.startswith(".") or is_junk(name) or any(fnmatchcase(item.name, pattern) for pattern in _LEFT_OUT):
+def _is_excluded(name: str, item: os.DirEntry[str], patterns: Sequence[str]) -> bool:
+    if item.name.startswith(".") or is_junk(name) or any(fnmatchcase(item.name, pattern) for pattern in _ALWAYS_EXCLUDED):
         return True
     path = name.rstrip("/")
     if any(fnmatchcase(path, pattern) or fnmatchcase(item.name, pattern) for pattern in patterns):
         return True
-    return name.endswith("/") and _holds_environment(item.path)
+    return name.endswith("/") and _is_virtual_environment(item.path)
 
 
-def _holds_environment(path: str) -> bool:
-    # A folder that cannot be looked into is refused later, by name.
+def _is_virtual_environment(path: str) -> bool:
+    # A folder that cannot be read is refused later, by name.
     with suppress(OSError):
-        return Path(path, _ENVIRONMENT_MARK).exists()
+        return Path(path, _VENV_CONFIG).exists()
     return False
 
 
@@ -138,18 +139,18 @@ def _unreadable(name: str, error: OSError) -> NoReturn:
     raise BadBundle(f"{quoted(name)} cannot be read: {error.strerror}.", hint=hint, entry=name) from error
 
 
-# --- reading
+# --- Reading
 
 
 def _content(item: _Item, left_bytes: int, limits: Limits) -> tuple[bytes, int]:
-    """Read a file: its content, and its mode in the ZIP."""
+    """Return a file's content, and its mode in the ZIP."""
     try:
-        # A name that has meanwhile become a link or a pipe must neither be followed nor block.
+        # A file that has become a link or a pipe since it was listed must neither be followed nor block.
         descriptor = os.open(item.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
             status = os.fstat(descriptor)
             _check_size(item.name, status.st_size, left_bytes, limits)
-            # The file may grow while it is read.
+            # It may grow while it is read.
             content = file.read(limits.entry_bytes + 1)
     except OSError as error:
         _unreadable(item.name, error)
@@ -167,14 +168,14 @@ def _check_size(name: str, size_bytes: int, left_bytes: int, limits: Limits) -> 
         )
     if size_bytes > left_bytes:
         raise BadBundle(
-            f"With {quoted(name)} the folder passes the limit of {limits.unpacked_bytes} bytes.",
+            f"With {quoted(name)} the folder exceeds the limit of {limits.unpacked_bytes} bytes.",
             hint="Leave large files out with exclude=, or raise Limits.unpacked_bytes.",
             entry=name,
             limit_bytes=limits.unpacked_bytes,
         )
 
 
-# --- writing
+# --- Writing
 
 
 def _zipped(items: Sequence[_Item], limits: Limits) -> bytes:
@@ -186,32 +187,32 @@ def _zipped(items: Sequence[_Item], limits: Limits) -> bytes:
         _add(body, directory, item.name, content, mode, limits)
         _check_upload(item.name, len(body) + len(directory) + END.size, limits)
     count = len(items)
-    end = END.pack(END_MARK, 0, 0, count, count, len(directory), len(body), 0)
+    end = END.pack(END_SIGNATURE, 0, 0, count, count, len(directory), len(body), 0)
     return b"".join((body, directory, end))
 
 
 def _add(body: bytearray, directory: bytearray, name: str, content: bytes, mode: int, limits: Limits) -> None:
-    method, packed = _packed(content, limits)
+    method, data = _compressed(content, limits)
     raw_name = name.encode()
     flags = 0 if name.isascii() else UTF8_FLAG
-    facts = (flags, method, _TIME, _DATE, zlib.crc32(content), len(packed), len(content), len(raw_name), 0)
+    facts = (flags, method, _TIME, _DATE, zlib.crc32(content), len(data), len(content), len(raw_name), 0)
     external = mode << 16 | (_DOS_FOLDER if mode == _FOLDER_MODE else 0)
-    directory += CENTRAL.pack(CENTRAL_MARK, _MADE_ON_UNIX, _VERSION, *facts, 0, 0, 0, external, len(body)) + raw_name
-    body += LOCAL.pack(LOCAL_MARK, _VERSION, *facts) + raw_name + packed
+    directory += CENTRAL.pack(CENTRAL_SIGNATURE, _MADE_ON_UNIX, _VERSION, *facts, 0, 0, 0, external, len(body)) + raw_name
+    body += LOCAL.pack(LOCAL_SIGNATURE, _VERSION, *facts) + raw_name + data
 
 
-def _packed(content: bytes, limits: Limits) -> tuple[int, bytes]:
-    packed = zlib.compress(content, _LEVEL, -zlib.MAX_WBITS)
-    # Stored where packing gains nothing, and where it gains so much that inspection would take the entry for a bomb.
-    bomb_like = len(content) > limits.ratio_free_bytes and len(content) > len(packed) * limits.ratio
-    return (STORED, content) if bomb_like or len(packed) >= len(content) else (DEFLATED, packed)
+def _compressed(content: bytes, limits: Limits) -> tuple[int, bytes]:
+    compressed = zlib.compress(content, _LEVEL, -zlib.MAX_WBITS)
+    # Stored if compression gains nothing, or so much that inspection would refuse the entry as a bomb.
+    exceeds_ratio = len(content) > limits.ratio_free_bytes and len(content) > len(compressed) * limits.ratio
+    return (STORED, content) if exceeds_ratio or len(compressed) >= len(content) else (DEFLATED, compressed)
 
 
 def _check_upload(name: str, size_bytes: int, limits: Limits) -> None:
     limit_bytes = min(limits.upload_bytes, _ZIP_BYTES)
     if size_bytes > limit_bytes:
         raise BadBundle(
-            f"With {quoted(name)} the packed folder passes the limit of {limit_bytes} bytes.",
+            f"With {quoted(name)} the packed folder exceeds the limit of {limit_bytes} bytes.",
             hint="Leave large files out with exclude=, or raise Limits.upload_bytes.",
             entry=name,
             limit_bytes=limit_bytes,

@@ -1,6 +1,6 @@
-"""What the entries of a bundle may be, and which of them are its entrypoint and its requirements: pure rules over what was read.
+"""What the entries of a bundle may be, and which are its entrypoint and its requirements. Pure rules.
 
-The layout of the ZIP was checked before (`archive`), the names are judged by `entry_names`.
+`archive` has checked the layout of the ZIP before; `names` has the rules for names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
-from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
+from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
 SOURCE_BYTES = 1024 * 1024
-"""Longer programs are not compiled at upload: the parser takes a hundred times as much memory."""
+"""Programs of this size or more are not compiled at upload: the parser takes a hundred times as much memory."""
 
 _LISTED = 20
 
 
-def accepted_entries(entries: Sequence[Entry], limits: Limits) -> tuple[list[Entry], list[str]]:
-    """Judge what the entries declare; return those to unpack, and the names of the skipped ones.
+def check_entries(entries: Sequence[Entry], limits: Limits) -> tuple[list[Entry], list[str]]:
+    """Check what the entries declare; return those to unpack, and the names of those to skip.
 
     Raises:
-        BadBundle: with `entry` and, where one is passed, `limit_bytes` or `limit`.
+        BadBundle: with `entry` if one is to blame, and `limit_bytes` or `limit` if a limit is exceeded.
 
     """
     for entry in entries:
@@ -46,10 +46,10 @@ def accepted_entries(entries: Sequence[Entry], limits: Limits) -> tuple[list[Ent
 
 
 def find_entrypoint(names: Sequence[str], skipped: Sequence[str] = ()) -> str:
-    """Find the `main.py` at the root, else the first one in archive order in a subfolder.
+    """Return the `main.py` at the root, else the first one in the order of the archive.
 
     Raises:
-        BadBundle: there is none; the hint says what looks like one.
+        BadBundle: there is none; the hint names a file that resembles one.
 
     """
     found = [name for name in names if _last(name) == ENTRYPOINT]
@@ -61,10 +61,10 @@ def find_entrypoint(names: Sequence[str], skipped: Sequence[str] = ()) -> str:
 
 
 def find_requirements(names: Sequence[str]) -> str | None:
-    """Find the one `requirements.txt`, wherever it lies and whatever its case; None where there is none.
+    """Return the one `requirements.txt`, in any folder and in any case, or None if there is none.
 
     Raises:
-        BadBundle: there are several (`entry` and `other`), or it is a folder.
+        BadBundle: there are several (`entry` and `other`), or it is a folder (`entry`).
 
     """
     for name in names:
@@ -83,10 +83,10 @@ def find_requirements(names: Sequence[str]) -> str | None:
 
 
 def check_source(source: bytes, name: str) -> list[str]:
-    """Refuse a program that Python cannot compile; return the warnings about one that it can.
+    """Check that Python can compile a program; return warnings about it.
 
     Raises:
-        BadBundle: with `entry` and, where it is known, `line`.
+        BadBundle: with `entry` and `line`, which is None if unknown.
 
     """
     try:
@@ -96,34 +96,34 @@ def check_source(source: bytes, name: str) -> list[str]:
     except (RecursionError, MemoryError) as error:
         raise _bad_source(name, "is nested too deeply to be compiled", None) from error
     except ValueError as error:
-        raise _bad_source(name, f"is no Python source: {error}", _line_of_nul(source)) from error
+        raise _bad_source(name, f"is not Python source: {error}", _line_of_nul(source)) from error
     return [] if tree.body else [f"{quoted(name)} is empty: a run of it does nothing."]
 
 
-def warnings_of_names(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
-    """Tell what is worth knowing about the names of an accepted bundle."""
-    told = [
+def name_warnings(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
+    """Return warnings about the names of an accepted bundle: shadowed modules, other entrypoints, skipped junk, odd spelling."""
+    found = [
         f"{quoted(name)} has the name of a module of the standard library: imports may find it instead."
         for name in _shadows(names, entrypoint)
     ]
-    told += _other_entrypoints(names, entrypoint)
+    found += _other_entrypoints(names, entrypoint)
     if skipped:
-        told.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
+        found.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
     if requirements and _last(requirements) != REQUIREMENTS:
-        told.append(f"{quoted(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
-    return told
+        found.append(f"{quoted(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
+    return found
 
 
-# --- single entries
+# --- Entries
 
 
 def _check_entry(entry: Entry, limits: Limits) -> None:
-    check_shape(entry.name)
+    check_portable(entry.name)
     _check_type(entry)
     if entry.flags & ENCRYPTED_FLAGS:
         raise BadBundle(f"Entry {quoted(entry.name)} is encrypted.", hint="Pack again without a password.", entry=entry.name)
     if entry.method not in (STORED, DEFLATED):
-        complaint = f"Entry {quoted(entry.name)} is packed by method {entry.method}; only stored (0) and deflated (8) are read."
+        complaint = f"Entry {quoted(entry.name)} uses compression method {entry.method}; only stored (0) and deflated (8) are supported."
         raise BadBundle(complaint, hint="Pack again with `zip -r`, or give the folder itself.", entry=entry.name, method=entry.method)
     _check_sizes(entry, limits)
 
@@ -142,7 +142,7 @@ def _check_type(entry: Entry) -> None:
 
 
 def _check_sizes(entry: Entry, limits: Limits) -> None:
-    size_bytes, packed_bytes = entry.size_bytes, entry.packed_bytes
+    size_bytes, compressed_bytes = entry.size_bytes, entry.compressed_bytes
     if entry.is_folder and size_bytes:
         hint = "Pack again with another tool."
         raise BadBundle(f"Entry {quoted(entry.name)} is a folder with {size_bytes} bytes of data.", hint=hint, entry=entry.name)
@@ -153,9 +153,9 @@ def _check_sizes(entry: Entry, limits: Limits) -> None:
             entry=entry.name,
             limit_bytes=limits.entry_bytes,
         )
-    if size_bytes > limits.ratio_free_bytes and size_bytes > packed_bytes * limits.ratio:
+    if size_bytes > limits.ratio_free_bytes and size_bytes > compressed_bytes * limits.ratio:
         raise BadBundle(
-            f"Entry {quoted(entry.name)} unpacks from {packed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
+            f"Entry {quoted(entry.name)} unpacks from {compressed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
             hint="Store it unpacked (`zip -0`), or raise Limits.ratio.",
             entry=entry.name,
             limit=limits.ratio,
@@ -172,7 +172,7 @@ def _check_total(entries: Iterable[Entry], limits: Limits) -> None:
         )
 
 
-# --- the entrypoint
+# --- Entrypoint
 
 
 def _last(name: str) -> str:
@@ -182,11 +182,11 @@ def _last(name: str) -> str:
 def _hint_for_missing(names: Sequence[str], skipped: Sequence[str]) -> str:
     for name in names:
         if _last(name).lower() == ENTRYPOINT:
-            return f"Rename {quoted(name)} to main.py: the case counts."
+            return f"Rename {quoted(name)} to main.py: upper and lower case differ."
         if any(_last(folder).lower() == ENTRYPOINT for folder in folders_of(name)):
-            return "There is a folder of that name: put the program into a file main.py."
+            return "There is a folder with that name: put the program into a file main.py."
     if any(_last(name) == f"._{ENTRYPOINT}" for name in skipped):
-        return "There is only what macOS keeps about a main.py: pack main.py itself."
+        return "There is only the metadata that macOS keeps about a main.py: pack main.py itself."
     programs = [name for name in names if name.endswith(".py")]
     if len(programs) == 1:
         return f"Rename {quoted(programs[0])} to main.py: that is the file that a run starts."
@@ -197,8 +197,8 @@ def _other_entrypoints(names: Sequence[str], entrypoint: str) -> list[str]:
     others = [name for name in names if _last(name) == ENTRYPOINT and name != entrypoint]
     if not others:
         return []
-    way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the one that is meant, or leave the others out."
-    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {quoted(entrypoint)}, and not {_listing(others)}.{way_out}"]
+    way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the right one, or leave the others out."
+    return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {quoted(entrypoint)}, not {_listing(others)}.{way_out}"]
 
 
 def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:
@@ -211,7 +211,7 @@ def _compiled(source: bytes, name: str) -> ast.Module:
     try:
         return _compiled_once(source, name)
     except SyntaxError:
-        # Where the host turns warnings into errors, a mere SyntaxWarning ends here: the second look decides.
+        # If the host turns warnings into errors, this may be a mere SyntaxWarning: ignore warnings and try again.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _compiled_once(source, name)
@@ -221,7 +221,7 @@ def _compiled_once(source: bytes, name: str) -> ast.Module:
     import ast
 
     tree = ast.parse(source, name)
-    # Only the compiler knows of a `return` outside a function and its like.
+    # Only the compiler finds a `return` outside a function and the like.
     compile(tree, name, "exec", dont_inherit=True)
     return tree
 

@@ -41,8 +41,8 @@ def refusal(content: bytes, folder: Path) -> BadBundle:
     [
         pytest.param({"Main.py": PROGRAM}, "Rename 'Main.py'", id="capital letter"),
         pytest.param({"a/MAIN.PY": PROGRAM}, "Rename 'a/MAIN.PY'", id="capitals in a subfolder"),
-        pytest.param({"main.py/": b""}, "folder of that name", id="folder"),
-        pytest.param({"main.py/code.py": PROGRAM}, "folder of that name", id="folder with content"),
+        pytest.param({"main.py/": b""}, "folder with that name", id="folder"),
+        pytest.param({"main.py/code.py": PROGRAM}, "folder with that name", id="folder with content"),
         pytest.param({"__MACOSX/._main.py": b"\0\5\x16\7", "x": b""}, "macOS", id="only what macOS keeps"),
         pytest.param({"train.py": PROGRAM, "data.csv": b""}, "Rename 'train.py'", id="one other program"),
         pytest.param({"data.csv": b""}, "Add one", id="no program"),

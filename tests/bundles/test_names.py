@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.bundles.names import check_collisions, check_name, check_shape, folders_of, is_junk
+from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
 
@@ -73,7 +73,7 @@ def test_an_ordinary_name_is_accepted(name: str) -> None:
 )
 def test_a_bad_name_is_refused_and_told_escaped(name: str, complaint: str) -> None:
     with pytest.raises(BadBundle) as caught:
-        check_shape(name)
+        check_portable(name)
     assert complaint in caught.value.message
     assert caught.value.hint
     assert caught.value.details["entry"] == name

@@ -22,14 +22,14 @@ def _report(folder: Path, *names: str) -> BundleReport:
 def test_the_one_at_the_root_is_run_and_the_others_are_named(tmp_path: Path) -> None:
     report = _report(tmp_path, "a/main.py", "main.py", "b/main.py")
     assert report.entrypoint == "main.py"
-    assert report.warnings == ("3 files are named main.py: a run starts 'main.py', and not 'a/main.py', 'b/main.py'.",)
+    assert report.warnings == ("3 files are named main.py: a run starts 'main.py', not 'a/main.py', 'b/main.py'.",)
 
 
 def test_of_several_in_folders_the_first_is_run_with_the_way_to_another(tmp_path: Path) -> None:
     report = _report(tmp_path, "b/main.py", "a/main.py")
     assert report.entrypoint == "b/main.py"
     [warning] = report.warnings
-    assert warning.startswith("2 files are named main.py: a run starts 'b/main.py', and not 'a/main.py'. Give the folder")
+    assert warning.startswith("2 files are named main.py: a run starts 'b/main.py', not 'a/main.py'. Give the folder")
 
 
 def test_of_many_not_all_are_named(tmp_path: Path) -> None:

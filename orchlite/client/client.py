@@ -33,7 +33,6 @@ from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Process
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
@@ -41,6 +40,7 @@ from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
 from orchlite.operations.upload import Upload
+from orchlite.runs.protocol import Process
 
 _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"

@@ -15,7 +15,6 @@ from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Process
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -36,6 +35,7 @@ from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
 from orchlite.operations.upload import Upload, receive
+from orchlite.runs.protocol import Process
 from orchlite.runs.runners import Runners
 from orchlite.store.store import Store
 

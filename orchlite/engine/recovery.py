@@ -16,13 +16,14 @@ from orchlite.core.clock import SystemClock
 from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.files import is_locked, remove_tree
 from orchlite.core.folders import RunFolder, StoreFolder
-from orchlite.core.records import Alive, Lost, RunRow
+from orchlite.core.records import RunRow
 from orchlite.core.settings import Retention
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
 from orchlite.operations.context import Context
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Alive, Lost
 
 _INTERVAL_SECONDS = 1.0
 _OPENING_SECONDS = 10.0
@@ -143,7 +144,7 @@ class Recovery:
             return
         if self._simulated:
             return
-        observed = context.process.look(context.folder.run(run.run_id))
+        observed = context.process.observe(context.folder.run(run.run_id))
         if not isinstance(observed, Alive):
             execution.finalize(context, run, observed)
         elif _adopt(context, run):
@@ -184,7 +185,7 @@ def _end_lost_runs(folder: StoreFolder) -> None:
     """End the processes of runs whose runner was killed, too: no other process would."""
     runners = Runners(folder.diagnostics)
     for run in map(RunFolder, folder.runs.iterdir()):
-        if isinstance(runners.look(run), Lost):
+        if isinstance(runners.observe(run), Lost):
             runners.discard(run)
 
 

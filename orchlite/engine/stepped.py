@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from orchlite.core.errors import IllegalMove
-from orchlite.core.protocols import Process
 from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.operations import liveness, notification, outcome, packaging
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
+from orchlite.runs.protocol import Process
 
 
 class SimulatedOutcome(NamedTuple):

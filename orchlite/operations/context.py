@@ -12,12 +12,12 @@ from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import DeviceFailed, StoreDamaged
 from orchlite.core.folders import StoreFolder
-from orchlite.core.protocols import Process
 from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.operations.cleaner import Cleaner
 from orchlite.operations.notifier import Notifier
+from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
 

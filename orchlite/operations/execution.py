@@ -13,18 +13,7 @@ from functools import cache
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
 from orchlite.core.files import private_opener, remove_tree
 from orchlite.core.folders import AttemptFolder, RunFolder
-from orchlite.core.records import (
-    Alive,
-    Ended,
-    Look,
-    Lost,
-    NeverStarted,
-    OrchestrationRow,
-    RunResult,
-    RunRow,
-    RunSpec,
-    TaskRow,
-)
+from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
@@ -32,6 +21,7 @@ from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
 from orchlite.operations.packaging import ensure_environment, install_files
+from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
 _ATTEMPTS = 3
@@ -56,16 +46,16 @@ def execute(context: Context, assignment: Assignment) -> None:
     finalize(context, run, _placed(context, run, folder, spec))
 
 
-def finalize(context: Context, run: RunRow, look: Look) -> None:
+def finalize(context: Context, run: RunRow, observed: Observation) -> None:
     """Record what became of a run that nobody owns any more, and tidy its folder."""
     folder = context.folder.run(run.run_id)
-    match look:
+    match observed:
         case Ended():
-            _record(context, run, look.result, look.attempt)
+            _record(context, run, observed.result, observed.attempt)
         case Lost():
             context.process.discard(folder)
             reason = "its runner was killed or the machine went down, so nobody saw how it ended"
-            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), look.attempt)
+            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), observed.attempt)
         case NeverStarted() if run.kill_requested:
             _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
         case NeverStarted() if _may_start(context, run):
@@ -95,7 +85,7 @@ def _prepared(context: Context, assignment: Assignment, folder: RunFolder) -> Ru
         return error
 
 
-def _placed(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Look:
+def _placed(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Observation:
     try:
         if isinstance(spec, Exception):
             raise spec

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from orchlite.core.errors import StoreDamaged
 from orchlite.core.files import is_locked
-from orchlite.core.records import Alive
 from orchlite.core.tables import Table, table_html
 from orchlite.operations import garbage, liveness
 from orchlite.operations.context import Context
+from orchlite.runs.spec import Alive
 from orchlite.store.maintenance import EndedRun, StoredBundle
 
 _RESTORE = "Restore the store from a backup."
@@ -124,7 +124,7 @@ def _abandoned_runs(context: Context) -> Iterator[Finding]:
     for run in context.store.runs.running():
         if run.host_id is None or liveness.is_alive(context.folder.hosts, run.host_id):
             continue
-        is_over = not isinstance(context.process.look(context.folder.run(run.run_id)), Alive)
+        is_over = not isinstance(context.process.observe(context.folder.run(run.run_id)), Alive)
         if is_over and context.store.maintenance.status_of_run(run.run_id) == "running":
             yield Finding("run", run.run_id, "It is running in the store, and nobody runs it any more.", "start() records how it ended.")
 

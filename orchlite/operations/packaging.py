@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, OrchestrationRow, RunResult, RunRow, RunSpec
+from orchlite.core.records import OrchestrationRow, RunResult, RunRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.environments import base_image
@@ -24,6 +24,7 @@ from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Ending
 from orchlite.runs import logs
+from orchlite.runs.spec import Ended, RunSpec
 from orchlite.store.database import Transaction
 
 _LAST_LINES = 12
@@ -114,13 +115,13 @@ def _install(context: Context, build: Build, requirements: tuple[str, ...], plac
         masked=True,
     )
     context.process.place(spec)
-    look = context.process.wait(place.folder)
+    observed = context.process.wait(place.folder)
     place.folder.attempt(1).spec.unlink(missing_ok=True)  # a proxy's address in it may hold a password
-    if not isinstance(look, Ended):
+    if not isinstance(observed, Ended):
         context.process.discard(place.folder)
         raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
-    if look.result.status is not RunStatus.SUCCESS:
-        raise _failure(look.result, place.log, context.settings)
+    if observed.result.status is not RunStatus.SUCCESS:
+        raise _failure(observed.result, place.log, context.settings)
 
 
 def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:

@@ -1,7 +1,7 @@
 """The host's side of the runners: hand runs over, look what became of them, cancel, clear up what a lost one left.
 
 Every verb goes by the run's folder and may be repeated. The files and the lock in it are the truth; the pipe to a runner only says
-when to look. What the runner does with a run is its own business (`runner/`).
+when to observed. What the runner does with a run is its own business (`runner/`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from weakref import WeakSet
 from orchlite.core.errors import Closed
 from orchlite.core.files import is_locked, private_opener
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Alive, Ended, Look, Lost, NeverStarted, RunResult, RunSpec
+from orchlite.core.records import RunResult
 from orchlite.core.status import RunStatus
+from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -79,8 +80,8 @@ class Runners:
             else:
                 return
 
-    def wait(self, folder: RunFolder) -> Look:
-        """Block until the run has no owner any more, then look. For a run of this host's own runner the runner says when."""
+    def wait(self, folder: RunFolder) -> Observation:
+        """Block until the run has no owner any more, then observed. For a run of this host's own runner the runner says when."""
         runner = self._busy.get(folder.run_id)
         if runner is None:
             return self._wait_for_stranger(folder)
@@ -97,7 +98,7 @@ class Runners:
         ended = json.loads(answer)["result"]  # what stands in `result.json`, written before the answer
         return self._wait_for_stranger(folder) if ended is None else Ended(ended["attempt"], _result(ended))
 
-    def look(self, folder: RunFolder) -> Look:
+    def observe(self, folder: RunFolder) -> Observation:
         """What the run's lock and files say now."""
         # The order matters: a result that is written after the lock was found free would be missed the other way round.
         if is_locked(folder.alive_lock):
@@ -168,10 +169,10 @@ class Runners:
                 env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ},
             )
 
-    def _wait_for_stranger(self, folder: RunFolder) -> Look:
-        while isinstance(look := self.look(folder), Alive):
+    def _wait_for_stranger(self, folder: RunFolder) -> Observation:
+        while isinstance(observed := self.observe(folder), Alive):
             time.sleep(_POLL_SECONDS)
-        return look
+        return observed
 
     def _forget(self) -> None:
         """In a forked child: let go of the pipes, so that the parent's end is seen by its runners."""

@@ -24,9 +24,10 @@ from orchlite.core.arguments import checked_moment
 from orchlite.core.clock import SteppedStore
 from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Alive, Look, NeverStarted, RunRow, RunSpec, TaskRow
+from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.engine.stepped import SimulatedOutcome
+from orchlite.runs.spec import Alive, NeverStarted, Observation, RunSpec
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -212,13 +213,17 @@ class StubProcess:
         """Never called: a store on a stub places nothing."""
         raise AssertionError(f"run {spec.run_id} was placed with a stub")
 
-    def wait(self, folder: RunFolder) -> Look:
+    def wait(self, folder: RunFolder) -> Observation:
         """There is nothing to wait for."""
-        return self.look(folder)
+        return self.observe(folder)
 
-    def look(self, folder: RunFolder) -> Look:
+    def observe(self, folder: RunFolder) -> Observation:
         """A stub run goes on until its clock says otherwise; one of another process was never started."""
         return Alive() if folder.run_id in self._outcomes else NeverStarted()
+
+    def look(self, folder: RunFolder) -> Observation:
+        """Return `observe(folder)`: the name of that method before version 0.2."""
+        return self.observe(folder)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
         """The request stands in the store; why, is kept here."""

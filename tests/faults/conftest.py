@@ -19,9 +19,9 @@ import pytest
 import orchlite
 from orchlite.core.files import is_locked
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import RunSpec
 from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import RunSpec
 
 _ROOT = Path(orchlite.__file__).parents[1]
 _FINAL = {status.value for status in RunStatus if status.is_final}

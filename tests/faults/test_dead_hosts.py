@@ -42,7 +42,7 @@ from orchlite.runs.runners import Runners
 
 class Deadly(Runners):
     def wait(self, folder):
-        look = super().wait(folder)
+        observed = super().wait(folder)
         print(folder.run_id)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -15,8 +15,8 @@ import orchlite
 from orchlite import RunStatus
 from orchlite.core.clock import SystemClock
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Look
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Observation
 
 MakeFolder = Callable[..., Path]
 CheckStore = Callable[..., dict[str, str]]
@@ -37,13 +37,13 @@ class _Broken(Runners):
         self._first_waits = first_waits
         self._folders: set[RunFolder] = set()
 
-    def wait(self, folder: RunFolder) -> Look:
+    def wait(self, folder: RunFolder) -> Observation:
         self._folders.add(folder)
         self._left -= 1
-        look = super().wait(folder) if self._first_waits or self._left < 0 else None
-        if look is None or self._left >= 0:
+        observed = super().wait(folder) if self._first_waits or self._left < 0 else None
+        if observed is None or self._left >= 0:
             raise RuntimeError("nobody thought of this")
-        return look
+        return observed
 
     def close(self) -> None:
         super().close()
@@ -58,10 +58,10 @@ class _Blind(Runners):
         super().__init__(folder / "blind.log")
         self._run_id = run_id
 
-    def look(self, folder: RunFolder) -> Look:
+    def observe(self, folder: RunFolder) -> Observation:
         if folder.run_id == self._run_id:
             raise RuntimeError("nobody thought of this")
-        return super().look(folder)
+        return super().observe(folder)
 
 
 class _HurriedClock(SystemClock):

@@ -54,9 +54,9 @@ class Deadly(Runners):
         self.step("after place")
 
     def wait(self, folder):
-        look = super().wait(folder)
+        observed = super().wait(folder)
         self.step("before the record")
-        return look
+        return observed
 
     def step(self, name):
         if name == sys.argv[3]:
@@ -198,11 +198,11 @@ import sys, orchlite
 from orchlite.runs.runners import Runners
 
 class Slow(Runners):
-    def look(self, folder):
-        look = super().look(folder)
-        print(type(look).__name__)
+    def observe(self, folder):
+        observed = super().observe(folder)
+        print(type(observed).__name__)
         sys.stdin.readline()
-        return look
+        return observed
 
 store = sys.argv[1]
 with orchlite.Client(store, workers=1, process=Slow(f"{store}/runners.log")):

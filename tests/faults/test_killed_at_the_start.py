@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Look, NeverStarted, RunSpec
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import NeverStarted, Observation, RunSpec
 
 
 def _pid(diagnostics: Path) -> int:
@@ -24,14 +24,14 @@ def _pid(diagnostics: Path) -> int:
 def test_is_waited_for_until_nobody_owns_the_run(runners: Runners, make_spec: Callable[..., RunSpec], tmp_path: Path) -> None:
     spec = make_spec()
     folder = RunFolder(Path(spec.folder))
-    looks: list[Look] = []
-    waiting = threading.Thread(target=lambda: looks.append(runners.wait(folder)))
+    observations: list[Observation] = []
+    waiting = threading.Thread(target=lambda: observations.append(runners.wait(folder)))
     with folder.alive_lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # in the place of the program
         runners.place(spec)
         os.kill(_pid(tmp_path / "runners.log"), signal.SIGKILL)
         waiting.start()
         waiting.join(0.5)
-        assert looks == []
+        assert observations == []
     waiting.join()
-    assert isinstance(looks[0], NeverStarted)
+    assert isinstance(observations[0], NeverStarted)

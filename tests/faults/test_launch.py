@@ -14,9 +14,9 @@ import pytest
 
 import orchlite
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, RunSpec
 from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Ended, RunSpec
 
 StartHost = Callable[..., subprocess.Popen[str]]
 MakeSpec = Callable[..., RunSpec]
@@ -26,7 +26,8 @@ _LAUNCHES = """
 import json, sys, time
 from pathlib import Path
 from orchlite.runs.runners import Runners
-from orchlite.core.records import RunFolder, RunSpec
+from orchlite.core.folders import RunFolder
+from orchlite.runs.spec import RunSpec
 
 runners = Runners(Path(sys.argv[1]))
 runners.warm()
@@ -35,8 +36,8 @@ for line in sys.stdin:
     spec = RunSpec(**fields)
     time.sleep(delay_seconds)
     runners.place(spec)
-    look = runners.wait(RunFolder(Path(spec.folder)))
-    print(json.dumps([type(look).__name__, look.attempt, look.result.exit_code]))
+    observed = runners.wait(RunFolder(Path(spec.folder)))
+    print(json.dumps([type(observed).__name__, observed.attempt, observed.result.exit_code]))
 runners.close()
 """
 

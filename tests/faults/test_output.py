@@ -11,9 +11,9 @@ import pytest
 
 import orchlite
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, RunSpec
 from orchlite.runs import logs
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Ended, RunSpec
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]
@@ -27,9 +27,9 @@ _ONE_LINE = "import os\nfor _ in range(1600): os.write(1, b'x' * 65536)\nos.writ
 
 def _run(runners: Runners, spec: RunSpec) -> Ended:
     runners.place(spec)
-    look = runners.wait(RunFolder(Path(spec.folder)))
-    assert isinstance(look, Ended)
-    return look
+    observed = runners.wait(RunFolder(Path(spec.folder)))
+    assert isinstance(observed, Ended)
+    return observed
 
 
 @pytest.fixture

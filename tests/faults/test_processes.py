@@ -16,9 +16,10 @@ import pytest
 
 import orchlite
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, RunResult, RunSpec
+from orchlite.core.records import RunResult
 from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Ended, RunSpec
 
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
@@ -66,10 +67,10 @@ def run(runners: Runners) -> Callable[[RunSpec], RunResult]:
 
 
 def _ended(runners: Runners, spec: RunSpec) -> RunResult:
-    look = runners.wait(RunFolder(Path(spec.folder)))
-    assert isinstance(look, Ended)
-    assert Runners(Path(os.devnull)).look(RunFolder(Path(spec.folder))) == look, "who looks at the files sees the same"
-    return look.result
+    observed = runners.wait(RunFolder(Path(spec.folder)))
+    assert isinstance(observed, Ended)
+    assert Runners(Path(os.devnull)).observe(RunFolder(Path(spec.folder))) == observed, "who looks at the files sees the same"
+    return observed.result
 
 
 def _python(script: str) -> tuple[str, ...]:
@@ -192,7 +193,8 @@ _UNPRIVILEGED_HOST = """
 import ctypes, json, sys
 from pathlib import Path
 from orchlite.runs.runners import Runners
-from orchlite.core.records import RunFolder, RunSpec
+from orchlite.core.folders import RunFolder
+from orchlite.runs.spec import RunSpec
 
 PR_CAPBSET_DROP, CAP_KILL = 24, 5
 assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) == 0

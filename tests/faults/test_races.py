@@ -14,9 +14,9 @@ import pytest
 
 import orchlite
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Ended, RunSpec
 from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
+from orchlite.runs.spec import Ended, RunSpec
 
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]
@@ -38,12 +38,13 @@ def seeded() -> random.Random:
 def _end(runners: Runners, spec: RunSpec) -> RunStatus:
     """Run it to its end, which everybody sees alike and which fits the exit code."""
     runners.place(spec)
-    look = runners.wait(RunFolder(Path(spec.folder)))
-    assert isinstance(look, Ended)
-    assert runners.look(RunFolder(Path(spec.folder))) == look
-    assert (look.result.status, look.result.exit_code) in {(RunStatus.SUCCESS, 0), (RunStatus.TIMED_OUT, 143), (RunStatus.TIMED_OUT, 0)}
-    assert (look.result.reason is None) == (look.result.status is RunStatus.SUCCESS)
-    return look.result.status
+    observed = runners.wait(RunFolder(Path(spec.folder)))
+    assert isinstance(observed, Ended)
+    assert runners.observe(RunFolder(Path(spec.folder))) == observed
+    result = observed.result
+    assert (result.status, result.exit_code) in {(RunStatus.SUCCESS, 0), (RunStatus.TIMED_OUT, 143), (RunStatus.TIMED_OUT, 0)}
+    assert (result.reason is None) == (result.status is RunStatus.SUCCESS)
+    return result.status
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
@@ -69,10 +70,10 @@ def _starting_seconds(runners: Runners, make_spec: MakeSpec) -> float:
     for _ in range(9):
         spec = make_spec(command=("/bin/sleep", "0"))
         runners.place(spec)
-        look = runners.wait(RunFolder(Path(spec.folder)))
-        assert isinstance(look, Ended)
-        assert look.result.duration_seconds is not None
-        durations.append(look.result.duration_seconds)
+        observed = runners.wait(RunFolder(Path(spec.folder)))
+        assert isinstance(observed, Ended)
+        assert observed.result.duration_seconds is not None
+        durations.append(observed.result.duration_seconds)
     return min(sorted(durations)[4], 0.03)
 
 

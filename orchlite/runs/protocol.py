@@ -1,0 +1,33 @@
+"""What a client needs from that which executes its runs; `Runners` implements it, and tests may replace it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchlite.core.folders import RunFolder
+from orchlite.runs.spec import Observation, RunSpec
+
+
+class Process(Protocol):
+    """Where runs are executed. Every method is idempotent for one run, and may be called from any thread."""
+
+    def warm(self) -> None:
+        """Make the next `place` fast; may do nothing."""
+
+    def place(self, spec: RunSpec) -> None:
+        """Give the run to an owner, which starts it. Return at once."""
+
+    def wait(self, folder: RunFolder) -> Observation:
+        """Block until the run has no owner, then observe it; never returns `Alive`."""
+
+    def observe(self, folder: RunFolder) -> Observation:
+        """Return what has become of the run. Never blocks."""
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        """Ask the run's owner, now or later, to end it. Return at once."""
+
+    def discard(self, folder: RunFolder) -> None:
+        """Kill the processes that a lost run has left. Block for up to 10 s."""
+
+    def close(self) -> None:
+        """Release all owners: idle ones exit, busy ones finish their run first, or cancel it if it is on a leash."""

@@ -1,0 +1,97 @@
+"""What host and runner tell each other about a run: the records, and here, once, the whole protocol.
+
+The host (`runners.py`) and the runner (`runner/`, a program of its own) share files in the run's folder and two pipes. The files are the
+truth; the pipes only save the host from polling. Everything is UTF-8 JSON. Times that end in `_at_ns` are nanoseconds since the Unix epoch.
+
+In the run's folder, `runs/<run_id>/`:
+
+`alive.lock`
+    Locked exclusively (flock(2)) by the owner for as long as it owns the run; others test it with a shared, non-blocking lock. No process
+    that runs user code inherits the descriptor.
+`started.json`
+    Created with O_EXCL by the one attempt that starts the program, after it has locked `alive.lock`. Keys: `attempt`, `pid` (of the
+    runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel does not tell), `boot_id` (null if the kernel does
+    not tell), `started_at_ns`. Not synced to disk: after a power failure the boot id has changed, and the run is never started again.
+`cancel`
+    Its existence asks the owner, now or later, to end the run; its text is the reason. Written aside and renamed.
+
+In the attempt's folder, `runs/<run_id>/<attempt>/`:
+
+`spec.json`
+    The fields of `RunSpec`. Written by the host after the request, for people: the runner does not read it.
+`log`, `log.1`, …
+    What the program wrote; `runner/log_writer.py` defines the format.
+`result.json`
+    How the run ended. Written to `result.json.new` and renamed; synced to disk by the runner only if its host is gone, else by the host
+    when it commits the result. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or `killed`), `exit_code` (128 + n
+    for signal n; null if nothing was started), `started_at_ns` (null if nothing was started), `ended_at_ns`, `duration_seconds` (of a
+    monotonic clock; null if nothing was started), `reason` (null if the exit code says all), `log_complete` (false if output was lost),
+    `left` (ids of processes that could not be killed).
+
+On the pipes, one line of JSON each, and at most one request in flight:
+
+Request, on the runner's standard input
+    The fields of `RunSpec`. End of file means that the host is gone: an idle runner exits, a busy one finishes its run first, or cancels
+    it if `leash` is set.
+Answer, on the runner's standard output
+    `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's owner, `result` is null and
+    `refused` the reason; else `refused` is null. End of file means that the runner is gone.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from orchlite.core.records import RunResult
+
+
+class RunSpec(NamedTuple):
+    """Everything that a runner needs to own a run; the request on its pipe, and `spec.json`, have these keys."""
+
+    run_id: str
+    attempt: int
+    folder: str
+    """The run's folder, absolute."""
+    command: tuple[str, ...]
+    """The absolute path of the program, and its arguments."""
+    working_folder: str
+    env: Mapping[str, str]
+    """The complete environment of the program."""
+    log: str
+    """The absolute path of the log's first segment."""
+    timeout_seconds: float | None
+    grace_seconds: float
+    """The time between SIGTERM and SIGKILL."""
+    log_bytes: int
+    """Upper bound on the size of the log."""
+    leash: bool
+    """True: the run is cancelled when its host is gone."""
+    environment_lock: str | None = None
+    """A file that the runner locks (flock, shared) during the run, so that the environment is not removed."""
+    masked: bool = False
+    """True: credentials in URLs that the program prints are masked before they are written to the log."""
+
+
+class Ended(NamedTuple):
+    """The run has a result."""
+
+    attempt: int
+    result: RunResult
+
+
+class Alive:
+    """The run has an owner."""
+
+
+class NeverStarted:
+    """The run has no owner, and no attempt has started its program."""
+
+
+class Lost(NamedTuple):
+    """The run's program was started; its owner is gone, and there is no result."""
+
+    attempt: int | None
+    """None if `started.json` cannot be read."""
+
+
+Observation = Ended | Alive | NeverStarted | Lost
+"""What the files of a run say at one moment."""

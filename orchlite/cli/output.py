@@ -290,11 +290,14 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps
 def _print_page(markdown: str) -> None:
     import click
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     console = _console(sys.stdout)
     text = _RELATIVE_LINK.sub(r"**\1**", markdown)  # a terminal cannot follow it
-    with console.capture() as formatted:
-        console.print(Markdown(text, hyperlinks=False), width=min(console.width, _PAGE_WIDTH))
+    # The terminal's own background, which rich would paint black behind code.
+    with console.use_theme(Theme({"markdown.code": "cyan"})), console.capture() as formatted:
+        page = Markdown(text, code_theme="ansi_dark", hyperlinks=False)
+        console.print(page, width=min(console.width, _PAGE_WIDTH))
     os.environ.setdefault("LESS", "-FRX")  # as git does: colours pass, and a short page needs no key
     has_keyboard = sys.stdin is not None and sys.stdin.isatty()
     # Without a keyboard there is no pager, and click would take the colours away.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.pages import README, ROOT, blocks, run_page
+from tests.acceptance.pages import MANUAL, README, ROOT, blocks, run_page
 
 _TEXT = README.read_text(encoding="utf-8")
 _SECTIONS = [
@@ -41,8 +42,11 @@ def test_every_snippet_does_what_stands_below_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_snippet_does_so_with_a_package_that_is_installed_from_a_clone(tmp_path: Path) -> None:
+def test_what_is_installed_from_a_clone_brings_the_manual(tmp_path: Path) -> None:
     run_page(README, tmp_path / "home", slow=True)
+    command = tmp_path / "home" / ".venv" / "bin" / "orchlite"
+    shown = subprocess.run([command, "manual", "glossary"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert shown.stdout == (MANUAL / "glossary.md").read_text(encoding="utf-8")
 
 
 def test_its_two_commands_are_what_ci_runs_word_for_word() -> None:

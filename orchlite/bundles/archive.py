@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from orchlite.core.errors import BadBundle
+from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -192,7 +193,7 @@ def _check_directory(directory: _Directory, limits: Limits) -> None:
     if directory.entries > limits.entries:
         raise BadBundle(
             f"The bundle has {directory.entries} entries; the limit is {limits.entries}.",
-            hint="Pack fewer files, or raise Limits.entries.",
+            hint="Pack fewer files" + PythonOnly(", or raise Limits.entries") + ".",
             limit=limits.entries,
         )
     limit_bytes = directory.entries * (CENTRAL.size + limits.path_bytes + _ENTRY_EXTRA_BYTES)

@@ -18,6 +18,7 @@ from orchlite.bundles.archive import Entry, ReadAt, read_content, read_entries
 from orchlite.bundles.names import check_portable, folders_of, is_junk
 from orchlite.bundles.rules import SOURCE_BYTES, check_entries, check_source, find_entrypoint, find_requirements, name_warnings
 from orchlite.core.errors import BadBundle
+from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
@@ -133,7 +134,7 @@ def _checked_size(file: BufferedReader, limits: Limits) -> int:
     if size_bytes > limits.upload_bytes:
         raise BadBundle(
             f"The bundle has {size_bytes} bytes; the limit is {limits.upload_bytes}.",
-            hint="Leave large files out and let the program fetch them, or raise Limits.upload_bytes.",
+            hint="Leave large files out and let the program fetch them" + PythonOnly(", or raise Limits.upload_bytes") + ".",
             limit_bytes=limits.upload_bytes,
         )
     return size_bytes

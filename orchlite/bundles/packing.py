@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 from orchlite.bundles.archive import CENTRAL, CENTRAL_SIGNATURE, DEFLATED, END, END_SIGNATURE, LOCAL, LOCAL_SIGNATURE, STORED, UTF8_FLAG
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
+from orchlite.core.hints import Api, Argument, PythonOnly
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -55,7 +56,9 @@ def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> Packed
     if not folder.is_dir():
         raise BadArgument(f"{str(folder)!r} is not a folder.", hint="Give the folder that holds main.py, or a ZIP.", argument="path")
     if isinstance(exclude, str):
-        raise BadArgument("exclude is a single string.", hint=f"Write exclude=[{exclude!r}].", argument="exclude")
+        raise BadArgument(
+            Argument("exclude") + " is a single string.", hint=PythonOnly(f"Write exclude=[{exclude!r}]."), argument="exclude"
+        )
     items, left_out = _listed(folder, [pattern.rstrip("/") for pattern in exclude], limits)
     check_collisions(item.name for item in items)
     return PackedFolder(_zipped(items, limits), tuple(sorted(left_out)))
@@ -121,21 +124,23 @@ def _printable(name: str) -> str:
 def _check_item(name: str, item: os.DirEntry[str], limits: Limits) -> None:
     check_name(name, limits)
     if item.is_symlink():
-        hint = "Put the file itself in its place, or name the link in exclude=."
+        hint = "Put the file itself in its place, or name the link in " + Api.EXCLUDE + "."
         raise BadBundle(f"{quoted(name)} is a symbolic link.", hint=hint, entry=name)
     if not (item.is_dir(follow_symlinks=False) or item.is_file(follow_symlinks=False)):
-        raise BadBundle(f"{quoted(name)} is a device, a pipe or a socket.", hint="Remove it, or name it in exclude=.", entry=name)
+        raise BadBundle(
+            f"{quoted(name)} is a device, a pipe or a socket.", hint="Remove it, or name it in " + Api.EXCLUDE + ".", entry=name
+        )
 
 
 def _check_count(count: int, limits: Limits) -> None:
     limit = min(limits.entries, _ZIP_ENTRIES)
     if count > limit:
-        hint = "Leave some out with exclude=, or raise Limits.entries."
+        hint = "Leave some out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.entries") + "."
         raise BadBundle(f"The folder has more than {limit} files and folders to pack.", hint=hint, limit=limit)
 
 
 def _unreadable(name: str, error: OSError) -> NoReturn:
-    hint = "Make it readable, or name it in exclude=."
+    hint = "Make it readable, or name it in " + Api.EXCLUDE + "."
     raise BadBundle(f"{quoted(name)} cannot be read: {error.strerror}.", hint=hint, entry=name) from error
 
 
@@ -162,14 +167,14 @@ def _check_size(name: str, size_bytes: int, left_bytes: int, limits: Limits) -> 
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
             f"{quoted(name)} has {size_bytes} bytes or more; the limit is {limits.entry_bytes}.",
-            hint="Leave it out with exclude= and let the program fetch it, or raise Limits.entry_bytes.",
+            hint="Leave it out with " + Api.EXCLUDE + " and let the program fetch it" + PythonOnly(", or raise Limits.entry_bytes") + ".",
             entry=name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > left_bytes:
         raise BadBundle(
             f"With {quoted(name)} the folder exceeds the limit of {limits.unpacked_bytes} bytes.",
-            hint="Leave large files out with exclude=, or raise Limits.unpacked_bytes.",
+            hint="Leave large files out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.unpacked_bytes") + ".",
             entry=name,
             limit_bytes=limits.unpacked_bytes,
         )
@@ -213,7 +218,7 @@ def _check_upload(name: str, size_bytes: int, limits: Limits) -> None:
     if size_bytes > limit_bytes:
         raise BadBundle(
             f"With {quoted(name)} the packed folder exceeds the limit of {limit_bytes} bytes.",
-            hint="Leave large files out with exclude=, or raise Limits.upload_bytes.",
+            hint="Leave large files out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.upload_bytes") + ".",
             entry=name,
             limit_bytes=limit_bytes,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
 from orchlite.core.errors import BadBundle
+from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -149,14 +150,14 @@ def _check_sizes(entry: Entry, limits: Limits) -> None:
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
             f"Entry {quoted(entry.name)} has {size_bytes} bytes unpacked; the limit is {limits.entry_bytes}.",
-            hint="Leave it out and let the program fetch it, or raise Limits.entry_bytes.",
+            hint="Leave it out and let the program fetch it" + PythonOnly(", or raise Limits.entry_bytes") + ".",
             entry=entry.name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > limits.ratio_free_bytes and size_bytes > compressed_bytes * limits.ratio:
         raise BadBundle(
             f"Entry {quoted(entry.name)} unpacks from {compressed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
-            hint="Store it unpacked (`zip -0`), or raise Limits.ratio.",
+            hint="Store it unpacked (`zip -0`)" + PythonOnly(", or raise Limits.ratio") + ".",
             entry=entry.name,
             limit=limits.ratio,
         )
@@ -167,7 +168,7 @@ def _check_total(entries: Iterable[Entry], limits: Limits) -> None:
     if total_bytes > limits.unpacked_bytes:
         raise BadBundle(
             f"The bundle has {total_bytes} bytes unpacked; the limit is {limits.unpacked_bytes}.",
-            hint="Leave large files out and let the program fetch them, or raise Limits.unpacked_bytes.",
+            hint="Leave large files out and let the program fetch them" + PythonOnly(", or raise Limits.unpacked_bytes") + ".",
             limit_bytes=limits.unpacked_bytes,
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchlite.core.errors import BadArgument, BadBundle, StorageFull
 from orchlite.core.files import fsync_folder, is_disk_full, private_opener
+from orchlite.core.hints import PythonOnly
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -78,7 +79,7 @@ class BundleStorage:
         if size_bytes > limit_bytes:
             raise BadBundle(
                 f"The bundle has {size_bytes} bytes, the limit is {limit_bytes}.",
-                hint="Leave large data out and fetch it in main.py, or raise Limits(upload_bytes=...).",
+                hint="Leave large data out and fetch it in main.py" + PythonOnly(", or raise Limits.upload_bytes") + ".",
                 limit_bytes=limit_bytes,
             )
         with open(upload, "xb", opener=private_opener) as target:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.errors import DONE, REFUSED, in_words, message_of, refusal_shape
+from orchlite.cli.errors import DONE, REFUSED, refusal_shape
+from orchlite.cli.language import spelled
 from orchlite.cli.options import Verb, setting, whole_path
 from orchlite.cli.output import Output, bytes_text, counted, one_line
 from orchlite.cli.run_options import takes_exclude
@@ -148,6 +149,8 @@ def _say_refused(out: Output, error: OrchliteError) -> None:
         out.json({"accepted": False, "entrypoint": None, "requirements": [], "sha": None, "warnings": [], "error": refusal_shape(error)})
         return
     what = "requirement" if isinstance(error, BadRequirement) else str(error.details.get("entry", "bundle"))
-    rows = [("refused", what, message_of(error))] + ([("", "way out", in_words(error.hint))] if error.hint else [])
+    rows = [("refused", what, spelled(error.message))]
+    if hint := spelled(error.hint or ""):
+        rows.append(("", "way out", hint))
     out.table(("", "what", "words"), rows, wraps=True)
     out.note("it would be refused")

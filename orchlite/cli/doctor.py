@@ -8,16 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchlite.cli.errors import DONE, FAILED, in_words
+from orchlite.cli.errors import DONE, FAILED
+from orchlite.cli.language import spelled
 from orchlite.cli.lookup import search_of
 from orchlite.cli.options import Verb, setting
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
+
+if TYPE_CHECKING:
+    from orchlite.operations.integrity import Finding
 
 _INDEX = "https://pypi.org/simple"
 _PATIENCE_SECONDS = 5.0
@@ -50,7 +54,7 @@ def doctor(offline: bool) -> int:
     if out.as_json:
         out.json([check._asdict() for check in checks])
     else:
-        out.table(("", "what", "words"), [(check.state, check.name, in_words(check.words)) for check in checks], wraps=True)
+        out.table(("", "what", "words"), [(check.state, check.name, check.words) for check in checks], wraps=True)
     return FAILED if any(check.state == _BAD for check in checks) else DONE
 
 
@@ -72,7 +76,7 @@ def _looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
         return list(look())
     except (OrchliteError, OSError) as error:
-        return [Check(name, _BAD, str(error))]
+        return [Check(name, _BAD, spelled(error.args[0]) if isinstance(error, OrchliteError) else str(error))]
 
 
 def _interpreter() -> Iterator[Check]:
@@ -109,13 +113,17 @@ def _store() -> Iterator[Check]:
     finally:
         client.close(drain=False)
     wrong = [finding for finding in findings if finding.kind != "leftover"]
-    yield from (Check("store", _BAD, str(finding)) for finding in wrong)
+    yield from (Check("store", _BAD, _finding_text(finding)) for finding in wrong)
     if not wrong:
         yield Check("store", _OK, f"{folder.path} is whole.")
-    yield from (Check("leftovers", _WARNING, str(finding)) for finding in findings if finding.kind == "leftover")
+    yield from (Check("leftovers", _WARNING, _finding_text(finding)) for finding in findings if finding.kind == "leftover")
     if written_at is not None and written_at - SystemClock().now() > _AHEAD:
         yield Check("clock", _BAD, f"The store has a run of {written_at:%Y-%m-%d %H:%M} UTC, which is to come: the clock was set back.")
     yield from _room(folder.path)
+
+
+def _finding_text(finding: Finding) -> str:
+    return f"{finding.kind} {finding.subject}: {finding.what} {spelled(finding.hint)}"
 
 
 def _room(path: Path) -> Iterator[Check]:

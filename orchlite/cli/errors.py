@@ -10,20 +10,17 @@
 | 128+n | signal n ended it: 130 after Ctrl-C, 141 where nobody reads what it writes |
 
 `orchlite run` ends with the exit code of the run: its program's own, or 124 where it timed out.
-
-The library's errors tell those who write Python what to do; `in_words` has what a command has instead, in one table.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import traceback
-from collections.abc import Callable
 
 import click
 
+from orchlite.cli.language import spelled
 from orchlite.cli.options import Setting
 from orchlite.cli.output import one_line, short
 from orchlite.core.errors import Conflict, InvalidInput, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
@@ -45,53 +42,6 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (OSError, NOT_POSSIBLE),
 )
 
-_OPTIONS = {
-    "accounts": "--accounts",
-    "allow_remote": "--allow-remote",
-    "base_image": "--base-image",
-    "compatibility": "--compatibility",
-    "connection_type": "TYPE",
-    "details": "--detail",
-    "env": "--env",
-    "exclude": "--exclude",
-    "host": "--host",
-    "hosts": "--also-named",
-    "index_urls": "--index-url",
-    "install_timeout_seconds": "--install-timeout",
-    "json_args": "--arg",
-    "older_than": "--older-than",
-    "starting_deadline_seconds": "--deadline",
-    "timeout": "--timeout",
-}
-"""What errors call an argument of a call, and what that is on the command line."""
-
-_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (r",? or raise Limits[.(]\w+(=\.\.\.\))?", ""),  # no option sets them
-    (r"Client\((index_urls|install_timeout_seconds)=\.\.\.\)", r"\1="),
-    (r"Client\(path\)", "--store"),
-    (rf"\b({'|'.join(_OPTIONS)})=(?:True\b)?(?=[\s.,]|$)", lambda found: _OPTIONS[found[1]]),
-    (r"timezone='([^']*)'", r"--timezone \1"),
-    (r"\s*The whole log: orchestration\.task\(\)\.wait\(\)\.logs\(\)\.", ""),  # said with its id instead
-    (r", or in Python create_connection\([^)]*\)|`orchlite connections` or (?=list_connections)", ""),
-    (r"Use get_connection\(name\), or delete that one first", "`orchlite connections delete` removes that one"),
-    (r"list_(\w+)\(\) shows", r"`orchlite \1` lists"),
-    (r"Use get_workspace\(name\)", "--workspace chooses it"),
-    (r"submit it where the host starts: run_once\(\) or run_continuously\(\)", "there is --continuously"),
-    (r"Call start\(\) in the process that hosts it", "`orchlite start` belongs outside of it"),
-    (r"\b(kill|prune|start|backup)\((?:path)?\)", r"`orchlite \1`"),
-    (r"is datetime\.timedelta\([^)]*\)", "is out of bounds"),
-    (r" a timedelta, up to (\d+) days: timedelta\(days=30\)", r" up to \1 days: 30d"),
-    (r", or None for no limit", "; without it there is no limit"),
-)
-"""What the library says to those who write Python, and what is said to those who write commands."""
-
-
-def in_words(text: str) -> str:
-    """What the library says, in the words of the command line."""
-    for python, shell in _WORDS:
-        text = re.sub(python, shell, text)
-    return text
-
 
 def code_of(error: BaseException) -> int:
     """The exit code after this error."""
@@ -112,16 +62,8 @@ def report(error: Exception, setting: Setting) -> int:
 
 def refusal_shape(error: OrchliteError) -> dict[str, object]:
     """An error of the library's: {kind, message, hint, details}."""
-    hint = None if error.hint is None else in_words(error.hint)
-    return {"kind": type(error).__name__, "message": message_of(error), "hint": hint, "details": error.details}
-
-
-def message_of(error: OrchliteError) -> str:
-    """What is wrong; an argument that it begins with is called what it is called on the command line."""
-    argument = str(error.details.get("argument"))
-    if argument not in _OPTIONS:
-        return in_words(error.message)
-    return in_words(re.sub(rf"^{argument}\b", _OPTIONS[argument], error.message))
+    hint = spelled(error.hint or "") or None
+    return {"kind": type(error).__name__, "message": spelled(error.message), "hint": hint, "details": error.details}
 
 
 def _shape(error: Exception) -> dict[str, object]:
@@ -137,10 +79,9 @@ def _words(error: Exception, code: int, setting: Setting) -> str:
         # Its further lines are the installer's.
         orchestration_id = str(error.details.get("orchestration_id", ""))
         where = f" `{setting.command('logs', short(orchestration_id), '--packaging')}` has what the installer said."
-        return one_line(message_of(error).partition("\n")[0]) + (where if orchestration_id else "")
+        return one_line(spelled(error.message).partition("\n")[0]) + (where if orchestration_id else "")
     if isinstance(error, OrchliteError):
-        text = f"{message_of(error)} {in_words(error.hint)}" if error.hint else message_of(error)
-        return "\n".join(map(one_line, text.splitlines()))
+        return "\n".join(map(one_line, spelled(error.args[0]).splitlines()))
     if isinstance(error, click.UsageError):
         command = f" `{error.ctx.command_path} --help` explains it." if error.ctx is not None else ""
         return one_line(error.format_message()) + command

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.errors import in_words
 from orchlite.cli.json_models import event_shape
 from orchlite.cli.lists import Names, looking
 from orchlite.cli.lookup import search_of
@@ -93,7 +92,7 @@ class _Telling:
             rows.add(self._cells(event))
 
     def _cells(self, event: Event) -> tuple[str, ...]:
-        why = in_words(event.reason() or "").partition("\n")[0]
+        why = (event.reason() or "").partition("\n")[0]
         return (time_text(event.at()), event.kind(), short(event.object_id()), self._name(event), event.was() or "", event.became(), why)
 
     def _name(self, event: Event) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.errors import in_words
 from orchlite.cli.options import Duration, Verb, setting
 from orchlite.cli.output import Output, time_text
 from orchlite.cli.run_options import ClientSettings, takes_installing
@@ -101,12 +100,12 @@ def _hosting(workers: int | None, retain: timedelta | None, installing: ClientSe
 
 
 class _Lines(logging.Formatter):
-    """A line for a person: when, on this machine's clock, a warning as such, ids cut as in tables, and the words of commands."""
+    """A line for a person: when, on this machine's clock, a warning as such, ids cut as in tables."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         level = f"{record.levelname} " if record.levelno >= logging.WARNING else ""
         who = "" if record.name.startswith("orchlite") else f"{record.name}: "
-        text = _ID.sub(r"\1", in_words(record.message))
+        text = _ID.sub(r"\1", record.message)
         return f"{time_text(datetime.fromtimestamp(record.created, UTC))} {level}{who}{text}"
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.errors import in_words
 from orchlite.cli.json_models import Shape, task_shapes, whole_orchestration_shape, whole_run_shape
 from orchlite.cli.lists import looking
 from orchlite.cli.lookup import Word, all_of, kind_of
@@ -69,7 +68,7 @@ def _fact(name: str, value: Any, timezone: str | None) -> tuple[str, object]:
     if name == "last_run" and value is not None:
         return label, f"{short(value['id'])}, {value['status']}, {time_text(datetime.fromisoformat(value['created_at']))}"
     if name == "reason" and value is not None:
-        return label, in_words(value).partition("\n")[0]
+        return label, value.partition("\n")[0]
     return label, value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from orchlite.cli.errors import DONE, FAILED, in_words
+from orchlite.cli.errors import DONE, FAILED
 from orchlite.cli.json_models import Shape, run_shapes, task_shapes, time_shape
 from orchlite.cli.lists import looking, run_names
 from orchlite.cli.lookup import search_of
@@ -137,7 +137,7 @@ def _failure_shape(one: _PackagingFailure) -> Shape:
     return {
         "orchestration_id": one.orchestration.id(),
         "name": one.orchestration.name(),
-        "reason": in_words(one.run.reason() or ""),
+        "reason": one.run.reason() or "",
         "run_id": one.run.id(),
         "ended_at": time_shape(one.run.ended_at()),
         "log": _log_command(short(one.orchestration.id())),
@@ -184,7 +184,7 @@ def _say_packaging_failed(found: Sequence[_PackagingFailure], out: Output, latel
 
 
 def _failure_cells(one: _PackagingFailure) -> tuple[object, ...]:
-    why = in_words(one.run.reason() or "").partition("\n")[0]
+    why = (one.run.reason() or "").partition("\n")[0]
     first_sentence = re.split(r"(?<=\.) ", why, maxsplit=1)[0]
     return short(one.orchestration.id()), one.orchestration.name(), one.run.ended_at(), first_sentence
 

@@ -33,6 +33,7 @@ from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
+from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
@@ -282,7 +283,7 @@ class TemporaryClient(Client):
     @staticmethod
     def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
         if path is not None:
-            raise BadArgument("A temporary client takes no path.", hint="Use Client(path).", argument="path")
+            raise BadArgument("A temporary client takes no path.", hint=PythonOnly("Use Client(path)."), argument="path")
         recovery.sweep_temporary_stores(folders.temporary_store_folders())
         return folders.temporary_store_folder()
 
@@ -298,8 +299,8 @@ def _bundle_bytes(buffer: object) -> bytes:
         return bytes(buffer)
     hint = "It takes the bytes of a ZIP."
     if isinstance(buffer, str | os.PathLike):
-        hint += f" Did you mean path={os.fspath(buffer)!r:.80}?"
-    raise BadArgument(f"bytes_buffer is a {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
+        hint += PythonOnly(f" Did you mean path={os.fspath(buffer)!r:.80}?")
+    raise BadArgument(Argument("bytes_buffer") + f" is a {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
 
 
 def _bundle_path(path: object) -> Path:

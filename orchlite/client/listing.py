@@ -24,6 +24,7 @@ from orchlite.core.arguments import (
     encoded_details,
 )
 from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.records import ConnectionRow
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
@@ -98,14 +99,16 @@ class Listing:
         if row is None and may_create:
             row = store.workspaces.find_or_create(name, self._engine.context.clock.now())
         if row is None:
-            raise NotFound(f"There is no workspace named {name!r}.", hint="create_if_not_exist=True creates it.", name=name)
+            raise NotFound(f"There is no workspace named {name!r}.", hint=PythonOnly("create_if_not_exist=True creates it."), name=name)
         return Workspace(self._engine, row)
 
     def set_current_workspace(self, workspace: Workspace) -> Workspace:
         """Make a workspace this client's current one: where uploads go and what lists show. Answers it."""
         if not isinstance(workspace, Workspace):
             raise BadArgument(
-                f"workspace is a {type(workspace).__name__}.", hint="It takes what get_workspace(name) answers.", argument="workspace"
+                Argument("workspace") + f" is a {type(workspace).__name__}.",
+                hint=PythonOnly("It takes what get_workspace(name) answers."),
+                argument="workspace",
             )
         self._workspace = self.get_workspace(workspace.name())
         return self._workspace

@@ -11,6 +11,7 @@ from orchlite.client.live_status import live_status
 from orchlite.client.task_run import TaskRun
 from orchlite.core.arguments import checked_count, checked_seconds
 from orchlite.core.errors import BadArgument
+from orchlite.core.hints import Argument
 from orchlite.core.records import TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
@@ -172,5 +173,5 @@ def _statuses(status: str | None) -> frozenset[RunStatus] | None:
         return None
     if not isinstance(status, str) or status not in set(RunStatus):
         known = ", ".join(["all", *RunStatus])
-        raise BadArgument(f"status is {status!r:.80}.", hint=f"It takes one of: {known}.", argument="status")
+        raise BadArgument(Argument("status") + f" is {status!r:.80}.", hint=f"It takes one of: {known}.", argument="status")
     return _FAILURES if status == RunStatus.FAILURE else frozenset({RunStatus(status)})

@@ -11,6 +11,7 @@ from typing import Literal, overload
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_seconds
 from orchlite.core.errors import IllegalMove, RunFailed
+from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
 from orchlite.core.tables import table_html
@@ -126,7 +127,7 @@ class TaskRun:
         __tracebackhide__ = True  # pytest then shows the test's own line
         row = self._row()
         if not row.status.is_final:
-            raise IllegalMove(f"Run {self._run_id} is {row.status}.", hint="Call wait() first.", status=row.status)
+            raise IllegalMove(f"Run {self._run_id} is {row.status}.", hint=PythonOnly("Call wait() first."), status=row.status)
         if row.status is not RunStatus.SUCCESS:
             raise RunFailed(self._failure(row), run_id=self._run_id, status=row.status, exit_code=row.exit_code)
         return self

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument
+from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.settings import Limits
 
 _NAME_CHARACTERS = 256
@@ -36,7 +37,7 @@ def checked_name(name: object, argument: str = "name") -> str | None:
         raise _wrong_type(argument, "a text", name)
     if not name.strip() or len(name) > _NAME_CHARACTERS or not name.isprintable():
         raise BadArgument(
-            f"{argument} has {len(name)} characters: {name[:40]!r}.",
+            Argument(argument) + f" has {len(name)} characters: {name[:40]!r}.",
             hint=f"It takes 1 to {_NAME_CHARACTERS} printable characters.",
             argument=argument,
             limit=_NAME_CHARACTERS,
@@ -87,7 +88,9 @@ def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
     low, high = _TIMEOUT_SECONDS
     if not low <= seconds <= high:
         raise BadArgument(
-            f"{argument} is {seconds:g}.", hint=f"It takes {low} to {high} seconds (366 days), or None for no limit.", argument=argument
+            Argument(argument) + f" is {seconds:g}.",
+            hint=f"It takes {low} to {high} seconds (366 days); leave it out for no limit.",
+            argument=argument,
         )
     return seconds
 
@@ -100,7 +103,7 @@ def checked_seconds(value: object, argument: str) -> float:
     """
     seconds = _number(value, argument)
     if seconds < 0:
-        raise BadArgument(f"{argument} is {value!r}.", hint="It takes 0 seconds or more.", argument=argument)
+        raise BadArgument(Argument(argument) + f" is {value!r}.", hint="It takes 0 seconds or more.", argument=argument)
     return seconds
 
 
@@ -114,7 +117,7 @@ def checked_count(value: object, argument: str, least: int) -> int:
         raise _wrong_type(argument, "a whole number", value)
     if not least <= value <= _COUNT:
         how = f"less than {least}" if value < least else "too large"
-        raise BadArgument(f"{argument} is {how}.", hint=f"It takes {least} to {_COUNT}.", argument=argument, limit=least)
+        raise BadArgument(Argument(argument) + f" is {how}.", hint=f"It takes {least} to {_COUNT}.", argument=argument, limit=least)
     return value
 
 
@@ -125,7 +128,11 @@ def checked_moment(value: object, argument: str) -> datetime:
         BadArgument: it is something else, or has no zone.
     """
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise BadArgument(f"{argument} is {value!r:.80}.", hint="It takes an aware datetime: datetime.now(UTC).", argument=argument)
+        raise BadArgument(
+            Argument(argument) + f" is {value!r:.80}.",
+            hint="It takes an aware datetime" + PythonOnly(": datetime.now(UTC)") + ".",
+            argument=argument,
+        )
     return value
 
 
@@ -149,7 +156,9 @@ def checked_id(value: object, argument: str) -> str:
     if not isinstance(value, str):
         raise _wrong_type(argument, "an id (a text)", value)
     if len(value) > _NAME_CHARACTERS or not value.isprintable():
-        raise BadArgument(f"{argument} is no id: {value[:40]!r}.", hint="Ids are UUIDs: see id().", argument=argument)
+        raise BadArgument(
+            Argument(argument) + f" is no id: {value[:40]!r}.", hint="Ids are UUIDs" + PythonOnly(": see id()") + ".", argument=argument
+        )
     return value
 
 
@@ -164,7 +173,9 @@ def checked_texts(values: object, argument: str) -> tuple[str, ...]:
     found = tuple(values)
     for value in found:
         if not isinstance(value, str) or not value or "\0" in value:
-            raise BadArgument(f"{argument} has {value!r:.80}.", hint="It takes a list of texts, none of them empty.", argument=argument)
+            raise BadArgument(
+                Argument(argument) + f" has {value!r:.80}.", hint="It takes a list of texts, none of them empty.", argument=argument
+            )
     return found
 
 
@@ -175,7 +186,7 @@ def checked_limits(limits: object) -> Limits:
         BadArgument: they are something else.
     """
     if not isinstance(limits, Limits):
-        raise _wrong_type("limits", "Limits(...)", limits)
+        raise _wrong_type("limits", "a Limits", limits)
     for name, value in limits._asdict().items():
         checked_count(value, f"limits.{name}", 0)
     return limits
@@ -206,7 +217,7 @@ def checked_choice(value: object, argument: str, known: Sequence[str]) -> str:
         BadArgument: it is something else.
     """
     if not isinstance(value, str) or value not in known:
-        raise BadArgument(f"{argument} is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
+        raise BadArgument(Argument(argument) + f" is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
     return value
 
 
@@ -221,7 +232,7 @@ def checked_command(value: object, argument: str) -> tuple[str, ...] | None:
     command = checked_texts(value, argument)
     if not command or not command[0] or any("\0" in word for word in command):
         raise BadArgument(
-            f"{argument} is {value!r:.80}.", hint='It takes a program and its arguments: ["notify", "me"].', argument=argument
+            Argument(argument) + f" is {value!r:.80}.", hint='It takes a program and its arguments: ["notify", "me"].', argument=argument
         )
     return command
 
@@ -240,8 +251,8 @@ def checked_env(env: object, argument: str = "env") -> dict[str, str]:
         _check_variable_name(name, argument)
         if not isinstance(value, str) or not _fits_a_process(value):
             raise BadArgument(
-                f"{argument}[{name!r}] is no text that a process can be given.",
-                hint="Values are texts without NUL: str(value).",
+                Argument(argument) + f"[{name!r}] is no text that a process can be given.",
+                hint="Values are texts without NUL" + PythonOnly(": str(value)") + ".",
                 argument=argument,
             )
     return dict(env)
@@ -264,7 +275,7 @@ def checked_env_names(names: object) -> tuple[str, ...]:
 def _check_variable_name(name: Any, argument: str) -> None:
     if not isinstance(name, str) or not name or "=" in name or not _fits_a_process(name):
         raise BadArgument(
-            f"{argument} has {name!r}, which is no name of a variable.", hint="A name holds no = and no NUL.", argument=argument
+            Argument(argument) + f" has {name!r}, which is no name of a variable.", hint="A name holds no = and no NUL.", argument=argument
         )
 
 
@@ -285,7 +296,10 @@ def _encoded_object(value: object, limit_bytes: int, argument: str, less: str) -
     size_bytes = len(text.encode())
     if size_bytes > limit_bytes:
         raise BadArgument(
-            f"{argument} has {size_bytes} bytes as JSON, the limit is {limit_bytes}.", hint=less, argument=argument, limit_bytes=limit_bytes
+            Argument(argument) + f" has {size_bytes} bytes as JSON, the limit is {limit_bytes}.",
+            hint=less,
+            argument=argument,
+            limit_bytes=limit_bytes,
         )
     return text
 
@@ -301,7 +315,7 @@ def _json(value: Mapping[str, Any], argument: str) -> str:
         return text
     # Outside of the handler: the error that Python raised holds the whole text, and would travel along as the context of this one.
     raise BadArgument(
-        f"{argument} is no JSON: {problem}.",
+        Argument(argument) + f" is no JSON: {problem}.",
         hint="It takes dictionaries with text keys, lists, texts, finite numbers, True, False and None.",
         argument=argument,
     )
@@ -314,7 +328,7 @@ def _check_depth(value: Any, argument: str) -> None:
         if not level:
             return
     raise BadArgument(
-        f"{argument} is nested deeper than {_ARGUMENTS_DEPTH} levels.",
+        Argument(argument) + f" is nested deeper than {_ARGUMENTS_DEPTH} levels.",
         hint="Pass less, or put the data into a file.",
         argument=argument,
         limit=_ARGUMENTS_DEPTH,
@@ -325,7 +339,11 @@ def _inside(value: Any, argument: str) -> Iterable[Any]:
     if isinstance(value, Mapping):
         # JSON would silently turn the key 1 into "1".
         if not all(isinstance(key, str) for key in value):
-            raise BadArgument(f"{argument} has a key that is no text.", hint="Write it as a text: str(key).", argument=argument)
+            raise BadArgument(
+                Argument(argument) + " has a key that is no text.",
+                hint="Write it as a text" + PythonOnly(": str(key)") + ".",
+                argument=argument,
+            )
         return value.values()
     return value if isinstance(value, list | tuple) else ()
 
@@ -338,12 +356,12 @@ def _number(value: object, argument: str) -> float:
     except OverflowError:
         seconds = math.inf
     if not math.isfinite(seconds):
-        raise BadArgument(f"{argument} is {seconds}.", hint="It takes a finite number of seconds.", argument=argument)
+        raise BadArgument(Argument(argument) + f" is {seconds}.", hint="It takes a finite number of seconds.", argument=argument)
     return seconds
 
 
 def _wrong_type(argument: str, wanted: str, value: object) -> BadArgument:
-    return BadArgument(f"{argument} is a {type(value).__name__}.", hint=f"It takes {wanted}.", argument=argument)
+    return BadArgument(Argument(argument) + f" is a {type(value).__name__}.", hint="It takes " + wanted + ".", argument=argument)
 
 
 def checked_path(given: object, argument: str = "path") -> Path:
@@ -358,4 +376,4 @@ def checked_path(given: object, argument: str = "path") -> Path:
             raise ValueError("no path")
         return Path(text).expanduser().absolute()
     except (ValueError, RuntimeError) as error:  # RuntimeError: nobody knows the home of `~name`
-        raise BadArgument(f"{argument} is {given!r:.80}.", hint="It takes a path.", argument=argument) from error
+        raise BadArgument(Argument(argument) + f" is {given!r:.80}.", hint="It takes a path.", argument=argument) from error

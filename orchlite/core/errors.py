@@ -16,7 +16,7 @@ class OrchliteError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
-        super().__init__(f"{message} {hint}" if hint else message)
+        super().__init__(message + " " + hint if hint else message)
         self.message = message
         self.hint = hint
         self.details = details

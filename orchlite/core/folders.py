@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument, DeviceFailed
+from orchlite.core.hints import Api
 
 _NETWORK_FILE_SYSTEMS = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
@@ -113,7 +114,7 @@ class StoreFolder(NamedTuple):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DeviceFailed(
-                    f"The folder {str(folder)!r} cannot be made: {error.strerror}.", hint="Choose another one with Client(path)."
+                    f"The folder {str(folder)!r} cannot be made: {error.strerror}.", hint="Choose another one with " + Api.CLIENT_PATH + "."
                 ) from error
         self._check()
 

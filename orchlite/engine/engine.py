@@ -15,6 +15,7 @@ from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
+from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -117,7 +118,9 @@ class Engine:
         """
         self._check_open()
         if self.context.own_run_id is not None:
-            raise Conflict("This program is a run of this store, and starts nothing.", hint="Call start() in the process that hosts it.")
+            raise Conflict(
+                "This program is a run of this store, and starts nothing.", hint=Api.START + " belongs in the process that hosts it."
+            )
         self._workers.start(whole_store=True)
         self._watcher.start()
         self._keep_schedules()
@@ -335,9 +338,9 @@ class Engine:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise Closed("This client is closed.", hint="Open a new Client on the same store.")
+            raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if not self.is_ours():
-            raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
+            raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
 
 
 def _own_run(folder: StoreFolder, store: Store) -> RunRow | None:

@@ -14,6 +14,7 @@ from types import FrameType
 
 from orchlite.core.errors import BadArgument, DeviceFailed, OrchliteError
 from orchlite.core.files import remove_tree
+from orchlite.core.hints import PythonOnly
 from orchlite.core.status import RunStatus
 from orchlite.engine.engine import Engine
 
@@ -125,7 +126,7 @@ def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], N
         return signal.signal(number, handler)
     except (ValueError, TypeError, OSError) as error:
         if threading.current_thread() is not threading.main_thread():
-            hint = "Only the main thread can: call run_forever() there, or pass signals=() and stop it with close()."
+            hint = PythonOnly("Only the main thread can: call run_forever() there, or pass signals=() and stop it with close().")
         else:
-            hint = "It takes signals that a program can handle: (signal.SIGTERM, signal.SIGINT)."
+            hint = PythonOnly("It takes signals that a program can handle: (signal.SIGTERM, signal.SIGINT).")
         raise BadArgument(f"The signal {number!r:.80} cannot be handled: {error}.", hint=hint, argument="signals") from error

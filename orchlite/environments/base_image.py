@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from orchlite.core.errors import BadArgument, BadRequirement
+from orchlite.core.hints import Argument
 
 HOST, CLEAN = "host", "clean"
 
-_ARGUMENT = "base_image"
+_ARGUMENT = Argument("base_image")
 _HINT = "It takes 'host', 'clean' or a list of requirements: ['numpy==2.1.0', 'pandas']."
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 _UNPINNED = rf"{_NAME}(?:\[[^\]]*\])?"
@@ -30,7 +31,7 @@ def checked_base_image(value: object) -> str:
     """
     if isinstance(value, str):
         if value not in (HOST, CLEAN):
-            raise BadArgument(f"{_ARGUMENT} is {value!r:.80}.", hint=_HINT, argument=_ARGUMENT)
+            raise BadArgument(_ARGUMENT + f" is {value!r:.80}.", hint=_HINT, argument=_ARGUMENT)
         return value
     lines = _normalised(value)
     return json.dumps(lines) if lines else CLEAN
@@ -56,14 +57,14 @@ def _lines(base_image: str) -> tuple[str, ...]:
 
 def _normalised(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(line, str) for line in value):
-        raise BadArgument(f"{_ARGUMENT} is a {type(value).__name__}.", hint=_HINT, argument=_ARGUMENT)
+        raise BadArgument(_ARGUMENT + f" is a {type(value).__name__}.", hint=_HINT, argument=_ARGUMENT)
     from orchlite.environments.requirements import parse_requirements
 
     lines = [line.strip() for line in value]
     for number, line in enumerate(lines, start=1):
         if len(line.splitlines()) > 1 or line.endswith("\\"):
             raise BadArgument(
-                f"{_ARGUMENT}, line {number}, has more than one line.",
+                _ARGUMENT + f", line {number}, has more than one line.",
                 hint="Write one requirement in each string.",
                 argument=_ARGUMENT,
                 line=number,

@@ -13,7 +13,10 @@ _LISTED_VERSIONS = 8
 _EXAMINED_CHARACTERS = 1024 * 1024
 # Starts only where a word starts: tried at each letter of a long word, a search would take quadratic time.
 _NAME = r"(?<![\w.=-])[A-Za-z0-9][\w.-]*+"
-_ELSEWHERE = "name another index with index_urls= or in pip's configuration, or a folder of wheels as find-links there"
+_ELSEWHERE = (
+    "name another index (index_urls in Python, --index-url on the command line), or a folder of wheels as find-links in pip's configuration"
+)
+"""Both spellings: the explanation is stored, and read through any interface."""
 _SPELLING = "Check the spelling"
 _CONTRADICTION = "The requirements contradict each other: no set of versions meets all of them. The lines below name those that conflict."
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import BadRequirement
+from orchlite.core.hints import Api, join
 from orchlite.core.text import mask_credentials, quoted
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _EGG = r"[#&]egg=(?P<egg>[^&\s]+)"
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 
 _BESIDE_MAIN = "Put the package's folder into the bundle, beside main.py, where it can be imported as it is."
-_INDEX = "Use Client(index_urls=...) or pip's own configuration."
+_INDEX = "Use " + Api.INDEX_URLS + " or pip's own configuration."
 _REFUSED_OPTIONS = {
     **dict.fromkeys(("-r", "--requirement"), "Copy the lines of that file into this one."),
     **dict.fromkeys(("-c", "--constraint"), "Write the versions into the lines of this file."),
@@ -90,7 +91,7 @@ def _combined(refused: Sequence[BadRequirement]) -> BadRequirement:
     if not others:
         return first
     more = [f"And {len(others) - _LISTED_LINES + 1} more lines are refused."] if len(others) >= _LISTED_LINES else []
-    return BadRequirement("\n".join([*map(str, refused[:_LISTED_LINES]), *more]), **first.details)
+    return BadRequirement(join("\n", [*(error.args[0] for error in refused[:_LISTED_LINES]), *more]), **first.details)
 
 
 class _SourceLine(NamedTuple):
@@ -100,11 +101,11 @@ class _SourceLine(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{self.file}, line {self.number}"
+        return self.file + f", line {self.number}"
 
     def error(self, complaint: str, hint: str) -> BadRequirement:
-        message = f"{self.place}: {_printable(self.text)!r} {_printable(complaint)}."
-        return BadRequirement(message, hint=_printable(hint), line=self.number, text=mask_credentials(self.text), file=self.file)
+        message = self.place + f": {_printable(self.text)!r} {_printable(complaint)}."
+        return BadRequirement(message, hint=hint, line=self.number, text=mask_credentials(self.text), file=self.file)
 
 
 def _printable(text: str) -> str:
@@ -272,9 +273,9 @@ def _read_requirement(line: _SourceLine, collected: _Collected) -> None:
 def _check_common_mistakes(line: _SourceLine) -> None:
     if found := re.match(_COMMAND, line.text):
         rest = found["rest"]
-        raise line.error("is a command", "Write only the requirement." if rest.startswith("-") else f"Write only {rest}")
+        raise line.error("is a command", "Write only the requirement." if rest.startswith("-") else f"Write only {_printable(rest)}")
     if found := re.match(_SINGLE_EQUALS, line.text):
-        raise line.error("has a single '='", f"Write {found['name']}=={found['version']}")
+        raise line.error("has a single '='", f"Write {found['name']}=={_printable(found['version'])}")
     is_url = re.match(_SCHEME, line.text)
     if not is_url and re.search(_PATH, line.text.partition(";")[0]):
         raise line.error("is a path, which exists on one machine only", _BESIDE_MAIN)
@@ -330,7 +331,7 @@ def _bare_url(line: _SourceLine, text: str) -> str:
     url = _checked_url(line, requirement.url or "")
     path = re.split("[?#]", url, maxsplit=1)[0]
     if url.startswith("https:") and not path.lower().endswith(_ARCHIVES):
-        raise line.error(f"is a URL that does not end with one of {', '.join(_ARCHIVES)}", f"Write NAME @ {url}")
+        raise line.error(f"is a URL that does not end with one of {', '.join(_ARCHIVES)}", f"Write NAME @ {_printable(url)}")
     return f"{url} ; {requirement.marker}" if requirement.marker else url
 
 

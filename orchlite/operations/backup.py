@@ -21,6 +21,7 @@ from typing import Any
 from orchlite.core.errors import BadArgument, BadSchedule, Conflict, DeviceFailed, StorageFull, StoreDamaged, StoreTooNew
 from orchlite.core.files import exclusive_lock, fsync_folder, is_disk_full, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
+from orchlite.core.hints import Api
 from orchlite.core.records import RunResult
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
@@ -294,7 +295,9 @@ def _read_manifest(source: Path) -> dict[str, Any]:
         return {"format": int(manifest["format"]), "schema": int(manifest["schema"]), "orchlite": manifest["orchlite"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadArgument(
-            f"{str(source)!r} is no backup: it has no readable {_MANIFEST}.", hint="Give a folder that backup(path) made.", argument="path"
+            f"{str(source)!r} is no backup: it has no readable {_MANIFEST}.",
+            hint="Give a folder that " + Api.BACKUP + " made.",
+            argument="path",
         ) from error
 
 

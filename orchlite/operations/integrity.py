@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import StoreDamaged
 from orchlite.core.files import is_locked
+from orchlite.core.hints import Api
 from orchlite.core.tables import Table, table_html
 from orchlite.operations import garbage, liveness
 from orchlite.operations.context import Context
@@ -23,10 +24,10 @@ from orchlite.store.maintenance import EndedRun, StoredBundle
 _RESTORE = "Restore the store from a backup."
 _REPORT = "Restore the store from a backup, and report this: orchlite does not do it."
 _HINTS = {
-    "bundle": "prune() removes it.",
-    "upload": "It was interrupted; prune() removes it.",
-    "run folder": "prune() removes it.",
-    "host": "The next client that opens the store removes it, and so does prune().",
+    "bundle": Api.PRUNE + " removes it.",
+    "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
+    "run folder": Api.PRUNE + " removes it.",
+    "host": "The next client that opens the store removes it, and so does " + Api.PRUNE + ".",
 }
 
 
@@ -126,7 +127,9 @@ def _abandoned_runs(context: Context) -> Iterator[Finding]:
             continue
         is_over = not isinstance(context.process.observe(context.folder.run(run.run_id)), Alive)
         if is_over and context.store.maintenance.status_of_run(run.run_id) == "running":
-            yield Finding("run", run.run_id, "It is running in the store, and nobody runs it any more.", "start() records how it ended.")
+            yield Finding(
+                "run", run.run_id, "It is running in the store, and nobody runs it any more.", Api.START + " records how it ended."
+            )
 
 
 def _leftovers(context: Context) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
 from orchlite.core.folders import RunFolder
+from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -128,8 +129,7 @@ def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFaile
     lines = [line.text for line in logs.read(log, _EXPLAINING_LINES)]
     how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
     message = "\n".join([f"{_in_words(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_LAST_LINES:]])
-    hint = "\nThe whole log: orchestration.task().wait().logs()."
-    return PackagingFailed(_masked(message), hint=hint, exit_code=result.exit_code)
+    return PackagingFailed(_masked(message), exit_code=result.exit_code)
 
 
 def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
@@ -137,7 +137,7 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
 
     if result.status is RunStatus.TIMED_OUT:
         limit_seconds = settings.install_timeout_seconds
-        return f"The installation was not done after {limit_seconds:g} s. Client(install_timeout_seconds=...) sets the limit."
+        return f"The installation did not end within {limit_seconds:g} s. The limit is install_timeout_seconds, or --install-timeout."
     if result.reason is not None:
         return "The installation did not end by itself."
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -243,5 +243,6 @@ def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
     """The error that says why the orchestration is in `error`."""
     return PackagingFailed(
         f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
+        hint=PythonOnly("\nThe whole log: orchestration.task().wait().logs()."),
         orchestration_id=orchestration.orchestration_id,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove
+from orchlite.core.hints import Api
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.operations import dispatch, kill, outcome, packaging
@@ -67,7 +68,9 @@ def resume_task(context: Context, task_id: str) -> TaskStatus:
 def _recurring(context: Context, transaction: Transaction, task_id: str) -> TaskRow:
     task = context.store.tasks.seen(transaction, task_id) or context.store.tasks.get(task_id)
     if task.kind not in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS):
-        raise IllegalMove(f"Task {task_id} runs once, so there is nothing to pause or resume.", hint="kill() ends it.", status=task.status)
+        raise IllegalMove(
+            f"Task {task_id} runs once, so there is nothing to pause or resume.", hint=Api.KILL + " ends it.", status=task.status
+        )
     return task
 
 

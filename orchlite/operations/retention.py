@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
+from orchlite.core.hints import Api, Argument, PythonOnly
 from orchlite.core.settings import Retention
 from orchlite.core.tables import table_html
 from orchlite.operations import garbage
@@ -111,21 +112,27 @@ def checked(retention: object) -> Retention:
         BadArgument: one cannot.
     """
     if not isinstance(retention, Retention):
-        raise BadArgument(f"retention is a {type(retention).__name__}.", hint="It takes a Retention(...).", argument="retention")
+        raise BadArgument(
+            Argument("retention") + f" is a {type(retention).__name__}.",
+            hint=PythonOnly("It takes a Retention(...)."),
+            argument="retention",
+        )
     for name in _AGES:
         if getattr(retention, name) is not None:
             _checked_age(getattr(retention, name), name)
     keep = retention.keep_last_runs
     if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep < 2**31:
-        raise BadArgument(f"keep_last_runs is {keep!r:.80}.", hint="It takes a whole number, 0 or more.", argument="keep_last_runs")
+        raise BadArgument(
+            Argument("keep_last_runs") + f" is {keep!r:.80}.", hint="It takes a whole number, 0 or more.", argument="keep_last_runs"
+        )
     return retention
 
 
 def _checked_age(age: object, argument: str) -> timedelta:
     if not isinstance(age, timedelta) or not timedelta(0) < age <= _LONGEST:
-        raise BadArgument(
-            f"{argument} is {age!r:.80}.", hint=f"It takes a timedelta, up to {_LONGEST.days} days: timedelta(days=30).", argument=argument
-        )
+        given = str(age) if isinstance(age, timedelta) else repr(age)
+        hint = f"It takes a duration of up to {_LONGEST.days} days, such as " + Api.THIRTY_DAYS + "."
+        raise BadArgument(Argument(argument) + f" is {given:.80}.", hint=hint, argument=argument)
     return age
 
 

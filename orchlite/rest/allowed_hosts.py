@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from orchlite.core.errors import BadArgument
+from orchlite.core.hints import Argument
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _NETLOC = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -50,7 +51,9 @@ def _checked(host: object) -> _HostAndPort:
     parsed = _parsed(host) if isinstance(host, str) else None
     if parsed is None:
         raise BadArgument(
-            f"hosts has {host!r:.80}, which is not a host name.", hint='Use "box.example.com" or "box:8080".', argument="hosts"
+            Argument("hosts") + f" has {host!r:.80}, which is not a host name.",
+            hint='Use "box.example.com" or "box:8080".',
+            argument="hosts",
         )
     return parsed
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import JSONResponse
 
 from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, Tokens
 from orchlite.rest.allowed_hosts import AllowedHosts
@@ -211,7 +212,7 @@ def checked_token(token: object) -> str:
     if not isinstance(token, str) or not token or not all("!" <= character <= "~" for character in token):
         raise BadArgument(
             "The token is empty, or has characters other than visible ASCII.",
-            hint="Make one: secrets.token_urlsafe(32).",
+            hint=PythonOnly("Make one: secrets.token_urlsafe(32)."),
             argument="token",
         )
     return token

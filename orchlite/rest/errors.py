@@ -30,6 +30,7 @@ from orchlite.core.errors import (
     StorageFull,
     StoreBusy,
 )
+from orchlite.core.hints import Api, Language, spell
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +43,28 @@ _STATUSES: tuple[tuple[type[OrchliteError], int], ...] = (
     (StoreBusy, 503),
     (Closed, 503),
 )
-_WIRE_NAMES = {"json_args": "json", "connection_type": "type"}
-"""Arguments that have another name in requests than in Python."""
+LANGUAGE = Language(
+    api={
+        Api.ALLOW_REMOTE: "allow_remote",
+        Api.BACKUP: "a backup",
+        Api.CLIENT_PATH: "the store's path",
+        Api.EXCLUDE: "exclude",
+        Api.GET_WORKSPACE: "workspaces/list",
+        Api.INDEX_URLS: "the server's index_urls",
+        Api.KILL: "task/kill",
+        Api.LIST_CONNECTIONS: "connections/list",
+        Api.LIST_ORCHESTRATIONS: "orchestration/list",
+        Api.LIST_TASKS: "task/list",
+        Api.LIST_WORKSPACES: "workspaces/list",
+        Api.PRUNE: "pruning",
+        Api.RUN_CONTINUOUSLY: "task/run_continuously",
+        Api.START: "the server",
+        Api.THIRTY_DAYS: "30 days",
+        Api.TIMEZONE: "timezone ",
+    },
+    arguments={"connection_type": "type", "json_args": "json"},
+)
+"""What a refusal calls the things of the Python API: by the endpoint that does it, or by the field that holds it."""
 
 
 class Refusal(TypedDict):
@@ -98,12 +119,10 @@ def error_response(status: int, message: str, error: str, details: Mapping[str, 
 
 def response_to(error: OrchliteError, status: int | None = None) -> Response:
     """Return the error response for an exception. An argument has the name that requests use for it."""
-    argument = error.details.get("argument")
-    wire_name = _WIRE_NAMES.get(argument) if isinstance(argument, str) else None
-    message, details = str(error), error.details
-    if wire_name is not None:
-        message, details = message.replace(str(argument), wire_name, 1), {**details, "argument": wire_name}
-    return error_response(status or status_of(error), message, type(error).__name__, details)
+    details = error.details
+    if (wire_name := LANGUAGE.arguments.get(details.get("argument", ""))) is not None:
+        details = {**details, "argument": wire_name}
+    return error_response(status or status_of(error), spell(error.args[0], LANGUAGE), type(error).__name__, details)
 
 
 def describe_errors(document: dict[str, Any]) -> None:

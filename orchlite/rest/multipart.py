@@ -175,7 +175,7 @@ class _Parts:
 def _too_large(limit_bytes: int) -> BadBundle:
     return BadBundle(
         f"The bundle is larger than {limit_bytes} bytes, which is the limit.",
-        hint="Leave large data out and fetch it in main.py, or raise Limits(upload_bytes=...).",
+        hint="Leave large data out and fetch it in main.py.",
         limit_bytes=limit_bytes,
     )
 

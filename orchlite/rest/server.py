@@ -22,6 +22,7 @@ import uvicorn
 from orchlite.client.client import engine_of
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_texts
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
+from orchlite.core.hints import Api, Argument
 from orchlite.engine import shutdown
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.rest.app import application
@@ -235,20 +236,20 @@ class _Address(NamedTuple):
 
 def _checked_address(host: str, port: int, *, allow_remote: bool) -> _Address:
     if checked_count(port, "port", 0) > _MAX_PORT:
-        raise BadArgument(f"port is {port}.", hint=f"Use 0 to {_MAX_PORT}; 0 chooses a free one.", argument="port")
+        raise BadArgument(Argument("port") + f" is {port}.", hint=f"Use 0 to {_MAX_PORT}; 0 chooses a free one.", argument="port")
     try:
         if not isinstance(host, str) or not host:
             raise ValueError("no host")
         family, _, _, _, sockaddr = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, ValueError) as error:
         raise BadArgument(
-            f"host is {host!r:.80}, which is not an address of this machine.", hint='Try "127.0.0.1".', argument="host"
+            Argument("host") + f" is {host!r:.80}, which is not an address of this machine.", hint='Try "127.0.0.1".', argument="host"
         ) from error
     ip = ipaddress.ip_address(sockaddr[0])
     if not ip.is_loopback and not checked_flag(allow_remote, "allow_remote"):
         raise BadArgument(
-            f"host is {host!r:.80}, which other machines can reach.",
-            hint="allow_remote=True allows that: the traffic is not encrypted, and anyone with the token can run any program.",
+            Argument("host") + f" is {host!r:.80}, which other machines can reach.",
+            hint=Api.ALLOW_REMOTE + " allows that: the traffic is not encrypted, and anyone with the token can run any program.",
             argument="host",
         )
     return _Address(family, (str(sockaddr[0]), port), f"[{ip}]" if ip.version == 6 and ":" in host else host, ip.is_loopback)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from orchlite.core.errors import BadSchedule
+from orchlite.core.hints import Api
 
 _CHARACTERS = 256
 _SHOWN_CHARACTERS = 80
@@ -29,7 +30,7 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _OTHER_MACROS = {
-    "@reboot": "To run something when a host starts, call run_once() or run_continuously() in the program that starts it.",
+    "@reboot": "For a program that runs for as long as a host does, use " + Api.RUN_CONTINUOUSLY + ".",
     "@every": "Use a step: '*/5 * * * *' is every five minutes, '0 */2 * * *' every two hours.",
 }
 
@@ -167,7 +168,7 @@ def _check_prefix(expression: str) -> None:
     if zone := _ZONE.match(expression.strip()):
         _refuse(
             f"The schedule {_shown(expression)} names a time zone, which is not supported there.",
-            f"Pass it as a separate argument: timezone={zone['zone'] or 'Europe/Berlin'!r}.",
+            "Pass it separately: " + Api.TIMEZONE + f"{zone['zone'] or 'Europe/Berlin'!r}.",
         )
     word = expression.split()[0].lower()
     if word.startswith("@") and expression.strip().lower() not in _MACROS:

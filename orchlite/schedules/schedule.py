@@ -14,6 +14,7 @@ from typing import NamedTuple
 from orchlite.core.arguments import checked_count
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, BadSchedule
+from orchlite.core.hints import Argument, PythonOnly
 from orchlite.schedules.cron import CronExpression, parse_cron
 from orchlite.schedules.wall_clock import count_between, first_at_or_after, last_at_or_before
 from orchlite.schedules.zones import Period, periods_back_from, periods_from, zone_of
@@ -152,7 +153,7 @@ def upcoming_after(at: datetime, expression: str, n: int, *, timezone: str = "UT
     """
     schedule = parse(expression, timezone)
     if checked_count(n, "n", 0) > _MAX_UPCOMING:
-        raise BadArgument(f"n is {n}.", hint=f"It must be from 0 to {_MAX_UPCOMING}.", argument="n", limit=_MAX_UPCOMING)
+        raise BadArgument(Argument("n") + f" is {n}.", hint=f"It must be from 0 to {_MAX_UPCOMING}.", argument="n", limit=_MAX_UPCOMING)
     zone = zone_of(timezone)
     return [slot.astimezone(zone) for slot in islice(schedule.slots_after(at), n)]
 
@@ -171,5 +172,7 @@ def _utc(at: datetime) -> datetime:
 
 def _aware(at: datetime) -> datetime:
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        raise BadArgument(f"{at!r:.80} is not an aware datetime.", hint="Use an aware one: datetime.now(UTC).", argument="at")
+        raise BadArgument(
+            f"{at!r:.80} is not an aware datetime.", hint="Use an aware one" + PythonOnly(": datetime.now(UTC)") + ".", argument="at"
+        )
     return at

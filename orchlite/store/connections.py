@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import ConnectionRow
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
@@ -37,7 +38,7 @@ class Connections:
             if not added:
                 raise Conflict(
                     f"A connection named {connection.name!r} is there already.",
-                    hint="Use get_connection(name), or delete that one first: connections are not changed.",
+                    hint="Connections are not changed: delete that one first" + PythonOnly(", or use get_connection(name)") + ".",
                     name=connection.name,
                 )
             _record_event(transaction, connection, "created", connection.created_at)
@@ -137,7 +138,7 @@ def _record_event(transaction: Transaction, connection: ConnectionRow, became: s
 def _not_found(connection_id: str) -> NotFound:
     return NotFound(
         f"There is no connection {connection_id!r} in this store.",
-        hint="list_connections() shows those there are.",
+        hint=Api.LIST_CONNECTIONS + " shows those there are.",
         connection_id=connection_id,
     )
 
@@ -147,8 +148,8 @@ def _no_such_name(name: str) -> NotFound:
 
     # Who asks is a program most often, and who reads its log may have written Python or commands until then.
     command, call = f"orchlite connections create {quote(name)} TYPE --detail KEY=VALUE", f"create_connection({name!r}, type, details)"
-    listed = "`orchlite connections` or list_connections() shows those there are."
-    return NotFound(f"There is no connection named {name!r}.", hint=f"Create it: `{command}`, or in Python {call}. {listed}", name=name)
+    hint = f"Create it: `{command}`" + PythonOnly(f", or in Python {call}") + ". " + Api.LIST_CONNECTIONS + " shows those there are."
+    return NotFound(f"There is no connection named {name!r}.", hint=hint, name=name)
 
 
 def _record(row: Row) -> ConnectionRow:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import Closed, DeviceFailed, StorageFull, StoreBusy, StoreDamaged
+from orchlite.core.hints import PythonOnly
 
 Row = sqlite3.Row
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -224,9 +225,9 @@ class Database:
 
     def _check_usable(self) -> None:
         if self._is_closed:
-            raise Closed("This client is closed.", hint="Open a new Client on the same store.")
+            raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if os.getpid() != self._pid:
-            raise Closed("This client was opened by the parent process.", hint="Open a Client of its own in a forked process.")
+            raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
 
     def _check_file(self) -> None:
         if self._identity is not None and (found := _identity(self.path)) != self._identity:
@@ -351,5 +352,5 @@ def _translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamaged(f"The store {path} is damaged: {error}.", hint="Restore it from a backup.", store=str(path))
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-        return Closed("This client is closed.", hint="Open a new Client on the same store.")
+        return Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
     return DeviceFailed(f"The store {path} failed: {error}.", store=str(path))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.hints import Api
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.status import OrchestrationStatus, sources_of
 from orchlite.store import events
@@ -53,7 +54,7 @@ class Orchestrations:
         if row is None:
             raise NotFound(
                 f"There is no orchestration {orchestration_id!r} in this store.",
-                hint="list_orchestrations() shows those of the current workspace.",
+                hint=Api.LIST_ORCHESTRATIONS + " shows those of the current workspace.",
                 orchestration_id=orchestration_id,
             )
         return _record(row)
@@ -68,7 +69,7 @@ class Orchestrations:
             "SELECT orchestrations.* FROM tasks JOIN orchestrations USING (orchestration_id) WHERE tasks.task_id = ?", (task_id,)
         )
         if row is None:
-            raise NotFound(f"There is no task {task_id!r} in this store.", hint="list_tasks() shows those of the current workspace.")
+            raise NotFound(f"There is no task {task_id!r} in this store.", hint=Api.LIST_TASKS + " shows those of the current workspace.")
         return _record(row)
 
     def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.hints import PythonOnly
 from orchlite.core.records import Claim, PendingNotification, RunResult, RunRow, SkippedSlots
 from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
@@ -250,7 +251,9 @@ class Runs:
         """
         run = self.find(run_id)
         if run is None:
-            raise NotFound(f"There is no run {run_id!r} in this store.", hint="task.last_runs() shows a task's runs.", run_id=run_id)
+            raise NotFound(
+                f"There is no run {run_id!r} in this store.", hint=PythonOnly("task.last_runs() shows a task's runs."), run_id=run_id
+            )
         return run
 
     def status(self, transaction: Transaction, run_id: str) -> RunStatus | None:

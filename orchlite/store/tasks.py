@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
+from orchlite.core.hints import Api
 from orchlite.core.records import SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
@@ -57,7 +58,9 @@ class Tasks:
         row = self._database.row("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
         if row is None:
             raise NotFound(
-                f"There is no task {task_id!r} in this store.", hint="list_tasks() shows those of the current workspace.", task_id=task_id
+                f"There is no task {task_id!r} in this store.",
+                hint=Api.LIST_TASKS + " shows those of the current workspace.",
+                task_id=task_id,
             )
         return _record(row)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.hints import Api
 from orchlite.core.records import WorkspaceRow
 from orchlite.store.database import Database, Row, known_datetime, to_microseconds
 
@@ -26,7 +27,7 @@ class Workspaces:
                 "INSERT INTO workspaces (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING *", (name, to_microseconds(now))
             )
         if row is None:
-            raise Conflict(f"A workspace named {name!r} is there already.", hint="Use get_workspace(name).", name=name)
+            raise Conflict(f"A workspace named {name!r} is there already.", hint="Use " + Api.GET_WORKSPACE + ".", name=name)
         return _record(row)
 
     def find_or_create(self, name: str, now: datetime) -> WorkspaceRow:
@@ -48,7 +49,7 @@ class Workspaces:
         row = self._database.row("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
         if row is None:
             raise NotFound(
-                f"There is no workspace {workspace_id!r}.", hint="list_workspaces() shows those there are.", workspace_id=workspace_id
+                f"There is no workspace {workspace_id!r}.", hint=Api.LIST_WORKSPACES + " shows those there are.", workspace_id=workspace_id
             )
         return _record(row)
 

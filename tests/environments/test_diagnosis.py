@@ -17,7 +17,7 @@ _PIP = {
         """Looking in indexes: https://index/simple
 ERROR: Could not find a version that satisfies the requirement no-such-thing==1.0 (from versions: none)
 ERROR: No matching distribution found for no-such-thing==1.0""",
-        ["Nothing on https://index/simple fits no-such-thing==1.0", "Check the spelling", "index_urls="],
+        ["Nothing on https://index/simple fits no-such-thing==1.0", "Check the spelling", "index_urls", "--index-url"],
     ),
     "no such version": (
         """Looking in indexes: file:///tmp/index/
@@ -88,7 +88,7 @@ ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/en/latest/topics
 {_RETRY}'NewConnectionError("HTTPConnection(host='127.0.0.1', port=9): Failed to establish a new connection: [Errno 111]
 ERROR: Could not find a version that satisfies the requirement six==1.0 (from versions: none)
 ERROR: No matching distribution found for six==1.0""",
-        ["127.0.0.1 could not be reached", "index_urls=", "pip's configuration", "find-links"],
+        ["127.0.0.1 could not be reached", "index_urls", "--index-url", "pip's configuration", "find-links"],
     ),
     "a host that nobody knows": (
         f"""Looking in indexes: https://nohost.invalid/simple
@@ -196,7 +196,7 @@ hint: Build failures usually indicate a problem with the package or the build en
   cause: client error (Connect)
   cause: tcp connect error
   cause: Connection refused (os error 111)""",
-        ["127.0.0.1 could not be reached", "index_urls="],
+        ["127.0.0.1 could not be reached", "index_urls", "--index-url"],
     ),
     "a host that nobody knows": (
         """error: Request failed after 3 retries in 4.6s

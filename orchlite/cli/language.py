@@ -1,0 +1,51 @@
+"""What the command line calls the things of the Python API that errors mention."""
+
+from __future__ import annotations
+
+from orchlite.core.hints import Api, Language, spell
+
+COMMAND_LINE = Language(
+    api={
+        Api.ALLOW_REMOTE: "--allow-remote",
+        Api.BACKUP: "`orchlite backup`",
+        Api.CLIENT_PATH: "--store",
+        Api.EXCLUDE: "--exclude",
+        Api.GET_WORKSPACE: "--workspace",
+        Api.INDEX_URLS: "--index-url",
+        Api.KILL: "`orchlite kill`",
+        Api.LIST_CONNECTIONS: "`orchlite connections`",
+        Api.LIST_ORCHESTRATIONS: "`orchlite orchestrations`",
+        Api.LIST_TASKS: "`orchlite tasks`",
+        Api.LIST_WORKSPACES: "`orchlite workspaces`",
+        Api.PRUNE: "`orchlite prune`",
+        Api.RUN_CONTINUOUSLY: "--continuously",
+        Api.START: "`orchlite start`",
+        Api.THIRTY_DAYS: "30d",
+        Api.TIMEZONE: "--timezone ",
+    },
+    arguments={
+        "accounts": "--accounts",
+        "allow_remote": "--allow-remote",
+        "base_image": "--base-image",
+        "compatibility": "--compatibility",
+        "connection_type": "TYPE",
+        "details": "--detail",
+        "env": "--env",
+        "exclude": "--exclude",
+        "host": "--host",
+        "hosts": "--also-named",
+        "index_urls": "--index-url",
+        "install_timeout_seconds": "--install-timeout",
+        "json_args": "--arg",
+        "name": "--name",
+        "older_than": "--older-than",
+        "port": "--port",
+        "starting_deadline_seconds": "--deadline",
+        "timeout": "--timeout",
+    },
+)
+
+
+def spelled(text: str) -> str:
+    """Return a message or a hint of the library's in the words of the command line."""
+    return spell(text, COMMAND_LINE)

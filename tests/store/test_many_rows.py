@@ -10,7 +10,6 @@ import pytest
 
 from orchlite.core.records import ConnectionRow, OrchestrationRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
-from orchlite.store.database import Database
 from orchlite.store.store import Store
 
 AddTask = Callable[..., TaskRow]
@@ -65,44 +64,6 @@ def test_the_newest_runs_of_many_tasks_are_those_of_each(store: Store, tasks: li
     assert (found(0), found(9, frozenset())) == ({}, {})
     [newest, *_] = store.runs.newest_of_tasks([first.task_id], 1, _FINAL)[first.task_id]
     assert newest == store.runs.get(runs[4])
-
-
-def test_the_newest_runs_of_many_tasks_are_found_by_an_index(database: Database) -> None:
-    plan = database.rows(
-        "EXPLAIN QUERY PLAN SELECT runs.* FROM json_each('[]') AS wanted JOIN runs ON runs.number IN (SELECT number FROM runs AS newest"
-        " WHERE newest.task_id = wanted.value AND newest.status IN ('success') ORDER BY number DESC LIMIT 5) ORDER BY runs.number DESC"
-    )
-    steps = [row["detail"] for row in plan]
-    assert any("runs_of_task" in step for step in steps)
-    assert not any(step.startswith("SCAN") and "wanted" not in step for step in steps), steps
-
-
-@pytest.mark.parametrize(
-    ("sql", "index"),
-    [
-        pytest.param(
-            "SELECT run_id, task_id FROM runs"
-            " WHERE ended_at >= 5 AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') ORDER BY ended_at DESC",
-            "runs_ended_badly",
-            id="bad ends",
-        ),
-        pytest.param("SELECT TOTAL(slots) FROM runs WHERE task_id = 'a' AND status = 'skipped'", "runs_skipped", id="missed"),
-        pytest.param(
-            "SELECT number FROM runs WHERE task_id = 'a' AND status = 'skipped' ORDER BY number DESC LIMIT 1",
-            "runs_skipped",
-            id="the newest skipped slot",
-        ),
-        pytest.param(
-            "SELECT slot_at FROM runs WHERE task_id = 'a' AND slot_at BETWEEN 1 AND 2 ORDER BY slot_at LIMIT 5",
-            "COVERING INDEX runs_of_slot",
-            id="slots",
-        ),
-    ],
-)
-def test_what_is_rare_among_many_runs_is_found_by_an_index_of_its_own(database: Database, sql: str, index: str) -> None:
-    [step] = [row["detail"] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}")]
-    assert step.startswith("SEARCH")
-    assert index in step
 
 
 def test_bad_ends_are_those_since_a_time_the_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:

@@ -76,12 +76,6 @@ class TestWhatIsDue:
         assert store.tasks.next_due() is None
         assert store.tasks.due(now, 10) == []
 
-    def test_has_an_index(self, database: Database) -> None:
-        sql = "SELECT * FROM tasks WHERE next_at <= 5 AND next_at IS NOT NULL AND status IN ('started', 'crash_loop') ORDER BY next_at"
-        plan = " ".join(row["detail"] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}"))
-        assert "tasks_due" in plan
-        assert "TEMP B-TREE" not in plan
-
 
 class TestMovingATaskOn:
     def test_happens_once_for_each_time_at_which_it_is_due(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:

@@ -288,19 +288,3 @@ class TestTheRunToWaitFor:
 
     def test_is_none_where_there_is_no_run(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
         assert store.runs.newest_to_wait_for(add_task().task_id) is None
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        pytest.param("SELECT * FROM runs WHERE task_id = ? ORDER BY number DESC LIMIT 5", id="last runs of a task"),
-        pytest.param("SELECT * FROM tasks WHERE workspace_id = ? ORDER BY created_at DESC", id="tasks of a workspace"),
-        pytest.param("SELECT * FROM orchestrations WHERE sha = ?", id="orchestrations of a SHA"),
-        pytest.param("SELECT * FROM tasks WHERE orchestration_id = ?", id="tasks of an orchestration"),
-        pytest.param("SELECT * FROM runs WHERE status = 'queued' AND submitted_by = ? ORDER BY number LIMIT 1", id="queue"),
-    ],
-)
-def test_answers_that_users_ask_for_have_an_index(database: Database, sql: str) -> None:
-    plan = " ".join(row["detail"] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}", ("x",)))
-    assert "INDEX" in plan
-    assert "TEMP B-TREE" not in plan

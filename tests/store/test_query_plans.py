@@ -1,0 +1,141 @@
+"""The store's own statements, explained by SQLite as they are executed: each finds its rows by the index that was made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchlite.core.records import SkippedSlots
+from orchlite.core.status import RunStatus
+from orchlite.store.database import Database, Parameters, Row, Transaction
+from orchlite.store.lookups import Lookups
+from orchlite.store.orchestrations import Orchestrations
+from orchlite.store.runs import Runs
+from orchlite.store.store import Store
+from orchlite.store.tasks import Tasks
+
+_NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_BAD_ENDS = frozenset({RunStatus.FAILURE})
+_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished")
+"""What may be read from end to end: the words of a parameter, and indexes of what has not ended."""
+
+
+class _ExplainingTransaction(Transaction):
+    def __init__(self, inner: Transaction, steps: list[str]) -> None:
+        self._inner = inner
+        self._steps = steps
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        self._steps += _plan(self._inner.rows, sql, parameters)
+        return self._inner.execute(sql, parameters)
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        self._steps += _plan(self._inner.rows, sql, parameters)
+        return self._inner.rows(sql, parameters)
+
+
+class _ExplainingDatabase(Database):
+    """Notes the steps of the query plan of every statement before it executes it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.steps: list[str] = []
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        self.steps += _plan(super().rows, sql, parameters)
+        return super().rows(sql, parameters)
+
+    @contextmanager
+    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
+        with super().transaction(urgent=urgent) as transaction:
+            yield _ExplainingTransaction(transaction, self.steps)
+
+
+def _plan(read: Callable[[str, Parameters], list[Row]], sql: str, parameters: Parameters) -> list[str]:
+    return [row["detail"] for row in read(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+
+
+class _Tables:
+    """Those of one store, whose statements are explained."""
+
+    def __init__(self, database: _ExplainingDatabase) -> None:
+        self.database = database
+        self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
+        self.lookups = Lookups(database)
+
+
+@pytest.fixture
+def tables(store: Store, tmp_path: Path) -> Iterator[_Tables]:
+    database = _ExplainingDatabase(tmp_path / "store.sqlite")
+    yield _Tables(database)
+    database.close()
+
+
+Ask = Callable[[_Tables], object]
+
+
+def _inside(ask: Callable[[_Tables, Transaction], object]) -> Ask:
+    """Ask in a transaction."""
+
+    def it(tables: _Tables) -> None:
+        with tables.database.transaction() as transaction:
+            ask(tables, transaction)
+
+    return it
+
+
+_IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
+    "the last runs of a task": ("runs_of_task", lambda on: on.runs.of_task("task", 5)),
+    "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
+    "the run to wait for": ("runs_unfinished", lambda on: on.runs.newest_to_wait_for("task")),
+    "the runs of a task that have not ended": (
+        "runs_unfinished",
+        _inside(lambda on, inside: on.runs.unfinished_of_task(inside, "task")),
+    ),
+    "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=False)),
+    "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=True)),
+    "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host")),
+    "bad ends": ("runs_ended_badly", lambda on: on.lookups.bad_ends_since(_NOW)),
+    "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
+    "the newest skipped slot": (
+        "runs_skipped",
+        _inside(lambda on, inside: on.runs.add_to_newest_skipped(inside, "task", SkippedSlots(_NOW, "late"), _NOW)),
+    ),
+    "slots": ("COVERING INDEX runs_of_slot", lambda on: on.runs.slots_since("task", _NOW, _NOW + timedelta(days=1), 5)),
+    "due tasks": ("tasks_due", lambda on: on.tasks.due(_NOW, 10)),
+    "when the next task is due": ("tasks_due", lambda on: on.tasks.next_due()),
+    "the tasks that are due next": ("tasks_due", lambda on: on.lookups.due_next(10)),
+    "the tasks of a workspace": ("tasks_of_workspace", lambda on: on.tasks.of_workspace(1, killed=False)),
+    "the tasks of an orchestration": ("tasks_of_orchestration", lambda on: on.tasks.of_orchestration("orchestration")),
+    "the orchestrations of a workspace": ("orchestrations_of_workspace", lambda on: on.orchestrations.of_workspace(1)),
+}
+_SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
+    "the last runs of many tasks": ("runs_of_task", lambda on: on.runs.newest_of_tasks(["task"], 5, _BAD_ENDS)),
+    "the running runs": ("runs_running", lambda on: on.runs.running()),
+    "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
+    "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),
+    "notifications to be sent": ("runs_to_be_told", lambda on: on.runs.pending_notifications()),
+    "the orchestrations of a SHA": ("orchestrations_of_sha", lambda on: on.orchestrations.of_sha("sha")),
+}
+
+
+_STATEMENTS = _IN_THE_ORDER_OF_THE_INDEX | _SORTED_BECAUSE_THEY_ARE_FEW
+
+
+@pytest.mark.parametrize(("index", "ask"), [pytest.param(*each, id=name) for name, each in _STATEMENTS.items()])
+def test_a_statement_finds_its_rows_by_an_index(tables: _Tables, index: str, ask: Ask) -> None:
+    ask(tables)
+    steps = tables.database.steps
+    assert any(index in step for step in steps), steps
+    assert [step for step in steps if step.startswith("SCAN") and not any(few in step for few in _FEW_ROWS)] == []
+
+
+@pytest.mark.parametrize("ask", [pytest.param(ask, id=name) for name, (_, ask) in _IN_THE_ORDER_OF_THE_INDEX.items()])
+def test_many_rows_are_not_sorted(tables: _Tables, ask: Ask) -> None:
+    ask(tables)
+    assert tables.database.steps != []
+    assert [step for step in tables.database.steps if "TEMP B-TREE" in step] == []

@@ -1,13 +1,13 @@
-"""The pytest plugin: fixtures that run orchestrations, and their logs in the report of a test that fails.
+"""The pytest plugin: fixtures that run orchestrations, and their logs in the report of a failed test.
 
-pytest imports this in every session where orchlite is installed, so what a fixture needs is imported when a test uses it.
+pytest imports this module in every session where orchlite is installed, so a fixture imports what it needs when a test uses it.
 """
 
 from __future__ import annotations
 
 import pytest
 
-TYPE_CHECKING = False  # importing typing, where pytest has not done so yet, costs more than all of this
+TYPE_CHECKING = False  # importing typing, if pytest has not done so yet, would cost more than everything else here
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.task_run import TaskRun
     from orchlite.testing import ManualClock
-    from orchlite.testing.bundle_files import Given
+    from orchlite.testing.bundle_files import PathOrFiles
     from orchlite.testing.stores import Stores
 
 _CLIENT = pytest.StashKey["Client"]()
-_NO_SERVER = "orchlite_server needs what the extra `server` brings: pip install 'orchlite[server]'"
+_NO_SERVER = "orchlite_server needs the extra `server`: pip install 'orchlite[server]'"
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def _orchlite_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store
 
 @pytest.fixture
 def orchlite_clock() -> ManualClock:
-    """A clock that stands at 2026-01-01, midnight UTC, a Thursday, until the test advances it; `orchlite_client` goes by it."""
+    """A clock that stands at 2026-01-01 00:00 UTC, a Thursday, until the test advances it; `orchlite_client` uses it."""
     from datetime import UTC, datetime
 
     from orchlite.testing import ManualClock
@@ -45,9 +45,9 @@ def orchlite_clock() -> ManualClock:
 
 @pytest.fixture
 def orchlite_client(request: pytest.FixtureRequest, _orchlite_stores: Stores) -> Iterator[Client]:
-    """A client with an empty store of its own. At the end of the test its runs are killed and everything is removed.
+    """A client with an empty store of its own. After the test its runs are killed and the store is removed.
 
-    It keeps all files of runs. Where the test uses `orchlite_clock`, that is its clock. When the test fails, its runs' logs are reported.
+    It keeps all files of runs, and uses `orchlite_clock` if the test does. If the test fails, the logs of the runs are in its report.
     """
     clock = request.getfixturevalue("orchlite_clock") if "orchlite_clock" in request.fixturenames else None
     with _orchlite_stores.open(clock) as client:
@@ -58,37 +58,37 @@ def orchlite_client(request: pytest.FixtureRequest, _orchlite_stores: Stores) ->
 
 @pytest.fixture
 def run_orchestration(orchlite_client: Client) -> Callable[..., TaskRun]:
-    """Run an orchestration in `orchlite_client`'s store, in an environment of its own, and answer its run when it has ended.
+    """Run an orchestration in `orchlite_client`'s store, in its own environment; block until the run has ended, and return it.
 
-    `run_orchestration(path_or_files, json_args=None, *, connections=None, env=None, timeout=None)`: the path of a folder or a ZIP, or
-    the texts of the files by name, `{"main.py": "print(1)"}`; details of connections by name; environment variables; a time limit in
-    seconds. A program that fails is no exception: `run.raise_for_failure()` makes it one.
+    `run_orchestration(path_or_files, json_args=None, *, connections=None, env=None, timeout=None)`: the path of a folder or a ZIP, or the
+    content of the files by name, `{"main.py": "print(1)"}`; the details of connections by name; environment variables; a time limit in
+    seconds. A program that fails raises nothing; `run.raise_for_failure()` does.
     """
-    from orchlite.testing import stores as tested_runs
+    from orchlite.testing import stores
 
     def run(
-        path_or_files: Given,
+        path_or_files: PathOrFiles,
         json_args: Mapping[str, Any] | None = None,
         *,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> TaskRun:
-        return tested_runs.run(orchlite_client, path_or_files, json_args, connections, env, timeout)
+        return stores.run(orchlite_client, path_or_files, json_args, connections, env, timeout)
 
     return run
 
 
 @pytest.fixture
 def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
-    """Run an orchestration's `main.py` in the test's own process: `orchlite.testing.run_inline`, with `connections=` in addition.
+    """Run an orchestration's `main.py` in the test's own process, as `orchlite.testing.run_inline`, but with `connections=`.
 
-    Where the test uses `orchlite_client`, or gives connections, the program sees that client's store.
+    If the test uses `orchlite_client`, or passes connections, the program sees that client's store.
     """
     from orchlite import testing
 
     def run(
-        path_or_files: Given,
+        path_or_files: PathOrFiles,
         json_args: Mapping[str, Any] | None = None,
         *,
         argv: Sequence[str] = (),
@@ -98,9 +98,9 @@ def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         client = request.getfixturevalue("orchlite_client") if connections or "orchlite_client" in request.fixturenames else None
         if client is not None:
-            from orchlite.testing import stores as tested_runs
+            from orchlite.testing import stores
 
-            tested_runs.connect(client, connections)
+            stores.connect(client, connections)
         return testing.run_inline(path_or_files, json_args, argv=argv, env=env, work=work, client=client)
 
     return run
@@ -125,7 +125,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     client = item.stash.get(_CLIENT, None) if report.failed else None
     if client is not None:
-        from orchlite.testing import stores as tested_runs
+        from orchlite.testing import stores
 
-        report.sections += tested_runs.sections(client)
+        report.sections += stores.sections(client)
     return report

@@ -1,8 +1,8 @@
-"""Runs a program in this very process as a task run would see the world, so that breakpoints, coverage and test doubles work.
+"""Runs a program in this process as a task run, so that breakpoints, coverage and test doubles reach it.
 
-Owns what has to be changed for that, and puts it back: environment variables, `sys.path`, `sys.argv`, import hooks, `wallaroo` and the
-program's own modules among `sys.modules`, the current folder. What else a program changes in its process (signal handlers, logging,
-`sys.stdout`) is its own business.
+Owns what has to be changed for that, and restores it: environment variables, `sys.path`, `sys.argv`, import hooks, `wallaroo` and the
+program's own modules in `sys.modules`, the current folder. Anything else that a program changes in its process (signal handlers, logging,
+`sys.stdout`) stays changed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
 from orchlite.core.errors import BadArgument
-from orchlite.core.files import remove_tree
 from orchlite.core.task_context import ARGUMENTS_NAME, FOLDER_VARIABLE, TASK_VARIABLE
 from orchlite.sdk import finder
 
@@ -26,20 +26,20 @@ _LISTS = ("path", "argv", "meta_path")
 
 @contextmanager
 def inline_task(arguments: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """Make this process look like a task run with these `arguments`, until the block ends, however it ends.
+    """Make this process look like a task run with these `arguments` and environment variables; restore it when the block ends.
 
-    `import wallaroo` finds orchlite's module, even where the SDK is installed, as in a task. `env` is added to the environment. Yields
-    the run's folder, which is removed at the end. The whole process is changed: not for use in two threads at once.
+    `import wallaroo` finds orchlite's module, as in a task, even if the SDK is installed. Yields the run's folder, which is removed
+    at the end. Changes the whole process, so never use it in two threads at once.
 
     Raises:
-        BadArgument: the arguments are no JSON object.
+        BadArgument: the arguments are not a JSON object.
 
     """
     import uuid
 
     text = _as_json(arguments)
     task_id = str(uuid.uuid4())
-    with _run_folder() as folder, _put_back():
+    with _run_folder() as folder, _restored():
         (folder / ARGUMENTS_NAME).write_text(text, encoding="utf-8")
         os.environ.update({**(env or {}), TASK_VARIABLE: task_id, "TASK_ID": task_id, FOLDER_VARIABLE: str(folder)})
         finder.prefer()
@@ -47,19 +47,31 @@ def inline_task(arguments: Mapping[str, Any] | None = None, *, env: Mapping[str,
 
 
 def run_program(program: str | os.PathLike[str], argv: Sequence[str] = ()) -> dict[str, Any]:
-    """Run a Python file as `python program *argv` would, and return the names that it defined.
+    """Run a Python file as `python program *argv` would, inside `inline_task`; return the names that it has defined.
 
-    Sets `sys.argv` and puts the program's folder first on `sys.path`; `inline_task` puts them back. What the program raises,
-    SystemExit included, comes out as it is.
+    Sets `sys.argv`, and puts the program's folder first on `sys.path`. An exit with code 0 is a return.
+
+    Raises:
+        SystemExit: the program exited with a code other than 0. Any other exception of the program is raised as it is.
     """
     import runpy
 
-    # Absolute, as Python makes a program's `__file__`: it stays right when the program changes the folder.
+    # Absolute, as Python makes a program's `__file__`, so that it stays right when the program changes the current folder.
     path = os.path.abspath(program)  # noqa: PTH100 - Path.resolve would follow symbolic links
     sys.argv = [path, *argv]
-    # Here links are followed: a linked program imports what lies beside its real file.
+    # As in Python, links are followed here: a linked program imports its neighbours in its real folder.
     sys.path.insert(0, str(Path(path).resolve().parent))
-    return runpy.run_path(path, run_name="__main__")
+    try:
+        return runpy.run_path(path, run_name="__main__")
+    except SystemExit as exit_:
+        if exit_.code not in (None, 0):
+            raise
+        return _names_at_exit(exit_, path)
+
+
+def _names_at_exit(exit_: SystemExit, path: str) -> dict[str, Any]:
+    frames = (frame for frame, _ in walk_tb(exit_.__traceback__))
+    return next((dict(frame.f_globals) for frame in frames if frame.f_globals.get("__file__") == path), {})
 
 
 def _as_json(arguments: Mapping[str, Any] | None) -> str:
@@ -73,34 +85,35 @@ def _as_json(arguments: Mapping[str, Any] | None) -> str:
 
 @contextmanager
 def _run_folder() -> Iterator[Path]:
+    import shutil
     import tempfile
 
     owner = os.getpid()
-    folder = Path(tempfile.mkdtemp(prefix="orchlite-inline-"))
+    folder = tempfile.mkdtemp(prefix="orchlite-inline-")
     try:
-        yield folder
+        yield Path(folder)
     finally:
-        # A child that the program forked comes by here when it ends; the folder is still its parent's.
+        # A child that the program has forked gets here when it exits; the folder still belongs to its parent.
         if os.getpid() == owner:
-            remove_tree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _put_back() -> Iterator[None]:
-    """Restore at the end what the block changed in this process."""
+def _restored() -> Iterator[None]:
+    """Restore what the block has changed in this process."""
     with ExitStack() as stack:
-        # The reverse of this order is the order of restoring; the folder comes first here since it alone may fail: it may be gone.
+        # Restored in reverse order. The current folder is the last, because only that may fail: it may have been removed.
         stack.callback(os.chdir, Path.cwd())
-        stack.callback(_put_back_environment, dict(os.environ))
+        stack.callback(_restore_environment, dict(os.environ))
         for name in _LISTS:
-            stack.callback(_put_back_list, name, getattr(sys, name), list(getattr(sys, name)))
-        stack.callback(_put_back_modules, set(sys.modules), finder.loaded(), set(sys.path))
-        stack.callback(_let_go_of_stores)
+            stack.callback(_restore_list, name, getattr(sys, name), list(getattr(sys, name)))
+        stack.callback(_restore_modules, set(sys.modules), finder.loaded(), set(sys.path))
+        stack.callback(_close_stores)
         yield
 
 
-def _put_back_environment(before: Mapping[str, str]) -> None:
-    # Key by key: emptied and filled again, it would be seen empty by other threads.
+def _restore_environment(before: Mapping[str, str]) -> None:
+    # One by one: if it were cleared first, other threads would see it empty.
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     for name, value in before.items():
@@ -108,18 +121,18 @@ def _put_back_environment(before: Mapping[str, str]) -> None:
             os.environ[name] = value
 
 
-def _put_back_list(name: str, original: list[Any], content: list[Any]) -> None:
+def _restore_list(name: str, original: list[Any], content: list[Any]) -> None:
     original[:] = content
     setattr(sys, name, original)
 
 
-def _put_back_modules(before: set[str], wallaroo: Mapping[str, ModuleType], path: set[str]) -> None:
-    """Forget the block's `wallaroo`, and what came from folders that only the block had on its path.
+def _restore_modules(before: set[str], wallaroo: Mapping[str, ModuleType], path: set[str]) -> None:
+    """Remove the block's `wallaroo`, and the modules from folders that only the block had on its path.
 
-    The next program may bring other modules of the same names.
+    The next program may have other modules with the same names.
     """
     added = {os.path.realpath(folder) for folder in set(sys.path) - path}
-    own = {name for name in sys.modules.keys() - before if "." not in name and _home(sys.modules[name]) in added}
+    own = {name for name in sys.modules.keys() - before if "." not in name and _folder_of(sys.modules[name]) in added}
     inside = finder.loaded()
     for name in list(sys.modules):
         if name in inside or (name not in before and name.partition(".")[0] in own):
@@ -127,15 +140,15 @@ def _put_back_modules(before: set[str], wallaroo: Mapping[str, ModuleType], path
     sys.modules.update(wallaroo)
 
 
-def _let_go_of_stores() -> None:
-    """Close what the block's `wallaroo` has opened, which nobody can reach afterwards."""
+def _close_stores() -> None:
+    """Close the stores that the block's `wallaroo` has opened: nothing can reach them afterwards."""
     opened = sys.modules.get(f"{finder.PACKAGE}._store")
     if opened is not None:
         opened.close()
 
 
-def _home(module: ModuleType) -> str | None:
-    """Find the folder on the path that a top-level module came from."""
+def _folder_of(module: ModuleType) -> str | None:
+    """Return the folder on the path that a top-level module was imported from."""
     names = getattr(module, "__dict__", {})
     places = list(names.get("__path__") or ()) or [names.get("__file__")]
     return os.path.realpath(os.path.dirname(places[0])) if isinstance(places[0], str) else None  # noqa: PTH120

@@ -1,4 +1,4 @@
-"""The bundle that a test is about, as it gives it: a path, or the texts of its files by name."""
+"""The bundle that a test runs, as the test passes it: a path, or the content of the files by name."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from pathlib import Path, PurePosixPath
 from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument
 
-Given = str | os.PathLike[str] | Mapping[str, str | bytes]
-"""A path, or what a bundle holds: `{"main.py": "print(1)", "data/rows.csv": "1,2"}`."""
+PathOrFiles = str | os.PathLike[str] | Mapping[str, str | bytes]
+"""The path of a folder or ZIP, or the content of the files by name: `{"main.py": "print(1)", "data/rows.csv": "1,2"}`."""
 
 
 @contextmanager
-def as_path(given: Given) -> Iterator[Path]:
-    """The path that was given, or a folder with the files that were, which is removed at the end.
+def as_path(path_or_files: PathOrFiles) -> Iterator[Path]:
+    """Yield the path, or the path of a folder with these files, which is removed when the block ends.
 
     Raises:
-        BadArgument: it is neither, or a name leads out of the folder.
+        BadArgument: it is neither a path nor a mapping of names to contents, or a name is not that of a file in the folder.
     """
-    if not isinstance(given, Mapping):
-        yield checked_path(given)
+    if not isinstance(path_or_files, Mapping):
+        yield checked_path(path_or_files)
         return
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="orchlite-given-") as folder:
-        # Its name becomes the orchestration's.
+        # The folder's name becomes the name of the orchestration.
         bundle = Path(folder).resolve() / "orchestration"
         bundle.mkdir()
-        for name, content in given.items():
+        for name, content in path_or_files.items():
             _write(bundle / _checked_name(name), content)
         yield bundle
 
@@ -39,17 +39,17 @@ def as_path(given: Given) -> Iterator[Path]:
 def _checked_name(name: object) -> PurePosixPath:
     path = PurePosixPath(name) if isinstance(name, str) and name and "\0" not in name else None
     if path is None or path.is_absolute() or ".." in path.parts or not path.parts:
-        raise BadArgument(f"{name!r:.80} is no name of a file in a bundle.", hint='Write it as "folder/file.py".', argument="files")
+        raise BadArgument(f"{name!r:.80} is not the name of a file in a bundle.", hint='Write it as "folder/file.py".', argument="files")
     return path
 
 
 def _write(path: Path, content: object) -> None:
     if not isinstance(content, str | bytes):
-        raise BadArgument(f"{path.name!r:.80} is a {type(content).__name__}.", hint="It takes a text, or bytes.", argument="files")
+        raise BadArgument(f"{path.name!r:.80} is a {type(content).__name__}.", hint="It must be a string or bytes.", argument="files")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else _outdented(path, content).encode())
+    path.write_bytes(content if isinstance(content, bytes) else _dedented(path, content).encode())
 
 
-def _outdented(path: Path, text: str) -> str:
-    """A program that was written as an indented text inside a test; as it stands it would be an IndentationError."""
+def _dedented(path: Path, text: str) -> str:
+    """Dedent a program that a test has written as an indented string; Python would raise an IndentationError."""
     return textwrap.dedent(text) if path.suffix == ".py" and text.lstrip("\n")[:1] in (" ", "\t") else text

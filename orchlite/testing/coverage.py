@@ -1,7 +1,7 @@
-"""Coverage of programs that run in processes of their own, where the test session measures coverage with subprocess support.
+"""Measures the coverage of programs in real runs, if the test session measures coverage with subprocess support.
 
-A run's interpreter reads no path file of its host, so coverage's own way into new processes does not lead there; a `sitecustomize` module
-on `PYTHONPATH` does. It measures the run's working folder, whatever `source` says: the program there is a copy.
+coverage starts itself in new processes from a `.pth` file, and the interpreter of a run reads none of its host's; so a `sitecustomize`
+module on `PYTHONPATH` starts it. It measures the run's working folder, whatever `source` says, because the program there is a copy.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 _REQUESTS = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-"""What coverage sets, or its user, where new processes are to be measured; the first one wins."""
+"""The variables by which coverage, or its user, asks for new processes to be measured; the first one wins."""
 
 _START = '''\
-"""Measures the program of this task run; written by orchlite's pytest plugin."""
+"""Measures the coverage of this task run. Written by orchlite's pytest plugin."""
 
 import atexit
 import os
@@ -22,41 +22,41 @@ import os
 
 def _start(folder):
     config = os.environ.get("COVERAGE_PROCESS_CONFIG")
-    found = coverage.Coverage(config_file=f":data:{config}" if config else os.environ["COVERAGE_PROCESS_START"], data_suffix=True)
-    found.set_option("run:source", None)
-    found.set_option("run:source_pkgs", [])
-    found.set_option("run:include", [os.path.join(folder, "work", "*")])
-    # The environment is shared: it must not be given coverage's path file, by which all its later runs would be measured.
-    found.set_option("run:patch", [patch for patch in found.get_option("run:patch") or () if patch != "subprocess"])
-    found.set_option("run:disable_warnings", ["no-data-collected", "module-not-imported", "module-not-measured"])
-    found.start()
-    atexit.register(found.save)
+    measured = coverage.Coverage(config_file=f":data:{config}" if config else os.environ["COVERAGE_PROCESS_START"], data_suffix=True)
+    measured.set_option("run:source", None)
+    measured.set_option("run:source_pkgs", [])
+    measured.set_option("run:include", [os.path.join(folder, "work", "*")])
+    # The patch would write coverage's .pth file into the environment, which is shared: all later runs in it would be measured.
+    measured.set_option("run:patch", [patch for patch in measured.get_option("run:patch") or () if patch != "subprocess"])
+    measured.set_option("run:disable_warnings", ["no-data-collected", "module-not-imported", "module-not-measured"])
+    measured.start()
+    atexit.register(measured.save)
 
 
 if "ORCHLITE_RUN_FOLDER" in os.environ:
     try:
         import coverage
     except ImportError:
-        pass  # base_image="clean": coverage is not there
+        pass  # base_image="clean": coverage is not installed
     else:
         _start(os.environ["ORCHLITE_RUN_FOLDER"])
 '''
 
 
-def is_asked_for() -> bool:
-    """Whether programs that this process starts are to be measured."""
+def is_requested() -> bool:
+    """Return whether coverage, or its user, wants the programs that this process starts to be measured."""
     return any(os.environ.get(name) for name in _REQUESTS)
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What a run needs in its environment to be measured; writes what it imports at its start into the folder."""
+    """Write a `sitecustomize` module into the folder, and return the environment variables that make a run measure itself."""
     (folder / "sitecustomize.py").write_text(_START, encoding="utf-8")
-    asked = {name: os.path.abspath(value) if name == _REQUESTS[1] else value for name in _REQUESTS if (value := os.environ.get(name))}  # noqa: PTH100
-    return {**asked, "COVERAGE_FILE": _data_file(), "PYTHONPATH": str(folder)}
+    requests = {name: os.path.abspath(value) if name == _REQUESTS[1] else value for name in _REQUESTS if (value := os.environ.get(name))}  # noqa: PTH100
+    return {**requests, "COVERAGE_FILE": _data_file(), "PYTHONPATH": str(folder)}
 
 
 def _data_file() -> str:
-    """Where this process writes its own data, in the name of which others put a suffix: a run is in another folder."""
+    """Return the absolute path of this process's data file: a run has another current folder, and adds a suffix to the name."""
     coverage = sys.modules.get("coverage")
     current = coverage.Coverage.current() if coverage is not None else None
     named = current.config.data_file if current is not None else os.environ.get("COVERAGE_FILE")

@@ -1,4 +1,4 @@
-"""What the fixtures of the pytest plugin do once a test uses them: stores that share what is slow to start, and reports of their runs."""
+"""What the fixtures of the pytest plugin do: open temporary stores that share what is slow to start, and report their runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from orchlite.engine import recovery
 from orchlite.environments.environments import Environments
 from orchlite.runs.runners import Runners
 from orchlite.store.store import Store
-from orchlite.testing import coverage as measuring
-from orchlite.testing.bundle_files import Given, as_path
+from orchlite.testing import coverage
+from orchlite.testing.bundle_files import PathOrFiles, as_path
 
 _LINES = 200
 _RUNS = 20
@@ -28,18 +28,18 @@ _CONNECTION_TYPE = "test"
 
 
 class _SharedRunners(Runners):
-    """Runners that outlive the stores whose runs they have."""
+    """Runners that outlive the stores they work for."""
 
     def close(self) -> None:
-        """Nothing: the next test needs them, too."""
+        """Do nothing: the next test uses the same runners."""
 
-    def end(self) -> None:
-        """Let go of them."""
+    def shut_down(self) -> None:
+        """Close the runners at the end of the session."""
         super().close()
 
 
 def _copying(empty: Path) -> type[TemporaryClient]:
-    """A temporary client whose database is a copy of this one: making its tables anew took longer than all else."""
+    """Return a temporary client whose database starts as a copy of `empty`: creating the tables took longer than everything else."""
 
     class CopyingClient(TemporaryClient):
         @staticmethod
@@ -53,46 +53,46 @@ def _copying(empty: Path) -> type[TemporaryClient]:
 
 
 class Stores:
-    """Opens a temporary store for each test of a session; all of them run their programs with the same runners."""
+    """Opens a temporary store for each test of a session; all stores share runners and environments."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder takes what belongs to none of the stores."""
-        recovery.sweep_temporary_stores(paths.temporary_store_folders())  # once: it looks at the whole of the temporary folder
+        """Keep in `folder` what belongs to no single store."""
+        recovery.sweep_temporary_stores(paths.temporary_store_folders())  # once: it lists the whole temporary folder
         empty = folder / "empty.sqlite"
         Store(empty, durable=False).close()
         self._new = _copying(empty)
         self._runners = _SharedRunners(folder / "runners.log")
         self._environments: dict[Path, Environments] = {}
-        self._env = measuring.environment(folder) if measuring.is_asked_for() else {}
+        self._env = coverage.environment(folder) if coverage.is_requested() else {}
 
     def open(self, clock: Clock | None) -> Client:
-        """A client of a new temporary store, which keeps all that its runs leave."""
+        """Return a client of a new temporary store that keeps all files of its runs."""
         cache = paths.cache_folder()
         if cache not in self._environments:
             self._environments[cache] = Environments(cache)
         return self._new(clock=clock, keep_work="all", env=self._env, process=self._runners, environment=self._environments[cache])
 
     def close(self) -> None:
-        """End the runners."""
-        self._runners.end()
+        """Close the runners."""
+        self._runners.shut_down()
 
 
 def run(
     client: Client,
-    path_or_files: Given,
+    path_or_files: PathOrFiles,
     json_args: Mapping[str, Any] | None,
     connections: Mapping[str, Mapping[str, Any]] | None,
     env: Mapping[str, str] | None,
     timeout: float | None,
 ) -> TaskRun:
-    """Run a bundle once, with these connections in the store, and answer its run when it has ended."""
+    """Create the connections, run the bundle once, block until the run has ended, and return it."""
     connect(client, connections)
     with as_path(path_or_files) as path:
         return client.run(path, json_args, timeout=timeout, env=env)
 
 
 def connect(client: Client, connections: Mapping[str, Mapping[str, Any]] | None) -> None:
-    """Have connections of these names with these details in the store, in place of those that there are."""
+    """Create or replace connections: details by name."""
     for name, details in (connections or {}).items():
         _connect(client, name, details)
 
@@ -109,16 +109,16 @@ def _connect(client: Client, name: str, details: Mapping[str, Any]) -> None:
 
 
 def sections(client: Client) -> list[tuple[str, str]]:
-    """The newest runs of the store for a test's report: a title and the log of each. Packaging is among them where it failed."""
+    """Return title and log of the store's newest runs, for a test's report. Packaging runs are included if they failed."""
     try:
         ids = dict.fromkeys(event.object_id() for event in client.events() if event.kind() == "run")
-        runs = [run for run in map(client.get_task_run_by_id, ids) if _is_telling(client, run)]
+        runs = [run for run in map(client.get_task_run_by_id, ids) if _is_reported(client, run)]
         return [_section(run) for run in runs[-_RUNS:]]
-    except OrchliteError as error:  # a report must not fail for what the test may have done to its store
+    except OrchliteError as error:  # whatever the test did to its store, its report must not fail
         return [("orchlite runs", f"The runs of this test cannot be read: {error}")]
 
 
-def _is_telling(client: Client, run: TaskRun) -> bool:
+def _is_reported(client: Client, run: TaskRun) -> bool:
     is_packaging = client.get_task_by_id(run.task()).kind() is TaskKind.PACKAGING
     return run.status() is not RunStatus.SUCCESS if is_packaging else run.status() is not RunStatus.SKIPPED
 

@@ -1,4 +1,4 @@
-"""The clock that is moved by hand and the process that only says how runs end, each by itself."""
+"""The clock that is moved by hand, without a client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchlite.core.errors import BadArgument, Conflict
-from orchlite.testing import ManualClock, StubProcess
+from orchlite.testing import ManualClock
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -158,18 +158,3 @@ class TestAManualClock:
         done.set()
         thread.join()
         assert not clock.may_be_moved_elsewhere()
-
-
-class TestAStubProcess:
-    @pytest.mark.parametrize("status", ["queued", "running", "skipped", "", "SUCCESS", None, 1])
-    def test_refuses_what_is_no_end_of_a_run(self, status: Any) -> None:
-        with pytest.raises(BadArgument, match="status"):
-            StubProcess(status)
-
-    @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 1e11, True, "5", None])
-    def test_refuses_what_is_no_duration(self, seconds: Any) -> None:
-        with pytest.raises(BadArgument, match="duration_seconds"):
-            StubProcess("success", seconds)
-
-    def test_has_run_nothing_at_first(self) -> None:
-        assert StubProcess("failure", 5.0, exit_code=3).runs == []

@@ -38,7 +38,7 @@ def checked_base_image(value: object) -> str:
 
 
 def effective_requirements(base_image: str, requirements: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the lines to install for a bundle with these normalised requirements: those of a base image that is a list, too."""
+    """Return the lines to install for a bundle with these normalised requirements, merged with those of a base image that is a list."""
     return _merged(_lines(base_image), requirements) if base_image.startswith("[") else requirements
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,21 @@ def test_a_password_is_shown_and_left_nowhere(
     assert left == []
     key = Environments(shared_cache, installer=installer, index_urls=(index_url,)).key(lines)
     assert _files_with_the_secret(shared_cache / "environments" / key) == []
+
+
+@pytest.mark.parametrize("installs", [True, False], ids=["installed", "not installed"])
+def test_the_password_of_a_proxy_which_the_installer_is_given_is_left_nowhere(
+    open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str], monkeypatch: pytest.MonkeyPatch, installs: bool
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://me:{_SECRET}@127.0.0.1:1")
+    index_url, requirement = package_index
+    client = open_client(index_urls=[index_url], base_image="clean")
+    bundle = folder({"main.py": "print()", "requirements.txt": requirement if installs else "orchlite-no-such-package==1.0"})
+    orchestration = client.upload_orchestration(path=bundle)
+    with nullcontext() if installs else pytest.raises(PackagingFailed):
+        orchestration.wait(60)
+    client.close()
+    assert _files_with_the_secret(client.path()) == []
 
 
 def test_a_part_of_a_long_line_is_masked_like_the_rest(tmp_path: Path) -> None:

@@ -124,6 +124,20 @@ def test_what_lies_in_the_environment_is_listed_as_installed(builds: Builds) -> 
     assert found.installed == ("alpha==2.1", "Zeta==1.0")
 
 
+def test_a_finished_build_is_durable_before_it_is_found(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the content of `ready.json`, then its name: the file is synced under another name, and its folder after the renaming."""
+    key_folder = tmp_path / "cache" / "environments" / "key"
+    synced: list[tuple[bool, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((os.path.samestat(status, key_folder.stat()), (key_folder / "ready.json").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    _build(builds, "key")
+    assert synced == [(False, False), (True, True)]
+
+
 def test_a_block_that_ends_by_an_exception_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
     with suppress(ZeroDivisionError), builds.building("key", _never) as build:
         build.create()

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import virtualenv
 
+import orchlite
 from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
 
@@ -113,6 +120,53 @@ def test_a_requirement_that_adds_a_folder_by_its_own_path_file_wins_over_the_hos
 def test_a_host_package_is_found_where_nothing_hides_it(python: Path, tmp_path: Path) -> None:
     _module(tmp_path / "host", "host_only", "host")
     assert _whose(python, "host_only", tmp_path) == "host"
+
+
+def test_threads_create_their_environments_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """virtualenv is not safe to use from two threads at once."""
+    session_via_cli, both_inside, met = virtualenv.session_via_cli, threading.Barrier(2), []
+
+    def observed(*arguments: Any, **options: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            met.append(both_inside.wait(0.2))
+        return session_via_cli(*arguments, **options)
+
+    monkeypatch.setattr(virtualenv, "session_via_cli", observed)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: virtualenvs.create(tmp_path / name, tmp_path / "app-data"), ("one", "two")))
+    assert met == []
+    assert (tmp_path / "one" / "bin" / "python").exists()
+    assert (tmp_path / "two" / "bin" / "python").exists()
+
+
+_FORK_WHILE_A_THREAD_CREATES = """
+import os, sys, threading, virtualenv
+from pathlib import Path
+from orchlite.environments import virtualenvs
+
+session_via_cli, is_inside = virtualenv.session_via_cli, threading.Event()
+
+def endless(*arguments, **options):
+    is_inside.set()
+    threading.Event().wait()
+
+virtualenv.session_via_cli = endless
+folder = Path(sys.argv[1])
+threading.Thread(target=virtualenvs.create, args=(folder / "one", folder / "app-data"), daemon=True).start()
+is_inside.wait()
+child = os.fork()
+if child == 0:
+    virtualenv.session_via_cli = session_via_cli
+    virtualenvs.create(folder / "two", folder / "app-data")
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_is_forked_while_a_thread_creates_an_environment_can_create_one(tmp_path: Path) -> None:
+    env = os.environ | {"PYTHONPATH": str(Path(orchlite.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", _FORK_WHILE_A_THREAD_CREATES, str(tmp_path)], env=env, timeout=30, check=True)
+    assert (tmp_path / "two" / "bin" / "python").exists()
 
 
 def test_a_cache_behind_a_link_makes_no_difference(tmp_path: Path) -> None:

@@ -145,6 +145,17 @@ def test_every_variable_in_the_manual_is_read_or_set_somewhere() -> None:
     assert [name for name in sorted(named) if name not in source] == []
 
 
+def test_every_bound_in_the_manual_is_that_of_its_benchmark() -> None:
+    folder = Path(__file__).parent / "benchmarks"
+    calls = [node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    reports = [node.args for node in calls if isinstance(node, ast.Call) and ast.unparse(node.func) == "report"]
+    told = {tuple(part.value if isinstance(part, ast.Constant) else "" for part in (name, goal, unit)) for name, _, unit, goal in reports}
+    rows = re.findall(r"^\| (.+?) \| ([<>]= [\d.]+) \| (.+?) \| `\w+", _PAGES["speed"], re.MULTILINE)
+    computed = ("import: ", "two requirements, ")
+    assert [row for row in rows if row not in told and not row[0].startswith(computed)] == []
+    assert len(rows) > len(computed)
+
+
 def test_the_index_of_the_manual_names_every_page_and_the_glossary_first() -> None:
     topics = re.findall(r"^- \[([\w-]+)\]\(\1\.md\): ", _PAGES["README"], re.MULTILINE)
     assert topics[0] == "glossary"

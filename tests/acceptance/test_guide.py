@@ -1,6 +1,6 @@
-"""The sequence of the platform's REST guide with plain `requests`, each answer compared field by field with the guide's sample.
+"""The sequence of the platform's REST guide with plain `requests`, each response compared field by field with the guide's sample.
 
-Of ids, times and hashes only the form is compared. An answer may have more fields than the sample; SDKs need some of them.
+Of ids, times and hashes only the format is compared. A response may have more fields than the sample; SDKs need some of them.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ _ORCHESTRATION = {
 }
 
 
-class Answer(NamedTuple):
-    """What came back."""
+class Reply(NamedTuple):
+    """A response."""
 
     status_code: int
     content: Any
 
 
-Post = Callable[..., Answer]
+Post = Callable[..., Reply]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def one_worker(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
-    """A client that does one run after the other."""
+    """A client that runs one program at a time."""
     client = orchlite.Client(tmp_path / "store", workers=1, grace_seconds=0.5, clock=clock)
     yield client
     for task in client.list_tasks():
@@ -111,13 +111,13 @@ def one_worker(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
 
 @pytest.fixture
 def post(one_worker: orchlite.Client) -> Iterator[Post]:
-    """Post JSON, or what else `requests.post` takes, to a path of the API."""
+    """Post JSON, or other arguments of `requests.post`, to a path of the API."""
     with rest.serve(one_worker, port=0) as server, requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {server.token}"
 
-        def post(path: str, data: Any = None, **more: Any) -> Answer:
-            answer = session.post(f"{server.url}/v1/api/{path}", json=data, timeout=30, **more)
-            return Answer(answer.status_code, answer.json())
+        def post(path: str, data: Any = None, **more: Any) -> Reply:
+            response = session.post(f"{server.url}/v1/api/{path}", json=data, timeout=30, **more)
+            return Reply(response.status_code, response.json())
 
         yield post
 
@@ -130,21 +130,21 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def _upload(post: Post, archive: Path, workspace_id: int) -> Answer:
+def _upload(post: Post, archive: Path, workspace_id: int) -> Reply:
     metadata = json.dumps({"workspace_id": workspace_id})
     with archive.open("rb") as file:
         parts = [("file", (archive.name, file, "application/octet-stream")), ("metadata", ("metadata", metadata, "application/json"))]
         return post("orchestration/upload", files=parts)
 
 
-def _as_in(sample: Any, answer: Any) -> Any:
-    """An answer, reduced to the fields that the sample has, and what differs every time to its form."""
-    if isinstance(sample, dict) and isinstance(answer, dict):
-        return {name: _as_in(sample[name], answer.get(name, "absent")) for name in sample}
-    if isinstance(sample, list) and isinstance(answer, list) and len(sample) == len(answer):
-        return [_as_in(*pair) for pair in zip(sample, answer, strict=True)]
+def _as_in(sample: Any, response: Any) -> Any:
+    """Reduce a response to the fields of the sample, and values that always differ to their format."""
+    if isinstance(sample, dict) and isinstance(response, dict):
+        return {name: _as_in(sample[name], response.get(name, "absent")) for name in sample}
+    if isinstance(sample, list) and isinstance(response, list) and len(sample) == len(response):
+        return [_as_in(*pair) for pair in zip(sample, response, strict=True)]
     form = _FORMS.get(sample) if isinstance(sample, str) else None
-    return sample if form is not None and isinstance(answer, str) and re.fullmatch(form, answer) else answer
+    return sample if form is not None and isinstance(response, str) and re.fullmatch(form, response) else response
 
 
 def _until(post: Post, path: str, data: dict[str, Any], is_it: Callable[[Any], object]) -> Any:
@@ -152,10 +152,10 @@ def _until(post: Post, path: str, data: dict[str, Any], is_it: Callable[[Any], o
         if is_it(content := post(path, data).content):
             return content
         time.sleep(0.05)
-    raise AssertionError(f"{path} still answers {content}")
+    raise AssertionError(f"{path} still responds with {content}")
 
 
-def test_the_guides_sequence_answers_as_its_samples_show(
+def test_the_sequence_of_the_guide_responds_as_its_samples(
     post: Post, one_worker: orchlite.Client, clock: ManualClock, archive: Path, folder: Callable[[str], Path]
 ) -> None:
     workspace_id = one_worker.get_current_workspace().id()
@@ -171,7 +171,7 @@ def test_the_guides_sequence_answers_as_its_samples_show(
     [sha, owner_id] = [orchestrations[0][name] for name in ("sha", "owner_id")]
     assert sha == hashlib.sha256(archive.read_bytes()).hexdigest()
 
-    # The guide's task is asked for before its run begins: here, while the only worker is busy.
+    # The guide reads its task before the run starts: here, while the only worker is busy.
     busy = one_worker.upload_orchestration(path=folder("import time; time.sleep(600)")).wait().run_once()
     _until(post, "task/get_by_id", {"id": busy.id()}, lambda task: task["status"] == "started")
     once = post("task/run_once", {**in_workspace, "orch_id": orch_id, "json": {}})
@@ -204,7 +204,9 @@ def test_the_guides_sequence_answers_as_its_samples_show(
     _until(post, "task/list", in_workspace, lambda tasks: [task["id"] for task in tasks] == [task_id])
 
 
-def test_what_the_guide_does_not_reach_any_more_tells_about_runs(post: Post, one_worker: orchlite.Client, archive: Path) -> None:
+def test_the_endpoints_about_runs_that_the_guide_no_longer_reaches_respond_as_its_samples(
+    post: Post, one_worker: orchlite.Client, archive: Path
+) -> None:
     workspace_id = one_worker.get_current_workspace().id()
     orch_id = _upload(post, archive, workspace_id).content["id"]
     once = {"workspace_id": workspace_id, "orch_id": orch_id, "json": {}, "name": "a name", "timeout": 60}

@@ -1,7 +1,7 @@
-"""Requests that nobody would write, made from the OpenAPI document: every answer is documented, and a refused request stores nothing.
+"""Random requests generated from the OpenAPI document: every response is documented, and a refused request stores nothing.
 
-Values are drawn from the document, good ones and bad ones; ids that exist are put in where an id belongs, so that the good ones arrive
-somewhere. Nothing happens in the background here: the clock stands still, and runs are only told of.
+Values are valid or invalid by the document. Existing ids are inserted, so that valid requests have an effect. Nothing happens in the
+background: the clock stands still_client, and runs are stubs.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance
 
 
 class Store:
-    """What is stored, seen from outside."""
+    """The files of a store, seen from outside."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
         self._folder = folder
         self._database = database
 
     def state(self) -> tuple[int, list[str]]:
-        """Changes with every commit, and with every file that comes or goes."""
+        """Return a value that changes with every commit, and with every file that is added or removed."""
         [[version]] = self._database.execute("PRAGMA data_version").fetchall()
         files = sorted(str(path) for path in self._folder.rglob("*") if not path.name.endswith(("-wal", "-shm")))
         return version, files
@@ -60,8 +60,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def still(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
-    """A client in whose store nothing happens by itself."""
+def still_client(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
+    """A client in whose store nothing happens in the background."""
     with orchlite.Client(tmp_path / "store", clock=clock, process=StubProcess()) as client:
         yield client
         for task in client.list_tasks():
@@ -69,13 +69,13 @@ def still(tmp_path: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, still: orchlite.Client) -> Iterator[Store]:
+def store(tmp_path: Path, still_client: orchlite.Client) -> Iterator[Store]:
     with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite")) as database:
         yield Store(tmp_path / "store", database)
 
 
 class Known:
-    """What exists: values for the fields of requests."""
+    """Existing ids and names, as values for the fields of requests."""
 
     def __init__(self, client: orchlite.Client, clock: ManualClock, folder: Path) -> None:
         archive = zipped(folder)
@@ -109,13 +109,13 @@ class Known:
         }
 
     def of(self, path: str) -> dict[str, list[Any]]:
-        """By the name of a field: values that exist, of the kind that this endpoint is about."""
+        """Return existing values by the name of a field, of the kind that this endpoint takes."""
         kind = path.removeprefix("/v1/api/").split("/")[0]
         return {**self._values, "id": self._runs if path.endswith("get_logs_for_run") else self._ids.get(kind, ["nothing"])}
 
 
 def zipped(folder: Path) -> Path:
-    """A bundle."""
+    """Return a ZIP of a program."""
     path = folder / "bundle.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("main.py", "pass")
@@ -123,7 +123,7 @@ def zipped(folder: Path) -> Path:
 
 
 def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
-    """The same fields, some of them with values that exist."""
+    """Return the same fields, some of them with existing values."""
     named = sorted(values.keys() & known.keys())
     chosen = drawn.draw(st.sets(st.sampled_from(named)) | st.just(set(named))) if named else set()
     changed = {name: drawn.draw(st.sampled_from(known[name])) for name in sorted(chosen)}
@@ -133,7 +133,7 @@ def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, l
 
 
 class Fuzzing:
-    """Requests to one application, and what they were answered with, by endpoint."""
+    """Requests to one application, and the statuses of their responses by endpoint."""
 
     def __init__(self, store: Store, known: Known, clock: ManualClock) -> None:
         self._store, self._known, self._clock = store, known, clock
@@ -151,18 +151,20 @@ class Fuzzing:
                 case.body = _with_known(drawn, case.body, known)
             case.query = _with_known(drawn, case.query or {}, known)
             case.path_parameters = _with_known(drawn, case.path_parameters or {}, known)
-            seen.add(self._answered(case))
+            seen.add(self._status_of(case))
 
         one_request()
 
-    def _answered(self, case: Any) -> int:
+    def _status_of(self, case: Any) -> int:
         before = self._store.state()
-        answer = case.call(headers={"Authorization": f"Bearer {_TOKEN}"})
-        case.validate_response(answer, checks=_CHECKS)
-        if answer.status_code >= 400:
+        response = case.call(headers={"Authorization": f"Bearer {_TOKEN}"})
+        case.validate_response(response, checks=_CHECKS)
+        if response.status_code >= 400:
             assert self._store.state() == before, f"stored by a request that was refused: {case.as_curl_command()}"
-        self._clock.advance(seconds=0)  # waits for packaging: what was accepted before must not look like stored by what is refused next
-        return int(answer.status_code)
+        self._clock.advance(
+            seconds=0
+        )  # wait for packaging: what an accepted request still_client writes must not be attributed to a refused one after it
+        return int(response.status_code)
 
 
 def _modes(operation: Any) -> list[GenerationMode]:
@@ -174,15 +176,15 @@ def _ends_something(operation: Any) -> bool:
     return any(word in operation.path for word in ("kill", "delete", "remove"))
 
 
-@pytest.mark.filterwarnings("default")  # its own business: what fuzzing warns of is no fault of the application
-def test_every_answer_is_documented_and_a_refused_request_stores_nothing(
-    still: orchlite.Client, store: Store, clock: ManualClock, tmp_path: Path
+@pytest.mark.filterwarnings("default")  # about the fuzzer itself, not about the application
+def test_every_response_is_documented_and_a_refused_request_stores_nothing(
+    still_client: orchlite.Client, store: Store, clock: ManualClock, tmp_path: Path
 ) -> None:
-    application = rest.application(still, token=_TOKEN, hosts=("testserver",))
+    application = rest.application(still_client, token=_TOKEN, hosts=("testserver",))
     headers = {"Authorization": f"Bearer {_TOKEN}"}
     schema = schemathesis.openapi.from_asgi("/openapi.json", application, headers=headers, config=SchemathesisConfig())
-    fuzzing = Fuzzing(store, Known(still, clock, tmp_path), clock)
-    # An operation that cannot be read has no `ok`: that is a failure, too.
+    fuzzing = Fuzzing(store, Known(still_client, clock, tmp_path), clock)
+    # An operation that cannot be parsed has no `ok`; that is a failure, too.
     operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
     for operation in sorted(operations, key=_ends_something):
         for mode in _modes(operation):

@@ -1,4 +1,4 @@
-"""The guide's snippets, as `examples/rest_snippets.py` has them, run as they stand."""
+"""The snippets of the platform's REST guide, as `examples/rest_snippets.py` has them, run unchanged."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def printed() -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_every_snippet_answers_what_it_is_typed_for(printed: list[str]) -> None:
-    told = [line for line in printed if not line.startswith(("{", " "))]
-    assert told == [
+def test_every_snippet_prints_its_result(printed: list[str]) -> None:
+    results = [line for line in printed if not line.startswith(("{", " "))]
+    assert results == [
         "uploaded: ['id']",
         "listed: api_inference_orchestration.zip ready",
         "run once: ['id']",
@@ -33,14 +33,14 @@ def test_every_snippet_answers_what_it_is_typed_for(printed: list[str]) -> None:
     ]
 
 
-def test_the_task_that_is_printed_is_the_guides(printed: list[str]) -> None:
+def test_the_printed_task_has_the_fields_of_the_guide(printed: list[str]) -> None:
     [begin] = [number for number, line in enumerate(printed) if line.startswith("{")]
     task = ast.literal_eval("\n".join(line for line in printed[begin:] if line.startswith(("{", " "))))
     assert (task["name"], task["flavor"], task["status"]) == (None, "exec_orch_oneshot", "started")
     assert [run["status"] for run in task["last_runs"]] == ["success"]
 
 
-def test_every_repair_says_so_before_the_code_that_it_is_for() -> None:
+def test_every_correction_is_marked_before_the_code_that_it_corrects() -> None:
     text = SNIPPETS.read_text(encoding="utf-8")
     parts = text.split("\n# --- ")[1:]
     assert len(parts) == 9

@@ -1,4 +1,4 @@
-"""Benchmarks of the REST door: what HTTP adds to a call, over loopback, and how soon a server answers."""
+"""Benchmarks of the REST API over loopback: what HTTP adds to a call, and how long a server takes to start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orchlite
-from orchlite import rest as door
+from orchlite import rest as rest_api
 from tests.benchmarks.measure import Action, interleaved, report, seconds_of, summary
 
 _TASKS = 100_000
@@ -36,19 +36,19 @@ else:
 
 
 class Caller:
-    """A client that keeps its connection, and has next to no cost of its own."""
+    """A client that keeps its connection, with next to no overhead of its own."""
 
-    def __init__(self, server: door.Server) -> None:
+    def __init__(self, server: rest_api.Server) -> None:
         address = urlsplit(server.url)
         self._connection = HTTPConnection(address.hostname or "", address.port or 0, timeout=30)
         self._headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
 
-    def __call__(self, path: str, **asked: object) -> Any:
-        """Post, and answer what came back."""
-        self._connection.request("POST", f"/v1/api/{path}", json.dumps(asked), self._headers)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        assert answer.status < 300, content
+    def __call__(self, path: str, **fields: object) -> Any:
+        """Post JSON and return the JSON of the response."""
+        self._connection.request("POST", f"/v1/api/{path}", json.dumps(fields), self._headers)
+        response = self._connection.getresponse()
+        content = response.read()
+        assert response.status < 300, content
         return json.loads(content)
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Caller:
 
 
 def rest(folder: Path) -> None:
-    """Polling a task among many, running once, and the start of a server."""
+    """Measure polling one task of many, running once, and starting a server."""
     source = folder / "source"
     source.mkdir()
     (source / "main.py").write_text("pass\n")
@@ -64,14 +64,14 @@ def rest(folder: Path) -> None:
         orchestration = client.upload_orchestration(path=source).wait()
         task = orchestration.run_once()
         task.wait()
-        with door.serve(client, port=0) as server, closing(Caller(server)) as call:
+        with rest_api.serve(client, port=0) as server, closing(Caller(server)) as call:
             _running_once(orchestration, client, call)
             _polling(_multiplied(folder / "store" / "store.sqlite", task.id()), client, call)
     _starting(folder / "store")
 
 
 def _running_once(orchestration: orchlite.Orchestration, client: orchlite.Client, call: Caller) -> None:
-    """The calls alone; what they have begun is waited for outside of the measure."""
+    """Measure the calls alone; the runs that they start end outside of the measurement."""
     order = {"orch_id": orchestration.id(), "workspace_id": orchestration.workspace_id(), "json": {}}
     actions: dict[str, Callable[[], str]] = {
         "python": lambda: orchestration.run_once().id(),
@@ -79,9 +79,9 @@ def _running_once(orchestration: orchlite.Orchestration, client: orchlite.Client
     }
     taken: dict[str, list[float]] = {name: [] for name in actions}
     for name in list(actions) * 101:
-        made: list[str] = []
-        taken[name].append(seconds_of(lambda: made.append(actions[name]())))  # noqa: B023 - called at once
-        client.get_task_by_id(made[0]).wait()
+        task_ids: list[str] = []
+        taken[name].append(seconds_of(lambda: task_ids.append(actions[name]())))  # noqa: B023 - called at once
+        client.get_task_by_id(task_ids[0]).wait()
     added_ms = 1e3 * (statistics.median(taken["http"]) - statistics.median(taken["python"]))
     report("run_once over HTTP", added_ms, "ms over the Python call", "<= 5", http=summary(taken["http"]), python=summary(taken["python"]))
 
@@ -104,7 +104,7 @@ def _polling(task_ids: list[str], client: orchlite.Client, call: Caller) -> None
 
 
 def _multiplied(database: Path, task_id: str) -> list[str]:
-    """Copies of a task and of its run, written past the library: through it they would take minutes. Answers the tasks' ids."""
+    """Copy a task and its run in the database and return the ids; through the library that would take minutes."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.create_function("numbered", 2, _numbered, deterministic=True)
         for table, changed in (("tasks", {"task_id"}), ("runs", {"task_id", "run_id"})):
@@ -123,7 +123,7 @@ def _numbered(identifier: str, number: int) -> str:
 
 
 def _starting(store: Path) -> None:
-    """In an interpreter of its own, imports included; less what a client by itself takes."""
+    """Measure a new interpreter, imports included, less the time that a client alone takes."""
     command = [sys.executable, "-c", _START, str(store)]
     root = Path(__file__).parents[2]
     actions: dict[str, Action] = {kind: partial(subprocess.run, [*command, kind], check=True, cwd=root) for kind in ("client", "serve")}

@@ -1,4 +1,4 @@
-"""The REST door without a socket: requests go straight into the application, and answers come back whole."""
+"""The REST API without a socket: requests are passed to the ASGI application directly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 class Api:
-    """A client of the platform's API, as far as tests need one."""
+    """A small client of the platform's API."""
 
     def __init__(self, portal: BlockingPortal, app: Any) -> None:
         self._portal = portal
@@ -31,28 +31,33 @@ class Api:
     def request(
         self, method: str, path: str, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, **more: Any
     ) -> httpx.Response:
-        """Ask; with a token unless told otherwise."""
+        """Send a request, by default with the token."""
         own = {} if token is None else {"Authorization": f"Bearer {token}"}
         response: httpx.Response = self._portal.call(self._request, method, path, {**own, **(headers or {})}, more)
         return response
 
     def post(self, path: str, /, **fields: Any) -> httpx.Response:
-        """Ask an endpoint below `/v1/api/` with these fields."""
-        # Not `json=`: httpx cannot write half a character, and clients can.
+        """Post JSON fields to an endpoint below `/v1/api/`."""
+        # Not `json=`: httpx cannot encode a lone surrogate, and clients can.
         return self.request("POST", f"/v1/api/{path}", content=json.dumps(fields), headers={"Content-Type": "application/json"})
 
-    def ask(self, path: str, status: int = 200, /, **fields: Any) -> Any:
-        """What an endpoint answers with exactly this status."""
+    def call(self, path: str, status: int = 200, /, **fields: Any) -> Any:
+        """Post to an endpoint and return the JSON of its response, which must have this status."""
         response = self.post(path, **fields)
         assert response.status_code == status, response.text
         return response.json() if response.content else None
 
-    def ask_as_2023(self, path: str, /, **fields: Any) -> Any:
-        """What an endpoint answers to a client of 2023."""
+    def create(self, path: str, /, **fields: Any) -> str:
+        """Post to an endpoint that creates something, and return its id."""
+        created: str = self.call(path, 201, **fields)["id"]
+        return created
+
+    def call_as_2023(self, path: str, /, **fields: Any) -> Any:
+        """Post to an endpoint as a client of 2023 and return the JSON of its response."""
         return self.request("POST", f"/v1/api/{path}", json=fields, headers={"User-Agent": OLD_CLIENT}).json()
 
     def refusal(self, status: int, path: str, /, **fields: Any) -> dict[str, Any]:
-        """The refusal of an endpoint, which must have the one shape."""
+        """Post to an endpoint and return its error response, which must have this status."""
         return refusal_of(self.post(path, **fields), status)
 
     def upload(self, content: bytes, metadata: object = None, **more: Any) -> httpx.Response:
@@ -62,30 +67,30 @@ class Api:
         return self.request("POST", "/v1/api/orchestration/upload", files=files, **more)
 
     def orchestration(self, program: str = "print('hello')", **metadata: Any) -> str:
-        """The id of an orchestration that is ready."""
+        """Upload a program, wait until it is packaged, and return the orchestration's id."""
         response = self.upload(zipped(program), {"workspace_id": 1, **metadata})
         assert response.status_code == 202, response.text
         found: str = response.json()["id"]
-        self.until(lambda: self.ask("orchestration/get_by_id", id=found)["status"] == "ready")
+        self.until(lambda: self.call("orchestration/get_by_id", id=found)["status"] == "ready")
         return found
 
     def task(self, orchestration_id: str, **fields: Any) -> str:
-        """The id of a task that runs once, and whose run has ended."""
-        found: str = self.ask("task/run_once", 201, orch_id=orchestration_id, workspace_id=1, json={}, **fields)["id"]
+        """Run an orchestration once, wait until the run has ended, and return the task's id."""
+        found: str = self.create("task/run_once", orch_id=orchestration_id, workspace_id=1, json={}, **fields)
         self.until(lambda: [run["status"] for run in self.runs(found)] not in ([], ["running"]))
         return found
 
     def runs(self, task_id: str, **fields: Any) -> list[dict[str, Any]]:
-        """A task's runs, newest first."""
-        found: list[dict[str, Any]] = self.ask("task/list_task_runs", task_id=task_id, **fields)
+        """List a task's runs, newest first."""
+        found: list[dict[str, Any]] = self.call("task/list_task_runs", task_id=task_id, **fields)
         return found
 
     @staticmethod
     def until(condition: Callable[[], object]) -> None:
-        """Wait until something is true."""
+        """Wait until a condition is true."""
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while not condition():
-            assert time.monotonic() < give_up_at, "it never came true"
+            assert time.monotonic() < give_up_at, "the condition did not become true"
             time.sleep(0.01)
 
     async def _request(self, method: str, path: str, headers: dict[str, str], more: dict[str, Any]) -> httpx.Response:
@@ -93,7 +98,7 @@ class Api:
 
 
 def refusal_of(response: httpx.Response, status: int) -> dict[str, Any]:
-    """A refusal, which must have this status and the one shape."""
+    """Return the content of an error response, which must have this status and the common shape."""
     assert response.status_code == status, response.text
     found: dict[str, Any] = response.json()
     assert list(found) == ["code", "msg", "error", "details"]
@@ -102,47 +107,47 @@ def refusal_of(response: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def zipped(program: str | dict[str, str]) -> bytes:
-    """A bundle: of a program, or of these files."""
+    """Return a ZIP of a `main.py`, or of several files."""
     buffer = io.BytesIO()
     with ZipFile(buffer, "w") as archive:
         for name, text in ({"main.py": program} if isinstance(program, str) else program).items():
-            archive.writestr(ZipInfo(name), text)  # with no time of its own: the same files are the same bytes
+            archive.writestr(ZipInfo(name), text)  # without a modification time, so that equal files make equal bytes
     return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
-    """The event loop that answers."""
+    """An event loop in a thread."""
     with start_blocking_portal() as portal:
         yield portal
 
 
 @pytest.fixture
 def api(client: orchlite.Client, portal: BlockingPortal) -> Api:
-    """The REST door of the test's client."""
+    """The REST API of the test's client."""
     return Api(portal, application(client, token=TOKEN))
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal) -> Iterator[Api]:
-    """The REST door of a store that no test of the module changes: for what is only looked at, and for what is refused."""
-    with orchlite.Client(tmp_path_factory.mktemp("settled") / "store", workers=1) as client:
+def shared_api(tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal) -> Iterator[Api]:
+    """The REST API of a store that the tests of a module share, because none of them changes it."""
+    with orchlite.Client(tmp_path_factory.mktemp("shared") / "store", workers=1) as client:
         yield Api(portal, application(client, token=TOKEN))
 
 
 @pytest.fixture
 def api_of(portal: BlockingPortal) -> Callable[..., Api]:
-    """Make the REST door of a client, with settings of its own."""
+    """Make the REST API of a client, with settings of its own."""
     return lambda client, **settings: Api(portal, application(client, token=TOKEN, **settings))
 
 
 @pytest.fixture
 def bundle() -> Callable[[str | dict[str, str]], bytes]:
-    """Make a bundle: of a program, or of these files."""
+    """Make a ZIP of a `main.py`, or of several files."""
     return zipped
 
 
 @pytest.fixture
 def refused() -> Callable[[httpx.Response, int], dict[str, Any]]:
-    """Look at a refusal: `refused(response, status)`."""
+    """Check an error response and return its content: `refused(response, status)`."""
     return refusal_of

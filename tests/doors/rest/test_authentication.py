@@ -1,4 +1,4 @@
-"""Who is let in: by name of the host, origin of the page, token, size and type of the body."""
+"""The guard: host, origin, token, and the size and type of the body."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JANE = Account("jane", "jane@example.com", "00000000-0000-4000-8000-00000000000
 
 
 class Behind:
-    """An application that remembers what got through to it."""
+    """An application that records the requests that reach it."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -40,21 +40,21 @@ class Behind:
 
 
 class Guarded:
-    """A guard with something behind it, and a way to ask it."""
+    """A guard, the application behind it, and a client in front of it."""
 
     def __init__(self, **settings: Any) -> None:
         self.behind = Behind()
         self.guard = Guard(self.behind, **{"token": _TOKEN, "limit_bytes": 1000, "document_limit_bytes": 100, **settings})
 
     def ask(self, method: str = "GET", path: str = "/v1/api/x", base: str = _HERE, **more: Any) -> httpx.Response:
-        """Ask, with the token unless headers are given."""
+        """Send a request, with the token unless headers are given."""
         headers = more.pop("headers", {"Authorization": f"Bearer {_TOKEN}"})
 
-        async def asked() -> httpx.Response:
+        async def send() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(self.guard), base_url=base) as client:
                 return await client.request(method, path, headers=headers, **more)
 
-        return asyncio.run(asked())
+        return asyncio.run(send())
 
     def post(self, content: Any, content_type: str | None = "application/json", path: str = "/v1/api/x") -> httpx.Response:
         """Send a body, with the token."""
@@ -69,7 +69,7 @@ async def _pieces(count: int) -> AsyncIterator[bytes]:
 
 class TestTheToken:
     @pytest.mark.parametrize("shown", [f"Bearer {_TOKEN}", f"bearer {_TOKEN}", _TOKEN], ids=["bearer", "lower case", "by itself"])
-    def test_opens_the_door(self, shown: str) -> None:
+    def test_lets_a_request_through(self, shown: str) -> None:
         assert Guarded().ask(headers={"Authorization": shown}).text == "let in"
 
     @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ class TestTheToken:
         ],
         ids=["none", "empty", "no word", "wrong", "longer", "shorter", "basic", "no text", "test mode", "test mode, bare", "two", "cookie"],
     )
-    def test_that_is_missing_or_wrong_gets_one_and_the_same_answer(self, headers: Any) -> None:
+    def test_that_is_missing_or_wrong_always_gets_the_same_response(self, headers: Any) -> None:
         guarded = Guarded()
         refused, without = guarded.ask(headers=headers), guarded.ask(headers={})
         assert (refused.status_code, refused.content, refused.headers.raw) == (401, without.content, without.headers.raw)
         assert refused.json() | {"msg": ""} == {"code": 401, "msg": "", "error": "Unauthorized", "details": {}}
         assert guarded.behind.seen == []
 
-    def test_is_asked_for_before_it_is_said_what_there_is(self) -> None:
+    def test_is_required_before_a_path_is_known_to_exist(self) -> None:
         assert Guarded().ask(path="/nowhere", headers={}).status_code == 401
 
-    def test_in_the_address_opens_a_download_and_is_not_handed_on(self) -> None:
+    def test_in_the_address_lets_a_download_through_and_is_removed(self) -> None:
         guarded = Guarded()
         assert guarded.ask(path=f"/v1/api/orchestration/download?id=a%26b&token={_TOKEN}", headers={}).text == "let in"
         assert guarded.behind.seen[0]["query_string"] == b"id=a%26b"
@@ -116,14 +116,14 @@ class TestTheToken:
         ],
         ids=["elsewhere", "wrong", "none", "other method", "other path"],
     )
-    def test_in_the_address_opens_nothing_else(self, method: str, path: str) -> None:
+    def test_in_the_address_lets_nothing_else_through(self, method: str, path: str) -> None:
         assert Guarded().ask(method, path, headers={}).status_code == 401
 
-    def test_in_the_address_does_not_make_up_for_a_wrong_one_in_the_header(self) -> None:
+    def test_in_the_address_does_not_replace_a_wrong_one_in_the_header(self) -> None:
         path = f"/v1/api/orchestration/download?id=x&token={_TOKEN}"
         assert Guarded().ask(path=path, headers={"Authorization": "Bearer wrong"}).status_code == 401
 
-    def test_is_not_needed_for_the_constants_that_a_client_reads_first(self) -> None:
+    def test_is_not_needed_for_the_configuration(self) -> None:
         assert Guarded().ask(path="/v1/api/config", headers={}).text == "let in"
         assert Guarded().ask("POST", "/v1/api/config", headers={}).status_code == 401
 
@@ -132,7 +132,7 @@ class TestTheToken:
         with pytest.raises(BadArgument, match="token"):
             Guarded(token=token)
 
-    def test_of_an_account_opens_the_door_as_well(self) -> None:
+    def test_of_an_account_lets_a_request_through_as_well(self) -> None:
         accounts = Accounts([_JANE])
         tokens = accounts.log_in("jane", "correct horse")
         assert tokens is not None
@@ -176,12 +176,12 @@ class TestTheHost:
         ("host", "status"),
         [("box.example", 200), ("BOX.example:99", 200), ("[fe80::1]:8443", 200), ("[fe80::1]:8444", 403), ("other.example", 403)],
     )
-    def test_may_be_one_that_was_added(self, host: str, status: int) -> None:
+    def test_may_be_a_configured_one(self, host: str, status: int) -> None:
         guarded = Guarded(hosts=["box.example", "[fe80::1]:8443"])
         assert guarded.ask(headers={"Host": host, "Authorization": f"Bearer {_TOKEN}"}).status_code == status
 
     @pytest.mark.parametrize("hosts", [["http://box.example"], ["*"], [""], [None], ["a/b"]], ids=repr)
-    def test_that_is_added_must_be_a_name(self, hosts: Any) -> None:
+    def test_that_is_configured_must_be_a_host_name(self, hosts: Any) -> None:
         with pytest.raises(BadArgument, match="hosts has"):
             Guarded(hosts=hosts)
 
@@ -216,7 +216,7 @@ class TestTheBody:
         assert (refused.status_code, refused.json()["details"]) == (413, {"limit_bytes": limit_bytes})
         assert (len(guarded.behind.seen), len(guarded.behind.body)) == (1, limit_bytes)
 
-    def test_whose_length_is_not_said_is_counted_as_it_comes(self) -> None:
+    def test_without_a_length_is_counted_while_it_arrives(self) -> None:
         guarded = Guarded()
         assert guarded.post(_pieces(10)).status_code == 200
         refused = guarded.post(_pieces(11))
@@ -234,7 +234,7 @@ class TestTheBody:
     def test_of_the_right_type_is_let_through(self, content_type: str) -> None:
         assert Guarded().post(b"{}", content_type).status_code == 200
 
-    def test_that_stalls_is_taken_for_cut_off(self) -> None:
+    def test_that_stalls_counts_as_cut_off(self) -> None:
         async def stalled() -> bool:
             guarded = Guarded(stall_seconds=0.01)
             headers = [

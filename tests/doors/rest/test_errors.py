@@ -1,4 +1,4 @@
-"""How requests are refused: always in one shape, as the OpenAPI document says, and without showing what was refused."""
+"""Error responses: always of one shape, as documented, and never with the rejected value."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SECRET = "hunter2"
 
 
 @pytest.fixture
-def document(settled: Any) -> dict[str, Any]:
+def document(shared_api: Any) -> dict[str, Any]:
     """The OpenAPI document."""
-    found: dict[str, Any] = settled.request("GET", "/openapi.json").json()
+    found: dict[str, Any] = shared_api.request("GET", "/openapi.json").json()
     return found
 
 
@@ -41,14 +41,14 @@ def document(settled: Any) -> dict[str, Any]:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_an_error_has_a_status_its_name_its_words_and_its_facts(error: OrchliteError, status: int) -> None:
+def test_an_exception_becomes_a_status_a_name_a_message_and_details(error: OrchliteError, status: int) -> None:
     assert status_of(error) == status
     error = type(error)("What is wrong.", hint="What to do.", limit=5)
     found = json.loads(bytes(response_to(error).body))
     assert found == {"code": status, "msg": "What is wrong. What to do.", "error": type(error).__name__, "details": {"limit": 5}}
 
 
-def test_facts_that_are_no_json_are_written_as_text() -> None:
+def test_details_that_are_not_json_are_converted_to_text() -> None:
     assert json.loads(bytes(response_to(NotFound("x", path=Path("/a"), entry="\ud800")).body))["details"] == {
         "path": "/a",
         "entry": "\ud800",
@@ -56,7 +56,7 @@ def test_facts_that_are_no_json_are_written_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (b"", "the body"),
         (b"{", "is not JSON"),
@@ -71,22 +71,22 @@ def test_facts_that_are_no_json_are_written_as_text() -> None:
     ],
     ids=["empty", "cut", "NaN", "infinite", "long number", "not UTF-8", "deep", "list", "null", "text"],
 )
-def test_a_body_that_is_no_object_is_refused(settled: Any, refused: Any, body: bytes, words: str) -> None:
-    response = settled.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+def test_a_body_that_is_not_a_json_object_is_refused(shared_api: Any, refused: Any, body: bytes, message: str) -> None:
+    response = shared_api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
     found = refused(response, 400)
-    assert (found["error"], words in found["msg"]) == ("BadArgument", True)
+    assert (found["error"], message in found["msg"]) == ("BadArgument", True)
     assert len(found["msg"]) < 300
 
 
-def test_what_is_refused_is_not_shown(settled: Any) -> None:
-    assert _SECRET not in str(settled.refusal(400, "task/run_once", json=_SECRET, orch_id=5, workspace_id=_SECRET))
+def test_rejected_values_are_not_shown(shared_api: Any) -> None:
+    assert _SECRET not in str(shared_api.refusal(400, "task/run_once", json=_SECRET, orch_id=5, workspace_id=_SECRET))
     for body in (f'{{"a": "{_SECRET}", "id": NaN}}', f'"{_SECRET}'):
-        response = settled.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
+        response = shared_api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
         assert _SECRET not in response.text
 
 
-def test_every_field_that_is_refused_is_counted(settled: Any) -> None:
-    found = settled.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
+def test_further_invalid_fields_are_counted(shared_api: Any) -> None:
+    found = shared_api.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
     assert found["details"] == {"argument": "orch_id"}
     assert "1 more" in found["msg"]
 
@@ -103,13 +103,11 @@ def test_every_field_that_is_refused_is_counted(settled: Any) -> None:
         ("DELETE", "/v1/api/config", 405),
     ],
 )
-def test_a_path_or_method_that_is_not_there_is_refused_in_the_same_shape(
-    settled: Any, refused: Any, method: str, path: str, status: int
-) -> None:
-    assert refused(settled.request(method, path), status)["details"] == {}
+def test_an_unknown_path_or_method_is_refused_in_the_same_shape(shared_api: Any, refused: Any, method: str, path: str, status: int) -> None:
+    assert refused(shared_api.request(method, path), status)["details"] == {}
 
 
-def test_a_client_that_was_closed_is_told_of(tmp_path: Path, api_of: Callable[..., Any], refused: Any) -> None:
+def test_a_closed_client_is_reported(tmp_path: Path, api_of: Callable[..., Any], refused: Any) -> None:
     with Client(tmp_path / "closed") as closed:
         api = api_of(closed)
     assert refused(api.post("workspaces/list"), 503)["error"] == "Closed"
@@ -126,11 +124,11 @@ class TestTheDocument:
             for operation in operations.values():
                 yield path, operation
 
-    def test_is_behind_the_token(self, settled: Any, document: dict[str, Any]) -> None:
+    def test_is_behind_the_token(self, shared_api: Any, document: dict[str, Any]) -> None:
         assert document["info"]["title"] == "orchlite"
-        assert settled.request("GET", "/openapi.json", token=None).status_code == 401
+        assert shared_api.request("GET", "/openapi.json", token=None).status_code == 401
 
-    def test_says_how_requests_are_refused(self, document: dict[str, Any]) -> None:
+    def test_describes_error_responses(self, document: dict[str, Any]) -> None:
         shape = {"$ref": "#/components/schemas/Refusal"}
         for path, operation in self._operations(document):
             assert "422" not in operation["responses"], path
@@ -139,7 +137,7 @@ class TestTheDocument:
         assert set(document["components"]["schemas"]["Refusal"]["required"]) == {"code", "msg", "error", "details"}
         assert "HTTPValidationError" not in document["components"]["schemas"]
 
-    def test_has_every_endpoint_with_its_one_good_status(self, document: dict[str, Any]) -> None:
+    def test_has_every_endpoint_with_its_success_status(self, document: dict[str, Any]) -> None:
         good = {
             path.removeprefix("/v1/api/"): [status for status in operation["responses"] if status.startswith("2")]
             for path, operation in self._operations(document)
@@ -159,6 +157,6 @@ class TestTheDocument:
         }
         assert good == {path: [status] for status, paths in special.items() for path in paths}
 
-    def test_describes_every_endpoint_and_every_answer(self, document: dict[str, Any]) -> None:
+    def test_describes_every_endpoint_and_every_response(self, document: dict[str, Any]) -> None:
         assert [path for path, operation in self._operations(document) if not operation.get("description")] == []
         assert {"Task", "Run", "Orchestration", "Connection", "Workspace"} <= set(document["components"]["schemas"])

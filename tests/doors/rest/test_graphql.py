@@ -1,4 +1,4 @@
-"""What the SDK asks in GraphQL, in the words of both of its versions, and what a hostile query meets."""
+"""GraphQL: the queries of both versions of the SDK, and the limits for hostile queries."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ _QUERIES = {
 
 
 def _ask(api: Any, name: str, **variables: Any) -> dict[str, Any]:
-    answer = api.request("POST", "/v1/graphql", json={"query": _QUERIES.get(name, name), "variables": variables})
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
+    response = api.request("POST", "/v1/graphql", json={"query": _QUERIES.get(name, name), "variables": variables})
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
     return found
 
 
@@ -83,8 +83,8 @@ def _error(api: Any, name: str, **variables: Any) -> str:
 
 
 @pytest.mark.parametrize("name", _QUERIES)
-def test_the_sdk_finds_every_query_valid_by_the_schema_it_is_given(settled: Any, name: str) -> None:
-    schema = build_client_schema(_data(settled, get_introspection_query()))  # type: ignore[arg-type]
+def test_the_queries_of_the_sdk_are_valid_by_the_introspected_schema(shared_api: Any, name: str) -> None:
+    schema = build_client_schema(_data(shared_api, get_introspection_query()))  # type: ignore[arg-type]
     assert validate(schema, parse(_QUERIES[name])) == []
     assert "type query_root" in print_schema(schema)
 
@@ -92,7 +92,7 @@ def test_the_sdk_finds_every_query_valid_by_the_schema_it_is_given(settled: Any,
 @pytest.mark.parametrize("version", ["2023", "2026"])
 def test_an_orchestration_is_as_over_rest(api: Any, version: str) -> None:
     orchestration_id = api.orchestration(name="first")
-    over_rest = api.ask("orchestration/get_by_id", id=orchestration_id)
+    over_rest = api.call("orchestration/get_by_id", id=orchestration_id)
     found = _data(api, f"orchestration, {version}", id=orchestration_id)["orchestration_by_pk"]
     fields = (_ORCHESTRATION_2023 if version == "2023" else _ORCHESTRATION_2026).split()
     assert found == {field: over_rest[field] for field in fields if field in over_rest} | {field: found[field] for field in fields[-4:]}
@@ -101,12 +101,12 @@ def test_an_orchestration_is_as_over_rest(api: Any, version: str) -> None:
 
 @pytest.mark.parametrize("version", ["2023", "2026"])
 def test_a_workspace_has_its_owner_and_neither_models_nor_pipelines(api: Any, client: orchlite.Client, version: str) -> None:
-    made = client.create_workspace("second")
-    assert _data(api, f"workspace, {version}", id=made.id())["workspace_by_pk"] == {
-        "id": made.id(),
+    workspace = client.create_workspace("second")
+    assert _data(api, f"workspace, {version}", id=workspace.id())["workspace_by_pk"] == {
+        "id": workspace.id(),
         "name": "second",
         "archived": False,
-        "created_at": made.created_at().isoformat(timespec="microseconds"),
+        "created_at": workspace.created_at().isoformat(timespec="microseconds"),
         "created_by": OWNER.user_id,
         "users": [{"user_id": OWNER.user_id}],
         "models": [],
@@ -115,43 +115,43 @@ def test_a_workspace_has_its_owner_and_neither_models_nor_pipelines(api: Any, cl
 
 
 @pytest.mark.parametrize("name", ["orchestration, 2026", "workspace, 2026"])
-def test_what_is_not_there_is_null(settled: Any, name: str) -> None:
+def test_a_missing_thing_is_null(shared_api: Any, name: str) -> None:
     unknown: Any = str(uuid.uuid4()) if name.startswith("orch") else 999
-    assert list(_data(settled, name, id=unknown).values()) == [None]
+    assert list(_data(shared_api, name, id=unknown).values()) == [None]
 
 
 @pytest.mark.parametrize("variables", [{"user_id": OWNER.user_id}, {"user_id": None}, {}], ids=["known", "null", "absent"])
-def test_everybody_begins_in_the_default_workspace(settled: Any, variables: dict[str, Any]) -> None:
-    (found,) = _data(settled, "default workspace", **variables)["user_default_workspace"]
+def test_every_user_starts_in_the_default_workspace(shared_api: Any, variables: dict[str, Any]) -> None:
+    (found,) = _data(shared_api, "default workspace", **variables)["user_default_workspace"]
     assert (found["workspace"]["id"], found["workspace"]["name"]) == (1, "default")
 
 
 @pytest.mark.parametrize("version", ["2023", "2026"])
-def test_a_workspace_is_made_once_and_then_found(api: Any, client: orchlite.Client, version: str) -> None:
-    asked = {"user_id": "x", "workspace_name": "mine", "user_type": "OWNER"}
-    first = _data(api, f"new default workspace, {version}", **asked)
+def test_a_workspace_is_created_once_and_then_found(api: Any, client: orchlite.Client, version: str) -> None:
+    fields = {"user_id": "x", "workspace_name": "mine", "user_type": "OWNER"}
+    first = _data(api, f"new default workspace, {version}", **fields)
     assert first == {"insert_workspace_one": {"id": client.get_workspace("mine").id()}}
-    assert _data(api, f"new default workspace, {version}", **asked) == first
+    assert _data(api, f"new default workspace, {version}", **fields) == first
 
 
-def test_a_workspace_that_is_there_is_not_made_again_unless_that_was_provided_for(api: Any, client: orchlite.Client) -> None:
+def test_creating_an_existing_workspace_needs_on_conflict(api: Any, client: orchlite.Client) -> None:
     assert "is there already" in _error(api, "new workspace", workspace_name="default")
     assert "is no name for a workspace" in _error(api, "new workspace", workspace_name="jane@ex.co - Default Workspace")
     assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]
 
 
-def test_users_are_everybodys_so_none_is_removed(settled: Any) -> None:
-    assert _data(settled, "user removed", user_id="x", workspace_id=1) == {"delete_workspace_users": {"affected_rows": 0}}
+def test_removing_users_has_no_effect(shared_api: Any) -> None:
+    assert _data(shared_api, "user removed", user_id="x", workspace_id=1) == {"delete_workspace_users": {"affected_rows": 0}}
 
 
 @pytest.mark.parametrize("value", [True, "1", 1.5, 2**63, None, [1]], ids=repr)
-def test_the_id_of_a_workspace_is_a_whole_number(settled: Any, value: Any) -> None:
-    assert _ask(settled, "workspace, 2026", id=value)["errors"]
+def test_the_id_of_a_workspace_is_an_integer(shared_api: Any, value: Any) -> None:
+    assert _ask(shared_api, "workspace, 2026", id=value)["errors"]
 
 
 @pytest.mark.parametrize("value", [7, None, ["x"], "x" * 1000], ids=["number", "null", "list", "long"])
-def test_the_id_of_an_orchestration_is_a_text(settled: Any, value: Any) -> None:
-    assert _ask(settled, "orchestration, 2026", id=value)["errors"]
+def test_the_id_of_an_orchestration_is_a_string(shared_api: Any, value: Any) -> None:
+    assert _ask(shared_api, "orchestration, 2026", id=value)["errors"]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_the_id_of_an_orchestration_is_a_text(settled: Any, value: Any) -> None:
     ],
     ids=["empty", "cut", "unknown", "no argument", "deep", "deeper", "long", "comment", "introspection", "cycle"],
 )
-def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(settled: Any, query: str, message: str) -> None:
-    found = _ask(settled, query)
+def test_a_query_that_is_wrong_or_too_large_gets_the_reason(shared_api: Any, query: str, message: str) -> None:
+    found = _ask(shared_api, query)
     assert message in found["errors"][0]["message"]
     assert not found.get("data")
 
@@ -181,18 +181,18 @@ def test_a_query_that_is_wrong_or_too_large_is_answered_with_the_reason(settled:
     [{}, {"query": 7}, {"query": "{ __typename }", "variables": []}, [], None, "text"],
     ids=["empty", "number", "list of variables", "list", "null", "text"],
 )
-def test_what_is_no_request_is_refused_as_everywhere(settled: Any, refused: Any, body: Any) -> None:
-    refused(settled.request("POST", "/v1/graphql", json=body), 400)
+def test_an_invalid_request_is_refused_as_by_rest(shared_api: Any, refused: Any, body: Any) -> None:
+    refused(shared_api.request("POST", "/v1/graphql", json=body), 400)
 
 
-def test_the_token_may_stand_by_itself_as_the_sdk_sends_it(settled: Any, refused: Any) -> None:
-    asked = {"json": {"query": "{ __typename }"}, "token": None}
-    bare = settled.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **asked)
+def test_the_token_may_be_bare_as_the_sdk_sends_it(shared_api: Any, refused: Any) -> None:
+    fields = {"json": {"query": "{ __typename }"}, "token": None}
+    bare = shared_api.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **fields)
     assert bare.json() == {"data": {"__typename": "query_root"}}
-    refused(settled.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **asked), 401)
+    refused(shared_api.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **fields), 401)
 
 
-def test_an_error_below_is_told_by_its_name(tmp_path: Path, api_of: Callable[..., Any]) -> None:
+def test_an_exception_of_the_library_is_named(tmp_path: Path, api_of: Callable[..., Any]) -> None:
     closed = orchlite.Client(tmp_path / "store")
     closed.close()
     found = _ask(api_of(closed), "workspace, 2026", id=1)

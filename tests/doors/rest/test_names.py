@@ -1,4 +1,4 @@
-"""What `orchlite.rest` hands out."""
+"""The public names of `orchlite.rest`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from orchlite import rest
 
 
 @pytest.mark.parametrize("name", rest.__all__)
-def test_no_file_has_a_public_name_which_its_import_would_take_over(name: str) -> None:
+def test_no_module_has_the_name_of_a_public_object_which_importing_it_would_replace(name: str) -> None:
     assert importlib.util.find_spec(f"orchlite.rest.{name}") is None
     assert callable(getattr(rest, name))

@@ -20,7 +20,7 @@ _HELLO = "print('hello')"
 
 
 def _left(client: Client) -> tuple[list[str], int]:
-    """What the store has: its bundles and uploads on disk, and how many orchestrations."""
+    """List the files of bundles and uploads, and count the orchestrations."""
     return sorted(path.name for path in (client.path() / "bundles").iterdir()), len(client.list_orchestrations())
 
 
@@ -36,25 +36,27 @@ class TestUpload:
 
     @pytest.mark.parametrize("name", [None, "metadata"], ids=["no file name, as the SDK", "a file name, as the guide"])
     @pytest.mark.parametrize("order", [1, -1], ids=["file first", "metadata first"])
-    def test_takes_the_parts_in_any_order_and_dress(self, api: Any, bundle: MakeBundle, name: str | None, order: int) -> None:
+    def test_accepts_the_parts_in_any_order_with_or_without_file_names(
+        self, api: Any, bundle: MakeBundle, name: str | None, order: int
+    ) -> None:
         parts = [
             ("file", ("b.zip", bundle(_HELLO), "application/octet-stream")),
             ("metadata", (name, b'{"workspace_id": 1, "name": null}')),
         ]
         response = api.request("POST", "/v1/api/orchestration/upload", files=parts[::order])
         assert response.status_code == 202
-        assert api.ask("orchestration/get_by_id", id=response.json()["id"])["file_name"] == "b.zip"
+        assert api.call("orchestration/get_by_id", id=response.json()["id"])["file_name"] == "b.zip"
 
-    def test_a_file_without_a_name_is_called_as_on_the_platform(self, api: Any, bundle: MakeBundle) -> None:
+    def test_a_file_without_a_name_gets_the_name_of_the_platform(self, api: Any, bundle: MakeBundle) -> None:
         head = b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"workspace_id": 1}\r\n'
         body = head + b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + bundle(_HELLO) + b"\r\n--b--\r\n"
-        made = _send(api, body).json()["id"]
-        assert api.ask("orchestration/get_by_id", id=made)["file_name"] == "_"
+        orchestration_id = _send(api, body).json()["id"]
+        assert api.call("orchestration/get_by_id", id=orchestration_id)["file_name"] == "_"
 
-    def test_goes_to_the_workspace_that_is_named(self, api: Any, client: Client, bundle: MakeBundle) -> None:
-        there = client.create_workspace("there").id()
-        made = api.upload(bundle(_HELLO), {"workspace_id": there}).json()["id"]
-        assert client.get_orchestration_by_id(made).workspace_id() == there
+    def test_goes_to_the_workspace_of_the_metadata(self, api: Any, client: Client, bundle: MakeBundle) -> None:
+        workspace_id = client.create_workspace("other").id()
+        orchestration_id = api.upload(bundle(_HELLO), {"workspace_id": workspace_id}).json()["id"]
+        assert client.get_orchestration_by_id(orchestration_id).workspace_id() == workspace_id
         assert client.get_current_workspace().name() == "default"
 
     @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ class TestUpload:
         ],
         ids=repr,
     )
-    def test_metadata_that_cannot_be_meant_is_refused_by_field(
+    def test_invalid_metadata_is_refused_by_field(
         self, api: Any, client: Client, bundle: MakeBundle, refused: Any, metadata: object, status: int, argument: str
     ) -> None:
         found = refused(api.upload(bundle(_HELLO), metadata), status)
@@ -88,24 +90,24 @@ class TestUpload:
         assert _left(client) == ([], 0)
 
     @pytest.mark.parametrize(
-        ("body", "words"),
+        ("body", "message"),
         [
             (b"", "cut off"),
             (b"--b--\r\n", "no part 'file'"),
-            (b"rubbish", "not a multipart body"),
+            (b"garbage", "not a multipart body"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK', "cut off"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK\r\n--b--\r\n', "no part 'metadata'"),
             (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK\r\n' * 2 + b"--b--\r\n", "two parts 'file'"),
             (b"--b\r\nContent-Disposition: form-data\r\n\r\nPK\r\n" * 101 + b"--b--\r\n", "more than 100 parts"),
             (b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n' + b" " * 70_000, "metadata has more than"),
         ],
-        ids=["empty", "no parts", "rubbish", "cut", "no metadata", "two files", "many parts", "much metadata"],
+        ids=["empty", "no parts", "garbage", "cut off", "no metadata", "two files", "many parts", "much metadata"],
     )
-    def test_a_body_that_is_not_whole_stores_nothing(self, api: Any, client: Client, refused: Any, body: bytes, words: str) -> None:
-        assert words in refused(_send(api, body), 400)["msg"]
+    def test_an_incomplete_body_stores_nothing(self, api: Any, client: Client, refused: Any, body: bytes, message: str) -> None:
+        assert message in refused(_send(api, body), 400)["msg"]
         assert _left(client) == ([], 0)
 
-    def test_a_file_over_the_limit_is_refused_while_it_comes(self, tmp_path: Path, api_of: Any, refused: Any, bundle: MakeBundle) -> None:
+    def test_a_file_over_the_limit_is_refused_while_it_arrives(self, tmp_path: Path, api_of: Any, refused: Any, bundle: MakeBundle) -> None:
         from orchlite import Limits
 
         with Client(tmp_path / "small", limits=Limits(upload_bytes=1000)) as small:
@@ -128,13 +130,13 @@ class TestUpload:
         assert status == 202 or _left(client) == ([], 0)
 
 
-class TestLooks:
+class TestReading:
     def test_an_orchestration_has_every_field_that_the_clients_need(self, api: Any, client: Client) -> None:
-        made = api.orchestration(name="greet")
-        shown = api.ask("orchestration/get_by_id", id=made)
-        known = client.get_orchestration_by_id(made)
+        orchestration_id = api.orchestration(name="greet")
+        shown = api.call("orchestration/get_by_id", id=orchestration_id)
+        known = client.get_orchestration_by_id(orchestration_id)
         assert {name: shown[name] for name in ("id", "workspace_id", "sha", "file_name", "name", "status")} == {
-            "id": made,
+            "id": orchestration_id,
             "workspace_id": 1,
             "sha": known.sha(),
             "file_name": "bundle.zip",
@@ -149,45 +151,45 @@ class TestLooks:
         assert uuid.UUID(shown["owner_id"])
         assert (shown["created_by"], shown["file_size"] > 100, bool(shown["image_path"])) == (shown["owner_id"], True, True)
 
-    def test_an_orchestration_in_error_says_why(self, tmp_path: Path, api_of: Any, bundle: MakeBundle) -> None:
-        with Client(tmp_path / "without", index_urls=[tmp_path.as_uri()]) as client:  # an index that has nothing
+    def test_an_orchestration_in_error_has_a_reason(self, tmp_path: Path, api_of: Any, bundle: MakeBundle) -> None:
+        with Client(tmp_path / "without", index_urls=[tmp_path.as_uri()]) as client:  # an empty index
             api = api_of(client)
-            made = api.upload(bundle({"main.py": _HELLO, "requirements.txt": "absent==1.0"})).json()["id"]
-            api.until(lambda: api.ask("orchestration/get_by_id", id=made)["status"] == "error")
-            assert api.ask("orchestration/get_by_id", id=made)["reason"]
-            found = api.refusal(409, "task/run_once", orch_id=made, workspace_id=1, json={})
+            orchestration_id = api.upload(bundle({"main.py": _HELLO, "requirements.txt": "absent==1.0"})).json()["id"]
+            api.until(lambda: api.call("orchestration/get_by_id", id=orchestration_id)["status"] == "error")
+            assert api.call("orchestration/get_by_id", id=orchestration_id)["reason"]
+            found = api.refusal(409, "task/run_once", orch_id=orchestration_id, workspace_id=1, json={})
             assert found["error"] == "PackagingFailed"
-            assert api.ask("task/list") == []
+            assert api.call("task/list") == []
 
-    def test_a_list_has_those_of_one_workspace_oldest_first(self, api: Any, client: Client) -> None:
-        made = [api.orchestration(), api.orchestration()]
-        there = client.create_workspace("there").id()
-        api.orchestration(workspace_id=there)
-        listed = api.ask("orchestration/list", workspace_id=1)
-        assert [one["id"] for one in listed] == made
-        assert listed[0] == api.ask("orchestration/get_by_id", id=made[0])
+    def test_a_list_has_the_orchestrations_of_one_workspace_oldest_first(self, api: Any, client: Client) -> None:
+        ids = [api.orchestration(), api.orchestration()]
+        workspace_id = client.create_workspace("other").id()
+        api.orchestration(workspace_id=workspace_id)
+        listed = api.call("orchestration/list", workspace_id=1)
+        assert [one["id"] for one in listed] == ids
+        assert listed[0] == api.call("orchestration/get_by_id", id=ids[0])
         assert api.refusal(404, "orchestration/list", workspace_id=99)["details"] == {"workspace_id": 99}
 
     def test_all_are_listed_with_workspace_and_tasks(self, api: Any, client: Client) -> None:
-        there = client.create_workspace("there").id()
-        first, second = api.orchestration(), api.orchestration(workspace_id=there)
+        workspace_id = client.create_workspace("other").id()
+        first, second = api.orchestration(), api.orchestration(workspace_id=workspace_id)
         task = api.task(first)
-        everything = api.ask("orchestration/list_all", workspace_ids=[], task_run_status=[])["orchestrations"]
+        everything = api.call("orchestration/list_all", workspace_ids=[], task_run_status=[])["orchestrations"]
         assert [one["orchestration"]["id"] for one in everything] == [first, second]
-        assert [one["workspace"]["name"] for one in everything] == ["default", "there"]
+        assert [one["workspace"]["name"] for one in everything] == ["default", "other"]
         assert set(everything[0]["workspace"]) >= {"id", "name", "created_at", "archived"}
         assert [one["id"] for one in everything[0]["tasks"]] == [task]
-        assert everything[0]["tasks"] == [api.ask("task/get_by_id", id=task)]
+        assert everything[0]["tasks"] == [api.call("task/get_by_id", id=task)]
         assert everything[1]["tasks"] == []
-        [one] = api.ask("orchestration/list_all", workspace_ids=[there])["orchestrations"]
+        [one] = api.call("orchestration/list_all", workspace_ids=[workspace_id])["orchestrations"]
         assert one["orchestration"]["id"] == second
 
-    def test_all_can_be_narrowed_by_their_tasks(self, api: Any, client: Client) -> None:
-        made = api.orchestration()
-        task = api.task(made)
+    def test_all_can_be_filtered_by_their_tasks(self, api: Any, client: Client) -> None:
+        orchestration_id = api.orchestration()
+        task = api.task(orchestration_id)
 
         def tasks(**fields: Any) -> list[str]:
-            [one] = api.ask("orchestration/list_all", **fields)["orchestrations"]
+            [one] = api.call("orchestration/list_all", **fields)["orchestrations"]
             return [task["id"] for task in one["tasks"]]
 
         created_at = client.get_task_by_id(task).created_at()
@@ -209,63 +211,63 @@ class TestLooks:
         ],
         ids=repr,
     )
-    def test_a_list_of_all_refuses_what_cannot_be_meant(self, api: Any, fields: dict[str, Any], argument: str) -> None:
+    def test_a_list_of_all_refuses_invalid_fields(self, api: Any, fields: dict[str, Any], argument: str) -> None:
         assert api.refusal(400, "orchestration/list_all", **fields)["details"]["argument"] == argument
 
 
 class TestDownload:
-    def test_gives_the_uploaded_bytes(self, api: Any, bundle: MakeBundle) -> None:
+    def test_returns_the_uploaded_bytes(self, api: Any, bundle: MakeBundle) -> None:
         content = bundle({"main.py": _HELLO, "data": "x" * 3_000_000})
-        made = api.upload(content).json()["id"]
-        response = api.request("GET", "/v1/api/orchestration/download", params={"id": made})
+        orchestration_id = api.upload(content).json()["id"]
+        response = api.request("GET", "/v1/api/orchestration/download", params={"id": orchestration_id})
         assert (response.status_code, response.content) == (200, content)
         assert response.headers["content-length"] == str(len(content))
         assert response.headers["content-disposition"] == "attachment; filename*=utf-8''bundle.zip"
 
-    def test_takes_the_token_in_the_address_as_the_sdk_sends_it(self, api: Any) -> None:
-        made = api.orchestration()
-        address = {"id": made, "token": "the-token"}
+    def test_accepts_the_token_in_the_address_as_the_sdk_sends_it(self, api: Any) -> None:
+        orchestration_id = api.orchestration()
+        address = {"id": orchestration_id, "token": "the-token"}
         assert api.request("GET", "/v1/api/orchestration/download", params=address, token=None).status_code == 200
         address["token"] = "wrong"
         assert api.request("GET", "/v1/api/orchestration/download", params=address, token=None).status_code == 401
 
-    def test_a_file_name_that_means_something_in_a_header_is_only_a_name(self, api: Any, bundle: MakeBundle) -> None:
+    def test_a_file_name_is_escaped_in_the_header(self, api: Any, bundle: MakeBundle) -> None:
         name = 'a";x="ü%.zip'
         parts = [("file", (name, bundle(_HELLO))), ("metadata", (None, '{"workspace_id": 1}'))]
-        made = api.request("POST", "/v1/api/orchestration/upload", files=parts).json()["id"]
-        response = api.request("GET", "/v1/api/orchestration/download", params={"id": made})
-        as_sent = name.replace('"', "%22")  # as browsers write a quote in a form
+        orchestration_id = api.request("POST", "/v1/api/orchestration/upload", files=parts).json()["id"]
+        response = api.request("GET", "/v1/api/orchestration/download", params={"id": orchestration_id})
+        as_sent = name.replace('"', "%22")  # as browsers escape a quote in a form
         assert response.headers["content-disposition"] == f"attachment; filename*=utf-8''{quote(as_sent)}"
 
-    def test_of_nothing_is_not_found(self, api: Any, refused: Any) -> None:
+    def test_of_a_missing_orchestration_is_not_found(self, api: Any, refused: Any) -> None:
         refused(api.request("GET", "/v1/api/orchestration/download", params={"id": str(uuid.uuid4())}), 404)
         refused(api.request("GET", "/v1/api/orchestration/download"), 400)
 
 
 class TestDelete:
-    def test_removes_all_that_are_named_with_their_tasks(self, api: Any, client: Client) -> None:
-        made = [api.orchestration("print(1)"), api.orchestration("print(2)"), api.orchestration("print(2)")]
-        task = api.task(made[0])
-        sizes = [api.ask("orchestration/get_by_id", id=one)["file_size"] for one in made]
-        freed = api.ask("orchestration/delete_orchestrations", orchestrations=made, confirm_delete=True)
+    def test_removes_orchestrations_with_their_tasks(self, api: Any, client: Client) -> None:
+        ids = [api.orchestration("print(1)"), api.orchestration("print(2)"), api.orchestration("print(2)")]
+        task = api.task(ids[0])
+        sizes = [api.call("orchestration/get_by_id", id=one)["file_size"] for one in ids]
+        freed = api.call("orchestration/delete_orchestrations", orchestrations=ids, confirm_delete=True)
         assert freed == {"bytes": sizes[0] + sizes[1]}, "the same bytes are stored, and freed, once"
         assert _left(client) == ([], 0)
         api.refusal(404, "task/get_by_id", id=task)
 
-    def test_without_consent_only_counts(self, api: Any, client: Client) -> None:
-        made = api.orchestration()
-        counted = api.ask("orchestration/delete_orchestrations", orchestrations=[made], confirm_delete=False)
+    def test_without_confirmation_only_counts(self, api: Any, client: Client) -> None:
+        orchestration_id = api.orchestration()
+        counted = api.call("orchestration/delete_orchestrations", orchestrations=[orchestration_id], confirm_delete=False)
         assert counted["bytes"] > 0
-        assert client.get_orchestration_by_id(made).status() == "ready"
-        assert api.ask("orchestration/delete_orchestrations", orchestrations=[made], confirm_delete=None) == counted
+        assert client.get_orchestration_by_id(orchestration_id).status() == "ready"
+        assert api.call("orchestration/delete_orchestrations", orchestrations=[orchestration_id], confirm_delete=None) == counted
         assert client.list_orchestrations() == []
 
-    def test_one_that_is_not_there_keeps_the_others(self, api: Any, client: Client) -> None:
-        made = api.orchestration()
-        api.refusal(404, "orchestration/delete_orchestrations", orchestrations=[made, str(uuid.uuid4())])
+    def test_a_missing_one_keeps_the_others(self, api: Any, client: Client) -> None:
+        orchestration_id = api.orchestration()
+        api.refusal(404, "orchestration/delete_orchestrations", orchestrations=[orchestration_id, str(uuid.uuid4())])
         assert len(client.list_orchestrations()) == 1
 
-    def test_one_with_a_task_that_is_alive_keeps_the_others(self, api: Any, client: Client) -> None:
+    def test_one_with_an_active_task_keeps_the_others(self, api: Any, client: Client) -> None:
         idle, busy = api.orchestration(), api.orchestration()
         task = client.get_orchestration_by_id(busy).run_scheduled("nightly", "0 0 1 1 *")
         found = api.refusal(409, "orchestration/delete_orchestrations", orchestrations=[idle, busy])
@@ -273,7 +275,7 @@ class TestDelete:
         assert len(client.list_orchestrations()) == 2
 
 
-def test_the_document_says_what_an_upload_is(api: Any) -> None:
+def test_the_openapi_document_describes_an_upload(api: Any) -> None:
     document = json.loads(api.request("GET", "/openapi.json").content)
     schema = document["paths"]["/v1/api/orchestration/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert schema["required"] == ["file", "metadata"]

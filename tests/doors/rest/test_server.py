@@ -1,4 +1,4 @@
-"""The server at a real socket: how it begins and ends, what it writes, and that slow, cut and hostile clients harm nobody."""
+"""The server at a real socket: start and end, the credentials file, and slow, disconnecting and hostile clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 
 import orchlite
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
-from orchlite.rest import Server, serve
+from orchlite.rest import Server, serve, serve_forever
 from orchlite.rest.accounts import Account
 
 _PATIENCE_SECONDS = 60.0
@@ -38,10 +38,10 @@ def _http(server: Server) -> httpx.Client:
     return httpx.Client(base_url=server.url, headers=headers, timeout=_PATIENCE_SECONDS, trust_env=False, verify=False)
 
 
-def _ask(http: httpx.Client, path: str, status: int = 200, **fields: Any) -> Any:
-    answer = http.post(f"/v1/api/{path}", json=fields)
-    assert answer.status_code == status, answer.text
-    return answer.json()
+def _post(http: httpx.Client, path: str, status: int = 200, **fields: Any) -> Any:
+    response = http.post(f"/v1/api/{path}", json=fields)
+    assert response.status_code == status, response.text
+    return response.json()
 
 
 def _upload(http: httpx.Client, content: bytes) -> str:
@@ -49,10 +49,9 @@ def _upload(http: httpx.Client, content: bytes) -> str:
         "file": ("bundle.zip", content, "application/octet-stream"),
         "metadata": (None, '{"workspace_id": 1}', "application/json"),
     }
-    answer = http.post("/v1/api/orchestration/upload", files=files)
-    assert answer.status_code == 202, answer.text
-    found: str = answer.json()["id"]
-    return found
+    response = http.post("/v1/api/orchestration/upload", files=files)
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
 
 
 def _connected(server: Server) -> socket.socket:
@@ -61,7 +60,7 @@ def _connected(server: Server) -> socket.socket:
 
 
 def _head(server: Server, *lines: str) -> bytes:
-    """The beginning of an upload, as a client writes it by hand."""
+    """Return the head of an upload request, written by hand."""
     host = server.url.removeprefix("http://")
     own = (f"Host: {host}", f"Authorization: Bearer {server.token}", "Content-Type: multipart/form-data; boundary=b")
     return "\r\n".join(("POST /v1/api/orchestration/upload HTTP/1.1", *own, *lines, "", "")).encode()
@@ -71,21 +70,21 @@ _PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r
 
 
 class TestServing:
-    def test_a_server_answers_until_it_is_closed_and_the_client_goes_on(self, client: orchlite.Client) -> None:
+    def test_a_server_responds_until_it_is_closed_and_the_client_stays_open(self, client: orchlite.Client) -> None:
         with serve(client, port=0) as server, _http(server) as http:
-            assert _ask(http, "workspaces/list")["workspaces"][0]["name"] == "default"
+            assert _post(http, "workspaces/list")["workspaces"][0]["name"] == "default"
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/v1/api/config", trust_env=False)
         server.close()
         assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]
 
-    def test_two_servers_of_one_store_share_a_token_and_a_third_that_is_started_later_as_well(self, client: orchlite.Client) -> None:
+    def test_servers_of_one_store_share_a_token_also_after_a_restart(self, client: orchlite.Client) -> None:
         with serve(client, port=0) as first, serve(client, port=0) as second:
             assert first.url != second.url
         with serve(client, port=0) as third:
             assert {first.token, second.token} == {third.token}
 
-    def test_a_port_that_is_taken_is_a_conflict_and_leaves_nothing_behind(self, client: orchlite.Client, server: Server) -> None:
+    def test_a_port_in_use_is_a_conflict_and_leaves_nothing_behind(self, client: orchlite.Client, server: Server) -> None:
         taken = int(server.url.rpartition(":")[2])
         before = {thread.name for thread in threading.enumerate()}
         with pytest.raises(Conflict, match=str(taken)):
@@ -115,19 +114,19 @@ class TestServing:
         ],
         ids=repr,
     )
-    def test_what_cannot_be_is_refused_by_name(self, client: orchlite.Client, settings: dict[str, Any], argument: str) -> None:
+    def test_an_invalid_argument_is_refused_by_name(self, client: orchlite.Client, settings: dict[str, Any], argument: str) -> None:
         with pytest.raises(BadArgument) as caught:
             serve(client, **{"port": 0, **settings})
         assert caught.value.details["argument"] == argument
 
-    def test_other_machines_are_served_where_that_is_said(self, client: orchlite.Client) -> None:
+    def test_other_machines_are_served_with_allow_remote(self, client: orchlite.Client) -> None:
         with serve(client, host="0.0.0.0", port=0, allow_remote=True, hosts=["box.example"]) as server, _http(server) as http:
             assert server.url.startswith("http://127.0.0.1:")
-            assert _ask(http, "workspaces/list")
+            assert _post(http, "workspaces/list")
             assert http.post("/v1/api/workspaces/list", json={}, headers={"Host": "box.example"}).status_code == 200
             assert http.post("/v1/api/workspaces/list", json={}, headers={"Host": "evil.example"}).status_code == 403
 
-    def test_the_real_address_is_looked_at_not_what_a_proxy_says(self, server: Server) -> None:
+    def test_the_address_in_a_proxy_header_is_ignored(self, server: Server) -> None:
         with _http(server) as http:
             forwarded = {"X-Forwarded-Host": "127.0.0.1", "X-Forwarded-For": "127.0.0.1", "Host": "evil.example"}
             assert http.post("/v1/api/workspaces/list", json={}, headers=forwarded).status_code == 403
@@ -192,7 +191,7 @@ class TestTheCredentialsFile:
             assert server.token != "given"
 
     @pytest.mark.parametrize("content", ["", "{}", "[]", '{"token": ""}', '{"token": 7}', '"token"', "[" * 10_000], ids=repr)
-    def test_that_holds_no_token_is_refused_with_the_way_out(self, client: orchlite.Client, tmp_path: Path, content: str) -> None:
+    def test_that_holds_no_token_is_refused_with_a_hint(self, client: orchlite.Client, tmp_path: Path, content: str) -> None:
         path = tmp_path / "mine.json"
         path.write_text(content)
         path.chmod(0o600)
@@ -207,7 +206,7 @@ class TestTheCredentialsFile:
         with pytest.raises(BadArgument, match="chmod 600"):
             serve(client, port=0, credentials=path)
 
-    def test_that_cannot_be_written_is_said(self, client: orchlite.Client, tmp_path: Path) -> None:
+    def test_that_cannot_be_written_is_reported(self, client: orchlite.Client, tmp_path: Path) -> None:
         with pytest.raises(DeviceFailed, match=r"mine\.json"):
             serve(client, port=0, credentials=tmp_path / "nowhere" / "mine.json")
 
@@ -217,8 +216,8 @@ def _read_all(line: socket.socket) -> bytes:
     return b"".join(pieces)
 
 
-class TestSlowAndCutClients:
-    """None of them leaves anything behind, so they have a store and a server together."""
+class TestSlowAndDisconnectingClients:
+    """None of them leaves anything behind, so they share a store and a server."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -233,7 +232,7 @@ class TestSlowAndCutClients:
             yield server
 
     def _uploads(self, client: orchlite.Client) -> list[str]:
-        """What uploads have left beside the bundles, and the bundles."""
+        """List the files of bundles and unfinished uploads."""
         return sorted(path.name for path in (client.path() / "bundles").iterdir())
 
     @pytest.mark.parametrize("how", ["closed", "reset"])
@@ -247,9 +246,9 @@ class TestSlowAndCutClients:
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         eventually(lambda: self._uploads(client) == [])
         with _http(server) as http:
-            assert _ask(http, "orchestration/list", workspace_id=1) == []
+            assert _post(http, "orchestration/list", workspace_id=1) == []
 
-    def test_clients_that_send_a_byte_now_and_then_keep_nobody_waiting(self, client: orchlite.Client, server: Server) -> None:
+    def test_clients_that_send_a_byte_now_and_then_do_not_delay_others(self, client: orchlite.Client, server: Server) -> None:
         lines = [_connected(server) for _ in range(100)]
         try:
             for line in lines[:50]:
@@ -258,21 +257,21 @@ class TestSlowAndCutClients:
                 for line in lines[50:]:
                     line.sendall(bytes([byte]))
             with _http(server) as http:
-                assert len(_ask(http, "workspaces/list")["workspaces"]) == 1
+                assert len(_post(http, "workspaces/list")["workspaces"]) == 1
         finally:
             for line in lines:
                 line.close()
 
-    def test_a_client_that_reads_nothing_keeps_nobody_waiting(self, server: Server) -> None:
+    def test_a_client_that_reads_nothing_does_not_delay_others(self, server: Server) -> None:
         with _connected(server) as line, _http(server) as http:
             ask = (
                 f"GET /openapi.json HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\nAuthorization: Bearer {server.token}\r\n\r\n"
             )
             line.sendall(ask.encode() * 50)
-            assert len(_ask(http, "workspaces/list")["workspaces"]) == 1
+            assert len(_post(http, "workspaces/list")["workspaces"]) == 1
 
     @pytest.mark.parametrize(
-        "lines", [("Content-Length: 99999999999",), ("Content-Length: 99999999999", "Expect: 100-continue")], ids=["sent", "asked"]
+        "lines", [("Content-Length: 99999999999",), ("Content-Length: 99999999999", "Expect: 100-continue")], ids=["sent", "with Expect"]
     )
     def test_a_body_that_is_too_large_is_refused_before_it_is_sent(
         self, client: orchlite.Client, server: Server, lines: tuple[str, ...]
@@ -283,7 +282,7 @@ class TestSlowAndCutClients:
         assert self._uploads(client) == []
 
     @pytest.mark.parametrize(("token", "status"), [(None, b"413"), ("wrong", b"401")], ids=["too large", "wrong token"])
-    def test_a_client_that_is_refused_while_it_sends_can_read_why(self, tmp_path: Path, token: str | None, status: bytes) -> None:
+    def test_a_client_that_is_refused_while_it_sends_receives_the_reason(self, tmp_path: Path, token: str | None, status: bytes) -> None:
         with orchlite.Client(tmp_path / "small", limits=orchlite.Limits(upload_bytes=1000)) as small, serve(small, port=0) as server:
             with _connected(server) as line:
                 head = _head(server, "Content-Length: 20000000")
@@ -300,8 +299,8 @@ class TestSlowAndCutClients:
                 assert http.post("/v1/api/orchestration/upload", content=pieces, headers=headers).status_code in (400, 413)
             assert self._uploads(small) == []
 
-    def test_nonsense_is_refused_and_the_server_goes_on(self, server: Server) -> None:
-        for nonsense in (
+    def test_garbage_is_refused_and_the_server_continues(self, server: Server) -> None:
+        for garbage in (
             b"\x16\x03\x01\x02\x00",
             b"GET\r\n\r\n",
             b"GET / HTTP/1.1\r\n\r\n",
@@ -309,15 +308,15 @@ class TestSlowAndCutClients:
             b"\0" * 100_000,
         ):
             with _connected(server) as line:
-                line.sendall(nonsense)
+                line.sendall(garbage)
                 line.shutdown(socket.SHUT_WR)
                 assert not _read_all(line).startswith((b"HTTP/1.1 2", b"HTTP/1.1 5"))
         with _http(server) as http:
-            assert len(_ask(http, "workspaces/list")["workspaces"]) == 1
+            assert len(_post(http, "workspaces/list")["workspaces"]) == 1
 
 
 @pytest.mark.slow
-def test_the_server_ends_although_a_client_has_not_finished(client: orchlite.Client) -> None:
+def test_the_server_stops_although_a_client_has_not_finished(client: orchlite.Client) -> None:
     with serve(client, port=0) as server, _connected(server) as line:
         line.sendall(_head(server, "Content-Length: 1000000") + _PART)
         server.close()
@@ -326,35 +325,35 @@ def test_the_server_ends_although_a_client_has_not_finished(client: orchlite.Cli
 
 
 @pytest.mark.slow
-def test_two_hundred_clients_poll_while_fifty_runs_go_on(server: Server, bundle: Callable[..., bytes]) -> None:
-    over = threading.Event()
+def test_two_hundred_clients_poll_during_fifty_runs(server: Server, bundle: Callable[..., bytes]) -> None:
+    stop = threading.Event()
     with _http(server) as http:
         orchestration_id = _upload(http, bundle("print('done')"))
-        ids = [_ask(http, "task/run_once", 201, orch_id=orchestration_id, workspace_id=1, json={"n": n})["id"] for n in range(50)]
+        ids = [_post(http, "task/run_once", 201, orch_id=orchestration_id, workspace_id=1, json={"n": n})["id"] for n in range(50)]
 
         def poll(number: int) -> set[int]:
             task_id, seen = ids[number % len(ids)], set()
-            with _http(server) as own:
-                while not over.is_set():
-                    over.wait(0.5)  # as real ones; and this process is the server's, too
-                    answer = own.post("/v1/api/task/get_by_id", json={"id": task_id})
-                    seen.add(answer.status_code)
-                    assert answer.json()["id"] == task_id
-                    assert answer.json()["input_data"] == {"n": ids.index(task_id)}
+            with _http(server) as polling:
+                while not stop.is_set():
+                    stop.wait(0.5)  # as real clients do; besides, this process runs the server, too
+                    response = polling.post("/v1/api/task/get_by_id", json={"id": task_id})
+                    seen.add(response.status_code)
+                    assert response.json()["id"] == task_id
+                    assert response.json()["input_data"] == {"n": ids.index(task_id)}
             return seen
 
-        def ends(task_id: str) -> list[str]:
-            return [run["status"] for run in _ask(http, "task/list_task_runs", task_id=task_id)]
+        def statuses(task_id: str) -> list[str]:
+            return [run["status"] for run in _post(http, "task/list_task_runs", task_id=task_id)]
 
         with ThreadPoolExecutor(200) as pool:
             polls = [pool.submit(poll, number) for number in range(200)]
             try:
-                while any(ends(task_id) in ([], ["running"]) for task_id in ids):
-                    over.wait(0.2)
+                while any(statuses(task_id) in ([], ["running"]) for task_id in ids):
+                    stop.wait(0.2)
             finally:
-                over.set()
+                stop.set()
             assert [polled.result() for polled in polls] == [{200}] * 200
-        assert [ends(task_id) for task_id in ids] == [["success"]] * 50
+        assert [statuses(task_id) for task_id in ids] == [["success"]] * 50
 
 
 _FOREVER = """
@@ -367,25 +366,21 @@ print("closed", flush=True)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_in_the_foreground_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_in_the_foreground_it_serves_until_a_signal_arrives(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", _FOREVER, os.fspath(tmp_path / "store")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout is not None
         url = host.stdout.readline().strip()
         token = json.loads((tmp_path / "store" / "credentials.json").read_text())["token"]
         headers = {"Authorization": f"Bearer {token}"}
-        assert (
-            httpx.post(f"{url}/v1/api/workspaces/list", json={}, headers=headers, trust_env=False, timeout=_PATIENCE_SECONDS).status_code
-            == 200
-        )
+        with httpx.Client(base_url=url, headers=headers, timeout=_PATIENCE_SECONDS, trust_env=False) as http:
+            _post(http, "workspaces/list")
         host.send_signal(number)
         assert host.stdout.read() == "closed\n"
     assert host.returncode == 0
 
 
-def test_in_the_foreground_of_another_thread_it_says_what_to_do(client: orchlite.Client) -> None:
-    from orchlite.rest.server import serve_forever
-
+def test_in_the_foreground_of_another_thread_it_is_refused_with_a_hint(client: orchlite.Client) -> None:
     with ThreadPoolExecutor(1) as pool, pytest.raises(BadArgument, match="main thread"):
         pool.submit(serve_forever, client, port=0).result()
     assert not [thread for thread in threading.enumerate() if thread.name == "orchlite-rest"]
@@ -393,13 +388,13 @@ def test_in_the_foreground_of_another_thread_it_says_what_to_do(client: orchlite
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true."""
+    """Wait until a condition is true."""
 
     def wait(condition: Callable[[], object]) -> None:
         for _ in range(int(_PATIENCE_SECONDS / 0.02)):
             if condition():
                 return
             threading.Event().wait(0.02)
-        raise AssertionError("it never came true")
+        raise AssertionError("the condition did not become true")
 
     return wait

@@ -1,4 +1,4 @@
-"""The same behaviour through Python and over HTTP: one set of tests, two doors."""
+"""The same behaviour in Python and over HTTP: one set of tests for both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANSWERS_ALIKE = {400: orchlite.InvalidInput, 404: orchlite.NotFound, 409: (orch
 
 
 class Door(Protocol):
-    """What can be done through either of them. Refusals are raised as orchlite's errors."""
+    """What both offer. Errors are raised as orchlite's exceptions."""
 
     def upload(self, content: bytes) -> str: ...
     def run_once(self, orchestration_id: str, arguments: Any = None, **more: Any) -> str: ...
@@ -72,7 +72,7 @@ class HttpDoor:
     def __init__(self, api: Any) -> None:
         self._api = api
 
-    def _asked(self, path: str, **fields: Any) -> Any:
+    def _call(self, path: str, **fields: Any) -> Any:
         return self._read(self._api.post(path, **fields))
 
     @staticmethod
@@ -89,42 +89,42 @@ class HttpDoor:
         return str(self._read(self._api.upload(content))["id"])
 
     def run_once(self, orchestration_id: str, arguments: Any = None, **more: Any) -> str:
-        return str(self._asked("task/run_once", orch_id=orchestration_id, workspace_id=1, json=arguments, **more)["id"])
+        return str(self._call("task/run_once", orch_id=orchestration_id, workspace_id=1, json=arguments, **more)["id"])
 
     def run_scheduled(self, orchestration_id: str, schedule: Any, **more: Any) -> str:
-        return str(self._asked("task/run_scheduled", orch_id=orchestration_id, workspace_id=1, schedule=schedule, **more)["id"])
+        return str(self._call("task/run_scheduled", orch_id=orchestration_id, workspace_id=1, schedule=schedule, **more)["id"])
 
     def task(self, task_id: str) -> dict[str, Any]:
-        shown = self._asked("task/get_by_id", id=task_id)
+        shown = self._call("task/get_by_id", id=task_id)
         return {name: shown[name] for name in ("name", "status", "input_data", "timeout")}
 
     def runs(self, task_id: str) -> list[dict[str, Any]]:
         return [
-            {name: run[name] for name in ("run_id", "status", "exit_code")} for run in self._asked("task/list_task_runs", task_id=task_id)
+            {name: run[name] for name in ("run_id", "status", "exit_code")} for run in self._call("task/list_task_runs", task_id=task_id)
         ]
 
     def log(self, run_id: str) -> list[str]:
-        found: list[str] = self._asked("task/get_logs_for_run", id=run_id)["logs"]
+        found: list[str] = self._call("task/get_logs_for_run", id=run_id)["logs"]
         return found
 
     def kill(self, task_id: str) -> None:
-        self._asked("task/kill", id=task_id)
+        self._call("task/kill", id=task_id)
 
     def pause(self, task_id: str, pause: bool) -> None:
-        self._asked("task/pause", id=task_id, pause=pause)
+        self._call("task/pause", id=task_id, pause=pause)
 
     def connect(self, name: str, details: Any) -> None:
-        self._asked("connections/create", name=name, type="t", details=details)
+        self._call("connections/create", name=name, type="t", details=details)
 
 
 @pytest.fixture(params=["python", "http"])
 def door(request: pytest.FixtureRequest, client: Client, api: Any) -> Door:
-    """One of the two."""
+    """Python or HTTP."""
     return PythonDoor(client) if request.param == "python" else HttpDoor(api)
 
 
 @pytest.fixture
-def made(door: Door, client: Client) -> Callable[[str], str]:
+def upload(door: Door, client: Client) -> Callable[[str], str]:
     """Make an orchestration of a program."""
 
     def make(program: str) -> str:
@@ -135,8 +135,8 @@ def made(door: Door, client: Client) -> Callable[[str], str]:
     return make
 
 
-def test_a_program_gets_its_arguments_and_its_output_is_kept(door: Door, client: Client, made: Callable[[str], str]) -> None:
-    orchestration_id = made("import wallaroo\nprint(wallaroo.Client().task_args())")
+def test_a_program_gets_its_arguments_and_its_output_is_kept(door: Door, client: Client, upload: Callable[[str], str]) -> None:
+    orchestration_id = upload("import wallaroo\nprint(wallaroo.Client().task_args())")
     task_id = door.run_once(orchestration_id, {"a": [1, None, "ü"]}, name="n", timeout=60)
     client.get_task_by_id(task_id).wait()
     assert door.task(task_id) == {"name": "n", "status": "started", "input_data": {"a": [1, None, "ü"]}, "timeout": 60}
@@ -145,15 +145,17 @@ def test_a_program_gets_its_arguments_and_its_output_is_kept(door: Door, client:
     assert [line.split(" ", 3)[3] for line in door.log(run["run_id"])] == ["{'a': [1, None, 'ü']}"]
 
 
-def test_a_program_that_fails_is_a_failed_run_of_a_task_that_stays_started(door: Door, client: Client, made: Callable[[str], str]) -> None:
-    task_id = door.run_once(made("raise SystemExit(3)"))
+def test_a_program_that_fails_is_a_failed_run_of_a_task_that_stays_started(
+    door: Door, client: Client, upload: Callable[[str], str]
+) -> None:
+    task_id = door.run_once(upload("raise SystemExit(3)"))
     client.get_task_by_id(task_id).wait()
     assert [(run["status"], run["exit_code"]) for run in door.runs(task_id)] == [("failure", 3)]
     assert door.task(task_id)["status"] == "started"
 
 
-def test_a_schedule_is_paused_resumed_and_killed(door: Door, made: Callable[[str], str]) -> None:
-    task_id = door.run_scheduled(made("print()"), "0 0 1 1 *", timezone="Europe/Berlin", concurrency="forbid")
+def test_a_schedule_is_paused_resumed_and_killed(door: Door, upload: Callable[[str], str]) -> None:
+    task_id = door.run_scheduled(upload("print()"), "0 0 1 1 *", timezone="Europe/Berlin", concurrency="forbid")
     seen = [door.task(task_id)["status"]]
     steps: list[Callable[[], None]] = [
         lambda: door.pause(task_id, True),
@@ -196,7 +198,7 @@ def test_a_schedule_is_paused_resumed_and_killed(door: Door, made: Callable[[str
         "no details",
     ],
 )
-def test_what_is_refused_is_refused_alike(
+def test_both_refuse_with_the_same_error(
     door: Door, client: Client, do: Any, error: type[Exception], fact: tuple[str, object] | None
 ) -> None:
     with pytest.raises(error) as refusal:
@@ -212,8 +214,10 @@ def test_what_is_refused_is_refused_alike(
     [{"timeout": 0}, {"timeout": float(10**300)}, {"name": ""}, {"name": "x" * 257}, {"arguments": {"a": "x" * 2**20}}, {"env": {"=": ""}}],
     ids=lambda wrong: str(wrong)[:30],
 )
-def test_an_argument_is_refused_alike(door: Door, client: Client, made: Callable[[str], str], wrong: dict[str, Any]) -> None:
-    orchestration_id = made("print()")
+def test_both_refuse_an_argument_with_the_same_error(
+    door: Door, client: Client, upload: Callable[[str], str], wrong: dict[str, Any]
+) -> None:
+    orchestration_id = upload("print()")
     with pytest.raises(orchlite.BadArgument):
         door.run_once(orchestration_id, **wrong)
     for schedule in ("60 * * * *", "0 0 30 2 *", "@reboot", ""):

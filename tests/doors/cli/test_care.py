@@ -167,11 +167,6 @@ def test_the_doctor_finds_what_hides_an_editable_installation(call: Call, tmp_pa
     assert _states(call("doctor", "--offline", "--json"))["installation"] == "ok"
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completion_prints_what_the_shell_is_to_read(call: Call, shell: str) -> None:
-    assert "_ORCHLITE_COMPLETE" in call("completion", shell).stdout
-
-
 @pytest.fixture
 def completed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What a shell is given for these words, the last of which is to be completed."""

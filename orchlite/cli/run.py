@@ -56,7 +56,7 @@ def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach:
 def _detach(client: Client, one: TaskRun, out: Output) -> None:
     """Leave once its runner has it: from then on it needs nobody here."""
     search = search_of(client)
-    while not search.has_begun(one):
+    while not search.has_started(one):
         with suppress(WaitTimeout):
             one.wait(_LOOK_SECONDS)
     out.json(run_shape(one)) if out.as_json else out.line(one.id())

@@ -71,16 +71,16 @@ def status(failed_since: datetime | None) -> int:
 
 def _facts(client: Client, since: datetime) -> _Facts:
     search = search_of(client)
-    unfinished, bad_ends = search.unfinished(), search.bad_ends(since)
-    packaging = {run.id() for run in bad_ends if client.get_task_by_id(run.task()).kind() == "packaging"}
+    unfinished, failed = search.unfinished(), search.failed_since(since)
+    packaging = {run.id() for run in failed if client.get_task_by_id(run.task()).kind() == "packaging"}
     return _Facts(
         hosts=search.other_hosts(),
         running=[run for run in unfinished if run.status() == "running"],
         queued=[run for run in unfinished if run.status() == "queued"],
         due=search.due_next(_DUE),
-        paused=search.held(),
-        failed=[run for run in bad_ends if run.id() not in packaging],
-        packaging_failed=_still_failing(client, (run for run in bad_ends if run.id() in packaging)),
+        paused=search.suspended(),
+        failed=[run for run in failed if run.id() not in packaging],
+        packaging_failed=_still_failing(client, (run for run in failed if run.id() in packaging)),
         disk=_sizes(),
         since=since,
     )

@@ -31,12 +31,12 @@ class Lookup:
     def orchestrations(self, word: str) -> list[Orchestration]:
         """Those whose name this is or, where there are none, whose id begins so (four digits at least); newest first."""
         store = self._engine.store
-        found = [Orchestration(self._engine, store.orchestrations.get(key)) for key in self._rows.orchestrations(*self._asked(word))]
+        found = [Orchestration(self._engine, store.orchestrations.get(key)) for key in self._rows.orchestrations(*self._keys_of(word))]
         return [one for one in found if one.name() == word] or found
 
     def tasks(self, word: str) -> list[Task]:
         """Those whose name this is (where one is alive, without killed ones) or, where there are none, whose id begins so; newest first."""
-        found = [self._task(task_id) for task_id in self._rows.tasks(*self._asked(word))]
+        found = [self._task(task_id) for task_id in self._rows.tasks(*self._keys_of(word))]
         named = [task for task in found if task.name() == word]
         return [task for task in named if task.status() != "killed"] or named or found
 
@@ -52,7 +52,7 @@ class Lookup:
         """What runs and what is queued in the whole store, packaging included, oldest first."""
         return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())
 
-    def bad_ends(self, since: datetime) -> Table[TaskRun]:
+    def failed_since(self, since: datetime) -> Table[TaskRun]:
         """The runs of the whole store that have failed, timed out or were lost since then, packaging included, newest first."""
         return self._runs(self._rows.bad_ends_since(since))
 
@@ -60,7 +60,7 @@ class Lookup:
         """The tasks of the whole store that are due next, soonest first."""
         return Table(self._task(task_id) for task_id in self._rows.due_next(limit))
 
-    def held(self) -> Table[Task]:
+    def suspended(self) -> Table[Task]:
         """The tasks of the whole store that would have runs and have none: paused, or in `schedule_error`. Latest first."""
         return Table(self._task(task_id) for task_id in self._rows.held())
 
@@ -79,11 +79,11 @@ class Lookup:
         others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
         return sum(liveness.is_alive(hosts, host_id) for host_id in others)
 
-    def has_begun(self, run: TaskRun) -> bool:
+    def has_started(self, run: TaskRun) -> bool:
         """Whether the run needs nobody any more to be started: it goes on by itself, or is over."""
         return self._engine.context.folder.run(run.id()).started.exists() or run.status().is_final
 
-    def _asked(self, word: str) -> tuple[int, str, str | None]:
+    def _keys_of(self, word: str) -> tuple[int, str, str | None]:
         return self._workspace_id, word, _prefix(word)
 
     def _task(self, task_id: str) -> Task:

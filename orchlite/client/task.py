@@ -13,11 +13,9 @@ from orchlite.core.arguments import checked_count, checked_seconds
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.records import TaskRow
-from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
-
-_FAILURES = frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN})
 
 
 class Task:
@@ -93,7 +91,7 @@ class Task:
             WaitTimeout: it has not ended after `timeout` seconds; nothing was killed.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
-        with live_status(self._in_words):
+        with live_status(self._description):
             row = self._engine.waiting.for_newest_run(self.id(), seconds)
         return TaskRun(self._engine, row.run_id, row.task_id)
 
@@ -140,7 +138,7 @@ class Task:
     def _row(self) -> TaskRow:
         return self._engine.poll_task(self.id())
 
-    def _in_words(self) -> str:
+    def _description(self) -> str:
         """How it stands, for whoever waits for it."""
         name = self.id() if self.name() is None else repr(self.name())
         newest = self.last_runs(1)
@@ -174,4 +172,4 @@ def _statuses(status: str | None) -> frozenset[RunStatus] | None:
     if not isinstance(status, str) or status not in set(RunStatus):
         known = ", ".join(["all", *RunStatus])
         raise BadArgument(Argument("status") + f" is {status!r:.80}.", hint=f"It takes one of: {known}.", argument="status")
-    return _FAILURES if status == RunStatus.FAILURE else frozenset({RunStatus(status)})
+    return LISTED_AS_FAILURE if status == RunStatus.FAILURE else frozenset({RunStatus(status)})

@@ -1,4 +1,4 @@
-"""What a call may be given: names, times, task arguments, environment variables. Pure checks; each refusal names its argument."""
+"""Checks of what callers pass: names, times, task arguments, environment variables, paths. Pure; each error names its argument."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _NAME_CHARACTERS = 256
 _DAY_SECONDS = 86_400
 _TIMEOUT_SECONDS = (1, 366 * _DAY_SECONDS)
 _ARGUMENTS_DEPTH = 100
-_COUNT = 2**63 - 1
-"""The largest whole number that the store can hold."""
+_MAX_COUNT = 2**63 - 1
+"""The largest integer that SQLite stores."""
 _WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
 _LENIENT_WORKSPACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
 def checked_name(name: object, argument: str = "name") -> str | None:
-    """A label: any text of 1 to 256 printable characters, or None.
+    """Return a label: None, or 1 to 256 printable characters that are not all blank.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `name` is something else.
     """
     if name is None:
         return None
     if not isinstance(name, str):
-        raise _wrong_type(argument, "a text", name)
+        raise _wrong_type(argument, "a string", name)
     if not name.strip() or len(name) > _NAME_CHARACTERS or not name.isprintable():
         raise BadArgument(
             Argument(argument) + f" has {len(name)} characters: {name[:40]!r}.",
@@ -46,41 +46,41 @@ def checked_name(name: object, argument: str = "name") -> str | None:
 
 
 def checked_label(label: object, argument: str) -> str:
-    """A label that must be there; see `checked_name`.
+    """Return a label, which must not be None; see `checked_name`.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `label` is something else.
     """
     checked = checked_name(label, argument)
     if checked is None:
-        raise _wrong_type(argument, "a text", label)
+        raise _wrong_type(argument, "a string", label)
     return checked
 
 
 def checked_workspace_name(name: object, *, underscores: bool = False) -> str:
-    """A workspace's name, by the platform's rule: a letter first, then letters, digits and dashes, under 64 in all.
+    """Return a workspace's name. The platform's rule: a letter, then letters, digits and dashes, 63 characters at most.
 
-    With `underscores` these are taken too, as the platform takes them where it creates a workspace on the way.
+    underscores: allow these, too, as the platform does where it looks up or creates a workspace in one call.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `name` is something else.
     """
     if not isinstance(name, str):
-        raise _wrong_type("name", "a text", name)
+        raise _wrong_type("name", "a string", name)
     if not (_LENIENT_WORKSPACE_NAME if underscores else _WORKSPACE_NAME).fullmatch(name):
         raise BadArgument(
-            f"{name[:80]!r} is no name for a workspace.",
-            hint="It takes a letter first, then letters, digits and dashes, under 64 characters in all.",
+            f"{name[:80]!r} is not a valid name for a workspace.",
+            hint="It takes a letter, then letters, digits and dashes, 63 characters at most.",
             argument="name",
         )
     return name
 
 
 def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
-    """A time limit in seconds, 1 s to 366 days, or None.
+    """Return a time limit in seconds: 1 s to 366 days, or None.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `timeout` is something else.
     """
     if timeout is None:
         return None
@@ -96,10 +96,10 @@ def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
 
 
 def checked_seconds(value: object, argument: str) -> float:
-    """A time from 0 on, in seconds.
+    """Return a finite number of seconds, 0 or more.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     seconds = _number(value, argument)
     if seconds < 0:
@@ -108,24 +108,24 @@ def checked_seconds(value: object, argument: str) -> float:
 
 
 def checked_count(value: object, argument: str, least: int) -> int:
-    """A whole number from `least` on, as far as the store can count.
+    """Return an integer from `least` to 2**63 - 1, the largest that the store can hold.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong_type(argument, "a whole number", value)
-    if not least <= value <= _COUNT:
+        raise _wrong_type(argument, "an integer", value)
+    if not least <= value <= _MAX_COUNT:
         how = f"less than {least}" if value < least else "too large"
-        raise BadArgument(Argument(argument) + f" is {how}.", hint=f"It takes {least} to {_COUNT}.", argument=argument, limit=least)
+        raise BadArgument(Argument(argument) + f" is {how}.", hint=f"It takes {least} to {_MAX_COUNT}.", argument=argument, limit=least)
     return value
 
 
 def checked_moment(value: object, argument: str) -> datetime:
-    """A time that says which one it is: an aware datetime.
+    """Return an aware datetime.
 
     Raises:
-        BadArgument: it is something else, or has no zone.
+        BadArgument: `value` is something else, or has no time zone.
     """
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise BadArgument(
@@ -137,10 +137,10 @@ def checked_moment(value: object, argument: str) -> datetime:
 
 
 def checked_flag(value: object, argument: str) -> bool:
-    """True or False.
+    """Return True or False.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     if not isinstance(value, bool):
         raise _wrong_type(argument, "True or False", value)
@@ -148,42 +148,42 @@ def checked_flag(value: object, argument: str) -> bool:
 
 
 def checked_id(value: object, argument: str) -> str:
-    """An id, as text.
+    """Return an id: a printable string of 256 characters at most. Whether it exists is for the store to say.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     if not isinstance(value, str):
-        raise _wrong_type(argument, "an id (a text)", value)
+        raise _wrong_type(argument, "an id (a string)", value)
     if len(value) > _NAME_CHARACTERS or not value.isprintable():
         raise BadArgument(
-            Argument(argument) + f" is no id: {value[:40]!r}.", hint="Ids are UUIDs" + PythonOnly(": see id()") + ".", argument=argument
+            Argument(argument) + f" is not an id: {value[:40]!r}.", hint="Ids are UUIDs" + PythonOnly(": see id()") + ".", argument=argument
         )
     return value
 
 
 def checked_texts(values: object, argument: str) -> tuple[str, ...]:
-    """Some texts, none of them empty.
+    """Return strings without NUL, none of them empty.
 
     Raises:
-        BadArgument: they are something else, a single text for instance.
+        BadArgument: `values` is something else, for instance a single string.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise _wrong_type(argument, "a list of texts", values)
+        raise _wrong_type(argument, "a list of strings", values)
     found = tuple(values)
     for value in found:
         if not isinstance(value, str) or not value or "\0" in value:
             raise BadArgument(
-                Argument(argument) + f" has {value!r:.80}.", hint="It takes a list of texts, none of them empty.", argument=argument
+                Argument(argument) + f" has {value!r:.80}.", hint="It takes a list of strings, none of them empty.", argument=argument
             )
     return found
 
 
 def checked_limits(limits: object) -> Limits:
-    """Limits that are whole numbers from 0 on.
+    """Return `Limits` whose fields are integers from 0 on.
 
     Raises:
-        BadArgument: they are something else.
+        BadArgument: `limits` is something else.
     """
     if not isinstance(limits, Limits):
         raise _wrong_type("limits", "a Limits", limits)
@@ -193,28 +193,28 @@ def checked_limits(limits: object) -> Limits:
 
 
 def encoded_arguments(arguments: object, limit_bytes: int) -> str:
-    """Task arguments as JSON text of one object; None is an empty one.
+    """Return task arguments as JSON of one object; None becomes `{}`.
 
     Raises:
-        BadArgument: they are no object, no JSON, too large or too deep.
+        BadArgument: they are not a mapping, not JSON, larger than `limit_bytes`, or nested deeper than 100 levels.
     """
-    return _encoded_object(arguments, limit_bytes, "json_args", "Put large data into the bundle, or pass where it lies.")
+    return _encoded_object(arguments, limit_bytes, "json_args", "Put large data into the bundle, or pass the path of a file.")
 
 
 def encoded_details(details: object, limit_bytes: int) -> str:
-    """A connection's details as JSON text of one object; None is an empty one. No refusal shows any of them.
+    """Return a connection's details as JSON of one object; None becomes `{}`. No error shows any part of them.
 
     Raises:
-        BadArgument: they are no object, no JSON, too large or too deep.
+        BadArgument: they are not a mapping, not JSON, larger than `limit_bytes`, or nested deeper than 100 levels.
     """
-    return _encoded_object(details, limit_bytes, "details", "Put large data into a file, and into the details where it lies.")
+    return _encoded_object(details, limit_bytes, "details", "Put large data into a file, and its path into the details.")
 
 
 def checked_choice(value: object, argument: str, known: Sequence[str]) -> str:
-    """One of the words that are known.
+    """Return one of the words in `known`.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     if not isinstance(value, str) or value not in known:
         raise BadArgument(Argument(argument) + f" is {value!r:.80}.", hint=f"It takes one of: {', '.join(known)}.", argument=argument)
@@ -222,10 +222,10 @@ def checked_choice(value: object, argument: str, known: Sequence[str]) -> str:
 
 
 def checked_command(value: object, argument: str) -> tuple[str, ...] | None:
-    """A program and its arguments, as a list of texts, or None.
+    """Return a program and its arguments, or None.
 
     Raises:
-        BadArgument: it is something else.
+        BadArgument: `value` is something else.
     """
     if value is None:
         return None
@@ -238,31 +238,31 @@ def checked_command(value: object, argument: str) -> tuple[str, ...] | None:
 
 
 def checked_env(env: object, argument: str = "env") -> dict[str, str]:
-    """Environment variables: names and values that a process can be given.
+    """Return a copy of environment variables; None becomes `{}`. Surrogate escapes stand for bytes that are not UTF-8.
 
     Raises:
-        BadArgument: they are something else.
+        BadArgument: a name or a value cannot be passed to a process.
     """
     if env is None:
         return {}
     if not isinstance(env, Mapping):
-        raise _wrong_type(argument, "a dictionary of texts", env)
+        raise _wrong_type(argument, "a dictionary of strings", env)
     for name, value in env.items():
         _check_variable_name(name, argument)
-        if not isinstance(value, str) or not _fits_a_process(value):
+        if not isinstance(value, str) or not _can_be_passed(value):
             raise BadArgument(
-                Argument(argument) + f"[{name!r}] is no text that a process can be given.",
-                hint="Values are texts without NUL" + PythonOnly(": str(value)") + ".",
+                Argument(argument) + f"[{name!r}] cannot be passed to a process.",
+                hint="Values are strings without NUL" + PythonOnly(": str(value)") + ".",
                 argument=argument,
             )
     return dict(env)
 
 
 def checked_env_names(names: object) -> tuple[str, ...]:
-    """Names of environment variables to pass through.
+    """Return names of environment variables.
 
     Raises:
-        BadArgument: they are something else.
+        BadArgument: `names` is something else, for instance a single string.
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise _wrong_type("env_passthrough", "a list of names", names)
@@ -272,21 +272,38 @@ def checked_env_names(names: object) -> tuple[str, ...]:
     return found
 
 
+def checked_path(given: object, argument: str = "path") -> Path:
+    """Return a path made absolute, with `~` expanded. Nothing on disk is read.
+
+    Raises:
+        BadArgument: `given` is not a path.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    try:
+        if not isinstance(text, str) or not text or b"\0" in os.fsencode(text):
+            raise ValueError("no path")
+        return Path(text).expanduser().absolute()
+    except (ValueError, RuntimeError) as error:  # RuntimeError: `~name` has no home folder
+        raise BadArgument(Argument(argument) + f" is {given!r:.80}.", hint="It takes a path.", argument=argument) from error
+
+
 def _check_variable_name(name: Any, argument: str) -> None:
-    if not isinstance(name, str) or not name or "=" in name or not _fits_a_process(name):
+    if not isinstance(name, str) or not name or "=" in name or not _can_be_passed(name):
         raise BadArgument(
-            Argument(argument) + f" has {name!r}, which is no name of a variable.", hint="A name holds no = and no NUL.", argument=argument
+            Argument(argument) + f" has {name!r}, which is not a name of a variable.",
+            hint="Names contain neither = nor NUL.",
+            argument=argument,
         )
 
 
-def _fits_a_process(text: str) -> bool:
+def _can_be_passed(text: str) -> bool:
     try:
         return b"\0" not in text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return False
 
 
-def _encoded_object(value: object, limit_bytes: int, argument: str, less: str) -> str:
+def _encoded_object(value: object, limit_bytes: int, argument: str, hint_if_too_large: str) -> str:
     if value is None:
         return "{}"
     if not isinstance(value, Mapping):
@@ -296,8 +313,8 @@ def _encoded_object(value: object, limit_bytes: int, argument: str, less: str) -
     size_bytes = len(text.encode())
     if size_bytes > limit_bytes:
         raise BadArgument(
-            Argument(argument) + f" has {size_bytes} bytes as JSON, the limit is {limit_bytes}.",
-            hint=less,
+            Argument(argument) + f" has {size_bytes} bytes as JSON; the limit is {limit_bytes}.",
+            hint=hint_if_too_large,
             argument=argument,
             limit_bytes=limit_bytes,
         )
@@ -305,7 +322,6 @@ def _encoded_object(value: object, limit_bytes: int, argument: str, less: str) -
 
 
 def _json(value: Mapping[str, Any], argument: str) -> str:
-    """JSON text that can be written as UTF-8."""
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -313,10 +329,10 @@ def _json(value: Mapping[str, Any], argument: str) -> str:
         problem = str(error)
     else:
         return text
-    # Outside of the handler: the error that Python raised holds the whole text, and would travel along as the context of this one.
+    # Outside the handler: Python's error holds the whole value, and would become the context of this one.
     raise BadArgument(
-        Argument(argument) + f" is no JSON: {problem}.",
-        hint="It takes dictionaries with text keys, lists, texts, finite numbers, True, False and None.",
+        Argument(argument) + f" is not JSON: {problem}.",
+        hint="It takes dictionaries with strings as keys, lists, strings, finite numbers, True, False and None.",
         argument=argument,
     )
 
@@ -324,7 +340,7 @@ def _json(value: Mapping[str, Any], argument: str) -> str:
 def _check_depth(value: Any, argument: str) -> None:
     level: list[Any] = [value]
     for _ in range(_ARGUMENTS_DEPTH):
-        level = [inner for value in level for inner in _inside(value, argument)]
+        level = [child for value in level for child in _children(value, argument)]
         if not level:
             return
     raise BadArgument(
@@ -335,13 +351,13 @@ def _check_depth(value: Any, argument: str) -> None:
     )
 
 
-def _inside(value: Any, argument: str) -> Iterable[Any]:
+def _children(value: Any, argument: str) -> Iterable[Any]:
     if isinstance(value, Mapping):
-        # JSON would silently turn the key 1 into "1".
+        # json.dumps would turn the key 1 into "1".
         if not all(isinstance(key, str) for key in value):
             raise BadArgument(
-                Argument(argument) + " has a key that is no text.",
-                hint="Write it as a text" + PythonOnly(": str(key)") + ".",
+                Argument(argument) + " has a key that is not a string.",
+                hint="Convert it" + PythonOnly(": str(key)") + ".",
                 argument=argument,
             )
         return value.values()
@@ -361,19 +377,4 @@ def _number(value: object, argument: str) -> float:
 
 
 def _wrong_type(argument: str, wanted: str, value: object) -> BadArgument:
-    return BadArgument(Argument(argument) + f" is a {type(value).__name__}.", hint="It takes " + wanted + ".", argument=argument)
-
-
-def checked_path(given: object, argument: str = "path") -> Path:
-    """A path as a caller may give it: absolute, `~` resolved.
-
-    Raises:
-        BadArgument: it is none.
-    """
-    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    try:
-        if not isinstance(text, str) or not text or b"\0" in os.fsencode(text):
-            raise ValueError("no path")
-        return Path(text).expanduser().absolute()
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nobody knows the home of `~name`
-        raise BadArgument(Argument(argument) + f" is {given!r:.80}.", hint="It takes a path.", argument=argument) from error
+    return BadArgument(Argument(argument) + f" is of type {type(value).__name__}.", hint="It takes " + wanted + ".", argument=argument)

@@ -1,4 +1,4 @@
-"""The only reader of time, and what a replacement for it must offer. `schedules/` and `store/` are passed the time as an argument."""
+"""The system's clocks, and the protocols of their replacements. `schedules/` and `store/` get the time as an argument."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        """The wall time, aware, in UTC."""
+        """Return the wall-clock time: aware, UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set; only differences mean anything."""
+        """Return seconds on a clock that is never set; only differences are meaningful."""
         return time.monotonic()
 
 
 class Clock(Protocol):
     """The source of time of a client."""
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """Return the wall-clock time: aware, UTC."""
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Return seconds on a clock that is never set; only differences are meaningful."""
 
 
 class SteppedStore(Protocol):
@@ -35,21 +37,21 @@ class SteppedStore(Protocol):
         """Whether the store was closed."""
 
     def next_at(self) -> datetime | None:
-        """When something happens next."""
+        """Return when the next slot, start or end is due: aware, UTC; None if nothing is."""
 
     def settle(self) -> None:
-        """Let everything that can go on at this instant do so."""
+        """Start and end every run that can start or end at this instant."""
 
     def step(self) -> None:
-        """Let happen what is due by now."""
+        """Dispatch the slots that are due, then settle."""
 
 
 @runtime_checkable
 class ControlledClock(Clock, Protocol):
-    """A clock that somebody moves by hand: nothing waits for it, and it moves the stores along."""
+    """A clock that a caller moves by hand. It steps the stores attached to it; no thread waits for its time."""
 
     def attach(self, store: SteppedStore) -> None:
-        """Move this store along from now on."""
+        """Step this store whenever the clock is moved."""
 
     def may_be_moved_elsewhere(self) -> bool:
-        """Whether another thread moves it, too: else it stands still while this one waits."""
+        """Return whether another thread moves the clock; if not, it stands still while the calling thread waits."""

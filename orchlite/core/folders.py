@@ -1,4 +1,4 @@
-"""Which folders orchlite uses, and the names inside a store's. The only importer of platformdirs."""
+"""The folders that orchlite uses, and the names of all files in a store. The only importer of platformdirs."""
 
 from __future__ import annotations
 
@@ -19,159 +19,179 @@ _TEMPORARY_PREFIX = "orchlite-temporary-"
 
 
 class AttemptFolder(NamedTuple):
-    """The names of one attempt's files."""
+    """The files of one attempt of a run."""
 
     path: Path
 
     @property
     def spec(self) -> Path:
+        """What the runner executes: a `RunSpec`."""
         return self.path / "spec.json"
 
     @property
     def work(self) -> Path:
+        """The program's working folder: the bundle unpacked, and what the program makes."""
         return self.path / "work"
 
     @property
     def arguments(self) -> Path:
+        """What `task_args()` reads."""
         return self.path / "arguments.json"
 
     @property
     def log(self) -> Path:
-        """The first segment; later ones are `log.1`, `log.2`, …"""
+        """The first segment of the log; later ones are `log.1`, `log.2`, …"""
         return self.path / "log"
 
     @property
     def result(self) -> Path:
+        """The outcome: a `RunResult`, written by the runner."""
         return self.path / "result.json"
 
 
 class RunFolder(NamedTuple):
-    """The names of a run's files. Making and reading them is other rooms' work."""
+    """The files of one run. Other packages create and read them."""
 
     path: Path
 
     @property
     def run_id(self) -> str:
+        """The run's id."""
         return self.path.name
 
     @property
     def alive_lock(self) -> Path:
-        """Held (flock, exclusive) by whoever owns the run, for as long as it lives."""
+        """Locked (flock, exclusive) by the run's runner for as long as it lives."""
         return self.path / "alive.lock"
 
     @property
     def started(self) -> Path:
-        """Created with O_EXCL by the one attempt that starts the program."""
+        """Created with O_EXCL by the attempt that starts the program, so that no other attempt starts it."""
         return self.path / "started.json"
 
     @property
     def cancel(self) -> Path:
-        """Its presence asks the owner to end the run; its text is the reason."""
+        """Its presence requests the end of the run from its runner; its text is the reason."""
         return self.path / "cancel"
 
     def attempt(self, number: int) -> AttemptFolder:
+        """Return the folder of an attempt; the first one is 1."""
         return AttemptFolder(self.path / str(number))
 
 
 class StoreFolder(NamedTuple):
-    """The names of what lies in a store."""
+    """The files of one store."""
 
     path: Path
 
     @property
     def database(self) -> Path:
+        """The SQLite database; its WAL lies beside it."""
         return self.path / "store.sqlite"
 
     @property
     def bundles(self) -> Path:
+        """One file for each distinct bundle, named by its SHA-256."""
         return self.path / "bundles"
 
     @property
     def runs(self) -> Path:
+        """One folder for each run, named by its id."""
         return self.path / "runs"
 
     @property
     def hosts(self) -> Path:
+        """One lock file for each host that has the store open."""
         return self.path / "hosts"
 
     @property
     def diagnostics(self) -> Path:
-        """What runners say when they break; empty in a healthy store."""
+        """The standard error of runners; empty unless one of them has failed."""
         return self.path / "runners.log"
 
     def run(self, run_id: str) -> RunFolder:
+        """Return the folder of a run."""
         return RunFolder(self.runs / run_id)
 
     def make(self) -> None:
-        """Create what is missing, readable by this account only.
+        """Create the folders that are missing, with access for this account only.
 
         Raises:
-            DeviceFailed: it cannot be created.
-            BadArgument: the folder is another account's, or on a file system of the network.
+            DeviceFailed: one cannot be created.
+            BadArgument: the store belongs to another account, or is on a network file system.
         """
         for folder in (self.path, self.bundles, self.runs, self.hosts):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DeviceFailed(
-                    f"The folder {str(folder)!r} cannot be made: {error.strerror}.", hint="Choose another one with " + Api.CLIENT_PATH + "."
+                    f"The folder {str(folder)!r} cannot be created: {error.strerror}.",
+                    hint="Choose another one with " + Api.CLIENT_PATH + ".",
                 ) from error
         self._check()
 
     def _check(self) -> None:
-        """Refuse what would work for a while: the files of two accounts lock each other out, and a network's locks hold nobody back."""
+        """Refuse stores that would fail later: two accounts cannot open each other's files, and locks on a network do not exclude."""
         status = self.path.stat()
         if status.st_uid != os.getuid():
             raise BadArgument(
                 f"The store {str(self.path)!r} belongs to account {status.st_uid}, and this process to {os.getuid()}.",
-                hint="A store has one account: run as that one, or choose another folder.",
+                hint="A store belongs to one account: run as that one, or choose another folder.",
                 argument="path",
             )
-        kind = file_system(status.st_dev)
-        if is_of_the_network(kind):
+        kind = file_system_type(status.st_dev)
+        if is_network_file_system(kind):
             raise BadArgument(
-                f"The store {str(self.path)!r} is on a file system of the network ({kind}), whose locks cannot be relied on.",
+                f"The store {str(self.path)!r} is on a network file system ({kind}), whose locks are unreliable.",
                 hint="Choose a folder on a local disk.",
                 argument="path",
             )
 
 
-def is_of_the_network(file_system: str) -> bool:
-    """Whether the locks of a file system of this type hold back nobody on other machines."""
-    return file_system.startswith(_NETWORK_FILE_SYSTEMS)
+def is_network_file_system(kind: str) -> bool:
+    """Return whether locks on a file system of this type do not exclude other machines."""
+    return kind.startswith(_NETWORK_FILE_SYSTEMS)
 
 
-def file_system(device: int) -> str:
-    """The type of the file system on this device; empty where the system does not say."""
+def file_system_type(device: int) -> str:
+    """Return the type of the file system on this device; empty if the system does not say."""
     number = f"{os.major(device)}:{os.minor(device)}".encode()
     try:
         mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
         return ""
-    # proc(5): the third field is the device; the type stands behind a dash that ends the optional fields.
+    # proc(5): the third field is the device; a dash ends the optional fields, and the type follows it.
     found = (line for line in mounts if line.split(b" ", 3)[2] == number)
     return next((line.partition(b" - ")[2].split(b" ")[0].decode() for line in found), "")
 
 
 def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:
-    """The store to open: the folder given, else `ORCHLITE_STORE`, else one in the user's data folder."""
+    """Return the store to open: `given`, else the variable `ORCHLITE_STORE`, else one in the user's data folder.
+
+    Raises:
+        BadArgument: it is not a path, or is a file.
+    """
     return StoreFolder(_folder(given, "ORCHLITE_STORE") or _user_folder("data") / "store")
 
 
 def cache_folder() -> Path:
-    """Where environments are kept: `ORCHLITE_CACHE`, else the user's cache folder."""
+    """Return the folder of the environments: the variable `ORCHLITE_CACHE`, else the user's cache folder.
+
+    Raises:
+        BadArgument: it is not a path, or is a file.
+    """
     return _folder(None, "ORCHLITE_CACHE") or _user_folder("cache")
 
 
 def temporary_store_folder() -> StoreFolder:
-    """A new, empty folder for a store that is removed when its client closes."""
+    """Create an empty folder for a store that is removed when its client closes."""
     import tempfile
 
     return StoreFolder(Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX)).resolve())
 
 
 def temporary_store_folders() -> list[StoreFolder]:
-    """This account's temporary stores, those of dead hosts among them."""
+    """Return this account's temporary stores, including those of dead hosts."""
     import tempfile
 
     found = Path(tempfile.gettempdir()).resolve().glob(f"{_TEMPORARY_PREFIX}*")

@@ -1,8 +1,8 @@
-"""What travels between the rooms: immutable records, and the names of a run's files.
+"""The immutable records that packages pass to each other: rows of the store, run specifications, results, observations.
 
-No I/O here. They are named tuples and not dataclasses, because a client's first opening is measured, and dataclasses took 40 ms of
-it; and their annotations are evaluated here, because texts would be compiled one by one. A record is read from the store or a file by
-one room and handed on by value.
+No I/O. Names that end with `_at` are aware datetimes in UTC, with `_seconds` seconds, with `_bytes` bytes; ids are UUIDs unless they are
+integers. The records are named tuples, because dataclasses added 40 ms to a client's first opening; their annotations are evaluated here,
+because `NamedTuple` would compile postponed ones one by one.
 """
 
 from collections.abc import Mapping
@@ -13,44 +13,48 @@ from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskS
 
 
 class SchedulePolicy(NamedTuple):
-    """When a scheduled task is due, and what becomes of slots that cannot have their run in time."""
+    """When a scheduled task is due, and what happens to slots whose run cannot start in time."""
 
     expression: str
+    """Five cron fields, in their normalized spelling."""
     timezone: str
+    """An IANA name, such as `Europe/Berlin`."""
     concurrency: str
-    """Where a run of the task has not ended at a slot: `allow` another, `forbid` it, or `replace` the old one."""
+    """If a run of the task has not ended at a slot: `allow` another one, `forbid` it, or `replace` the old one."""
     missed: str
-    """Of the slots at which no host was there: a run for the `latest`, for `all`, or for `none`."""
+    """Which of the slots that passed without a host get a run: `latest`, `all` or `none`."""
     starting_deadline_seconds: float | None
-    """How late a slot's run may start."""
+    """How late a slot's run may start; None: any time later."""
 
 
 class SkippedSlots(NamedTuple):
-    """A slot that has no run, or several in a row."""
+    """A slot that gets no run, or several consecutive ones."""
 
     slot_at: datetime
-    """The newest of them."""
+    """The newest of these slots."""
     reason: str
     slots: int = 1
+    """How many slots this stands for."""
 
 
 class WorkspaceRow(NamedTuple):
     """A workspace."""
 
     workspace_id: int
+    """Counted from 1."""
     name: str
     created_at: datetime
     archived: bool = False
 
 
 class ConnectionRow(NamedTuple):
-    """A connection. Its details are no part of its repr, which may end up in a traceback."""
+    """A connection. Its repr leaves out the details, because it may end up in a traceback."""
 
     connection_id: str
     name: str
     connection_type: str
     details: str
-    """JSON text of an object; secret."""
+    """JSON of an object; may hold secrets."""
     created_at: datetime
 
     def __repr__(self) -> str:
@@ -64,16 +68,25 @@ class OrchestrationRow(NamedTuple):
     workspace_id: int
     name: str | None
     file_name: str
+    """The name of the uploaded file: any label, perhaps with `/`."""
     sha: str
+    """SHA-256 of the uploaded bytes, 64 lower-case hexadecimal digits."""
     size_bytes: int
+    """Size of the ZIP."""
     entrypoint: str
+    """Path of the `main.py` inside the bundle, separated by `/`."""
     requirements: tuple[str, ...]
+    """The lines of `Requirements`."""
     warnings: tuple[str, ...]
     base_image: str
+    """`host`, `clean`, or a JSON list of requirement lines."""
     status: OrchestrationStatus
     reason: str | None
+    """Why packaging failed."""
     environment_key: str | None
+    """Names the environment in the cache; None until packaging has ended, or if it has failed."""
     installed: tuple[str, ...]
+    """What the requirements installed: `name==version`, sorted; empty until it is ready."""
     task_id: str
     """The packaging task."""
     created_at: datetime
@@ -81,7 +94,7 @@ class OrchestrationRow(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """An order to run an orchestration."""
+    """A task: how, when and with which arguments an orchestration runs."""
 
     task_id: str
     workspace_id: int
@@ -89,83 +102,95 @@ class TaskRow(NamedTuple):
     kind: TaskKind
     name: str | None
     arguments: str
-    """JSON text of an object."""
+    """JSON of an object."""
     timeout_seconds: float | None
+    """Time limit of a run; None: no limit."""
     debug: bool
+    """Whether its programs see `TASK_DEBUG=true`."""
     env: Mapping[str, str]
+    """Variables that its programs get, the client's included."""
     env_passthrough: tuple[str, ...]
-    """Names only; the values come from the launching host."""
+    """Names of variables whose values come from the host that starts the run."""
     status: TaskStatus
     reason: str | None
+    """Why the status is what it is, if there is more to say."""
     created_at: datetime
     updated_at: datetime
     schedule: SchedulePolicy | None = None
     next_at: datetime | None = None
-    """The first slot that was not dealt with, or when a continuous task is to start again."""
+    """The first slot that was neither dispatched nor skipped, or the next start of a continuous task."""
     skipped_in_row: int = 0
     """How many slots were skipped since the last run."""
     on_failure: tuple[str, ...] | None = None
-    """The command to run when a run of it has ended badly; None leaves that to the host."""
+    """The command that is run after a run has failed; None: no notification."""
     pruned_until: datetime | None = None
-    """Slots up to here may have had runs whose rows are gone."""
+    """Slots up to this time may have had runs whose rows were pruned."""
 
 
 class RunRow(NamedTuple):
-    """One run of a task. The times are None until they are known."""
+    """One run of a task. Times are None until they are known."""
 
     run_id: str
     task_id: str
     status: RunStatus
     attempt: int
+    """The number of times it was claimed; 0 while it has never left the queue."""
     submitted_by: str
-    """The host that is to start it, or any that works for the whole store."""
+    """The host that starts it, unless one that serves the whole store does so first."""
     host_id: str | None
     """The host that claimed it."""
     boot_id: str | None
+    """The boot of the machine in which it was claimed."""
     created_at: datetime
     claimed_at: datetime | None
     started_at: datetime | None
+    """When its program was started; recorded with the outcome."""
     ended_at: datetime | None
     duration_seconds: float | None
+    """From start to end, on a clock that is never set."""
     exit_code: int | None
+    """The program's exit code, or 128 + n if signal n ended it; None if it was not started, or nobody saw it end."""
     reason: str | None
+    """Why it ended, if not by its program exiting."""
     kill_requested: bool
     log_complete: bool
+    """False if output was lost because the disk was full."""
     slot_at: datetime | None = None
-    """The slot that it is the run of, or that was skipped."""
+    """The slot that it runs for, or that was skipped."""
     slots: int = 1
     """How many slots a skipped run stands for: this one and those before it."""
 
 
 class PendingNotification(NamedTuple):
-    """A bad end that somebody is to be told of."""
+    """A failed run whose notification has not been sent."""
 
     run_id: str
     status: RunStatus
     host_id: str
-    """Who is to do that."""
+    """The host that has promised to send it."""
 
 
 EventKind = Literal["orchestration", "task", "run", "connection", "store"]
 
 
 class EventRow(NamedTuple):
-    """Something that happened: a move of an orchestration, a task or a run, or what was done to a connection or the store."""
+    """A transition of an orchestration, a task or a run, or an operation on a connection or the store."""
 
     event_id: int
-    """Events are numbered in the order in which they happened."""
+    """A number that grows in the order of events."""
     at: datetime
     kind: str
-    """What it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
+    """An `EventKind`."""
     object_id: str
     was: str | None
-    """The status before; None for a beginning, and for what has no status."""
+    """The status before; None if the object is new or has no status."""
     became: str
+    """The status after, or the name of the operation."""
     reason: str | None
 
 
 class RunResult(NamedTuple):
-    """How a run ended: the content of `result.json`, written by the runner, or what a host concluded without one."""
+    """The outcome of a run: the content of `result.json`, which its runner writes, or what a host concluded without one."""
 
     status: RunStatus
     exit_code: int | None
@@ -175,11 +200,11 @@ class RunResult(NamedTuple):
     reason: str | None = None
     log_complete: bool = True
     left: tuple[int, ...] = ()
-    """Process ids that could not be ended within the deadline."""
+    """Ids of processes that were still alive after SIGKILL, at the runner's deadline."""
 
 
 class Claim(NamedTuple):
-    """A host's claim to a run."""
+    """The host that takes a run from the queue, its machine's boot, and when."""
 
     host_id: str
     boot_id: str

@@ -12,38 +12,46 @@ MEBIBYTE = 1024 * 1024
 
 
 class Limits(NamedTuple):
-    """The bounds that orchlite enforces; all can be set, `Client(limits=Limits(upload_bytes=...))`."""
+    """The bounds that a client enforces on bundles, arguments and logs: `Client(limits=Limits(upload_bytes=...))`."""
 
     upload_bytes: int = 100 * MEBIBYTE
+    """Size of a bundle's ZIP."""
     unpacked_bytes: int = 512 * MEBIBYTE
+    """Sum of the unpacked sizes of a bundle's files."""
     entry_bytes: int = 256 * MEBIBYTE
+    """Unpacked size of one file of a bundle."""
     entries: int = 10_000
+    """Number of files and folders in a bundle."""
     ratio: int = 200
-    """Unpacked to packed size of one entry; looked at above `ratio_free_bytes` only."""
+    """Ratio of unpacked to packed size of one file; applies to files larger than `ratio_free_bytes` unpacked."""
     ratio_free_bytes: int = MEBIBYTE
     path_bytes: int = 240
+    """Length of a path inside a bundle, in UTF-8."""
     depth: int = 32
+    """Number of components of a path inside a bundle."""
     arguments_bytes: int = MEBIBYTE
+    """Size of a task's arguments as JSON."""
     log_bytes: int = 50 * MEBIBYTE
-    """Kept of one run's log: the first half, and the newest part of the rest."""
+    """Size of one run's log. Of a longer one the first half and the newest part are kept."""
     details_bytes: int = MEBIBYTE
-    """Of a connection's details, as JSON."""
+    """Size of a connection's details as JSON."""
 
 
 class Retention(NamedTuple):
-    """How long a store keeps what is over. None: for ever."""
+    """How long a store keeps what has ended. None keeps it for ever."""
 
     runs_older_than: timedelta | None = timedelta(days=30)
-    """Runs that ended longer ago go, with logs and files, and with their tasks where these are over, too."""
+    """Remove runs that ended longer ago, with their logs and files, and their tasks if these have ended, too."""
     keep_last_runs: int = 1
-    """Of each schedule and each continuous task that is not killed, the newest so many runs stay, however old they are."""
+    """Keep this many of the newest runs of each scheduled or continuous task that is not killed, whatever their age."""
     events_older_than: timedelta | None = timedelta(days=90)
+    """Remove events that happened longer ago."""
     environments_unused_for: timedelta | None = timedelta(days=30)
-    """The cache of environments is shared by all stores of this account."""
+    """Remove environments that no run has used for this long. Their cache is shared by all stores of this account."""
 
 
 class Settings(NamedTuple):
-    """How one client wants its runs to be done."""
+    """The checked settings of one client; `Client` describes them."""
 
     base_image: str = "host"
     workers: int = 1
@@ -58,3 +66,4 @@ class Settings(NamedTuple):
     on_failure: tuple[str, ...] | None = None
     retention: Retention | None = None
     leash: bool = False
+    """True: the store is temporary, and its runs are cancelled when this process ends."""

@@ -1,6 +1,6 @@
-"""The states of orchestrations, tasks and runs, and the one table of legal moves between them.
+"""The statuses of orchestrations, tasks and runs, and the one table of legal transitions between them.
 
-No I/O. `store/` performs the moves; what is not in `LEGAL_MOVES` cannot happen.
+No I/O. `store/` performs the transitions and refuses those that `LEGAL_TRANSITIONS` does not list.
 """
 
 from __future__ import annotations
@@ -10,54 +10,79 @@ from enum import StrEnum
 
 
 class OrchestrationStatus(StrEnum):
-    """Where an orchestration is on its way to being runnable."""
+    """The progress of an orchestration's packaging. Members are strings: `status == "ready"`."""
 
     PENDING_PACKAGING = "pending_packaging"
+    """Queued for packaging."""
     PACKAGING = "packaging"
+    """Its environment is being built or found."""
     READY = "ready"
+    """Its tasks can run. Final."""
     ERROR = "error"
+    """Packaging failed, or was killed. Final; the packaging run's log says why."""
 
 
 class TaskKind(StrEnum):
-    """What a task is an order for."""
+    """How often a task runs. Members are strings."""
 
     PACKAGING = "packaging"
+    """Once, to build the environment of an orchestration; created by the upload."""
     ONCE = "once"
     SCHEDULED = "scheduled"
+    """At each slot of a cron schedule."""
     CONTINUOUS = "continuous"
+    """Again whenever its run has ended."""
 
 
 class TaskStatus(StrEnum):
-    """The state of the order, not of its runs: a one-shot task stays `started` however its run ended."""
+    """The status of a task, not of its runs: a one-shot task stays `started` however its run ends. Members are strings."""
 
     PENDING = "pending"
+    """Waits for its orchestration to be ready, or for its first run to start."""
     STARTED = "started"
+    """A one-shot task's run has been started; a schedule is kept; a continuous task runs or waits for its next start."""
     FAILED = "failed"
+    """It has never run and never will: packaging failed, or its run was killed in the queue."""
     PENDING_KILL = "pending_kill"
+    """A kill was requested; a run has not ended yet."""
     KILLED = "killed"
+    """Final."""
     PENDING_PAUSE = "pending_pause"
+    """A pause was requested; a continuous task's run has not ended yet."""
     PAUSED = "paused"
+    """Starts no runs until it is resumed."""
     PENDING_RESUME = "pending_resume"
+    """Resumed; waits for its orchestration to be ready."""
     CRASH_LOOP = "crash_loop"
+    """A continuous task whose newest five runs have failed within ten minutes. It continues with back-off."""
     SCHEDULE_ERROR = "schedule_error"
+    """Its schedule cannot be kept, for example because its time zone has vanished. `resume()` tries again."""
 
 
 class RunStatus(StrEnum):
-    """The state of one run."""
+    """The status of one run. Members are strings: `status == "success"`."""
 
     QUEUED = "queued"
+    """Waits for a worker slot, or for packaging."""
     RUNNING = "running"
+    """Claimed by a host, which starts or has started its program."""
     SUCCESS = "success"
+    """The program exited with code 0."""
     FAILURE = "failure"
+    """The program exited with another code, or could not be started."""
     TIMED_OUT = "timed_out"
+    """Ended because it exceeded its time limit."""
     KILLED = "killed"
+    """Ended on request: by a kill, by pausing its continuous task, or by `concurrency="replace"`."""
     UNKNOWN = "unknown"
+    """Its runner died before it recorded an outcome: the program may have run, in whole or in part."""
     SKIPPED = "skipped"
+    """A slot without a run: missed, paused, forbidden by `concurrency`, or past its starting deadline."""
 
     @property
     def is_final(self) -> bool:
-        """True where no move leads on."""
-        return not LEGAL_MOVES[self]
+        """Whether the run has ended: no transition leaves this status."""
+        return not LEGAL_TRANSITIONS[self]
 
 
 Status = OrchestrationStatus | TaskStatus | RunStatus
@@ -65,9 +90,18 @@ Status = OrchestrationStatus | TaskStatus | RunStatus
 _O, _T, _R = OrchestrationStatus, TaskStatus, RunStatus
 _KILL = frozenset({_T.PENDING_KILL, _T.KILLED})
 
-LEGAL_MOVES: Mapping[Status, frozenset[Status]] = {
+FAILED = frozenset({_R.FAILURE, _R.TIMED_OUT, _R.UNKNOWN})
+"""The outcomes that count as failed: they are notified, listed as failed, and make a crash loop. A killed run is not one of them."""
+
+UNSUCCESSFUL = FAILED | {_R.KILLED}
+"""The outcomes of a started program other than `success`: all files of the task's newest three such runs are kept."""
+
+LISTED_AS_FAILURE = frozenset({_R.FAILURE, _R.UNKNOWN})
+"""What `last_runs(status="failure")` lists: the platform has no `unknown`."""
+
+LEGAL_TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     _O.PENDING_PACKAGING: frozenset({_O.PACKAGING, _O.ERROR}),
-    # Back to pending only when the packaging host was found dead: packaging is repeatable.
+    # Back to pending only if the packaging host has died: packaging is repeatable.
     _O.PACKAGING: frozenset({_O.READY, _O.ERROR, _O.PENDING_PACKAGING}),
     _O.READY: frozenset(),
     _O.ERROR: frozenset(),
@@ -82,7 +116,7 @@ LEGAL_MOVES: Mapping[Status, frozenset[Status]] = {
     _T.CRASH_LOOP: frozenset({_T.STARTED, _T.PENDING_PAUSE}) | _KILL,
     _T.SCHEDULE_ERROR: frozenset({_T.STARTED}) | _KILL,
     _R.QUEUED: frozenset({_R.RUNNING, _R.KILLED, _R.SKIPPED, _R.FAILURE}),
-    # Back to the queue only for packaging runs, whose work is repeatable; user code starts at most once.
+    # Back to the queue only if no program was started, or for packaging, which is repeatable: user code starts at most once.
     _R.RUNNING: frozenset({_R.SUCCESS, _R.FAILURE, _R.TIMED_OUT, _R.KILLED, _R.UNKNOWN, _R.QUEUED}),
     _R.SUCCESS: frozenset(),
     _R.FAILURE: frozenset(),
@@ -94,6 +128,6 @@ LEGAL_MOVES: Mapping[Status, frozenset[Status]] = {
 
 
 def sources_of(target: Status) -> frozenset[Status]:
-    """The states from which a move to `target` is legal."""
-    # By kind: a task's `killed` and a run's are equal texts.
-    return frozenset(source for source, targets in LEGAL_MOVES.items() if target in targets and type(source) is type(target))
+    """Return the statuses from which a transition to `target` is legal."""
+    # The type is compared, too: a task's `killed` equals a run's `killed`.
+    return frozenset(source for source, targets in LEGAL_TRANSITIONS.items() if target in targets and type(source) is type(target))

@@ -1,4 +1,4 @@
-"""How lists and handles look: tables in a notebook, one line in a terminal. Everything shown is escaped."""
+"""Tables of handles, which a notebook shows as HTML. Cells are escaped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Generic, Protocol, SupportsIndex, TypeVar, overload
 
 
-class Showable(Protocol):
-    """Something that has a place in a table."""
+class Tabular(Protocol):
+    """A handle that has a row in a table."""
 
     @staticmethod
     def _columns() -> Sequence[str]: ...
@@ -16,11 +16,11 @@ class Showable(Protocol):
     def _cells(self) -> Sequence[object]: ...
 
 
-Item = TypeVar("Item", bound=Showable)
+Item = TypeVar("Item", bound=Tabular)
 
 
 class Table(list[Item], Generic[Item]):
-    """A list that a notebook shows as a table, as the platform's SDK does; so are its slices."""
+    """A list that a notebook shows as a table, as in the platform's SDK. Its slices are tables, too."""
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Item: ...
@@ -36,7 +36,7 @@ class Table(list[Item], Generic[Item]):
 
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """An HTML table; cells are escaped texts."""
+    """Return an HTML table. Cells are converted to strings and escaped; None is empty, times are shown to the second."""
     lines = [_line("th", columns), *(_line("td", row) for row in rows)]
     return f"<table>{''.join(lines)}</table>"
 

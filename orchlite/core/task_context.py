@@ -1,13 +1,14 @@
-"""What a program can learn about the task run that it is: whether it is one, and its arguments.
+"""Whether this process is a task run, and the arguments of its task.
 
-Copied into every environment, and imported by user programs at their start: standard library only, and nothing heavy before it is needed.
+Copied into every environment and imported by user programs at their start, so it uses the standard library only, and imports nothing
+heavy before it is needed.
 """
 
 from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False  # type checkers take this name for True; importing `typing` for it would double the import's cost
+TYPE_CHECKING = False  # type checkers assume True for this name; importing it from `typing` would double the import's cost
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -18,30 +19,30 @@ FOLDER_VARIABLE = "ORCHLITE_RUN_FOLDER"
 """Environment variable: the absolute path of the folder that holds the run's `arguments.json`."""
 
 STORE_VARIABLE = "ORCHLITE_STORE"
-"""Environment variable: the absolute path of the store that the run is kept in."""
+"""Environment variable: the absolute path of the store that has the run."""
 
 RUN_VARIABLE = "ORCHLITE_RUN_TOKEN"
-"""Environment variable: the run's id. Every process that the program starts inherits it, and is found by it."""
+"""Environment variable: the run's id. Processes that the program starts inherit it, and are found by it."""
 
 ARGUMENTS_NAME = "arguments.json"
 
 
 def in_task() -> bool:
-    """Tell whether this process is a task run."""
+    """Return whether this process is a task run."""
     return TASK_VARIABLE in os.environ
 
 
 def own_run(store: str) -> str | None:
-    """Return the id of the run that this process is, where it is one of the store at this absolute path."""
+    """Return the id of the run that this process is, if it is a run of the store at this absolute path; else None."""
     own = os.environ.get(STORE_VARIABLE)
     return os.environ.get(RUN_VARIABLE) if in_task() and own and _is_same(own, store) else None
 
 
 def task_args() -> dict[str, Any]:
-    """Return the arguments that this run's task was given, read anew at each call; `{}` where it was given none.
+    """Return the arguments of this run's task, a new dictionary at each call; `{}` if it has none.
 
     Raises:
-        NotInTask: this process is not a task run (also a `FileNotFoundError`).
+        NotInTask: this process is not a task run, or its arguments are gone; also a `FileNotFoundError`.
 
     """
     if not in_task():

@@ -1,3 +1,3 @@
-"""The version, in its one place."""
+"""The version of orchlite."""
 
 VERSION = "0.2.0"

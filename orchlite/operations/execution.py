@@ -14,7 +14,7 @@ from orchlite.core.errors import Closed, IllegalMove, OrchliteError
 from orchlite.core.files import private_opener, remove_tree
 from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
-from orchlite.core.status import RunStatus
+from orchlite.core.status import FAILED, RunStatus
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
@@ -178,7 +178,7 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
 
 
 def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
-    level = logging.WARNING if result.status in outcome.BAD_ENDS else logging.INFO
+    level = logging.WARNING if result.status in FAILED else logging.INFO
     if _log.isEnabledFor(level):
         how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
         _log.log(level, "run %s of %s: %s", run.run_id, _task_called(context, run), f"{result.status}, {how}" if how else result.status)

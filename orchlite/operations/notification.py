@@ -16,10 +16,9 @@ from functools import partial
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.records import RunRow, TaskRow
-from orchlite.core.status import RunStatus
+from orchlite.core.status import FAILED, RunStatus
 from orchlite.operations import liveness
 from orchlite.operations.context import Context
-from orchlite.operations.outcome import BAD_ENDS
 from orchlite.store import events
 
 LIMIT_SECONDS = 60.0
@@ -35,7 +34,7 @@ def notify(context: Context, run_id: str, status: RunStatus) -> None:
 
     Call it once for each run, after its outcome was recorded.
     """
-    if status not in BAD_ENDS:
+    if status not in FAILED:
         return
     try:
         run = context.store.runs.get(run_id)

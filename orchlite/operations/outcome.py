@@ -6,13 +6,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from orchlite.core.records import RunResult, TaskRow
-from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
 from orchlite.schedules import backoff
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
-
-BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN})
-"""Those of which somebody is told, where the task says whom."""
 
 
 class Ending(NamedTuple):
@@ -34,7 +31,7 @@ def record_end(store: Store, transaction: Transaction, ending: Ending, now: date
         IllegalMove: it has ended already, or the end is not one of a run in its state.
     """
     store.runs.end(transaction, ending.run_id, ending.result, ending.attempt)
-    if ending.host_id is not None and ending.result.status in BAD_ENDS:
+    if ending.host_id is not None and ending.result.status in FAILED:
         store.runs.promise_notification(transaction, ending.run_id, ending.host_id)
     advance_task(store, transaction, ending.task_id, now)
 

@@ -8,11 +8,10 @@ from orchlite.core.errors import OrchliteError
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import AttemptFolder
 from orchlite.core.records import RunRow
-from orchlite.core.status import RunStatus
+from orchlite.core.status import UNSUCCESSFUL, RunStatus
 from orchlite.operations.context import Context
 
 _KEPT_FAILURES = 3
-_BAD_ENDS = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED, RunStatus.UNKNOWN})
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +37,7 @@ def _clean_up(context: Context, run: RunRow) -> None:
         _remove_unchanged(context, run)
     else:
         # The newest 3 failed runs of a task keep everything, to be examined.
-        for older in context.store.runs.of_task(run.task_id, _KEPT_FAILURES + 1, _BAD_ENDS)[_KEPT_FAILURES:]:
+        for older in context.store.runs.of_task(run.task_id, _KEPT_FAILURES + 1, UNSUCCESSFUL)[_KEPT_FAILURES:]:
             _remove_unchanged(context, older)
 
 

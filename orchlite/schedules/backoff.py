@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from orchlite.core.records import RunRow
-from orchlite.core.status import RunStatus
+from orchlite.core.status import FAILED
 
 STABLE_AFTER = timedelta(seconds=60)
 """A run that lasted this long was stable: it resets the back-off to its first step."""
@@ -21,7 +21,6 @@ RUNS_CONSIDERED = 8
 _FIRST_SECONDS = 1
 _CRASHES = 5
 _CRASHES_WITHIN = timedelta(minutes=10)
-_CRASHED = frozenset({RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN})
 
 
 def backoff_seconds(newest: Sequence[RunRow]) -> int:
@@ -35,7 +34,7 @@ def backoff_seconds(newest: Sequence[RunRow]) -> int:
 
 def is_crash_loop(newest: Sequence[RunRow], now: datetime) -> bool:
     """Return whether the five newest runs have all failed, timed out or been lost within the last ten minutes."""
-    crashes = [run for run in newest[:_CRASHES] if run.status in _CRASHED and run.ended_at is not None]
+    crashes = [run for run in newest[:_CRASHES] if run.status in FAILED and run.ended_at is not None]
     return len(crashes) == _CRASHES and all(now - run.ended_at <= _CRASHES_WITHIN for run in crashes if run.ended_at)
 
 

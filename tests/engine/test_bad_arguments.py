@@ -209,5 +209,5 @@ def test_the_variable_is_looked_at_as_closely_as_the_argument(monkeypatch: pytes
 
 @pytest.mark.parametrize("path", ["/proc/no/store", "/dev/null/store"])
 def test_a_folder_that_cannot_be_made_is_a_failure_of_the_device(path: str) -> None:
-    with pytest.raises(DeviceFailed, match="cannot be made"):
+    with pytest.raises(DeviceFailed, match="cannot be created"):
         Client(path)

@@ -131,5 +131,5 @@ class TestRefresh:
         assert str(run.wait(20).logs()) == "begun\ndone\ngrows 1.0\n"
 
     def test_takes_true_or_false(self, client: orchlite.Client, folder: MakeFolder) -> None:
-        with pytest.raises(orchlite.BadArgument, match="refresh is a str"):
+        with pytest.raises(orchlite.BadArgument, match="refresh is of type str"):
             client.upload_orchestration(path=folder("print()"), refresh="yes")  # type: ignore[arg-type]

@@ -16,25 +16,25 @@ from orchlite.core import folders
 def test_the_store_of_another_account_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     os.chown(tmp_path / "store", 12345, 12345)
-    with pytest.raises(orchlite.BadArgument, match=r"belongs to account 12345, and this process to 0\. A store has one account"):
+    with pytest.raises(orchlite.BadArgument, match=r"belongs to account 12345, and this process to 0\. A store belongs to one account"):
         orchlite.Client(tmp_path / "store")
     assert not (tmp_path / "store" / "store.sqlite").exists()
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "lustre"])
 def test_a_file_system_of_the_network_is_none_for_a_store(kind: str) -> None:
-    assert folders.is_of_the_network(kind)
+    assert folders.is_network_file_system(kind)
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "apfs", "fuseblk", ""])
 def test_a_local_file_system_is_taken_and_one_that_is_not_known_too(kind: str) -> None:
-    assert not folders.is_of_the_network(kind)
+    assert not folders.is_network_file_system(kind)
 
 
 def test_the_file_system_of_a_folder_is_found() -> None:
     if not Path("/proc/self/mountinfo").exists():
         pytest.skip("this system does not say")
-    assert folders.file_system(Path("/proc").stat().st_dev) == "proc"
+    assert folders.file_system_type(Path("/proc").stat().st_dev) == "proc"
 
 
 def test_a_store_that_was_replaced_while_it_is_open_says_so_and_writes_nothing(tmp_path: Path) -> None:

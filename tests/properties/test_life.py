@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import orchlite
-from orchlite.core.status import LEGAL_MOVES, OrchestrationStatus, RunStatus, Status, TaskStatus
+from orchlite.core.status import LEGAL_TRANSITIONS, OrchestrationStatus, RunStatus, Status, TaskStatus
 from orchlite.environments.environments import Environments
 from orchlite.testing import ManualClock, StubProcess, StubRun
 from tests.properties.life_model import START, Facts, Model, Task
@@ -347,7 +347,7 @@ class Life(RuleBasedStateMachine):
     def check_move(self, event: orchlite.Event) -> None:
         was, became = event.was(), KINDS[event.kind()](event.became())
         assert self.seen.get(event.object_id()) == was, event
-        assert was is None or became in LEGAL_MOVES[KINDS[event.kind()](was)], event
+        assert was is None or became in LEGAL_TRANSITIONS[KINDS[event.kind()](was)], event
         self.seen[event.object_id()] = became
 
     def compare(self) -> None:

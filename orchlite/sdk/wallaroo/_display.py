@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeVar
 
-from orchlite.core.tables import Showable, Table
+from orchlite.core.tables import Table, Tabular
 
-Item = TypeVar("Item", bound=Showable)
+Item = TypeVar("Item", bound=Tabular)
 
 
 class Listing(Table[Item]):

@@ -8,7 +8,7 @@ from typing import Any
 import orchlite.client.task
 from orchlite.core.arguments import checked_count
 from orchlite.core.records import TaskRow
-from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.engine import Engine
 
 from ._absent import fill
@@ -22,7 +22,7 @@ _SEEN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
 """The platform shows no run that has not begun."""
 _FILTERS = {
     "all": _SEEN,
-    "failure": frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}),
+    "failure": LISTED_AS_FAILURE,
     **{str(status): frozenset({status}) for status in (RunStatus.RUNNING, RunStatus.SUCCESS, RunStatus.TIMED_OUT)},
 }
 

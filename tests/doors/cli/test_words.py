@@ -81,7 +81,7 @@ def _verbs(verb: click.Command) -> Iterator[click.Command]:
         (["schedule", "bundle-0", "@daily", "--deadline", "0.5s"], "--deadline is 0.5"),
         (["schedule", "bundle-0", "@reboot"], "--continuously"),
         (["schedule", "bundle-0", "TZ=Europe/Berlin 0 0 * * *"], "--timezone 'Europe/Berlin'"),
-        (["run", "bundle-0", "--env", "=x"], "no name of a variable"),
+        (["run", "bundle-0", "--env", "=x"], "not a name of a variable"),
         (["run", "bundle-0", "--base-image", "nosuch image"], "--base-image"),
         (["prune", "--older-than", "99999999d"], "--older-than"),
         (["connections", "create", "taken", "postgres"], "`orchlite connections delete taken`"),

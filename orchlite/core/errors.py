@@ -86,6 +86,10 @@ class StorageFull(DeviceFailed):
     """The disk is full; what was asked for was not stored."""
 
 
+class ResourceExhausted(DeviceFailed, RuntimeError):
+    """The process may start no more threads. Also a `RuntimeError`, which is what Python raises then."""
+
+
 class RunFailed(OrchliteError):
     """Raised by `raise_for_failure()` only. `details` has `run_id`, `status`, `exit_code`."""
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from orchlite.core.errors import Closed
+from orchlite.core.threads import start_daemon
 from orchlite.operations.context import Context
 
 _POLL_SECONDS = 0.5
@@ -32,11 +33,14 @@ class ChangeWatcher:
         self._clock_offset = 0.0
 
     def start(self) -> None:
-        """Watch until the store is closed; idempotent."""
+        """Watch until the store is closed; idempotent.
+
+        Raises:
+            ResourceExhausted: no thread could be started.
+        """
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="orchlite-change-watcher", daemon=True)
-                self._thread.start()
+                self._thread = start_daemon(self._watch, "orchlite-change-watcher")
 
     def _watch(self) -> None:
         while not self._context.closed.wait(_BUSY_POLL_SECONDS if self._is_busy() else _POLL_SECONDS):

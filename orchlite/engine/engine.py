@@ -6,14 +6,13 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from orchlite.bundles.storage import BundleStorage
 from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
-from orchlite.core.errors import Closed, Conflict, DeviceFailed, IllegalMove, WaitTimeout
+from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
@@ -124,13 +123,14 @@ class Engine:
         self._workers.start(whole_store=True)
         self._watcher.start()
         self._keep_schedules()
+        self._scheduler.wake()
 
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
         """Store a bundle and queue its packaging; see `operations.upload.receive`."""
         self._check_open()
         self.context.refresh_host()
-        orchestration = receive(self.context, upload, reuse=reuse)
         self._start_workers()
+        orchestration = receive(self.context, upload, reuse=reuse)
         self._worker_yield.track(orchestration.orchestration_id)
         self._worker_yield.track(orchestration.task_id)
         self._workers.wake()
@@ -143,9 +143,11 @@ class Engine:
         self._check_open()
         self.context.refresh_host()
         self._start_workers()
+        if request.kind is not TaskKind.ONCE:
+            self._keep_schedules()  # before: if no thread can be started, nothing was stored
         task = submission.submit(self.context, self._workers, orchestration_id, request)
         if request.kind is not TaskKind.ONCE:
-            self._keep_schedules(task.next_at)
+            self._scheduler.wake(task.next_at)
         self._executor.settle()
         self._worker_yield.track(task.task_id)
         return task
@@ -190,6 +192,7 @@ class Engine:
         status = resume_task(self.context, task_id)
         self._start_workers()
         self._keep_schedules()
+        self._scheduler.wake()
         return status
 
     def kill_run(self, run_id: str) -> None:
@@ -221,15 +224,14 @@ class Engine:
         sha = self.store.orchestrations.of_task(run.task_id).sha
         return [attempt.work / path for path in bundle.changed_files(self.context.bundles.path(sha), attempt.work)]
 
-    def close(self, *, drain: bool, timeout_seconds: float | None = None) -> None:
+    def close(self, *, drain: bool) -> None:
         """Close the store. With `drain`, first wait for the one-shot runs that were submitted here.
 
         Idempotent. Without `drain`, and inside a task, it waits for nothing: runs continue under their runners, and the queue stays. In a
         forked child it does nothing.
 
         Raises:
-            WaitTimeout: with `drain`, the runs have not ended in `timeout_seconds`; the store stays open.
-            DeviceFailed: the store failed while waiting; it was closed all the same.
+            DeviceFailed: the store failed while waiting; it was closed all the same, as after an interrupt.
         """
         if self._is_closed or not self.is_ours():
             return
@@ -237,11 +239,11 @@ class Engine:
         if drain:
             try:
                 # Stepped runs end when a caller moves the clock: perhaps never.
-                self.waiting.for_submitted(timeout_seconds, {TaskKind.PACKAGING} if self._executor.is_stepped else _ONE_SHOT)
+                self.waiting.for_submitted(None, {TaskKind.PACKAGING} if self._executor.is_stepped else _ONE_SHOT)
             except Closed:
                 pass  # another thread has closed it meanwhile
-            except DeviceFailed:
-                self.close(drain=False)  # the store can be waited for no longer
+            except BaseException:  # an interrupt, or a store that failed: there is nothing more to wait for
+                self.close(drain=False)
                 raise
         with self._closing:
             if self.is_closed:
@@ -249,17 +251,18 @@ class Engine:
             self._is_closed = True
         self.context.closed.set()
         self._scheduler.stop()
-        self._workers.stop(_JOIN_SECONDS if drain else 0)
-        if drain:
-            self.context.notifier.drain(notification.LIMIT_SECONDS)
-            workdirs.clean_up(self.context)
-        self.context.notifier.stop()
-        self.store.close()  # first: closing the process cuts an installer's leash, which must not be recorded as its packaging's outcome
-        self.context.process.close()
-        self._release_lock()
-        with suppress(OSError):
-            liveness.remove_dead(self.context.folder.hosts)  # it may be long before another host comes
-        self.context.changes.announce()
+        with ExitStack() as steps:  # each is taken, whatever happens in those before it, last entered first
+            steps.callback(self.context.changes.announce)
+            steps.callback(self._remove_dead_hosts)
+            steps.callback(self._release_lock)
+            steps.callback(self.context.process.close)
+            # Before the process: that cuts an installer's leash, which must not be recorded as the outcome of its packaging.
+            steps.callback(self.store.close)
+            steps.callback(self.context.notifier.stop)
+            self._workers.stop(_JOIN_SECONDS if drain else 0)
+            if drain:
+                self.context.notifier.drain(notification.LIMIT_SECONDS)
+                workdirs.clean_up(self.context)
 
     def kill_all(self, timeout_seconds: float | None = None) -> None:
         """Kill every run that this host has submitted, and wait for their ends: for the grace and 12 s more, or `timeout_seconds`.
@@ -315,14 +318,10 @@ class Engine:
         if not self._executor.is_stepped:
             self._execute_queued()
 
-    def _keep_schedules(self, at: datetime | None = None) -> None:
-        """Keep schedules, and recover the runs of dead hosts, which may block others.
-
-        at: when the new task is due, if that is known.
-        """
+    def _keep_schedules(self) -> None:
+        """Keep schedules, and recover the runs of dead hosts, which may block others. Does nothing inside a task."""
         if self.context.own_run_id is None:
             self._scheduler.start()
-            self._scheduler.wake(at)
             self._recovery.start()
 
     def _store_changed(self) -> None:
@@ -331,6 +330,10 @@ class Engine:
         self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id))
         self._workers.wake()
         self.context.changes.announce()
+
+    def _remove_dead_hosts(self) -> None:
+        with suppress(OSError):
+            liveness.remove_dead(self.context.folder.hosts)  # it may be long before another host comes
 
     def _release_lock(self) -> None:
         if self._host_lock is not None:

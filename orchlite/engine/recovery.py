@@ -19,6 +19,7 @@ from orchlite.core.folders import RunFolder, StoreFolder
 from orchlite.core.records import RunRow
 from orchlite.core.settings import Retention
 from orchlite.core.status import OrchestrationStatus, TaskKind
+from orchlite.core.threads import start_daemon
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
 from orchlite.operations.context import Context
@@ -50,9 +51,7 @@ class Recovery:
         if self._context.own_run_id is not None:
             return
         if self._context.store.runs.running() or self._context.store.runs.pending_notifications():
-            thread = threading.Thread(target=self.recover, name="orchlite-recovery", daemon=True)
-            thread.start()
-            thread.join(_OPENING_SECONDS)
+            start_daemon(self.recover, "orchlite-recovery").join(_OPENING_SECONDS)
         else:
             liveness.remove_dead(self._context.folder.hosts)
 
@@ -92,9 +91,7 @@ class Recovery:
             while not self._context.closed.wait(_INTERVAL_SECONDS):
                 action()
 
-        thread = threading.Thread(target=repeat, name=name, daemon=True)
-        thread.start()
-        return thread
+        return start_daemon(repeat, name)
 
     def _prune(self, policy: Retention) -> None:
         from orchlite.operations import retention
@@ -150,8 +147,7 @@ class Recovery:
         elif _adopt(context, run):
             # Nothing is wrong: this is so for every run that a host has left to its runner.
             _log.info("run %s was adopted; its outcome will be recorded here", run.run_id)
-            name = f"orchlite-adopted-{run.run_id}"
-            threading.Thread(target=self._wait_and_finalize, args=(run,), name=name, daemon=True).start()
+            start_daemon(partial(self._wait_and_finalize, run), f"orchlite-adopted-{run.run_id}")
 
     def _wait_and_finalize(self, run: RunRow) -> None:
         context = self._context

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from orchlite.core.errors import Closed
+from orchlite.core.threads import start_daemon
 from orchlite.operations import dispatch
 from orchlite.operations.context import Context
 from orchlite.operations.dispatch import Batch
@@ -38,11 +39,14 @@ class Scheduler:
         """The latest reading of the clock. At first the maximum: the clock may have been set back while no host was up."""
 
     def start(self) -> None:
-        """Run the loop until the store is closed; idempotent. Does nothing on a clock moved by hand."""
+        """Run the loop until the store is closed; idempotent. Does nothing on a clock moved by hand.
+
+        Raises:
+            ResourceExhausted: no thread could be started.
+        """
         with self._lock:
             if self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
-                self._thread = threading.Thread(target=self._run, name="orchlite-scheduler", daemon=True)
-                self._thread.start()
+                self._thread = start_daemon(self._run, "orchlite-scheduler")
 
     def stop(self) -> None:
         """Dispatch nothing more."""

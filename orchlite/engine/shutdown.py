@@ -9,16 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from orchlite.core.errors import BadArgument, DeviceFailed, OrchliteError
 from orchlite.core.files import remove_tree
 from orchlite.core.hints import PythonOnly
 from orchlite.core.status import RunStatus
+from orchlite.core.threads import start_daemon
 from orchlite.engine.engine import Engine
 
 _EXIT_SECONDS = 3.0
+_SIGNAL_SECONDS = 0.5
 _open: dict[Engine, bool] = {}
 """The engines that were not closed, and whether each is temporary."""
 
@@ -40,10 +43,10 @@ def run_until_signalled(
     with _handled(signals, stop):
         engine.start()
         try:
-            threading.Thread(target=_forward, args=(engine.context.closed, stop), name="orchlite-shutdown", daemon=True).start()
+            start_daemon(partial(_forward, engine.context.closed, stop), "orchlite-shutdown")
             if on_start is not None:
                 on_start()
-            stop.get()
+            _wait(stop)
         finally:
             close()
 
@@ -67,10 +70,12 @@ def close_temporary(engine: Engine, timeout_seconds: float | None = None) -> Non
     The runs have their grace to end, or `timeout_seconds`.
     """
     if not engine.is_closed and engine.is_ours():
-        with suppress(DeviceFailed):  # a store that is lost cannot tell what is in flight; the leash ends it
-            engine.kill_all(timeout_seconds)
-        engine.close(drain=False)
-        remove_tree(engine.context.folder.path)
+        try:
+            with suppress(DeviceFailed):  # a store that is lost cannot tell what is in flight; the leash ends it
+                engine.kill_all(timeout_seconds)
+        finally:  # after an interrupt, too
+            engine.close(drain=False)
+            remove_tree(engine.context.folder.path)
     unregister(engine)
 
 
@@ -97,6 +102,14 @@ def _close_and_report(engine: Engine) -> None:
         path = str(engine.context.folder.path)
         count = f"{len(queued)} run is" if len(queued) == 1 else f"{len(queued)} runs are"
         print(f"orchlite: {count} still queued in {path}; Client({path!r}).start() executes them.", file=sys.stderr, flush=True)
+
+
+def _wait(stop: SimpleQueue[None]) -> None:
+    # With a timeout: the kernel may deliver a signal to another thread, as after SIGSTOP, SIGTERM and SIGCONT. It does not interrupt this
+    # wait then, and Python runs the handler only when the main thread executes code again.
+    while True:
+        with suppress(Empty):
+            return stop.get(timeout=_SIGNAL_SECONDS)
 
 
 def _forward(closed: threading.Event, stop: SimpleQueue[None]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.records import RunRow
+from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
 from orchlite.operations import workdirs
 from orchlite.operations.context import Assignment, Context
@@ -54,7 +55,11 @@ class Workers:
         return (run.run_id, run.attempt) in self._active
 
     def start(self, *, whole_store: bool = False) -> None:
-        """Start the threads; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing inside a task."""
+        """Start the threads; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing inside a task.
+
+        Raises:
+            ResourceExhausted: a thread could not be started; those that were are at work.
+        """
         if self._context.own_run_id is not None:
             return
         with self._condition:
@@ -128,8 +133,7 @@ class Workers:
     def _start_threads(self, number: int) -> None:
         while len(self._threads) < number and not self._is_stopping:
             name = f"orchlite-worker-{len(self._threads) + 1}"
-            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-            self._threads[-1].start()
+            self._threads.append(start_daemon(self._work, name))
 
     def _has_slot(self) -> bool:
         return self._executing + self._adopted < self._context.settings.workers + self._yielded

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from orchlite.core.errors import OrchliteError
+from orchlite.core.errors import OrchliteError, ResourceExhausted
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.operations import liveness
@@ -47,7 +47,10 @@ def notify(context: Context, run_id: str, status: RunStatus) -> None:
     if context.clock_is_manual:
         _send(context, task, run, threading.Event())
     else:
-        context.notifier.start(partial(_send, context, task, run), f"orchlite-notification-{run_id}")
+        try:
+            context.notifier.start(partial(_send, context, task, run), f"orchlite-notification-{run_id}")
+        except ResourceExhausted:  # the promise stays, for the next host
+            _log.warning("the notification for run %s was not sent", run_id, exc_info=True)
 
 
 def send_overdue(context: Context) -> None:

@@ -15,6 +15,7 @@ import pytest
 import orchlite
 
 _PACKAGE = Path(orchlite.__file__).parent
+_CONTRIBUTING = (_PACKAGE.parent / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 _MAY_IMPORT = {
     "core": set(),
@@ -136,6 +137,21 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         if _package(file) == package
     }
     assert _without_empty(wrong) == {}
+
+
+def test_contributors_are_shown_this_table() -> None:
+    rows = re.findall(r"^\| (\w+) \| ([^|`]+)[^|]*\|$", _CONTRIBUTING.split("## Who may import whom")[1], re.MULTILINE)
+    shown = {package: set(re.findall(r"[a-z]+", allowed.partition("(")[0])) for package, allowed in rows if package in _MAY_IMPORT}
+    assert shown == {package: allowed for package, allowed in _MAY_IMPORT.items() if not package.startswith("__")}
+
+
+def test_the_files_that_contributors_are_sent_to_are_there() -> None:
+    named = re.findall(rf"`((?:{'|'.join(_MAY_IMPORT)}|tests|\.ci)/[\w/.-]*)`", _CONTRIBUTING)
+    places = [
+        [_PACKAGE / name, _PACKAGE / f"{name}.py", _PACKAGE / f"{name.rpartition('.')[0]}.py", _PACKAGE.parent / name] for name in named
+    ]
+    assert len(named) > 20
+    assert [name for name, paths in zip(named, places, strict=True) if not any(path.exists() for path in paths)] == []
 
 
 def test_bundles_knows_environments_only_by_its_requirements() -> None:

@@ -63,5 +63,5 @@ def test_an_interrupt_while_runs_are_awaited_closes_the_client_and_leaves_the_qu
     time.sleep(1.5)  # the run in flight ends under its runner; nothing starts the others
     with orchlite.Client(store) as client:
         assert sorted(task.last_runs()[0].status() for task in client.list_tasks())[-1:] == ["success"]
-        assert [task.last_runs()[0].status() for task in client.list_tasks()].count("queued") == 2
+        assert [task.last_runs()[0].status() for task in client.list_tasks()].count(orchlite.RunStatus.QUEUED) == 2
     host.communicate("\n", timeout=10)

@@ -26,6 +26,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHLITE_CACHE", str(folder))
         patch.delenv("ORCHLITE_STORE", raising=False)
+        patch.delenv("PYTHONUNBUFFERED", raising=False)  # set on development machines, it hides what is not flushed
         if sys.dont_write_bytecode:
             # Else each of the hundreds of processes that tests start would compile the library anew.
             patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)

@@ -1,7 +1,8 @@
 """How the command line speaks: tables and JSON on standard output, notes, spinners and errors on standard error.
 
 The only importer of rich. Colours and animation are for terminals, and only where neither NO_COLOR is set nor the terminal is a dumb
-one; what goes into a pipe or a file is plain, and never cut.
+one; what goes into a pipe or a file is plain, and never cut. Every line is flushed as it is printed: a program may read it while this
+one still works.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """Print one JSON document."""
-        print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
+        print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable), flush=True)
 
     def json_line(self, value: object) -> None:
         """Print one JSON document as a line, for a stream of them."""
@@ -56,7 +57,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print one line for a person, or for a script that wants no JSON."""
-        print(text)
+        print(text, flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
         """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
@@ -72,12 +73,12 @@ class Output:
         width = max((len(name) for name, _ in known), default=0)
         for name, value in known:
             for text in map(_shown, value if isinstance(value, list) else [value]):
-                print(f"{name:<{width}}  {text}")
+                print(f"{name:<{width}}  {text}", flush=True)
                 name = ""
 
     def heading(self, text: str) -> None:
         """Print what the next table is about."""
-        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}")
+        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}", flush=True)
 
     def page(self, markdown: str) -> None:
         """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; unchanged into a pipe."""
@@ -270,7 +271,7 @@ def _print_plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [[column.upper() for column in columns], *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip(), flush=True)
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps: bool) -> None:

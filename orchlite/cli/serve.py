@@ -86,9 +86,8 @@ def _announce(server: Server, out: Output) -> None:
     if out.as_json:
         out.json_line({"url": server.url, "environment": server.environment()})
         return
-    out.line(server.url)
-    for name, value in server.environment().items():
-        out.line(f"export {name}={quote(value)}")
+    exports = [f"export {name}={quote(value)}" for name, value in server.environment().items()]
+    out.line("\n".join([server.url, *exports]))  # in one write: a reader that closes the pipe after the first line does not end the server
     out.note("serving; Ctrl-C ends this, and not what runs")
 
 

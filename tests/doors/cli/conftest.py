@@ -16,6 +16,8 @@ import orchlite
 from orchlite.cli.app import command_line
 
 _ROOT = Path(orchlite.__file__).parents[1]
+_PASSED_ON = ("HOME", "PATH", "LANG", "ORCHLITE_STORE", "ORCHLITE_CACHE", "PYTHONPYCACHEPREFIX")
+_INSTALLERS = ("PIP_", "UV_")
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,12 @@ def call() -> Callable[..., Result]:
     return invoke
 
 
+def _environment() -> dict[str, str]:
+    """What a command gets from a user's shell, and no variable of the machine that the tests run on."""
+    passed_on = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_INSTALLERS)}
+    return {**passed_on, "PYTHONPATH": str(_ROOT)}
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command line as a process: `start("run", folder, NO_COLOR="1")`, with pipes unless told otherwise."""
@@ -57,7 +65,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=stderr,
             stdin=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(_ROOT), **variables},
+            env={**_environment(), **variables},
         )
         started.append(process)
         return process

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,20 @@ def _until_it_says(process: subprocess.Popen[str], words: str) -> None:
         if words in line:
             return
     raise AssertionError(f"it ended without {words!r}")
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], _PATIENCE_SECONDS)[0], "it printed nothing that could be read"
+    return process.stdout.readline().strip()
+
+
+def _expect_401(url: str) -> None:
+    """The server is there, and wants a token."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{url}/v1/api/workspaces/list", data=b"{}", timeout=_PATIENCE_SECONDS)
+    refused.value.close()
+    assert refused.value.code == 401
 
 
 @pytest.mark.parametrize(
@@ -170,16 +186,52 @@ def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Cal
 def test_serve_answers_until_it_is_told_to_stop(start: Start, store: Path) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0", "--json")
-    assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
+    told = json.loads(_first_line(process))
     assert told["environment"]["WALLAROO_URL"] == told["url"]
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{told['url']}/v1/api/workspaces/list", data=b"{}", timeout=_PATIENCE_SECONDS)
-    refused.value.close()
-    assert refused.value.code == 401
+    _expect_401(told["url"])
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
+
+
+def test_the_address_of_a_server_can_be_read_from_a_pipe_while_it_serves(start: Start) -> None:
+    pytest.importorskip("uvicorn")
+    process = start("serve", "--port", "0")
+    url = _first_line(process)
+    _expect_401(url)
+    assert process.poll() is None
+
+
+def test_a_server_does_not_end_when_the_reader_of_its_address_goes_away(start: Start) -> None:
+    pytest.importorskip("uvicorn")
+    process = start("serve", "--port", "0")
+    assert _first_line(process).startswith("http://")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    assert process.stderr is not None
+    assert any("serving" in line for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 0
+
+
+def _prints(path: Path) -> Iterator[ast.Call]:
+    calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+    return (call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print")
+
+
+def _is_flushed(call: ast.Call) -> bool:
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    return "flush" in given or given.get("file") == "sys.stderr"  # which is flushed at the end of each line
+
+
+def test_whatever_the_library_prints_is_flushed() -> None:
+    package = Path(orchlite.__file__).parent
+    wrong = [
+        f"{path.relative_to(package)}:{call.lineno}" for path in package.rglob("*.py") for call in _prints(path) if not _is_flushed(call)
+    ]
+    assert wrong == []
 
 
 def test_serve_refuses_an_address_that_others_reach(start: Start) -> None:

@@ -85,7 +85,7 @@ class Output:
         if sys.stdout.isatty():
             _print_page(markdown)
         else:
-            print(markdown, end="")
+            print(markdown, end="", flush=True)
 
     def note(self, text: str) -> None:
         """Tell the person at the terminal something, on standard error."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchlite.core.hints import Api, Language, spell
+from orchlite.core.hints import Api, Language
 
 COMMAND_LINE = Language(
-    api={
+    names={
         Api.ALLOW_REMOTE: "--allow-remote",
         Api.BACKUP: "`orchlite backup`",
         Api.CLIENT_PATH: "--store",
@@ -48,4 +48,4 @@ COMMAND_LINE = Language(
 
 def spelled(text: str) -> str:
     """Return a message or a hint of the library's in the words of the command line."""
-    return spell(text, COMMAND_LINE)
+    return COMMAND_LINE.spell(text)

@@ -5,15 +5,13 @@ as a `Part`, and join it with `+`:
 
     hint="Leave it out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.entries") + "."
 
-The result is a `str` in Python's spelling. It keeps its parts, so that `spell` can render it for another interface. An f-string, a format
-or a join returns plain text without parts.
+The result is a `str` in Python's spelling that keeps its parts, so that a `Language` can spell them for another interface. An f-string,
+`str.format` and `str.join` return plain text without parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
-from typing import NamedTuple
 
 
 class Part(str):
@@ -45,58 +43,58 @@ class PythonOnly(Part):
     """What only a user of Python can do. Other interfaces leave it out."""
 
 
-class Api(Part, Enum):
-    """A call or an argument that every interface has under a name of its own. The value is Python's spelling."""
-
-    ALLOW_REMOTE = "allow_remote=True"
-    BACKUP = "backup(path)"
-    CLIENT_PATH = "Client(path)"
-    EXCLUDE = "exclude="
-    GET_WORKSPACE = "get_workspace(name)"
-    INDEX_URLS = "Client(index_urls=...)"
-    KILL = "kill()"
-    LIST_CONNECTIONS = "list_connections()"
-    LIST_ORCHESTRATIONS = "list_orchestrations()"
-    LIST_TASKS = "list_tasks()"
-    LIST_WORKSPACES = "list_workspaces()"
-    PRUNE = "prune()"
-    RUN_CONTINUOUSLY = "run_continuously()"
-    START = "start()"
-    THIRTY_DAYS = "timedelta(days=30)"
-    TIMEZONE = "timezone="
-
-    __str__ = str.__str__
+class Name(Part):
+    """The name of a call or an argument that every interface has under a name of its own."""
 
 
-class Language(NamedTuple):
-    """How an interface spells what differs between them."""
+class Api:
+    """The names that texts may mention."""
 
-    api: Mapping[Api, str]
-    """The spelling of every member of `Api`."""
-    arguments: Mapping[str, str]
-    """The spelling of arguments that have another name than in Python."""
+    ALLOW_REMOTE = Name("allow_remote=True")
+    BACKUP = Name("backup(path)")
+    CLIENT_PATH = Name("Client(path)")
+    EXCLUDE = Name("exclude=")
+    GET_WORKSPACE = Name("get_workspace(name)")
+    INDEX_URLS = Name("Client(index_urls=...)")
+    KILL = Name("kill()")
+    LIST_CONNECTIONS = Name("list_connections()")
+    LIST_ORCHESTRATIONS = Name("list_orchestrations()")
+    LIST_TASKS = Name("list_tasks()")
+    LIST_WORKSPACES = Name("list_workspaces()")
+    PRUNE = Name("prune()")
+    RUN_CONTINUOUSLY = Name("run_continuously()")
+    START = Name("start()")
+    THIRTY_DAYS = Name("timedelta(days=30)")
+    TIMEZONE = Name("timezone=")
+
+
+class Language:
+    """How an interface spells what the interfaces spell differently."""
+
+    def __init__(self, names: Mapping[Name, str], arguments: Mapping[str, str]) -> None:
+        """Take the spelling of every name in `Api`, and of the arguments that are not called as in Python."""
+        self.names = names
+        self.arguments = arguments
+
+    def spell(self, text: str) -> str:
+        """Return the text in the spelling of this interface. It is empty if all of it was for Python only."""
+        return self._spelled(text).rstrip()
+
+    def _spelled(self, text: str) -> str:
+        match text:
+            case Phrase():
+                return "".join(map(self._spelled, text.parts))
+            case Name():
+                return self.names[text]
+            case Argument():
+                return self.arguments.get(text, str(text))
+            case PythonOnly():
+                return ""
+            case _:
+                return text
 
 
 def join(separator: str, texts: Iterable[str]) -> Phrase:
     """Join texts like `str.join`, and keep their parts."""
     first, *others = texts
     return Phrase(first, *(part for text in others for part in (separator, text)))
-
-
-def spell(text: str, language: Language) -> str:
-    """Return the text in the spelling of an interface. It is empty if all of it was for Python only."""
-    return _spelled(text, language).rstrip()
-
-
-def _spelled(text: str, language: Language) -> str:
-    match text:
-        case Phrase():
-            return "".join(_spelled(part, language) for part in text.parts)
-        case Api():
-            return language.api[text]
-        case Argument():
-            return language.arguments.get(text, str(text))
-        case PythonOnly():
-            return ""
-        case _:
-            return text

@@ -30,7 +30,7 @@ from orchlite.core.errors import (
     StorageFull,
     StoreBusy,
 )
-from orchlite.core.hints import Api, Language, spell
+from orchlite.core.hints import Api, Language
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _STATUSES: tuple[tuple[type[OrchliteError], int], ...] = (
     (Closed, 503),
 )
 LANGUAGE = Language(
-    api={
+    names={
         Api.ALLOW_REMOTE: "allow_remote",
         Api.BACKUP: "a backup",
         Api.CLIENT_PATH: "the store's path",
@@ -122,7 +122,7 @@ def response_to(error: OrchliteError, status: int | None = None) -> Response:
     details = error.details
     if (wire_name := LANGUAGE.arguments.get(details.get("argument", ""))) is not None:
         details = {**details, "argument": wire_name}
-    return error_response(status or status_of(error), spell(error.args[0], LANGUAGE), type(error).__name__, details)
+    return error_response(status or status_of(error), LANGUAGE.spell(error.args[0]), type(error).__name__, details)
 
 
 def describe_errors(document: dict[str, Any]) -> None:

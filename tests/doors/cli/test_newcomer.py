@@ -35,7 +35,7 @@ class TestSeveralPrograms:
     def test_are_a_warning_of_a_run_which_names_the_one_that_is_run(self, call: Call, mine: Path) -> None:
         done = call("run", mine)
         assert done.stdout == "a\n"
-        assert "warning: 2 files are named main.py: a run starts 'a/main.py', and not 'b/main.py'." in done.stderr
+        assert "warning: 2 files are named main.py: a run starts 'a/main.py', not 'b/main.py'." in done.stderr
 
 
 class TestAConnectionThatIsNotThere:
@@ -178,5 +178,5 @@ def test_a_run_that_was_left_to_itself_is_no_reason_to_warn(
         (tmp_path / "gate").touch()
         assert wl.get_task_run_by_id(run_id).wait(timeout=30).status() == "success"
     told = [record for record in caplog.records if run_id in record.getMessage()]
-    assert f"run {run_id} goes on; how it ends is recorded here from now on" in [record.getMessage() for record in told]
+    assert f"run {run_id} was adopted; its outcome will be recorded here" in [record.getMessage() for record in told]
     assert {record.levelname for record in told} == {"INFO"}

@@ -64,7 +64,7 @@ LANGUAGE = Language(
     },
     arguments={"connection_type": "type", "json_args": "json"},
 )
-"""What a refusal calls the things of the Python API: by the endpoint that does it, or by the field that holds it."""
+"""How error responses name parts of the Python API: by the endpoint or the field that corresponds to them."""
 
 
 class Refusal(TypedDict):
@@ -117,12 +117,17 @@ def error_response(status: int, message: str, error: str, details: Mapping[str, 
     return Response(json.dumps(content, default=str), status, media_type="application/json")
 
 
+def message_of(error: OrchliteError) -> str:
+    """Return the message of an exception, and its hint, in the language of the REST API."""
+    return LANGUAGE.spell(error.args[0])
+
+
 def response_to(error: OrchliteError, status: int | None = None) -> Response:
     """Return the error response for an exception. An argument has the name that requests use for it."""
     details = error.details
     if (wire_name := LANGUAGE.arguments.get(details.get("argument", ""))) is not None:
         details = {**details, "argument": wire_name}
-    return error_response(status or status_of(error), LANGUAGE.spell(error.args[0]), type(error).__name__, details)
+    return error_response(status or status_of(error), message_of(error), type(error).__name__, details)
 
 
 def describe_errors(document: dict[str, Any]) -> None:

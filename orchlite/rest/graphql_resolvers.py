@@ -27,6 +27,7 @@ from orchlite.core.arguments import checked_label
 from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.rest import serializers
 from orchlite.rest.accounts import OWNER
+from orchlite.rest.errors import message_of
 from orchlite.rest.graphql_schema import SCHEMA
 from orchlite.rest.queries import StoreQueries
 
@@ -130,7 +131,7 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     """Return an error as the response shows it. The details of an unexpected one go to the log only."""
     cause, formatted = error.original_error, dict(error.formatted)
     if isinstance(cause, OrchliteError):
-        return {**formatted, "message": str(cause), "extensions": {"error": type(cause).__name__}}
+        return {**formatted, "message": message_of(cause), "extensions": {"error": type(cause).__name__}}
     if cause is None or isinstance(cause, GraphQLError):
         return formatted
     _log.error("a GraphQL query failed", exc_info=cause)

@@ -44,7 +44,7 @@ _OLD_TASK_STATUSES = {
 }
 _OLD_RUN_STATUSES = {RunStatus.TIMED_OUT: "failure", RunStatus.KILLED: "failure"}
 # No list contains these two; `get_run_details` shows them.
-_RUN_STATUSES = {RunStatus.QUEUED: "running", RunStatus.SKIPPED: "unknown"}
+_UNLISTED_RUN_STATUSES = {RunStatus.QUEUED: "running", RunStatus.SKIPPED: "unknown"}
 
 RUN_FILTERS = ("all", *sorted(SHOWN))
 """The values of `status` that select runs."""
@@ -82,7 +82,7 @@ def json_list_response(items: Iterable[Any]) -> Response:
 
 
 def timestamp(at: datetime) -> str:
-    """Return a time in the platform's format: `2024-04-17T16:03:50.202818+00:00`."""
+    """Return an aware time in the platform's format: `2024-04-17T16:03:50.202818+00:00`."""
     return at.isoformat(timespec="microseconds")
 
 
@@ -200,7 +200,7 @@ def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
 def _run_status(status: RunStatus, dialect: Dialect) -> str:
     if dialect is Dialect.OLD and status in _OLD_RUN_STATUSES:
         return _OLD_RUN_STATUSES[status]
-    return _RUN_STATUSES.get(status, status)
+    return _UNLISTED_RUN_STATUSES.get(status, status)
 
 
 @cache

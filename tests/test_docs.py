@@ -156,6 +156,13 @@ def test_every_bound_in_the_manual_is_that_of_its_benchmark() -> None:
     assert len(rows) > len(computed)
 
 
+def test_every_example_is_in_their_index_and_no_other() -> None:
+    folder = _PACKAGE.parent / "examples"
+    named = re.findall(r"^\| \[`(\w+)`\]|^\| `python examples/(\w+\.py)", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    there = [path.name for path in folder.iterdir() if path.name != "README.md" and path.name != "__pycache__"]
+    assert sorted(a or b for a, b in named) == sorted(there)
+
+
 def test_the_index_of_the_manual_names_every_page_and_the_glossary_first() -> None:
     topics = re.findall(r"^- \[([\w-]+)\]\(\1\.md\): ", _PAGES["README"], re.MULTILINE)
     assert topics[0] == "glossary"

@@ -1,0 +1,62 @@
+"""An upload of bytes whose last orchestration is deleted meanwhile: its bundle is there all the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from orchlite.core.clock import SystemClock
+
+MakeFolder = Callable[..., Path]
+
+
+class _Interrupted(SystemClock):
+    """Calls `meanwhile` once, when the thread that set it asks for the time: an upload does so when it has kept its bundle."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], None] | None = None
+        self._thread = threading.current_thread()
+
+    def now(self) -> datetime:
+        meanwhile = self.meanwhile
+        if meanwhile is not None and threading.current_thread() is self._thread:
+            self.meanwhile = None
+            meanwhile()
+        return super().now()
+
+
+@pytest.fixture
+def clock() -> _Interrupted:
+    return _Interrupted()
+
+
+@pytest.fixture
+def client(tmp_path: Path, clock: _Interrupted) -> Iterator[orchlite.Client]:
+    client = orchlite.Client(tmp_path / "store", workers=1, grace_seconds=0.5, clock=clock)
+    yield client
+    client.close(drain=False)
+
+
+def test_a_bundle_that_is_deleted_while_it_is_uploaded_again_is_kept(
+    client: orchlite.Client, clock: _Interrupted, folder: MakeFolder
+) -> None:
+    bundle = folder("print('kept')")
+    first = client.upload_orchestration(path=bundle).wait()
+    stored = client.path() / "bundles" / f"{first.sha()}.zip"
+    seen: list[tuple[bool, bool]] = []
+
+    def delete() -> None:
+        was_kept = stored.exists()
+        first.delete()
+        seen.append((was_kept, stored.exists()))
+
+    clock.meanwhile = delete
+    second = client.upload_orchestration(path=bundle)
+    assert seen == [(True, False)], "it was not deleted during the upload"
+    assert stored.exists()
+    assert "kept" in second.wait().run_once().wait(30).logs()

@@ -1,7 +1,7 @@
-"""Reading a run's log: as lines, from its end, or as it grows. The runner writes it (`runner/log_writer.py` says how).
+"""Reads a run's log: all of it, its end, or as it grows. `runner/log_writer.py` writes it and defines the format.
 
-A log is `log` and, past half of the limit, numbered segments of which the newest two are kept; a reader sees one sequence, with one
-marker line where the middle was dropped. A torn last record is left out until the rest of it is there.
+A log is the file `log` and, after half of the limit, numbered segments, of which the newest two are kept. A reader sees one sequence of
+lines, with one marker line where the middle was dropped. A torn last record is left out until the rest of it has been written.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class LogLine(str):
     """One line in the platform's wire form, `2024-04-17T16:03:19.756251122Z stdout F text`."""
 
     _complete = True
-    """False: the program wrote no newline after it."""
+    """False if the program wrote no newline after the line."""
 
     @property
     def at(self) -> datetime:
-        """When the line arrived: aware, UTC, to the microsecond (the wire form has nanoseconds)."""
+        """When the line arrived: aware, UTC, in microseconds; the wire form has nanoseconds."""
         return datetime.fromisoformat(self.split(" ", 1)[0][:26] + "+00:00").astimezone(UTC)
 
     @property
@@ -42,14 +42,14 @@ class LogLine(str):
 
 
 class Log(list[LogLine]):
-    """A run's lines in order of arrival. `str(log)` is the text alone, and `"words" in log` searches that text."""
+    """The lines of a run, in the order of arrival. `str(log)` is their text, and `"words" in log` searches that text."""
 
     def __str__(self) -> str:
         text = "\n".join(line.text for line in self)
         return text + "\n" if self and self[-1]._complete else text
 
     def _repr_html_(self) -> str:
-        """As a notebook shows it."""
+        """Return the text as HTML, for notebooks."""
         import html
 
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -59,7 +59,7 @@ class Log(list[LogLine]):
 
 
 def read(path: Path, limit: int | None = None) -> Log:
-    """The newest `limit` lines (all by default), oldest first; empty where there is no log yet."""
+    """Return the newest `limit` lines, all by default, oldest first; empty if there is no log yet."""
     joiner = _Joiner()
     newest: deque[_Line] = deque(maxlen=limit)
     for record in _records(path):
@@ -69,15 +69,15 @@ def read(path: Path, limit: int | None = None) -> Log:
 
 
 def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) -> Iterator[LogLine]:
-    """Yield lines as they arrive, from the beginning, until `has_ended()` was true before a look that found nothing new.
+    """Yield all lines, then new ones as they arrive, until `has_ended()` is true and nothing new is left.
 
-    With `limit`, of the lines that are there at first only the newest so many.
+    With `limit`, begin with the newest `limit` of the lines that exist at first. Polls every 50 ms.
     """
     joiner = _Joiner()
     segments = _Segments(path)
     skipping = limit is not None
     while True:
-        ended = has_ended()  # asked first: what was written before the end is then surely read
+        ended = has_ended()  # before reading, so that everything written before the end is read
         found: deque[_Line] = deque(maxlen=limit if skipping else None)
         is_new = False
         for record in segments.new_records():
@@ -96,7 +96,11 @@ def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) 
 
 
 def append(path: Path, at: datetime, text: str) -> None:
-    """Write lines of the host's own to a packaging log, as standard output."""
+    """Append lines of the host to a packaging log, as standard output. Never used while a runner writes the log.
+
+    Raises:
+        OSError: the log cannot be written.
+    """
     stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
     records = "".join(f"{stamp} stdout F {line}\n" for line in text.splitlines())
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -105,7 +109,7 @@ def append(path: Path, at: datetime, text: str) -> None:
 
 
 def of_text(at: datetime, text: str) -> Log:
-    """A log that was never a file: the reason of a run that was not started."""
+    """Return a log without a file: the reason why a run was not started, as standard error."""
     stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
     return Log(LogLine(f"{stamp} stderr F {line}") for line in text.splitlines())
 
@@ -124,7 +128,7 @@ def _log_line(line: _Line) -> LogLine:
 
 
 class _Joiner:
-    """Joins the parts of long lines, for each stream by itself."""
+    """Joins the parts of long lines, separately for each stream."""
 
     def __init__(self) -> None:
         self._parts: dict[bytes, list[bytes]] = {}
@@ -143,16 +147,16 @@ class _Joiner:
         yield _Line(stamp, stream, b"".join([*parts, text]), is_complete=True)
 
     def rest(self) -> list[_Line]:
-        """Lines that never saw their newline, in the order in which they began."""
-        begun = sorted(self._heads.items(), key=lambda item: item[1])
-        lines = [_Line(stamp, stream, b"".join(self._parts[stream]), is_complete=False) for stream, stamp in begun]
+        """Return the lines without a newline, in the order in which they began."""
+        unfinished = sorted(self._heads.items(), key=lambda item: item[1])
+        lines = [_Line(stamp, stream, b"".join(self._parts[stream]), is_complete=False) for stream, stamp in unfinished]
         self._parts.clear()
         self._heads.clear()
         return lines
 
 
 class _Segments:
-    """Reads the segments of a growing log, each record once."""
+    """Reads the segments of a growing log; each record once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -164,9 +168,9 @@ class _Segments:
         self._close()
 
     def new_records(self) -> Iterator[bytes]:
-        """What was written since the last call, with the marker where segments were dropped unread."""
+        """Yield what was written since the last call, with a marker in place of segments that were dropped unread."""
         while True:
-            # Looked at before reading: a segment that has a successor is complete.
+            # Listed before reading: a segment with a successor is complete, so nothing of it is missed.
             later = [number for number in _segments(self._path) if number > self._number]
             yield from self._read()
             if not later:
@@ -179,7 +183,7 @@ class _Segments:
             yield from filter(_is_whole, records)
 
     def _go_to(self, later: list[int]) -> Iterator[bytes]:
-        """Open the first of these segments that was not dropped meanwhile."""
+        """Open the first of these segments that still exists."""
         self._close()
         expected = self._number + 1
         for number in later:
@@ -211,7 +215,7 @@ def _segment(path: Path, number: int) -> Path:
 
 
 def _segments(path: Path) -> list[int]:
-    """The numbers of the segments that are there, ascending; 0 is `log` itself."""
+    """Return the numbers of the existing segments, ascending; 0 is `log` itself."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The host's side of the runners: hand runs over, look what became of them, cancel, clear up what a lost one left.
+"""The host's side of the runners: give runs to them, observe and cancel runs, kill what a lost one has left.
 
-Every verb goes by the run's folder and may be repeated. The files and the lock in it are the truth; the pipe to a runner only says
-when to observed. What the runner does with a run is its own business (`runner/`).
+Every method works on the run's folder and is idempotent. The files and the lock there are the truth; the pipe to a runner only saves
+polling. `spec.py` describes files and messages; `runner/` is the other side.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _POLL_SECONDS = 0.1
-# An interpreter that is built with a shared library may not start without the latter.
+# An interpreter that was built with a shared library may not start without LD_LIBRARY_PATH.
 _NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
 _SWEEP_SECONDS = 10.0
-_UNBORN_SECONDS = 0.5
+_SPAWN_SECONDS = 0.5
 _TOKEN_NAME = b"ORCHLITE_RUN_TOKEN="
 
 
 class Runners:
-    """Starts runners when they are needed and keeps idle ones warm; implements `records.Process`."""
+    """A pool of runners, each a process that owns one run at a time; implements `protocol.Process`. Thread-safe."""
 
     def __init__(self, diagnostics: Path) -> None:
-        """`diagnostics` is a file that takes what a runner says when it breaks."""
+        """Start no runner yet. Runners append their standard error, empty unless they crash, to the file `diagnostics`."""
         self._diagnostics = diagnostics
         self._lock = threading.Lock()
         self._idle: list[Popen[bytes]] = []
@@ -50,20 +50,25 @@ class Runners:
         _runners.add(self)
 
     def warm(self) -> None:
-        """Have an idle runner ready."""
-        with self._lock:
-            if not self._idle and not self._is_closed:  # a packaging may outlive its client
-                self._idle.append(self._start())
-
-    def place(self, spec: RunSpec) -> None:
-        """Hand the run to an idle runner, starting one where there is none, and note its spec in its folder. Returns at once.
+        """Start a runner if none is idle, so that the next `place` need not.
 
         Raises:
             OSError: no runner can be started.
         """
+        with self._lock:
+            if not self._idle and not self._is_closed:  # packaging may go on after its client was closed
+                self._idle.append(self._start())
+
+    def place(self, spec: RunSpec) -> None:
+        """Send the run to an idle runner, or to a new one, and write its `spec.json`. Return at once.
+
+        Raises:
+            Closed: `close` was called.
+            OSError: no runner can be started.
+        """
         text = json.dumps(spec._asdict())
         self._request(spec.run_id, text.encode() + b"\n")
-        # For whoever wants to know afterwards; the runner has it from its pipe, and is at work already: no failure may undo that.
+        # The runner has the spec from its pipe and is at work already, so a failure to write it here must not surface.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(text)
@@ -73,7 +78,7 @@ class Runners:
             runner = self._take(run_id)
             try:
                 _write(runner, request)
-            except BrokenPipeError:  # it died while it was idle
+            except BrokenPipeError:  # the runner died while it was idle
                 with self._lock:
                     del self._busy[run_id]
                 _dismiss(runner)
@@ -81,26 +86,26 @@ class Runners:
                 return
 
     def wait(self, folder: RunFolder) -> Observation:
-        """Block until the run has no owner any more, then observed. For a run of this host's own runner the runner says when."""
+        """Block until the run has no owner, then observe it. Read the runner's answer if the run is one of this pool, else poll."""
         runner = self._busy.get(folder.run_id)
         if runner is None:
-            return self._wait_for_stranger(folder)
+            return self._poll(folder)
         answer = _read_line(runner)
         with self._lock:
             del self._busy[folder.run_id]
-            stays = answer is not None and not self._is_closed
-            if stays:
+            is_kept = answer is not None and not self._is_closed
+            if is_kept:
                 self._idle.append(runner)
-        if not stays:
+        if not is_kept:
             _dismiss(runner)
-        if answer is None:  # it died, and a program that it was just starting holds the lock a moment longer than the pipe
-            return self._wait_for_stranger(folder)
-        ended = json.loads(answer)["result"]  # what stands in `result.json`, written before the answer
-        return self._wait_for_stranger(folder) if ended is None else Ended(ended["attempt"], _result(ended))
+        if answer is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
+            return self._poll(folder)
+        ended = json.loads(answer)["result"]  # the content of `result.json`, which was written before the answer
+        return self._poll(folder) if ended is None else Ended(ended["attempt"], _result(ended))
 
     def observe(self, folder: RunFolder) -> Observation:
-        """What the run's lock and files say now."""
-        # The order matters: a result that is written after the lock was found free would be missed the other way round.
+        """Return what the run's lock and files say now."""
+        # The lock first, then the result: in the other order, a result written in between would be missed, and the run called lost.
         if is_locked(folder.alive_lock):
             return Alive()
         attempt = (_read_json(folder.started) or {}).get("attempt")
@@ -109,30 +114,40 @@ class Runners:
         try:
             return Ended(attempt, _result(_read_json(folder.attempt(attempt).result) or {}))
         except (LookupError, TypeError, ValueError):
-            return Lost(attempt)  # no result, or none that can be understood
+            return Lost(attempt)  # no result, or an unreadable one
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Ask whoever owns the run, now or later, to end it; the runner looks for the request several times a second."""
+        """Ask the run's owner, now or later, to end it. Return at once; runners check for the request every 50 ms.
+
+        Raises:
+            OSError: the request cannot be written.
+        """
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        # A full disk may have room for the file's name and none for its text: that it is there is what counts.
+        # A full disk may have room for a new name but not for the text; the existence of the file is what counts.
         with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(reason)
         aside.replace(folder.cancel)
 
     def discard(self, folder: RunFolder) -> None:
-        """Kill what a lost run left alive: every process that bears the run's token in its environment."""
+        """Kill what a lost run has left: every process with the run's token in its environment. Block for 0.5 to 10 s.
+
+        Does nothing without /proc.
+        """
         begun_at = now = time.monotonic()
-        survivors = _bearers(folder.run_id)
-        # A program that its runner was just starting bears the token only once it has begun, which may be after the runner's death.
-        while now < begun_at + (_SWEEP_SECONDS if survivors else _UNBORN_SECONDS):
+        survivors = _processes_of(folder.run_id)
+        # A program that the runner was just spawning shows the token only after its execve, which may follow the runner's death.
+        while now < begun_at + (_SWEEP_SECONDS if survivors else _SPAWN_SECONDS):
             for pid in survivors:
-                _kill_bearer(pid, folder.run_id)
-            time.sleep(0.005 if survivors else _UNBORN_SECONDS / 10)
-            survivors, now = _bearers(folder.run_id), time.monotonic()
+                _kill(pid, folder.run_id)
+            time.sleep(0.005 if survivors else _SPAWN_SECONDS / 10)
+            survivors, now = _processes_of(folder.run_id), time.monotonic()
 
     def close(self) -> None:
-        """Close the pipes: idle runners end at once, busy ones finish their run (or cancel it, where it is on a leash)."""
+        """Close the pipes: idle runners exit, busy ones finish their run first, or cancel it if it is on a leash.
+
+        Blocks until the idle runners have exited. Does nothing in a forked child.
+        """
         if os.getpid() != self._pid:
             return
         with self._lock:
@@ -146,7 +161,7 @@ class Runners:
             runner.stdin.close()
 
     def _take(self, run_id: str) -> Popen[bytes]:
-        # In one step, so that whoever closes or forks sees each runner as idle or as busy.
+        # Under one lock, so that `close` and fork find each runner either idle or busy.
         with self._lock:
             if self._is_closed:
                 raise Closed("This client is closed.", hint="The next host of the store starts the run.")
@@ -169,18 +184,18 @@ class Runners:
                 env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ},
             )
 
-    def _wait_for_stranger(self, folder: RunFolder) -> Observation:
+    def _poll(self, folder: RunFolder) -> Observation:
         while isinstance(observed := self.observe(folder), Alive):
             time.sleep(_POLL_SECONDS)
         return observed
 
     def _forget(self) -> None:
-        """In a forked child: let go of the pipes, so that the parent's end is seen by its runners."""
+        """Close the pipes in a forked child: the runners see end of file only when the last copy is closed."""
         for runner in [*self._idle, *self._busy.values()]:
             for pipe in (runner.stdin, runner.stdout):
                 assert pipe is not None
                 pipe.close()
-            runner.returncode = 0  # it is the parent's child: this process must neither wait for it nor warn about it
+            runner.returncode = 0  # not a child of this process, which must neither wait for it nor warn about it
         self._idle, self._busy, self._lock = [], {}, threading.Lock()
 
 
@@ -211,7 +226,7 @@ def _write(runner: Popen[bytes], request: bytes) -> None:
 
 
 def _read_line(runner: Popen[bytes]) -> bytes | None:
-    """The runner's answer, for which this blocks; None where the runner died first. There is never more than one on its way."""
+    """Block until the runner answers; None if it dies first. At most one answer is in flight, so nothing is read beyond it."""
     assert runner.stdout is not None
     line = b""
     while not line.endswith(b"\n"):
@@ -223,7 +238,7 @@ def _read_line(runner: Popen[bytes]) -> bytes | None:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """The file's object; None where it is absent, empty or torn."""
+    """Return the file's JSON object; None if the file is missing, empty or torn."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -248,7 +263,7 @@ def _at(nanoseconds: int | None) -> datetime | None:
     return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
-def _bears(pid: int, run_id: str) -> bool:
+def _belongs_to(pid: int, run_id: str) -> bool:
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
@@ -256,20 +271,21 @@ def _bears(pid: int, run_id: str) -> bool:
     return _TOKEN_NAME + run_id.encode() in environment
 
 
-def _bearers(run_id: str) -> list[int]:
+def _processes_of(run_id: str) -> list[int]:
+    """Return the processes that have the run's token in their environment, as they inherited it when they were started."""
     try:
         names = [path.name for path in Path("/proc").iterdir()]
     except OSError:
         return []
-    return [int(name) for name in names if name.isdecimal() and _bears(int(name), run_id)]
+    return [int(name) for name in names if name.isdecimal() and _belongs_to(int(name), run_id)]
 
 
-def _kill_bearer(pid: int, run_id: str) -> None:
-    """SIGKILL through a pidfd, after a second look: a pid alone may have passed to a stranger."""
+def _kill(pid: int, run_id: str) -> None:
+    """Send SIGKILL through a pidfd, and check the process again before: its pid may have been reused."""
     with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(pid)
         try:
-            if _bears(pid, run_id):
+            if _belongs_to(pid, run_id):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         finally:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The host as its runner sees it: two pipes that may close at any moment, and the signals that arrive meanwhile."""
+"""The runner's connection to its host: two pipes that may close at any moment, and the signals that arrive meanwhile."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _REQUESTS, _ANSWERS = 0, 1
 
 
 class Host:
-    """Reads requests and signals, writes answers, and knows whether the host still lives."""
+    """Reads requests and signals, writes answers, and notices when the host is gone. `runs/spec.py` describes the messages."""
 
     def __init__(self, wake_fd: int) -> None:
         self.gone = False
-        """End of file was seen on standard input."""
+        """True after end of file on standard input."""
         self.stop_requested = False
-        """SIGTERM arrived: cancel what runs, then end."""
+        """True after SIGTERM: cancel the current run, then exit."""
         self._wake_fd = wake_fd
         self._buffer = b""
         os.set_blocking(_REQUESTS, False)
 
     @property
     def descriptors(self) -> list[int]:
-        """What to poll, so as to call `hear` as soon as there is something to hear."""
+        """The descriptors to poll; call `receive` when one is readable."""
         return [self._wake_fd] if self.gone else [self._wake_fd, _REQUESTS]
 
-    def hear(self) -> None:
-        """Take in whatever has arrived; never blocks."""
+    def receive(self) -> None:
+        """Read everything that has arrived. Never blocks."""
         with suppress(BlockingIOError):
             if signal.SIGTERM in os.read(self._wake_fd, 4096):
                 self.stop_requested = True
@@ -41,7 +41,7 @@ class Host:
                 self._buffer += data
 
     def next_request(self) -> dict[str, Any] | None:
-        """Block until a request is there; None when none will come any more."""
+        """Block until a request arrives; None after SIGTERM, or after the last request of a host that is gone."""
         poll = select.poll()
         while not self.stop_requested:
             line, separator, rest = self._buffer.partition(b"\n")
@@ -54,10 +54,10 @@ class Host:
             for descriptor in self.descriptors:
                 poll.register(descriptor, select.POLLIN)
             poll.poll()
-            self.hear()
+            self.receive()
         return None
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Tell the host; that it is gone is no failure, the result lies in the run's folder."""
+        """Send an answer. A broken pipe is no failure: the result is in the run's folder."""
         with suppress(OSError):
             os.write(_ANSWERS, json.dumps(message).encode() + b"\n")

@@ -1,8 +1,9 @@
-"""Writes a program's output in the container runtime's log format, bounded.
+"""Writes a program's output in the log format of Kubernetes' container runtimes (CRI), with an upper bound on its size.
 
-A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, `F` for a full line or `P` for a part
-of one (longer than 16 KiB, or without a newline at the end), the text. The first half of the allowed size goes to `log`; the rest
-to numbered segments `log.1`, `log.2`, … of which the newest two are kept, so that a log's beginning and end survive any flood.
+A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, a tag, the text. The tag is `F` for a full
+line, or the last part of one, and `P` for any other part: lines over 16 KiB are split, and the last line may lack its newline. The first
+half of the allowed size goes to `log`, the rest to segments of a quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so
+the beginning and the end of any log survive.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ _PART_BYTES = 16 * 1024
 
 
 class LogWriter:
-    """One run's log. Writing never fails: when the disk does, `complete` becomes False and output is dropped."""
+    """Writes the log of one run. Never raises: after an error of the disk, `complete` is False and further output is dropped."""
 
     def __init__(self, path: str, limit_bytes: int, *, masked: bool = False) -> None:
-        """With `masked`, user and password of URLs are not written."""
+        """Create the file. With `masked`, credentials in URLs are replaced by asterisks."""
         self.complete = True
         self._masked = masked
         self._path = path
@@ -34,7 +35,7 @@ class LogWriter:
         self._guard(self._open)
 
     def feed(self, stream: str, data: bytes) -> None:
-        """Take output in as it arrives; whole lines are written at once."""
+        """Write the full lines of `data`, and keep the rest for the next call."""
         data = self._pending.get(stream, b"") + data
         end = data.rfind(b"\n") + 1
         lines, rest = data[:end], data[end:]
@@ -46,7 +47,7 @@ class LogWriter:
         self._guard(lambda: self._write(b"".join(records)))
 
     def finish(self, *, durable: bool) -> None:
-        """Write what is pending as unfinished lines, and close the file; with `durable`, it then survives a power cut."""
+        """Write the pending rests as unfinished lines, and close the file; with `durable`, sync it to disk first."""
         unfinished = [self._record(stream, b"P", rest) for stream, rest in self._pending.items() if rest]
         self._pending.clear()
         self._guard(lambda: self._write(b"".join(unfinished)))
@@ -82,7 +83,7 @@ class LogWriter:
             room = (self._segment_bytes if self._segment else self._head_bytes) - self._written_bytes
             cut = len(records) if len(records) <= room else records.rfind(b"\n", 0, max(room, 0)) + 1
             if not cut and not self._written_bytes:
-                cut = records.index(b"\n") + 1  # one record that no segment can hold: it may have one to itself
+                cut = records.index(b"\n") + 1  # a record larger than a segment gets one of its own
             self._put(records[:cut])
             records = records[cut:]
             if records:
@@ -114,12 +115,12 @@ class LogWriter:
         try:
             action()
         except OSError:
-            # A full disk must not stop the program: its pipes go on being drained.
+            # A full disk must not stop the program, so its pipes are still drained.
             self.complete = False
 
 
 def _split_part(line: bytes) -> tuple[bytes, bytes]:
-    """Cut off at most 16 KiB, between two characters."""
+    """Split off at most 16 KiB, between two characters of UTF-8."""
     cut = _PART_BYTES
     while cut > _PART_BYTES - 4 and line[cut] & 0xC0 == 0x80:
         cut -= 1
@@ -127,7 +128,7 @@ def _split_part(line: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_credentials(text: bytes) -> bytes:
-    """`https://user:word@host` becomes `https://****@host`."""
+    """Replace `https://user:word@host` by `https://****@host`."""
     before, *behind = text.split(b"://")
     return b"://".join([before, *map(_masked_authority, behind)])
 

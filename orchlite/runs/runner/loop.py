@@ -1,8 +1,6 @@
-"""The runner's loop: wait for a request on standard input, own that run to its end, answer on standard output, repeat.
+"""The runner's main loop: read a request from standard input, own that run to its end, answer on standard output, repeat.
 
-A request is a line: a run's spec, as `spec.json` has it. The answer is a line `{"run_id": …, "result": …, "refused": …}`: what
-`result.json` has, or why the run must not be run. End of file on standard input means that the host is gone: an idle runner ends, a
-busy one finishes its run first (or cancels it, where on a leash).
+`runs/spec.py` describes requests, answers, and what end of file means.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from .run import Run
 
 
 def main() -> None:
-    """Serve until the host is gone or SIGTERM arrives."""
+    """Serve requests until the host is gone or SIGTERM arrives."""
     os.umask(0o077)
     os.chdir("/")
     processes.become_subreaper()
@@ -32,7 +30,7 @@ def main() -> None:
 def _serve(spec: dict[str, Any], host: Host) -> dict[str, Any]:
     try:
         with own(spec) as claim:
-            result = Run(spec, host).live()
+            result = Run(spec, host).execute()
             claim.record(result, durable=lambda: host.gone)
     except Refused as refusal:
         return {"run_id": spec["run_id"], "result": None, "refused": str(refusal)}
@@ -40,13 +38,13 @@ def _serve(spec: dict[str, Any], host: Host) -> dict[str, Any]:
 
 
 def _wake_on_signals() -> int:
-    """Make SIGCHLD and SIGTERM readable as bytes on the descriptor returned."""
+    """Return a descriptor from which SIGCHLD and SIGTERM can be read, one byte each; ignore SIGINT."""
     wake_fd, write_fd = os.pipe()
     os.set_blocking(wake_fd, False)
     os.set_blocking(write_fd, False)
     signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the host blocks is blocked here, too, at first
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # signals that the host's thread blocked are inherited as blocked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return wake_fd

@@ -1,7 +1,8 @@
-"""Who may run what: at most one attempt of a run ever starts its program.
+"""Ownership of a run: at most one attempt ever starts its program.
 
-The owner holds `alive.lock` for as long as it lives, and creates `started.json` with O_EXCL before it starts anything. If either
-fails it touches nothing. The end is `result.json`, written aside and renamed: the file is the truth about the run.
+The owner locks `alive.lock` for its whole life, and creates `started.json` with O_EXCL before it starts anything; if either fails, it
+touches nothing. O_EXCL is needed: with the lock alone, a second attempt would start the program after the first one has released it.
+`result.json` is written aside and renamed, so that readers see all of it or nothing. `runs/spec.py` describes these files.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ class Refused(Exception):
 
 
 class Claim:
-    """The right to run one attempt, and the duty to record how it ended."""
+    """The right to run one attempt, and the duty to record its result."""
 
     def __init__(self, attempt_folder: str) -> None:
         self._attempt_folder = attempt_folder
 
     def record(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
-        """Write `result.json`; with `durable`, only return once it would survive a power cut.
+        """Write `result.json`; if `durable()`, sync file and folder to disk before returning. Block while the disk is full.
 
-        While a host is there it commits the result itself, so that the disk is waited for once and not twice.
+        A living host commits the result to its database durably, so the runner syncs only for a host that is gone: one wait for the
+        disk per run, not two. `durable` is asked before each sync, because the host may go meanwhile.
         """
         _patiently(lambda: self._write(result, durable))
 
@@ -56,14 +58,15 @@ class Claim:
 
 @contextmanager
 def own(spec: dict[str, Any]) -> Iterator[Claim]:
-    """Become the owner of the run.
+    """Own the run while the block runs.
 
     Raises:
-        Refused: another owner lives, or the run was started before.
+        Refused: the run has another owner or was started before, or its environment is being removed.
+        OSError: a file cannot be created, and not because the disk is full.
     """
     with ExitStack() as held:
         if spec["environment_lock"] is not None:
-            # The file's time tells when the environment was used for the last time.
+            # The file's time records the last use of the environment; unused ones are removed by it.
             os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
         held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
         _mark_started(spec)
@@ -72,7 +75,7 @@ def own(spec: dict[str, Any]) -> Iterator[Claim]:
 
 @contextmanager
 def _locked(path: str, kind: int, otherwise: str) -> Iterator[int]:
-    # Others probe with a shared lock that lasts microseconds, so a refusal is only believed after a while.
+    # Observers take a shared lock for microseconds, so only a lock that lasts longer is another owner's.
     give_up_at = time.monotonic() + _LOCK_PATIENCE_SECONDS
     flags = os.O_RDWR | (os.O_CREAT if kind == fcntl.LOCK_EX else 0)
     try:
@@ -88,7 +91,7 @@ def _locked(path: str, kind: int, otherwise: str) -> Iterator[int]:
                 if time.monotonic() > give_up_at:
                     raise Refused(otherwise) from None
                 time.sleep(0.005)
-        if not os.fstat(descriptor).st_nlink:  # removed by who held it before
+        if not os.fstat(descriptor).st_nlink:  # its last holder has removed the file
             raise Refused(otherwise)
         yield descriptor
     finally:
@@ -108,13 +111,13 @@ def _mark_started(spec: dict[str, Any]) -> None:
     except FileExistsError:
         raise Refused("it was started before") from None
     try:
-        _patiently(lambda: _write_from_the_beginning(descriptor, json.dumps(mark).encode()))
+        _patiently(lambda: _overwrite(descriptor, json.dumps(mark).encode()))
     finally:
         os.close(descriptor)
 
 
 def _patiently(action: Callable[[], T]) -> T:
-    """Do it, again and again while the disk is full: neither the start nor the end of a run is lost for want of space."""
+    """Call `action`; retry every second while the disk or the quota is full, so that no run loses its start or its result."""
     while True:
         try:
             return action()
@@ -124,13 +127,13 @@ def _patiently(action: Callable[[], T]) -> T:
             time.sleep(_DISK_FULL_SECONDS)
 
 
-def _write_from_the_beginning(descriptor: int, data: bytes) -> None:
+def _overwrite(descriptor: int, data: bytes) -> None:
     os.lseek(descriptor, 0, os.SEEK_SET)
     _write_all(descriptor, data)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    # A disk that is nearly full takes a part, and only then says that it is full.
+    # write(2) to a nearly full disk writes a part, and fails only when it is called again.
     while data:
         data = data[os.write(descriptor, data) :]
 

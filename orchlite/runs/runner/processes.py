@@ -1,7 +1,7 @@
-"""What the kernel knows about processes: start one, see it end, end it and everything that came of it.
+"""Processes and the kernel: start a program, see it end, end it together with all its descendants.
 
-On Linux the runner is a subreaper: whatever its program leaves behind becomes its child, so that nothing escapes by a double
-fork. Elsewhere only the program's process group can be ended.
+On Linux the runner is a child subreaper: processes that a program leaves behind become children of the runner, so none escapes by a
+double fork. Elsewhere only the program's process group can be ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper() -> None:
-    """Let orphaned descendants become children of this process (prctl(2), Linux 3.4); elsewhere nothing happens."""
+    """Make orphaned descendants children of this process (prctl(2), since Linux 3.4). Do nothing on other systems."""
     with suppress(ImportError, OSError, AttributeError):
         import ctypes
 
@@ -26,17 +26,17 @@ def become_subreaper() -> None:
 
 
 def start(command: Sequence[str], env: Mapping[str, str], working_folder: str, stdout: int, stderr: int) -> int:
-    """Start the program in a session of its own, standard input at end of file; returns its pid.
+    """Start the program in a new session, with standard input from /dev/null and default signals; return its pid.
 
     Raises:
-        OSError: the program or the folder is not there.
+        OSError: the program cannot be executed, or the folder does not exist.
     """
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, stdout, 1),
         (os.POSIX_SPAWN_DUP2, stderr, 2),
     ]
-    # posix_spawn takes no working folder; this process has one thread, so it can lend its own.
+    # posix_spawn(3) takes neither a working folder nor a umask. This process has one thread, so it can change its own meanwhile.
     os.chdir(working_folder)
     umask = os.umask(_user_umask)
     try:
@@ -48,12 +48,12 @@ def start(command: Sequence[str], env: Mapping[str, str], working_folder: str, s
         os.chdir("/")
 
 
-_user_umask = os.umask(0o077)
+_user_umask = os.umask(0o077)  # umask(2) can only be read by setting it
 os.umask(_user_umask)
 
 
 def has_ended(pid: int) -> bool:
-    """Reap orphans, and say whether the child `pid` has ended. It stays a zombie, so that its pid and group stay its own."""
+    """Reap adopted orphans, and return whether the child `pid` has ended. It stays a zombie: its pid and group cannot be reused."""
     while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
         if info.si_pid == pid:
             return True
@@ -62,27 +62,27 @@ def has_ended(pid: int) -> bool:
 
 
 def exit_code(pid: int) -> int:
-    """Reap the ended child; its exit code, 128+n where signal n ended it, as Kubernetes shows it."""
+    """Reap the ended child; return its exit code, 128 + n after signal n, as in Kubernetes."""
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
 
 
 def kill_group(pid: int) -> None:
-    """SIGKILL to the process group of a child that was not reaped yet."""
+    """Send SIGKILL to the process group of a child that has not been reaped."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def sweep(deadline_seconds: float) -> list[int]:
-    """SIGKILL every child and reap it, until there is none; returns the pids that are left at the deadline.
+    """Kill and reap every child until there is none; return the pids that are left at the deadline.
 
-    Children of a killed child become children of this process, so this goes round until nobody is left.
+    The children of a killed child become children of this process, so this repeats until none is left.
     """
     give_up_at = time.monotonic() + deadline_seconds
     while _reap_all():
         children = _children()
         for child in children:
-            with suppress(ProcessLookupError, PermissionError):  # a setuid program is somebody else's
+            with suppress(ProcessLookupError, PermissionError):  # a setuid program belongs to another user
                 os.kill(child, signal.SIGKILL)
         if time.monotonic() > give_up_at:
             return children
@@ -91,7 +91,7 @@ def sweep(deadline_seconds: float) -> list[int]:
 
 
 def _reap_all() -> bool:
-    """Reap what has ended; False when there is no child at all."""
+    """Reap the children that have ended; return False if there is no child at all."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -115,7 +115,7 @@ def _proc() -> list[str]:
 
 
 def _stat_fields(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat from the third on (proc(5)); the second, the name, may hold anything."""
+    """Return the fields of /proc/PID/stat from the third on (proc(5)); the second, the name in parentheses, may contain anything."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()
@@ -130,14 +130,14 @@ def _parent(pid: int) -> int | None:
 
 @cache
 def my_start_ticks() -> int | None:
-    """When this process started, in clock ticks since boot: with the boot id, this names a process for good."""
+    """Return when this process started, in clock ticks after boot. Boot id, pid and this identify a process for ever."""
     fields = _stat_fields(os.getpid())
     return int(fields[19]) if fields else None
 
 
 @cache
 def boot_id() -> str | None:
-    """Names this boot of the machine; None where the kernel does not say."""
+    """Return the id of the machine's current boot; None if the kernel has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

@@ -1,4 +1,4 @@
-"""One run from its start to its end: start the program, carry its output to the log, stop it when told, sweep up after it."""
+"""One run from start to end: start the program, copy its output to the log, stop it on request, kill what it has left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READ_BYTES = 256 * 1024
 
 
 class Run:
-    """The life of one program. `live()` is called once."""
+    """One program. `execute()` is called once."""
 
     def __init__(self, spec: dict[str, Any], host: Host) -> None:
         self._spec = spec
@@ -30,12 +30,12 @@ class Run:
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
         self._stopping: str | None = None
-        """The status that the run ends with because it was stopped, once SIGTERM was sent."""
+        """After SIGTERM: the status that the run will have, because it was stopped."""
         self._reason: str | None = None
         self._kill_at = float("inf")
 
-    def live(self) -> dict[str, Any]:
-        """Run the program to its end; returns the content of `result.json`."""
+    def execute(self) -> dict[str, Any]:
+        """Run the program to its end; return the content of `result.json`."""
         started_ns, started = time.time_ns(), time.monotonic()
         if self._is_cancelled():
             return self._result("killed", None, None, None)
@@ -44,7 +44,7 @@ class Run:
         except OSError as error:
             self._reason = f"could not start {self._spec['command'][0]}: {error.strerror}"
             return self._result("failure", None, None, None)
-        self._attend(pid, started)
+        self._supervise(pid, started)
         duration_seconds = time.monotonic() - started
         if self._stopping is None:
             self._drain(_HELD_PIPE_SECONDS)
@@ -68,24 +68,24 @@ class Run:
             os.close(out_write)
             os.close(error_write)
 
-    def _attend(self, pid: int, started: float) -> None:
-        """Until the program has ended: read its output, and stop it when it is cancelled or its time is over."""
+    def _supervise(self, pid: int, started: float) -> None:
+        """Read the program's output until it has ended; stop it when it is cancelled or times out."""
         timeout_seconds = self._spec["timeout_seconds"]
         deadline = float("inf") if timeout_seconds is None else started + timeout_seconds
         while True:
             now = time.monotonic()
-            next_look_at = min(now + _CANCEL_CHECK_SECONDS, self._kill_at if self._stopping else deadline)
-            while now < next_look_at:
-                self._read_for(next_look_at - now)
+            check_at = min(now + _CANCEL_CHECK_SECONDS, self._kill_at if self._stopping else deadline)
+            while now < check_at:
+                self._read_for(check_at - now)
                 if processes.has_ended(pid):
                     return
                 now = time.monotonic()
             if processes.has_ended(pid):
                 return
-            self._judge(pid, now, deadline)
+            self._stop_if_due(pid, now, deadline)
 
-    def _judge(self, pid: int, now: float, deadline: float) -> None:
-        """Take the next step towards the program's end, where one is due."""
+    def _stop_if_due(self, pid: int, now: float, deadline: float) -> None:
+        """Send SIGTERM if the run is cancelled or has timed out, and SIGKILL when the grace period is over."""
         if now >= self._kill_at:
             processes.kill_group(pid)
             self._kill_at = float("inf")
@@ -101,10 +101,10 @@ class Run:
         self._stopping = status
         self._kill_at = time.monotonic() + self._spec["grace_seconds"]
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)  # the child was not reaped, so the pid is still its own
+            os.kill(pid, signal.SIGTERM)  # not reaped yet, so the pid cannot have been reused
 
     def _is_cancelled(self) -> bool:
-        """Whether somebody wants this run to end; notes the reason."""
+        """Return whether the run must end, and keep the reason."""
         if self._host.stop_requested:
             self._reason = "its runner was told to stop"
         elif self._host.gone and self._spec["leash"]:
@@ -118,27 +118,27 @@ class Run:
         return True
 
     def _drain(self, patience_seconds: float) -> None:
-        """Read what is still in the pipes, waiting for whoever else holds them no longer than this."""
-        patience = patience_seconds
+        """Read the pipes to their end; wait at most this long for descendants that hold them open."""
+        left_seconds = patience_seconds
         give_up_at = time.monotonic() + patience_seconds
-        while self._streams and patience > 0:
-            self._read_for(patience)
-            patience = give_up_at - time.monotonic()
+        while self._streams and left_seconds > 0:
+            self._read_for(left_seconds)
+            left_seconds = give_up_at - time.monotonic()
 
     def _read_for(self, patience_seconds: float) -> None:
-        """Wait for output, for the host and for signals, and take in whatever is there."""
-        listened = self._host.descriptors
-        for descriptor in listened:
+        """Block until output, a message or a signal arrives, or the time is over, and read what has arrived."""
+        control = self._host.descriptors
+        for descriptor in control:
             self._poll.register(descriptor, select.POLLIN)
         ready = self._poll.poll(patience_seconds * 1000 + 1)
-        for descriptor in listened:
+        for descriptor in control:
             self._poll.unregister(descriptor)
-        self._host.hear()
+        self._host.receive()
         for descriptor, _ in ready:
             if descriptor in self._streams:
-                self._take(descriptor)
+                self._read(descriptor)
 
-    def _take(self, descriptor: int) -> None:
+    def _read(self, descriptor: int) -> None:
         data = os.read(descriptor, _READ_BYTES)
         if data:
             self._log.feed(self._streams[descriptor], data)

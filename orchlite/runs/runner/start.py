@@ -1,12 +1,12 @@
-"""Where a runner begins: `python -I -S -u .../runner/start.py`.
+"""The entry point of the runner: `python -I -S -u .../runner/start.py`.
 
-It is kept this short because a script's own bytecode is never cached, while that of its siblings is.
+As short as possible: Python never caches the bytecode of a script, but that of the modules it imports.
 """
 
 import sys
 from os.path import abspath, dirname
 
-# At the end, so that no file of ours can ever stand before a module of the standard library.
+# Appended, so that no file here can shadow a module of the standard library.
 sys.path.append(dirname(dirname(abspath(__file__))))
 
 from runner.loop import main  # type: ignore[import-not-found, unused-ignore]

@@ -38,7 +38,11 @@ def checked_base_image(value: object) -> str:
 
 
 def effective_requirements(base_image: str, requirements: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the lines to install for a bundle with these normalised requirements, merged with those of a base image that is a list."""
+    """Return the lines to install for a bundle with these normalised requirements, merged with those of a base image that is a list.
+
+    Raises:
+        BadRequirement: together they are longer than a requirements file may be.
+    """
     return _merged(_lines(base_image), requirements) if base_image.startswith("[") else requirements
 
 

@@ -290,7 +290,11 @@ def _discard(folder: Path) -> bool:
 def _build_folders(key_folder: Path) -> Iterator[BuildFolder]:
     ready = _read_ready(key_folder)
     current = ready["build"] if ready else None
-    for folder in sorted(path for path in key_folder.iterdir() if path.is_dir()) if key_folder.is_dir() else ():
+    try:
+        folders = sorted(path for path in key_folder.iterdir() if path.is_dir())
+    except OSError:  # not a folder, or removed meanwhile
+        return
+    for folder in folders:
         is_current = folder.name == current
         # Runners and installers set the lock file's time while they hold the lock.
         times = [_modified_at(path) for path in (_lock_of(folder), folder, *([key_folder / "ready.json"] if is_current else []))]

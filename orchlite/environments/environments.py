@@ -114,6 +114,7 @@ class Environments:
 
         Raises:
             OSError: the cache cannot be written.
+            ModuleNotFoundError: the library `packaging` is not installed.
         """
         return task_files.place_sdk(self.cache)
 
@@ -121,6 +122,10 @@ class Environments:
         """Return what has not been used since `cutoff`, aware: environments, and copies of orchlite and pip of other versions.
 
         Replaced and half-built environments are returned whenever they were used.
+
+        Raises:
+            PackagingFailed: virtualenv has no pip for this Python.
+            ModuleNotFoundError: the library `packaging` is not installed.
         """
         limit = cutoff.timestamp()
         builds = [(build.path, build.used_at) for build in self._builds.folders() if not build.is_current or build.used_at < limit]

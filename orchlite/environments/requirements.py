@@ -275,7 +275,7 @@ def _check_common_mistakes(line: _SourceLine) -> None:
         rest = found["rest"]
         raise line.error("is a command", "Write only the requirement." if rest.startswith("-") else f"Write only {_printable(rest)}")
     if found := re.match(_SINGLE_EQUALS, line.text):
-        raise line.error("has a single '='", f"Write {found['name']}=={_printable(found['version'])}")
+        raise line.error("has a single '='", f"Write {_printable(found['name'])}=={_printable(found['version'])}")
     is_url = re.match(_SCHEME, line.text)
     if not is_url and re.search(_PATH, line.text.partition(";")[0]):
         raise line.error("is a path, which exists on one machine only", _BESIDE_MAIN)

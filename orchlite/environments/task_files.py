@@ -45,6 +45,7 @@ def place_sdk(cache: Path) -> Path:
 
     Raises:
         OSError: the cache cannot be written.
+        ModuleNotFoundError: the library `packaging` is not installed.
     """
     if (_PACKAGE / f"_{_PYPA_LIBRARY}").is_dir():
         return _PACKAGE.parent
@@ -55,7 +56,11 @@ def other_versions(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
     """Return the copies of orchlite and pip that this process would not use, with the time of their last use: seconds since 1970."""
     own = {_pip_name(wheel), _sdk_name()}
     folders = [folder for kind in ("installer", "sdk") for folder in sorted((cache / kind).glob("*/")) if folder.name not in own]
-    return [(folder, folder.stat().st_mtime) for folder in folders]
+    found: list[tuple[Path, float]] = []
+    for folder in folders:
+        with suppress(FileNotFoundError):  # another process has removed it
+            found.append((folder, folder.stat().st_mtime))
+    return found
 
 
 def remove(folder: Path) -> bool:

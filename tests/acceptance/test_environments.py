@@ -73,7 +73,7 @@ def test_the_same_requirements_are_found_again_without_an_installer(environments
     assert environments.find(environments.key(_SIX)) == with_six
 
 
-def test_a_refreshed_environment_is_installed_anew(tmp_path: Path) -> None:
+def test_a_refreshed_environment_is_installed_again(tmp_path: Path) -> None:
     environments = Environments(tmp_path)
     first = _provide(environments, ("iniconfig==2.0.0",))
     second = _provide(environments, ("iniconfig==2.0.0",), refresh=True)
@@ -81,7 +81,7 @@ def test_a_refreshed_environment_is_installed_anew(tmp_path: Path) -> None:
     assert environments.find(first.key) == second != first
 
 
-def test_the_hosts_settings_for_where_pip_installs_do_not_get_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hosts_options_for_where_pip_installs_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in pip_config.options().items():
         monkeypatch.setenv("PIP_" + name.upper().replace("-", "_"), value)
     named = tmp_path / "pip.conf"
@@ -92,7 +92,7 @@ def test_the_hosts_settings_for_where_pip_installs_do_not_get_through(tmp_path: 
     assert not (tmp_path / "stolen").exists()
 
 
-def test_what_the_host_has_installed_does_not_count_as_installed(tmp_path: Path) -> None:
+def test_packages_of_the_host_do_not_count_as_installed(tmp_path: Path) -> None:
     host = _provide(Environments(tmp_path / "host"), _SIX)
     environments = Environments(tmp_path / "cache")
     with environments.building(environments.key(_SIX), _never) as build:
@@ -103,7 +103,7 @@ def test_what_the_host_has_installed_does_not_count_as_installed(tmp_path: Path)
         assert build.finish().installed == ("six==1.16.0",)
 
 
-def test_a_requirement_that_cannot_be_met_ends_the_installer_and_leaves_no_environment(environments: Environments) -> None:
+def test_a_requirement_that_cannot_be_met_fails_the_installer_and_leaves_no_environment(environments: Environments) -> None:
     requirements = ("six==0.0.0.1",)
     key = environments.key(requirements)
     with environments.building(key, _never) as build:
@@ -123,7 +123,7 @@ print(json.dumps(host_packages.find()._asdict()))
 """
 
 
-def test_a_run_sees_what_the_host_installed_editable_and_its_requirements_first(
+def test_a_run_sees_editable_installs_of_the_host_after_its_own_requirements(
     environments: Environments, with_six: Installation, tmp_path: Path
 ) -> None:
     host = Environments(tmp_path / "host")
@@ -141,7 +141,7 @@ def test_a_run_sees_what_the_host_installed_editable_and_its_requirements_first(
 
 
 def _project(folder: Path) -> Path:
-    """A project whose layout makes setuptools use an import hook, not a path."""
+    """A project whose layout makes setuptools use an import hook instead of a path."""
     package = folder / "mine"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("ANSWER = 42\n")

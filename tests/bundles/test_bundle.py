@@ -1,3 +1,5 @@
+"""Bundles that are accepted: what the report says, and what unpacking writes."""
+
 from __future__ import annotations
 
 import hashlib
@@ -21,7 +23,7 @@ PROGRAM = b"print(1)\n"
 
 
 class Pipe(io.RawIOBase):
-    """A file that can only be appended to, so that a writer must put sizes behind the data."""
+    """A file that cannot seek, so that a writer must put sizes after the data."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -62,7 +64,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-# --- inspecting
+# --- Inspecting
 
 
 def test_the_report_names_the_uploaded_bytes(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_the_entrypoint_is_the_main_of_the_root_else_the_first(names: list[str],
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "sub/requirements.txt"])
-def test_one_file_of_requirements_is_read_wherever_it_lies(name: str, tmp_path: Path) -> None:
+def test_the_requirements_file_is_found_in_any_folder(name: str, tmp_path: Path) -> None:
     report = inspected(tmp_path, {"main.py": PROGRAM, name: b"a==1"})
     assert report.requirements.lines == ("a==1",)
     assert report.warnings == ()
@@ -107,7 +109,7 @@ def test_one_file_of_requirements_is_read_wherever_it_lies(name: str, tmp_path: 
         pytest.param({"Requirements.txt": b"a==1"}, ["Requirements.txt", "lower case"], id="case of requirements"),
     ],
 )
-def test_what_is_odd_but_acceptable_is_told(files: dict[str, bytes], words: list[str], tmp_path: Path) -> None:
+def test_an_oddity_that_is_acceptable_gets_a_warning(files: dict[str, bytes], words: list[str], tmp_path: Path) -> None:
     (warning,) = inspected(tmp_path, {"main.py": PROGRAM, **files}).warnings
     assert all(word in warning for word in words)
 
@@ -120,16 +122,16 @@ def test_what_is_odd_but_acceptable_is_told(files: dict[str, bytes], words: list
         pytest.param({"main.py": PROGRAM, "lib/random.py": b""}, id="module of a package"),
     ],
 )
-def test_what_shadows_nothing_is_not_warned_about(files: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_name_that_shadows_nothing_gets_no_warning(files: dict[str, bytes], tmp_path: Path) -> None:
     assert inspected(tmp_path, files).warnings == ()
 
 
-def test_a_program_beside_its_shadowing_module_in_a_subfolder_is_warned_about(tmp_path: Path) -> None:
+def test_a_module_that_shadows_another_for_a_program_in_a_subfolder_gets_a_warning(tmp_path: Path) -> None:
     (warning,) = inspected(tmp_path, {"a/main.py": PROGRAM, "a/random.py": b""}).warnings
     assert "a/random.py" in warning
 
 
-def test_of_much_junk_only_some_is_named(tmp_path: Path) -> None:
+def test_of_much_junk_only_the_first_names_are_listed(tmp_path: Path) -> None:
     (warning,) = inspected(tmp_path, {"main.py": PROGRAM, **{f"__MACOSX/._{number}": b"" for number in range(500)}}).warnings
     assert "and 480 more" in warning
 
@@ -146,7 +148,7 @@ def test_a_program_in_its_own_encoding_is_accepted(source: bytes, tmp_path: Path
     assert inspected(tmp_path, {"main.py": source}).warnings == ()
 
 
-def test_a_mere_warning_of_the_compiler_refuses_nothing(tmp_path: Path) -> None:
+def test_a_warning_of_the_compiler_is_no_reason_to_refuse(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert inspected(tmp_path, {"main.py": b"print('\\d', 1 is 1)\n"}).entrypoint == "main.py"
@@ -158,15 +160,15 @@ def test_a_huge_program_is_accepted_unchecked_with_a_warning(tmp_path: Path) -> 
     assert "not checked" in warning
 
 
-def test_a_file_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         bundle.inspect(tmp_path / "none.zip", Limits())
 
 
-# --- what other tools write
+# --- What other tools write
 
 
-def test_sizes_behind_the_data_are_read(tmp_path: Path) -> None:
+def test_sizes_after_the_data_are_read(tmp_path: Path) -> None:
     path = tmp_path / "b.zip"
     with Pipe(path) as pipe, zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("main.py", PROGRAM)
@@ -189,7 +191,7 @@ def test_entries_in_zip64_form_are_read(streamed: bool, tmp_path: Path) -> None:
     assert tree(unpacked(path)) == {"main.py": PROGRAM}
 
 
-def test_a_comment_of_the_archive_is_fine(tmp_path: Path) -> None:
+def test_a_comment_of_the_archive_is_accepted(tmp_path: Path) -> None:
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM})
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = b"packed on Monday"
@@ -200,7 +202,7 @@ def test_a_comment_of_the_archive_is_fine(tmp_path: Path) -> None:
     ("raw", "name"),
     [pytest.param("é".encode(), "é", id="UTF-8 unsaid"), pytest.param(b"\x82", "é", id="code page of DOS")],
 )
-def test_a_name_without_the_sign_of_utf_8_is_read_as_its_tool_meant_it(raw: bytes, name: str, tmp_path: Path) -> None:
+def test_a_name_without_the_utf_8_flag_is_read_as_its_tool_meant_it(raw: bytes, name: str, tmp_path: Path) -> None:
     stand_in = b"?" * len(raw)
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM, stand_in.decode(): b"x"})
     path.write_bytes(path.read_bytes().replace(stand_in, raw))
@@ -208,14 +210,14 @@ def test_a_name_without_the_sign_of_utf_8_is_read_as_its_tool_meant_it(raw: byte
     assert tree(unpacked(path)) == {"main.py": PROGRAM, name: b"x"}
 
 
-def test_a_zip_inside_is_a_file(tmp_path: Path) -> None:
+def test_a_zip_in_the_bundle_is_an_ordinary_file(tmp_path: Path) -> None:
     inner = zipped(tmp_path / "inner.zip", {"../main.py": b"evil"}).read_bytes()
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM, "inner.zip": inner})
     bundle.inspect(path, Limits())
     assert tree(unpacked(path))["inner.zip"] == inner
 
 
-# --- unpacking
+# --- Unpacking
 
 
 def test_unpacking_writes_files_and_folders_and_skips_junk(tmp_path: Path) -> None:
@@ -223,7 +225,7 @@ def test_unpacking_writes_files_and_folders_and_skips_junk(tmp_path: Path) -> No
     assert tree(unpacked(path)) == {"main.py": PROGRAM, "a": None, "a/b": None, "a/b/c": b"c", "a/b/d": b"d", "empty": None}
 
 
-def test_a_folder_that_is_listed_after_its_files_is_fine(tmp_path: Path) -> None:
+def test_a_folder_may_come_after_its_files(tmp_path: Path) -> None:
     assert tree(unpacked(zipped(tmp_path / "b.zip", {"a/main.py": PROGRAM, "a/": b""}))) == {"a": None, "a/main.py": PROGRAM}
 
 
@@ -246,7 +248,7 @@ def test_a_large_bundle_is_read_in_parts(tmp_path: Path) -> None:
     assert tree(unpacked(path)) == {"main.py": PROGRAM, "noise": noise, "zeros": zeros}
 
 
-def test_nothing_that_is_there_is_written_over_or_through(tmp_path: Path) -> None:
+def test_existing_files_and_links_are_never_written(tmp_path: Path) -> None:
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM})
     outside = tmp_path / "outside"
     work = tmp_path / "work"
@@ -257,7 +259,7 @@ def test_nothing_that_is_there_is_written_over_or_through(tmp_path: Path) -> Non
     assert not outside.exists()
 
 
-def test_a_bundle_that_was_damaged_since_is_refused(tmp_path: Path) -> None:
+def test_a_bundle_that_was_damaged_since_its_inspection_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM})
     content = path.read_bytes().replace(b"main.py", b"../x.py")
     path.write_bytes(content)
@@ -266,7 +268,7 @@ def test_a_bundle_that_was_damaged_since_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x.py").exists()
 
 
-def test_content_that_was_damaged_since_is_refused(tmp_path: Path) -> None:
+def test_content_that_was_damaged_since_its_inspection_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "b.zip", {"main.py": PROGRAM})
     content = bytearray(path.read_bytes())
     struct.pack_into("<L", content, 14, 1)

@@ -1,3 +1,5 @@
+"""The working folder of a run compared with its bundle: which files changed, and which are removed."""
+
 from __future__ import annotations
 
 import os
@@ -67,12 +69,12 @@ def test_a_change_that_keeps_the_size_is_found(archive: Path, work: Path) -> Non
     assert names_of(bundle.changed_files(archive, work)) == ["data/in.csv"]
 
 
-def test_a_file_that_is_named_as_skipped_junk_is_one_that_the_run_made(archive: Path, work: Path) -> None:
+def test_a_file_with_the_name_of_skipped_junk_was_made_by_the_run(archive: Path, work: Path) -> None:
     (work / ".DS_Store").write_bytes(b"junk")
     assert names_of(bundle.changed_files(archive, work)) == [".DS_Store"]
 
 
-def test_caches_links_and_pipes_are_no_changed_files(archive: Path, work: Path, tmp_path: Path) -> None:
+def test_bytecode_links_and_pipes_are_no_changed_files(archive: Path, work: Path, tmp_path: Path) -> None:
     write(work, "__pycache__/main.pyc", "lib/__pycache__/x/y.pyc", "real/file")
     write(tmp_path, "outside/secret")
     (work / "link").symlink_to(tmp_path / "outside")
@@ -87,7 +89,7 @@ def test_a_name_that_is_not_utf_8_is_found(archive: Path, work: Path) -> None:
     assert bundle.changed_files(archive, work) == [Path(name)]
 
 
-def test_a_missing_work_folder_has_no_changed_files(archive: Path, tmp_path: Path) -> None:
+def test_a_missing_working_folder_has_no_changed_files(archive: Path, tmp_path: Path) -> None:
     assert bundle.changed_files(archive, tmp_path / "none") == []
 
 
@@ -117,7 +119,7 @@ def test_removing_after_a_run_that_did_nothing_leaves_the_bare_folder(archive: P
     assert tree(work) == {}
 
 
-def test_removing_never_reaches_through_a_link(archive: Path, work: Path, tmp_path: Path) -> None:
+def test_removing_never_follows_a_link(archive: Path, work: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (work / "data").rename(elsewhere)
     (work / "data").symlink_to(elsewhere)
@@ -132,7 +134,7 @@ def test_removing_never_reaches_through_a_link(archive: Path, work: Path, tmp_pa
     assert sorted(item.name for item in work.iterdir()) == ["__pycache__", "data", "lib"]
 
 
-def test_a_link_inside_a_cache_is_removed_and_not_its_target(archive: Path, work: Path, tmp_path: Path) -> None:
+def test_a_link_inside_a_bytecode_folder_is_removed_and_not_its_target(archive: Path, work: Path, tmp_path: Path) -> None:
     write(tmp_path, "outside/keep")
     (work / "__pycache__").mkdir()
     (work / "__pycache__/link").symlink_to(tmp_path / "outside")
@@ -141,7 +143,7 @@ def test_a_link_inside_a_cache_is_removed_and_not_its_target(archive: Path, work
     assert tree(work) == {}
 
 
-def test_things_of_another_kind_than_the_bundle_brought_stay(archive: Path, work: Path) -> None:
+def test_files_of_another_type_than_in_the_bundle_stay(archive: Path, work: Path) -> None:
     (work / "main.py").unlink()
     (work / "main.py").mkdir()
     (work / "data/in.csv").unlink()
@@ -167,7 +169,7 @@ def test_a_tree_too_deep_for_a_path_is_left_alone(archive: Path, work: Path) -> 
 
 
 @NOT_AS_ROOT
-def test_what_the_program_locked_away_stays_and_stops_nothing(archive: Path, work: Path) -> None:
+def test_what_the_program_made_read_only_stays_and_the_rest_is_removed(archive: Path, work: Path) -> None:
     (work / "data").chmod(0)
     (work / "lib").chmod(0o500)
     (work / "main.py").chmod(0)
@@ -179,7 +181,7 @@ def test_what_the_program_locked_away_stays_and_stops_nothing(archive: Path, wor
     assert (work / "lib/__init__.py").exists()
 
 
-def test_what_is_tidied_away_at_the_same_time_is_no_change(tmp_path: Path) -> None:
+def test_a_file_that_a_cleanup_removes_at_the_same_time_is_no_change(tmp_path: Path) -> None:
     archive = tmp_path / "many.zip"
     with zipfile.ZipFile(archive, "w") as written:
         for name in ("main.py", *(f"data/{number}.csv" for number in range(300))):

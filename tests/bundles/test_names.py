@@ -1,3 +1,5 @@
+"""Names of entries: which are refused, which collide, and which are junk."""
+
 from __future__ import annotations
 
 import pytest
@@ -71,7 +73,7 @@ def test_an_ordinary_name_is_accepted(name: str) -> None:
         pytest.param("a/" + "ä" * 128, "255", id="component too long in bytes"),
     ],
 )
-def test_a_bad_name_is_refused_and_told_escaped(name: str, complaint: str) -> None:
+def test_a_bad_name_is_refused_and_quoted_with_escapes(name: str, complaint: str) -> None:
     with pytest.raises(BadBundle) as caught:
         check_portable(name)
     assert complaint in caught.value.message
@@ -124,14 +126,14 @@ def test_two_names_for_one_file_are_refused(names: list[str], complaint: str, en
     assert caught.value.hint
 
 
-def test_names_that_are_apart_are_accepted() -> None:
+def test_names_of_different_files_are_accepted() -> None:
     check_collisions(["a/", "a/b", "a/b.txt", "b/a", "ab", "a/c/", "a/c/d"])
 
 
 @pytest.mark.parametrize(
     "name", ["__MACOSX/", "__MACOSX/._main.py", "a/__MACOSX/b", ".DS_Store", "a/.DS_Store", "._x", "a/._x", "Thumbs.db", "a/thumbs.db"]
 )
-def test_what_desktop_systems_leave_is_junk(name: str) -> None:
+def test_files_that_desktop_systems_add_are_junk(name: str) -> None:
     assert is_junk(name)
 
 

@@ -1,3 +1,5 @@
+"""A packed folder: reproducible, complete, and refused by name if something cannot be packed."""
+
 from __future__ import annotations
 
 import os
@@ -41,7 +43,7 @@ def refusal(folder: Path, limits: Limits | None = None) -> BadBundle:
     return caught.value
 
 
-def test_the_same_files_give_the_same_bytes_whatever_their_times_order_and_rights(tmp_path: Path) -> None:
+def test_the_same_files_give_the_same_bytes_whatever_their_times_order_and_permissions(tmp_path: Path) -> None:
     files = {"main.py": b"print(1)\n" * 99, "b": b"", "a/c": b"c", "a/b": b"b"}
     one = filled(tmp_path / "one", files)
     other = filled(tmp_path / "other", dict(reversed(files.items())))
@@ -51,7 +53,7 @@ def test_the_same_files_give_the_same_bytes_whatever_their_times_order_and_right
     assert pack(one, limits=Limits()).content == pack(other, limits=Limits()).content
 
 
-def test_the_clock_does_not_show(tmp_path: Path) -> None:
+def test_the_time_of_packing_has_no_effect(tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"main.py": b"x = 1\n"})
     with zipfile.ZipFile(BytesIO(pack(folder, limits=Limits()).content)) as archive:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -81,10 +83,10 @@ def test_only_the_executable_bit_is_kept(tmp_path: Path) -> None:
         pytest.param("a/x.pyc", "a/x.pyc", id="compiled module"),
         pytest.param("node_modules/x/y", "node_modules/", id="node_modules"),
         pytest.param("envs/mine/pyvenv.cfg", "envs/mine/", id="virtual environment"),
-        pytest.param("a/Thumbs.db", "a/Thumbs.db", id="what desktop systems leave"),
+        pytest.param("a/Thumbs.db", "a/Thumbs.db", id="files of desktop systems"),
     ],
 )
-def test_what_is_not_meant_to_travel_is_left_out_and_listed(name: str, left_out: str, tmp_path: Path) -> None:
+def test_files_that_are_never_packed_are_left_out_and_listed(name: str, left_out: str, tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"main.py": b"", name: b"x"})
     packed = pack(folder, limits=Limits())
     assert packed.left_out == (left_out,)
@@ -109,7 +111,7 @@ def test_exclude_leaves_out_what_it_matches(pattern: str, left_out: tuple[str, .
     assert pack(folder, exclude=[pattern], limits=Limits()).left_out == left_out
 
 
-def test_what_is_left_out_is_not_looked_into(tmp_path: Path) -> None:
+def test_folders_that_are_left_out_are_not_read(tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"main.py": b"", "big/data": b"x" * 1000})
     (folder / "big/CON").symlink_to("/")
     (folder / ".venv").symlink_to("/")
@@ -168,7 +170,7 @@ def test_two_names_for_one_file_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", ["secret", "folder/"])
-def test_what_cannot_be_read_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_by_name(name: str, tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"main.py": b"", name: b""})
     (folder / name).chmod(0)
     error = refusal(folder)
@@ -188,7 +190,7 @@ def test_what_cannot_be_read_is_refused_by_name(name: str, tmp_path: Path) -> No
         pytest.param(Limits(path_bytes=2), {"entry": "b/y", "limit_bytes": 2}, "Limits.path_bytes", id="path"),
     ],
 )
-def test_what_passes_a_limit_is_refused_with_the_limit(limits: Limits, details: dict[str, object], hint: str, tmp_path: Path) -> None:
+def test_a_limit_that_is_exceeded_is_named(limits: Limits, details: dict[str, object], hint: str, tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"a": os.urandom(90), "b/y": b"y" * 100, "c": b""})
     error = refusal(folder, limits)
     assert error.details == details
@@ -202,7 +204,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     assert refusal(folder).details["entry"] == "huge"
 
 
-def test_a_file_of_zeros_is_not_packed_into_what_would_pass_for_a_bomb(tmp_path: Path) -> None:
+def test_a_file_of_zeros_is_packed_so_that_inspection_accepts_it(tmp_path: Path) -> None:
     folder = filled(tmp_path / "f", {"main.py": b"print(1)\n", "zeros": bytes(2 << 20)})
     path = tmp_path / "b.zip"
     path.write_bytes(pack(folder, limits=Limits()).content)
@@ -225,7 +227,7 @@ def test_only_a_folder_is_packed(name: str, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
-def test_a_single_text_as_exclude_is_refused(tmp_path: Path) -> None:
+def test_a_single_string_as_exclude_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument) as caught:
         pack(tmp_path, exclude="*.csv", limits=Limits())
     assert caught.value.details["argument"] == "exclude"

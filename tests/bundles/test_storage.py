@@ -1,4 +1,4 @@
-"""The files of the uploaded bundles: stored once, durably, and never half."""
+"""The files of uploaded bundles: stored once, durably, and never in part."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def storage(tmp_path: Path) -> BundleStorage:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is synced to disk: files and folders, in order."""
+    """The kinds of what is synced to disk, in order."""
     kinds: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: kinds.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"))
     return kinds
@@ -61,14 +61,14 @@ def test_the_content_is_durable_before_its_name_and_the_name_before_the_row(stor
         assert synced == ["file", "folder"]
 
 
-def test_the_folder_is_not_synced_again_for_a_bundle_that_is_there(storage: BundleStorage, synced: list[str]) -> None:
+def test_the_folder_is_not_synced_again_for_a_stored_bundle(storage: BundleStorage, synced: list[str]) -> None:
     for _ in range(2):
         with storage.receive(b"content", _LIMIT_BYTES) as upload:
             storage.add(upload, _SHA)
     assert synced == ["file", "folder", "file"]
 
 
-def test_a_store_that_need_not_be_durable_waits_for_no_disk(tmp_path: Path, synced: list[str]) -> None:
+def test_a_store_that_is_not_durable_syncs_nothing(tmp_path: Path, synced: list[str]) -> None:
     storage = BundleStorage(tmp_path, durable=False)
     with storage.receive(b"content", _LIMIT_BYTES) as upload:
         storage.add(upload, _SHA)
@@ -76,7 +76,7 @@ def test_a_store_that_need_not_be_durable_waits_for_no_disk(tmp_path: Path, sync
 
 
 @pytest.mark.parametrize("make", [lambda folder: b"x" * 101, lambda folder: _large(folder)], ids=["bytes", "path"])
-def test_what_is_larger_than_the_limit_is_refused_unread(
+def test_an_upload_above_the_limit_is_refused_before_it_is_copied(
     storage: BundleStorage, tmp_path: Path, make: Callable[[Path], bytes | Path]
 ) -> None:
     with pytest.raises(BadBundle, match="101 bytes, the limit is 100") as caught, storage.receive(make(tmp_path), _LIMIT_BYTES):
@@ -93,20 +93,20 @@ def _large(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "reason"), [("missing", "No such file"), ("folder", "not a regular file"), ("pipe", "not a regular file")]
 )
-def test_what_is_no_file_is_refused(storage: BundleStorage, tmp_path: Path, name: str, reason: str) -> None:
+def test_a_source_that_is_not_a_regular_file_is_refused(storage: BundleStorage, tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadArgument, match=f"{name}' cannot be read: .*{reason}"), storage.receive(tmp_path / name, _LIMIT_BYTES):
         pytest.fail("it was received")
 
 
-def test_a_disk_that_fills_up_while_the_upload_is_used_is_said_to_be_full(storage: BundleStorage, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(storage: BundleStorage, tmp_path: Path) -> None:
     with pytest.raises(StorageFull, match=r"is full\. Nothing was stored"), storage.receive(b"content", _LIMIT_BYTES):
         raise OSError(28, "No space left on device")
     assert _names(tmp_path / "bundles") == []
 
 
-def test_a_discarded_bundle_is_gone_and_may_be_discarded_again(storage: BundleStorage) -> None:
+def test_discarding_removes_the_bundle_and_may_be_repeated(storage: BundleStorage) -> None:
     with storage.receive(b"content", _LIMIT_BYTES) as upload:
         storage.add(upload, _SHA)
     storage.discard(_SHA)

@@ -116,7 +116,7 @@ def test_a_private_file_is_readable_by_its_account_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
-def test_every_private_folder_that_is_named_is_private(tmp_path: Path) -> None:
+def test_every_named_folder_is_private(tmp_path: Path) -> None:
     outer, inner = tmp_path / "outer", tmp_path / "outer" / "inner"
     make_private_folders(outer, inner)
     make_private_folders(outer, inner)
@@ -131,12 +131,12 @@ def test_fsync_reaches_the_folder_itself(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False), (None, False)])
-def test_a_disk_is_full_by_space_or_by_quota(number: int | None, expected: bool) -> None:
+def test_no_space_and_an_exceeded_quota_mean_a_full_disk(number: int | None, expected: bool) -> None:
     assert is_disk_full(OSError(number, "why")) is expected
 
 
 class TestSize:
-    def test_is_that_of_all_files(self, tmp_path: Path) -> None:
+    def test_is_the_sum_of_all_files(self, tmp_path: Path) -> None:
         (tmp_path / "a" / "b").mkdir(parents=True)
         (tmp_path / "a" / "one").write_bytes(b"x" * 1000)
         (tmp_path / "a" / "b" / "two").write_bytes(b"x" * 234)
@@ -173,7 +173,7 @@ class TestRemoval:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("mode", [0o500, 0o300, 0o000])
-    def test_needs_no_permission_but_the_owners(self, tmp_path: Path, mode: int) -> None:
+    def test_includes_folders_that_are_read_only_or_unreadable(self, tmp_path: Path, mode: int) -> None:
         (tmp_path / "doomed" / "a" / "b").mkdir(parents=True)
         (tmp_path / "doomed" / "a" / "b" / "file").write_text("x")
         for folder in ("a/b", "a", "."):
@@ -181,7 +181,7 @@ class TestRemoval:
         assert _remove_unprivileged(tmp_path / "doomed") == "True"
         assert list(tmp_path.iterdir()) == []
 
-    def test_says_what_it_cannot_do(self, tmp_path: Path) -> None:
+    def test_returns_false_if_something_cannot_be_removed(self, tmp_path: Path) -> None:
         (tmp_path / "kept" / "doomed").mkdir(parents=True)
         (tmp_path / "kept").chmod(0o500)
         assert _remove_unprivileged(tmp_path / "kept" / "doomed") == "False"
@@ -202,7 +202,7 @@ class TestRemoval:
         assert (tmp_path / "elsewhere").stat() == before
         assert not os.path.lexists(tmp_path / "doomed")
 
-    def test_of_one_part_that_must_stay_leaves_no_other(self, tmp_path: Path) -> None:
+    def test_continues_after_a_file_that_cannot_be_removed(self, tmp_path: Path) -> None:
         doomed = tmp_path / "doomed"
         for name in ("a", "m", "z"):
             (doomed / name).mkdir(parents=True)

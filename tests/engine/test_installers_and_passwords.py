@@ -111,7 +111,7 @@ def test_a_password_is_shown_and_left_nowhere(
 
 
 @pytest.mark.parametrize("installs", [True, False], ids=["installed", "not installed"])
-def test_the_password_of_a_proxy_which_the_installer_is_given_is_left_nowhere(
+def test_the_password_of_a_proxy_is_left_nowhere(
     open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str], monkeypatch: pytest.MonkeyPatch, installs: bool
 ) -> None:
     monkeypatch.setenv("https_proxy", f"http://me:{_SECRET}@127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""What a base image may be, and what is installed for a bundle on top of it."""
+"""Base images: accepted, refused, and merged with the requirements of a bundle."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _HASH = "--hash=sha256:" + "0" * 64
 
 
 @pytest.mark.parametrize("word", ["host", "clean"])
-def test_a_word_stands_for_itself(word: str) -> None:
+def test_host_and_clean_are_stored_as_they_are(word: str) -> None:
     assert checked_base_image(word) == word
     assert effective_requirements(word, ("six==1.0",)) == ("six==1.0",)
     assert warnings(word) == ()
 
 
-def test_a_list_is_kept_as_json_normalised() -> None:
+def test_a_list_is_stored_as_json_of_normalised_lines() -> None:
     assert (
         checked_base_image(["Pandas", "numpy == 2.1.0\n"]) == checked_base_image(("numpy==2.1.0", "pandas")) == '["numpy==2.1.0", "pandas"]'
     )
@@ -45,7 +45,7 @@ def test_a_list_without_requirements_is_clean(lines: list[str]) -> None:
         pytest.param(["\udcff\ud800"], "base_image, line 1: .* is not valid UTF-8", id="no text"),
     ],
 )
-def test_what_is_no_base_image_is_refused_by_name(value: object, complaint: str) -> None:
+def test_anything_else_is_refused_with_the_argument(value: object, complaint: str) -> None:
     with pytest.raises(BadArgument, match=complaint) as caught:
         checked_base_image(value)
     assert caught.value.details["argument"] == "base_image"
@@ -82,11 +82,11 @@ def test_a_refused_line_shows_no_password() -> None:
         pytest.param(["--only-binary=six", "six"], ["--no-binary=six"], ["--no-binary=six", "six"], id="an option of both"),
     ],
 )
-def test_what_is_installed_is_the_base_and_the_bundles_requirements_which_win(base: list[str], own: list[str], together: list[str]) -> None:
+def test_the_bundles_requirements_win_over_those_of_the_base_image(base: list[str], own: list[str], together: list[str]) -> None:
     assert effective_requirements(checked_base_image(base), tuple(own)) == tuple(together)
 
 
-def test_a_line_without_a_version_is_warned_about() -> None:
+def test_a_line_without_a_version_gets_a_warning() -> None:
     [first, second] = warnings(checked_base_image(["numpy==2.1.0", "pandas", "six[x]; python_version > '3'", "a @ https://h/a.zip"]))
     assert first == "base_image: pandas has no version, so that a later build may install another one. Write pandas==VERSION"
     assert second.startswith("base_image: six[x] has no version")

@@ -1,4 +1,4 @@
-"""Environments: named by their needs, built once, found again, never half."""
+"""Environments: named by their requirements, built once, found again, never half-built."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _shared_lock(file: Path) -> Iterator[None]:
         yield
 
 
-def test_the_same_needs_have_the_same_key_in_whatever_order_they_are_written(builds: Builds) -> None:
+def test_the_same_requirements_in_any_order_have_the_same_key(builds: Builds) -> None:
     assert builds.key(("six==1.16", "idna"), "pip 1") == builds.key(("idna", "six==1.16"), "pip 1")
 
 
@@ -69,11 +69,11 @@ def test_the_same_needs_have_the_same_key_in_whatever_order_they_are_written(bui
         pytest.param(("six==1.16",), "pip 2", id="another installer"),
     ],
 )
-def test_different_needs_have_different_keys(builds: Builds, requirements: tuple[str, ...], installer: str) -> None:
+def test_different_requirements_have_different_keys(builds: Builds, requirements: tuple[str, ...], installer: str) -> None:
     assert builds.key(requirements, installer) != builds.key(("six==1.16",), "pip 1")
 
 
-def test_the_installer_does_not_count_where_nothing_is_installed(builds: Builds) -> None:
+def test_the_installer_is_no_part_of_the_key_if_nothing_is_installed(builds: Builds) -> None:
     assert builds.key((), "pip 1") == builds.key((), "pip 2")
 
 
@@ -101,7 +101,7 @@ def test_a_finished_environment_is_found_again(builds: Builds, tmp_path: Path) -
     assert found.lock.is_file()
 
 
-def test_its_interpreter_is_the_hosts_and_sees_the_standard_library_and_itself_only(builds: Builds) -> None:
+def test_its_interpreter_is_the_hosts_and_imports_only_from_the_standard_library_and_itself(builds: Builds) -> None:
     python = _build(builds, "key")
     script = "import sys, json; print(json.dumps([sys.version, sys.prefix, sys.path]))"
     version, prefix, path = json.loads(subprocess.run([python, "-I", "-c", script], capture_output=True, check=True).stdout)
@@ -110,7 +110,7 @@ def test_its_interpreter_is_the_hosts_and_sees_the_standard_library_and_itself_o
     assert [entry for entry in path if "site-packages" in entry] == [str(Path(prefix, "lib", Path(path[-1]).parent.name, "site-packages"))]
 
 
-def test_what_lies_in_the_environment_is_listed_as_installed(builds: Builds) -> None:
+def test_the_packages_in_the_environment_are_listed_as_installed(builds: Builds) -> None:
     with builds.building("key", _never) as build:
         python = build.create()
         site_packages = next(python.parents[1].glob("lib/*/site-packages"))
@@ -125,7 +125,7 @@ def test_what_lies_in_the_environment_is_listed_as_installed(builds: Builds) -> 
 
 
 def test_a_finished_build_is_durable_before_it_is_found(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First the content of `ready.json`, then its name: the file is synced under another name, and its folder after the renaming."""
+    """`ready.json` is synced under another name, then renamed, then its folder is synced."""
     key_folder = tmp_path / "cache" / "environments" / "key"
     synced: list[tuple[bool, bool]] = []
 
@@ -138,20 +138,20 @@ def test_a_finished_build_is_durable_before_it_is_found(builds: Builds, tmp_path
     assert synced == [(False, False), (True, True)]
 
 
-def test_a_block_that_ends_by_an_exception_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
+def test_a_build_that_raises_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
     with suppress(ZeroDivisionError), builds.building("key", _never) as build:
         build.create()
         raise ZeroDivisionError
     assert [path.name for path in (tmp_path / "cache" / "environments" / "key").iterdir()] == ["lock"]
 
 
-def test_only_this_account_can_look_into_the_cache(builds: Builds, tmp_path: Path) -> None:
+def test_the_cache_is_accessible_to_this_account_only(builds: Builds, tmp_path: Path) -> None:
     python = _build(builds, "key")
     made = [folder for folder in python.parents[1:] if folder.is_relative_to(tmp_path / "cache")]
     assert [folder.stat().st_mode & 0o777 for folder in made] == [0o700] * 4
 
 
-def test_a_block_that_ends_without_finish_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
+def test_a_build_that_is_not_finished_leaves_nothing(builds: Builds, tmp_path: Path) -> None:
     with builds.building("key", _never) as build:
         build.create()
     assert builds.find("key") is None
@@ -169,7 +169,7 @@ with Builds(Path(sys.argv[1]), virtualenvs).building("key", lambda: False) as bu
 """
 
 
-def test_a_build_that_was_killed_half_way_is_not_used_and_is_removed_by_the_next(builds: Builds, tmp_path: Path) -> None:
+def test_a_half_built_environment_of_a_killed_host_is_not_used_and_the_next_builder_removes_it(builds: Builds, tmp_path: Path) -> None:
     host = _host(_BUILD_AND_HANG, tmp_path / "cache")
     assert host.stdout is not None
     half = Path(host.stdout.readline().strip())
@@ -182,7 +182,7 @@ def test_a_build_that_was_killed_half_way_is_not_used_and_is_removed_by_the_next
     assert not half.parents[1].exists()
 
 
-def test_an_installer_that_outlives_its_host_is_left_alone_and_disturbs_no_new_build(builds: Builds, tmp_path: Path) -> None:
+def test_the_build_of_an_installer_that_outlives_its_host_stays_until_the_installer_ends(builds: Builds, tmp_path: Path) -> None:
     host = _host(_BUILD_AND_HANG, tmp_path / "cache")
     assert host.stdout is not None
     half = Path(host.stdout.readline().strip()).parents[1]
@@ -241,7 +241,7 @@ def test_the_wait_for_another_builder_can_be_cancelled(builds: Builds) -> None:
         pytest.fail("two builders at once")
 
 
-def test_a_refreshed_environment_takes_the_place_of_the_old_one_which_lasts_until_the_next_builder(builds: Builds) -> None:
+def test_a_refreshed_environment_replaces_the_old_one_which_the_next_builder_removes(builds: Builds) -> None:
     old = _build(builds, "key")
     new = _build(builds, "key", refresh=True)
     found = builds.find("key")
@@ -261,7 +261,7 @@ def test_a_replaced_environment_stays_while_a_run_uses_it(builds: Builds) -> Non
         assert old.exists()
 
 
-def test_an_environment_whose_base_interpreter_is_gone_is_built_anew(builds: Builds) -> None:
+def test_an_environment_whose_base_interpreter_was_removed_is_built_again(builds: Builds) -> None:
     python = _build(builds, "key")
     python.unlink()
     python.symlink_to("/nowhere/python3")
@@ -273,14 +273,14 @@ def test_an_environment_whose_base_interpreter_is_gone_is_built_anew(builds: Bui
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"build": "x"}', '{"build": "x", "installed": 1}'], ids=["empty", "torn", "list", "part", "kind"]
 )
-def test_an_unreadable_record_of_a_build_counts_as_none(builds: Builds, tmp_path: Path, content: str) -> None:
+def test_a_build_with_an_unreadable_record_does_not_count(builds: Builds, tmp_path: Path, content: str) -> None:
     _build(builds, "key")
     (tmp_path / "cache" / "environments" / "key" / "ready.json").write_text(content)
     assert builds.find("key") is None
     assert _build(builds, "key").exists()
 
 
-def test_virtualenvs_own_settings_do_not_shape_an_environment(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_configuration_of_virtualenv_has_no_effect(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config" / "virtualenv").mkdir(parents=True)
     (tmp_path / "config" / "virtualenv" / "virtualenv.ini").write_text("[virtualenv]\nsystem_site_packages = true\n")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -294,7 +294,7 @@ def test_virtualenvs_own_settings_do_not_shape_an_environment(builds: Builds, tm
     assert not (tmp_path / "data").exists()
 
 
-def test_a_cache_folder_with_the_path_separator_in_its_name_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_cache_folder_with_a_colon_in_its_name_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with (
         pytest.raises(PackagingFailed, match=r"'[^']*a:b[^']*' has ':' in its name.*ORCHLITE_CACHE"),
         Builds(tmp_path / "a:b", virtualenvs).building("key", _never) as build,
@@ -302,7 +302,7 @@ def test_a_cache_folder_with_the_path_separator_in_its_name_is_refused_with_the_
         build.create()
 
 
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with (
         pytest.raises(DeviceFailed, match="environments/key' cannot be written"),
@@ -311,7 +311,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pytest.fail("nothing to build in")
 
 
-def test_making_an_environment_changes_nothing_in_the_host(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_creating_an_environment_changes_nothing_in_the_host(builds: Builds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     before = _process_state()
     _build(builds, "key")
@@ -350,7 +350,7 @@ with Builds(Path(sys.argv[1]), virtualenvs).building("key", lambda: False):
 """
 
 
-def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(builds: Builds, tmp_path: Path) -> None:
+def test_a_forked_child_does_not_hold_the_builders_lock_after_its_parents_death(builds: Builds, tmp_path: Path) -> None:
     host = _host(_FORK_WHILE_BUILDING, tmp_path / "cache")
     assert host.stdout is not None
     child = int(host.stdout.readline())
@@ -363,7 +363,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(builds: Builds
     host.stdout.close()
 
 
-def test_the_pip_that_virtualenv_brings_is_the_newest_of_its_wheels() -> None:
+def test_the_embedded_pip_is_the_one_that_virtualenv_would_install() -> None:
     from virtualenv.seed.wheels.embed import get_embed_wheel
 
     wheel = get_embed_wheel("pip", f"{sys.version_info.major}.{sys.version_info.minor}")

@@ -1,4 +1,4 @@
-"""What of the cache nobody uses any more: found, and removed unless somebody does."""
+"""Unused folders of the cache: found, and removed unless they are in use."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_an_environment_is_unused_since_its_last_use(environments: Environments)
     assert found.size_bytes > 1000
 
 
-def test_an_environment_that_nobody_has_used_yet_counts_from_when_it_was_made(environments: Environments) -> None:
+def test_an_environment_that_was_never_used_is_as_old_as_its_build(environments: Environments) -> None:
     _build(environments)
     assert _unused(environments, datetime.now(UTC) - timedelta(hours=1)) == []
 
 
-def test_a_cache_that_is_not_there_has_nothing_unused(environments: Environments) -> None:
+def test_a_missing_cache_has_nothing_unused(environments: Environments) -> None:
     assert environments.unused_since(_NOW) == []
     assert not environments.cache.exists()
 
@@ -85,14 +85,14 @@ def test_an_environment_that_a_run_uses_is_not_removed(environments: Environment
     assert environments.remove(_folder(installation))
 
 
-def test_an_environment_is_not_removed_while_somebody_builds_for_its_key(environments: Environments) -> None:
+def test_an_environment_is_not_removed_while_another_is_built_for_its_key(environments: Environments) -> None:
     installation = _build(environments)
     with environments.building("key", _never):
         assert not environments.remove(_folder(installation))
     assert environments.find("key") == installation
 
 
-def test_a_replaced_environment_is_unused_at_once_and_goes_alone(environments: Environments) -> None:
+def test_a_replaced_environment_is_unused_at_once_and_is_removed_alone(environments: Environments) -> None:
     old = _build(environments)
     new = _build(environments, refresh=True)
     assert _unused(environments, _LONG_AGO) == [_folder(old)]
@@ -101,7 +101,7 @@ def test_a_replaced_environment_is_unused_at_once_and_goes_alone(environments: E
     assert not old.lock.exists()
 
 
-def test_a_replaced_environment_in_which_a_run_goes_on_outlives_the_one_in_use(environments: Environments) -> None:
+def test_a_replaced_environment_with_a_run_outlives_the_current_one(environments: Environments) -> None:
     old = _build(environments)
     new = _build(environments, refresh=True)
     with old.lock.open() as lock:
@@ -120,8 +120,8 @@ def test_a_half_built_environment_is_unused_at_once(environments: Environments) 
     assert not _folder(half).exists()
 
 
-def test_whoever_waits_for_the_lock_of_a_removed_environment_builds_alone(environments: Environments) -> None:
-    """The lock that they wait for is unlinked: it must not count as held."""
+def test_builders_that_wait_for_the_lock_of_a_removed_environment_take_turns(environments: Environments) -> None:
+    """The lock file that they wait for is unlinked meanwhile, so its lock must not count."""
     installation = _build(environments)
     turns: list[str] = []
 
@@ -137,7 +137,7 @@ def test_whoever_waits_for_the_lock_of_a_removed_environment_builds_alone(enviro
         fcntl.flock(lock, fcntl.LOCK_EX)
         for thread in threads:
             thread.start()
-        # As one that removes the key's whole folder does, while the others wait for it.
+        # As `remove` does with the key's whole folder, while the others wait for the lock.
         installation.lock.with_name("lock").unlink()
     for thread in threads:
         thread.join()
@@ -145,7 +145,7 @@ def test_whoever_waits_for_the_lock_of_a_removed_environment_builds_alone(enviro
 
 
 @pytest.mark.parametrize("kind", ["sdk", "installer"])
-def test_copies_of_other_versions_are_unused_by_their_time_and_ones_own_never(environments: Environments, kind: str) -> None:
+def test_copies_of_other_versions_are_unused_since_their_last_use_and_the_own_never(environments: Environments, kind: str) -> None:
     own = environments.sdk()
     old = environments.cache / kind / "0.0.1-0123"
     (old / "orchlite").mkdir(parents=True)
@@ -171,7 +171,7 @@ def test_a_run_sets_the_time_of_the_last_use(client: orchlite.Client, folder: Ca
 
 
 class _RemovedAtTheLastMoment(Environments):
-    """Removes the environment when its run has found it, and is on the way to its lock."""
+    """Removes the environment after a run has found it and before the run locks it."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
@@ -185,7 +185,7 @@ class _RemovedAtTheLastMoment(Environments):
         return super().sdk()
 
 
-def test_a_run_whose_environment_is_removed_under_it_gets_another(tmp_path: Path, folder: Callable[..., Path]) -> None:
+def test_a_run_whose_environment_is_removed_while_it_starts_gets_another(tmp_path: Path, folder: Callable[..., Path]) -> None:
     environments = _RemovedAtTheLastMoment(tmp_path / "cache")
     with orchlite.Client(tmp_path / "store", workers=1, base_image="clean", environment=environments) as client:
         run = client.run(folder("print('hello')"))

@@ -1,4 +1,4 @@
-"""Which of the host's folders a run sees, and what in them does not fit: a fabricated host with an interpreter of its own."""
+"""The folders and packages of a host that a run sees, and conflicts with them. The host is a virtual environment made for the test."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_neither_the_working_folder_nor_pythonpath_are_the_hosts_packages(host: 
     assert seen == HostPackages((str(host.site_packages),))
 
 
-def test_folders_named_in_path_files_are_seen_in_the_order_of_the_hosts_path(host: Host, tmp_path: Path) -> None:
+def test_folders_named_in_pth_files_are_seen_in_the_order_of_the_hosts_path(host: Host, tmp_path: Path) -> None:
     one, two = _package(tmp_path / "one", "first"), _package(tmp_path / "two" / "src", "second")
     host.write("b.pth", f"# comment\n\n{one}\nimport os; os.environ['X'] = '1'\n{tmp_path}/absent\n")
     host.write("a.pth", f"{two.parent}/../two/src\n")
     assert host.see() == HostPackages((str(host.site_packages), str(two), str(one)))
 
 
-def test_an_editable_install_by_path_file_is_seen_even_from_inside_its_folder(host: Host, tmp_path: Path) -> None:
+def test_an_editable_install_by_pth_file_is_seen_even_from_inside_its_folder(host: Host, tmp_path: Path) -> None:
     source = _package(tmp_path / "project" / "src", "mine")
     host.write("__editable__.mine-1.0.pth", f"{source}\n")
     host.install_editable("mine", source, "__editable__.mine-1.0.pth")
@@ -113,11 +113,11 @@ def test_an_editable_install_by_import_hook_is_resolved_to_its_folder(
 
 
 def _with_site(host: Host) -> str:
-    """The path as `site` would make it, without running path files: the finder of the test cannot be imported by accident."""
+    """A `sys.path` as `site` makes it, without executing `.pth` files, so that the test's finder is not imported."""
     return f"import sys; sys.path.append({str(host.site_packages)!r})\n" + _ASK
 
 
-def test_an_editable_package_in_a_folder_of_another_name_is_warned_about(host: Host, tmp_path: Path) -> None:
+def test_an_editable_package_in_a_folder_with_another_name_gets_a_warning(host: Host, tmp_path: Path) -> None:
     _finder(host, "mine", repr({"mine": str(tmp_path / "lib")}))
     seen = host.see("-S", script=_with_site(host))
     assert seen.directories == (str(host.site_packages),)
@@ -125,7 +125,7 @@ def test_an_editable_package_in_a_folder_of_another_name_is_warned_about(host: H
     assert "'mine' is not visible to runs" in seen.warnings[0]
 
 
-def test_a_finder_that_cannot_be_read_is_warned_about_and_never_executed(host: Host, tmp_path: Path) -> None:
+def test_a_finder_that_cannot_be_parsed_gets_a_warning_and_is_never_executed(host: Host, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     _finder(host, "odd", f"open({str(witness)!r}, 'w')")
     seen = host.see("-S", script=_with_site(host))
@@ -133,7 +133,7 @@ def test_a_finder_that_cannot_be_read_is_warned_about_and_never_executed(host: H
     assert not witness.exists()
 
 
-def test_an_editable_install_by_a_hook_of_another_tool_is_warned_about(host: Host, tmp_path: Path) -> None:
+def test_an_editable_install_by_another_tools_hook_gets_a_warning(host: Host, tmp_path: Path) -> None:
     host.write("_meson_editable.pth", "import sys\n")
     host.install_editable("meson_made", tmp_path, "_meson_editable.pth", "_meson_editable_loader.py")
     seen = host.see()
@@ -141,21 +141,21 @@ def test_an_editable_install_by_a_hook_of_another_tool_is_warned_about(host: Hos
     assert "'meson_made' is not visible to runs" in seen.warnings[0]
 
 
-def test_a_host_without_site_packages_is_as_clean_with_a_warning(host: Host) -> None:
+def test_a_host_without_site_packages_has_no_folders_and_a_warning(host: Host) -> None:
     seen = host.see("-S")
     assert seen.directories == ()
     assert len(seen.warnings) == 1
     assert "no site-packages" in seen.warnings[0]
 
 
-def test_a_folder_that_cannot_be_named_in_a_path_is_warned_about(host: Host, tmp_path: Path) -> None:
+def test_a_folder_with_a_colon_in_its_name_gets_a_warning(host: Host, tmp_path: Path) -> None:
     host.write("a.pth", f"{_package(tmp_path / 'a:b', 'first')}\n")
     seen = host.see()
     assert seen.directories == (str(host.site_packages),)
     assert "a:b' is not visible to runs" in seen.warnings[0]
 
 
-def test_what_is_installed_while_the_host_lives_is_seen(host: Host, tmp_path: Path) -> None:
+def test_a_package_that_is_installed_while_the_host_runs_is_seen(host: Host, tmp_path: Path) -> None:
     source = _package(tmp_path / "src", "late")
     script = f"""
 import sys; sys.path.append(sys.argv[1])
@@ -172,7 +172,7 @@ print(json.dumps({{"directories": [str(before.directories), *after.directories],
     assert seen.directories == (str((str(host.site_packages),)), str(host.site_packages), str(source))
 
 
-# Conflicts
+# --- Conflicts
 
 
 def _installed(folder: Path, name: str, version: str, *requires: str) -> None:
@@ -186,7 +186,7 @@ def _conflicts(folder: Path, *installed: str) -> tuple[str, ...]:
     return host_packages.conflicts(installed, (str(folder),))
 
 
-def test_a_host_package_that_needs_another_version_is_named_with_what_was_installed(tmp_path: Path) -> None:
+def test_a_host_package_that_needs_another_version_is_named_with_the_installed_one(tmp_path: Path) -> None:
     _installed(tmp_path, "pandas", "2.2.0", "numpy<2", "six")
     assert _conflicts(tmp_path, "numpy==2.4.6", "six==1.17.0") == (
         "host package pandas 2.2.0 needs numpy<2, but the requirements installed numpy 2.4.6",
@@ -206,22 +206,22 @@ def test_a_host_package_that_needs_another_version_is_named_with_what_was_instal
         pytest.param("numpy<2", "numpy==unknown", id="unreadable version"),
     ],
 )
-def test_what_is_met_or_does_not_apply_is_no_conflict(tmp_path: Path, need: str, installed: str) -> None:
+def test_a_requirement_that_is_met_or_does_not_apply_is_no_conflict(tmp_path: Path, need: str, installed: str) -> None:
     _installed(tmp_path, "pandas", "2.2.0", need)
     assert _conflicts(tmp_path, installed) == ()
 
 
-def test_names_are_compared_however_they_are_written(tmp_path: Path) -> None:
+def test_names_are_compared_in_their_canonical_form(tmp_path: Path) -> None:
     _installed(tmp_path, "Some.Host", "1", "Foo_Bar==1")
     assert len(_conflicts(tmp_path, "foo-bar==2")) == 1
 
 
-def test_a_host_package_that_was_itself_installed_is_hidden_and_not_looked_at(tmp_path: Path) -> None:
+def test_a_host_package_that_the_requirements_installed_is_skipped(tmp_path: Path) -> None:
     _installed(tmp_path, "pandas", "2.2.0", "numpy<2")
     assert _conflicts(tmp_path, "numpy==2.4.6", "Pandas==3.0") == ()
 
 
-def test_of_two_host_packages_of_one_name_only_the_first_on_the_path_counts(tmp_path: Path) -> None:
+def test_of_two_host_packages_with_one_name_only_the_first_on_the_path_counts(tmp_path: Path) -> None:
     _installed(tmp_path / "one", "pandas", "3.0", "numpy>=2")
     _installed(tmp_path / "two", "pandas", "2.2.0", "numpy<2")
     assert host_packages.conflicts(("numpy==2.4.6",), (str(tmp_path / "one"), str(tmp_path / "two"))) == ()
@@ -234,7 +234,7 @@ def test_a_package_that_is_added_to_the_host_is_noticed(tmp_path: Path) -> None:
     assert len(_conflicts(tmp_path, "numpy==2.4.6")) == 1
 
 
-def test_a_warning_is_one_line_whatever_a_packages_metadata_holds(tmp_path: Path) -> None:
+def test_a_warning_is_one_printable_line_whatever_the_metadata(tmp_path: Path) -> None:
     _installed(tmp_path, "evil\x1b[31m", "1", "numpy<2")
     (warning,) = _conflicts(tmp_path, "numpy==2.4.6")
     assert warning.isprintable()

@@ -1,3 +1,5 @@
+"""The lines of a `requirements.txt`: normalised, refused with the way out, and never quoted with a password."""
+
 from __future__ import annotations
 
 import pytest
@@ -45,13 +47,13 @@ def test_an_accepted_line_is_normalised(text: str, line: str) -> None:
     assert lines_of(text) == (line,)
 
 
-def test_equal_needs_in_another_order_and_dress_give_equal_lines() -> None:
+def test_equal_requirements_in_another_order_and_spelling_give_equal_lines() -> None:
     one = "--pre\nB>=1,<2\na==1.0  # pinned\na==1.0\n"
     other = "\ufeff# needs\r\n\r\nA == 1.0\r\n  b <2, >=1\r\n--pre\r\n"
     assert lines_of(one) == lines_of(other) == ("--pre", "a==1.0", "b<2,>=1")
 
 
-def test_lines_are_a_fixed_point() -> None:
+def test_normalised_lines_stay_the_same_when_they_are_parsed_again() -> None:
     text = (
         f"--no-binary :all:\n--only-binary=b,c\nb>=1\nA[x]==1;os_name=='posix'\nc @ git+https://h/c@{COMMIT}\na==1 --hash=sha256:{DIGITS}"
     )
@@ -59,7 +61,7 @@ def test_lines_are_a_fixed_point() -> None:
     assert lines_of("\n".join(lines)) == lines
 
 
-def test_an_empty_file_needs_nothing() -> None:
+def test_an_empty_file_requires_nothing() -> None:
     assert lines_of("\n  \n# only a comment\n") == ()
 
 
@@ -77,7 +79,7 @@ def test_a_comment_ends_a_continuation_and_is_not_continued() -> None:
     assert lines_of("a\\\n==1\\\n # why \\\nb==2") == ("a==1", "b==2")
 
 
-def test_a_number_sign_without_a_blank_before_it_is_no_comment() -> None:
+def test_a_number_sign_without_a_space_before_it_is_no_comment() -> None:
     assert lines_of("https://host/a.zip#sha256=1 # why") == ("https://host/a.zip#sha256=1",)
 
 
@@ -85,13 +87,13 @@ def test_a_number_sign_without_a_blank_before_it_is_no_comment() -> None:
     ("text", "lines"),
     [
         pytest.param("--only-binary a\n--no-binary a", ("--no-binary=a",), id="the later line wins"),
-        pytest.param("--only-binary a\n--no-binary :all:", ("--no-binary=:all:",), id="all takes back what was said before"),
+        pytest.param("--only-binary a\n--no-binary :all:", ("--no-binary=:all:",), id="all clears earlier names"),
         pytest.param("--only-binary :all:\n--no-binary a", ("--only-binary=:all:", "--no-binary=a"), id="an exception of all"),
         pytest.param("--no-binary a,b\n--no-binary :none:", (), id="none"),
         pytest.param("--pre --no-binary b,a", ("--pre", "--no-binary=a", "--no-binary=b"), id="several on one line"),
     ],
 )
-def test_choices_between_wheels_and_sources_mean_what_they_mean_to_pip(text: str, lines: tuple[str, ...]) -> None:
+def test_only_binary_and_no_binary_combine_as_in_pip(text: str, lines: tuple[str, ...]) -> None:
     assert lines_of(text) == lines
 
 
@@ -113,7 +115,7 @@ def test_choices_between_wheels_and_sources_mean_what_they_mean_to_pip(text: str
         pytest.param("--find-links wheels", "index_urls", id="--find-links"),
         pytest.param("--trusted-host host", "index_urls", id="--trusted-host"),
         pytest.param("--require-hashes", "--only-binary", id="any other option"),
-        pytest.param("a==1 --config-settings=x=y", "--hash", id="an option behind a requirement"),
+        pytest.param("a==1 --config-settings=x=y", "--hash", id="an option after a requirement"),
         pytest.param("--only-binary", ":all:", id="--only-binary without a name"),
         pytest.param("--no-binary a,,b", ":all:", id="--no-binary with an empty name"),
         pytest.param("a==1 --hash=md5:00", "sha256", id="weak hash"),
@@ -167,12 +169,12 @@ def test_a_refused_line_is_named_with_the_way_out(text: str, hint: str) -> None:
         pytest.param(b"\xfe\xff" + "a==1\n".encode("utf-16-be"), 1, "UTF-16", id="UTF-16 big endian"),
         pytest.param(b"a==1\r\n\rb==\x002", 3, "NUL", id="NUL"),
         pytest.param(b"a==1\n# caf\xe9", 2, "UTF-8", id="Latin-1"),
-        pytest.param(b"a==1\n# x\x0cb==1", 2, r"'\x0c'", id="a character at which pip begins a new line"),
+        pytest.param(b"a==1\n# x\x0cb==1", 2, r"'\x0c'", id="a character at which pip splits lines"),
         pytest.param("a==1\n# x\u2028b==1".encode(), 2, r"'\u2028'", id="a line separator"),
         pytest.param(b"a==1\n" * (CONTENT_BYTES // 5 + 1), 1, str(CONTENT_BYTES), id="too long"),
     ],
 )
-def test_bytes_that_are_no_plain_text_are_refused_with_their_line(content: bytes, line: int, complaint: str) -> None:
+def test_bytes_that_are_not_utf_8_text_are_refused_with_their_line(content: bytes, line: int, complaint: str) -> None:
     with pytest.raises(BadRequirement) as caught:
         parse_requirements(content)
     assert caught.value.details["line"] == line
@@ -198,7 +200,7 @@ def test_a_requirement_without_a_version_is_kept_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize("line", ["https://user:secret@host/a.whl", "a @ https://user:secret@host/a.whl"])
-def test_a_password_in_a_url_is_kept_for_the_installer_and_warned_about_without_it(line: str) -> None:
+def test_a_password_in_a_url_is_kept_for_the_installer_with_a_warning_that_masks_it(line: str) -> None:
     requirements = parse_requirements(line.encode())
     assert requirements.lines == (line,)
     (warning,) = requirements.warnings
@@ -214,7 +216,7 @@ def test_a_password_in_a_url_is_kept_for_the_installer_and_warned_about_without_
         "x=1 # https://user:secret@h",
     ],
 )
-def test_an_error_never_tells_a_password(line: str) -> None:
+def test_an_error_never_shows_a_password(line: str) -> None:
     with pytest.raises(BadRequirement) as caught:
         lines_of(line)
     told = f"{caught.value} {caught.value.details} {caught.value.__cause__}"

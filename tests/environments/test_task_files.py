@@ -1,4 +1,4 @@
-"""What all environments share: placed once, whole, and never a pointer into the host."""
+"""What all tasks share: placed once, complete, and independent of the host's files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sdk(cache: Path) -> Path:
 def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
     copied = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.suffix in {".py", ".sql"}}
     everything = {path.relative_to(_PACKAGE) for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".sql"}}
-    inside = {str(path) for path in everything if path.parts[0] not in {"cli", "rest", "testing"}}  # doors that no task comes in by
+    inside = {str(path) for path in everything if path.parts[0] not in {"cli", "rest", "testing"}}  # no task uses these
     own = {name for name in copied if not name.startswith("orchlite/_packaging/")}
     assert own == {name.removeprefix("sdk/") if name.startswith("sdk/wallaroo/") else f"orchlite/{name}" for name in inside}
 
@@ -59,14 +59,14 @@ def test_the_copy_reads_requirements_where_nothing_else_is_installed(sdk: Path, 
     ]
 
 
-def test_the_copy_takes_itself_for_the_copy(sdk: Path, tmp_path: Path) -> None:
+def test_the_copy_returns_its_own_folder(sdk: Path, tmp_path: Path) -> None:
     script = "import sys; sys.path.insert(0, sys.argv[1]); from orchlite.environments import task_files as it; from pathlib import Path"
     command = [sys.executable, "-I", "-S", "-c", f"{script}; print(it.place_sdk(Path(sys.argv[2])))", str(sdk), str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(sdk)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_copys_time_says_that_it_is_in_use(cache: Path, sdk: Path) -> None:
+def test_using_the_copy_sets_its_time(cache: Path, sdk: Path) -> None:
     os.utime(sdk, (1, 1))
     script = "import sys; from pathlib import Path; from orchlite.environments import task_files; task_files.place_sdk(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(cache)], env=os.environ | {"PYTHONPATH": str(_PACKAGE.parent)}, check=True)
@@ -93,7 +93,7 @@ def test_a_program_imports_the_copy_from_its_bytecode_and_writes_none(sdk: Path)
     assert sorted(sdk.rglob("*")) == before
 
 
-def test_the_bytecode_stands_although_the_sources_times_differ(sdk: Path) -> None:
+def test_the_bytecode_is_used_although_the_sources_time_differs(sdk: Path) -> None:
     source = sdk / "orchlite" / "core" / "status.py"
     os.utime(source, (1, 1))
     done = subprocess.run(
@@ -118,7 +118,7 @@ def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert (first / "orchlite" / "core" / "errors.py").is_file()
 
 
-def test_what_a_killed_process_left_half_placed_is_replaced(tmp_path: Path) -> None:
+def test_a_half_filled_folder_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
     wheel = _wheel(tmp_path)
     part = tmp_path / "installer" / "pip-1.0.part"
     part.mkdir(parents=True)
@@ -139,7 +139,7 @@ def _place(cache: str, wheel: str) -> str:
     return str(task_files.place_pip(Path(cache), Path(wheel)))
 
 
-def test_several_processes_place_the_installer_together(tmp_path: Path) -> None:
+def test_several_processes_place_pip_once(tmp_path: Path) -> None:
     wheel = _wheel(tmp_path)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         folders = pool.starmap(_place, [(str(tmp_path), str(wheel))] * 4)
@@ -147,13 +147,13 @@ def test_several_processes_place_the_installer_together(tmp_path: Path) -> None:
     assert (tmp_path / "installer" / "pip-1.0" / "pip" / "__pip-runner__.py").is_file()
 
 
-def test_the_installer_that_virtualenv_brings_runs_from_its_folder(tmp_path: Path) -> None:
+def test_the_embedded_pip_runs_from_its_folder(tmp_path: Path) -> None:
     wheel = embedded_pip()
     program = task_files.place_pip(tmp_path, wheel) / "pip" / "__pip-runner__.py"
     done = subprocess.run([sys.executable, "-I", program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"pip {wheel.name.split('-')[1]} from {tmp_path}")
 
 
-def test_only_this_account_can_look_into_the_shared_folders(tmp_path: Path) -> None:
+def test_the_folders_are_accessible_to_this_account_only(tmp_path: Path) -> None:
     folder = task_files.place_pip(tmp_path / "cache", _wheel(tmp_path))
     assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "cache")] == [0o700] * 3

@@ -1,4 +1,4 @@
-"""What of pip's settings, and of our lines, means the same to uv."""
+"""Options of pip and requirement lines that mean the same to uv, and those that do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HASH = "--hash=sha256:" + "1" * 64
         pytest.param({"keyring-provider": "disabled"}, {}, id="no keyring"),
     ],
 )
-def test_a_setting_that_uv_has_too_is_told_to_it(settings: dict[str, str], variables: dict[str, str]) -> None:
+def test_an_option_that_uv_has_too_becomes_its_variable(settings: dict[str, str], variables: dict[str, str]) -> None:
     assert uv.supports_options(settings)
     assert uv.translated(settings) == variables
 
@@ -44,11 +44,11 @@ def test_a_proxy_is_the_proxy_for_everything() -> None:
         pytest.param({"no-proxy-env": "true"}, id="something uv does not have"),
     ],
 )
-def test_a_setting_that_uv_would_read_otherwise_is_left_to_pip(settings: dict[str, str]) -> None:
+def test_an_option_without_an_equivalent_in_uv_is_left_to_pip(settings: dict[str, str]) -> None:
     assert not uv.supports_options(settings)
 
 
-def test_what_cannot_be_told_to_uv_leaves_the_rest() -> None:
+def test_options_without_an_equivalent_do_not_affect_the_others() -> None:
     assert uv.translated({"no-proxy-env": "true", "cert": "/c"}) == {"SSL_CERT_FILE": "/c"}
 
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_told_to_uv_leaves_the_rest() -> None:
         pytest.param(["six==1.12345678901234567890"], False, id="a number that needs more than 64 bits"),
     ],
 )
-def test_lines_that_uv_reads_otherwise_are_known(lines: list[str], accepted: bool) -> None:
+def test_lines_that_uv_reads_differently_are_not_supported(lines: list[str], accepted: bool) -> None:
     assert uv.supports_requirements(lines) is accepted
 
 
@@ -76,7 +76,7 @@ def test_lines_that_uv_reads_otherwise_are_known(lines: list[str], accepted: boo
         pytest.param([f"six==1.0 {_HASH}"], ["--require-hashes"], [f"six==1.0 {_HASH}"], id="hashes, which then everything needs"),
     ],
 )
-def test_options_go_by_the_command_line(lines: list[str], options: list[str], wanted: list[str]) -> None:
+def test_options_are_split_off_for_the_command_line(lines: list[str], options: list[str], wanted: list[str]) -> None:
     assert uv.split_options(lines) == (options, wanted)
 
 

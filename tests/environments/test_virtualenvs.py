@@ -1,4 +1,4 @@
-"""What an environment's interpreter finds first and last, inside a task and outside: real interpreters, real path files."""
+"""The `sys.path` of an environment, in a task and outside, seen by real interpreters; and how environments are created."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def _path(python: Path, *options: str, **variables: str) -> list[str]:
 
 
 @pytest.mark.parametrize("options", [(), ("-I",)], ids=["plain", "isolated"])
-def test_in_a_task_ours_comes_before_site_packages_and_the_hosts_last(python: Path, site_packages: Path, options: tuple[str, ...]) -> None:
+def test_in_a_task_the_copy_comes_before_site_packages_and_the_host_last(
+    python: Path, site_packages: Path, options: tuple[str, ...]
+) -> None:
     variables = {"WALLAROO_TASK_ID": "t", "ORCHLITE_SDK": "/ours", "ORCHLITE_HOST_PATHS": "/host/one:/host/two"}
     outside, inside = _path(python, *options), _path(python, *options, **variables)
     assert outside[-1] == str(site_packages)
@@ -82,19 +84,19 @@ def _whose(python: Path, name: str, folder: Path) -> str:
     return _run(python, ["main.py"], variables, main.parent).strip()
 
 
-def test_ours_wins_over_an_installed_package_of_the_same_name(python: Path, site_packages: Path, tmp_path: Path) -> None:
+def test_the_copy_wins_over_an_installed_package_with_the_same_name(python: Path, site_packages: Path, tmp_path: Path) -> None:
     _module(site_packages, "contested_sdk", "installed")
     _module(tmp_path / "ours", "contested_sdk", "ours")
     assert _whose(python, "contested_sdk", tmp_path) == "ours"
 
 
-def test_a_file_beside_the_script_wins_over_ours(python: Path, tmp_path: Path) -> None:
+def test_a_file_beside_the_script_wins_over_the_copy(python: Path, tmp_path: Path) -> None:
     _module(tmp_path / "ours", "contested_script", "ours")
     _module(tmp_path / "bundle", "contested_script", "script")
     assert _whose(python, "contested_script", tmp_path) == "script"
 
 
-def test_the_standard_library_wins_over_ours(python: Path, tmp_path: Path) -> None:
+def test_the_standard_library_wins_over_the_copy(python: Path, tmp_path: Path) -> None:
     _module(tmp_path / "ours", "tarfile", "ours")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "show.py").write_text("import tarfile; print(hasattr(tarfile, 'WHOSE'))")
@@ -108,7 +110,7 @@ def test_a_requirement_wins_over_the_hosts_package(python: Path, site_packages: 
     assert _whose(python, "contested_package", tmp_path) == "requirement"
 
 
-def test_a_requirement_that_adds_a_folder_by_its_own_path_file_wins_over_the_hosts_too(
+def test_a_requirement_with_a_pth_file_of_its_own_wins_over_the_hosts_package_too(
     python: Path, site_packages: Path, tmp_path: Path
 ) -> None:
     _module(site_packages / "zz_folder", "contested_folder", "requirement")
@@ -117,12 +119,12 @@ def test_a_requirement_that_adds_a_folder_by_its_own_path_file_wins_over_the_hos
     assert _whose(python, "contested_folder", tmp_path) == "requirement"
 
 
-def test_a_host_package_is_found_where_nothing_hides_it(python: Path, tmp_path: Path) -> None:
+def test_a_host_package_is_found_if_nothing_hides_it(python: Path, tmp_path: Path) -> None:
     _module(tmp_path / "host", "host_only", "host")
     assert _whose(python, "host_only", tmp_path) == "host"
 
 
-def test_threads_create_their_environments_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_take_turns_in_virtualenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """virtualenv is not safe to use from two threads at once."""
     session_via_cli, both_inside, met = virtualenv.session_via_cli, threading.Barrier(2), []
 

@@ -1,4 +1,4 @@
-"""Environments under faults: an index that never answers, two hosts that need the same one, an interpreter that is gone."""
+"""Environments under faults: an index that never responds, two hosts that build the same one, an interpreter that is missing."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def silent_index() -> Iterator[str]:
-    """An index that takes connections and says nothing."""
+    """An index that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         yield f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
 
 
 @pytest.fixture
 def requirement(tmp_path: Path) -> str:
-    """Of a package that nobody has installed before; it lies in the index on disk at `tmp_path / "index"`."""
+    """A requirement of a package that was never installed before, in the index at `tmp_path / "index"`."""
     name = f"shared_{uuid.uuid4().hex}"
     folder = tmp_path / "index" / name.replace("_", "-")
     folder.mkdir(parents=True)
@@ -54,7 +54,7 @@ def requirement(tmp_path: Path) -> str:
 
 
 @_both
-def test_an_index_that_never_answers_is_given_up_at_the_limit_and_nothing_goes_on(
+def test_an_index_that_never_responds_is_given_up_at_the_limit_and_no_process_remains(
     silent_index: str, tmp_path: Path, folder: MakeFolder, shared_cache: Path, check_store: CheckStore, bearers: Bearers, installer: str
 ) -> None:
     requirement = f"silent-{uuid.uuid4().hex}==1.0"
@@ -107,14 +107,14 @@ def test_two_hosts_that_need_the_same_new_environment_build_it_once(
 
 
 def _tell(hosts: list[subprocess.Popen[str]]) -> None:
-    """Both begin before anybody waits for one of them."""
+    """Let both start before waiting for either."""
     for host in hosts:
         assert host.stdin is not None
         host.stdin.write("go\n")
         host.stdin.flush()
 
 
-def test_an_environment_whose_interpreter_is_gone_is_built_anew_for_the_next_run(
+def test_an_environment_whose_interpreter_was_removed_is_built_again_for_the_next_run(
     requirement: str, tmp_path: Path, folder: MakeFolder, check_store: CheckStore
 ) -> None:
     name, url = requirement.partition("==")[0], (tmp_path / "index").as_uri() + "/"
@@ -133,7 +133,7 @@ def test_an_environment_whose_interpreter_is_gone_is_built_anew_for_the_next_run
     check_store(tmp_path / "store", [run.id()])
 
 
-def test_without_any_interpreter_the_error_names_it(tmp_path: Path, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_missing_interpreter(tmp_path: Path, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys._base_executable", "/nowhere/python3")
     with orchlite.Client(tmp_path / "store", environment=Environments(tmp_path / "cache")) as client:
         orchestration = client.upload_orchestration(path=folder("print()"))

@@ -1,4 +1,4 @@
-"""A host that is killed while it packages: the next one packages anew, and nothing half-built is ever used."""
+"""A host that is killed while it packages: the next one repeats the packaging, and no half-built environment is used."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ time.sleep(60)
 
 
 class Index(ThreadingHTTPServer):
-    """A package index with one package. The first request for its file gets half of it, and then waits for ever."""
+    """A package index with one package. A request for its file gets half of it, then blocks until `answers` is set."""
 
     daemon_threads = True
 
@@ -48,7 +48,7 @@ class Index(ThreadingHTTPServer):
         self.asked = threading.Event()
         """Half of the file has been sent."""
         self.answers = threading.Event()
-        """From now on the whole file is."""
+        """Requests get the whole file from now on."""
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -78,12 +78,12 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(content[half:])
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """An index whose package no other test has, so that the environment is new in the shared cache."""
+    """An index with a package of its own, so that the environment is new in the shared cache."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -99,7 +99,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 @pytest.fixture
 def environment(index: Index, shared_cache: Path) -> Path:
-    """Where all builds of the environment lie that the index's package needs."""
+    """The key's folder of the environment that the bundle needs."""
     return shared_cache / "environments" / Environments(shared_cache, index_urls=(index.url,)).key((index.requirement,))
 
 
@@ -128,7 +128,7 @@ def _digest(text: str) -> str:
 
 
 def _kill_while_it_installs(host: subprocess.Popen[str], index: Index) -> str:
-    """The id of the orchestration."""
+    """Return the id of the orchestration."""
     assert host.stdout is not None
     orchestration_id = host.stdout.readline().strip()
     assert index.asked.wait(20)
@@ -139,7 +139,7 @@ def _kill_while_it_installs(host: subprocess.Popen[str], index: Index) -> str:
 
 
 def _await_installer(build: Path) -> None:
-    """Until the killed host's installer has ended, which is soon: its runner holds the build's lock for so long."""
+    """Block until the killed host's installer has ended: until then its runner holds the build's lock."""
     give_up_at = time.monotonic() + 2
     with build.with_name(f"{build.name}.lock").open("r+") as lock:
         while not _is_free(lock.fileno()):
@@ -155,7 +155,7 @@ def _is_free(lock: int) -> bool:
     return True
 
 
-def test_the_next_host_packages_what_a_killed_one_was_packaging(
+def test_the_next_host_repeats_the_packaging_of_a_killed_one(
     index: Index, environment: Path, bundle: Path, start_host: StartHost, check_store: CheckStore, tmp_path: Path, bearers: Bearers
 ) -> None:
     store = tmp_path / "store"
@@ -177,7 +177,7 @@ def test_the_next_host_packages_what_a_killed_one_was_packaging(
     assert not half_built.exists()
 
 
-def test_an_installer_that_lost_its_host_ends_at_once(
+def test_an_installer_ends_at_once_when_its_host_is_killed(
     index: Index, environment: Path, bundle: Path, start_host: StartHost, tmp_path: Path, bearers: Bearers
 ) -> None:
     host = start_host(_UPLOADS, tmp_path / "store", bundle, index.url)
@@ -186,12 +186,12 @@ def test_an_installer_that_lost_its_host_ends_at_once(
     host.kill()
     host.wait()
     [half_built] = environment.glob("*/")
-    _await_installer(half_built)  # the index goes on waiting meanwhile
+    _await_installer(half_built)  # the index still blocks
     assert bearers(str(environment)) == []
 
 
 @pytest.mark.slow
-def test_a_task_that_waited_for_the_killed_host_runs_when_the_next_one_has_packaged(
+def test_a_task_that_waited_for_a_killed_hosts_packaging_runs_after_the_next_hosts(
     index: Index, start_host: StartHost, check_store: CheckStore, bundle: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
@@ -205,7 +205,7 @@ def test_a_task_that_waited_for_the_killed_host_runs_when_the_next_one_has_packa
     check_store(store, [run_id], {run_id: ["42"]})
 
 
-def test_another_host_that_needs_the_same_environment_takes_over_at_the_death_of_its_builder(
+def test_a_host_that_waits_for_the_same_environment_builds_it_when_the_builder_is_killed(
     index: Index, start_host: StartHost, check_store: CheckStore, bundle: Path, tmp_path: Path
 ) -> None:
     host = start_host(_UPLOADS, tmp_path / "store", bundle, index.url)

@@ -26,7 +26,7 @@ contents = st.one_of(st.binary(max_size=200), st.builds(bytes, st.integers(0, 40
 
 
 def is_packed(name: str) -> bool:
-    """Whether this is a file's name that the packing neither refuses nor leaves out."""
+    """Return whether packing neither refuses nor leaves out a file with this name."""
     if name.endswith("/"):
         return False
     try:
@@ -56,7 +56,7 @@ def read_back(folder: Path) -> dict[str, bytes]:
 
 
 @held(15, 60, trees())
-def test_any_acceptable_tree_comes_back_as_it_was_packed(tree: dict[str, bytes]) -> None:
+def test_any_acceptable_folder_is_unpacked_as_it_was_packed(tree: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, path, work = Path(name, "folder"), Path(name, "b.zip"), Path(name, "work")
         for file, content in tree.items():
@@ -138,7 +138,7 @@ def test_unpacking_alone_withstands_the_same_damage(content: bytes) -> None:
 
 
 @held(30, 80, st.binary(min_size=1, max_size=300), st.integers(1, 6000), st.integers(0, 9))
-def test_content_of_any_density_is_inflated_whole(seed: bytes, repeats: int, level: int) -> None:
+def test_content_of_any_compression_ratio_is_inflated_completely(seed: bytes, repeats: int, level: int) -> None:
     data = seed * repeats
     packed = zlib.compress(data, level, -15)
     entry = archive.Entry("x", b"x", 0, archive.DEFLATED, zlib.crc32(data), len(packed), len(data), 0, 0)
@@ -157,7 +157,7 @@ requirement_texts = st.one_of(
 
 
 @held(80, 300, requirement_texts)
-def test_requirements_are_refused_or_read_to_a_fixed_point(content: bytes) -> None:
+def test_requirements_are_refused_or_parsed_to_stable_lines(content: bytes) -> None:
     try:
         lines = parse_requirements(content).lines
     except BadRequirement as error:

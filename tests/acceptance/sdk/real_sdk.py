@@ -21,19 +21,19 @@ _SUPPORTED = ("3.11", "3.12")
 """Versions of Python for which there are wheels of what both SDKs need."""
 
 
-class Installation(NamedTuple):
+class InstallStep(NamedTuple):
     """One call of `pip install`."""
 
     packages: tuple[str, ...]
     options: tuple[str, ...] = ()
 
 
-SDK_2026 = (Installation(("wallaroo==2026.1.3",)),)
+SDK_2026 = (InstallStep(("wallaroo==2026.1.3",)),)
 
 # What 2023.2.1 asks for has no wheels for any Python that is still supported. With these, its code runs as it is.
 SDK_2023 = (
-    Installation(("wallaroo==2023.2.1",), ("--no-deps",)),
-    Installation(
+    InstallStep(("wallaroo==2023.2.1",), ("--no-deps",)),
+    InstallStep(
         (
             "appdirs==1.4.4",
             "attrs==26.1.0",
@@ -72,7 +72,7 @@ def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def environment_with(installations: tuple[Installation, ...], python: str, fallback: Path) -> Path:
+def environment_with(installations: tuple[InstallStep, ...], python: str, fallback: Path) -> Path:
     """The interpreter of an environment with these packages; built now where it is not there yet."""
     digest = hashlib.sha256(repr((installations, python)).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("ORCHLITE_TEST_CACHE", fallback)) / "real-sdk" / digest
@@ -92,7 +92,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(folder: Path, installations: tuple[Installation, ...], python: str) -> None:
+def _build(folder: Path, installations: tuple[InstallStep, ...], python: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _call(sys.executable, "-m", "virtualenv", "--python", python, "--no-download", "--no-periodic-update", "--pip", "embed", str(folder))
     for installation in installations:

@@ -13,11 +13,11 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, Installation, environment_with, python_for_the_sdk
+from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep, environment_with, python_for_the_sdk
 
 pytestmark = pytest.mark.slow
 
-InterpreterOf = Callable[[tuple[Installation, ...]], Path]
+InterpreterOf = Callable[[tuple[InstallStep, ...]], Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _ROOT = Path(__file__).parents[3]
@@ -222,7 +222,7 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
 
 @pytest.mark.parametrize("sdk", [pytest.param(SDK_2026, id="2026"), pytest.param(SDK_2023, id="2023")])
 def test_a_name_and_a_password_let_the_sdk_in(
-    sdk: tuple[Installation, ...], client: orchlite.Client, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
+    sdk: tuple[InstallStep, ...], client: orchlite.Client, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
 ) -> None:
     accounts = tmp_path / "accounts.json"
     accounts.touch(0o600)

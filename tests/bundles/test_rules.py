@@ -1,3 +1,5 @@
+"""The program and the requirements of a bundle: found, checked, and refused with the way out."""
+
 from __future__ import annotations
 
 import io
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchlite.bundles import bundle
+from orchlite.bundles.bundle import BundleReport
 from orchlite.core.errors import BadBundle, BadRequirement
 from orchlite.core.settings import Limits
 
@@ -33,7 +36,7 @@ def refusal(content: bytes, folder: Path) -> BadBundle:
     return caught.value
 
 
-# --- the program
+# --- The program
 
 
 @pytest.mark.parametrize(
@@ -43,12 +46,12 @@ def refusal(content: bytes, folder: Path) -> BadBundle:
         pytest.param({"a/MAIN.PY": PROGRAM}, "Rename 'a/MAIN.PY'", id="capitals in a subfolder"),
         pytest.param({"main.py/": b""}, "folder with that name", id="folder"),
         pytest.param({"main.py/code.py": PROGRAM}, "folder with that name", id="folder with content"),
-        pytest.param({"__MACOSX/._main.py": b"\0\5\x16\7", "x": b""}, "macOS", id="only what macOS keeps"),
+        pytest.param({"__MACOSX/._main.py": b"\0\5\x16\7", "x": b""}, "macOS", id="only metadata of macOS"),
         pytest.param({"train.py": PROGRAM, "data.csv": b""}, "Rename 'train.py'", id="one other program"),
         pytest.param({"data.csv": b""}, "Add one", id="no program"),
     ],
 )
-def test_a_bundle_without_a_program_is_refused_with_what_looks_like_one(files: dict[str, bytes], hint: str, tmp_path: Path) -> None:
+def test_a_bundle_without_a_program_is_refused_with_a_hint_at_the_likely_one(files: dict[str, bytes], hint: str, tmp_path: Path) -> None:
     error = refusal(zipped(**files), tmp_path)
     assert error.message == "The bundle has no main.py."
     assert error.details["entry"] == "main.py"
@@ -63,7 +66,7 @@ def test_a_bundle_without_a_program_is_refused_with_what_looks_like_one(files: d
         pytest.param(b"x = 1\n\0", 2, "", id="NUL"),
         pytest.param(b"\n\nx = '\xff'\n", None, "syntax error", id="not UTF-8"),
         pytest.param(b"# -*- coding: nonsense -*-\n", None, "syntax error", id="unknown encoding"),
-        pytest.param(b"# -*- coding: hex -*-\nx = 1\n", None, "", id="encoding that is none of text"),
+        pytest.param(b"# -*- coding: hex -*-\nx = 1\n", None, "", id="an encoding that is not of text"),
         pytest.param("print(1)\n".encode("utf-16"), None, "", id="UTF-16"),
         pytest.param(b"x = " + b"(" * 100_000, None, "", id="endless brackets"),
         pytest.param(b"x = " + b"-" * 100_000 + b"1", None, "", id="endless signs"),
@@ -81,7 +84,40 @@ def test_a_program_that_cannot_be_compiled_is_refused_with_the_line(
         assert f"line {line}" in error.message
 
 
-# --- the requirements
+# --- Several programs
+
+
+def _report(folder: Path, *names: str) -> BundleReport:
+    path = folder / "upload.zip"
+    path.write_bytes(zipped(**dict.fromkeys(names, PROGRAM)))
+    return bundle.inspect(path, Limits())
+
+
+def test_of_several_programs_the_one_at_the_root_is_run_and_the_others_are_named(tmp_path: Path) -> None:
+    report = _report(tmp_path, "a/main.py", "main.py", "b/main.py")
+    assert report.entrypoint == "main.py"
+    assert report.warnings == ("3 files are named main.py: a run starts 'main.py', not 'a/main.py', 'b/main.py'.",)
+
+
+def test_of_several_programs_in_folders_the_first_is_run_with_the_way_to_another(tmp_path: Path) -> None:
+    report = _report(tmp_path, "b/main.py", "a/main.py")
+    assert report.entrypoint == "b/main.py"
+    [warning] = report.warnings
+    assert warning.startswith("2 files are named main.py: a run starts 'b/main.py', not 'a/main.py'. Give the folder")
+
+
+def test_of_many_programs_only_the_first_are_named(tmp_path: Path) -> None:
+    [warning] = _report(tmp_path, "main.py", *(f"f{number}/main.py" for number in range(100))).warnings
+    assert warning.startswith("101 files")
+    assert "and 80 more" in warning
+
+
+@pytest.mark.parametrize("names", [["main.py"], ["a/main.py"], ["main.py", "a/main.pyc", "a/my_main.py", "__MACOSX/main.py"]], ids=" ".join)
+def test_a_single_program_gets_no_warning(tmp_path: Path, names: list[str]) -> None:
+    assert not [warning for warning in _report(tmp_path, *names).warnings if "files are named" in warning]
+
+
+# --- Requirements
 
 
 @pytest.mark.parametrize(

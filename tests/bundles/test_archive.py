@@ -1,3 +1,5 @@
+"""Crafted ZIPs: whatever is malformed, ambiguous or too large is refused by name."""
+
 from __future__ import annotations
 
 import struct
@@ -21,7 +23,7 @@ def deflated(data: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Piece:
-    """One entry, honest unless told otherwise."""
+    """One entry, correct unless a field says otherwise."""
 
     name: bytes = b"main.py"
     data: bytes = PROGRAM
@@ -95,19 +97,19 @@ def refusal(content: bytes, folder: Path, limits: Limits | None = None) -> BadBu
     return caught.value
 
 
-def test_the_crafted_bundle_is_fine_when_nothing_is_wrong(tmp_path: Path) -> None:
+def test_the_crafted_bundle_is_accepted_without_a_flaw(tmp_path: Path) -> None:
     path = tmp_path / "upload.zip"
     path.write_bytes(crafted(MAIN, Piece(name=b"a/b", data=b"x" * 99, method=8)))
     assert bundle.inspect(path, Limits()).entrypoint == "main.py"
 
 
-# --- the file as a whole
+# --- The whole file
 
 GOOD = crafted(MAIN, Piece(name=b"data", data=b"abc" * 50, method=8))
 
 
 def with_zip64_end(*, end64: bytes | None = None, move: int = 0, disks: int = 1) -> bytes:
-    """One honest entry, and a ZIP64 end between the directory and the end."""
+    """One correct entry, and a ZIP64 end between the directory and the end."""
     whole = crafted(MAIN)
     directory_end = len(whole) - 22
     offset, size = len(MAIN.local()), len(MAIN.central(0))
@@ -119,7 +121,7 @@ def with_zip64_end(*, end64: bytes | None = None, move: int = 0, disks: int = 1)
 END64_OF_ANOTHER = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, 54, 45)
 
 
-def test_the_crafted_zip64_end_is_fine_when_nothing_is_wrong(tmp_path: Path) -> None:
+def test_the_crafted_zip64_end_is_accepted_without_a_flaw(tmp_path: Path) -> None:
     path = tmp_path / "upload.zip"
     path.write_bytes(with_zip64_end())
     assert bundle.inspect(path, Limits()).entrypoint == "main.py"
@@ -138,7 +140,7 @@ def test_the_crafted_zip64_end_is_fine_when_nothing_is_wrong(tmp_path: Path) -> 
         pytest.param(crafted(), "no entries", id="no entries"),
         pytest.param(b"junk" + GOOD, "4 bytes too many", id="junk before"),
         pytest.param(crafted(MAIN, before=b"#!shell\n"), "8 bytes of junk before", id="junk before, offsets moved"),
-        pytest.param(GOOD + b"junk", "4 bytes of junk after", id="junk behind"),
+        pytest.param(GOOD + b"junk", "4 bytes of junk after", id="junk after the end"),
         pytest.param(crafted(MAIN, between=b"junk"), "4 bytes too many", id="junk before the directory"),
         pytest.param(crafted(MAIN, count=2), "more entries than it has", id="more entries declared than there are"),
         pytest.param(crafted(MAIN, Piece(name=b"b"), count=1), "more entries than it declares", id="fewer entries declared than there are"),
@@ -160,7 +162,7 @@ def test_a_second_zip_in_the_comment_is_not_read_instead(tmp_path: Path) -> None
     refusal(outer, tmp_path)
 
 
-# --- single entries
+# --- Entries
 
 DATA = b"abc" * 50
 ZIP64_FIELD = struct.pack("<HHQ", 1, 8, 1 << 63)
@@ -176,10 +178,10 @@ ZIP64_FIELD = struct.pack("<HHQ", 1, 8, 1 << 63)
         pytest.param(Piece(local_name=b"main.py.txt"), "a different name", "again", id="local name is longer"),
         pytest.param(Piece(local_crc=7), "a different size or CRC", "again", id="local CRC differs"),
         pytest.param(Piece(local_method=8), "differently", "again", id="local method differs"),
-        pytest.param(Piece(behind=b"junk"), "4 bytes of junk", "again", id="junk behind an entry"),
+        pytest.param(Piece(behind=b"junk"), "4 bytes of junk", "again", id="junk after an entry"),
         pytest.param(Piece(flags=8, behind=b"x" * 16), "16 bytes of junk", "again", id="junk in place of a data descriptor"),
         pytest.param(Piece(offset=4), "no header", "again", id="offset into nowhere"),
-        pytest.param(Piece(offset=0xFFFFFFF0), "no header", "again", id="offset behind the end"),
+        pytest.param(Piece(offset=0xFFFFFFF0), "no header", "again", id="offset after the end"),
         pytest.param(Piece(offset=0xFFFFFFFF), "ZIP64 field", "again", id="ZIP64 offset that is missing"),
         pytest.param(Piece(offset=0xFFFFFFFF, central_extra=ZIP64_FIELD), "no header", "again", id="absurd ZIP64 offset"),
         pytest.param(Piece(offset=0xFFFFFFFF, central_extra=b"\1\0\xff\0"), "ZIP64 field", "again", id="ZIP64 field cut short"),
@@ -187,7 +189,7 @@ ZIP64_FIELD = struct.pack("<HHQ", 1, 8, 1 << 63)
         pytest.param(Piece(data=DATA, method=8, size=10), "more than the 10 bytes", "again", id="declares less than it has"),
         pytest.param(Piece(data=DATA, size=10), "more than the 10 bytes", "again", id="declares less than it has, stored"),
         pytest.param(Piece(data=DATA, method=8, packed=deflated(DATA)[:-9]), "too early", "again", id="packed data cut short"),
-        pytest.param(Piece(data=DATA, method=8, packed=deflated(DATA) + b"junk"), "too late", "again", id="junk behind the packed data"),
+        pytest.param(Piece(data=DATA, method=8, packed=deflated(DATA) + b"junk"), "too late", "again", id="junk after the compressed data"),
         pytest.param(Piece(data=DATA, method=8, packed=b"\xff" * 40), "cannot be unpacked", "again", id="packed data is noise"),
         pytest.param(Piece(data=DATA, method=8, packed=b""), "too early", "again", id="no packed data"),
         pytest.param(Piece(flags=1), "encrypted", "password", id="encrypted"),
@@ -229,7 +231,7 @@ def test_two_entries_with_one_content_are_refused_as_overlapping(tmp_path: Path)
 
 
 def test_an_entry_that_reaches_into_the_next_is_refused_as_overlapping(tmp_path: Path) -> None:
-    # As in the better zip bomb: the first entry's content is the second one, header and all.
+    # As in a zip bomb by D. Fifield: the first entry's content is the second entry, with its header.
     kernel = Piece(name=b"kernel", data=b"0" * 100)
     quoting = Piece(name=b"main.py", data=kernel.local())
     content = quoting.local()
@@ -249,7 +251,7 @@ def test_an_entry_that_reaches_into_the_directory_is_refused_as_overlapping(tmp_
     assert "overlaps the directory" in refusal(bytes(content), tmp_path).message
 
 
-# --- limits
+# --- Limits
 
 BOMB = Piece(name=b"bomb", data=bytes(2 * 1024 * 1024), method=8)
 
@@ -289,9 +291,7 @@ BOMB = Piece(name=b"bomb", data=bytes(2 * 1024 * 1024), method=8)
         pytest.param(named("a/" * 32 + "b"), Limits(), {"limit": 32, "entry": "a/" * 32 + "b"}, "depth", id="depth"),
     ],
 )
-def test_what_passes_a_limit_is_refused_with_the_limit(
-    content: bytes, limits: Limits, details: dict[str, object], hint: str, tmp_path: Path
-) -> None:
+def test_a_limit_that_is_exceeded_is_named(content: bytes, limits: Limits, details: dict[str, object], hint: str, tmp_path: Path) -> None:
     error = refusal(content, tmp_path, limits)
     assert details.items() <= error.details.items()
     assert hint in str(error.hint)
@@ -303,7 +303,7 @@ def test_a_bomb_that_declares_little_is_stopped_at_what_it_declares(tmp_path: Pa
     assert error.details == {"entry": "bomb", "limit_bytes": 100}
 
 
-# --- names
+# --- Names
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ _KEEPING_STATUS = "status=$?; printf '%s\\n' {}; (exit $status)"
 _HOME = "/home/ada"
 _COLUMNS = 400
 """Wide enough for the long names of temporary folders, which the page has not."""
-_SECONDS = 120
+_SECONDS = 600
 _DIFFERS = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha>"),
@@ -120,10 +120,10 @@ class _Reader:
             (self._home / block.file).parent.mkdir(parents=True, exist_ok=True)
             (self._home / block.file).write_text(block.text, encoding="utf-8")
         elif block.language == "text":
-            if printed is not None:
-                self._compare(block, block.text, printed)
+            assert printed is not None, f"{self._page.name}, line {block.line}: nothing was printed before"
+            self._compare(block, block.text, printed)
         else:
-            getattr(self, f"_follow_{block.language}")(block)
+            {"bash": self._follow_bash, "console": self._follow_console, "python": self._follow_python}[block.language](block)
 
     def _follow_python(self, block: Block) -> None:
         # The line numbers of a traceback are those of the page.
@@ -169,9 +169,7 @@ class _Reader:
             yield part.replace("\r\n", "\n")
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self._home, env=self._environment, capture_output=True, text=True, check=False, timeout=_SECONDS * 5
-        )
+        return subprocess.run(command, cwd=self._home, env=self._environment, capture_output=True, text=True, check=False, timeout=_SECONDS)
 
     def _at_the_server(self, text: str) -> str:
         return text if self._url is None else text.replace("http://127.0.0.1:8080", self._url)

@@ -1,4 +1,4 @@
-"""The manual's snippets are run, page by page, and its links lead somewhere."""
+"""The snippets of the manual and of the examples' index are run, page by page, and their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.pages import MANUAL, run_page
+from tests.acceptance.pages import MANUAL, ROOT, blocks, run_page
 
-_PAGES = sorted(MANUAL.glob("*.md"))
+_PAGES = [*sorted(MANUAL.glob("*.md")), ROOT / "examples" / "README.md"]
+_WITH_SLOW_BLOCKS = [page for page in _PAGES if any(block.mark == "slow" for block in blocks(page))]
 _WITH_A_CACHE_OF_ITS_OWN = {"requirements"}
 """Pages that show how an environment is built."""
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_every_snippet_does_what_stands_below_it(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     run_page(page, tmp_path / "home", cache=None if page.stem in _WITH_A_CACHE_OF_ITS_OWN else shared_cache)
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _WITH_SLOW_BLOCKS, ids=lambda page: page.stem)
+def test_the_slow_snippets_do_too(page: Path, tmp_path: Path, shared_cache: Path) -> None:
+    run_page(page, tmp_path / "home", slow=True, cache=shared_cache)
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_its_links_lead_somewhere(page: Path) -> None:
     for name in re.findall(r"\]\(((?!https?:)[^)#]+)", page.read_text(encoding="utf-8")):
-        assert (MANUAL / name).exists(), name
+        assert (page.parent / name).exists(), name

@@ -42,7 +42,7 @@ _ZIP64_VALUE, _ZIP64_COUNT = 0xFFFFFFFF, 0xFFFF
 """The value of a field of four or two bytes if the real value is in its ZIP64 counterpart."""
 
 _ENTRY_EXTRA_BYTES = 512
-"""Allowance for the extra fields and the comment of an entry in the directory: common tools use up to 60."""
+"""Allowance for the extra fields and the comment of an entry in the directory: common tools use up to 60 bytes."""
 
 _BLOCK_BYTES = 256 * 1024
 _REPACK = "Make the ZIP again with `zip -r`, or give the folder itself."

@@ -78,7 +78,7 @@ class BundleStorage:
         size_bytes = len(source) if isinstance(source, bytes) else _size_bytes(source)
         if size_bytes > limit_bytes:
             raise BadBundle(
-                f"The bundle has {size_bytes} bytes, the limit is {limit_bytes}.",
+                f"The bundle has {size_bytes} bytes; the limit is {limit_bytes}.",
                 hint="Leave large data out and fetch it in main.py" + PythonOnly(", or raise Limits.upload_bytes") + ".",
                 limit_bytes=limit_bytes,
             )

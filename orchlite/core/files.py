@@ -91,11 +91,11 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def tree_size_bytes(path: Path) -> int:
-    """Return the total size of a file, or of everything in a folder. Links count themselves; what disappears meanwhile counts 0."""
+    """Return the total size of a file, or of everything in a folder. Links are not followed; what cannot be read counts 0."""
     if not _is_folder(path):
         return _size_bytes(path)
     size_bytes, waiting = 0, [str(path)]
-    while waiting:  # os.walk would follow a folder that is replaced by a link after it was listed
+    while waiting:  # not os.walk, which recurses, and fails on folders nested a thousand deep
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):

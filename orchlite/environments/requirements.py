@@ -156,7 +156,7 @@ def _decoded(content: bytes, name: str) -> str:
         complaint = f"{name} is longer than {CONTENT_BYTES} bytes."
         raise BadRequirement(complaint, hint="Keep only requirements in it.", line=1, text="", file=name, limit_bytes=CONTENT_BYTES)
     if re.match(_UTF16, content):
-        raise _bad_bytes(content, 0, name, "begins as UTF-16")
+        raise _bad_bytes(content, 0, name, "is UTF-16, not UTF-8")
     if (position := content.find(b"\0")) >= 0:
         raise _bad_bytes(content, position, name, "contains a NUL")
     try:
@@ -348,7 +348,7 @@ def _checked_url(line: _SourceLine, url: str) -> str:
     if scheme in ("", "file"):
         raise line.error("is a path, which exists on one machine only", _BESIDE_MAIN)
     hint = f"Write {_COMMIT_FORM}." if scheme.startswith("git") else "Use an https URL."
-    raise line.error(f"has a URL of the kind {scheme!r}; only https and git+https are allowed", hint)
+    raise line.error(f"has a URL with the scheme {scheme!r}; only https and git+https are allowed", hint)
 
 
 def _pinned_git(line: _SourceLine, url: str) -> str:

@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +27,6 @@ from orchlite.core.files import (
     tree_size_bytes,
 )
 
-_DEPTH = 1200
-"""Below this many folders neither a path (PATH_MAX is 4096) nor Python's stack reaches."""
-
 
 def _without_privilege() -> None:
     # A read-only folder does not stop root. prctl(2): PR_CAPBSET_DROP of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
@@ -43,16 +40,25 @@ def _remove_unprivileged(path: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=_without_privilege).stdout.strip()
 
 
-def _nested(path: Path, depth: int) -> None:
+def _nested(path: Path, depth: int, *, name: str) -> None:
+    """Make folders in each other, deeper than Python's stack, and a file of 4 bytes in the innermost."""
     path.mkdir()
     folder = os.open(path, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir("deeper", dir_fd=folder)
-        below = os.open("deeper", os.O_RDONLY, dir_fd=folder)
+        os.mkdir(name, dir_fd=folder)
+        below = os.open(name, os.O_RDONLY, dir_fd=folder)
         os.close(folder)
         folder = below
-    os.close(os.open("file", os.O_CREAT, 0o600, dir_fd=folder))
+    with open("file", "wb", opener=lambda file, flags: os.open(file, flags, 0o600, dir_fd=folder)) as file:
+        file.write(b"1234")
     os.close(folder)
+
+
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose name is free; pytest could not remove what a failing test leaves in it."""
+    yield tmp_path / "deep"
+    subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 
 
 class TestLocks:
@@ -143,6 +149,10 @@ class TestSize:
         assert tree_size_bytes(tmp_path / "a") == 1234
         assert tree_size_bytes(tmp_path / "a" / "one") == 1000
 
+    def test_includes_folders_nested_a_thousand_deep(self, deep_folder: Path) -> None:
+        _nested(deep_folder, 1200, name="d")
+        assert tree_size_bytes(deep_folder) == 4
+
     def test_of_nothing_is_0(self, tmp_path: Path) -> None:
         assert tree_size_bytes(tmp_path / "missing") == 0
 
@@ -164,13 +174,17 @@ class TestRemoval:
             pytest.param(lambda path: path.symlink_to("nowhere"), id="dangling link"),
             pytest.param(lambda path: os.mkfifo(path), id="pipe"),
             pytest.param(lambda path: (path / "a" / "b").mkdir(parents=True), id="folders"),
-            pytest.param(lambda path: _nested(path, _DEPTH), id="too deep"),
         ],
     )
     def test_leaves_nothing(self, tmp_path: Path, make: Callable[[Path], object]) -> None:
         make(tmp_path / "doomed")
         assert remove_tree(tmp_path / "doomed")
         assert list(tmp_path.iterdir()) == []
+
+    def test_includes_folders_too_deep_for_a_path(self, deep_folder: Path) -> None:
+        _nested(deep_folder, 1200, name="longer than PATH_MAX")
+        assert remove_tree(deep_folder)
+        assert not deep_folder.exists()
 
     @pytest.mark.parametrize("mode", [0o500, 0o300, 0o000])
     def test_includes_folders_that_are_read_only_or_unreadable(self, tmp_path: Path, mode: int) -> None:

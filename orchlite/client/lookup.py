@@ -54,7 +54,7 @@ class Lookup:
 
     def failed_since(self, since: datetime) -> Table[TaskRun]:
         """The runs of the whole store that have failed, timed out or were lost since then, packaging included, newest first."""
-        return self._runs(self._rows.bad_ends_since(since))
+        return self._runs(self._rows.failed_since(since))
 
     def due_next(self, limit: int) -> Table[Task]:
         """The tasks of the whole store that are due next, soonest first."""
@@ -62,7 +62,7 @@ class Lookup:
 
     def suspended(self) -> Table[Task]:
         """The tasks of the whole store that would have runs and have none: paused, or in `schedule_error`. Latest first."""
-        return Table(self._task(task_id) for task_id in self._rows.held())
+        return Table(self._task(task_id) for task_id in self._rows.suspended())
 
     def newest_events(self, limit: int) -> Table[Event]:
         """The newest so many events of the whole store, oldest first."""

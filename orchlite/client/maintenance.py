@@ -68,9 +68,9 @@ class Maintenance:
             StoreDamaged: the backup is damaged.
             StorageFull, DeviceFailed: the store cannot be written; nothing is left of it.
         """
-        from orchlite.operations import backup
+        from orchlite.operations.restore import restore
 
-        backup.restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
+        restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
 
     def check(self) -> Table[Finding]:
         """Read the whole store and answer what is wrong with it, each with a way out; nothing in a healthy one, also while it works."""

@@ -16,7 +16,7 @@ from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.operations import liveness, notification, outcome, packaging
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.outcome import Ending
+from orchlite.operations.outcome import Outcome
 from orchlite.runs.protocol import Process
 
 
@@ -177,7 +177,7 @@ class SteppedExecutor:
         result = RunResult(status, exit_code, started_at, at, (at - started_at).total_seconds(), reason)
         with suppress(IllegalMove):
             with store.transaction() as transaction:
-                ending = Ending(run.run_id, run.task_id, result, run.attempt, self._context.host_id)
-                outcome.record_end(store, transaction, ending, self._context.clock.now())
+                ended = Outcome(run.run_id, run.task_id, result, run.attempt, self._context.host_id)
+                outcome.record_end(store, transaction, ended, self._context.clock.now())
             notification.notify(self._context, run.run_id, status)
         self._context.changes.announce()

@@ -93,4 +93,4 @@ class WorkerYield:
 
     def _record(self, transaction: Transaction) -> None:
         # Evaluated inside the transaction: of two threads that record, the later one records what is true then.
-        self._context.store.runs.set_waits(transaction, str(self._context.own_run_id), self._is_waiting())
+        self._context.store.runs.set_waiting(transaction, str(self._context.own_run_id), self._is_waiting())

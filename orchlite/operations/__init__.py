@@ -1,1 +1,1 @@
-"""What is done with one open store: straight-line functions, one transaction each, no thread."""
+"""What is done with one open store: straight-line functions, one transaction each, without threads of their own."""

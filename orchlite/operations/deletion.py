@@ -1,4 +1,4 @@
-"""Removing orchestrations for good: their rows in one step, all of them or none, and then the files that nobody speaks of any more."""
+"""Deletes orchestrations: all their rows in one transaction, then the files that no row refers to any more."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from orchlite.store.database import Transaction
 
 
 def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool = False) -> None:
-    """Remove these orchestrations with their tasks, runs and logs; bundles too, where no other orchestration has the same bytes.
+    """Delete these orchestrations with their tasks, runs and logs, and each bundle that no other orchestration shares; all or none.
 
-    With `dry_run` only find out whether that could be done.
+    dry_run: only check whether they can be deleted.
 
     Raises:
-        NotFound: one is not there. None was deleted.
-        Conflict: a task of one is alive. None was deleted.
+        NotFound: there is no orchestration with one of these ids. None was deleted.
+        Conflict: a task of one is still active. None was deleted.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     store = context.store
     with store.transaction() as transaction:
         shas = {store.orchestrations.get(orchestration_id).sha for orchestration_id in orchestration_ids}
-        _check_over(context, transaction, orchestration_ids)
+        _check_inactive(context, transaction, orchestration_ids)
         if dry_run:
             return
         run_ids = [run_id for each in orchestration_ids for run_id in store.runs.ids_of_orchestration(transaction, each)]
@@ -30,17 +31,17 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
             store.orchestrations.delete(transaction, orchestration_id)
     for run_id in run_ids:
         remove_tree(context.folder.run(run_id).path)
-    with store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+    with store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile
         for sha in shas:
             if not store.orchestrations.is_referenced(transaction, sha):
                 context.bundles.discard(sha)
 
 
-def _check_over(context: Context, transaction: Transaction, orchestration_ids: Sequence[str]) -> None:
-    alive = [task for each in orchestration_ids for task in context.store.tasks.alive_of_orchestration(transaction, each)]
-    if alive:
+def _check_inactive(context: Context, transaction: Transaction, orchestration_ids: Sequence[str]) -> None:
+    active = [task for each in orchestration_ids for task in context.store.tasks.active_of_orchestration(transaction, each)]
+    if active:
         raise Conflict(
-            f"Orchestration {alive[0].orchestration_id} has a task that is alive: {alive[0].task_id}.",
+            f"Orchestration {active[0].orchestration_id} has an active task: {active[0].task_id}.",
             hint="Kill the task, or wait for it, first." + (" None was deleted." if len(orchestration_ids) > 1 else ""),
-            task_ids=[task.task_id for task in alive],
+            task_ids=[task.task_id for task in active],
         )

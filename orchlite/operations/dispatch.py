@@ -1,7 +1,7 @@
-"""What is done about tasks that are due: their runs are queued and the tasks moved on, in one transaction.
+"""Dispatches due tasks: queues their runs and sets when they are due next, in one transaction.
 
-Any number of hosts may do this at once. Whoever moves a task on from the time that it was due at has dealt with it; for the others
-nothing is left. A slot has one run for ever: the store holds that.
+Any number of hosts may dispatch at once. A task is advanced only from the time at which it was due, so that one host dispatches it and the
+others find nothing to do. The store's unique index on slots keeps a slot from having two runs.
 """
 
 from __future__ import annotations
@@ -26,132 +26,140 @@ from orchlite.store.store import Store
 if TYPE_CHECKING:
     from orchlite.schedules.schedule import Schedule
 
-_AT_ONCE = 500
-_LOOKED_AT = 100
-"""So many slots that were dealt with are passed over in one go, when the clock was set back."""
-_REPLACED = "the next run of its task took its place"
+_BATCH_SIZE = 500
+_TAKEN_SLOTS_READ = 100
+"""Upper bound on the slots read when the clock was set back."""
+_REPLACED = "the next run of its task has replaced it"
 _log = logging.getLogger(__name__)
 
 
 class Due(NamedTuple):
-    """A task that is due, and what is to be done about it."""
+    """A scheduled task that is due, and the decision about its slots."""
 
     task: TaskRow
     decision: Decision
     run_id: str
-    """Of its run, where it has one: made beforehand, too."""
+    """The id of its run, if it gets exactly one: made in advance, too."""
 
     @property
     def is_simple(self) -> bool:
-        """One run, nothing skipped, no look at other runs: what can be done for many tasks with the same few statements."""
+        """Whether it has one run, skips nothing, and ignores other runs: such tasks share a few statements."""
         return self.decision.skipped == () and len(self.decision.runs) == 1 and _policy(self.task).concurrency == "allow"
 
 
 class Batch(NamedTuple):
-    """What is due at one time, decided beforehand, so that nothing is left to be thought about when the time has come."""
+    """The tasks that are due at one time, decided in advance, so that little work remains when that time comes."""
 
     at: datetime
     scheduled: tuple[Due, ...] = ()
     continuous: tuple[TaskRow, ...] = ()
     is_full: bool = False
-    """Whether there may be more."""
+    """Whether more tasks may be due."""
 
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether these decisions still hold a little later than they were made for."""
+    def is_current(self, now: datetime) -> bool:
+        """Return whether the decisions still hold at `now`, shortly after the time that they were made for."""
         return now - self.at < timedelta(seconds=1) and all(due.decision.next_at > now for due in self.scheduled)
 
 
-class _Changed(Exception):
-    """Another host has dealt with some of the tasks."""
+class _Overtaken(Exception):
+    """Another host has dispatched some of the tasks."""
 
 
 def prepare(context: Context, now: datetime) -> Batch:
-    """Decide about the tasks that are, or will be, due at this time: about the first few hundred. What cannot be decided is stopped."""
-    tasks = context.store.tasks.due(now, _AT_ONCE)
-    scheduled = (_decided(context, task, now) for task in tasks if task.kind is TaskKind.SCHEDULED)
+    """Decide about up to 500 tasks that are, or will be, due at `now`. Those whose schedule is unusable become `schedule_error`.
+
+    Raises:
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read or written.
+    """
+    tasks = context.store.tasks.due(now, _BATCH_SIZE)
+    scheduled = (_decide(context, task, now) for task in tasks if task.kind is TaskKind.SCHEDULED)
     continuous = tuple(task for task in tasks if task.kind is TaskKind.CONTINUOUS)
-    return Batch(now, tuple(filter(None, scheduled)), continuous, is_full=len(tasks) == _AT_ONCE)
+    return Batch(now, tuple(filter(None, scheduled)), continuous, is_full=len(tasks) == _BATCH_SIZE)
 
 
 def dispatch(context: Context, batch: Batch, now: datetime) -> None:
-    """Queue the batch's runs, durably, and tell whoever is to be told."""
-    if not batch.is_fresh(now):
+    """Queue the batch's runs, durably, and signal the runs that they replace. If the batch is not current, prepare it again first.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; what was not dispatched stays due.
+    """
+    if not batch.is_current(now):
         batch = prepare(context, now)
     try:
         replaced = _dispatch(context, batch.scheduled, now)
-    except _Changed:
+    except _Overtaken:
         replaced = [run for due in batch.scheduled for run in _dispatch(context, [due], now)]
     for task in batch.continuous:
-        _start_again(context, task, now)
+        _restart(context, task, now)
     for task, run in replaced:
         kill.signal_owners(context, task, [run.run_id], _REPLACED)
     context.changes.announce()
 
 
 def follow_clock_back(context: Context, now: datetime) -> None:
-    """The clock may have been set back: then what was to happen in a second would happen in an hour, or when a wrong time comes true."""
+    """Bring due times forward after the clock was set back to `now`; otherwise they would come only when the old time is reached again.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; calling again completes it.
+    """
     with context.store.transaction() as transaction:
-        if context.store.tasks.shorten_pauses(transaction, now + backoff.MAX_BACKOFF):
-            _log.info("the clock was set back; continuous tasks start again by it")
-    for task in context.store.tasks.ahead(now):
-        with suppress(BadSchedule):  # whoever finds it due stops it
+        if context.store.tasks.shorten_backoffs(transaction, now + backoff.MAX_BACKOFF):
+            _log.info("the clock was set back; continuous tasks start again accordingly")
+    for task in context.store.tasks.ahead_of_clock(now):
+        with suppress(BadSchedule):  # it becomes `schedule_error` when it is due
             if (next_at := _first_free(context.store, task, now)) < (task.next_at or now):
-                _log.info("the clock was set back; task %s is due at %s by it", task.task_id, next_at)
+                _log.info("the clock was set back; task %s is now due at %s", task.task_id, next_at)
                 with context.store.transaction() as transaction:
                     context.store.tasks.bring_forward(transaction, task, next_at)
 
 
 def _first_free(store: Store, task: TaskRow, now: datetime) -> datetime:
-    """The first slot to come that the task has not dealt with. Its rows say so, and where they may have been pruned, none is."""
+    """Return the task's first slot after `now` that was not dispatched. Slots whose rows may have been pruned count as dispatched."""
     after = max(now, task.pruned_until or now)
-    # Bounded: what is taken beyond that is found out when it is due.
-    taken = store.runs.slots_since(task.task_id, after, task.next_at or now, _LOOKED_AT)
+    # Slots beyond the limit are recognised as taken when they are due.
+    taken = store.runs.slots_since(task.task_id, after, task.next_at or now, _TAKEN_SLOTS_READ)
     return misfires.first_free(_schedule(_policy(task)), after, set(taken))
 
 
-def _decided(context: Context, task: TaskRow, now: datetime) -> Due | None:
+def _decide(context: Context, task: TaskRow, now: datetime) -> Due | None:
     try:
         policy, first = _policy(task), task.next_at or now
         taken = context.store.runs.slots_since(task.task_id, first, now)
         return Due(task, misfires.decide(_schedule(policy), policy, first, now, set(taken)), str(uuid.uuid4()))
     except BadSchedule as error:
-        _stop(context, task, str(error))
+        _set_schedule_error(context, task, str(error))
         return None
 
 
 def _dispatch(context: Context, batch: Sequence[Due], now: datetime) -> list[tuple[TaskRow, RunRow]]:
-    """Deal with all of them in one transaction. Answers the runs that are to end because others take their place.
+    """Dispatch the scheduled tasks in one transaction. Return the runs that must end because others replace them.
 
     Raises:
-        _Changed: somebody else was quicker with some of several; nothing was done.
+        _Overtaken: another host has dispatched one of several; nothing was written.
     """
-    simple = [due for due in batch if due.is_simple]
-    replaced: list[tuple[TaskRow, RunRow]] = []
     if not batch:
-        return replaced
+        return []
+    simple = [due for due in batch if due.is_simple]
     with context.store.transaction(urgent=True) as transaction:
         if simple and not context.store.tasks.advance_all(transaction, [(due.task, due.decision.next_at) for due in simple]):
             if len(batch) > 1:
-                raise _Changed
+                raise _Overtaken
             return []
-        begun = [(due.run_id, due.task.task_id, due.decision.runs[0]) for due in simple]
-        context.store.runs.insert_slots(transaction, begun, context.host_id, now)
-        for due in batch:
-            if not due.is_simple:
-                replaced += [(due.task, run) for run in _dispatch_one(context, transaction, due, now)]
-    return replaced
+        slots = [(due.run_id, due.task.task_id, due.decision.runs[0]) for due in simple]
+        context.store.runs.insert_slots(transaction, slots, context.host_id, now)
+        others = [due for due in batch if not due.is_simple]
+        return [(due.task, run) for due in others for run in _dispatch_one(context, transaction, due, now)]
 
 
 def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: datetime) -> list[RunRow]:
-    """Deal with a task that has slots to skip, or whose runs must not overlap. Answers the runs that are to end for a new one."""
+    """Queue and skip as decided, by the task's overlap rule. Return the runs that must end; do nothing if another host was first."""
     store, task, decision = context.store, due.task, due.decision
     if not store.tasks.advance(transaction, task, decision.next_at, task.skipped_in_row):
         return []
     unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
     runs, overlaps = _without_overlap(_policy(task).concurrency, decision.runs, unfinished)
     replaced = unfinished if runs and _policy(task).concurrency == "replace" else []
-    for run in replaced:
-        kill.request_kill(context, transaction, task, [run], _REPLACED)
+    kill.request_kills(context, transaction, task, replaced, _REPLACED)
     _skip(store, transaction, task, decision.skipped, now)
     if runs:
         store.runs.insert_slots(transaction, [(str(uuid.uuid4()), task.task_id, slot) for slot in runs], context.host_id, now)
@@ -164,7 +172,7 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
 def _without_overlap(
     concurrency: str, due: Sequence[datetime], unfinished: Sequence[RunRow]
 ) -> tuple[Sequence[datetime], Sequence[SkippedSlots]]:
-    """Which of the slots may have their run, and which have none because runs would overlap."""
+    """Return the slots that get a run, and those that get none because runs would overlap."""
     if concurrency == "allow" or not due:
         return due, ()
     if concurrency == "replace":
@@ -174,15 +182,15 @@ def _without_overlap(
     return due[:1], [SkippedSlots(slot, f"overlap: the run of {due[0].isoformat()} had not ended") for slot in due[1:]]
 
 
-def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datetime, why: str) -> None:
-    """Skip every slot of the task that it has not dealt with, up to now.
+def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datetime, reason: str) -> None:
+    """Skip every slot of the task up to `now` that was not dispatched, and set when the task is due next.
 
     Raises:
-        BadSchedule: its schedule cannot be kept.
+        BadSchedule: the task's schedule is unusable on this machine.
     """
-    known, first = _schedule(_policy(task)), task.next_at
+    schedule, first = _schedule(_policy(task)), task.next_at
     if first is not None and first <= now:
-        decision = misfires.skip_all(known, first, now, why, set(store.runs.slots_since(task.task_id, first, now)))
+        decision = misfires.skip_all(schedule, first, now, reason, set(store.runs.slots_since(task.task_id, first, now)))
         _skip(store, transaction, task, decision.skipped, now)
         store.tasks.set_next(transaction, task.task_id, decision.next_at)
     elif first is not None:  # the clock may have been set back meanwhile
@@ -190,40 +198,40 @@ def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datet
 
 
 def _skip(store: Store, transaction: Transaction, task: TaskRow, skipped: Iterable[SkippedSlots], now: datetime) -> None:
-    """Leave a row for each of these, up to so many in a row; the last of them stands for all that follow."""
+    """Insert a row for each, up to 1000 in a row; further ones are added to the newest row."""
     in_row = task.skipped_in_row
-    for one in skipped:
+    for slots in skipped:
         if in_row < misfires.MAX_SKIPPED_ROWS:
-            store.runs.insert_skipped(transaction, task.task_id, one, now)
+            store.runs.insert_skipped(transaction, task.task_id, slots, now)
             in_row += 1
         else:
-            store.runs.add_to_newest_skipped(transaction, task.task_id, one, now)
+            store.runs.add_to_newest_skipped(transaction, task.task_id, slots, now)
     if in_row != task.skipped_in_row:
         store.tasks.set_skipped_in_row(transaction, task.task_id, in_row)
 
 
-def _start_again(context: Context, task: TaskRow, now: datetime) -> None:
-    """Queue the next run of a continuous task; or, where it is seen running well again, take the warning off."""
+def _restart(context: Context, task: TaskRow, now: datetime) -> None:
+    """Queue the next run of a continuous task; or if it is in `crash_loop` and its run is stable by now, move it to `started`."""
     store = context.store
-    look_again_at = now + backoff.STABLE_AFTER if task.status is TaskStatus.CRASH_LOOP else None
+    check_again_at = now + backoff.STABLE_AFTER if task.status is TaskStatus.CRASH_LOOP else None
     with store.transaction() as transaction:
-        if not store.tasks.advance(transaction, task, look_again_at):
+        if not store.tasks.advance(transaction, task, check_again_at):
             return
         unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
         if not unfinished:
             store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, context.host_id, now)
-        elif task.status is TaskStatus.CRASH_LOOP and _is_steady(unfinished[0], now):
+        elif task.status is TaskStatus.CRASH_LOOP and _is_stable(unfinished[0], now):
             store.tasks.set_next(transaction, task.task_id, None)
-            store.tasks.move(transaction, task.task_id, TaskStatus.STARTED, now, "it has been running for a minute")
+            store.tasks.move(transaction, task.task_id, TaskStatus.STARTED, now, "its run has lasted for a minute")
 
 
-def _is_steady(run: RunRow, now: datetime) -> bool:
+def _is_stable(run: RunRow, now: datetime) -> bool:
     return run.status is RunStatus.RUNNING and run.claimed_at is not None and now - run.claimed_at >= backoff.STABLE_AFTER
 
 
-def _stop(context: Context, task: TaskRow, reason: str) -> None:
-    """A task whose schedule cannot be understood any more must not keep the others."""
-    _log.warning("task %s is stopped: %s", task.task_id, reason)
+def _set_schedule_error(context: Context, task: TaskRow, reason: str) -> None:
+    """Stop a task whose schedule is unusable, so that it does not block the others."""
+    _log.warning("task %s has a schedule that cannot be kept: %s", task.task_id, reason)
     try:
         with context.store.transaction() as transaction:
             context.store.tasks.move(transaction, task.task_id, TaskStatus.SCHEDULE_ERROR, context.clock.now(), reason)
@@ -238,6 +246,6 @@ def _policy(task: TaskRow) -> SchedulePolicy:
 
 
 def _schedule(policy: SchedulePolicy) -> Schedule:
-    from orchlite.schedules.schedule import parse  # at the first need: most stores have no schedules
+    from orchlite.schedules.schedule import parse  # imported when needed: most stores have no schedules
 
     return parse(policy.expression, policy.timezone)

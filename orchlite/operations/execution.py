@@ -1,4 +1,4 @@
-"""One claimed run, straight down: environment, unpack, place, wait, record."""
+"""Executes one claimed run: prepare its environment and folder, start its program, wait for the end, record the outcome."""
 
 from __future__ import annotations
 
@@ -19,73 +19,87 @@ from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.outcome import Ending
+from orchlite.operations.outcome import Outcome
 from orchlite.operations.packaging import ensure_environment, install_files
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
-_ATTEMPTS = 3
-_ATTEMPTS_AT_MOST = 50
+_MAX_ATTEMPTS = 3
+_MAX_ATTEMPTS_ACROSS_HOSTS = 50
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
-# LD_LIBRARY_PATH: interpreters that are built with a shared library, and not told where it is, do not start without it.
+# LD_LIBRARY_PATH: an interpreter built with a shared library, and without its path, does not start otherwise.
 _PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES))
 _log = logging.getLogger(__name__)
 
 
 def execute(context: Context, assignment: Assignment) -> None:
-    """Start the run, wait for its end, record it. Blocks until then; a failing program is a status, not an exception."""
+    """Start the run, wait for its end, record its outcome. Block until then.
+
+    Whatever goes wrong with the run becomes its status, not an exception. If its claim is withdrawn, remove its folder and start nothing.
+
+    Raises:
+        Closed: the store was closed meanwhile; the next host recovers the run.
+        StoreDamaged: the outcome cannot be recorded any more.
+    """
     run = assignment.run
     folder = context.folder.run(run.run_id)
-    spec = _prepared(context, assignment, folder)
+    spec = _try_prepare(context, assignment, folder)
     if not assignment.is_claimed():
         remove_tree(folder.path)
         return
-    _log.info("run %s of %s begins", run.run_id, _called(assignment.task, assignment.orchestration))
-    finalize(context, run, _placed(context, run, folder, spec))
+    _log.info("run %s of %s starts", run.run_id, _label(assignment.task, assignment.orchestration))
+    finalize(context, run, _start_and_wait(context, run, folder, spec))
 
 
 def finalize(context: Context, run: RunRow, observed: Observation) -> None:
-    """Record what became of a run that nobody owns any more, and tidy its folder."""
+    """Record the outcome of a run that has no runner any more; put it back into the queue if it was never started and may be retried.
+
+    Its work folder is scheduled for cleaning up. Do nothing if another host has recorded the outcome first.
+
+    Raises:
+        Closed: the store was closed meanwhile; the next host recovers the run.
+        StoreDamaged: the outcome cannot be recorded any more.
+    """
     folder = context.folder.run(run.run_id)
     match observed:
         case Ended():
             _record(context, run, observed.result, observed.attempt)
         case Lost():
             context.process.discard(folder)
-            reason = "its runner was killed or the machine went down, so nobody saw how it ended"
+            reason = "its runner was killed or the machine went down, so its outcome is not known"
             _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), observed.attempt)
         case NeverStarted() if run.kill_requested:
             _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
-        case NeverStarted() if _may_start(context, run):
+        case NeverStarted() if _may_retry(context, run):
             _requeue(context, run)
         case NeverStarted():
-            reason = "it was claimed, and then nobody saw it start"
+            reason = "it was claimed, but there is no sign that it started"
             _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason))
         case Alive():
-            raise AssertionError("a run that has an owner is not concluded")
+            raise AssertionError("a run whose runner is alive cannot be finalized")
 
 
-def _may_start(context: Context, run: RunRow) -> bool:
-    # That its host died says little about the run, unless it happens again and again; that a living one's runners come to nothing does.
-    is_hopeless = run.attempt >= (_ATTEMPTS if run.host_id == context.host_id else _ATTEMPTS_AT_MOST)
-    return run.boot_id == context.boot_id and not is_hopeless
+def _may_retry(context: Context, run: RunRow) -> bool:
+    # A host's death is seldom the run's fault, unless it happens many times. Runners that fail under a living host are.
+    limit = _MAX_ATTEMPTS if run.host_id == context.host_id else _MAX_ATTEMPTS_ACROSS_HOSTS
+    return run.boot_id == context.boot_id and run.attempt < limit
 
 
-def _prepared(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
-    """The run's spec, with all that it needs in its folder; or why there is none."""
+def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
+    """Return the run's spec, with everything that it needs in its folder; or the error that prevented it."""
     try:
         return _prepare(context, assignment, folder)
     except Closed:
         raise
     except Exception as error:
-        # Whatever it is, a run that was claimed must not stay without an end.
+        # Whatever it is, a claimed run must get an outcome.
         _log.warning("run %s could not be prepared", assignment.run.run_id, exc_info=True)
         return error
 
 
-def _placed(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Observation:
+def _start_and_wait(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Observation:
     try:
         if isinstance(spec, Exception):
             raise spec
@@ -105,7 +119,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     attempt = folder.attempt(run.attempt)
     for path in (folder.path, attempt.path, attempt.work):
         with suppress(FileExistsError):
-            os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, on the way to every run
+            os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, and every run waits for it
     rebuild = install_files(folder, run.attempt, "packaging.log")
     installation = ensure_environment(context, orchestration, rebuild)
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work)
@@ -128,12 +142,13 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
 
 
 def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
+    """Return the program's whole environment. In case of conflict, orchlite's own variables win, then the task's, then the host's."""
     task, orchestration = assignment.task, assignment.orchestration
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
     passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
-    named = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
+    requested = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
     host = context.environments.host_packages().directories if orchestration.base_image == HOST else ()
-    ours = {
+    own = {
         "WALLAROO_TASK_ID": task.task_id,
         "TASK_ID": task.task_id,
         "ORCH_ID": orchestration.orchestration_id,
@@ -148,29 +163,28 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
     if assignment.run.slot_at is not None:
-        ours["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
-    return {**passed, **named, **task.env, **ours}
+        own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
+    return {**passed, **requested, **task.env, **own}
 
 
 @cache
 def owner_id() -> str:
-    """A UUID for this Unix account, always the same one."""
+    """Return a UUID for this Unix account, always the same one."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 
 
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     if context.clock_is_manual:
-        result = _at_one_instant(result, context.clock.now())
+        result = _without_duration(result, context.clock.now())
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id)
 
-    def end(transaction: Transaction) -> None:
-        outcome.record_end(
-            context.store, transaction, Ending(run.run_id, run.task_id, result, attempt, context.host_id), context.clock.now()
-        )
+    def record(transaction: Transaction) -> None:
+        outcome.record_end(context.store, transaction, ended, context.clock.now())
 
     try:
-        context.commit_eventually(end, run.run_id)
+        context.commit_eventually(record, run.run_id)
     except IllegalMove:
-        return  # another host imported the result first
+        return  # another host has imported the result first
     _log_end(context, run, result)
     if context.settings.keep_work != "all":
         context.cleaner.schedule(run.run_id)
@@ -181,31 +195,33 @@ def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
     level = logging.WARNING if result.status in FAILED else logging.INFO
     if _log.isEnabledFor(level):
         how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
-        _log.log(level, "run %s of %s: %s", run.run_id, _task_called(context, run), f"{result.status}, {how}" if how else result.status)
+        _log.log(level, "run %s of %s: %s", run.run_id, _label_of(context, run), f"{result.status}, {how}" if how else result.status)
 
 
-def _task_called(context: Context, run: RunRow) -> str:
+def _label_of(context: Context, run: RunRow) -> str:
     try:
         task = context.store.tasks.get(run.task_id)
-        return _called(task, context.store.orchestrations.get(task.orchestration_id))
-    except OrchliteError:  # the end is recorded, and whoever did it has more to do
+        return _label(task, context.store.orchestrations.get(task.orchestration_id))
+    except OrchliteError:  # the outcome is recorded, and the caller has more to do
         return f"task {run.task_id}"
 
 
-def _called(task: TaskRow, orchestration: OrchestrationRow) -> str:
-    """What the log calls a run's task: by its name, else by that of what it runs."""
+def _label(task: TaskRow, orchestration: OrchestrationRow) -> str:
+    """Return what the log calls a task: its name, else the orchestration's, else the bundle's."""
     return repr(task.name or orchestration.name or orchestration.file_name)
 
 
-def _at_one_instant(result: RunResult, now: datetime) -> RunResult:
-    """The times of rows are the store's clock's, for which a real run takes no time."""
-    has_run = result.started_at is not None
-    return result._replace(started_at=now if has_run else None, ended_at=now, duration_seconds=0.0 if has_run else None)
+def _without_duration(result: RunResult, now: datetime) -> RunResult:
+    """Return the result in times of the store's clock: while that stands still, a real run takes no time."""
+    has_started = result.started_at is not None
+    return result._replace(started_at=now if has_started else None, ended_at=now, duration_seconds=0.0 if has_started else None)
 
 
 def _requeue(context: Context, run: RunRow) -> None:
     now, reason = context.clock.now(), "it was never started"
+
+    def requeue(transaction: Transaction) -> None:
+        context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
+
     with suppress(IllegalMove):
-        context.commit_eventually(
-            lambda transaction: context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt), run.run_id
-        )
+        context.commit_eventually(requeue, run.run_id)

@@ -1,7 +1,7 @@
-"""Files of a store that belong to nothing: what killed hosts and interrupted removals leave. Found here, and removed on request.
+"""Finds and removes orphaned files of a store: those that killed hosts and interrupted removals have left.
 
-Each is looked at by its age, too, since others make files before the rows that they belong to: uploads, and folders of runs that are
-being submitted. Ages are those of files, so they are told by the machine's clock and not by the store's.
+Files younger than an hour never count, because some are made before their rows: uploads, and folders of runs that are being submitted.
+The age is that of the file, by the machine's clock and not the store's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import NamedTuple
 
 from orchlite.core.clock import SystemClock
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
+from orchlite.core.folders import RunFolder
 from orchlite.operations.context import Context
 from orchlite.store.maintenance import PAGE
 
-_BELONGS_TO_NOTHING_AFTER_SECONDS = 3600.0
+_MIN_AGE_SECONDS = 3600.0
 _ID_CHARACTERS = 36
 _SHA_CHARACTERS = 64
 
 
 class Orphan(NamedTuple):
-    """A file or folder that belongs to nothing."""
+    """A file or folder that belongs to no row and no host."""
 
     kind: str
     """`bundle`, `upload`, `run folder` or `host`."""
@@ -31,29 +32,39 @@ class Orphan(NamedTuple):
 
 
 def find(context: Context) -> Iterator[Orphan]:
-    """All that belongs to nothing, now."""
+    """Yield every orphan, reading folders and rows in pages.
+
+    Raises:
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read.
+        OSError: one of its folders cannot be listed.
+    """
     yield from _bundles(context)
     yield from _run_folders(context)
     yield from _hosts(context)
 
 
-def remove(context: Context, leftover: Orphan) -> int | None:
-    """Remove it, after a second look; the bytes that it had, or None where it stays, or was gone already."""
-    path = leftover.path
+def remove(context: Context, orphan: Orphan) -> int | None:
+    """Check the orphan again, and remove it. Return its size in bytes; None if it stays, or was removed already.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be locked.
+        OSError: it cannot be removed.
+    """
+    path = orphan.path
     if not os.path.lexists(path):
         return None
-    size = tree_size_bytes(path)
-    match leftover.kind:
+    size_bytes = tree_size_bytes(path)
+    match orphan.kind:
         case "bundle":
-            with context.store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+            with context.store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile
                 if context.store.orchestrations.is_referenced(transaction, path.stem):
                     return None
                 context.bundles.discard(path.stem)
         case "run folder":
-            return size if _is_nobodys(path) and remove_tree(path) else None
+            return size_bytes if _has_no_runner(path) and remove_tree(path) else None
         case _:
             path.unlink(missing_ok=True)
-    return size
+    return size_bytes
 
 
 def _bundles(context: Context) -> Iterator[Orphan]:
@@ -68,14 +79,14 @@ def _run_folders(context: Context) -> Iterator[Orphan]:
     for page in _paged(path for path in _entries(context.folder.runs) if len(path.name) == _ID_CHARACTERS):
         for run_id in sorted(context.store.maintenance.unknown_runs([path.name for path in page])):
             path = context.folder.run(run_id).path
-            if _is_old(path) and _is_nobodys(path):
+            if _is_old(path) and _has_no_runner(path):
                 yield Orphan("run folder", path)
 
 
 def _hosts(context: Context) -> Iterator[Orphan]:
     for path in _entries(context.folder.hosts):
-        is_dead = path.suffix == ".lock" or (path.suffix == ".new" and _is_old(path))
-        if is_dead and not is_locked(path) and path.exists():  # a host that ends removes its file before it lets go of it
+        is_lock = path.suffix == ".lock" or (path.suffix == ".new" and _is_old(path))
+        if is_lock and not is_locked(path) and path.exists():  # a closing host removes its file before it releases the lock
             yield Orphan("host", path)
 
 
@@ -84,15 +95,15 @@ def _is_old(path: Path) -> bool:
         changed_at = path.lstat().st_mtime
     except OSError:
         return False
-    return SystemClock().now().timestamp() - changed_at > _BELONGS_TO_NOTHING_AFTER_SECONDS
+    return SystemClock().now().timestamp() - changed_at > _MIN_AGE_SECONDS
 
 
-def _is_nobodys(folder: Path) -> bool:
-    return not is_locked(folder / "alive.lock")
+def _has_no_runner(folder: Path) -> bool:
+    return not is_locked(RunFolder(folder).alive_lock)
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    # Read as it is needed: there may be a million.
+    # One at a time: there may be a million.
     with os.scandir(folder) as entries:
         for entry in entries:
             yield folder / entry.name

@@ -1,7 +1,7 @@
-"""Whether a store is whole: its database, its rows among themselves, its files against its rows. It reads everything and changes nothing.
+"""Checks whether a store is intact: its database, its rows among themselves, its files against its rows. Reads everything, changes nothing.
 
-A healthy store has no findings, also while hosts are at work on it. What is no finding: a run without a folder (it was restored from a
-backup that was made while it ran), and an environment that is missing (the next run builds it anew).
+An intact store has no findings, even while hosts are at work on it. These are not findings: a run without a folder, which was restored
+from a backup made while it ran; and a missing environment, which the next run builds again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from orchlite.runs.spec import Alive
 from orchlite.store.maintenance import EndedRun, StoredBundle
 
 _RESTORE = "Restore the store from a backup."
-_REPORT = "Restore the store from a backup, and report this: orchlite does not do it."
-_HINTS = {
+_REPORT = "Restore the store from a backup, and report this: it is a bug in orchlite."
+_ORPHAN_HINTS = {
     "bundle": Api.PRUNE + " removes it.",
     "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
     "run folder": Api.PRUNE + " removes it.",
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
     """Something that is wrong with a store."""
 
     kind: str
-    """`database`, `row`, `bundle`, `run`, `leftover`."""
+    """`database`, `row`, `bundle`, `run` or `leftover`."""
     subject: str
     """The path or the id of what is wrong."""
     what: str
@@ -57,21 +57,26 @@ class Finding(NamedTuple):
 
 
 def check(context: Context) -> Table[Finding]:
-    """Find what is wrong with the store. Blocks until everything was read, the bundles' bytes included."""
+    """Return what is wrong with the store. Block until everything has been read, including the bytes of all bundles.
+
+    Raises:
+        StoreBusy, DeviceFailed, Closed: the store cannot be read. Damage is a finding, not an exception.
+        OSError: one of its folders cannot be listed.
+    """
     findings: Table[Finding] = Table()
     try:
         findings += _database(context)
-        for look in (_rows, _bundles, _ended_runs, _abandoned_runs, _leftovers):
-            findings += look(context)
+        for part in (_rows, _bundles, _ended_runs, _abandoned_runs, _orphans):
+            findings += part(context)
     except StoreDamaged as error:
-        # What cannot be read any more cannot be compared with anything.
+        # Rows that cannot be read cannot be compared with anything.
         findings.append(Finding("database", str(context.folder.database), error.message, _RESTORE))
     return findings
 
 
 def _database(context: Context) -> Iterator[Finding]:
-    for words in context.store.maintenance.damage():
-        yield Finding("database", str(context.folder.database), f"SQLite says: {words}.", _RESTORE)
+    for message in context.store.maintenance.damage():
+        yield Finding("database", str(context.folder.database), f"SQLite says: {message}.", _RESTORE)
 
 
 def _rows(context: Context) -> Iterator[Finding]:
@@ -85,13 +90,13 @@ def _rows(context: Context) -> Iterator[Finding]:
 def _bundles(context: Context) -> Iterator[Finding]:
     for bundle in context.store.maintenance.bundles():
         path = context.bundles.path(bundle.sha)
-        what = _wrong_with(path, bundle)
-        # It may have been deleted with its last orchestration, a moment ago.
-        if what and context.store.maintenance.orchestrations_of(bundle.sha):
-            yield Finding("bundle", str(path), what, "Upload the same bytes again, or restore the store from a backup.")
+        problem = _bundle_problem(path, bundle)
+        # It may have been deleted with its last orchestration a moment ago.
+        if problem and context.store.maintenance.orchestrations_of(bundle.sha):
+            yield Finding("bundle", str(path), problem, "Upload the same bytes again, or restore the store from a backup.")
 
 
-def _wrong_with(path: Path, bundle: StoredBundle) -> str | None:
+def _bundle_problem(path: Path, bundle: StoredBundle) -> str | None:
     try:
         size_bytes = path.stat().st_size
         if size_bytes != bundle.size_bytes:
@@ -100,38 +105,36 @@ def _wrong_with(path: Path, bundle: StoredBundle) -> str | None:
             sha = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"It cannot be read: {error.strerror}."
-    return None if sha == bundle.sha else "Its bytes have changed: they have another SHA-256 than its name says."
+    return None if sha == bundle.sha else "Its bytes have changed: their SHA-256 differs from the one in its name."
 
 
 def _ended_runs(context: Context) -> Iterator[Finding]:
     for page in context.store.maintenance.all_ended_runs():
         for run in page:
-            if what := _wrong_with_end(context, run):
-                yield Finding("run", run.run_id, what, _REPORT)
+            if problem := _run_problem(context, run):
+                yield Finding("run", run.run_id, problem, _REPORT)
 
 
-def _wrong_with_end(context: Context, run: EndedRun) -> str | None:
+def _run_problem(context: Context, run: EndedRun) -> str | None:
     folder = context.folder.run(run.run_id)
     if is_locked(folder.alive_lock):
-        return f"It is {run.status}, and yet its runner lives."
+        return f"It is {run.status}, but its runner is alive."
     try:
         status = json.loads(folder.attempt(run.attempt).result.read_bytes())["status"]
     except (OSError, ValueError, LookupError, TypeError):
-        return None  # no result, or none that can be understood, as after a power cut: then the row is what is known
-    return None if status == run.status else f"It is {run.status}, and its result says {str(status)!r:.40}."
+        return None  # no result, or an unreadable one, as after a power failure: then the row is all that is known
+    return None if status == run.status else f"It is {run.status}, but its result says {str(status)!r:.40}."
 
 
 def _abandoned_runs(context: Context) -> Iterator[Finding]:
     for run in context.store.runs.running():
         if run.host_id is None or liveness.is_alive(context.folder.hosts, run.host_id):
             continue
-        is_over = not isinstance(context.process.observe(context.folder.run(run.run_id)), Alive)
-        if is_over and context.store.maintenance.status_of_run(run.run_id) == "running":
-            yield Finding(
-                "run", run.run_id, "It is running in the store, and nobody runs it any more.", Api.START + " records how it ended."
-            )
+        has_runner = isinstance(context.process.observe(context.folder.run(run.run_id)), Alive)
+        if not has_runner and context.store.maintenance.status_of_run(run.run_id) == "running":
+            yield Finding("run", run.run_id, "It is running by its row, but no process runs it.", Api.START + " records how it ended.")
 
 
-def _leftovers(context: Context) -> Iterator[Finding]:
+def _orphans(context: Context) -> Iterator[Finding]:
     for kind, path in garbage.find(context):
-        yield Finding("leftover", str(path), f"This {kind} belongs to nothing.", _HINTS[kind])
+        yield Finding("leftover", str(path), f"This {kind} belongs to nothing.", _ORPHAN_HINTS[kind])

@@ -1,4 +1,4 @@
-"""Ending runs and tasks on request. A kill is a request: whoever owns the run ends it and records how it ended."""
+"""Kills runs and tasks. A kill is a request in the store, then a signal: the run's runner ends it, and its host records the outcome."""
 
 from __future__ import annotations
 
@@ -9,125 +9,138 @@ from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.operations import notification, outcome, packaging
 from orchlite.operations.context import Context
-from orchlite.operations.outcome import Ending
+from orchlite.operations.outcome import Outcome
 from orchlite.store.database import Transaction
 
 _REASON = "it was killed on request"
 
 
 def kill_run(context: Context, run_id: str) -> None:
-    """Ask for the run's end: a queued one ends at once, a running one within its grace.
+    """Request the run's end: a queued run ends at once, a running one within its grace. Return without waiting for that.
 
     Raises:
+        NotFound: there is no such run.
         IllegalMove: it has ended already.
+        StorageFull: it is queued, and the request cannot be stored. A running run is ended all the same.
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the request cannot be stored.
     """
     run = context.store.runs.get(run_id)
     task = context.store.tasks.get(run.task_id)
     failed: list[str] = []
     try:
-        failed = _request_end(context, task, run)
+        failed = _request_run_kill(context, task, run)
     except StorageFull:
         if run.status is not RunStatus.RUNNING:
             raise
-        # It may be this very program that fills the disk: what is told to its runner needs no room, and its end makes some.
+        # Perhaps this program has filled the disk: signalling its runner takes no space, and its end may free some.
     signal_owners(context, task, [run_id])
-    _tell(context, failed)
+    _notify(context, failed)
 
 
-def _request_end(context: Context, task: TaskRow, run: RunRow) -> list[str]:
+def _request_run_kill(context: Context, task: TaskRow, run: RunRow) -> list[str]:
     run_id = run.run_id
     with context.store.transaction() as transaction:
         status = context.store.runs.status(transaction, run_id)
         if status is None or status.is_final:
             raise IllegalMove(f"Run {run_id} has ended already: it is {status}.", status=status, run_id=run_id)
-        failed = request_kill(context, transaction, task, [run._replace(status=status)])
+        failed = request_kills(context, transaction, task, [run._replace(status=status)])
         if context.store.tasks.status(transaction, task.task_id) is TaskStatus.PENDING:
-            _leave_pending(context, transaction, task)
+            _advance_pending(context, transaction, task)
     return failed
 
 
-def _leave_pending(context: Context, transaction: Transaction, task: TaskRow) -> None:
-    """The run that was to start the task was killed: what runs once will never start, and what runs again and again does without it."""
+def _advance_pending(context: Context, transaction: Transaction, task: TaskRow) -> None:
+    """Advance a task whose first run was killed in the queue: a one-shot task will never start, the others start with the next run."""
     store, now = context.store, context.clock.now()
     if task.kind in (TaskKind.ONCE, TaskKind.PACKAGING):
         store.tasks.move(transaction, task.task_id, TaskStatus.FAILED, now, _REASON)
     elif task.kind is TaskKind.CONTINUOUS:
-        store.tasks.set_next(transaction, task.task_id, now)  # where its orchestration is not ready, it is due as soon as that is
+        store.tasks.set_next(transaction, task.task_id, now)  # if its orchestration is not ready, it is due as soon as that is
         if store.orchestrations.status(transaction, task.orchestration_id) is OrchestrationStatus.READY:
             store.tasks.move(transaction, task.task_id, TaskStatus.STARTED, now)
             outcome.advance_task(store, transaction, task.task_id, now)
 
 
 def kill_task(context: Context, task_id: str) -> TaskStatus:
-    """Ask for no further runs of the task and for the end of those there are; idempotent. Answers the task's status now.
+    """Start no further runs of the task, and request the end of the unfinished ones. Idempotent. Return the task's status.
+
+    Return without waiting: the task is `pending_kill` until its last run has ended, and then `killed`.
 
     Raises:
-        StorageFull: the request could not be stored; runs that go on were told to end all the same.
+        NotFound: there is no such task.
+        StorageFull: the request cannot be stored. Its running runs are ended all the same.
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the request cannot be stored.
     """
     task = context.store.tasks.get(task_id)
     try:
-        unfinished, failed = _request_kill(context, task)
+        unfinished, failed = _request_task_kill(context, task)
     except StorageFull:
         signal_owners(context, task, [run.run_id for run in context.store.runs.of_task(task_id, statuses=frozenset({RunStatus.RUNNING}))])
         raise
     signal_owners(context, task, [run.run_id for run in unfinished])
-    _tell(context, failed)
+    _notify(context, failed)
     return context.store.tasks.get(task_id).status
 
 
-def _request_kill(context: Context, task: TaskRow) -> tuple[list[RunRow], list[str]]:
+def _request_task_kill(context: Context, task: TaskRow) -> tuple[list[RunRow], list[str]]:
     task_id = task.task_id
     with context.store.transaction() as transaction:
         status = context.store.tasks.status(transaction, task_id)
         if status is not TaskStatus.KILLED and status is not TaskStatus.PENDING_KILL:
             context.store.tasks.move(transaction, task_id, TaskStatus.PENDING_KILL, context.clock.now(), _REASON)
         unfinished = context.store.runs.unfinished_of_task(transaction, task_id)
-        failed = request_kill(context, transaction, task, unfinished)
+        failed = request_kills(context, transaction, task, unfinished)
         outcome.advance_task(context.store, transaction, task_id, context.clock.now())
     return unfinished, failed
 
 
-def request_kill(context: Context, transaction: Transaction, task: TaskRow, unfinished: Iterable[RunRow], why: str = _REASON) -> list[str]:
-    """Note that these runs of the task are to end; the queued ones have ended. Afterwards the request is to be carried out.
+def request_kills(
+    context: Context, transaction: Transaction, task: TaskRow, unfinished: Iterable[RunRow], reason: str = _REASON
+) -> list[str]:
+    """Store the request to end these unfinished runs of the task; end the queued ones at once.
 
-    Answers the ids of the runs that have failed by that, which are those that waited for packaging.
+    Once the transaction is committed, call `signal_owners` for the running ones. Return the ids of the runs that have failed because they
+    waited for packaging that was killed here; the caller sends their notifications.
+
+    Raises:
+        IllegalMove: one of the runs is not in the state that its row says.
     """
     now, failed = context.clock.now(), list[str]()
     for run in unfinished:
         context.store.runs.request_kill(transaction, run.run_id)
         if run.status is RunStatus.QUEUED:
-            reason = "it was killed before it started" if why == _REASON else why
-            result = RunResult(RunStatus.KILLED, None, None, now, None, reason)
-            outcome.record_end(context.store, transaction, Ending(run.run_id, task.task_id, result), now)
+            ended_because = "it was killed before it started" if reason == _REASON else reason
+            result = RunResult(RunStatus.KILLED, None, None, now, None, ended_because)
+            outcome.record_end(context.store, transaction, Outcome(run.run_id, task.task_id, result), now)
             if task.kind is TaskKind.PACKAGING:
-                failed += packaging.fail_dependents(context, transaction, task.orchestration_id, "packaging was killed before it began")
+                failed += packaging.fail_dependents(context, transaction, task.orchestration_id, "packaging was killed before it started")
     return failed
 
 
-def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], why: str = _REASON) -> None:
-    """Tell the owners of these runs to end them, where they run."""
+def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reason: str = _REASON) -> None:
+    """Signal the runners of those of these runs that are running; never block. Repeating this has no further effect."""
     for run in map(context.store.runs.find, run_ids):
         if run is not None and run.status is RunStatus.RUNNING:
-            _cancel(context, task, run, why)
+            _cancel(context, task, run, reason)
     context.changes.announce()
 
 
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:
-    """Tell the owners of those of these runs whose killer has died between its request and the telling."""
+    """Signal the runners of those of these running runs whose killer died between its request and its signal."""
     for run in running:
-        place = packaging.install_files(context.folder.run(run.run_id), run.attempt)
-        if run.kill_requested and not place.folder.cancel.exists():  # which is told last
+        install = packaging.install_files(context.folder.run(run.run_id), run.attempt)
+        if run.kill_requested and not install.folder.cancel.exists():  # `_cancel` writes it last
             signal_owners(context, context.store.tasks.get(run.task_id), [run.run_id])
 
 
-def _tell(context: Context, failed: Iterable[str]) -> None:
+def _notify(context: Context, failed: Iterable[str]) -> None:
     for run_id in failed:
         notification.notify(context, run_id, RunStatus.FAILURE)
 
 
-def _cancel(context: Context, task: TaskRow, run: RunRow, why: str) -> None:
+def _cancel(context: Context, task: TaskRow, run: RunRow, reason: str) -> None:
     folder = context.folder.run(run.run_id)
     if task.kind is not TaskKind.PACKAGING:
-        context.process.cancel(folder, why)
-    # A run may be waiting for its environment to be rebuilt: then there is an installation to be ended, too.
-    context.process.cancel(packaging.install_files(folder, run.attempt).folder, why)
+        context.process.cancel(folder, reason)
+    # The run may be waiting for its environment to be built again: then the installer must end, too.
+    context.process.cancel(packaging.install_files(folder, run.attempt).folder, reason)

@@ -1,7 +1,7 @@
-"""One packaging run: make or find the environment that an orchestration needs, and say so in a log.
+"""Executes packaging runs: builds or finds the environment of an orchestration, and writes a log of it.
 
-The installer is run by a runner, as a run of its own inside the packaging run's folder and on a leash: its output is logged, its
-time bounded and its processes ended by the same means as a user's program.
+The installer is run by a runner, as a run of its own inside the packaging run's folder and on a leash. So its output is logged, its time
+limited and its processes ended by the same means as a user's program.
 """
 
 from __future__ import annotations
@@ -19,95 +19,127 @@ from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.text import mask_credentials
 from orchlite.environments import base_image
 from orchlite.environments.builds import Build, Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.outcome import Ending
+from orchlite.operations.outcome import Outcome
 from orchlite.runs import logs
 from orchlite.runs.spec import Ended, RunSpec
 from orchlite.store.database import Transaction
 
-_LAST_LINES = 12
-_EXPLAINING_LINES = 400
-_EXPLAINING_CHARACTERS = 65_536  # pip names every version that there is in one line
+_QUOTED_LINES = 12
+_DIAGNOSED_LINES = 400
+_DIAGNOSED_CHARACTERS = 65_536  # of one line, in which pip may list every version of a package
 _log = logging.getLogger(__name__)
 
 
 class InstallFiles(NamedTuple):
-    """Where one installation leaves its files."""
+    """Where one installation writes its files."""
 
     folder: RunFolder
     log: Path
 
 
 def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallFiles:
-    """The place of the installation that a run makes: a packaging run, or one whose environment is gone. Its name is unique."""
+    """Return the paths of the installation that an attempt makes: one of packaging, or of a run whose environment has been removed.
+
+    `log` is the file's name in the attempt's folder. The installation's run id contains the run's, so it is unique.
+    """
     inside = folder.attempt(attempt).path
     return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
 
 
 def package(context: Context, assignment: Assignment) -> None:
-    """Bring a claimed packaging run, and with it its orchestration, to the end."""
+    """Execute a claimed packaging run: make its orchestration `ready`, or `error`. Block until the outcome is recorded.
+
+    Whatever goes wrong with packaging becomes its outcome, not an exception.
+
+    Raises:
+        Closed: the store was closed meanwhile; the next host packages again.
+        StoreDamaged: the outcome cannot be recorded any more.
+        IllegalMove: another host has recorded the outcome first.
+    """
     run, orchestration = assignment.run, assignment.orchestration
-    place = install_files(context.folder.run(run.run_id), run.attempt)
+    files = install_files(context.folder.run(run.run_id), run.attempt)
+    refresh = bool(json.loads(assignment.task.arguments).get("refresh"))
     _log.info("packaging orchestration %s", orchestration.orchestration_id)
     try:
-        _begin(context, run, orchestration, place.log)
-        installation = ensure_environment(context, orchestration, place, refresh=bool(json.loads(assignment.task.arguments).get("refresh")))
+        _start(context, run, orchestration, files.log)
+        installation = ensure_environment(context, orchestration, files, refresh=refresh)
         warnings = _host_warnings(context, orchestration, installation)
-        _report(context, place.log, installation, warnings)
+        _log_installed(context, files.log, installation, warnings)
         context.environments.sdk()  # so that no run has to wait for it
         context.process.warm()
     except Closed:
         raise
-    except Exception as error:  # whatever it is, what waits for this packaging must hear of it
-        _note(context, place.log, error)
-        _fail(context, run, orchestration, error, RunStatus.KILLED if place.folder.cancel.exists() else RunStatus.FAILURE)
+    except Exception as error:  # whatever it is, the tasks that wait for this packaging must fail
+        _log_error(context, files.log, error)
+        _fail(context, run, orchestration, error, RunStatus.KILLED if files.folder.cancel.exists() else RunStatus.FAILURE)
     else:
         _succeed(context, run, orchestration, installation, warnings)
 
 
 def mark_ready(context: Context, assignment: Assignment) -> None:
-    """Declare the orchestration ready without an environment: where nothing will be executed, nothing is to be installed."""
+    """Make the orchestration `ready` without an environment: its runs are simulated, so nothing needs to be installed.
+
+    Raises:
+        Closed, StoreDamaged, IllegalMove: as `package`.
+    """
     run, orchestration = assignment.run, assignment.orchestration
-    _begin(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
+    _start(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
     _succeed(context, run, orchestration, Installation("", Path(), Path(), ()), ())
 
 
-def ensure_environment(context: Context, orchestration: OrchestrationRow, place: InstallFiles, *, refresh: bool = False) -> Installation:
-    """The environment that the orchestration needs, built where it is missing; blocks while somebody else builds it.
+def ensure_environment(context: Context, orchestration: OrchestrationRow, files: InstallFiles, *, refresh: bool = False) -> Installation:
+    """Return the environment that the orchestration needs; build it if it is missing, or in any case with `refresh`.
 
-    With `refresh` it is built in any case.
+    Block while it is being built, here or by another process.
 
     Raises:
-        PackagingFailed: the installer failed, took too long or was cancelled; the message ends with its last lines.
+        PackagingFailed: the installer is missing, failed, took too long or was cancelled; the message ends with its last lines.
+        WaitTimeout: cancelled while another process was building it.
+        StorageFull, DeviceFailed: the cache cannot be written.
+        Closed: the store was closed meanwhile.
     """
     requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
     key = context.environments.key(requirements)
     found = None if refresh else context.environments.find(key)
     if found is not None:
         return found
-    with context.environments.building(key, place.folder.cancel.exists, refresh=refresh) as build:
+    with context.environments.building(key, files.folder.cancel.exists, refresh=refresh) as build:
         if build.found is not None:
             return build.found
         build.create()
         if requirements:
-            _install(context, build, requirements, place)
+            _install(context, build, requirements, files)
         return build.finish()
 
 
-def _install(context: Context, build: Build, requirements: tuple[str, ...], place: InstallFiles) -> None:
-    place.folder.attempt(1).path.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _install(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> None:
+    attempt = files.folder.attempt(1)
+    attempt.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    context.process.place(_installer_spec(context, build, requirements, files))
+    observed = context.process.wait(files.folder)
+    attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
+    if not isinstance(observed, Ended):
+        context.process.discard(files.folder)
+        raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
+    if observed.result.status is not RunStatus.SUCCESS:
+        raise _failure(observed.result, files.log, context.settings)
+
+
+def _installer_spec(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> RunSpec:
     command = context.environments.install_command(build, requirements)
-    spec = RunSpec(
-        run_id=place.folder.run_id,
+    return RunSpec(
+        run_id=files.folder.run_id,
         attempt=1,
-        folder=str(place.folder.path),
+        folder=str(files.folder.path),
         command=command.args,
         working_folder=str(command.working_folder),
-        env={**command.env, "ORCHLITE_RUN_TOKEN": place.folder.run_id},
-        log=str(place.log),
+        env={**command.env, "ORCHLITE_RUN_TOKEN": files.folder.run_id},
+        log=str(files.log),
         timeout_seconds=context.settings.install_timeout_seconds,
         grace_seconds=0,
         log_bytes=context.settings.limits.log_bytes,
@@ -115,24 +147,16 @@ def _install(context: Context, build: Build, requirements: tuple[str, ...], plac
         environment_lock=str(command.lock),
         masked=True,
     )
-    context.process.place(spec)
-    observed = context.process.wait(place.folder)
-    place.folder.attempt(1).spec.unlink(missing_ok=True)  # a proxy's address in it may hold a password
-    if not isinstance(observed, Ended):
-        context.process.discard(place.folder)
-        raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
-    if observed.result.status is not RunStatus.SUCCESS:
-        raise _failure(observed.result, place.log, context.settings)
 
 
 def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:
-    lines = [line.text for line in logs.read(log, _EXPLAINING_LINES)]
+    lines = [line.text for line in logs.read(log, _DIAGNOSED_LINES)]
     how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
-    message = "\n".join([f"{_in_words(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_LAST_LINES:]])
-    return PackagingFailed(_masked(message), exit_code=result.exit_code)
+    message = "\n".join([f"{_cause(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_QUOTED_LINES:]])
+    return PackagingFailed(mask_credentials(message), exit_code=result.exit_code)
 
 
-def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
+def _cause(result: RunResult, lines: list[str], settings: Settings) -> str:
     from orchlite.environments.diagnosis import explain
 
     if result.status is RunStatus.TIMED_OUT:
@@ -141,14 +165,8 @@ def _in_words(result: RunResult, lines: list[str], settings: Settings) -> str:
     if result.reason is not None:
         return "The installation did not end by itself."
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    beginnings = [line[:_EXPLAINING_CHARACTERS] for line in lines]
+    beginnings = [line[:_DIAGNOSED_CHARACTERS] for line in lines]
     return explain(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
-
-
-def _masked(text: str) -> str:
-    from orchlite.core.text import mask_credentials
-
-    return mask_credentials(text)
 
 
 def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
@@ -158,29 +176,29 @@ def _host_warnings(context: Context, orchestration: OrchestrationRow, installati
     return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories))
 
 
-def _report(context: Context, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
+def _log_installed(context: Context, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:
     listed = [f"  {name}" for name in installation.installed] or ["  nothing"]
     lines = [*(f"warning: {warning}" for warning in warnings), "Installed in the environment:", *listed]
     logs.append(log, context.clock.now(), "\n".join(lines))
 
 
-def _begin(context: Context, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
+def _start(context: Context, run: RunRow, orchestration: OrchestrationRow, log: Path) -> None:
     orchestration_id, now = orchestration.orchestration_id, context.clock.now()
     context.commit_eventually(
         lambda transaction: context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now)
     )
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if run.attempt > 1:
-        logs.append(log, now, f"attempt {run.attempt}: the host that was packaging before is gone")
+        logs.append(log, now, f"attempt {run.attempt}: the host that was packaging has died")
 
 
-def _note(context: Context, log: Path, error: Exception) -> None:
-    """Let the log say why packaging failed, where the installer did not say it there already."""
+def _log_error(context: Context, log: Path, error: Exception) -> None:
+    """Write to the log why packaging failed, unless the installer has done so itself."""
     if isinstance(error, PackagingFailed) and "exit_code" in error.details:
         return
     with suppress(OSError):
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        logs.append(log, context.clock.now(), _masked(str(error)))
+        logs.append(log, context.clock.now(), mask_credentials(str(error)))
 
 
 def _succeed(context: Context, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
@@ -191,56 +209,58 @@ def _succeed(context: Context, run: RunRow, orchestration: OrchestrationRow, ins
         context.store.orchestrations.add_warnings(transaction, orchestration_id, warnings)
         context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, context.clock.now())
         for waiting in context.store.tasks.waiting_for(transaction, orchestration_id):
-            if waiting.kind is not TaskKind.ONCE:  # whose run has yet to begin; the others may be due from now on
+            if waiting.kind is not TaskKind.ONCE:  # a one-shot task starts with its run; the others may be due from now on
                 context.store.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, context.clock.now())
-        _end(context, transaction, run, RunStatus.SUCCESS)
+        _record(context, transaction, run, RunStatus.SUCCESS)
 
     context.commit_eventually(succeed)
 
 
 def _fail(context: Context, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:
-    reason = _masked(str(error))
+    reason = mask_credentials(str(error))
     _log.warning("packaging orchestration %s failed: %s", orchestration.orchestration_id, reason)
-
-    refused: list[str] = []
+    failed: list[str] = []
 
     def fail(transaction: Transaction) -> None:
-        _end(context, transaction, run, status, reason)
-        refused[:] = fail_dependents(context, transaction, orchestration.orchestration_id, reason)
+        _record(context, transaction, run, status, reason)
+        failed[:] = fail_dependents(context, transaction, orchestration.orchestration_id, reason)
 
     context.commit_eventually(fail)
     notification.notify(context, run.run_id, status)
-    for run_id in refused:
+    for run_id in failed:
         notification.notify(context, run_id, RunStatus.FAILURE)
 
 
 def fail_dependents(context: Context, transaction: Transaction, orchestration_id: str, reason: str) -> list[str]:
-    """The orchestration will never be ready: it is in error, and what waited for it has failed without being started.
+    """Make the orchestration `error`, and end the tasks and queued runs that waited for it as failed.
 
-    Answers the ids of these runs, of which somebody may have to be told.
+    Return the ids of these runs; their notifications are promised by this host, and the caller sends them after the commit.
+
+    Raises:
+        IllegalMove: the orchestration is `ready` or in `error` already.
     """
     now, store = context.clock.now(), context.store
     store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.ERROR, now, reason)
-    refused = f"its orchestration could not be packaged: {reason}"
+    reason = f"its orchestration could not be packaged: {reason}"
     run_ids: list[str] = []
     for waiting in store.tasks.waiting_for(transaction, orchestration_id):
         for queued in store.runs.unfinished_of_task(transaction, waiting.task_id):
-            store.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, refused))
+            store.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, reason))
             store.runs.promise_notification(transaction, queued.run_id, context.host_id)
             run_ids.append(queued.run_id)
-        store.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, refused)
+        store.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, reason)
     return run_ids
 
 
-def _end(context: Context, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
+def _record(context: Context, transaction: Transaction, run: RunRow, status: RunStatus, reason: str | None = None) -> None:
     now = context.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
     result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
-    outcome.record_end(context.store, transaction, Ending(run.run_id, run.task_id, result, host_id=context.host_id), now)
+    outcome.record_end(context.store, transaction, Outcome(run.run_id, run.task_id, result, host_id=context.host_id), now)
 
 
 def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:
-    """The error that says why the orchestration is in `error`."""
+    """Return the error that says why the orchestration is in `error`."""
     return PackagingFailed(
         f"Orchestration {orchestration.orchestration_id} could not be packaged: {orchestration.reason}",
         hint=PythonOnly("\nThe whole log: orchestration.task().wait().logs()."),

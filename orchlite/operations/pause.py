@@ -1,4 +1,4 @@
-"""Pausing and resuming tasks that run again and again. What was due meanwhile is not made up for, and says so."""
+"""Pauses and resumes scheduled and continuous tasks. Slots that pass meanwhile are skipped, each with a row that says so."""
 
 from __future__ import annotations
 
@@ -16,37 +16,51 @@ _REASON = "its task was paused"
 
 
 def pause_task(context: Context, task_id: str) -> TaskStatus:
-    """Let no slot from now on have a run, or end the run of a continuous task. What is queued or running of a schedule goes on. Idempotent.
+    """Give no further slot a run, or end the run of a continuous task. Idempotent. Return the task's status.
+
+    Runs of a schedule that are queued or running continue. Return without waiting: a continuous task is `pending_pause` until its run has
+    ended, and then `paused`.
 
     Raises:
-        IllegalMove: its state does not allow it, or it is a one-shot task.
+        NotFound: there is no such task.
+        IllegalMove: the task's status does not allow it, or it is a one-shot task.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     store, now = context.store, context.clock.now()
-    unfinished: list[RunRow] = []
     with store.transaction() as transaction:
         task = _recurring(context, transaction, task_id)
-        if task.status not in (TaskStatus.PAUSED, TaskStatus.PENDING_PAUSE):
-            store.tasks.move(transaction, task_id, TaskStatus.PENDING_PAUSE, now)
-            if task.kind is TaskKind.CONTINUOUS:
-                unfinished = store.runs.unfinished_of_task(transaction, task_id)
-                kill.request_kill(context, transaction, task, unfinished, _REASON)
-                outcome.advance_task(store, transaction, task_id, now)
-            else:
-                store.tasks.move(transaction, task_id, TaskStatus.PAUSED, now)
+        unfinished = _pause(context, transaction, task, now)
         status = store.tasks.status(transaction, task_id)
     kill.signal_owners(context, task, [run.run_id for run in unfinished], _REASON)
     return status or task.status
 
 
-def resume_task(context: Context, task_id: str) -> TaskStatus:
-    """Let a paused task, or one whose schedule could not be kept, run again. Its slots up to now are skipped.
+def _pause(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+    """Return the unfinished runs that must be signalled."""
+    store = context.store
+    if task.status in (TaskStatus.PAUSED, TaskStatus.PENDING_PAUSE):
+        return []
+    store.tasks.move(transaction, task.task_id, TaskStatus.PENDING_PAUSE, now)
+    if task.kind is not TaskKind.CONTINUOUS:
+        store.tasks.move(transaction, task.task_id, TaskStatus.PAUSED, now)
+        return []
+    unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
+    kill.request_kills(context, transaction, task, unfinished, _REASON)
+    outcome.advance_task(store, transaction, task.task_id, now)
+    return unfinished
 
-    Where its orchestration is not ready yet, the task stays `pending_resume` until it is.
+
+def resume_task(context: Context, task_id: str) -> TaskStatus:
+    """Start runs again of a paused task, or of one in `schedule_error`. Its slots up to now are skipped. Return the task's status.
+
+    Idempotent. If its orchestration is not ready yet, the task stays `pending_resume` until it is.
 
     Raises:
-        IllegalMove: it is neither.
-        BadSchedule: the schedule still cannot be kept.
+        NotFound: there is no such task.
+        IllegalMove: the task is in another status, or it is a one-shot task.
+        BadSchedule: its time zone is still unknown on this machine.
         PackagingFailed: its orchestration will never be ready.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     store, now = context.store, context.clock.now()
     with store.transaction() as transaction:
@@ -66,11 +80,9 @@ def resume_task(context: Context, task_id: str) -> TaskStatus:
 
 
 def _recurring(context: Context, transaction: Transaction, task_id: str) -> TaskRow:
-    task = context.store.tasks.seen(transaction, task_id) or context.store.tasks.get(task_id)
+    task = context.store.tasks.find(transaction, task_id) or context.store.tasks.get(task_id)
     if task.kind not in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS):
-        raise IllegalMove(
-            f"Task {task_id} runs once, so there is nothing to pause or resume.", hint=Api.KILL + " ends it.", status=task.status
-        )
+        raise IllegalMove(f"Task {task_id} runs once, so it cannot be paused or resumed.", hint=Api.KILL + " ends it.", status=task.status)
     return task
 
 
@@ -78,5 +90,5 @@ def _set_next(context: Context, transaction: Transaction, task: TaskRow, now: da
     if task.kind is TaskKind.CONTINUOUS:
         context.store.tasks.set_next(transaction, task.task_id, now)
     else:
-        why = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"
-        dispatch.skip_until(context.store, transaction, task, now, why)
+        reason = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"
+        dispatch.skip_until(context.store, transaction, task, now, reason)

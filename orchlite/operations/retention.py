@@ -1,8 +1,8 @@
-"""Removes what is over and old: runs, tasks, events, files that belong to nothing, environments that nobody uses. Never what lives.
+"""Prunes what has ended and is old: runs, tasks, events, orphaned files, unused environments. Never what is alive.
 
-Rows go first, in small transactions between which others have their turn, and then their files: a prune that is killed leaves folders
-without a row, which the next one removes. Two prunes at once find less to do each, and nothing wrong. The database file does not
-shrink: its free pages are used again by what comes, while a VACUUM would write all of it anew and keep every writer waiting meanwhile.
+Rows are deleted first, in small transactions between which other writers have their turn, and then their files: a prune that is killed
+leaves folders without a row, which the next prune removes as orphans. Concurrent prunes share the work. The database file does not
+shrink: its free pages are used again, while a VACUUM would write the whole file again and block every writer meanwhile.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.maintenance import EndedRun
 
-_JUST_ENDED = timedelta(minutes=1)
-"""Somebody may be about to look how it ended."""
-_A_DAY = timedelta(days=1)
-_LONGEST = timedelta(days=36_500)
+_MIN_AGE = timedelta(minutes=1)
+"""A run that has just ended stays: its submitter may be about to read how."""
+_INTERVAL = timedelta(days=1)
+_MAX_AGE = timedelta(days=36_500)
 _AGES = ("runs_older_than", "events_older_than", "environments_unused_for")
 
 
 class Pruned(NamedTuple):
-    """What a prune removed, or would remove: how many of each kind. `str()` says it in a line."""
+    """How many of each kind a prune removed, or would remove. `str()` is one line."""
 
     runs: int = 0
     tasks: int = 0
     events: int = 0
     bundles: int = 0
-    """Files of bundles that no orchestration has, and of uploads that were interrupted."""
+    """Bundles that no orchestration refers to, and interrupted uploads."""
     leftovers: int = 0
-    """Folders of runs that are not in the store, and files of hosts that are gone."""
+    """Folders of runs that are not in the store, and files of dead hosts."""
     environments: int = 0
     bytes: int = 0
-    """Of all the files. The database's own file keeps its size."""
+    """The size of all removed files. The database file keeps its size."""
     dry_run: bool = False
 
     def __str__(self) -> str:
@@ -56,16 +56,17 @@ class Pruned(NamedTuple):
 
 
 def prune(context: Context, retention: Retention, *, dry_run: bool = False) -> Pruned:
-    """Remove what is older than `retention` says; with `dry_run` only count it. Answers what was removed.
+    """Remove what is older than `retention` says, or with `dry_run` only count it. Return what was removed.
 
-    Never removed: what is queued or running, what ended within the last minute, orchestrations, the packaging run of each, and
-    environments in which a live task of this store runs. Blocks until it is done; others go on meanwhile.
+    Never removed: what is queued or running, what ended within the last minute, orchestrations and their newest packaging runs, and
+    environments that an active task of this store uses. Block until it is done; other hosts continue meanwhile.
 
     Raises:
-        StoreBusy: another process keeps the store locked. What was removed until then is removed.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes. What was removed before stays removed.
+        OSError: a folder cannot be listed, or an orphan cannot be removed.
     """
     now = context.clock.now()
-    parts = [*_old_rows(context, retention, now, dry_run), *_leftovers(context, dry_run)]
+    parts = [*_old_rows(context, retention, now, dry_run), *_orphans(context, dry_run)]
     if retention.environments_unused_for is not None:
         parts.append(_environments(context, now - retention.environments_unused_for, dry_run))
     pruned = _total(parts, dry_run)
@@ -76,40 +77,45 @@ def prune(context: Context, retention: Retention, *, dry_run: bool = False) -> P
 
 
 def prune_daily(context: Context, retention: Retention) -> Pruned | None:
-    """Prune, unless that was begun within the last day, by whichever host; None then. To be called every now and then."""
+    """Prune, unless a host has started a daily prune within the last day; then return None. May be called at any interval.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: as `prune`.
+        OSError: as `prune`, or the time of this prune cannot be written.
+    """
     now = context.clock.now()
     if not is_due(context, now):
         return None
-    mark = _mark(context)
-    mark.touch(mode=0o600)
-    os.utime(mark, (now.timestamp(), now.timestamp()))
+    marker = _marker(context)
+    marker.touch(mode=0o600)
+    os.utime(marker, (now.timestamp(), now.timestamp()))
     return prune(context, retention)
 
 
 def is_due(context: Context, now: datetime) -> bool:
-    """Whether the daily prune has not been begun within a day of this moment."""
+    """Return whether the last daily prune was started a day or more before `now`."""
     try:
-        begun_at = _mark(context).stat().st_mtime
+        started_at = _marker(context).stat().st_mtime
     except FileNotFoundError:
         return True
-    return abs(now.timestamp() - begun_at) >= _A_DAY.total_seconds()  # either way: the clock may have been set back
+    return abs(now.timestamp() - started_at) >= _INTERVAL.total_seconds()  # in either direction: the clock may have been set back
 
 
 def older_than(age: object) -> Retention:
-    """What keeps nothing that is over for longer than this.
+    """Return the retention that keeps nothing that has ended, and nothing unused, for longer than `age`.
 
     Raises:
-        BadArgument: it is no positive timedelta.
+        BadArgument: `age` is not a positive timedelta of at most 36,500 days.
     """
     checked = _checked_age(age, "older_than")
     return Retention(checked, 0, checked, checked)
 
 
 def checked(retention: object) -> Retention:
-    """A retention whose fields can be meant.
+    """Return the retention if it and its fields are valid.
 
     Raises:
-        BadArgument: one cannot.
+        BadArgument: it is no Retention, or one of its fields is out of range.
     """
     if not isinstance(retention, Retention):
         raise BadArgument(
@@ -129,16 +135,16 @@ def checked(retention: object) -> Retention:
 
 
 def _checked_age(age: object, argument: str) -> timedelta:
-    if not isinstance(age, timedelta) or not timedelta(0) < age <= _LONGEST:
+    if not isinstance(age, timedelta) or not timedelta(0) < age <= _MAX_AGE:
         given = str(age) if isinstance(age, timedelta) else repr(age)
-        hint = f"It takes a duration of up to {_LONGEST.days} days, such as " + Api.THIRTY_DAYS + "."
+        hint = f"It takes a duration of up to {_MAX_AGE.days} days, such as " + Api.THIRTY_DAYS + "."
         raise BadArgument(Argument(argument) + f" is {given:.80}.", hint=hint, argument=argument)
     return age
 
 
 def _old_rows(context: Context, retention: Retention, now: datetime, dry_run: bool) -> Iterator[Pruned]:
     if retention.runs_older_than is not None:
-        ended_before = now - max(retention.runs_older_than, _JUST_ENDED)
+        ended_before = now - max(retention.runs_older_than, _MIN_AGE)
         yield from _runs(context, ended_before, retention.keep_last_runs, dry_run)
         yield from _tasks(context, ended_before, dry_run)
     if retention.events_older_than is not None:
@@ -146,27 +152,27 @@ def _old_rows(context: Context, retention: Retention, now: datetime, dry_run: bo
 
 
 def _runs(context: Context, ended_before: datetime, keep_last: int, dry_run: bool) -> Iterator[Pruned]:
-    begins = context.store.maintenance.history_begins(keep_last)
+    kept_from = context.store.maintenance.newest_kept_from(keep_last)
     for page in context.store.maintenance.ended_runs(ended_before):
-        run_ids = [run.run_id for run in page if _may_go(context, run, begins)]
+        run_ids = [run.run_id for run in page if _is_removable(context, run, kept_from)]
         if not dry_run:
             with context.store.transaction() as transaction:
                 run_ids = context.store.maintenance.delete_runs(transaction, run_ids, ended_before)
-        yield Pruned(runs=len(run_ids), bytes=sum(_clear(context.folder.run(run_id).path, dry_run) for run_id in run_ids))
+        yield Pruned(runs=len(run_ids), bytes=sum(_remove(context.folder.run(run_id).path, dry_run) for run_id in run_ids))
 
 
-def _may_go(context: Context, run: EndedRun, begins: dict[str, int]) -> bool:
-    is_kept = run.number >= begins.get(run.task_id, run.number + 1)
+def _is_removable(context: Context, run: EndedRun, kept_from: dict[str, int]) -> bool:
+    is_kept = run.task_id in kept_from and run.number >= kept_from[run.task_id]
     return not (is_kept or is_locked(context.folder.run(run.run_id).alive_lock))
 
 
-def _clear(folder: Path, dry_run: bool) -> int:
-    size = tree_size_bytes(folder)
-    return size if dry_run or remove_tree(folder) else 0
+def _remove(folder: Path, dry_run: bool) -> int:
+    size_bytes = tree_size_bytes(folder)
+    return size_bytes if dry_run or remove_tree(folder) else 0
 
 
-def _tasks(context: Context, over_before: datetime, dry_run: bool) -> Iterator[Pruned]:
-    for task_ids in context.store.maintenance.finished_tasks(over_before):
+def _tasks(context: Context, ended_before: datetime, dry_run: bool) -> Iterator[Pruned]:
+    for task_ids in context.store.maintenance.finished_tasks(ended_before):
         count = len(task_ids)
         if not dry_run:
             with context.store.transaction() as transaction:
@@ -183,19 +189,19 @@ def _events(context: Context, before: datetime, dry_run: bool) -> Iterator[Prune
         yield Pruned(events=count)
 
 
-def _leftovers(context: Context, dry_run: bool) -> Iterator[Pruned]:
-    for leftover in garbage.find(context):
-        size = tree_size_bytes(leftover.path) if dry_run else garbage.remove(context, leftover)
-        if size is not None:
-            is_bundle = leftover.kind in ("bundle", "upload")
-            yield Pruned(bundles=1, bytes=size) if is_bundle else Pruned(leftovers=1, bytes=size)
+def _orphans(context: Context, dry_run: bool) -> Iterator[Pruned]:
+    for orphan in garbage.find(context):
+        size_bytes = tree_size_bytes(orphan.path) if dry_run else garbage.remove(context, orphan)
+        if size_bytes is not None:
+            is_bundle = orphan.kind in ("bundle", "upload")
+            yield Pruned(bundles=1, bytes=size_bytes) if is_bundle else Pruned(leftovers=1, bytes=size_bytes)
 
 
 def _environments(context: Context, unused_since: datetime, dry_run: bool) -> Pruned:
     needed = context.store.maintenance.needed_environments()
     unused = [found for found in context.environments.unused_since(unused_since) if needed.isdisjoint(found.path.parts)]
-    gone = [found for found in unused if dry_run or context.environments.remove(found.path)]
-    return Pruned(environments=len(gone), bytes=sum(found.size_bytes for found in gone))
+    removed = [found for found in unused if dry_run or context.environments.remove(found.path)]
+    return Pruned(environments=len(removed), bytes=sum(found.size_bytes for found in removed))
 
 
 def _total(parts: Sequence[Pruned], dry_run: bool) -> Pruned:
@@ -207,5 +213,5 @@ def _counted(count: int, name: str) -> str:
     return f"{count} {name.removesuffix('s') if count == 1 else name}"
 
 
-def _mark(context: Context) -> Path:
+def _marker(context: Context) -> Path:
     return context.folder.path / "pruned"

@@ -1,4 +1,4 @@
-"""Taking bundles in: receive the bytes, inspect them, keep them once, queue the packaging."""
+"""Uploads bundles: receive the bytes, inspect them, store them once, and queue the packaging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Upload(NamedTuple):
-    """What a caller wants taken in."""
+    """A bundle to upload, and the orchestration to make of it."""
 
     source: bytes | Path
     """The bytes of a ZIP, or the path of a ZIP or of a folder to pack."""
@@ -27,18 +27,21 @@ class Upload(NamedTuple):
     name: str | None
     file_name: str
     exclude: Sequence[str] = ()
+    """Patterns of what to leave out of a folder."""
     refresh: bool = False
-    """Build its environment anew, even where there is one."""
+    """Build its environment again, even if there is one."""
 
 
 def receive(context: Context, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
-    """Make an orchestration of the bundle and queue its packaging; nothing is stored unless all of that happens.
+    """Create an orchestration from the bundle and queue its packaging: all of it, durably, or nothing.
 
-    With `reuse`, an orchestration of the same bytes in the same workspace is answered instead, where there is a usable one.
+    reuse: if the workspace has a usable orchestration of the same bytes, return the newest one instead.
 
     Raises:
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
-        StorageFull: there is no room for it.
+        StorageFull: there is no space for it.
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
+        OSError: the bundle cannot be written to the store's folder.
     """
     from orchlite.bundles import bundle
     from orchlite.environments import base_image
@@ -47,14 +50,14 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
     limits = context.settings.limits
     with context.bundles.receive(source, limits.upload_bytes) as received:
         report = bundle.inspect(received, limits)
-        # Asked in any case: a store that fails is to fail before there is a bundle in it.
-        known = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
-        if reuse and known is not None:
-            return known
+        # Read without `reuse`, too: a store that fails should do so before it contains the bundle.
+        existing = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
+        if reuse and existing is not None:
+            return existing
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
         base_warnings = base_image.warnings(context.settings.base_image)
         report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
-        return _keep(context, upload, report, received)
+        return _store(context, upload, report, received)
 
 
 def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
@@ -66,27 +69,28 @@ def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, 
     return upload.source, ()
 
 
-def _keep(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+def _store(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
     try:
-        return _stored(context, upload, report, received)
+        return _add(context, upload, report, received)
     except StorageFull:
         with suppress(OrchliteError):
-            _let_go(context, report.sha)
+            _discard_unreferenced(context, report.sha)
         raise
 
 
-def _let_go(context: Context, sha: str) -> None:
-    """The disk is full: a bundle that nothing refers to must not take of what is left."""
-    with context.store.transaction() as transaction:  # a lock: nobody can refer to these bytes anew meanwhile
+def _discard_unreferenced(context: Context, sha: str) -> None:
+    """Remove the bundle if no orchestration refers to it: it must not occupy space on a full disk."""
+    with context.store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile
         if not context.store.orchestrations.is_referenced(transaction, sha):
             context.bundles.discard(sha)
 
 
-def _stored(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+def _add(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
     context.bundles.add(received, report.sha)
-    orchestration, task = _rows(context, upload, report)
+    orchestration = _orchestration(context, upload, report)
+    task = _packaging_task(context, orchestration, refresh=upload.refresh)
     with context.store.transaction() as transaction:
-        # Deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
+        # Again: deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
         context.bundles.add(received, report.sha)
         context.store.orchestrations.insert(transaction, orchestration)
         context.store.tasks.insert(transaction, task)
@@ -94,9 +98,9 @@ def _stored(context: Context, upload: Upload, report: BundleReport, received: Pa
     return orchestration
 
 
-def _rows(context: Context, upload: Upload, report: BundleReport) -> tuple[OrchestrationRow, TaskRow]:
+def _orchestration(context: Context, upload: Upload, report: BundleReport) -> OrchestrationRow:
     now = context.clock.now()
-    orchestration = OrchestrationRow(
+    return OrchestrationRow(
         orchestration_id=str(uuid.uuid4()),
         workspace_id=upload.workspace_id,
         name=upload.name,
@@ -115,21 +119,23 @@ def _rows(context: Context, upload: Upload, report: BundleReport) -> tuple[Orche
         created_at=now,
         updated_at=now,
     )
-    task = TaskRow(
+
+
+def _packaging_task(context: Context, orchestration: OrchestrationRow, *, refresh: bool) -> TaskRow:
+    return TaskRow(
         task_id=orchestration.task_id,
-        workspace_id=upload.workspace_id,
+        workspace_id=orchestration.workspace_id,
         orchestration_id=orchestration.orchestration_id,
         kind=TaskKind.PACKAGING,
         name=None,
-        arguments=json.dumps({"refresh": True} if upload.refresh else {}),
+        arguments=json.dumps({"refresh": True} if refresh else {}),
         timeout_seconds=None,
         debug=False,
         env={},
         env_passthrough=(),
         status=TaskStatus.PENDING,
         reason=None,
-        created_at=now,
-        updated_at=now,
+        created_at=orchestration.created_at,
+        updated_at=orchestration.updated_at,
         on_failure=context.settings.on_failure,
     )
-    return orchestration, task

@@ -63,7 +63,7 @@ class Lookups:
         )
         return _keys(rows)
 
-    def bad_ends_since(self, at: datetime) -> list[RunKey]:
+    def failed_since(self, at: datetime) -> list[RunKey]:
         """The runs that have failed, timed out or were lost since then, of every workspace, packaging included, newest first."""
         rows = self._database.rows(
             "SELECT run_id, task_id FROM runs"
@@ -80,7 +80,7 @@ class Lookups:
         )
         return [row["task_id"] for row in rows]
 
-    def held(self) -> list[str]:
+    def suspended(self) -> list[str]:
         """The ids of the tasks that would have runs and have none, paused or for an error in their schedule, of every workspace."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE status IN ('pending_pause', 'paused', 'schedule_error') ORDER BY updated_at DESC, rowid DESC"

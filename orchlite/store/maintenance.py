@@ -86,7 +86,7 @@ class StoreMaintenance:
             lambda run: run.number,
         )
 
-    def history_begins(self, runs: int) -> dict[str, int]:
+    def newest_kept_from(self, runs: int) -> dict[str, int]:
         """For each schedule or continuous task that is not killed, the number of the oldest of its newest runs, so many of them."""
         if runs == 0:
             return {}

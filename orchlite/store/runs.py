@@ -106,7 +106,7 @@ class Runs:
         )
         return None if row is None else str(row["run_id"])
 
-    def is_too_late(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
+    def is_past_deadline(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
         """Whether the run is one of a slot that lies further back than its task allows."""
         row = transaction.row(
             "SELECT slot_at, json_extract(schedule, '$.starting_deadline_seconds') AS seconds FROM runs JOIN tasks USING (task_id)"
@@ -223,7 +223,7 @@ class Runs:
         """Note that somebody wants the run to end."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
 
-    def set_waits(self, transaction: Transaction, run_id: str, waits: bool) -> None:
+    def set_waiting(self, transaction: Transaction, run_id: str, waits: bool) -> None:
         """Note whether a running run's program waits for another run, and lends its worker's place meanwhile."""
         transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (waits, run_id))
 

@@ -49,7 +49,7 @@ class Store:
         Raises:
             IllegalMove: it is queued no more.
         """
-        if self.runs.is_too_late(transaction, run_id, claim.at):
+        if self.runs.is_past_deadline(transaction, run_id, claim.at):
             reason = "missed: it waited in the queue for longer than its starting deadline"
             self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, claim.at, None, reason))
             return None

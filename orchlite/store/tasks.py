@@ -115,7 +115,7 @@ class Tasks:
         )
         return [_record(row) for row in rows]
 
-    def alive_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
+    def active_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
         """The tasks that have, or will have, a run that has not ended."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND (EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id"
@@ -170,7 +170,7 @@ class Tasks:
         )
         return changed == len(advances)
 
-    def shorten_pauses(self, transaction: Transaction, until: datetime) -> int:
+    def shorten_backoffs(self, transaction: Transaction, until: datetime) -> int:
         """Let no continuous task be due later than this; how many were."""
         at = to_microseconds(until)
         return transaction.execute(
@@ -178,7 +178,7 @@ class Tasks:
             (at, at, _MAY_BE_DUE),
         )
 
-    def ahead(self, now: datetime) -> list[TaskRow]:
+    def ahead_of_clock(self, now: datetime) -> list[TaskRow]:
         """The scheduled tasks that have dealt with slots later than now, or were made later than now: the clock was set back since."""
         at = to_microseconds(now)
         rows = self._database.rows(
@@ -205,7 +205,7 @@ class Tasks:
         """Note how many slots were skipped since the last run."""
         transaction.execute("UPDATE tasks SET skipped_in_row = ? WHERE task_id = ?", (skipped_in_row, task_id))
 
-    def seen(self, transaction: Transaction, task_id: str) -> TaskRow | None:
+    def find(self, transaction: Transaction, task_id: str) -> TaskRow | None:
         """The task as this transaction sees it, or None."""
         row = transaction.row("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
         return None if row is None else _record(row)

@@ -136,5 +136,5 @@ def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path
         service.kill()
         service.communicate()
     assert service.returncode == 0
-    assert "begins" in log
+    assert "' starts" in log
     assert "Traceback" not in log

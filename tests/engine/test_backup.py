@@ -243,7 +243,7 @@ class TestABackupIsRefused:
     @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")], ids=["folder", "file", "link"])
     def test_where_there_is_something_already(self, client: orchlite.Client, tmp_path: Path, make: Callable[[Path], None]) -> None:
         make(tmp_path / "there")
-        with pytest.raises(orchlite.Conflict, match="there already"):
+        with pytest.raises(orchlite.Conflict, match="exists already"):
             backup.backup(_store(client), tmp_path / "there")
 
     def test_inside_the_store(self, client: orchlite.Client) -> None:
@@ -252,7 +252,7 @@ class TestABackupIsRefused:
 
     def test_below_a_file_and_leaves_nothing(self, client: orchlite.Client, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(orchlite.DeviceFailed, match="could not be made"):
+        with pytest.raises(orchlite.DeviceFailed, match="could not be written"):
             backup.backup(_store(client), tmp_path / "file" / "backup")
 
     def test_where_somebody_else_has_a_folder_of_the_name_that_it_needs(self, client: orchlite.Client, target: Path) -> None:
@@ -282,23 +282,23 @@ class TestARestoreIsRefused:
         assert sorted(into.parent.iterdir()) == before
 
     def test_into_a_folder_that_is_not_empty(self, source: Path, client: orchlite.Client) -> None:
-        self._refused(source, client.path(), orchlite.Conflict, "there already")
+        self._refused(source, client.path(), orchlite.Conflict, "exists already")
         assert client.list_tasks()
 
     def test_into_a_file(self, source: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        self._refused(source, tmp_path / "file", orchlite.Conflict, "there already")
+        self._refused(source, tmp_path / "file", orchlite.Conflict, "exists already")
 
     @pytest.mark.parametrize("text", [None, "", "[]", '{"format": "x"}'], ids=["no manifest", "an empty one", "a list", "no numbers"])
     def test_of_what_is_no_backup(self, source: Path, tmp_path: Path, text: str | None) -> None:
         (source / "backup.json").unlink()
         if text is not None:
             (source / "backup.json").write_text(text)
-        self._refused(source, tmp_path / "into", orchlite.BadArgument, "is no backup")
+        self._refused(source, tmp_path / "into", orchlite.BadArgument, "is not a backup")
 
     def test_of_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        self._refused(tmp_path / "file", tmp_path / "into", orchlite.BadArgument, "is no backup")
+        self._refused(tmp_path / "file", tmp_path / "into", orchlite.BadArgument, "is not a backup")
 
     @pytest.mark.parametrize("changes", [{"format": 2}, {"schema": 10_000}], ids=["another form", "a newer schema"])
     def test_of_a_newer_one(self, source: Path, tmp_path: Path, changes: dict[str, object]) -> None:

@@ -167,7 +167,7 @@ class TestBundles:
         content = bytearray(bundle.read_bytes())
         content[len(content) // 2] ^= 1
         bundle.write_bytes(content)
-        assert "another SHA-256" in _the_only_finding(client).what
+        assert "their SHA-256 differs" in _the_only_finding(client).what
 
 
 class TestRuns:
@@ -175,13 +175,13 @@ class TestRuns:
         run = client.run(folder("print(1)"))
         (client.path() / "runs" / run.id() / "1" / "result.json").write_text('{"status": "failure"}')
         finding = _the_only_finding(client)
-        assert (finding.kind, finding.subject, finding.what) == ("run", run.id(), "It is success, and its result says 'failure'.")
+        assert (finding.kind, finding.subject, finding.what) == ("run", run.id(), "It is success, but its result says 'failure'.")
 
     def test_one_that_has_ended_and_lives_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            assert "its runner lives" in _the_only_finding(client).what
+            assert "its runner is alive" in _the_only_finding(client).what
 
     def test_one_that_nobody_runs_any_more_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))

@@ -14,7 +14,7 @@ OpenClient = Callable[..., Client]
 Travel = Callable[..., Orchestration]
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
-_REPLACED = "the next run of its task took its place"
+_REPLACED = "the next run of its task has replaced it"
 
 
 def _minutes(task: Task, status: str | None = None) -> list[int]:

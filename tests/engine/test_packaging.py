@@ -200,7 +200,7 @@ class TestWhatCannotBeInstalled:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
             orchestration = open_client(index_urls=[url], install_timeout_seconds=0.8).upload_orchestration(path=missing)
-            with pytest.raises(PackagingFailed, match=r"not done after 0\.8 s.*install_timeout_seconds"):
+            with pytest.raises(PackagingFailed, match=r"did not end within 0\.8 s.*install_timeout_seconds"):
                 orchestration.wait()
         assert orchestration.task().wait().status() is RunStatus.FAILURE
 

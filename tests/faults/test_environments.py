@@ -62,7 +62,7 @@ def test_an_index_that_never_responds_is_given_up_at_the_limit_and_no_process_re
     with orchlite.Client(store, index_urls=[silent_index], install_timeout_seconds=1, installer=installer) as client:
         orchestration = client.upload_orchestration(path=folder({"main.py": "print()", "requirements.txt": requirement}))
         task = orchestration.run_once()
-        with pytest.raises(PackagingFailed, match=r"not done after 1 s.*install_timeout_seconds"):
+        with pytest.raises(PackagingFailed, match=r"did not end within 1 s.*install_timeout_seconds"):
             orchestration.wait(60)
         assert orchestration.status() is OrchestrationStatus.ERROR
         assert task.wait(20).exit_code() is None

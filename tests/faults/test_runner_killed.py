@@ -55,7 +55,7 @@ client.upload_orchestration(path=sys.argv[2]).wait().run_once().wait()
 """
 
 _slow = pytest.mark.slow
-_LOST = "its runner was killed or the machine went down, so nobody saw how it ended"
+_LOST = "its runner was killed or the machine went down, so its outcome is not known"
 
 
 def _line(host: subprocess.Popen[str]) -> str:
@@ -107,7 +107,7 @@ def test_a_run_whose_runner_is_killed_is_unknown_and_its_processes_are_ended(
         _kill_runner(store, run.id())
         assert run.wait(5).status() == "unknown"
         assert (run.exit_code(), run.reason()) == (None, _LOST)
-        with pytest.raises(orchlite.RunFailed, match="nobody saw how it ended"):
+        with pytest.raises(orchlite.RunFailed, match="its outcome is not known"):
             run.raise_for_failure()
         assert [failed.id() for failed in orchestration.list_tasks()[0].last_runs(status="failure")] == [run.id()]
     check_store(store, [run.id()], {run.id(): ["begun"]})
@@ -190,7 +190,7 @@ def test_a_run_that_was_claimed_in_another_boot_is_unknown_and_is_not_started(
     _pretend_a_reboot(store, run_id)
     with orchlite.Client(store, workers=1).start() as client:
         run = client.get_task_run_by_id(run_id).wait(5)
-        assert (run.status(), run.reason()) == ("unknown", "it was claimed, and then nobody saw it start")
+        assert (run.status(), run.reason()) == ("unknown", "it was claimed, but there is no sign that it started")
     check_store(store, [run_id])
     assert not (store / "runs" / run_id / "started.json").exists()
 

@@ -69,8 +69,8 @@ def test_the_newest_runs_of_many_tasks_are_those_of_each(store: Store, tasks: li
 def test_bad_ends_are_those_since_a_time_the_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     found = {status: add_run(status) for status in RunStatus if status.is_final and status is not RunStatus.SKIPPED}
     bad = [found[status] for status in (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)]
-    assert sorted(key.run_id for key in store.lookups.bad_ends_since(now)) == sorted(bad)
-    assert store.lookups.bad_ends_since(now + timedelta(microseconds=1)) == []
+    assert sorted(key.run_id for key in store.lookups.failed_since(now)) == sorted(bad)
+    assert store.lookups.failed_since(now + timedelta(microseconds=1)) == []
 
 
 def test_orchestrations_are_found_by_their_bytes_in_every_workspace(store: Store, tasks: list[TaskRow]) -> None:

@@ -19,7 +19,7 @@ from orchlite.store.store import Store
 from orchlite.store.tasks import Tasks
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
-_BAD_ENDS = frozenset({RunStatus.FAILURE})
+_FAILED = frozenset({RunStatus.FAILURE})
 _FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished")
 """What may be read from end to end: the words of a parameter, and indexes of what has not ended."""
 
@@ -99,7 +99,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=False)),
     "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=True)),
     "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host")),
-    "bad ends": ("runs_ended_badly", lambda on: on.lookups.bad_ends_since(_NOW)),
+    "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
     "the newest skipped slot": (
         "runs_skipped",
@@ -114,7 +114,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the orchestrations of a workspace": ("orchestrations_of_workspace", lambda on: on.orchestrations.of_workspace(1)),
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
-    "the last runs of many tasks": ("runs_of_task", lambda on: on.runs.newest_of_tasks(["task"], 5, _BAD_ENDS)),
+    "the last runs of many tasks": ("runs_of_task", lambda on: on.runs.newest_of_tasks(["task"], 5, _FAILED)),
     "the running runs": ("runs_running", lambda on: on.runs.running()),
     "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
     "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),

@@ -141,9 +141,9 @@ class TestAClockThatWasSetBack:
         ahead, other = add_recurring(5), add_recurring(5)
         _add_slot(store, ahead, now + _MINUTE)
         _add_slot(store, other, now)
-        assert store.tasks.ahead(now) == [ahead]
-        assert store.tasks.ahead(now - _MINUTE / 2) == [ahead, other]
-        assert store.tasks.ahead(now + 5 * _MINUTE) == []
+        assert store.tasks.ahead_of_clock(now) == [ahead]
+        assert store.tasks.ahead_of_clock(now - _MINUTE / 2) == [ahead, other]
+        assert store.tasks.ahead_of_clock(now + 5 * _MINUTE) == []
 
     @pytest.mark.parametrize("status", [TaskStatus.PENDING, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
     def test_is_noticed_by_tasks_that_are_to_start_too(
@@ -151,7 +151,7 @@ class TestAClockThatWasSetBack:
     ) -> None:
         waiting = add_recurring(5, status)
         _add_slot(store, waiting, now + _MINUTE)
-        assert store.tasks.ahead(now) == [waiting]
+        assert store.tasks.ahead_of_clock(now) == [waiting]
 
     def test_brings_a_task_forward_once(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(5)

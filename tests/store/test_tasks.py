@@ -86,20 +86,20 @@ class TestATaskIsAlive:
         task = add_task()
         add_run(status, task=task)
         with store.transaction() as transaction:
-            alive = store.tasks.alive_of_orchestration(transaction, task.orchestration_id)
+            alive = store.tasks.active_of_orchestration(transaction, task.orchestration_id)
         assert alive == ([] if status.is_final else [task])
 
     @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in TaskKind])
     def test_by_being_an_order_for_further_runs(self, store: Store, add_task: Callable[..., TaskRow], kind: TaskKind) -> None:
         task = add_task(TaskStatus.STARTED, kind=kind)
         with store.transaction() as transaction:
-            alive = store.tasks.alive_of_orchestration(transaction, task.orchestration_id)
+            alive = store.tasks.active_of_orchestration(transaction, task.orchestration_id)
         assert alive == ([task] if kind in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS) else [])
 
     def test_never_once_it_was_killed(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
         task = add_task(TaskStatus.KILLED, kind=TaskKind.SCHEDULED)
         with store.transaction() as transaction:
-            assert store.tasks.alive_of_orchestration(transaction, task.orchestration_id) == []
+            assert store.tasks.active_of_orchestration(transaction, task.orchestration_id) == []
 
 
 def test_those_that_wait_for_an_orchestration_are_pending_and_no_packaging(

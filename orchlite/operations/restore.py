@@ -1,0 +1,72 @@
+"""Restores a store from a backup."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+from orchlite.core.errors import BadSchedule, Conflict, StoreDamaged
+from orchlite.core.folders import StoreFolder
+from orchlite.operations import dispatch
+from orchlite.operations.backup_folder import check_manifest, copy_tree, written_aside
+from orchlite.store.database import Database
+from orchlite.store.maintenance import StoreMaintenance
+from orchlite.store.store import Store
+
+
+def restore(source: Path, into: Path, now: datetime) -> None:
+    """Create a store from a backup, in a folder that is new or empty. Block until it is durable. The backup is not changed.
+
+    Slots up to `now`, aware UTC, are skipped.
+
+    Raises:
+        BadArgument: `source` is not a backup.
+        Conflict: `into` is not empty.
+        StoreTooNew: a newer orchlite made the backup.
+        StoreDamaged: the backup is damaged.
+        StorageFull, DeviceFailed: the store cannot be written, and nothing is left of it.
+    """
+    check_manifest(source)
+    if os.path.lexists(into) and not (into.is_dir() and not any(into.iterdir())):
+        raise Conflict(f"{str(into)!r} exists already.", hint="A backup is restored into a new or an empty folder.", path=str(into))
+    saved = StoreFolder(source)
+    for path in (saved.database, saved.bundles, saved.runs):
+        if not path.exists():
+            raise _damaged(source, f"it has no {path.name}")
+    with written_aside(into) as part:
+        restored = StoreFolder(part)
+        for path in source.glob(f"{saved.database.name}*"):  # and its -wal file, which exists if the backup was opened as a store
+            shutil.copy2(path, part)
+        _check_database(restored.database, source)
+        copy_tree(saved.bundles, restored.bundles)
+        copy_tree(saved.runs, restored.runs)
+        restored.make()
+        _skip_passed_slots(restored.database, now)
+
+
+def _check_database(path: Path, source: Path) -> None:
+    """Check the copy at `path`, because merely opening the backup's own file would change it."""
+    try:
+        with closing(Database(path)) as database:
+            maintenance = StoreMaintenance(database)
+            problems = maintenance.damage() or ([] if maintenance.schema_version() else ["it has no tables"])
+    except StoreDamaged as error:
+        problems = [str(error.__cause__)]
+    if problems:
+        raise _damaged(source, problems[0])
+
+
+def _damaged(source: Path, what: str) -> StoreDamaged:
+    return StoreDamaged(f"The backup {str(source)!r} is damaged: {what}.", hint="Nothing was restored. Use another backup.")
+
+
+def _skip_passed_slots(database: Path, now: datetime) -> None:
+    """Skip the slots since the backup: the original store may have run them."""
+    with closing(Store(database)) as store, store.transaction() as transaction:
+        for task in store.tasks.all_due(transaction, now):
+            if task.schedule is not None:
+                with suppress(BadSchedule):  # it becomes `schedule_error` when a host serves the store
+                    dispatch.skip_until(store, transaction, task, now, "it passed before the store was restored from a backup")

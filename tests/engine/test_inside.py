@@ -103,6 +103,20 @@ time.sleep(0.4)  # its host looks ten times a second
     assert began_after(task.wait(timeout=20), outer)
 
 
+def test_a_slot_is_taken_back_when_a_wait_for_what_another_client_submitted_ends(run: Run, open_client: OpenClient) -> None:
+    program = """
+if "inner" in args: sys.exit()
+first = me.run_once(json_args={"inner": 1})
+orchlite.Client().get_task_by_id(first.id()).wait()
+me.run_once(json_args={"inner": 2})
+time.sleep(0.4)  # its host polls the store ten times a second
+"""
+    outer = run(program)
+    client = open_client()
+    [task] = [task for task in client.list_tasks() if task.input_data() == {"inner": 2}]
+    assert began_after(task.wait(timeout=20), outer)
+
+
 def test_two_threads_may_wait_at_once(run: Run) -> None:
     program = """
 if args.get("name"):

@@ -1,6 +1,6 @@
-"""Makes `import wallaroo` work in this process, unless the platform's own SDK is installed: that one is left alone.
+"""Importing this package makes `import wallaroo` find orchlite's module, unless the real SDK is installed.
 
-To run a program with it, as a task would run it: `python -m orchlite.sdk main.py [--args-file F]`.
+`python -m orchlite.sdk main.py [--args-file F]` runs a program with it, as a task run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m orchlite.sdk main.py [--args-file F] [args…]`: runs a program in this process as a task run would, for debugging."""
+"""`python -m orchlite.sdk main.py [--args-file F] [args…]`: run a program in this process as a task run, for debugging."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ USAGE = "usage: python -m orchlite.sdk [--args-file F] main.py [--args-file F] [
 
 HELP = f"""{USAGE}
 
-Runs main.py in this process with orchlite's `wallaroo` module, as a task run: wallaroo.in_task() is True.
+Run main.py in this process as a task run: with orchlite's `wallaroo` module, and wallaroo.in_task() is True.
 
-  --args-file F   a file with a JSON object: what wallaroo.task_args() returns; {{}} without it.
-                  Stands right before or right after main.py; all that follows goes to main.py.
+  --args-file F   a file with a JSON object, which wallaroo.task_args() returns; {{}} by default.
+                  Must come right before or right after main.py; all other arguments go to main.py.
 """
 
 
 def main(command_line: Sequence[str]) -> None:
-    """Run the program that the command line names; what it raises comes out as it is."""
+    """Run the program that the command line names.
+
+    Raises:
+        SystemExit: with code 2, the command line is wrong. Any exception of the program is raised as it is.
+    """
     args_file, rest = _take_args_file(list(command_line))
     if rest[:1] in (["-h"], ["--help"]):
         sys.stdout.write(HELP)
@@ -41,20 +45,20 @@ def main(command_line: Sequence[str]) -> None:
 
 
 def _run(program: str, argv: Sequence[str], arguments: Mapping[str, Any]) -> None:
-    surroundings = ExitStack()
-    # Taken down by atexit and not after the program: its threads and its own exit functions still belong to the run, and end before.
-    atexit.register(surroundings.close)
+    task = ExitStack()
+    # Closed by atexit, not here: the program's threads and its own exit functions run later, and still belong to the run.
+    atexit.register(task.close)
     try:
-        surroundings.enter_context(inline_task(arguments))
+        task.enter_context(inline_task(arguments))
     except BadArgument as error:
         _fail(str(error))
     if not sys.flags.safe_path:
-        del sys.path[0]  # the current folder, which `python -m` puts there and `python main.py` does not
+        del sys.path[0]  # the current folder, which `python -m` adds and `python main.py` does not
     run_program(program, argv)
 
 
 def _take_args_file(words: list[str]) -> tuple[str | None, list[str]]:
-    """Split a leading `--args-file F` or `--args-file=F` off."""
+    """Split off a leading `--args-file F` or `--args-file=F`."""
     if not words or words[0].partition("=")[0] != "--args-file":
         return None, words
     if "=" in words[0]:
@@ -70,14 +74,14 @@ def _read_arguments(name: str) -> dict[str, Any]:
     except OSError as error:
         _fail(f"the arguments file {name!r} cannot be read: {error.strerror}.")
     except (ValueError, RecursionError) as error:
-        _fail(f"the arguments file {name!r} is no JSON: {error}.")
+        _fail(f"the arguments file {name!r} is not valid JSON: {error}.")
     if not isinstance(arguments, dict):
-        _fail(f'the arguments file {name!r} must hold a JSON object, like {{"name": "value"}}, and not {type(arguments).__name__}.')
+        _fail(f'the arguments file {name!r} must contain a JSON object, such as {{"name": "value"}}, not {type(arguments).__name__}.')
     return arguments
 
 
 def _complaint(rest: Sequence[str]) -> str:
-    return f"unknown option {rest[0]!r}; options of the program stand after it." if rest else "a program to run is missing."
+    return f"unknown option {rest[0]!r}; put the program's own options after its name." if rest else "the program to run is missing."
 
 
 def _fail(message: str) -> NoReturn:

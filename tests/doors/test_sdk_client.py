@@ -39,11 +39,11 @@ def wl(store: Path) -> Iterator[Client]:
 
 
 def zipped(text: str = "print('hello')", **more: str) -> bytes:
-    """A bundle."""
+    """A bundle: the same files always give the same bytes, since all have the time that `ZipInfo` has by default."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in {"main.py": text, **more}.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 

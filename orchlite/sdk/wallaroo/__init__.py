@@ -1,9 +1,9 @@
-"""The `wallaroo` module that programs import: the face of the platform's SDK over orchlite, and nothing of the SDK itself.
+"""The `wallaroo` module that programs import: the interface of the platform's SDK, implemented by orchlite. Contains no code of the SDK.
 
-Works in every environment without being installed. What is emulated works; what only the SDK has can be imported, named in type hints and
-caught in `except`, and raises NotImplementedError when it is called; what not even the SDK has is an AttributeError or ImportError.
+It works in every environment without being installed. Names that are emulated work. Other names of the SDK can be imported, used in type
+hints and caught by `except`, and raise NotImplementedError when they are called. Any other name is an AttributeError or ImportError.
 
-Imported at the start of every task, under a budget of 5 ms: here nothing is imported before it is asked for.
+It is imported at the start of every task, with a budget of 5 ms, so everything is imported on first use.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
     from ._client import Client
 
-__all__ = ["Client", "DeploymentConfigBuilder", "in_task", "task_args"]  # the first two are looked up on first use
+__all__ = ["Client", "DeploymentConfigBuilder", "in_task", "task_args"]  # the first two are imported on first use
 
 __version__ = "2026.1.3"
-"""The version of the SDK that this module stands for. `__orchlite__` is orchlite's own."""
+"""The version of the SDK that this module emulates. `__orchlite__` is orchlite's version."""
 
 
 def in_task() -> bool:
-    """Tell whether this process is a task run."""
+    """Return whether this process is a task run."""
     from orchlite.core import task_context
 
     return task_context.in_task()
 
 
 def task_args() -> dict[str, Any]:
-    """Return the arguments that this run's task was given.
+    """Return the arguments of this run's task.
 
     Raises:
         orchlite.NotInTask: this process is not a task run (also a `FileNotFoundError`).
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
         from orchlite.core.version import VERSION
 
         return VERSION
-    # An underscored name is never the SDK's; letting one through would recurse while `_submodules` itself is imported.
+    # No name of the SDK begins with an underscore; looking one up would recurse while `_submodules` itself is being imported.
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ._submodules import attribute
@@ -62,7 +62,7 @@ def __dir__() -> list[str]:
 
 
 class _SdkModules:
-    """An import hook for this package's public submodules, which are made from the table of the SDK's names."""
+    """The import hook for this package's public submodules, which are made from the table of the SDK's names."""
 
     package = __name__
 
@@ -76,6 +76,6 @@ class _SdkModules:
         return spec(name)
 
 
-# Last, so that it is asked only about names that are no file; and once, even when this module is reloaded.
+# The last hook, so that it is asked only for names without a file; and installed once, even if this module is reloaded.
 if not any(getattr(finder, "package", None) == __name__ for finder in sys.meta_path):
     sys.meta_path.append(_SdkModules)

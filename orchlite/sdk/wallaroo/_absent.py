@@ -1,7 +1,7 @@
-"""Stand-ins for what the platform's SDK has and orchlite has not: they can be imported, named and caught, but not called.
+"""Placeholders for what the platform's SDK has and orchlite does not: they can be imported, named and caught, but not called.
 
-A call raises NotImplementedError, and says so on stderr as well: programs swallow exceptions with a bare `except:`, and an absence must
-never look like success.
+A call raises NotImplementedError and writes the message to stderr as well: programs swallow exceptions with a bare `except:`, and a call
+without effect must never look like a success.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def refuse(name: str) -> NoReturn:
-    """Say, on stderr and by an exception, that orchlite does not emulate `name`.
+    """Write to stderr that orchlite does not emulate `name`, and raise.
 
     Raises:
         NotImplementedError: always.
@@ -26,16 +26,16 @@ def refuse(name: str) -> NoReturn:
     """
     message = f"{name} is not emulated by orchlite; only the platform's SDK (wallaroo {__version__}) has it."
     try:
-        # In one piece, so that lines of two threads do not mix; stderr is None under pythonw and some servers.
+        # One write, so that the lines of two threads do not mix. stderr is None under pythonw and some servers.
         sys.stderr.write(f"orchlite: {message}\n")
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):
-        pass  # a lost note must not hide the exception
+        pass  # a lost message must not hide the exception
     raise NotImplementedError(message)
 
 
 class Absent:
-    """Something of the SDK that is not here. Its attributes are absent things too; calling any of them raises NotImplementedError."""
+    """A placeholder for a function or object of the SDK. Its attributes are placeholders, too; any call raises NotImplementedError."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
@@ -45,7 +45,7 @@ class Absent:
 
     def __getattr__(self, name: str) -> Absent:
         if name.startswith("_"):
-            raise AttributeError(name)  # not more: a half-made copy has no name to print
+            raise AttributeError(name)  # no message: a half-made copy has no `__name__` yet
         return Absent(f"{self.__name__}.{name}")
 
     def __repr__(self) -> str:
@@ -53,14 +53,14 @@ class Absent:
 
 
 def fill(cls: type, members: Sequence[str]) -> None:
-    """Give `cls` an absent thing for each of the SDK's `members` that it does not have."""
+    """Add a placeholder to `cls` for each of the SDK's `members` that it lacks."""
     for name in members:
         if not any(name in vars(base) for base in cls.__mro__):
             setattr(cls, name, Absent(f"{cls.__name__}.{name}"))
 
 
 def absent_class(module: str, name: str, members: Sequence[str]) -> type:
-    """Make a class for type hints, `isinstance` and subclassing. Making an instance raises NotImplementedError."""
+    """Return a class for type hints, `isinstance` and subclassing. Creating an instance raises NotImplementedError."""
 
     def __new__(cls: type, *args: Any, **named: Any) -> NoReturn:  # noqa: N807
         refuse(f"wallaroo.{module}.{name}")
@@ -71,7 +71,7 @@ def absent_class(module: str, name: str, members: Sequence[str]) -> type:
 
 
 def absent_error(module: str, name: str, base: type[Exception]) -> type[Exception]:
-    """Make an exception that can be raised and caught; what it is constructed with is its text."""
+    """Return an exception class that can be raised and caught; the text of an instance is its arguments."""
     body = {"__init__": _init_error, "__module__": f"wallaroo.{module}", "__doc__": "An error of the platform's SDK."}
     return type(name, (base,), body)
 
@@ -81,9 +81,9 @@ def _init_error(self: Exception, *args: Any, **named: Any) -> None:
 
 
 def absent_enum(kind: str, module: str, name: str, words: Sequence[str]) -> type[Enum]:
-    """Make an enumeration with the SDK's members and values; its methods are absent.
+    """Return an enumeration with the SDK's members and values; its methods are placeholders.
 
-    `words` are `MEMBER=value` (without a value: the member in lower case, with dashes) and names of methods.
+    `words` are members, `MEMBER=value` (without a value: the member's name in lower case, with dashes), and names of methods.
     """
     import enum
 

@@ -1,7 +1,7 @@
-"""`wallaroo.Client`: what a program holds to talk to the platform, here to orchlite.
+"""`wallaroo.Client`, over an orchlite store.
 
-Methods of the SDK's Client that are not written here are absent: they raise NotImplementedError when they are called. The store is opened
-by the first method that needs it, and what only that needs is imported then: many programs never get there.
+Methods of the SDK's Client that are not defined here are placeholders, which raise NotImplementedError when they are called. The store is
+opened, and what it needs is imported, by the first method that uses it: many programs use none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """A connection to the platform. The arguments are the SDK's; they are kept, and but for `time_format` have no effect."""
+    """A connection to the platform. Takes the arguments of the SDK; only `time_format` has an effect."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Client:
         self._current_workspace: Workspace | None = None
 
     def in_task(self) -> bool:
-        """Tell whether this process is a task run."""
+        """Return whether this process is a task run."""
         return task_context.in_task()
 
     def task_args(self) -> dict[str, Any]:
-        """Return the arguments that this run's task was given.
+        """Return the arguments of this run's task.
 
         Raises:
             orchlite.NotInTask: this process is not a task run (also a `FileNotFoundError`).
@@ -72,10 +72,10 @@ class Client:
         return Workspaces(self._workspace(found) for found in self._opened().list_workspaces())
 
     def get_workspace(self, name: str, create_if_not_exist: bool | None = False) -> Workspace:
-        """Return the workspace of this name; with `create_if_not_exist` it is created on the way.
+        """Return the workspace with this name; with `create_if_not_exist`, create it if it is missing.
 
         Raises:
-            Exception: there is none, or it cannot be created.
+            Exception: there is no such workspace, or it cannot be created.
         """
         from ._errors import as_plain
 
@@ -83,7 +83,7 @@ class Client:
         if found is not None:
             return self._workspace(found)
         if create_if_not_exist is not True:
-            # The SDK's class and text.
+            # Class and text as in the SDK.
             raise Exception(
                 f"Error: Workspace with name {name} does not exist. If you would like to create one, "
                 "send in the request with `create_if_not_exist` flag set to True."
@@ -95,9 +95,9 @@ class Client:
         """Create a workspace.
 
         Raises:
-            wallaroo.object.InvalidNameError: the name breaks the rule: a letter first, then letters, digits and dashes, and no dash
-                at its end; under 64 characters.
-            Exception: it is taken.
+            wallaroo.object.InvalidNameError: the name is not a letter followed by letters, digits and dashes, ends with a dash, or has
+                64 or more characters.
+            Exception: the name is taken.
         """
         from orchlite.core.arguments import checked_workspace_name
         from orchlite.core.errors import BadArgument
@@ -115,10 +115,10 @@ class Client:
             return self._workspace(self._opened().create_workspace(workspace_name))
 
     def set_current_workspace(self, workspace: Workspace) -> Workspace:
-        """Have uploads of this client go to `workspace` from now on, and return it.
+        """Upload to `workspace` from now on; return it. Affects this client only.
 
         Raises:
-            TypeError: it is no workspace.
+            TypeError: it is not a `Workspace`.
         """
         from ._workspace import Workspace
 
@@ -128,17 +128,17 @@ class Client:
         return workspace
 
     def get_current_workspace(self) -> Workspace:
-        """Return the workspace where uploads of this client go."""
+        """Return the workspace to which this client uploads."""
         if self._current_workspace is None:
             self._current_workspace = self._workspace(self._opened().get_current_workspace())
         return self._current_workspace
 
     def list_orchestrations(self, workspace_id: int | None = None, workspace_name: str | None = None) -> OrchestrationList:
-        """Return the orchestrations of one workspace, or, as the SDK does where none is named, of all; oldest first.
+        """Return the orchestrations of one workspace, or of all if none is named, as in the SDK; oldest first.
 
         Raises:
-            TypeError: an argument is of the wrong type.
-            Exception: there is no workspace of this name.
+            TypeError: an argument has the wrong type.
+            Exception: there is no workspace with this name.
         """
         from ._orchestration import Orchestration, OrchestrationList
 
@@ -154,11 +154,11 @@ class Client:
         name: str | None = None,
         file_name: str | None = None,
     ) -> Orchestration:
-        """Upload a ZIP into the current workspace. Returns at once; packaging goes on behind. A `path` goes before `bytes_buffer`.
+        """Upload a ZIP into the current workspace, and return at once; packaging follows. `path` takes precedence over `bytes_buffer`.
 
         Raises:
-            wallaroo.orchestration.OrchestrationMissingFile: there is neither bytes nor a path.
-            wallaroo.orchestration.OrchestrationUploadFailed: the bundle, or an argument, is refused; nothing was stored.
+            wallaroo.orchestration.OrchestrationMissingFile: there are neither bytes nor a path.
+            wallaroo.orchestration.OrchestrationUploadFailed: the bundle or an argument is refused; nothing was stored.
             OSError: the file at `path` cannot be read.
         """
         from ._upload import upload
@@ -166,13 +166,13 @@ class Client:
         return upload(self, self._engine(), self.get_current_workspace().id(), bytes_buffer, path, name, file_name)
 
     def list_tasks(self, killed: bool = False, workspace_id: int | None = None, workspace_name: str | None = None) -> TaskList:
-        """Return the tasks of one workspace, or, as the SDK does where none is named, of all; newest first.
+        """Return the tasks of one workspace, or of all if none is named, as in the SDK; newest first.
 
-        With `killed`, those that were killed too.
+        With `killed`, include killed tasks.
 
         Raises:
-            TypeError: an argument is of the wrong type.
-            Exception: there is no workspace of this name.
+            TypeError: an argument has the wrong type.
+            Exception: there is no workspace with this name.
         """
         from ._task import Task, TaskList
 
@@ -182,10 +182,10 @@ class Client:
         return TaskList(Task(self, self._engine(), row) for row in rows)
 
     def get_task_by_id(self, task_id: str) -> Task:
-        """Return the task with this id, in whichever workspace.
+        """Return the task with this id, of any workspace.
 
         Raises:
-            ValueError: it is no UUID.
+            ValueError: the id is not a UUID.
             Exception: there is no such task.
         """
         from uuid import UUID
@@ -204,10 +204,10 @@ class Client:
         return ConnectionList(self._connection(found) for found in self._opened().list_connections())
 
     def get_connection(self, name: str) -> Connection:
-        """Return the connection of this name, whether or not any workspace lists it.
+        """Return the connection with this name, even if no workspace lists it.
 
         Raises:
-            Exception: there is none.
+            Exception: there is no such connection.
         """
         from ._errors import as_plain
 
@@ -215,7 +215,7 @@ class Client:
             return self._connection(self._opened().get_connection(name))
 
     def create_connection(self, name: str, connection_type: str, details: dict[str, Any]) -> Connection:
-        """Create a connection; every workspace can use it.
+        """Create a connection, which every workspace can use.
 
         Raises:
             Exception: the name is taken, or an argument is refused.
@@ -228,7 +228,7 @@ class Client:
             try:
                 return self._connection(self._opened().create_connection(name, connection_type, details))
             except Conflict as error:
-                # The SDK's class and text.
+                # Class and text as in the SDK.
                 raise Exception("This connection already exists.  Please choose a different connection name.") from error
 
     def _opened(self) -> orchlite.client.client.Client:
@@ -262,7 +262,7 @@ class Client:
         if workspace_id is None and workspace_name is None:
             return known.values()
         if workspace_id is None and workspace_name not in known:
-            raise Exception(f"Workspace by name {workspace_name} is not found")  # the SDK's class and text
+            raise Exception(f"Workspace by name {workspace_name} is not found")  # class and text as in the SDK
         return [known[str(workspace_name)] if workspace_id is None else workspace_id]
 
 

@@ -1,4 +1,4 @@
-"""`wallaroo.connection`: connections as the platform's SDK shows them."""
+"""`wallaroo.connection`: connections with the interface of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ._submodules import members
 
 
 class Connection(orchlite.client.connection.Connection):
-    """A named set of details: how a program reaches a source or a destination of data."""
+    """A named set of details by which a program reaches a source or destination of data."""
 
     def __init__(self, client: Any, engine: Engine, row: ConnectionRow) -> None:
         super().__init__(engine, row)
         self.client = client
 
-    def created_at(self) -> str:  # type: ignore[override]  # the SDK answers what the platform sent
-        """When it was created, as text in ISO format."""
+    def created_at(self) -> str:  # type: ignore[override]  # a string in the SDK, as the platform sent it
+        """When it was created, as a string in ISO 8601."""
         return self._row.created_at.isoformat()
 
 

@@ -1,4 +1,4 @@
-"""How lists and times look in a notebook, with the columns and words of the platform's SDK."""
+"""Lists and times in a notebook, with the columns and words of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item", bound=Tabular)
 
 
 class Listing(Table[Item]):
-    """A list that says in a notebook what it is a list of, when it is empty."""
+    """A list that is a table in a notebook; an empty one says what it lists."""
 
     _empty = "(empty)"
 
@@ -20,5 +20,5 @@ class Listing(Table[Item]):
 
 
 def moment(client: Any, at: datetime) -> str:
-    """A time as the client was asked to show times."""
+    """Return a time in the client's `time_format`."""
     return at.strftime(client._time_format)

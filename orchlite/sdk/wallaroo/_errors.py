@@ -1,7 +1,4 @@
-"""The errors of the platform's SDK that are raised here: its names, what they are made of, and their texts, which programs look at.
-
-Each bears the module that the SDK has it in.
-"""
+"""The errors of the platform's SDK that orchlite raises, with their names, modules, parameters and texts: programs check all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EntityNotFoundError(Exception):
-    """Nothing has this name or id."""
+    """There is no object with this name or id."""
 
     __module__ = "wallaroo.object"
 
@@ -23,7 +20,7 @@ class EntityNotFoundError(Exception):
 
 
 class InvalidNameError(Exception):
-    """A name breaks the rule for names."""
+    """A name does not follow the rule for names."""
 
     __module__ = "wallaroo.object"
 
@@ -32,7 +29,7 @@ class InvalidNameError(Exception):
 
 
 class RequiredAttributeMissing(Exception):
-    """An object of the SDK was made without something that it needs."""
+    """A response lacks an attribute that an object of the SDK needs."""
 
     __module__ = "wallaroo.object"
 
@@ -41,7 +38,7 @@ class RequiredAttributeMissing(Exception):
 
 
 class OrchestrationMissingFile(Exception):
-    """An upload without a file."""
+    """An upload has neither bytes nor a path."""
 
     __module__ = "wallaroo.orchestration"
 
@@ -59,7 +56,7 @@ class OrchestrationUploadFailed(Exception):
 
 
 class OrchestrationDeployOneshotFailed(Exception):
-    """A task was refused; not only a one-shot one."""
+    """A task of any kind was refused, in spite of the name."""
 
     __module__ = "wallaroo.orchestration"
 
@@ -69,18 +66,18 @@ class OrchestrationDeployOneshotFailed(Exception):
 
 @contextmanager
 def as_plain(message: str) -> Iterator[None]:
-    """Raise what orchlite refuses in the block as the SDK does: as a plain Exception with this text.
+    """Turn an `OrchliteError` of the block into a plain Exception with this text, as the SDK raises it.
 
-    The reason is its context and, so that it is the last thing in a run's log, a note behind its traceback.
+    Its reason becomes a note of the exception, so that it is the last thing in a run's log.
 
     Raises:
-        Exception: something was refused.
+        Exception: the block raised an `OrchliteError`.
     """
     from orchlite.core.errors import OrchliteError
 
     try:
         yield
     except OrchliteError as error:
-        plain = Exception(message)  # the SDK's class
+        plain = Exception(message)  # the class that the SDK raises
         plain.add_note(str(error))
-        raise plain from None  # how it came to the reason is of no use to who wrote the program
+        raise plain from None  # orchlite's own traceback does not help the program's author

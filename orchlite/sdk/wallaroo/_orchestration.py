@@ -1,4 +1,4 @@
-"""`wallaroo.orchestration`: orchestrations as the platform's SDK shows them."""
+"""`wallaroo.orchestration`: orchestrations with the interface of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Orchestration(orchlite.client.orchestration.Orchestration):
-    """An uploaded bundle: what it is, whether it is ready, and how to run it."""
+    """An uploaded bundle: its properties and status, and the methods that run it."""
 
     def __init__(self, client: Any, engine: Engine, row: OrchestrationRow) -> None:
         super().__init__(engine, row)
         self.client = client
 
-    def status(self) -> str:  # type: ignore[override]  # plain text, as there
+    def status(self) -> str:  # type: ignore[override]  # a plain string in the SDK
         """`pending_packaging`, `packaging`, then `ready` or `error`."""
         return str(super().status())
 
     def task(self) -> Task:
         """The packaging task."""
-        return self._seen(super().task()._known)
+        return self._task(super().task()._known)
 
     def list_tasks(self) -> TaskList:  # type: ignore[override]
-        """The tasks that run it, newest first, without those that were killed."""
+        """Return the tasks that run it, newest first, without killed ones."""
         rows = self._engine.store.tasks.of_orchestration(self.id())
-        return TaskList(self._seen(row) for row in rows if row.status is not TaskStatus.KILLED)
+        return TaskList(self._task(row) for row in rows if row.status is not TaskStatus.KILLED)
 
-    def run_once(  # type: ignore[override]  # the SDK's arguments and no others
+    def run_once(  # type: ignore[override]  # only the SDK's arguments
         self, name: str | None, json_args: Mapping[str, Any] = _NONE, timeout: float | None = None, debug: bool | None = False
     ) -> Task:
-        """Make a task with one run.
+        """Create a task with one run.
 
         Raises:
             OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
         """
         return self._submitted(lambda: super(Orchestration, self).run_once(name, json_args, timeout, debug))
 
-    def run_scheduled(  # type: ignore[override]  # the SDK's arguments and no others
+    def run_scheduled(  # type: ignore[override]  # only the SDK's arguments
         self,
         name: str,
         schedule: str,
@@ -59,17 +59,17 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
         timeout: float | None = None,
         debug: bool | None = False,
     ) -> Task:
-        """Make a task whose runs begin by a cron expression.
+        """Create a task that runs on a cron schedule, in UTC.
 
         Raises:
             OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
         """
         return self._submitted(lambda: super(Orchestration, self).run_scheduled(name, schedule, json_args, timeout, debug))
 
-    def run_continuously(  # type: ignore[override]  # the SDK's arguments and no others
+    def run_continuously(  # type: ignore[override]  # only the SDK's arguments
         self, name: str, json_args: Mapping[str, Any] = _NONE, debug: bool | None = False
     ) -> Task:
-        """Make a task whose program is started again whenever it ends.
+        """Create a task whose program is restarted whenever it ends.
 
         Raises:
             OrchestrationDeployOneshotFailed: an argument is refused, or the orchestration is in `error`.
@@ -78,11 +78,11 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
 
     def _submitted(self, submit: Callable[[], orchlite.client.task.Task]) -> Task:
         try:
-            return self._seen(submit()._known)
+            return self._task(submit()._known)
         except OrchliteError as error:
             raise OrchestrationDeployOneshotFailed(error) from error
 
-    def _seen(self, row: TaskRow) -> Task:
+    def _task(self, row: TaskRow) -> Task:
         return Task(self.client, self._engine, row)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The store behind every `wallaroo.Client` of this process: opened when the first of them needs it, and once for all of them.
+"""The store behind all `wallaroo.Client`s of this process, opened once, when the first of them needs it.
 
-Inside a task it is the store that the run is kept in, and nothing is started here; outside, the one that `orchlite.Client()` opens. It is
-closed when the interpreter exits, or by `close`.
+Inside a task it is the store that the run belongs to, and this process runs nothing for it; outside, the one that `orchlite.Client()`
+opens. It is closed when the interpreter exits, or by `close`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ _clients: dict[tuple[int, Path], Client] = {}
 
 
 def folder() -> Path:
-    """The folder of the store to open."""
+    """Return the folder of the store to open.
+
+    Raises:
+        BadArgument: `ORCHLITE_STORE` names a file.
+    """
     return paths.store_folder(None).path
 
 
 def opened(path: Path) -> Client:
-    """The store in this folder, opened at the first call; a forked child opens its own.
+    """Return the client of the store in this folder; the first call opens it. A forked child opens it again.
 
     Raises:
-        orchlite.OrchliteError: the store cannot be used.
+        orchlite.OrchliteError: the store cannot be opened.
     """
     key = os.getpid(), path
     with _lock:
@@ -38,7 +42,7 @@ def opened(path: Path) -> Client:
 
 
 def close() -> None:
-    """Let go of what was opened here, and wait for nothing: what runs goes on, what is queued stays so."""
+    """Close the stores opened here without waiting: runs continue, and queued runs stay queued."""
     with _lock:
         for client in _clients.values():
             with suppress(OrchliteError):
@@ -46,10 +50,10 @@ def close() -> None:
         _clients.clear()
 
 
-def _let_go_in_child() -> None:
-    # Another thread may have been opening a store at the moment of the fork.
+def _renew_lock_in_child() -> None:
+    # Another thread of the parent may have held the lock at the time of the fork.
     global _lock
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_let_go_in_child)
+os.register_at_fork(after_in_child=_renew_lock_in_child)

@@ -1,7 +1,7 @@
-"""Finds what a name of the SDK stands for here: something emulated, something absent, or nothing at all.
+"""Resolves the names of the SDK: to something emulated, to a placeholder, or to nothing.
 
-The public submodules (`wallaroo.pipeline`, …) are no files: they are made here, empty, and filled name by name as they are used.
-To emulate a name of the SDK, write it in a private module of this package and enter it in `EMULATED`.
+The public submodules (`wallaroo.pipeline`, …) have no files: they are created empty here, and their names are added on first use.
+To emulate a name of the SDK, define it in a private module of this package, and add it to `EMULATED`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 else:
-    Loader = object  # what the import system asks for is the methods; `importlib.abc` costs as much as `typing`
+    Loader = object  # the import system calls the methods only; importing `importlib.abc` would cost as much as `typing`
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -44,14 +44,14 @@ EMULATED = {
     "workspace.Workspace": "._workspace",
     "workspace.Workspaces": "._workspace",
 }
-"""What works here: the name's place in the SDK, and the module of this package that has it."""
+"""The names that are emulated: the name in the SDK, and the module of this package that defines it."""
 
 _Entries = dict[str, tuple[str, list[str]]]
 _entries_of: dict[str, _Entries] = {}
 
 
 def spec(name: str) -> ModuleSpec | None:
-    """Return how to import the SDK's submodule `name`, or None where the SDK has no such module."""
+    """Return the spec of the SDK's submodule `name`; None if the SDK has no such module."""
     if not _is_module(name):
         return None
     is_package = _is_open(name) or any(other.startswith(f"{name}.") for other in MODULES)
@@ -59,19 +59,19 @@ def spec(name: str) -> ModuleSpec | None:
 
 
 def names(module: str) -> set[str]:
-    """Return the public names that the SDK has in `module` (`""` is the package itself), submodules included."""
+    """Return the public names of the SDK's `module` (`""` is the package itself), with its submodules."""
     prefix = f"{module}." if module else ""
     inside = {name.removeprefix(prefix).partition(".")[0] for name in (*MODULES, *OPEN_MODULES) if name.startswith(prefix)}
     return {*_entries(module), *inside} - {""}
 
 
 def members(module: str, name: str) -> list[str]:
-    """Return the public members that the SDK's class `name` has."""
+    """Return the public members of the SDK's class `name`."""
     return _entries(module)[name][1]
 
 
 def attribute(module: ModuleType, name: str) -> Any:
-    """Make `module.name`, and keep it in the module.
+    """Create `module.name`, store it in the module, and return it.
 
     Raises:
         AttributeError: the SDK has no such name there.
@@ -79,7 +79,7 @@ def attribute(module: ModuleType, name: str) -> Any:
     """
     place = module.__name__.removeprefix(PACKAGE).lstrip(".")
     value = _make(place, name)
-    # Two threads may both get here; both must end up with one class.
+    # Two threads may get here at the same time; both must get the same object.
     return vars(module).setdefault(name, value)
 
 
@@ -112,7 +112,7 @@ def _make_absent(module: str, name: str) -> Any:
 
 
 def _base_error(module: str, name: str) -> type[Exception]:
-    """Find the error that another one derives from: of the same module, or Python's own."""
+    """Return the base class of an error: Python's, or one of the same module."""
     base: type[Exception] = getattr(builtins, name, None) or getattr(import_module(f"{PACKAGE}.{module}"), name)
     return base
 
@@ -136,7 +136,7 @@ def _entries(module: str) -> _Entries:
 
 
 def _parse(text: str) -> _Entries:
-    """Read one module's lines of the table into `{name: (kind, words)}`."""
+    """Parse the table's lines of one module into `{name: (kind, words)}`."""
     entries: _Entries = {}
     for kind, *words in map(str.split, filter(str.strip, text.splitlines())):
         if kind == "import":
@@ -151,13 +151,13 @@ def _parse(text: str) -> _Entries:
 
 
 class _Loader(Loader):
-    """Makes an empty module whose names are looked up in the table as they are used."""
+    """Creates an empty module whose names are resolved on first use."""
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the making of the module to the import system."""
+        """Let the import system create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         place = module.__name__.removeprefix(f"{PACKAGE}.")
-        module.__doc__ = f"Stands in for `wallaroo.{place}` of the platform's SDK."
+        module.__doc__ = f"Emulates `wallaroo.{place}` of the platform's SDK."
         vars(module)["__getattr__"] = lambda name: attribute(module, name)
         vars(module)["__dir__"] = lambda: sorted({*vars(module), *names(place)})

@@ -1,4 +1,4 @@
-"""`wallaroo.task`: tasks as the platform's SDK shows them."""
+"""`wallaroo.task`: tasks with the interface of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ._task_run import TaskRun, TaskRunList
 
 _TYPES = {TaskKind.SCHEDULED: "CronJob", TaskKind.CONTINUOUS: "NetworkService"}
 _DESCRIPTIONS = {"Oneshot": "Temporary Run", "CronJob": "Scheduled Run", "NetworkService": "Continuous Run"}
-_SEEN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
-"""The platform shows no run that has not begun."""
+_VISIBLE = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
+"""The platform does not show runs that have not started."""
 _FILTERS = {
-    "all": _SEEN,
+    "all": _VISIBLE,
     "failure": LISTED_AS_FAILURE,
     **{str(status): frozenset({status}) for status in (RunStatus.RUNNING, RunStatus.SUCCESS, RunStatus.TIMED_OUT)},
 }
 
 
 class Task(orchlite.client.task.Task):
-    """An order to run an orchestration, and its runs."""
+    """An orchestration with arguments and a rule when to run it; and its runs."""
 
     def __init__(self, client: Any, engine: Engine, row: TaskRow) -> None:
         super().__init__(engine, row)
         self.client = client
 
-    def status(self) -> str:  # type: ignore[override]  # plain text, as there
-        """`pending`, then `started`, however its run ends; `killed` after `kill()`."""
+    def status(self) -> str:  # type: ignore[override]  # a plain string in the SDK
+        """`pending`, then `started`, no matter how its run ends; `killed` after `kill()`."""
         return str(super().status())
 
     def task_type(self) -> str:
@@ -43,27 +43,27 @@ class Task(orchlite.client.task.Task):
         return _TYPES.get(self.kind(), "Oneshot")
 
     def last_runs(self, limit: int | None = None, status: str | None = None) -> TaskRunList:  # type: ignore[override]
-        """The runs that have begun, newest first: the newest `limit`, all by default; of one status only, where it is given.
+        """Return the newest `limit` runs that have started, all by default, newest first; with `status`, only those.
 
         Raises:
-            ValueError: the status is none of `all`, `success`, `failure`, `running` and `timed_out`, or the limit is no count.
+            ValueError: the status is not `all`, `success`, `failure`, `running` or `timed_out`, or the limit is not a count.
         """
         wanted = "all" if status is None else status
         if wanted not in _FILTERS:
             raise ValueError(f"{status!r} is not one of: {', '.join(_FILTERS)}.")
         if limit is not None:
             checked_count(limit, "limit", 0)
-        self._row()  # who asks for the runs asks about the task
+        self._row()  # raises if the task does not exist any more
         rows = self._engine.store.runs.of_task(self.id(), limit, _FILTERS[wanted])
         return TaskRunList(TaskRun(self.client, self._engine, row) for row in rows)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
-        """Block until its run has ended, and answer that; not in the SDK. See `orchlite.Task.wait`."""
+        """Block until the newest run has ended, and return it. Not in the SDK; see `orchlite.Task.wait`."""
         run_id = super().wait(timeout).id()
         return TaskRun(self.client, self._engine, self._engine.poll_run(run_id))
 
-    def kill(self) -> str:  # type: ignore[override]  # plain text, as there
-        """Ask for no further runs, and for the end of those there are. Answers the status now."""
+    def kill(self) -> str:  # type: ignore[override]  # a plain string in the SDK
+        """Stop further runs, and kill those in progress. Return at once, with the current status."""
         return str(super().kill())
 
     @staticmethod
@@ -83,7 +83,7 @@ class Task(orchlite.client.task.Task):
 
     def _cells(self) -> Sequence[object]:
         row = self._row()
-        runs = self._engine.store.runs.of_task(self.id(), 1, _SEEN)
+        runs = self._engine.store.runs.of_task(self.id(), 1, _VISIBLE)
         return (
             row.task_id,
             row.name,

@@ -1,4 +1,4 @@
-"""`wallaroo.task_run`: runs and their logs as the platform's SDK shows them."""
+"""`wallaroo.task_run`: runs and their logs with the interface of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._submodules import members
 
 
 class TaskRunLogs(Log):
-    """The lines of a run's log, each a text in the platform's form: time, stream, `F`, and what was written."""
+    """The lines of a run's log, strings in the platform's format: time, stream, `F`, text."""
 
     def _repr_html_(self) -> str:
         if not self:
@@ -34,14 +34,14 @@ class TaskRun(orchlite.client.task_run.TaskRun):
         super().__init__(engine, run.run_id, run.task_id)
         self.client = client
 
-    def status(self) -> str:  # type: ignore[override]  # plain text, as there
+    def status(self) -> str:  # type: ignore[override]  # a plain string in the SDK
         """`running`, then `success`, `failure`, `timed_out`, `killed` or `unknown`."""
-        # The platform has no queue that its users see; and programs wait while a run is running.
+        # The platform shows no queue, and programs wait while a run is `running`.
         status = super().status()
         return str(RunStatus.RUNNING if status is RunStatus.QUEUED else status)
 
-    def logs(self, limit: int | None = None) -> TaskRunLogs:  # type: ignore[override]  # nothing to follow there
-        """What the run has written so far: the newest `limit` lines, all by default."""
+    def logs(self, limit: int | None = None) -> TaskRunLogs:  # type: ignore[override]  # the SDK has no `follow`
+        """Return the newest `limit` lines that the run has written so far, all by default."""
         return TaskRunLogs(super().logs(limit))
 
     @staticmethod

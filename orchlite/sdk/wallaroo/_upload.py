@@ -1,4 +1,4 @@
-"""How the platform's SDK takes an upload in: what counts as given, and what is raised."""
+"""Uploads with the rules of the platform's SDK: which argument takes precedence, and what is raised."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ def upload(
     name: str | None,
     file_name: str | None,
 ) -> Orchestration:
-    """Upload a ZIP; see `Client.upload_orchestration`."""
+    """Upload a ZIP, and return at once; see `Client.upload_orchestration`.
+
+    Raises:
+        OrchestrationMissingFile: there are neither bytes nor a path.
+        OrchestrationUploadFailed: the bundle or an argument is refused; nothing was stored.
+        OSError: the file at `path` cannot be read.
+    """
     source: bytes | Path
     if path is not None:
         source = _readable(Path(path))
@@ -43,6 +49,6 @@ def upload(
 
 
 def _readable(path: Path) -> Path:
-    """The path, absolute, of a file that can be opened; a folder cannot, on the platform either."""
+    """Return the absolute path of a file after opening it once; a folder is refused, as by the platform's SDK."""
     with path.open("rb"):
         return path.absolute()

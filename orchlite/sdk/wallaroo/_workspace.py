@@ -1,4 +1,4 @@
-"""`wallaroo.workspace`: workspaces as the platform's SDK shows them."""
+"""`wallaroo.workspace`: workspaces with the interface of the platform's SDK."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ._submodules import members
 
 
 class Workspace(orchlite.client.workspace.Workspace):
-    """A named place for orchestrations and their tasks."""
+    """A named group of orchestrations and their tasks."""
 
     def __init__(self, client: Any, engine: Engine, row: WorkspaceRow) -> None:
         super().__init__(engine, row)
         self.client = client
 
-    def created_at(self) -> str:  # type: ignore[override]  # the SDK answers what the platform sent
-        """When it was created, as text in ISO format."""
+    def created_at(self) -> str:  # type: ignore[override]  # a string in the SDK, as the platform sent it
+        """When it was created, as a string in ISO 8601."""
         return self._row.created_at.isoformat()
 
     def archived(self) -> bool:
-        """Whether it was put away; never, here."""
+        """Whether it is archived; always False in orchlite."""
         return self._row.archived
 
     @staticmethod
@@ -39,23 +39,23 @@ class Workspace(orchlite.client.workspace.Workspace):
         return (self.id(), self.name(), moment(self.client, self._row.created_at))
 
     def list_connections(self) -> ConnectionList:  # type: ignore[override]
-        """The connections that were added to this workspace, oldest first."""
+        """Return the connections of this workspace, oldest first."""
         return ConnectionList(Connection(self.client, self._engine, found._row) for found in super().list_connections())
 
     def add_connection(self, name: str) -> None:
-        """Have this workspace list a connection.
+        """Add a connection to this workspace's list. Idempotent.
 
         Raises:
-            Exception: there is none of this name.
+            Exception: there is no connection with this name.
         """
         with as_plain("Failed to get connection"):
             super().add_connection(name)
 
     def remove_connection(self, name: str) -> None:
-        """Have this workspace list a connection no more.
+        """Remove a connection from this workspace's list; the connection stays.
 
         Raises:
-            Exception: there is none of this name.
+            Exception: there is no connection with this name.
         """
         with as_plain("Failed to get connection"):
             super().remove_connection(name)

@@ -56,7 +56,7 @@ def _nested(path: Path, depth: int, *, name: str) -> None:
 
 @pytest.fixture
 def deep_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose name is free; pytest could not remove what a failing test leaves in it."""
+    """A path for folders too deep for pytest to remove after the test."""
     yield tmp_path / "deep"
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 

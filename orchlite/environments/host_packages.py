@@ -37,7 +37,7 @@ def find() -> HostPackages:
 
     These are its site-packages and what their `.pth` files name; never the working folder, the script's folder or PYTHONPATH.
     """
-    path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else str(Path.cwd()))
+    path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else _working_folder())
     sites = _site_folders(path, _python_path())
     return _found(path, sites, _times(sites))
 
@@ -57,9 +57,16 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
 # --- Folders
 
 
+def _working_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""  # it was removed, and relative entries mean nothing any more
+
+
 @lru_cache(maxsize=4)
-def _absolute(path: tuple[str, ...], _working_folder: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(Path(entry).absolute()) for entry in path if entry))
+def _absolute(path: tuple[str, ...], working_folder: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(Path(working_folder, entry)) for entry in path if entry))
 
 
 @lru_cache(maxsize=4)

@@ -73,6 +73,12 @@ def test_neither_the_working_folder_nor_pythonpath_are_the_hosts_packages(host: 
     assert seen == HostPackages((str(host.site_packages),))
 
 
+def test_a_host_whose_working_folder_was_removed_has_its_site_packages(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "removed").mkdir()
+    seen = host.see(cwd=tmp_path / "removed", script="import os; os.rmdir(os.getcwd())\n" + _ASK)
+    assert seen == HostPackages((str(host.site_packages),))
+
+
 def test_folders_named_in_pth_files_are_seen_in_the_order_of_the_hosts_path(host: Host, tmp_path: Path) -> None:
     one, two = _package(tmp_path / "one", "first"), _package(tmp_path / "two" / "src", "second")
     host.write("b.pth", f"# comment\n\n{one}\nimport os; os.environ['X'] = '1'\n{tmp_path}/absent\n")

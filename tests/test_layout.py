@@ -43,7 +43,7 @@ _RUNNER = "runs/runner/"
 _ONLY_IMPORTERS = {
     "click": "cli/",
     "rich": "cli/output",
-    "sqlite3": "store/database",
+    "sqlite3": "store/",
     "virtualenv": "environments/virtualenvs",
     "croniter": "schedules/wall_clock",
     "platformdirs": "core/folders",

@@ -29,7 +29,7 @@ class ChangeWatcher:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._version = 0
+        self._version = (0, 0)
         self._clock_offset = 0.0
 
     def start(self) -> None:

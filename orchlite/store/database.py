@@ -1,6 +1,6 @@
-"""The connections to one SQLite file: a thread has its own, every write is one IMMEDIATE transaction. The only importer of sqlite3.
+"""The connections to one SQLite file: each thread has its own, and every write is one IMMEDIATE transaction.
 
-It knows nothing of tables. SQLite's errors leave here as orchlite's.
+This file knows nothing of tables. SQLite's errors leave it as orchlite's.
 """
 
 from __future__ import annotations
@@ -10,51 +10,64 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from orchlite.core.errors import Closed, DeviceFailed, StorageFull, StoreBusy, StoreDamaged
+from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.core.hints import PythonOnly
+from orchlite.core.system_errors import device_error
+from orchlite.store.fair_lock import FairLock
+from orchlite.store.forks import suspend_at_fork
+from orchlite.store.sqlite_errors import busy, translated, translation
 
 Row = sqlite3.Row
 Parameters = Sequence[Any] | Mapping[str, Any]
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CLOSE_SECONDS = 0.1
+# SQLite waits for a lock in steps of this length, between which a fork may suspend the database.
+_STEP_SECONDS = 0.05
 # Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal has to
 # follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
 _RARE_CHECKPOINTS = "PRAGMA wal_autocheckpoint=5000"
-_OLDEST_SQLITE = (3, 37)  # the first that knows STRICT tables
+_OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
+_BESIDE = ("", "-wal", "-shm")
+
+Identity = tuple[tuple[int, int] | None, ...]
+"""Device and inode of each file of a database that is open."""
 
 
 def to_microseconds(at: datetime) -> int:
-    """A time as the store keeps it."""
+    """Return a time as the store keeps it."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def to_datetime(microseconds: int | None) -> datetime | None:
-    """A time that may be absent, as records keep it: aware, UTC."""
+    """Return a time that may be absent, as records keep it: aware UTC."""
     return None if microseconds is None else known_datetime(microseconds)
 
 
 def known_datetime(microseconds: int) -> datetime:
-    """A time that is always there."""
+    """Return a time that is always there: aware UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class _Held:
-    """A thread's connection, which is closed at once when its thread ends, and never under a statement that runs: that crashes.
+    """A thread's connection. It is closed when its thread ends, and never under a statement that runs: that crashes the process.
 
-    The connection alone would wait for the garbage collector: sqlite3's are part of a reference cycle.
+    Left to the garbage collector it would stay open for a while: sqlite3's connections are part of a reference cycle.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self.connection = connection
+        self.number = number
+        self.files: Identity = ()
         self.in_use = threading.RLock()
         self.is_open = True
 
@@ -73,19 +86,19 @@ class Transaction:
         self._connection = connection
 
     def execute(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run one statement; the number of rows that it changed."""
+        """Run one statement; return the number of rows that it changed."""
         return self._connection.execute(sql, parameters).rowcount
 
     def execute_many(self, sql: str, parameters: Sequence[Parameters]) -> int:
-        """Run one statement for each of the parameters; the number of rows that were changed in all."""
+        """Run one statement for each of the parameters; return the number of rows that were changed in all."""
         return self._connection.executemany(sql, parameters).rowcount
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """All rows of a query, or of a statement with RETURNING."""
+        """Return all rows of a query, or of a statement with RETURNING."""
         return self._connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """The one row, or None."""
+        """Return the one row, or None."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
@@ -94,9 +107,9 @@ class Database:
     """One store's file. Any thread may use it; a forked child may not."""
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0, durable: bool = True) -> None:
-        """Nothing is opened yet; each thread's connection is made at its first use.
+        """Open nothing yet; each thread's connection is made when it is first used.
 
-        What is not durable outlives its processes, but not the machine: for files that nobody wants after that.
+        With `durable=False`, commits survive a killed process, but not a machine that goes down.
 
         Raises:
             DeviceFailed: this Python's SQLite is too old.
@@ -106,74 +119,73 @@ class Database:
                 f"SQLite {sqlite3.sqlite_version} is too old for a store, which needs 3.37 or newer.", hint="Use a newer Python."
             )
         self.path = path
+        self.known_version: int | None = None
+        """The newest schema that this orchlite knows; while it is None, every schema may be written to."""
         self._busy_timeout_seconds = busy_timeout_seconds
         self._synchronous = "FULL" if durable else "OFF"
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._opened = 0
+        self._turns = FairLock()
         self._opening = threading.RLock()
         self._pid = os.getpid()
         self._is_closed = False
         self._identity: tuple[int, int] | None = None
-        """Device and inode of the file, once it was opened: another one of the same name is another store."""
-        with _forking:
-            _databases.add(self)
+        """Device and inode of the file, once it was opened: another file of the same name is another store."""
+        suspend_at_fork(self)
 
     @contextmanager
     def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        """BEGIN IMMEDIATE … COMMIT: durable (synchronous=FULL) when the block is left, without a trace when it raises.
+        """BEGIN IMMEDIATE … COMMIT: durable (synchronous=FULL) when the block ends, without a trace when it raises. Threads take turns.
 
-        urgent: leave it to a later commit to bring what stands in the WAL into the database, which is more than half of a large commit;
-        unless there are 20 MiB of it, because no others come.
+        urgent: leave the checkpoint, more than half of a large commit, to a later transaction, unless the WAL has reached 20 MiB.
 
         Raises:
-            StoreBusy: another process held the write lock for longer than the busy time-out.
-            StorageFull, StoreDamaged, DeviceFailed: as SQLite says.
+            StoreBusy: the write lock was not to be had within the busy timeout.
+            StoreTooNew: a newer orchlite has changed the schema.
+            ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed: the file cannot be used.
             Closed: `close` was called before the end.
         """
-        with self._connection() as connection:
-            try:
-                if urgent:
-                    connection.execute(_RARE_CHECKPOINTS)
-                # Inside: an interrupt may arrive when the transaction is open already.
-                connection.execute("BEGIN IMMEDIATE")
-                yield Transaction(connection)
-                self._check_usable()
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-            finally:
-                if urgent:
-                    connection.execute(_CHECKPOINTS)
+        with self._turn() as deadline:
+            while True:
+                with self._connection() as connection:
+                    try:
+                        if urgent:
+                            connection.execute(_RARE_CHECKPOINTS)
+                        # Inside: an interrupt may arrive when the transaction is open already.
+                        if self._begin(connection, deadline):
+                            yield Transaction(connection)
+                            self._check_usable()
+                            connection.execute("COMMIT")
+                            return
+                    except BaseException:
+                        with suppress(sqlite3.Error):
+                            connection.execute("ROLLBACK")
+                        raise
+                    finally:
+                        if urgent:
+                            connection.execute(_CHECKPOINTS)
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Read, outside any transaction of one's own."""
-        held = self._held()
-        with held.in_use:
-            if held.is_open:
-                try:
-                    return held.connection.execute(sql, parameters).fetchall()
-                except sqlite3.Error as error:
-                    raise _translation(error, self.path) from error
-                finally:
-                    if self._is_closed:
-                        held.close()
-        return self.rows(sql, parameters)  # it was closed between the lines above
+        """Return all rows of a query outside any transaction.
+
+        Raises: as `transaction`.
+        """
+        return self._until_free(lambda: self._read(sql, parameters))
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """Read the one row, or None."""
+        """Return the one row of a query outside any transaction, or None."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
-    def version(self) -> int:
-        """A number that differs from the one before where another connection, of this process or another, has committed meanwhile.
+    def version(self) -> tuple[int, int]:
+        """Return a value that changes when another connection, of this process or another, has committed.
 
-        Only answers to the same thread can be compared.
+        Compare only values that were returned to the same thread. SQLite counts by connection, so the connection is part of the value.
         """
         row = self.row("PRAGMA data_version")
         assert row is not None
-        return int(row[0])
+        return self._local.held.number, int(row[0])
 
     def copy_to(self, path: Path) -> None:
         """Write all rows, as they are committed now, to a new file. Others read and write meanwhile.
@@ -182,8 +194,8 @@ class Database:
             StorageFull, DeviceFailed: the new file cannot be written; what there is of it stays.
         """
         _make(path)
-        with self._connection() as connection, _translated(path), closing(sqlite3.connect(_existing(path), uri=True)) as copy:
-            connection.backup(copy)  # in one step, and in WAL mode: one look at one moment, which no writer has to wait for
+        with self._connection() as connection, translated(path), closing(sqlite3.connect(_existing(path), uri=True)) as copy:
+            connection.backup(copy)  # in one step, and in WAL mode: it reads one moment, and no writer has to wait for it
 
     def close(self) -> None:
         """Close every thread's connection, one in use as soon as it is not; later use raises `Closed`. Does nothing in a forked child."""
@@ -192,14 +204,63 @@ class Database:
             return
         with self._opening:
             for held in list(self._connections):
-                # Whoever uses it for longer than this closes it himself.
+                # A thread that uses it for longer than this closes it itself.
                 if held.in_use.acquire(timeout=_CLOSE_SECONDS):
                     held.close()
                     held.in_use.release()
 
+    def suspend(self) -> None:
+        """Close every connection, and open none until `resume`. Block for open transactions, but not for SQLite's locks."""
+        self._opening.acquire()
+        for held in list(self._connections):
+            with held.in_use:
+                held.close()
+
+    def resume(self) -> None:
+        """Allow connections again."""
+        self._opening.release()
+
+    @contextmanager
+    def _turn(self) -> Iterator[float]:
+        """Hold this process's turn to write while the block runs; yield when to give up waiting for other processes."""
+        self._check_usable()
+        deadline = time.monotonic() + self._busy_timeout_seconds
+        try:
+            if not self._turns.acquire(self._busy_timeout_seconds):
+                raise busy(self.path)
+            yield deadline
+        finally:
+            self._turns.release()
+
+    def _begin(self, connection: sqlite3.Connection, deadline: float) -> bool:
+        """Begin a transaction; return False if another process holds the write lock and there is time to try again."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            return False
+        if self.known_version is not None and (version := connection.execute("PRAGMA user_version").fetchone()[0]) > self.known_version:
+            what = f"{self.path} has got schema version {version} from a newer orchlite; this one knows up to {self.known_version}"
+            raise StoreTooNew(f"{what}.", hint="Nothing was written. Restart this program with the newer orchlite.", version=version)
+        return True
+
+    def _until_free(self, action: Callable[[], T]) -> T:
+        deadline = time.monotonic() + self._busy_timeout_seconds
+        while True:
+            try:
+                return action()
+            except StoreBusy:
+                if time.monotonic() >= deadline:
+                    raise
+
+    def _read(self, sql: str, parameters: Parameters) -> list[Row]:
+        with self._connection() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection, which nobody else closes while the block lasts."""
+        """Yield this thread's connection, which no other thread closes while the block runs."""
         while True:
             held = self._held()
             with held.in_use:
@@ -208,7 +269,7 @@ class Database:
                 try:
                     yield held.connection
                 except sqlite3.Error as error:
-                    raise _translation(error, self.path) from error
+                    raise translation(error, self.path) from error
                 finally:
                     if self._is_closed:
                         held.close()
@@ -216,11 +277,18 @@ class Database:
 
     def _held(self) -> _Held:
         self._check_usable()
-        self._check_file()  # what is committed to a file that has no name any more is lost
         held: _Held | None = getattr(self._local, "held", None)
         if held is None or not held.is_open:
-            with _translated(self.path):
+            self._check_file()
+            with translated(self.path):
                 held = self._local.held = self._open()
+        elif self._files() != held.files:
+            self._check_file()
+            raise StoreDamaged(
+                f"A file beside the store {self.path} (-wal or -shm) was deleted or replaced while it was open.",
+                hint="Nothing more is written. Close every program that has the store open, then open it again.",
+                store=str(self.path),
+            )
         return held
 
     def _check_usable(self) -> None:
@@ -230,11 +298,15 @@ class Database:
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
 
     def _check_file(self) -> None:
-        if self._identity is not None and (found := _identity(self.path)) != self._identity:
+        """Raise if the file was deleted or replaced: what is committed to a file without a name is lost."""
+        if self._identity is not None and (found := _identity(self.path, self.path)) != self._identity:
             what = "gone" if found is None else "replaced by another file"
             raise StoreDamaged(
-                f"The store {self.path} is {what}.", hint="Restore it from a backup, and open it anew.", store=str(self.path)
+                f"The store {self.path} is {what}.", hint="Restore it from a backup, then open it again.", store=str(self.path)
             )
+
+    def _files(self) -> Identity:
+        return tuple(_identity(f"{self.path}{suffix}", self.path) for suffix in _BESIDE)
 
     def _open(self) -> _Held:
         with self._opening:
@@ -242,15 +314,21 @@ class Database:
             if self._identity is None:
                 _make(self.path)
             connection = sqlite3.connect(
-                _existing(self.path), uri=True, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
+                _existing(self.path),
+                uri=True,
+                timeout=min(_STEP_SECONDS, self._busy_timeout_seconds),
+                isolation_level=None,
+                check_same_thread=False,
             )
-            held = _Held(connection)
+            self._opened += 1
+            held = _Held(connection, self._opened)
             try:
                 self._set_up(connection)
+                held.files = self._files()
             except BaseException:
                 held.close()
                 raise
-            self._identity = self._identity or _identity(self.path)
+            self._identity = self._identity or held.files[0]
             self._connections.add(held)
             return held
 
@@ -262,95 +340,41 @@ class Database:
             _use_wal(connection, self._busy_timeout_seconds)
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(_CHECKPOINTS)
-
-    def _suspend(self) -> None:
-        """Have no connection, and let none be opened until `_resume`; waits for the transactions that are open."""
-        self._opening.acquire()
-        for held in list(self._connections):
-            with held.in_use:
-                held.close()
-
-    def _resume(self) -> None:
-        self._opening.release()
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the files beside it
 
 
 def _make(path: Path) -> None:
-    """Make the file where it is missing, for this account only; SQLite gives the files beside it the same mode."""
+    """Create the file if it is missing, for this account only; SQLite gives the files beside it the same mode."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise DeviceFailed(f"The store {path} cannot be opened: {error.strerror}.", store=str(path)) from error
+        raise device_error(error, f"The store {path} cannot be opened", store=str(path)) from error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(file: str | Path, store: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if there is no such file."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - quicker than Path.stat, before every commit
-    except OSError:
+        status = os.stat(file)  # noqa: PTH116 - quicker than Path.stat, before every statement
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise device_error(error, f"The store {store} cannot be used", store=str(store)) from error
     return status.st_dev, status.st_ino
 
 
 def _existing(path: Path) -> str:
-    """The URI under which SQLite opens the file and never makes one: a file that was deleted must not come back empty."""
+    """Return the URI under which SQLite opens the file and never creates one: a file that was deleted must not come back empty."""
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
-def _use_wal(connection: sqlite3.Connection, patience_seconds: float) -> None:
-    """Turn to WAL. Of several connections that do so at once SQLite refuses all but one, without any wait, lest they deadlock."""
-    give_up_at = time.monotonic() + patience_seconds
+def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    """Turn to WAL. Of several connections that do so at once SQLite refuses all but one at once, so that they do not deadlock."""
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.002)
-
-
-# SQLite remembers by process which files it has locked, and a forked child inherits that memory, but not the locks: a connection that
-# the child opens would be unprotected, and what it commits lost when the parent closes (sqlite.org/howtocorrupt.html, section 2.6). So
-# no connection is open during a fork; the parent's threads open new ones when they need them.
-
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_suspended: list[Database] = []
-_forking = threading.RLock()
-
-
-def _before_fork() -> None:
-    _forking.acquire()
-    for database in list(_databases):
-        database._suspend()
-        _suspended.append(database)
-
-
-def _after_fork() -> None:
-    while _suspended:
-        _suspended.pop()._resume()
-    _forking.release()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translation(error, path) from error
-
-
-def _translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreBusy(f"The store {path} is locked by another process.", hint="Nothing was written; try again.", store=str(path))
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):  # the latter: no room for the index of the WAL
-        return StorageFull(f"The disk that holds {path} is full.", hint="Nothing was written; make room and try again.", store=str(path))
-    if name.startswith("SQLITE_CANTOPEN"):
-        return StoreDamaged(f"The store {path} is gone.", hint="Restore it from a backup, or begin a new one elsewhere.", store=str(path))
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreDamaged(f"The store {path} is damaged: {error}.", hint="Restore it from a backup.", store=str(path))
-    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-        return Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
-    return DeviceFailed(f"The store {path} failed: {error}.", store=str(path))

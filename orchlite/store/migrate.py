@@ -36,6 +36,7 @@ def migrate(database: Database) -> None:
             hint="It was not touched. Upgrade orchlite: pip install -U orchlite.",
             version=version,
         )
+    database.known_version = len(files)
 
 
 def _version(database: Database) -> int:

@@ -58,7 +58,7 @@ class Store:
             self.tasks.move(transaction, run.task_id, TaskStatus.STARTED, claim.at)
         return run
 
-    def version(self) -> int:
+    def version(self) -> tuple[int, int]:
         """See `Database.version`."""
         return self._database.version()
 

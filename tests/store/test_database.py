@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 import orchlite
-from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged
+from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.store.database import Database, known_datetime, to_datetime, to_microseconds
 
 
@@ -128,6 +129,52 @@ def test_a_writer_waits_for_another_within_the_time_out(path: Path, stranger: sq
     writer.join()
     assert _names(patient) == ["a"]
     patient.close()
+
+
+def test_a_fork_does_not_wait_for_a_lock_that_another_process_holds(path: Path, stranger: sqlite3.Connection) -> None:
+    patient = Database(path, busy_timeout_seconds=30)
+    writer = threading.Thread(target=_add, args=(patient, "a"))
+    writer.start()
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert writer.is_alive()  # the lock was held all the while
+    stranger.execute("COMMIT")
+    writer.join()
+    assert _names(patient) == ["a"]
+    patient.close()
+
+
+def test_a_change_by_others_is_seen_although_a_fork_has_closed_the_connection(database: Database, path: Path) -> None:
+    before = database.version()
+    assert database.version() == before
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("INSERT INTO things VALUES ('a')")
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert database.version() != before
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("use", [lambda one: _names(one), lambda one: _add(one, "b")], ids=["read", "write"])
+def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written(
+    database: Database, path: Path, suffix: str, use: Callable[[Database], object]
+) -> None:
+    _add(database, "a")
+    Path(f"{path}{suffix}").unlink()
+    with pytest.raises(StoreDamaged, match="deleted or replaced"):
+        use(database)
+
+
+def test_a_schema_that_a_newer_orchlite_has_made_meanwhile_is_not_written_to(database: Database, path: Path) -> None:
+    database.known_version = 0
+    _add(database, "a")
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreTooNew, match="schema version 1; this one knows up to 0"):
+        _add(database, "b")
+    assert _names(database) == ["a"]
 
 
 def test_every_thread_may_write(database: Database, path: Path) -> None:

@@ -1,0 +1,23 @@
+"""From errors of the operating system to orchlite's: a lack of descriptors, a full disk, a missing permission are each told apart."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from orchlite.core.errors import DeviceFailed, ResourceExhausted, StorageFull
+from orchlite.core.files import is_disk_full
+
+_OUT_OF_FILES = {errno.EMFILE: "this process may open no more files", errno.ENFILE: "this machine may open no more files"}
+
+
+def device_error(error: OSError, failed: str, **details: Any) -> DeviceFailed:
+    """Return orchlite's error for one of the operating system's. `failed` says what failed: "The store X cannot be opened"."""
+    if error.errno in _OUT_OF_FILES:
+        hint = "Nothing was changed. Close files, or raise the limit (`ulimit -n`), then try again."
+        return ResourceExhausted(f"{failed}: {_OUT_OF_FILES[error.errno]}.", hint=hint, **details)
+    if is_disk_full(error):
+        return StorageFull(f"{failed}: the disk is full.", hint="Nothing was stored; make room and try again.", **details)
+    where = f" ({error.filename})" if error.filename else ""
+    hint = "See to the file system and its permissions, then try again."
+    return DeviceFailed(f"{failed}: {error.strerror}{where}.", hint=hint, **details)

@@ -36,7 +36,7 @@ from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
-from orchlite.engine.engine import Engine
+from orchlite.engine.engine import Engine, open_engine
 from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
@@ -116,7 +116,7 @@ class Client(Listing, Maintenance):
             raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Give a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:
-            self._engine = Engine(folder, environments, clock or SystemClock(), settings, process)
+            self._engine = open_engine(folder, environments, clock or SystemClock(), settings, process)
         except BaseException:
             if self._is_temporary:
                 remove_tree(folder.path)

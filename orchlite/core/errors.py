@@ -87,7 +87,7 @@ class StorageFull(DeviceFailed):
 
 
 class ResourceExhausted(DeviceFailed, RuntimeError):
-    """The process may start no more threads. Also a `RuntimeError`, which is what Python raises then."""
+    """The process may start no more threads, or open no more files. Also a `RuntimeError`, as Python raises for threads."""
 
 
 class RunFailed(OrchliteError):

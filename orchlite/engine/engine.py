@@ -18,6 +18,7 @@ from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.system_errors import device_error
 from orchlite.engine import submission
 from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
@@ -344,6 +345,18 @@ class Engine:
             raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
+
+
+def open_engine(folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> Engine:
+    """Open a store; see `Engine`.
+
+    Raises:
+        ResourceExhausted, StorageFull, DeviceFailed: the operating system refuses, for the reason named; and as `Engine`.
+    """
+    try:
+        return Engine(folder, environments, clock, settings, process)
+    except OSError as error:
+        raise device_error(error, f"The store {folder.path} cannot be opened", store=str(folder.path)) from error
 
 
 def _own_run(folder: StoreFolder, store: Store) -> RunRow | None:

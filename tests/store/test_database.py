@@ -172,7 +172,7 @@ def test_a_schema_that_a_newer_orchlite_has_made_meanwhile_is_not_written_to(dat
     _add(database, "a")
     with closing(sqlite3.connect(path)) as newer:
         newer.execute("PRAGMA user_version = 1")
-    with pytest.raises(StoreTooNew, match="schema version 1; this one knows up to 0"):
+    with pytest.raises(StoreTooNew, match="schema version 1 from a newer orchlite; this one knows up to 0"):
         _add(database, "b")
     assert _names(database) == ["a"]
 

@@ -1,19 +1,20 @@
-"""Runs the snippets of a Markdown page from top to bottom, in an empty home folder, as its reader would.
+"""Run the snippets of a Markdown page as its reader would: from top to bottom, in an empty home folder.
 
-| block | what is done with it |
+| block | what happens to it |
 |---|---|
-| `console` | what follows each `$ ` is typed into a shell on a terminal, and must print the lines below it; `...` stands for any lines |
-| `bash` | is run, and must end with 0; its output does not matter |
-| `python` | is run by itself, and must end with 0 and without a word on standard error |
-| `text` after `python` | is what that printed |
-| any, with a first line `# path/of/a.file` | is written into that file |
+| `console` | each line after `$ ` is run by a shell on a terminal and must print the lines below it; `...` stands for any lines |
+| `bash` | is run and must exit with 0; its output is ignored |
+| `python` | is run by itself, must exit with 0 and print nothing on standard error |
+| `text` after `python` | must be what that printed |
+| any, with a first line `# path/of/a.file` | is written to that file |
 
-`slow` behind the language leaves a block to the slow tests. `ci` marks what `.ci/run` runs instead. Ids, times, durations, sizes and ports
-differ from run to run and are equal here. A command that stays in the foreground stays until the end of the page.
+After the language, `slow` leaves a block to the slow tests, and `ci` marks what `.ci/run` runs instead. Ids, times, durations, sizes and
+ports compare equal. `orchlite start` and `orchlite serve` keep running until the end of the page.
 """
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import fcntl
 import os
@@ -43,9 +44,10 @@ _KEPT = ("PATH", "PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "SSL_CERT_FILE",
 _KEEPING_STATUS = "status=$?; printf '%s\\n' {}; (exit $status)"
 _HOME = "/home/ada"
 _COLUMNS = 400
-"""Wide enough for the long names of temporary folders, which the page has not."""
+"""Enough for the paths of temporary folders, which are longer than those on the page."""
 _SECONDS = 600
-_DIFFERS = (
+_SPACE = re.compile(r"\s+")
+_EQUAL = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha>"),
     (re.compile(r"\b[0-9a-f]{8}\b"), "<id>"),
@@ -53,8 +55,8 @@ _DIFFERS = (
     (re.compile(r"\b\d+(\.\d+)? ?s\b"), "<seconds>"),
     (re.compile(r"\b\d+(\.\d+)? ([KMG]iB|B)\b"), "<size>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<url>"),
-    (re.compile(r"\s+"), " "),
 )
+"""What differs from run to run, and the word that takes its place."""
 
 
 class Block(NamedTuple):
@@ -65,7 +67,7 @@ class Block(NamedTuple):
     """`slow`, `ci`, or nothing."""
     text: str
     line: int
-    """The line of its first word, from 1."""
+    """The number of its first line on the page, from 1."""
 
     @property
     def file(self) -> str | None:
@@ -82,9 +84,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def run_page(page: Path, home: Path, *, slow: bool = False, cache: Path | None = None) -> None:
-    """Run a page's blocks; raise AssertionError at the first that does not do what the page says.
+    """Run the blocks of a page, with `slow` also those that are marked so.
 
-    cache: the cache of environments, if not one of the page's own.
+    cache: the cache of environments; by default the page has its own.
+
+    Raises:
+        AssertionError: a block does not do what the page says.
     """
     home.mkdir(parents=True)
     (home / "examples").symlink_to(ROOT / "examples")
@@ -98,7 +103,7 @@ def run_page(page: Path, home: Path, *, slow: bool = False, cache: Path | None =
 
 
 class _Reader:
-    """Does what a page says, block by block."""
+    """Follow a page, block by block."""
 
     def __init__(self, page: Path, home: Path, cache: Path | None, stack: ExitStack) -> None:
         self._page = page
@@ -145,18 +150,18 @@ class _Reader:
         self._compare(block, block.text, shown)
 
     def _stay(self, command: str, expected: str) -> str:
-        """Start a command, and leave it running once it has shown as many lines as are expected; return them."""
+        """Start a command and return what it prints, once that has as many lines as `expected`; leave it running."""
         words = shlex.split(command.replace("orchlite serve", "orchlite serve --port 0"))
         shown = f"$ {command}\n"
         for part in self._type(words):
             shown += part
-            if len(shown.splitlines()) >= len(expected.splitlines()):
+            if shown.endswith("\n") and len(shown.splitlines()) >= len(expected.splitlines()):
                 self._url = next(iter(re.findall(r"http://127\.0\.0\.1:\d+", shown)), self._url)
                 break
         return shown
 
     def _type(self, words: list[str]) -> Iterator[str]:
-        """Start a command on a terminal; yield what that shows until the command has ended."""
+        """Start a command on a terminal, and yield what it prints until it has ended."""
         terminal, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, _COLUMNS, 0, 0))
         process = subprocess.Popen(
@@ -183,16 +188,17 @@ class _Reader:
 
 
 def _parts(terminal: int) -> Iterator[str]:
-    """What arrives, until nobody has the terminal any more."""
+    """Yield what arrives, until no process has the terminal open."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     give_up_at = time.monotonic() + _SECONDS
     while select.select([terminal], [], [], max(0.0, give_up_at - time.monotonic()))[0]:
         try:
             part = os.read(terminal, 65536)
-        except OSError:  # Linux's way to say end of file
+        except OSError:  # Linux's end of file
             return
         if not part:
             return
-        yield part.decode(errors="replace")
+        yield decoder.decode(part)
     raise AssertionError(f"a command has not ended after {_SECONDS} s")
 
 
@@ -203,14 +209,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _lines(text: str) -> list[str]:
-    for pattern, word in _DIFFERS[:-1]:
+    for pattern, word in _EQUAL:
         text = pattern.sub(word, text)
-    space, one = _DIFFERS[-1]
-    return [space.sub(one, line).strip() for line in text.strip().splitlines()]
+    return [_SPACE.sub(" ", line).strip() for line in text.strip().splitlines()]
 
 
 def _is_as(expected: list[str], shown: list[str]) -> bool:
-    """Whether the lines are equal, where `...` stands for any number of them, and at the end of a line for any words."""
+    """Whether the lines are equal: `...` stands for any number of lines, and at the end of a line for any words."""
     if not expected:
         return not shown
     first, *rest = expected

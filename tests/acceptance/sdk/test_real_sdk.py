@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +12,16 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep, environment_with, python_for_the_sdk
+from tests.acceptance.sdk.conftest import InterpreterOf, Run
+from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep
 
 pytestmark = pytest.mark.slow
-
-InterpreterOf = Callable[[tuple[InstallStep, ...]], Path]
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-_ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of this session, the same for all of its workers."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture
 def server(client: orchlite.Client) -> Iterator[rest.Server]:
     with rest.serve(client.start(), port=0) as server:
         yield server
-
-
-@pytest.fixture
-def interpreter_of(shared_folder: Path) -> InterpreterOf:
-    """The interpreter of an environment with this SDK."""
-    python = python_for_the_sdk()
-    if python is None:
-        pytest.skip("the SDKs need Python 3.11 or 3.12, and there is none here")
-    return lambda installations: environment_with(installations, python, shared_folder)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a module of this folder with the SDK's interpreter, which knows of a server by these variables only."""
-    home = tmp_path / "home"
-    home.mkdir()
-
-    def run(interpreter: Path, module: str, argument: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        command = [str(interpreter), "-m", f"tests.acceptance.sdk.{module}", argument]
-        env = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": str(home), **variables}
-        return subprocess.run(command, cwd=_ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
-
-    return run
 
 
 def _told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -136,7 +101,7 @@ def _are_refused_with_the_reason(bad_ends: dict[str, Any]) -> bool:
 
 
 def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path) -> None:
-    told = _told(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), server.environment()))
+    told = _told(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
     assert "The bundle has no main.py." in uploads.pop("without main.py")
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
@@ -185,7 +150,7 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
 def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
     server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
 ) -> None:
-    told = _told(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), server.environment()))
+    told = _told(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
@@ -230,8 +195,8 @@ def test_a_name_and_a_password_let_the_sdk_in(
     with rest.serve(client, port=0, accounts=accounts) as server:
         where = {name: value for name, value in server.environment().items() if name.endswith("_URL")}
         name = {**where, "WALLAROO_USER": "jane"}
-        refused = run(interpreter_of(sdk), "login", "user_password", {**name, "WALLAROO_PASSWORD": "hunter1"})
-        told = _told(run(interpreter_of(sdk), "login", "user_password", {**name, "WALLAROO_PASSWORD": "hunter2"}))
+        refused = run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter1"})
+        told = _told(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
     assert refused.returncode != 0
     assert "TokenFetchError" in refused.stderr
     assert told == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}

@@ -56,7 +56,7 @@ class Runners:
             OSError: no runner can be started.
         """
         with self._lock:
-            if not self._idle and not self._is_closed:  # packaging may go on after its client was closed
+            if not self._idle and not self._is_closed:  # packaging may continue after its client was closed
                 self._idle.append(self._start())
 
     def place(self, spec: RunSpec) -> None:

@@ -1,4 +1,4 @@
-"""What host and runner tell each other about a run: the records, and here, once, the whole protocol.
+"""What host and runner exchange about a run: the records, and here, once, the whole protocol.
 
 The host (`runners.py`) and the runner (`runner/`, a program of its own) share files in the run's folder and two pipes. The files are the
 truth; the pipes only save the host from polling. Everything is UTF-8 JSON. Times that end in `_at_ns` are nanoseconds since the Unix epoch.
@@ -10,8 +10,8 @@ In the run's folder, `runs/<run_id>/`:
     that runs user code inherits the descriptor.
 `started.json`
     Created with O_EXCL by the one attempt that starts the program, after it has locked `alive.lock`. Keys: `attempt`, `pid` (of the
-    runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel does not tell), `boot_id` (null if the kernel does
-    not tell), `started_at_ns`. Not synced to disk: after a power failure the boot id has changed, and the run is never started again.
+    runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null if the kernel has
+    none), `started_at_ns`. Not synced to disk: after a power failure the boot id has changed, and the run is never started again.
 `cancel`
     Its existence asks the owner, now or later, to end the run; its text is the reason. Written aside and renamed.
 
@@ -22,8 +22,8 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
 `log`, `log.1`, …
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`
-    How the run ended. Written to `result.json.new` and renamed; synced to disk by the runner only if its host is gone, else by the host
-    when it commits the result. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or `killed`), `exit_code` (128 + n
+    How the run ended. Written to `result.json.new` and renamed. The runner syncs it to disk only if its host is gone; a living host
+    commits the result durably to the database instead. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or `killed`), `exit_code` (128 + n
     for signal n; null if nothing was started), `started_at_ns` (null if nothing was started), `ended_at_ns`, `duration_seconds` (of a
     monotonic clock; null if nothing was started), `reason` (null if the exit code says all), `log_complete` (false if output was lost),
     `left` (ids of processes that could not be killed).

@@ -128,7 +128,7 @@ def test_a_runner_that_is_told_to_stop_kills_its_run_first(check_store: CheckSto
         [run] = client.upload_orchestration(path=folder(_LASTS)).wait().run_once().last_runs()
         next(run.logs(follow=True))
         os.kill(_started(store, run.id())["pid"], signal.SIGTERM)
-        assert (run.wait(5).status(), run.exit_code(), run.reason()) == ("killed", 143, "its runner was told to stop")
+        assert (run.wait(5).status(), run.exit_code(), run.reason()) == ("killed", 143, "its runner received SIGTERM")
         assert client.run(folder("print('next')")).status() == "success"
     check_store(store, [run.id()])
 

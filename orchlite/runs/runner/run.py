@@ -85,7 +85,7 @@ class Run:
             self._stop_if_due(pid, now, deadline)
 
     def _stop_if_due(self, pid: int, now: float, deadline: float) -> None:
-        """Send SIGTERM if the run is cancelled or has timed out, and SIGKILL when the grace period is over."""
+        """Send SIGTERM if the run is cancelled or has timed out, and SIGKILL when the grace period has passed."""
         if now >= self._kill_at:
             processes.kill_group(pid)
             self._kill_at = float("inf")
@@ -106,7 +106,7 @@ class Run:
     def _is_cancelled(self) -> bool:
         """Return whether the run must end, and keep the reason."""
         if self._host.stop_requested:
-            self._reason = "its runner was told to stop"
+            self._reason = "its runner received SIGTERM"
         elif self._host.gone and self._spec["leash"]:
             self._reason = "its host is gone"
         else:
@@ -126,7 +126,7 @@ class Run:
             left_seconds = give_up_at - time.monotonic()
 
     def _read_for(self, patience_seconds: float) -> None:
-        """Block until output, a message or a signal arrives, or the time is over, and read what has arrived."""
+        """Block until output, a message or a signal arrives, or the time has passed; read what has arrived."""
         control = self._host.descriptors
         for descriptor in control:
             self._poll.register(descriptor, select.POLLIN)

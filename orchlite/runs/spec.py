@@ -23,10 +23,10 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`
     How the run ended. Written to `result.json.new` and renamed. The runner syncs it to disk only if its host is gone; a living host
-    commits the result durably to the database instead. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or `killed`), `exit_code` (128 + n
-    for signal n; null if nothing was started), `started_at_ns` (null if nothing was started), `ended_at_ns`, `duration_seconds` (of a
-    monotonic clock; null if nothing was started), `reason` (null if the exit code says all), `log_complete` (false if output was lost),
-    `left` (ids of processes that could not be killed).
+    commits the result durably to the database instead. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or
+    `killed`), `exit_code` (128 + n for signal n; null if nothing was started), `started_at_ns` (null if nothing was started),
+    `ended_at_ns`, `duration_seconds` (of a monotonic clock; null if nothing was started), `reason` (null if the exit code says all),
+    `log_complete` (false if output was lost), `left` (ids of processes that could not be killed).
 
 On the pipes, one line of JSON each, and at most one request in flight:
 

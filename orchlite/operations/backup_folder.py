@@ -83,7 +83,7 @@ def _device_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind, remedy = (StorageFull, "Free some space") if is_disk_full(error) else (DeviceFailed, "Remove the cause")
+        kind, remedy = (StorageFull, "Make room") if is_disk_full(error) else (DeviceFailed, "Remove the cause")
         raise kind(
             f"{str(target)!r} could not be written: {error}.", hint=f"{remedy} and try again, or give another folder.", path=str(target)
         ) from error

@@ -1,1 +1,1 @@
-"""The store's memory: the only home of SQL. One room per kind of object, over one room that holds the connections."""
+"""The only home of SQL: one class for each kind of row, over one that owns the connections."""

@@ -1,4 +1,4 @@
-"""Connections in the store, and which workspaces list them. Their details are secret: they go into no event and no error."""
+"""Connections, and the workspaces that list them. Their details are secret: no event and no error contains them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from orchlite.store.database import Database, Row, Transaction, known_datetime, 
 
 
 class Connections:
-    """The connections of one store. Names are unique in it, whatever the workspace."""
+    """The connections of one store. Names are unique in the store, not in the workspace."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def insert(self, connection: ConnectionRow) -> None:
-        """Add a connection as it stands in the record.
+        """Insert a connection.
 
         Raises:
-            Conflict: the name is taken.
+            Conflict: there is a connection of this name.
         """
         with self._database.transaction() as transaction:
             added = transaction.execute(
@@ -37,14 +37,14 @@ class Connections:
             )
             if not added:
                 raise Conflict(
-                    f"A connection named {connection.name!r} is there already.",
+                    f"A connection named {connection.name!r} exists already.",
                     hint="Connections are not changed: delete that one first" + PythonOnly(", or use get_connection(name)") + ".",
                     name=connection.name,
                 )
             _record_event(transaction, connection, "created", connection.created_at)
 
     def get(self, connection_id: str) -> ConnectionRow:
-        """The connection with this id.
+        """Return the connection with this id.
 
         Raises:
             NotFound: there is none.
@@ -55,7 +55,7 @@ class Connections:
         return _record(row)
 
     def named(self, name: str) -> ConnectionRow:
-        """The connection of this name.
+        """Return the connection of this name.
 
         Raises:
             NotFound: there is none.
@@ -66,11 +66,11 @@ class Connections:
         return _record(row)
 
     def all(self) -> list[ConnectionRow]:
-        """Every connection, oldest first."""
+        """Return every connection, oldest first."""
         return [_record(row) for row in self._database.rows("SELECT * FROM connections ORDER BY created_at, rowid")]
 
     def of_workspace(self, workspace_id: int) -> list[ConnectionRow]:
-        """Those that the workspace lists, oldest first."""
+        """Return the connections that the workspace lists, oldest first."""
         rows = self._database.rows(
             "SELECT connections.* FROM connections JOIN workspace_connections USING (connection_id) WHERE workspace_id = ?"
             " ORDER BY connections.created_at, connections.rowid",
@@ -79,7 +79,7 @@ class Connections:
         return [_record(row) for row in rows]
 
     def workspace_names(self, connection_id: str) -> list[str]:
-        """The names of the workspaces that list it, the oldest workspace first."""
+        """Return the names of the workspaces that list the connection, oldest workspace first."""
         rows = self._database.rows(
             "SELECT name FROM workspaces JOIN workspace_connections USING (workspace_id) WHERE connection_id = ? ORDER BY workspace_id",
             (connection_id,),
@@ -87,7 +87,7 @@ class Connections:
         return [row["name"] for row in rows]
 
     def all_workspace_names(self) -> dict[str, list[str]]:
-        """What `workspace_names` answers, for every connection that some workspace lists."""
+        """Return what `workspace_names` does, by connection id; a connection that no workspace lists is left out."""
         rows = self._database.rows(
             "SELECT connection_id, name FROM workspaces JOIN workspace_connections USING (workspace_id) ORDER BY workspace_id"
         )
@@ -97,7 +97,7 @@ class Connections:
         return found
 
     def add_to_workspace(self, connection_id: str, workspace_id: int) -> None:
-        """Have the workspace list the connection; nothing changes where it does.
+        """Have the workspace list the connection; idempotent.
 
         Raises:
             NotFound: there is no such connection any more.
@@ -111,14 +111,14 @@ class Connections:
             )
 
     def remove_from_workspace(self, connection_id: str, workspace_id: int) -> None:
-        """Have the workspace list the connection no more; nothing changes where it does not."""
+        """Stop the workspace from listing the connection; idempotent."""
         with self._database.transaction() as transaction:
             transaction.execute(
                 "DELETE FROM workspace_connections WHERE workspace_id = ? AND connection_id = ?", (workspace_id, connection_id)
             )
 
     def delete(self, connection_id: str, now: datetime) -> None:
-        """Remove the connection, from every workspace too.
+        """Delete the connection, and remove it from every workspace.
 
         Raises:
             NotFound: there is none.
@@ -131,7 +131,7 @@ class Connections:
 
 
 def _record_event(transaction: Transaction, connection: ConnectionRow, became: str, at: datetime) -> None:
-    # The name, because the id of a connection that was deleted says nothing to anybody.
+    # With the name, because the id of a deleted connection cannot be looked up.
     events.record(transaction, "connection", connection.connection_id, None, became, at, f"its name is {connection.name!r}")
 
 
@@ -146,7 +146,7 @@ def _not_found(connection_id: str) -> NotFound:
 def _no_such_name(name: str) -> NotFound:
     from shlex import quote
 
-    # Who asks is a program most often, and who reads its log may have written Python or commands until then.
+    # Mostly a program asks, and the reader of its log may know the command line, or Python.
     command, call = f"orchlite connections create {quote(name)} TYPE --detail KEY=VALUE", f"create_connection({name!r}, type, details)"
     hint = f"Create it: `{command}`" + PythonOnly(f", or in Python {call}") + ". " + Api.LIST_CONNECTIONS + " shows those there are."
     return NotFound(f"There is no connection named {name!r}.", hint=hint, name=name)

@@ -1,4 +1,4 @@
-"""What happened to what, when and why: one row for each move, written in the transaction that makes the move."""
+"""Events: a row for each change of a status, with its time and reason, inserted in the transaction that makes the change."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from orchlite.store.database import Database, Row, Transaction, known_datetime, 
 
 
 class Events:
-    """The events of one store, in the order in which they happened."""
+    """The events of one store, numbered in the order in which they happened."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def after(self, event_id: int, limit: int | None = None) -> list[EventRow]:
-        """The events behind this one, oldest first: all, or the first `limit`."""
+        """Return the events after this one, oldest first: all, or the first `limit`."""
         rows = self._database.rows(
             "SELECT * FROM events WHERE event_id > ? ORDER BY event_id LIMIT ?", (event_id, -1 if limit is None else limit)
         )
         return [_record(row) for row in rows]
 
     def since(self, at: datetime, limit: int | None = None) -> list[EventRow]:
-        """The events later than this, oldest first: all, or the first `limit`."""
+        """Return the events later than `at`, oldest first: all, or the first `limit`."""
         rows = self._database.rows(
             "SELECT * FROM events WHERE at > ? ORDER BY event_id LIMIT ?", (to_microseconds(at), -1 if limit is None else limit)
         )
         return [_record(row) for row in rows]
 
     def newest(self, limit: int) -> list[EventRow]:
-        """The newest so many, oldest first."""
+        """Return the newest `limit` events, oldest first."""
         return [_record(row) for row in self._database.rows("SELECT * FROM events ORDER BY event_id DESC LIMIT ?", (limit,))][::-1]
 
 
@@ -44,7 +44,7 @@ def record(
     at: datetime,
     reason: str | None = None,
 ) -> None:
-    """Note a move of an orchestration, a task or a run, or something that was done to a connection or the store."""
+    """Insert an event: a change of the status of an orchestration, a task or a run, or what was done to a connection or the store."""
     transaction.execute(
         "INSERT INTO events (at, kind, object_id, was, became, reason) VALUES (?, ?, ?, ?, ?, ?)",
         (to_microseconds(at), kind, object_id, was, became, reason),
@@ -52,7 +52,7 @@ def record(
 
 
 def record_all(transaction: Transaction, kind: EventKind, object_ids: Sequence[str], became: Status, at: datetime) -> None:
-    """Note the beginning of several at once."""
+    """Insert the first event of each of several objects."""
     transaction.execute_many(
         "INSERT INTO events (at, kind, object_id, became) VALUES (?, ?, ?, ?)",
         [(to_microseconds(at), kind, object_id, became) for object_id in object_ids],

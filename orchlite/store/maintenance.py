@@ -1,6 +1,6 @@
-"""What keeps a store in order: which rows are old, which files have no row, and whether the rows contradict each other.
+"""Queries for pruning, backup and check: which rows are old, which files have no row, whether rows contradict each other.
 
-Whatever may be long is read in pages, and read outside of any transaction; the deletions look again, inside theirs.
+What may be long is read in pages, outside of any transaction. So each deletion repeats the condition inside its transaction.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from orchlite.store.database import Database, Row, Transaction, to_microseconds
 T = TypeVar("T")
 
 PAGE = 500
-"""So many rows are read, or deleted in one transaction, at a time: then other writers have their turn."""
+"""The number of rows read at a time, or deleted in one transaction; other writers have their turn in between."""
 
 
 class EndedRun(NamedTuple):
-    """A run that has ended, as pruning, backup and check look at it."""
+    """A run that has ended, as pruning, backup and check read it."""
 
     number: int
     run_id: str
     task_id: str
     status: str
-    """As it stands there: a check must be able to read what is no status at all."""
+    """As stored, because a check must be able to read an invalid one."""
     attempt: int
 
 
 class UnfinishedRun(NamedTuple):
-    """A run that is queued or running, and what it belongs to."""
+    """A run that is queued or running, with its task and orchestration."""
 
     run_id: str
     task_id: str
@@ -41,23 +41,23 @@ class UnfinishedRun(NamedTuple):
 
 
 class StoredBundle(NamedTuple):
-    """What the rows say of one bundle."""
+    """A bundle as the rows describe it."""
 
     sha: str
     size_bytes: int
 
 
 class StoreMaintenance:
-    """The whole of one store, looked at for what is to be removed, copied or mended."""
+    """Reads and deletions over a whole store. Named apart from the client's `Maintenance`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ended_runs(self, ended_before: datetime) -> Iterator[list[EndedRun]]:
-        """The runs that ended before this, oldest first, in pages.
+        """Yield pages of the runs that ended before this, oldest first.
 
-        Not among them are the newest packaging run of each orchestration, and slots that lie ahead of their task: the clock was set back
-        when it had dealt with them, and the rows keep it from doing so again.
+        The newest packaging run of each orchestration is left out. So are slots at or after the time at which their task is due next: the
+        clock was set back after they were dispatched, and their rows prevent that they are dispatched again.
         """
         cutoff = to_microseconds(ended_before)
         return _pages(
@@ -75,7 +75,7 @@ class StoreMaintenance:
         )
 
     def all_ended_runs(self) -> Iterator[list[EndedRun]]:
-        """Every run that has ended, oldest first, in pages."""
+        """Yield pages of all runs that have ended, oldest first."""
         return _pages(
             lambda number: self._database.rows(
                 "SELECT number, run_id, task_id, status, attempt FROM runs"
@@ -87,7 +87,7 @@ class StoreMaintenance:
         )
 
     def newest_kept_from(self, runs: int) -> dict[str, int]:
-        """For each schedule or continuous task that is not killed, the number of the oldest of its newest runs, so many of them."""
+        """Return for each scheduled and continuous task that was not killed the number of the oldest of its newest `runs` runs."""
         if runs == 0:
             return {}
         rows = self._database.rows(
@@ -99,7 +99,7 @@ class StoreMaintenance:
         return {row["task_id"]: row["number"] or 0 for row in rows}
 
     def delete_runs(self, transaction: Transaction, run_ids: Collection[str], ended_before: datetime) -> list[str]:
-        """Delete these runs' rows, where they may go still, and note up to where slots are gone; the ids of those that are gone now."""
+        """Delete those of these runs that may still be deleted, and record up to which slot rows are gone. Return the deleted ids."""
         rows = transaction.rows(
             "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) AND ended_at < ?"
             " AND status NOT IN ('queued', 'running')"
@@ -114,7 +114,7 @@ class StoreMaintenance:
         return [row["run_id"] for row in rows]
 
     def finished_tasks(self, before: datetime) -> Iterator[list[str]]:
-        """The ids, in pages, of tasks that are over since then, and that have no runs but those that ended before."""
+        """Yield pages of ids of tasks that have ended, if neither they nor any of their runs changed since `before`."""
         cutoff = to_microseconds(before)
         pages = _pages(
             lambda number: self._database.rows(
@@ -130,7 +130,7 @@ class StoreMaintenance:
         return ([task_id for _, task_id in page] for page in pages)
 
     def delete_tasks(self, transaction: Transaction, task_ids: Collection[str]) -> int:
-        """Delete those of these tasks that have no run left; how many."""
+        """Delete those of these tasks that have ended and have no run left. Return how many were deleted."""
         return transaction.execute(
             "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
             " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
@@ -139,7 +139,7 @@ class StoreMaintenance:
         )
 
     def events_before(self, at: datetime) -> Iterator[list[int]]:
-        """The numbers of older events, in pages. The newest of all stays: its number must not be given away a second time."""
+        """Yield pages of ids of older events. The newest of all is left out: SQLite would give its id to the next event."""
         cutoff = to_microseconds(at)
         return _pages(
             lambda number: self._database.rows(
@@ -152,25 +152,25 @@ class StoreMaintenance:
         )
 
     def delete_events(self, transaction: Transaction, event_ids: Collection[int]) -> int:
-        """Delete these events; how many were there still."""
+        """Delete these events. Return how many were deleted."""
         return transaction.execute("DELETE FROM events WHERE event_id IN (SELECT value FROM json_each(?))", (json.dumps(list(event_ids)),))
 
     def unknown_runs(self, run_ids: Collection[str]) -> set[str]:
-        """Those of these ids that no run has."""
+        """Return those of these ids that no run has."""
         rows = self._database.rows(
             "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = value)", (json.dumps(list(run_ids)),)
         )
         return {row["value"] for row in rows}
 
     def unknown_bundles(self, shas: Collection[str]) -> set[str]:
-        """Those of these SHAs that no orchestration has."""
+        """Return those of these SHA-256 that no orchestration has."""
         rows = self._database.rows(
             "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM orchestrations WHERE sha = value)", (json.dumps(list(shas)),)
         )
         return {row["value"] for row in rows}
 
     def needed_environments(self) -> set[str]:
-        """The keys of the environments in which something is to run, or runs."""
+        """Return the keys of the environments in which a run is unfinished or a task may yet start one."""
         rows = self._database.rows(
             "SELECT environment_key FROM tasks JOIN orchestrations USING (orchestration_id)"
             " WHERE tasks.status IN ('pending', 'pending_kill') OR kind IN ('scheduled', 'continuous') AND tasks.status <> 'killed'"
@@ -182,15 +182,15 @@ class StoreMaintenance:
         return {row["environment_key"] for row in rows if row["environment_key"] is not None}
 
     def bundles(self) -> list[StoredBundle]:
-        """Every bundle that an orchestration has, each once."""
+        """Return every bundle that an orchestration has, each once, sorted by SHA-256."""
         return [StoredBundle(*row) for row in self._database.rows("SELECT DISTINCT sha, size_bytes FROM orchestrations ORDER BY sha")]
 
     def orchestrations_of(self, sha: str) -> list[str]:
-        """The ids of the orchestrations that have these bytes."""
+        """Return the ids of the orchestrations that have these bytes."""
         return [row[0] for row in self._database.rows("SELECT orchestration_id FROM orchestrations WHERE sha = ?", (sha,))]
 
     def unfinished_runs(self) -> list[UnfinishedRun]:
-        """Every run that is queued or running, oldest first."""
+        """Return every run that is queued or running, oldest first."""
         rows = self._database.rows(
             "SELECT run_id, task_id, orchestration_id, runs.status, kind FROM runs JOIN tasks USING (task_id)"
             " WHERE runs.status IN ('queued', 'running') ORDER BY number"
@@ -201,19 +201,19 @@ class StoreMaintenance:
         ]
 
     def schema_version(self) -> int:
-        """The number of the last migration that was applied."""
+        """Return the number of the last migration that was applied; 0 for a file without tables."""
         row = self._database.row("PRAGMA user_version")
         assert row is not None
         return int(row[0])
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong with the file, in its words: with its pages and indexes, and with references between rows."""
-        words = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check") if row[0] != "ok"]
-        lost = self._database.rows("PRAGMA foreign_key_check")
-        return words + [f"row {row['rowid']} of {row['table']} refers to a row of {row['parent']} that is not there" for row in lost]
+        """Return what SQLite finds wrong with the file, in its words: with its pages and indexes, and with references between rows."""
+        messages = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check") if row[0] != "ok"]
+        dangling = self._database.rows("PRAGMA foreign_key_check")
+        return messages + [f"row {row['rowid']} of {row['table']} refers to a missing row of {row['parent']}" for row in dangling]
 
     def contradicting_runs(self) -> list[tuple[str, str]]:
-        """The ids of runs whose row says what cannot be, and what that is."""
+        """Return the ids of runs whose row contradicts itself, and how, as a clause about the run."""
         rows = self._database.rows(
             "SELECT run_id, status, CASE WHEN status = 'queued' THEN 'has a host or an end'"
             " WHEN status = 'running' THEN 'has no host, or an end' ELSE 'has no end, or is no status of a run' END AS what FROM runs"
@@ -225,16 +225,16 @@ class StoreMaintenance:
         return [(row["run_id"], f"is {row['status']} and {row['what']}") for row in rows]
 
     def contradicting_events(self) -> list[tuple[str, str]]:
-        """The ids of runs whose events tell of more than one end, or of another one than the row does, and what they tell."""
+        """Return the ids of runs whose events contradict their row or each other, and how, as a clause about the run."""
         rows = self._database.rows(
             "SELECT object_id, group_concat(became, ', ') AS ends, runs.status FROM events JOIN runs ON run_id = object_id"
             " WHERE became IN (SELECT value FROM json_each(?)) GROUP BY object_id HAVING count(*) > 1 OR max(became) <> runs.status",
             (_FINAL,),
         )
-        return [(row["object_id"], f"is {row['status']}, and its events say that it ended as {row['ends']}") for row in rows]
+        return [(row["object_id"], f"is {row['status']}, but its events say that it ended as {row['ends']}") for row in rows]
 
     def orchestrations_without_packaging(self) -> list[str]:
-        """The ids of orchestrations whose packaging task is not there."""
+        """Return the ids of orchestrations whose packaging task is missing."""
         rows = self._database.rows(
             "SELECT orchestration_id FROM orchestrations"
             " WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.task_id = orchestrations.task_id)"
@@ -242,7 +242,7 @@ class StoreMaintenance:
         return [row["orchestration_id"] for row in rows]
 
     def status_of_run(self, run_id: str) -> str | None:
-        """The run's status now; None where it is gone."""
+        """Return the run's status as stored; None if the run was deleted."""
         row = self._database.row("SELECT status FROM runs WHERE run_id = ?", (run_id,))
         return None if row is None else str(row["status"])
 

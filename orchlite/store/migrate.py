@@ -1,4 +1,4 @@
-"""Brings a store's file to the schema of this orchlite: numbered SQL files, all that are missing in one transaction."""
+"""Brings a store's file to the schema of this version: numbered SQL files, all missing ones applied in one transaction."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ _FOLDER = Path(__file__).with_name("migrations")
 
 
 def migrations() -> list[Path]:
-    """The migration files in order; the number of the last is the schema's version."""
+    """Return the migration files in order. The number of the last is the version of the schema."""
     return sorted(_FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
 def migrate(database: Database) -> None:
-    """Apply what is missing. Any number of processes may do this at once; each migration happens once.
+    """Apply the missing migrations. Any number of processes may call this at once; each migration is applied once.
 
     Raises:
-        StoreTooNew: the file has a version that this orchlite does not know; it was not touched.
+        StoreTooNew: the file has a schema version that this orchlite does not know; it was not changed.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the file cannot be read or written.
     """
     files = migrations()
     version = _version(database)
     if version < len(files):
         with database.transaction() as transaction:
-            version = _version(database)  # another process may have been quicker
+            version = _version(database)  # another process may have migrated it meanwhile
             for number, file in enumerate(files[version:], start=version + 1):
                 for statement in _statements(file.read_text(encoding="utf-8")):
                     transaction.execute(statement)
@@ -33,7 +34,7 @@ def migrate(database: Database) -> None:
     if version > len(files):
         raise StoreTooNew(
             f"The store {database.path} has schema version {version}; this orchlite knows versions up to {len(files)}.",
-            hint="It was not touched. Upgrade orchlite: pip install -U orchlite.",
+            hint="It was not changed. Upgrade orchlite: pip install -U orchlite.",
             version=version,
         )
     database.known_version = len(files)
@@ -46,5 +47,5 @@ def _version(database: Database) -> int:
 
 
 def _statements(script: str) -> list[str]:
-    # The files hold no semicolon but those that end a statement, so that no parser is needed to run them in one transaction.
+    # No statement or comment in the files contains a semicolon. sqlite3's `executescript` would commit the transaction.
     return [statement for statement in script.split(";") if statement.strip()]

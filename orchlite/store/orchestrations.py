@@ -1,4 +1,4 @@
-"""Orchestrations in the store, and the one door through which their status moves."""
+"""Orchestrations, and the only code that changes their status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Orchestrations:
         self._database = database
 
     def insert(self, transaction: Transaction, orchestration: OrchestrationRow) -> None:
-        """Add an orchestration as it stands in the record."""
+        """Insert an orchestration and its first event."""
         transaction.execute(
             "INSERT INTO orchestrations (orchestration_id, workspace_id, name, file_name, sha, size_bytes, entrypoint, requirements,"
             " warnings, base_image, status, task_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -45,7 +45,7 @@ class Orchestrations:
         events.record(transaction, "orchestration", orchestration.orchestration_id, None, orchestration.status, orchestration.created_at)
 
     def get(self, orchestration_id: str) -> OrchestrationRow:
-        """The orchestration with this id.
+        """Return the orchestration with this id.
 
         Raises:
             NotFound: there is none.
@@ -60,7 +60,7 @@ class Orchestrations:
         return _record(row)
 
     def of_task(self, task_id: str) -> OrchestrationRow:
-        """The orchestration that a task runs.
+        """Return the orchestration that a task runs.
 
         Raises:
             NotFound: there is no such task.
@@ -73,21 +73,21 @@ class Orchestrations:
         return _record(row)
 
     def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:
-        """A workspace's orchestrations, oldest first."""
+        """Return a workspace's orchestrations, oldest first."""
         rows = self._database.rows("SELECT * FROM orchestrations WHERE workspace_id = ? ORDER BY created_at, rowid", (workspace_id,))
         return [_record(row) for row in rows]
 
     def all(self) -> list[OrchestrationRow]:
-        """Every orchestration, oldest first."""
+        """Return every orchestration, oldest first."""
         return [_record(row) for row in self._database.rows("SELECT * FROM orchestrations ORDER BY created_at, rowid")]
 
     def of_sha(self, sha: str) -> list[OrchestrationRow]:
-        """The orchestrations of these bytes, in whichever workspace, oldest first."""
+        """Return the orchestrations whose bundle has this SHA-256, in all workspaces, oldest first."""
         rows = self._database.rows("SELECT * FROM orchestrations WHERE sha = ? ORDER BY created_at, rowid", (sha,))
         return [_record(row) for row in rows]
 
     def shas(self, orchestration_ids: Collection[str]) -> dict[str, str]:
-        """The SHA-256 of each of these orchestrations, by its id; those that are gone are left out."""
+        """Return the SHA-256 of the bundle by orchestration id; deleted orchestrations are left out."""
         rows = self._database.rows(
             "SELECT orchestration_id, sha FROM orchestrations WHERE orchestration_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(orchestration_ids)),),
@@ -95,7 +95,7 @@ class Orchestrations:
         return {row["orchestration_id"]: row["sha"] for row in rows}
 
     def newest_of_bytes(self, workspace_id: int, sha: str, base_image: str) -> OrchestrationRow | None:
-        """The newest usable orchestration of these bytes in the workspace, or None."""
+        """Return the workspace's newest orchestration with these bytes and base image that is not in `error`; None if there is none."""
         row = self._database.row(
             "SELECT * FROM orchestrations WHERE sha = ? AND workspace_id = ? AND base_image = ? AND status <> 'error'"
             " ORDER BY created_at DESC LIMIT 1",
@@ -104,16 +104,16 @@ class Orchestrations:
         return None if row is None else _record(row)
 
     def is_referenced(self, transaction: Transaction, sha: str) -> bool:
-        """Whether any orchestration has these bytes."""
+        """Return whether any orchestration has these bytes."""
         return transaction.row("SELECT 1 FROM orchestrations WHERE sha = ? LIMIT 1", (sha,)) is not None
 
     def move(
         self, transaction: Transaction, orchestration_id: str, target: OrchestrationStatus, at: datetime, reason: str | None = None
     ) -> None:
-        """Move the status.
+        """Change the status, and record the event.
 
         Raises:
-            IllegalMove: the actual status does not allow it.
+            IllegalMove: the current status does not allow it, or there is no such orchestration.
         """
         was = self.status(transaction, orchestration_id)
         if was not in sources_of(target):
@@ -125,26 +125,26 @@ class Orchestrations:
         events.record(transaction, "orchestration", orchestration_id, was, target, at, reason)
 
     def status(self, transaction: Transaction, orchestration_id: str) -> OrchestrationStatus | None:
-        """The status as this transaction sees it; None where there is no such orchestration."""
+        """Return the status as this transaction sees it; None if there is no such orchestration."""
         row = transaction.row("SELECT status FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
         return None if row is None else OrchestrationStatus(row["status"])
 
     def set_environment(self, transaction: Transaction, orchestration_id: str, key: str, installed: Sequence[str]) -> None:
-        """Note which environment the orchestration runs in."""
+        """Record the environment that the orchestration runs in, and what is installed in it."""
         transaction.execute(
             "UPDATE orchestrations SET environment_key = ?, installed = ? WHERE orchestration_id = ?",
             (key, json.dumps(list(installed)), orchestration_id),
         )
 
     def add_warnings(self, transaction: Transaction, orchestration_id: str, warnings: Sequence[str]) -> None:
-        """Append to the orchestration's warnings what is not among them yet."""
+        """Append the warnings that the orchestration does not have yet."""
         row = transaction.row("SELECT warnings FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
         known = [] if row is None else json.loads(row["warnings"])
         together = [*known, *(warning for warning in warnings if warning not in known)]
         transaction.execute("UPDATE orchestrations SET warnings = ? WHERE orchestration_id = ?", (json.dumps(together), orchestration_id))
 
     def delete(self, transaction: Transaction, orchestration_id: str) -> None:
-        """Remove the row, and with it the rows of its tasks and runs."""
+        """Delete the orchestration with its tasks and runs. Its events stay."""
         transaction.execute("DELETE FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
 
 

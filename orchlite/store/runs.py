@@ -1,4 +1,4 @@
-"""Runs in the store: the queue, claims, and the one door through which a run's status moves."""
+"""Runs: the queue, claims, outcomes, and the only code that changes the status of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from orchlite.store.database import Database, Row, Transaction, known_datetime, 
 
 
 class Runs:
-    """The runs of one store. A run is queued, then claimed by a host, then has exactly one end."""
+    """The runs of one store. A run is queued, then claimed by a host, and ends exactly once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def insert(self, transaction: Transaction, run_id: str, task_id: str, submitted_by: str, now: datetime) -> None:
-        """Queue a run behind all others."""
+        """Queue a run after all others."""
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at) VALUES (?, ?, 'queued', ?, ?)",
             (run_id, task_id, submitted_by, to_microseconds(now)),
@@ -30,7 +30,7 @@ class Runs:
         events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now)
 
     def insert_slots(self, transaction: Transaction, slots: Sequence[tuple[str, str, datetime]], submitted_by: str, now: datetime) -> None:
-        """Queue a run for each of these: its id, its task's id, and the slot, for which the task must have none yet."""
+        """Queue a run for each triple of run id, task id and slot. A slot that has a run already makes SQLite refuse all of them."""
         at = to_microseconds(now)
         transaction.execute_many(
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at, slot_at) VALUES (?, ?, 'queued', ?, ?, ?)",
@@ -39,7 +39,7 @@ class Runs:
         events.record_all(transaction, "run", [run_id for run_id, _, _ in slots], RunStatus.QUEUED, now)
 
     def insert_skipped(self, transaction: Transaction, task_id: str, skipped: SkippedSlots, now: datetime) -> None:
-        """Note slots that have no run, and why. Nobody submitted them."""
+        """Insert a row that says why these slots have no run. It has no submitter."""
         run_id, at = str(uuid.uuid4()), to_microseconds(now)
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at, ended_at, slot_at, slots, reason)"
@@ -49,7 +49,7 @@ class Runs:
         events.record(transaction, "run", run_id, None, RunStatus.SKIPPED, now, skipped.reason)
 
     def add_to_newest_skipped(self, transaction: Transaction, task_id: str, skipped: SkippedSlots, now: datetime) -> None:
-        """Let the newest skipped row stand for these slots, too."""
+        """Add these slots to the task's newest skipped row."""
         at = to_microseconds(now)
         transaction.execute(
             "UPDATE runs SET slots = slots + ?, slot_at = ?, reason = ?, ended_at = ? WHERE number ="
@@ -58,13 +58,13 @@ class Runs:
         )
 
     def count_skipped(self, task_id: str) -> int:
-        """How many of the task's slots have no run."""
+        """Return how many of the task's slots were skipped, without those whose rows were pruned."""
         row = self._database.row("SELECT TOTAL(slots) FROM runs WHERE task_id = ? AND status = 'skipped'", (task_id,))
         assert row is not None
         return int(row[0])
 
     def insert_claimed(self, transaction: Transaction, run: RunRow) -> None:
-        """Add a run that its submitter has claimed already, as its first attempt."""
+        """Insert a run that its submitter has claimed already, as its first attempt."""
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, attempt, submitted_by, host_id, boot_id, created_at, claimed_at)"
             " VALUES (?, ?, 'running', 1, ?, ?, ?, ?, ?)",
@@ -73,10 +73,10 @@ class Runs:
         events.record(transaction, "run", run.run_id, None, RunStatus.RUNNING, run.created_at)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
-        """Take a queued run, as its first attempt or a further one.
+        """Claim a queued run as its next attempt, and return it.
 
         Raises:
-            IllegalMove: it is queued no more.
+            IllegalMove: the run is not queued any more.
         """
         row = transaction.row(
             "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?"
@@ -89,15 +89,16 @@ class Runs:
         return _record(row)
 
     def next_claimable(self, host_id: str, *, whole_store: bool, packaging: bool | None = None) -> str | None:
-        """The id of the oldest queued run that this host may start now: what it submitted, or with `whole_store` anybody's.
+        """Return the id of the oldest queued run that this host may start now; None if there is none.
 
-        packaging: only that, or none of that; both by default.
+        whole_store: consider the runs that any host submitted, not only this one.
+        packaging: consider only packaging runs, or only others; both by default.
         """
         row = self._database.row(
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
             " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
-            # The run that replaces another begins when that one has ended.
+            # A run that replaces another starts when that one has ended.
             " AND (tasks.schedule IS NULL OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
             " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
             " AND old.status = 'running'))"
@@ -107,7 +108,7 @@ class Runs:
         return None if row is None else str(row["run_id"])
 
     def is_past_deadline(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
-        """Whether the run is one of a slot that lies further back than its task allows."""
+        """Return whether the run's slot is longer ago than the task's starting deadline."""
         row = transaction.row(
             "SELECT slot_at, json_extract(schedule, '$.starting_deadline_seconds') AS seconds FROM runs JOIN tasks USING (task_id)"
             " WHERE run_id = ? AND slot_at IS NOT NULL",
@@ -116,11 +117,11 @@ class Runs:
         return row is not None and row["seconds"] is not None and to_microseconds(now) - row["slot_at"] > row["seconds"] * 1e6
 
     def hand_over(self, transaction: Transaction, task_id: str, host_id: str) -> None:
-        """Make this host the submitter of the task's queued runs: who needs them may start them."""
+        """Make this host the submitter of the task's queued runs, so that it starts them."""
         transaction.execute("UPDATE runs SET submitted_by = ? WHERE task_id = ? AND status = 'queued'", (host_id, task_id))
 
     def submitters_of_recurring(self) -> list[str]:
-        """The hosts that have queued runs of scheduled and continuous tasks."""
+        """Return the ids of the hosts whose queued runs are of scheduled or continuous tasks."""
         rows = self._database.rows(
             "SELECT DISTINCT submitted_by FROM runs INDEXED BY runs_queued JOIN tasks USING (task_id)"
             " WHERE runs.status = 'queued' AND kind IN ('scheduled', 'continuous')"
@@ -128,7 +129,7 @@ class Runs:
         return [row["submitted_by"] for row in rows]
 
     def hand_over_recurring(self, transaction: Transaction, from_host_id: str, to_host_id: str) -> None:
-        """Make a host the submitter of what another has queued of scheduled and continuous tasks."""
+        """Make a host the submitter of the runs that another has queued for scheduled and continuous tasks."""
         transaction.execute(
             "UPDATE runs INDEXED BY runs_queued SET submitted_by = ? WHERE status = 'queued' AND submitted_by = ?"
             " AND (SELECT kind FROM tasks WHERE tasks.task_id = runs.task_id) IN ('scheduled', 'continuous')",
@@ -136,17 +137,17 @@ class Runs:
         )
 
     def adopt(self, transaction: Transaction, run_id: str, from_host_id: str, to_host_id: str) -> bool:
-        """Take a running run over from a dead host; False where another host was quicker."""
+        """Make a host the owner of a dead host's running run. Return False if the run has ended, or another host has adopted it first."""
         changed = transaction.execute(
             "UPDATE runs SET host_id = ? WHERE run_id = ? AND status = 'running' AND host_id = ?", (to_host_id, run_id, from_host_id)
         )
         return changed == 1
 
     def end(self, transaction: Transaction, run_id: str, result: RunResult, attempt: int | None = None) -> None:
-        """Record how a run ended, and which attempt it was that ran, where that is known.
+        """Record how a run ended, and the attempt that ran, if that is known.
 
         Raises:
-            IllegalMove: it has ended already, or was never claimed and the end is not one of a queued run.
+            IllegalMove: the run has ended already, or it is queued and cannot end this way, or there is no such run.
         """
         was = self.status(transaction, run_id)
         if was not in sources_of(result.status):
@@ -169,33 +170,33 @@ class Runs:
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
 
     def promise_notification(self, transaction: Transaction, run_id: str, host_id: str) -> None:
-        """Note that this host is to tell of the run's end, where its task has a command for that."""
+        """Record that this host sends the notification of the run's failure, if its task has a command for that."""
         transaction.execute(
             "UPDATE runs SET to_be_told_by = ? WHERE run_id = ?"
             " AND (SELECT on_failure FROM tasks WHERE tasks.task_id = runs.task_id) <> '[]'",
             (host_id, run_id),
         )
 
-    def take_over_notification(self, transaction: Transaction, untold: PendingNotification, host_id: str) -> bool:
-        """Let another host tell of the end; False where that was told meanwhile, or taken over by somebody else."""
+    def take_over_notification(self, transaction: Transaction, pending: PendingNotification, host_id: str) -> bool:
+        """Record that this host sends the notification instead. Return False if it was sent, or another host has taken it over first."""
         changed = transaction.execute(
-            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, untold.run_id, untold.host_id)
+            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, pending.run_id, pending.host_id)
         )
         return changed == 1
 
     def notification_sent(self, transaction: Transaction, run_id: str) -> None:
-        """Nobody is to tell of the run's end any more."""
+        """Record that no notification is pending for the run."""
         transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
 
     def pending_notifications(self) -> list[PendingNotification]:
-        """The ends of which some host is to tell, and has not yet, oldest first."""
+        """Return the notifications that were promised and not sent, oldest run first."""
         rows = self._database.rows(
             "SELECT run_id, status, to_be_told_by FROM runs INDEXED BY runs_to_be_told WHERE to_be_told_by IS NOT NULL ORDER BY number"
         )
         return [PendingNotification(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
 
     def slots_since(self, task_id: str, first: datetime, until: datetime, limit: int = -1) -> list[datetime]:
-        """The task's slots from the first of these times up to the second that have a run, or a row that says why not; oldest first."""
+        """Return the task's slots from `first` to `until`, both included, that have a run or were skipped; oldest first."""
         rows = self._database.rows(
             "SELECT slot_at FROM runs WHERE task_id = ? AND slot_at BETWEEN ? AND ? ORDER BY slot_at LIMIT ?",
             (task_id, to_microseconds(first), to_microseconds(until), limit),
@@ -203,12 +204,12 @@ class Runs:
         return [known_datetime(row["slot_at"]) for row in rows]
 
     def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str, *, attempt: int | None = None) -> None:
-        """Put a run that was claimed and never started, or that is packaging of a dead host, back into the queue, at its old place.
+        """Put a claimed run back into the queue, at its old position: one that never started, or a dead host's packaging run.
 
-        attempt: the claim that came to nothing; with a later one the run is another host's by now.
+        attempt: the claim to undo; a later one belongs to another host.
 
         Raises:
-            IllegalMove: it is not running, or not in this attempt.
+            IllegalMove: the run is not running, or not in this attempt.
         """
         changed = transaction.execute(
             "UPDATE runs SET status = 'queued', host_id = NULL, boot_id = NULL, claimed_at = NULL"
@@ -220,31 +221,31 @@ class Runs:
         events.record(transaction, "run", run_id, RunStatus.RUNNING, RunStatus.QUEUED, now, reason)
 
     def request_kill(self, transaction: Transaction, run_id: str) -> None:
-        """Note that somebody wants the run to end."""
+        """Record that the run's end was requested."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
 
     def set_waiting(self, transaction: Transaction, run_id: str, waits: bool) -> None:
-        """Note whether a running run's program waits for another run, and lends its worker's place meanwhile."""
+        """Record whether a running run's program waits for another run, and so yields its worker slot."""
         transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (waits, run_id))
 
     def is_waiting(self, run_id: str) -> bool:
-        """Whether the run is running and noted as waiting for another."""
+        """Return whether the run is running and recorded as waiting for another."""
         row = self._database.row("SELECT 1 FROM runs WHERE run_id = ? AND status = 'running' AND waits = 1", (run_id,))
         return row is not None
 
     def count_waiting(self, host_id: str) -> int:
-        """How many of this host's running runs wait for others."""
+        """Return how many of this host's running runs wait for others."""
         row = self._database.row("SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits = 1", (host_id,))
         assert row is not None
         return int(row[0])
 
     def find(self, run_id: str) -> RunRow | None:
-        """The run with this id, or None."""
+        """Return the run with this id; None if there is none."""
         row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
         return None if row is None else _record(row)
 
     def get(self, run_id: str) -> RunRow:
-        """The run with this id.
+        """Return the run with this id.
 
         Raises:
             NotFound: there is none.
@@ -257,12 +258,12 @@ class Runs:
         return run
 
     def status(self, transaction: Transaction, run_id: str) -> RunStatus | None:
-        """The status as this transaction sees it; None where there is no such run."""
+        """Return the status as this transaction sees it; None if there is no such run."""
         row = transaction.row("SELECT status FROM runs WHERE run_id = ?", (run_id,))
         return None if row is None else RunStatus(row["status"])
 
     def of_task(self, task_id: str, limit: int | None = None, statuses: frozenset[RunStatus] | None = None) -> list[RunRow]:
-        """A task's runs, newest first; skipped ones only where `statuses` names them."""
+        """Return a task's runs, newest first; skipped ones only if `statuses` contains that status."""
         rows = self._database.rows(
             "SELECT * FROM runs WHERE task_id = ? AND CASE WHEN ? IS NULL THEN status <> 'skipped'"
             " ELSE status IN (SELECT value FROM json_each(?)) END ORDER BY number DESC LIMIT ?",
@@ -271,7 +272,7 @@ class Runs:
         return [_record(row) for row in rows]
 
     def newest_of_tasks(self, task_ids: Sequence[str], limit: int, statuses: frozenset[RunStatus]) -> dict[str, list[RunRow]]:
-        """Of each of these tasks the newest `limit` runs that have one of these statuses, newest first; tasks without any are left out."""
+        """Return by task id its newest `limit` runs in one of these statuses, newest first; tasks without any are left out."""
         rows = self._database.rows(
             "SELECT runs.* FROM json_each(?) AS wanted JOIN runs ON runs.number IN (SELECT number FROM runs AS newest"
             " WHERE newest.task_id = wanted.value AND newest.status IN (SELECT value FROM json_each(?)) ORDER BY number DESC LIMIT ?)"
@@ -284,19 +285,19 @@ class Runs:
         return found
 
     def unfinished_of_task(self, transaction: Transaction, task_id: str) -> list[RunRow]:
-        """A task's queued and running runs, newest first."""
+        """Return a task's queued and running runs, newest first."""
         rows = transaction.rows("SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC", (task_id,))
         return [_record(row) for row in rows]
 
     def newest_to_wait_for(self, task_id: str) -> RunRow | None:
-        """A task's newest unfinished run, else its newest that was not skipped; None where it has none."""
+        """Return a task's newest unfinished run, else its newest run that was not skipped; None if it has none."""
         row = self._database.row(
             "SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC LIMIT 1", (task_id,)
         )
         return self._newest_of_task(task_id) if row is None else _record(row)
 
     def newest_of_task(self, transaction: Transaction, task_id: str, limit: int) -> list[RunRow]:
-        """The task's newest runs as this transaction sees them, newest first, without skipped ones."""
+        """Return the task's newest runs as this transaction sees them, newest first, without skipped ones."""
         rows = transaction.rows(
             "SELECT * FROM runs WHERE task_id = ? AND status <> 'skipped' ORDER BY number DESC LIMIT ?", (task_id, limit)
         )
@@ -307,13 +308,13 @@ class Runs:
         return None if row is None else _record(row)
 
     def running(self) -> list[RunRow]:
-        """Every run that some host has claimed and that has no end yet."""
-        # INDEXED BY, here and below: what is live is few, and the order of submission would be had by a walk through all of history.
+        """Return every running run, oldest first."""
+        # INDEXED BY, here and below: few runs are unfinished; for the order, SQLite would otherwise read the whole history.
         rows = self._database.rows("SELECT * FROM runs INDEXED BY runs_running WHERE status = 'running' ORDER BY number")
         return [_record(row) for row in rows]
 
     def unfinished_submitted_by(self, host_id: str, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> list[RunRow]:
-        """What this host submitted and what has not ended, oldest first: the runs of these kinds of tasks."""
+        """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first."""
         rows = self._database.rows(
             "SELECT runs.* FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
             " WHERE runs.status IN ('queued', 'running') AND submitted_by = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY number",
@@ -322,7 +323,7 @@ class Runs:
         return [_record(row) for row in rows]
 
     def ids_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[str]:
-        """The ids of every run of every task of the orchestration, packaging included."""
+        """Return the ids of all runs of the orchestration's tasks, packaging included, in no particular order."""
         rows = transaction.rows("SELECT run_id FROM runs JOIN tasks USING (task_id) WHERE orchestration_id = ?", (orchestration_id,))
         return [row["run_id"] for row in rows]
 

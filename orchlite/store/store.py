@@ -1,4 +1,4 @@
-"""The store's rooms together, on one database, as the hands above use them."""
+"""All kinds of rows of one store, on one database."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ from orchlite.store.workspaces import Workspaces
 
 
 class Store:
-    """What one store remembers."""
+    """The rows of one store. Any thread may use it; a forked child may not.
+
+    Besides what it names, every method here and in the attributes raises `StorageFull`, `StoreBusy`, `StoreDamaged`, `DeviceFailed` or
+    `Closed` as `Database` does.
+    """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         """Open the file at `path`, creating it and bringing its schema up to date as needed.
 
         Raises:
-            StoreTooNew, StoreBusy, StoreDamaged: the file cannot be used.
+            StoreTooNew: a newer orchlite has written the file.
+            StorageFull, StoreBusy, StoreDamaged, DeviceFailed: the file cannot be used.
         """
         self._database = Database(path, durable=durable)
         migrate(self._database)
@@ -40,14 +45,14 @@ class Store:
         self.lookups = Lookups(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
-        """One durable step over any of the rooms: all of it, or nothing. See `Database.transaction`."""
+        """Run the block in a transaction over any kinds of rows; see `Database.transaction`."""
         return self._database.transaction(urgent=urgent)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow | None:
-        """Take a queued run; its task has then started, whatever becomes of the run. None: its slot is too long ago, so it was skipped.
+        """Claim a queued run, and start its task. Return None if the run is past its starting deadline and was skipped instead.
 
         Raises:
-            IllegalMove: it is queued no more.
+            IllegalMove: the run is not queued any more.
         """
         if self.runs.is_past_deadline(transaction, run_id, claim.at):
             reason = "missed: it waited in the queue for longer than its starting deadline"
@@ -59,13 +64,13 @@ class Store:
         return run
 
     def version(self) -> tuple[int, int]:
-        """See `Database.version`."""
+        """Return a value that changes with every commit by another connection; see `Database.version`."""
         return self._database.version()
 
     def copy_to(self, path: Path) -> None:
-        """See `Database.copy_to`."""
+        """Copy all rows to a new file; see `Database.copy_to`."""
         self._database.copy_to(path)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; see `Database.close`."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""Tasks in the store, and the one door through which their status moves."""
+"""Tasks, and the only code that changes their status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tasks:
         self._database = database
 
     def insert(self, transaction: Transaction, task: TaskRow) -> None:
-        """Add a task as it stands in the record."""
+        """Insert a task and its first event."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
             " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure)"
@@ -50,7 +50,7 @@ class Tasks:
         events.record(transaction, "task", task.task_id, None, task.status, task.created_at)
 
     def get(self, task_id: str) -> TaskRow:
-        """The task with this id.
+        """Return the task with this id.
 
         Raises:
             NotFound: there is none.
@@ -65,7 +65,7 @@ class Tasks:
         return _record(row)
 
     def of_workspace(self, workspace_id: int, *, killed: bool) -> list[TaskRow]:
-        """A workspace's tasks, newest first, without packaging; with `killed`, those that were killed too."""
+        """Return a workspace's tasks without packaging, newest first; with `killed`, the killed ones too."""
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
             " ORDER BY created_at DESC, rowid DESC",
@@ -74,7 +74,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def of_orchestration(self, orchestration_id: str) -> list[TaskRow]:
-        """An orchestration's tasks, newest first, without packaging."""
+        """Return an orchestration's tasks without packaging, newest first."""
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' ORDER BY created_at DESC, rowid DESC",
             (orchestration_id,),
@@ -82,7 +82,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def ids_of_workspace(self, workspace_id: int, *, killed: bool) -> list[str]:
-        """The ids of what `of_workspace` has."""
+        """Return the ids of the tasks that `of_workspace` returns, in the same order."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
             " ORDER BY created_at DESC, rowid DESC",
@@ -91,7 +91,7 @@ class Tasks:
         return [row["task_id"] for row in rows]
 
     def ids_of_orchestrations(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
-        """The ids of these orchestrations' tasks, newest first, without packaging; with `killed`, of those that were killed too."""
+        """Return the ids of these orchestrations' tasks without packaging, newest first; with `killed`, of the killed ones too."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind <> 'packaging'"
             " AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
@@ -100,7 +100,7 @@ class Tasks:
         return [row["task_id"] for row in rows]
 
     def all_ids(self, *, killed: bool) -> list[str]:
-        """The ids of every task, newest first, without packaging; with `killed`, of those that were killed too."""
+        """Return the ids of all tasks without packaging, newest first; with `killed`, of the killed ones too."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
             (killed,),
@@ -108,7 +108,7 @@ class Tasks:
         return [row["task_id"] for row in rows]
 
     def of_ids(self, task_ids: Sequence[str]) -> list[TaskRow]:
-        """The tasks with these ids, in the order of the ids; those that are gone are left out."""
+        """Return the tasks with these ids, in the order of the ids; deleted tasks are left out."""
         rows = self._database.rows(
             "SELECT tasks.* FROM json_each(?) AS wanted JOIN tasks ON tasks.task_id = wanted.value ORDER BY wanted.key",
             (json.dumps(task_ids),),
@@ -116,7 +116,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def active_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
-        """The tasks that have, or will have, a run that has not ended."""
+        """Return the orchestration's tasks that have, or may yet get, an unfinished run."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND (EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id"
             " AND runs.status IN ('queued', 'running')) OR (kind IN ('scheduled', 'continuous') AND status NOT IN ('killed', 'failed')))",
@@ -125,7 +125,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def waiting_for(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
-        """The tasks that wait for the orchestration to become ready."""
+        """Return the tasks that wait for the orchestration to become `ready`."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' AND status IN ('pending', 'pending_resume')",
             (orchestration_id,),
@@ -133,12 +133,12 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def next_due(self) -> datetime | None:
-        """When the next task is due; None where none ever is."""
+        """Return when the next task is due: aware, UTC; None if none is."""
         row = self._database.row("SELECT MIN(next_at) FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop')")
         return None if row is None else to_datetime(row[0])
 
     def due(self, now: datetime, limit: int) -> list[TaskRow]:
-        """The tasks that are due, those that have waited longest first."""
+        """Return up to `limit` tasks that are due, longest overdue first."""
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE next_at <= ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')"
             " ORDER BY next_at LIMIT ?",
@@ -147,7 +147,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def all_due(self, transaction: Transaction, now: datetime) -> list[TaskRow]:
-        """Every task that is due, as this transaction sees them."""
+        """Return every task that is due, as this transaction sees them, in no particular order."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE next_at <= ? AND next_at IS NOT NULL AND status IN ('started', 'crash_loop')",
             (to_microseconds(now),),
@@ -155,7 +155,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def advance(self, transaction: Transaction, task: TaskRow, next_at: datetime | None, skipped_in_row: int = 0) -> bool:
-        """Set when the task is due again; False where it is not any more what the record says, but another host's or not started."""
+        """Set when the task is due next. Return False, without a change, if its status or due time differs from `task`."""
         changed = transaction.execute(
             "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ?",
             (_microseconds(next_at), skipped_in_row, task.task_id, _microseconds(task.next_at), task.status),
@@ -163,7 +163,7 @@ class Tasks:
         return changed == 1
 
     def advance_all(self, transaction: Transaction, advances: Sequence[tuple[TaskRow, datetime]]) -> bool:
-        """As `advance`, for many at once; False where any of them failed: then the transaction is to be given up."""
+        """As `advance`, for several tasks. Return False if any of them has changed; the caller must then roll back."""
         changed = transaction.execute_many(
             "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ?",
             [(to_microseconds(at), task.task_id, _microseconds(task.next_at), task.status) for task, at in advances],
@@ -171,7 +171,7 @@ class Tasks:
         return changed == len(advances)
 
     def shorten_backoffs(self, transaction: Transaction, until: datetime) -> int:
-        """Let no continuous task be due later than this; how many were."""
+        """Bring continuous tasks that are due later than `until` forward to it. Return how many there were."""
         at = to_microseconds(until)
         return transaction.execute(
             "UPDATE tasks SET next_at = ? WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'continuous'",
@@ -179,7 +179,7 @@ class Tasks:
         )
 
     def ahead_of_clock(self, now: datetime) -> list[TaskRow]:
-        """The scheduled tasks that have dealt with slots later than now, or were made later than now: the clock was set back since."""
+        """Return the scheduled tasks with slots dispatched, or created, later than `now`: the clock was set back since."""
         at = to_microseconds(now)
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'scheduled'"
@@ -189,7 +189,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def bring_forward(self, transaction: Transaction, task: TaskRow, next_at: datetime) -> bool:
-        """Let the task be due earlier than the record says; False where that is not so any more, or where rows of slots since are gone."""
+        """Set an earlier due time. Return False if the task differs from `task`, or if rows of slots since `next_at` were pruned."""
         at = to_microseconds(next_at)
         changed = transaction.execute(
             "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND COALESCE(pruned_until, 0) < ?",
@@ -198,23 +198,23 @@ class Tasks:
         return changed == 1
 
     def set_next(self, transaction: Transaction, task_id: str, next_at: datetime | None) -> None:
-        """Set when the task is due again."""
+        """Set when the task is due next; None for never."""
         transaction.execute("UPDATE tasks SET next_at = ? WHERE task_id = ?", (_microseconds(next_at), task_id))
 
     def set_skipped_in_row(self, transaction: Transaction, task_id: str, skipped_in_row: int) -> None:
-        """Note how many slots were skipped since the last run."""
+        """Set how many slots were skipped since the last run."""
         transaction.execute("UPDATE tasks SET skipped_in_row = ? WHERE task_id = ?", (skipped_in_row, task_id))
 
     def find(self, transaction: Transaction, task_id: str) -> TaskRow | None:
-        """The task as this transaction sees it, or None."""
+        """Return the task as this transaction sees it; None if there is none."""
         row = transaction.row("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
         return None if row is None else _record(row)
 
     def move(self, transaction: Transaction, task_id: str, target: TaskStatus, at: datetime, reason: str | None = None) -> None:
-        """Move the status.
+        """Change the status, and record the event.
 
         Raises:
-            IllegalMove: the actual status does not allow it.
+            IllegalMove: the current status does not allow it, or there is no such task.
         """
         was = self.status(transaction, task_id)
         if was not in sources_of(target):
@@ -225,7 +225,7 @@ class Tasks:
         events.record(transaction, "task", task_id, was, target, at, reason)
 
     def status(self, transaction: Transaction, task_id: str) -> TaskStatus | None:
-        """The status as this transaction sees it; None where there is no such task."""
+        """Return the status as this transaction sees it; None if there is no such task."""
         row = transaction.row("SELECT status FROM tasks WHERE task_id = ?", (task_id,))
         return None if row is None else TaskStatus(row["status"])
 

@@ -1,4 +1,4 @@
-"""Workspaces in the store."""
+"""Workspaces."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from orchlite.store.database import Database, Row, known_datetime, to_microsecon
 
 
 class Workspaces:
-    """The workspaces of one store. Names are unique; ids are integers from 1 on."""
+    """The workspaces of one store. Names are unique; ids are integers from 1."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(self, name: str, now: datetime) -> WorkspaceRow:
-        """Add a workspace.
+        """Insert a workspace and return it.
 
         Raises:
-            Conflict: the name is taken.
+            Conflict: there is a workspace of this name.
         """
         with self._database.transaction() as transaction:
             row = transaction.row(
                 "INSERT INTO workspaces (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING *", (name, to_microseconds(now))
             )
         if row is None:
-            raise Conflict(f"A workspace named {name!r} is there already.", hint="Use " + Api.GET_WORKSPACE + ".", name=name)
+            raise Conflict(f"A workspace named {name!r} exists already.", hint="Use " + Api.GET_WORKSPACE + ".", name=name)
         return _record(row)
 
     def find_or_create(self, name: str, now: datetime) -> WorkspaceRow:
-        """The workspace of this name, made where it is missing; any number of hosts may do this at once."""
+        """Return the workspace of this name; create it if it is missing. Any number of hosts may call this at once."""
         with self._database.transaction() as transaction:
             transaction.execute(
                 "INSERT INTO workspaces (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING", (name, to_microseconds(now))
@@ -41,7 +41,7 @@ class Workspaces:
         return _record(row)
 
     def get(self, workspace_id: int) -> WorkspaceRow:
-        """The workspace with this id.
+        """Return the workspace with this id.
 
         Raises:
             NotFound: there is none.
@@ -54,12 +54,12 @@ class Workspaces:
         return _record(row)
 
     def find(self, name: str) -> WorkspaceRow | None:
-        """The workspace of this name, or None."""
+        """Return the workspace of this name; None if there is none."""
         row = self._database.row("SELECT * FROM workspaces WHERE name = ?", (name,))
         return None if row is None else _record(row)
 
     def all(self) -> list[WorkspaceRow]:
-        """Every workspace, oldest first."""
+        """Return every workspace, oldest first."""
         return [_record(row) for row in self._database.rows("SELECT * FROM workspaces ORDER BY workspace_id")]
 
 

@@ -106,7 +106,7 @@ class TestTheDatabase:
         _change(client, "DELETE FROM tasks WHERE task_id = ?", run.task())  # without foreign keys, as other programs may
         finding = _the_only_finding(client)
         assert finding.kind == "database"
-        assert "of runs refers to a row of tasks that is not there" in finding.what
+        assert "of runs refers to a missing row of tasks" in finding.what
 
 
 class TestRows:

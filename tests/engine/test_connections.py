@@ -81,7 +81,7 @@ def test_two_clients_see_the_same_ones(open_client: OpenClient) -> None:
     ours, theirs = open_client(), open_client()
     created = ours.create_connection("warehouse", "sql", _DETAILS)
     assert theirs.get_connection("warehouse").details() == _DETAILS
-    with pytest.raises(Conflict, match="'warehouse' is there already"):
+    with pytest.raises(Conflict, match="'warehouse' exists already"):
         theirs.create_connection("warehouse", "file", {})
     theirs.get_connection("warehouse").delete_connection()
     with pytest.raises(NotFound, match="'warehouse'"):

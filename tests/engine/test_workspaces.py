@@ -33,7 +33,7 @@ def test_created_ones_have_integers_as_ids_and_are_not_yet_current(client: Clien
 
 def test_a_name_is_taken_once(client: Client) -> None:
     client.create_workspace("ml")
-    with pytest.raises(Conflict, match="'ml' is there already"):
+    with pytest.raises(Conflict, match="'ml' exists already"):
         client.create_workspace("ml")
 
 

@@ -57,7 +57,7 @@ class TestNewer:
         _change(used, f"PRAGMA user_version = {len(migrations()) + 1}")
         before = _content(used)
         for _ in range(2):
-            with pytest.raises(StoreTooNew, match=r"It was not touched. Upgrade orchlite"):
+            with pytest.raises(StoreTooNew, match=r"It was not changed. Upgrade orchlite"):
                 Client(used)
         assert _content(used) == before
 

@@ -37,7 +37,7 @@ def test_a_connection_is_read_as_it_was_written(store: Store, add_connection: Ad
 
 def test_a_name_is_taken_once(store: Store, add_connection: AddConnection) -> None:
     first = add_connection("warehouse")
-    with pytest.raises(Conflict, match="'warehouse' is there already") as refusal:
+    with pytest.raises(Conflict, match="'warehouse' exists already") as refusal:
         add_connection("warehouse")
     assert refusal.value.details == {"name": "warehouse"}
     assert store.connections.all() == [first]

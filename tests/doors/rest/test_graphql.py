@@ -136,7 +136,7 @@ def test_a_workspace_is_created_once_and_then_found(api: Any, client: orchlite.C
 
 def test_creating_an_existing_workspace_needs_on_conflict(api: Any, client: orchlite.Client) -> None:
     message = _error(api, "new workspace", workspace_name="default")
-    assert "is there already" in message
+    assert "exists already" in message
     assert "workspaces/list" in message, "the hint names the endpoint, not the Python method"
     assert "is not a valid name for a workspace" in _error(api, "new workspace", workspace_name="jane@ex.co - Default Workspace")
     assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]

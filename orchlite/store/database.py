@@ -32,8 +32,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _CLOSE_SECONDS = 0.1
 # SQLite waits for a lock in steps of this length, between which a fork may suspend the database.
 _STEP_SECONDS = 0.05
-# Commits that make the WAL file longer took 2 to 9 times as long as those that write over it, since the file system's own journal has to
-# follow. A checkpoint every 250 pages keeps it at 1 MiB, so that nearly all commits write over it.
+# A commit that lengthens the WAL file took 2 to 9 times as long as one that overwrites it, because the file system's own journal must
+# follow. A checkpoint every 250 pages keeps the file at 1 MiB, so that nearly all commits overwrite it.
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
 _RARE_CHECKPOINTS = "PRAGMA wal_autocheckpoint=5000"
 _OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
@@ -44,21 +44,21 @@ Identity = tuple[tuple[int, int] | None, ...]
 
 
 def to_microseconds(at: datetime) -> int:
-    """Return a time as the store keeps it."""
+    """Return an aware time as the store keeps it: microseconds since 1970 in UTC."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def to_datetime(microseconds: int | None) -> datetime | None:
-    """Return a time that may be absent, as records keep it: aware UTC."""
+    """Return a stored time as records have it: aware, UTC; None for None."""
     return None if microseconds is None else known_datetime(microseconds)
 
 
 def known_datetime(microseconds: int) -> datetime:
-    """Return a time that is always there: aware UTC."""
+    """Return a stored time that is never absent: aware, UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-class _Held:
+class _OwnedConnection:
     """A thread's connection. It is closed when its thread ends, and never under a statement that runs: that crashes the process.
 
     Left to the garbage collector it would stay open for a while: sqlite3's connections are part of a reference cycle.
@@ -80,7 +80,7 @@ class _Held:
 
 
 class Transaction:
-    """What may be done inside `Database.transaction()`."""
+    """The statements inside `Database.transaction()`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -98,13 +98,13 @@ class Transaction:
         return self._connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """Return the one row, or None."""
+        """Return the first row; None if there is none."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
 
 class Database:
-    """One store's file. Any thread may use it; a forked child may not."""
+    """The file of one store. Any thread may use it; a forked child may not."""
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0, durable: bool = True) -> None:
         """Open nothing yet; each thread's connection is made when it is first used.
@@ -124,7 +124,7 @@ class Database:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._synchronous = "FULL" if durable else "OFF"
         self._local = threading.local()
-        self._connections: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[_OwnedConnection] = weakref.WeakSet()
         self._opened = 0
         self._turns = FairLock()
         self._opening = threading.RLock()
@@ -136,15 +136,15 @@ class Database:
 
     @contextmanager
     def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        """BEGIN IMMEDIATE … COMMIT: durable (synchronous=FULL) when the block ends, without a trace when it raises. Threads take turns.
+        """Run the block between BEGIN IMMEDIATE and COMMIT: durable when it ends, rolled back if it raises. Threads take turns.
 
         urgent: leave the checkpoint, more than half of a large commit, to a later transaction, unless the WAL has reached 20 MiB.
 
         Raises:
-            StoreBusy: the write lock was not to be had within the busy timeout.
+            StoreBusy: the write lock was not free within the busy timeout.
             StoreTooNew: a newer orchlite has changed the schema.
             ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed: the file cannot be used.
-            Closed: `close` was called before the end.
+            Closed: `close` was called before the block ended.
         """
         with self._turn() as deadline:
             while True:
@@ -152,7 +152,7 @@ class Database:
                     try:
                         if urgent:
                             connection.execute(_RARE_CHECKPOINTS)
-                        # Inside: an interrupt may arrive when the transaction is open already.
+                        # Inside `try`: an interrupt may arrive when the transaction is open already.
                         if self._begin(connection, deadline):
                             yield Transaction(connection)
                             self._check_usable()
@@ -169,12 +169,13 @@ class Database:
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Return all rows of a query outside any transaction.
 
-        Raises: as `transaction`.
+        Raises:
+            StoreBusy, ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed, Closed: as `transaction`.
         """
         return self._until_free(lambda: self._read(sql, parameters))
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """Return the one row of a query outside any transaction, or None."""
+        """Return the first row of a query outside any transaction; None if there is none."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
@@ -185,36 +186,39 @@ class Database:
         """
         row = self.row("PRAGMA data_version")
         assert row is not None
-        return self._local.held.number, int(row[0])
+        return self._local.owned.number, int(row[0])
 
     def copy_to(self, path: Path) -> None:
-        """Write all rows, as they are committed now, to a new file. Others read and write meanwhile.
+        """Copy all rows, as committed now, to a new file. Block until it is written; others read and write meanwhile.
 
         Raises:
-            StorageFull, DeviceFailed: the new file cannot be written; what there is of it stays.
+            StorageFull, DeviceFailed: the new file cannot be written; a part of it may remain.
         """
-        _make(path)
-        with self._connection() as connection, translated(path), closing(sqlite3.connect(_existing(path), uri=True)) as copy:
-            connection.backup(copy)  # in one step, and in WAL mode: it reads one moment, and no writer has to wait for it
+        _create(path)
+        with self._connection() as connection, translated(path), closing(sqlite3.connect(_uri(path), uri=True)) as copy:
+            connection.backup(copy)  # in one step: one snapshot, for which in WAL mode no writer has to wait
 
     def close(self) -> None:
-        """Close every thread's connection, one in use as soon as it is not; later use raises `Closed`. Does nothing in a forked child."""
+        """Close the connections of all threads, each as soon as its statement or transaction has ended. Idempotent.
+
+        Later use raises `Closed`. Does nothing in a forked child.
+        """
         self._is_closed = True
         if os.getpid() != self._pid:
             return
         with self._opening:
-            for held in list(self._connections):
+            for owned in list(self._connections):
                 # A thread that uses it for longer than this closes it itself.
-                if held.in_use.acquire(timeout=_CLOSE_SECONDS):
-                    held.close()
-                    held.in_use.release()
+                if owned.in_use.acquire(timeout=_CLOSE_SECONDS):
+                    owned.close()
+                    owned.in_use.release()
 
     def suspend(self) -> None:
         """Close every connection, and open none until `resume`. Block for open transactions, but not for SQLite's locks."""
         self._opening.acquire()
-        for held in list(self._connections):
-            with held.in_use:
-                held.close()
+        for owned in list(self._connections):
+            with owned.in_use:
+                owned.close()
 
     def resume(self) -> None:
         """Allow connections again."""
@@ -262,34 +266,34 @@ class Database:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Yield this thread's connection, which no other thread closes while the block runs."""
         while True:
-            held = self._held()
-            with held.in_use:
-                if not held.is_open:
+            owned = self._owned_connection()
+            with owned.in_use:
+                if not owned.is_open:
                     continue  # closed between the two lines above
                 try:
-                    yield held.connection
+                    yield owned.connection
                 except sqlite3.Error as error:
                     raise translation(error, self.path) from error
                 finally:
                     if self._is_closed:
-                        held.close()
+                        owned.close()
                 return
 
-    def _held(self) -> _Held:
+    def _owned_connection(self) -> _OwnedConnection:
         self._check_usable()
-        held: _Held | None = getattr(self._local, "held", None)
-        if held is None or not held.is_open:
+        owned: _OwnedConnection | None = getattr(self._local, "owned", None)
+        if owned is None or not owned.is_open:
             self._check_file()
             with translated(self.path):
-                held = self._local.held = self._open()
-        elif self._files() != held.files:
+                owned = self._local.owned = self._open()
+        elif self._files() != owned.files:
             self._check_file()
             raise StoreDamaged(
                 f"A file beside the store {self.path} (-wal or -shm) was deleted or replaced while it was open.",
                 hint="Nothing more is written. Close every program that has the store open, then open it again.",
                 store=str(self.path),
             )
-        return held
+        return owned
 
     def _check_usable(self) -> None:
         if self._is_closed:
@@ -308,42 +312,42 @@ class Database:
     def _files(self) -> Identity:
         return tuple(_identity(f"{self.path}{suffix}", self.path) for suffix in _BESIDE)
 
-    def _open(self) -> _Held:
+    def _open(self) -> _OwnedConnection:
         with self._opening:
             self._check_usable()
             if self._identity is None:
-                _make(self.path)
+                _create(self.path)
             connection = sqlite3.connect(
-                _existing(self.path),
+                _uri(self.path),
                 uri=True,
                 timeout=min(_STEP_SECONDS, self._busy_timeout_seconds),
                 isolation_level=None,
                 check_same_thread=False,
             )
             self._opened += 1
-            held = _Held(connection, self._opened)
+            owned = _OwnedConnection(connection, self._opened)
             try:
                 self._set_up(connection)
-                held.files = self._files()
+                owned.files = self._files()
             except BaseException:
-                held.close()
+                owned.close()
                 raise
-            self._identity = self._identity or held.files[0]
-            self._connections.add(held)
-            return held
+            self._identity = self._identity or owned.files[0]
+            self._connections.add(owned)
+            return owned
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA synchronous={self._synchronous}")  # first: turning to WAL writes, too
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")  # first: switching to WAL writes, too
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
+            # The file stays in WAL mode. One that a newer orchlite made has a version, and must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(_CHECKPOINTS)
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the files beside it
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     """Create the file if it is missing, for this account only; SQLite gives the files beside it the same mode."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -362,13 +366,13 @@ def _identity(file: str | Path, store: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _existing(path: Path) -> str:
-    """Return the URI under which SQLite opens the file and never creates one: a file that was deleted must not come back empty."""
+def _uri(path: Path) -> str:
+    """Return a URI with which SQLite never creates the file: a deleted store must not come back empty."""
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
 def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
-    """Turn to WAL. Of several connections that do so at once SQLite refuses all but one at once, so that they do not deadlock."""
+    """Switch to WAL mode. If several connections do so at once, SQLite refuses all but one without waiting, to avoid a deadlock."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:

@@ -51,6 +51,7 @@ _ONLY_IMPORTERS = {
     "pytest": "pytest_plugin",
     "fastapi": "rest/",
     "graphql": "rest/",
+    "jwt": "rest/",
     "pydantic": "rest/",
     "pydantic_core": "rest/",
     "python_multipart": "rest/",

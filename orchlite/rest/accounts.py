@@ -1,12 +1,11 @@
-"""Who may log in with a name and a password, and the tokens that they are given for it: signed, short-lived, renewable.
+"""Accounts that may log in with a name and a password, and the signed tokens that they receive.
 
-Tokens are JSON Web Tokens (RFC 7519) with HMAC-SHA256. Nothing is kept of them: whoever knows the secret can tell a true one.
+Tokens are JSON Web Tokens (RFC 7519) signed with HMAC-SHA256: short-lived, renewable, and stored nowhere. The secret is enough to verify
+one.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -14,9 +13,10 @@ import os
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+import jwt
 
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.errors import BadArgument
@@ -28,43 +28,46 @@ REFRESH_SECONDS = 12 * 60 * 60
 
 _Purpose = Literal["access", "refresh"]
 _TOKEN_CHARACTERS = 4096
-_HEADER = {"alg": "HS256", "typ": "JWT"}
-_IDS = uuid.UUID("8d1f1d0c-5c0e-4d6a-9a54-6f3f0c2f7b1e")
-"""The namespace of accounts' ids: the same name has the same id on every server."""
+_ALGORITHM = "HS256"
+_ACCOUNT_IDS = uuid.UUID("8d1f1d0c-5c0e-4d6a-9a54-6f3f0c2f7b1e")
+"""The namespace of account ids: a name has the same id on every server."""
 
 
 class Account(NamedTuple):
-    """Somebody. All accounts may do the same; what tells them apart is a name."""
+    """A user of the server. All accounts have the same rights; only their names differ."""
 
     username: str
     email: str
     user_id: str
     password: str | None
-    """None: nobody can log in as this one."""
+    """None: this account cannot log in."""
 
     def __repr__(self) -> str:
         return f"Account({self.username!r})"
 
 
 OWNER = Account("orchlite", "orchlite@localhost", owner_id(), None)
-"""The account whose store it is: whoever has the server's own token acts as this one, and everything in the store is shown as its."""
+"""The account that owns the store and everything in it. The server's own token authenticates as this account."""
 
 
 class Tokens(NamedTuple):
-    """What a login is answered with."""
+    """The result of a login."""
 
     access: str
     refresh: str
 
 
 class Accounts:
-    """The accounts that one server knows, and the tokens that it gives them."""
+    """The accounts that one server knows, and the tokens that it issues to them."""
 
     def __init__(self, accounts: Iterable[Account] = (), *, secret: str | None = None, clock: Clock | None = None) -> None:
-        """`secret` is what tokens are signed with: servers with the same one take each other's. By default one that dies with this object.
+        """Know `accounts` and the owner.
+
+        `secret` signs the tokens. Servers with the same secret accept each other's tokens; by default it is random and lives as long as
+        this object.
 
         Raises:
-            BadArgument: two accounts have one name.
+            BadArgument: two accounts have the same name.
         """
         known = (OWNER, *accounts)
         self._by_name = {account.username: account for account in known}
@@ -77,136 +80,113 @@ class Accounts:
         self._clock = clock or SystemClock()
 
     def find(self, user_id: str) -> Account | None:
-        """The account with this id."""
+        """Return the account with this id."""
         return self._by_id.get(user_id)
 
     def with_email(self, email: str) -> list[Account]:
-        """The accounts with this address."""
+        """Return the accounts with this address."""
         return [account for account in self._by_id.values() if account.email == email]
 
     def log_in(self, username: str, password: str) -> Tokens | None:
-        """Tokens for whoever knows the password; None tells nothing about what was wrong."""
+        """Return tokens if the password is right. None does not say whether the name or the password was wrong."""
         account = self._by_name.get(username)
         known = account.password if account else None
-        # Compared even where there is nothing to compare with: how long this takes must not tell which names there are.
+        # Compare even if there is no such account: the time taken must not reveal which names exist.
         is_right = hmac.compare_digest(_digest(password), _digest(known or ""))
         return self._tokens(account) if account and known is not None and is_right else None
 
     def refresh(self, refresh_token: str) -> Tokens | None:
-        """New tokens for a refresh token that has not expired."""
-        account = self._holder(refresh_token, "refresh")
+        """Return new tokens for a refresh token, or None if it is invalid or has expired."""
+        account = self._verified(refresh_token, "refresh")
         return None if account is None else self._tokens(account)
 
-    def holder(self, access_token: str) -> Account | None:
-        """Whose this is; None where it is not a token of ours, was changed, or has expired."""
-        return self._holder(access_token, "access")
+    def authenticate(self, access_token: str) -> Account | None:
+        """Return the account of an access token, or None if the token is invalid or has expired."""
+        return self._verified(access_token, "access")
 
     def _tokens(self, account: Account) -> Tokens:
         return Tokens(self._token(account, "access", ACCESS_SECONDS), self._token(account, "refresh", REFRESH_SECONDS))
 
-    def _token(self, account: Account, purpose: _Purpose, seconds: int) -> str:
-        issued = int(self._clock.now().timestamp())
-        # `jti` makes every one different, two of the same second as well.
+    def _token(self, account: Account, purpose: _Purpose, lifetime_seconds: int) -> str:
+        issued_at = int(self._clock.now().timestamp())
         claims = {
             "sub": account.user_id,
             "email": account.email,
             "preferred_username": account.username,
             "typ": purpose,
-            "iat": issued,
-            "exp": issued + seconds,
-            "jti": secrets.token_urlsafe(9),
+            "iat": issued_at,
+            "exp": issued_at + lifetime_seconds,
+            "jti": secrets.token_urlsafe(9),  # two tokens issued in the same second differ
         }
-        signed = f"{_encoded(_HEADER)}.{_encoded(claims)}"
-        return f"{signed}.{_base64(self._signature(account, signed))}"
+        return jwt.encode(claims, self._key(account), _ALGORITHM)
 
-    def _holder(self, token: str, purpose: _Purpose) -> Account | None:
+    def _verified(self, token: str, purpose: _Purpose) -> Account | None:
+        if len(token) > _TOKEN_CHARACTERS or not token.isascii():
+            return None
         try:
-            signed, claims, signature = _parts(token)
-        except (ValueError, TypeError, RecursionError, binascii.Error):
+            # Each account has its own key, so the account is looked up first. Nothing else is taken from the unverified claims.
+            subject = jwt.decode(token, options={"verify_signature": False}).get("sub")
+            account = self._by_id.get(str(subject))
+            if account is None:
+                return None
+            claims = jwt.decode(token, self._key(account), algorithms=[_ALGORITHM], options={"verify_exp": False, "verify_iat": False})
+        except jwt.PyJWTError:
             return None
-        account = self._by_id.get(str(claims.get("sub")))
-        if account is None or not hmac.compare_digest(self._signature(account, signed), signature):
-            return None
-        # Only now is there reason to believe what it says.
-        is_current = self._clock.now() < datetime.fromtimestamp(claims["exp"], tz=self._clock.now().tzinfo)
-        return account if claims["typ"] == purpose and is_current else None
+        is_current = self._clock.now().timestamp() < claims["exp"]  # by our clock, which PyJWT does not know
+        return account if is_current and claims["typ"] == purpose else None
 
-    def _signature(self, account: Account, signed: str) -> bytes:
-        # The password is in the key, so that a new one ends the tokens of the old.
-        key = hmac.digest(self._secret, f"{account.user_id}\0{account.password}".encode(), "sha256")
-        return hmac.digest(key, signed.encode(), "sha256")
+    def _key(self, account: Account) -> bytes:
+        # Contains the password, so that a new password invalidates the tokens issued for the old one.
+        return hmac.digest(self._secret, f"{account.user_id}\0{account.password}".encode(), "sha256")
 
 
 def accounts_of_file(path: str | os.PathLike[str]) -> tuple[Account, ...]:
-    """The accounts in a JSON file, `[{"username": "jane", "password": "…", "email": "jane@example.com"}]`; the address may be left out.
+    """Read accounts from a JSON file: `[{"username": "jane", "password": "…", "email": "jane@example.com"}]`. `email` is optional.
 
     Raises:
-        BadArgument: the file cannot be read, other accounts of this machine can read it, or it says something else.
+        BadArgument: the file cannot be read, other accounts of this machine can read or change it, or its content is invalid.
     """
     text = read_secret_file(Path(path), "accounts")
     try:
         entries = json.loads(text)
         if not isinstance(entries, list) or not entries:
-            raise TypeError("it is no list of accounts")
+            raise TypeError("it is not a list of accounts")
         return tuple(_account(entry) for entry in entries)
     except (ValueError, TypeError, RecursionError) as error:
-        problem = f"{error}" if isinstance(error, TypeError) else "it is no JSON"
-    # Outside of the handler: the error of the JSON reader holds the file's text.
+        problem = f"{error}" if isinstance(error, TypeError) else "it is not JSON"
+    # Raised outside of the handler, because the JSON parser's error holds the file's text.
     raise BadArgument(
         f"The accounts in {str(path)!r} cannot be used: {problem}.",
-        hint='It takes [{"username": "jane", "password": "secret", "email": "jane@example.com"}].',
+        hint='The file contains [{"username": "jane", "password": "secret", "email": "jane@example.com"}].',
         argument="accounts",
     )
 
 
 def accounts_of_environment(environ: Mapping[str, str] = os.environ) -> tuple[Account, ...]:
-    """The accounts of the file named by `ORCHLITE_ACCOUNTS`, else the one of `ORCHLITE_USER` and `ORCHLITE_PASSWORD`, else none.
+    """Return the accounts of the file that `ORCHLITE_ACCOUNTS` names, else that of `ORCHLITE_USER` and `ORCHLITE_PASSWORD`, else none.
 
     Raises:
-        BadArgument: the file is refused, or there is a user without a password.
+        BadArgument: the file is refused, or `ORCHLITE_USER` is set without `ORCHLITE_PASSWORD`.
     """
     if path := environ.get("ORCHLITE_ACCOUNTS"):
         return accounts_of_file(path)
     if not (username := environ.get("ORCHLITE_USER")):
         return ()
     if not (password := environ.get("ORCHLITE_PASSWORD")):
-        raise BadArgument("ORCHLITE_USER is set, and ORCHLITE_PASSWORD is not.", hint="Set both.", argument="accounts")
+        raise BadArgument("ORCHLITE_USER is set, but ORCHLITE_PASSWORD is not.", hint="Set both.", argument="accounts")
     return (_account({"username": username, "password": password}),)
 
 
 def _account(entry: Any) -> Account:
     if not isinstance(entry, dict) or not entry.keys() >= {"username", "password"} or not entry.keys() <= {"username", "password", "email"}:
-        raise TypeError("an account has other fields than username, password and email, or lacks one of the first two")
+        raise TypeError("an account has the fields username, password and, optionally, email, and no others")
     if not all(isinstance(value, str) and value for value in entry.values()):
-        raise TypeError("a field of an account is no text, or empty")
+        raise TypeError("a field of an account is not a string, or is empty")
     username = entry["username"]
     email = entry.get("email") or (username if "@" in username else f"{username}@localhost")
-    return Account(username, email, str(uuid.uuid5(_IDS, username)), entry["password"])
-
-
-def _parts(token: str) -> tuple[str, dict[str, Any], bytes]:
-    """What was signed, what it claims, and the signature; nothing of it is checked, save that this could be one of ours."""
-    if len(token) > _TOKEN_CHARACTERS or not token.isascii():
-        raise ValueError("no token of ours")
-    header, payload, signature = token.split(".")
-    claims = json.loads(_bytes(payload))
-    if json.loads(_bytes(header)) != _HEADER or not isinstance(claims, dict):
-        raise ValueError("no token of ours")
-    return f"{header}.{payload}", claims, _bytes(signature)
-
-
-def _encoded(value: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _base64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    return Account(username, email, str(uuid.uuid5(_ACCOUNT_IDS, username)), entry["password"])
 
 
 def _digest(text: str) -> bytes:
-    """Of equal length whatever the text, so that a comparison tells nothing about that, either."""
+    """Hash a text to a fixed length, so that comparing it does not reveal how long it is."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

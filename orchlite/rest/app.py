@@ -35,8 +35,8 @@ def application(
 
     token: the bearer token that every request must carry.
     hosts: names under which the server is reached, besides those of the loopback interface.
-    compatibility: `"2023"` answers every client with the statuses that clients of 2023 know, `"2026"` none; the default decides by
-    the client's User-Agent.
+    compatibility: `"2023"` sends every client the statuses that clients of 2023 know, `"2026"` the full set; by default the client's
+    User-Agent decides.
     accounts: accounts that may log in with a name and a password.
 
     Raises:

@@ -114,7 +114,7 @@ class Guard:
     def _account(self, token: str) -> Account | None:
         # Both are always checked: the time taken must not reveal which of them failed.
         is_owner = hmac.compare_digest(_digest(token), self._token)
-        account = self._accounts.holder(token) if self._accounts else None
+        account = self._accounts.authenticate(token) if self._accounts else None
         return OWNER if is_owner else account
 
     def _check_body(self, head: RequestHead) -> Response | None:

@@ -1,16 +1,21 @@
-"""Who may log in with a name and a password, over HTTP too, and what the tokens are worth that they are given."""
+"""Accounts that log in with a name and a password, also over HTTP, and the tokens that they receive."""
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import orchlite
 from orchlite.core.errors import BadArgument
@@ -18,8 +23,19 @@ from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Accou
 from orchlite.testing import ManualClock
 
 _JANE = Account("jane", "jane@example.com", "00000000-0000-4000-8000-000000000001", "correct horse")
+_SECRET = "of tests"
+_JANES_KEY = hmac.digest(_SECRET.encode(), f"{_JANE.user_id}\0{_JANE.password}".encode(), "sha256")
 _LOGIN = "/auth/realms/master/protocol/openid-connect/token"
 _USERS = "/auth/admin/realms/master/users"
+
+
+_VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("HS256") | st.just(_JANE.user_id)
+_NAMES = st.sampled_from(["alg", "typ", "kid", "crit", "b64", "sub", "exp", "iat", "nbf", "aud", "jti"])
+_JSON = _VALUES | st.dictionaries(_NAMES, _VALUES | st.lists(_VALUES, max_size=2) | st.dictionaries(_NAMES, _VALUES, max_size=2))
+
+
+def _claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, options={"verify_signature": False})
 
 
 class TestTokensOfAccounts:
@@ -29,36 +45,52 @@ class TestTokensOfAccounts:
 
     @pytest.fixture
     def accounts(self, clock: ManualClock) -> Accounts:
-        return Accounts([_JANE], secret="of tests", clock=clock)
+        return Accounts([_JANE], secret=_SECRET, clock=clock)
 
-    def test_tell_whose_they_are_until_they_expire(self, accounts: Accounts, clock: ManualClock) -> None:
+    @pytest.fixture
+    def access(self, accounts: Accounts) -> str:
         tokens = accounts.log_in("jane", "correct horse")
         assert tokens is not None
-        assert accounts.holder(tokens.access) == _JANE
-        clock.advance(seconds=ACCESS_SECONDS)
-        assert accounts.holder(tokens.access) is None
+        return tokens.access
 
-    def test_are_renewed_until_that_expires_too(self, accounts: Accounts, clock: ManualClock) -> None:
+    @pytest.fixture
+    def refresh(self, accounts: Accounts) -> str:
         tokens = accounts.log_in("jane", "correct horse")
         assert tokens is not None
-        clock.advance(seconds=REFRESH_SECONDS - 1)
-        renewed = accounts.refresh(tokens.refresh)
-        assert renewed is not None
-        assert accounts.holder(renewed.access) == _JANE
+        return tokens.refresh
+
+    def test_name_their_account_until_they_expire(self, accounts: Accounts, access: str, clock: ManualClock) -> None:
+        clock.advance(seconds=ACCESS_SECONDS - 1)
+        assert accounts.authenticate(access) == _JANE
         clock.advance(seconds=1)
-        assert accounts.refresh(tokens.refresh) is None
+        assert accounts.authenticate(access) is None
+
+    def test_are_renewed_until_the_refresh_token_expires(self, accounts: Accounts, refresh: str, clock: ManualClock) -> None:
+        clock.advance(seconds=REFRESH_SECONDS - 1)
+        renewed = accounts.refresh(refresh)
+        assert renewed is not None
+        assert accounts.authenticate(renewed.access) == _JANE
+        clock.advance(seconds=1)
+        assert accounts.refresh(refresh) is None
+
+    def test_issued_in_the_same_second_differ(self, accounts: Accounts) -> None:
+        assert accounts.log_in("jane", "correct horse") != accounts.log_in("jane", "correct horse")
+
+    def test_stay_valid_when_the_clock_is_set_back(self, access: str) -> None:
+        earlier = Accounts([_JANE], secret=_SECRET, clock=ManualClock(datetime(2025, 12, 31, tzinfo=UTC)))
+        assert earlier.authenticate(access) == _JANE
 
     @pytest.mark.parametrize(
         ("username", "password"),
         [("jane", "wrong"), ("jane", ""), ("nobody", "correct horse"), (OWNER.username, ""), ("", ""), ("jane", "\ud800")],
     )
-    def test_are_given_to_nobody_else(self, accounts: Accounts, username: str, password: str) -> None:
+    def test_are_not_issued_for_a_wrong_name_or_password(self, accounts: Accounts, username: str, password: str) -> None:
         assert accounts.log_in(username, password) is None
 
-    def test_for_renewing_open_nothing_and_the_others_renew_nothing(self, accounts: Accounts) -> None:
-        tokens = accounts.log_in("jane", "correct horse")
-        assert tokens is not None
-        assert (accounts.holder(tokens.refresh), accounts.refresh(tokens.access)) == (None, None)
+    def test_refresh_tokens_authenticate_nothing_and_access_tokens_renew_nothing(
+        self, accounts: Accounts, access: str, refresh: str
+    ) -> None:
+        assert (accounts.authenticate(refresh), accounts.refresh(access)) == (None, None)
 
     @pytest.mark.parametrize(
         "change",
@@ -68,31 +100,72 @@ class TestTokensOfAccounts:
             lambda token: "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + token.split(".", 1)[1],
             lambda token: token.replace(".", ".e30.", 1),
             lambda token: token + "é",
+            lambda token: token + "!!!!",
             lambda token: "." + "x" * 10_000,
             lambda token: "W10.W10.W10",
+            lambda token: "e30.e30.e30",
             lambda token: "",
         ],
-        ids=["signature", "unsigned", "no algorithm", "four parts", "no ASCII", "huge", "no objects", "empty"],
+        ids=[
+            *("signature", "no signature", "alg none", "four parts", "not ASCII", "junk after it", "huge", "arrays", "empty objects"),
+            "empty",
+        ],
     )
-    def test_that_were_changed_are_nobodys(self, accounts: Accounts, change: Callable[[str], str]) -> None:
-        tokens = accounts.log_in("jane", "correct horse")
-        assert tokens is not None
-        assert accounts.holder(change(tokens.access)) is None
+    def test_that_were_changed_are_refused(self, accounts: Accounts, access: str, change: Callable[[str], str]) -> None:
+        assert accounts.authenticate(change(access)) is None
+
+    @given(header=_JSON, claims=_JSON, signature=st.binary(max_size=40), separator=st.sampled_from([".", "..", "=", ""]))
+    def test_that_were_made_up_are_refused(self, header: object, claims: object, signature: bytes, separator: str) -> None:
+        segments = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
+        token = separator.join(urlsafe_b64encode(segment).decode().rstrip("=") for segment in segments)
+        assert Accounts([_JANE], secret=_SECRET).authenticate(token) is None
+
+    def test_signed_with_the_key_of_the_account_are_accepted(self, accounts: Accounts, access: str) -> None:
+        """Without this, the forgeries below might be refused for their key alone."""
+        assert accounts.authenticate(jwt.encode(_claims(access), _JANES_KEY, "HS256")) == _JANE
+
+    @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+    @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+    def test_signed_with_another_algorithm_are_refused(self, accounts: Accounts, access: str, algorithm: str) -> None:
+        assert accounts.authenticate(jwt.encode(_claims(access), _JANES_KEY, algorithm)) is None
+
+    def test_unsigned_are_refused(self, accounts: Accounts, access: str) -> None:
+        assert accounts.authenticate(jwt.encode(_claims(access), None, "none")) is None
+
+    @pytest.mark.parametrize("key", [b"k" * 32, _SECRET.encode().ljust(32, b"\0")], ids=["unrelated", "the bare secret"])
+    def test_signed_with_a_foreign_key_are_refused(self, accounts: Accounts, access: str, key: bytes) -> None:
+        assert accounts.authenticate(jwt.encode(_claims(access), key, "HS256")) is None
+
+    def test_of_one_account_do_not_pass_for_another(self, access: str) -> None:
+        joe = _JANE._replace(username="joe", user_id="00000000-0000-4000-8000-000000000002")
+        forged = jwt.encode({**_claims(access), "sub": joe.user_id}, _JANES_KEY, "HS256")
+        assert Accounts([_JANE, joe], secret=_SECRET).authenticate(forged) is None
+
+    @pytest.mark.parametrize("subject", [None, 1, [], {}, "nobody", OWNER.username])
+    def test_of_no_account_are_refused(self, accounts: Accounts, access: str, subject: object) -> None:
+        assert accounts.authenticate(jwt.encode({**_claims(access), "sub": subject}, _JANES_KEY, "HS256")) is None
 
     @pytest.mark.parametrize(
         "other",
-        [Accounts([_JANE], secret="another"), Accounts([_JANE._replace(password="new")], secret="of tests"), Accounts(secret="of tests")],
-        ids=["another server", "a new password", "a removed account"],
+        [Accounts([_JANE], secret="another"), Accounts([_JANE._replace(password="new")], secret=_SECRET), Accounts(secret=_SECRET)],
+        ids=["another secret", "a new password", "a removed account"],
     )
-    def test_end_with_what_they_were_made_from(self, accounts: Accounts, other: Accounts) -> None:
-        tokens = accounts.log_in("jane", "correct horse")
-        assert tokens is not None
-        assert other.refresh(tokens.refresh) is None
+    def test_are_void_where_secret_password_or_account_changed(self, refresh: str, other: Accounts) -> None:
+        assert other.refresh(refresh) is None
 
-    def test_outlive_a_server_that_is_started_again(self, accounts: Accounts, clock: ManualClock) -> None:
-        tokens = accounts.log_in("jane", "correct horse")
-        assert tokens is not None
-        assert Accounts([_JANE], secret="of tests", clock=clock).holder(tokens.access) == _JANE
+    def test_survive_a_restart_of_the_server(self, access: str, clock: ManualClock) -> None:
+        assert Accounts([_JANE], secret=_SECRET, clock=clock).authenticate(access) == _JANE
+
+    def test_issued_by_version_0_1_0_are_accepted(self, clock: ManualClock) -> None:
+        """An upgrade logs nobody out."""
+        token = (
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+            "eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEiLCJlbWFpbCI6ImphbmVAZXhhbXBsZS5jb20iLCJwcmVmZXJyZWRfdXNlcm5h"
+            "bWUiOiJqYW5lIiwidHlwIjoiYWNjZXNzIiwiaWF0IjoxNzY3MjI1NjAwLCJleHAiOjE3NjcyMjY1MDAsImp0aSI6IkV5Uk91N19XU3RldyJ9"
+            "."
+            "i5-gmZGFULSO3Tawz3YvjF9-491kNVTQ8SLAJ4DcsHk"
+        )
+        assert Accounts([_JANE], secret=_SECRET, clock=clock).authenticate(token) == _JANE
 
     def test_two_accounts_of_one_name_are_refused(self) -> None:
         with pytest.raises(BadArgument, match="same name"):
@@ -111,7 +184,7 @@ class TestLoggingIn:
         answer: httpx.Response = door.request("POST", _LOGIN, token=None, data={"client_id": "sdk-client", **fields})
         return answer
 
-    def test_answers_with_tokens_as_the_sdk_reads_them(self, door: Any) -> None:
+    def test_returns_tokens_as_the_sdk_reads_them(self, door: Any) -> None:
         answer = self._log_in(door, grant_type="password", username="jane", password="correct horse")
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
         found = answer.json()
@@ -136,13 +209,13 @@ class TestLoggingIn:
         assert refused(answer, status)["error"] == error
         assert "wrong" not in answer.text.replace("is wrong", "")
 
-    def test_takes_a_form_and_nothing_else(self, door: Any, refused: Any) -> None:
+    def test_accepts_a_form_only(self, door: Any, refused: Any) -> None:
         refused(door.request("POST", _LOGIN, token=None, json={"grant_type": "password"}), 415)
 
     def test_needs_accounts(self, api: Any, refused: Any) -> None:
         refused(self._log_in(api, grant_type="password", username="jane", password="correct horse"), 401)
 
-    def test_users_are_found_by_id_and_by_address(self, door: Any, refused: Any) -> None:
+    def test_finds_users_by_id_and_by_address(self, door: Any, refused: Any) -> None:
         jane = door.request("GET", f"{_USERS}/{_JANE.user_id}").json()
         assert jane | {"createdTimestamp": 0} == {
             "id": _JANE.user_id,
@@ -156,7 +229,7 @@ class TestLoggingIn:
         refused(door.request("GET", f"{_USERS}/nobody"), 404)
         refused(door.request("GET", f"{_USERS}/{_JANE.user_id}", token=None), 401)
 
-    def test_the_owner_is_a_user_also_without_accounts(self, api: Any) -> None:
+    def test_finds_the_owner_also_without_accounts(self, api: Any) -> None:
         assert api.request("GET", f"{_USERS}/{OWNER.user_id}").json()["username"] == OWNER.username
 
 
@@ -167,7 +240,7 @@ class TestAccountsOfAFile:
         path.chmod(mode)
         return path
 
-    def test_have_a_name_a_password_and_perhaps_an_address(self, tmp_path: Path) -> None:
+    def test_have_a_name_a_password_and_optionally_an_address(self, tmp_path: Path) -> None:
         entries = [
             {"username": "jane", "password": "x", "email": "j@ex.co"},
             {"username": "joe@ex.co", "password": "y"},
@@ -194,24 +267,24 @@ class TestAccountsOfAFile:
             [{"username": "a", "password": "secret", "x": 1}],
             "[" * 100_000,
         ],
-        ids=["no JSON", "empty", "object", "number", "no password", "empty password", "number password", "more", "deep"],
+        ids=["not JSON", "empty", "object", "number", "no password", "empty password", "number password", "more fields", "deep"],
     )
-    def test_that_says_something_else_are_refused_without_showing_it(self, tmp_path: Path, content: object) -> None:
+    def test_with_invalid_content_are_refused_without_showing_it(self, tmp_path: Path, content: object) -> None:
         with pytest.raises(BadArgument, match="cannot be used") as caught:
             accounts_of_file(self._file(tmp_path, content))
         assert "secret" not in caught.value.message
         assert caught.value.__context__ is None
 
     @pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o602])
-    def test_that_others_can_read_or_change_are_refused(self, tmp_path: Path, mode: int) -> None:
+    def test_that_other_accounts_can_read_or_change_are_refused(self, tmp_path: Path, mode: int) -> None:
         with pytest.raises(BadArgument, match="chmod 600"):
             accounts_of_file(self._file(tmp_path, [{"username": "a", "password": "b"}], mode))
 
-    def test_that_are_not_there_are_refused(self, tmp_path: Path) -> None:
+    def test_that_do_not_exist_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadArgument, match="cannot be read"):
             accounts_of_file(tmp_path / "nothing")
 
-    def test_may_be_told_by_the_environment(self, tmp_path: Path) -> None:
+    def test_are_found_through_the_environment(self, tmp_path: Path) -> None:
         path = self._file(tmp_path, [{"username": "jane", "password": "x"}])
         assert [one.username for one in accounts_of_environment({"ORCHLITE_ACCOUNTS": os.fspath(path), "ORCHLITE_USER": "joe"})] == ["jane"]
         assert [one.password for one in accounts_of_environment({"ORCHLITE_USER": "joe", "ORCHLITE_PASSWORD": "y"})] == ["y"]

@@ -1,4 +1,4 @@
-"""The command `orchlite`: its verbs put together, and the one place where errors become words and exit codes."""
+"""The command `orchlite`: its verbs, and the one place that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -27,47 +27,47 @@ from orchlite.cli import (
     workspaces,
 )
 from orchlite.cli.errors import CUT_OFF, INTERRUPTED, report
-from orchlite.cli.options import Setting, Verb, common_options
-from orchlite.cli.output import silence
+from orchlite.cli.options import CommonOptions, Verb, common_parameters
+from orchlite.cli.output import discard
 
 _SECTIONS = {
-    "Write": ("init", "check", "pack"),
+    "Create": ("init", "check", "pack"),
     "Run": ("upload", "run", "schedule", "upcoming"),
-    "Look": ("status", "orchestrations", "tasks", "runs", "show", "logs", "events"),
-    "Steer": ("kill", "pause", "resume"),
-    "Keep": ("start", "serve", "workspaces", "connections"),
-    "Care": ("doctor", "prune", "backup", "restore", "completion", "manual"),
+    "Inspect": ("status", "orchestrations", "tasks", "runs", "show", "logs", "events"),
+    "Control": ("kill", "pause", "resume"),
+    "Serve and share": ("start", "serve", "workspaces", "connections"),
+    "Maintain": ("doctor", "prune", "backup", "restore", "completion", "manual"),
 }
 
 
 class CommandLine(click.Group):
-    """The verbs in sections. A verb answers its exit code, or None for 0."""
+    """The verbs, in sections. A verb returns its exit code, or None for 0."""
 
     command_class = Verb
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
-        """Run the command line, and exit."""
-        setting = Setting()
+        """Run the command line and exit."""
+        options = CommonOptions()
         try:
-            code = super().main(*args, **{**extra, "obj": setting, "standalone_mode": False})
-        except click.Abort:  # Ctrl-C where nothing is to be said about it
+            code = super().main(*args, **{**extra, "obj": options, "standalone_mode": False})
+        except click.Abort:  # Ctrl-C outside `run`
             code = INTERRUPTED
         except Exception as error:
-            code = report(error, setting)
+            code = report(error, options)
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Do what the verb does, and be silent where nobody reads it any more."""
+        """Run the verb. End quietly if the reader of standard output is gone."""
         try:
-            answer = super().invoke(ctx)
+            code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            silence(sys.stdout)
+            discard(sys.stdout)
             return CUT_OFF
-        return answer
+        return code
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs by what they are for."""
+        """Write the verbs by section."""
         for title, names in _SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(100)) for name in names])
@@ -76,17 +76,20 @@ class CommandLine(click.Group):
 @click.group(
     cls=CommandLine,
     name="orchlite",
-    params=common_options(),
+    params=common_parameters(),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="orchlite", message="%(prog)s %(version)s")
 @click.pass_context
 def command_line(context: click.Context) -> None:
-    """Run ML workload orchestrations on this machine: folders and ZIPs with a main.py and a requirements.txt.
+    """Run ML workload orchestrations on this machine: folders or ZIPs with a main.py and a requirements.txt.
 
-    `orchlite init NAME` makes one to begin with, `orchlite run NAME` runs it. Ids may be given by their first four digits, or
-    by a name. Exit codes: 0 done, 1 it failed, 2 it was refused, 3 it was not possible, 130 interrupted; `run` ends with its program's.
+    Get started with `orchlite init NAME` and `orchlite run NAME`. An id may be shortened to its first four digits, or replaced
+    by a name.
+
+    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run` exits with the code of
+    its program.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

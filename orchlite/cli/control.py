@@ -1,4 +1,4 @@
-"""The verbs that end or hold what was begun: `kill`, `pause`, `resume`."""
+"""The verbs `kill`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.json_models import run_shape, task_shape
-from orchlite.cli.lookup import Word, search_of, task_named, task_of, task_or_run_of
-from orchlite.cli.options import Verb, setting
-from orchlite.cli.output import Output, short
-from orchlite.cli.upload import busy_closing
+from orchlite.cli.json_models import run_json, task_json
+from orchlite.cli.lookup import IdOrName, lookup_of, task_named, task_of, task_or_run_of
+from orchlite.cli.options import Verb, common_options
+from orchlite.cli.output import Output, short_id
+from orchlite.cli.upload import closing
 from orchlite.core.errors import IllegalMove, WaitTimeout
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
-_PATIENCE_SECONDS = 30.0
+_WAIT_SECONDS = 30.0
 _CAN_PAUSE = sources_of(TaskStatus.PENDING_PAUSE)
 _CAN_RESUME = sources_of(TaskStatus.PENDING_RESUME) | {TaskStatus.SCHEDULE_ERROR}
 
 
-@click.command(cls=Verb, short_help="End runs, and tasks for good.")
-@click.argument("words", metavar="ID...", nargs=-1, required=True, type=Word("tasks", "runs"))
-@click.option("--no-wait", is_flag=True, help="Do not wait until what runs has ended.")
+@click.command(cls=Verb, short_help="End runs and tasks.")
+@click.argument("words", metavar="ID...", nargs=-1, required=True, type=IdOrName("tasks", "runs"))
+@click.option("--no-wait", is_flag=True, help="Do not wait until the runs have ended.")
 def kill(words: tuple[str, ...], no_wait: bool) -> None:
-    """Kill tasks or runs: a task has no further runs then, and what runs of it is ended.
+    """Kill tasks or runs. Killing a task ends its runs, and it never starts another.
 
-    A name means the one task of that name that can have runs still; what `run` began without a name is called like its orchestration.
+    A name stands for the one task of that name that can still have runs. A task without a name goes by its orchestration's.
     """
 
     def act(client: Client, one: Task | TaskRun) -> None:
         one.kill()
         if not no_wait:
-            _wait_for_end(client, one, setting().output())
+            _wait_for_end(client, one, common_options().output())
 
     _each(words, _to_kill, act)
 
 
-@click.command(cls=Verb, short_help="Let tasks begin no further runs.")
-@click.argument("words", metavar="TASK...", nargs=-1, required=True, type=Word("tasks"))
+@click.command(cls=Verb, short_help="Stop tasks from starting runs.")
+@click.argument("words", metavar="TASK...", nargs=-1, required=True, type=IdOrName("tasks"))
 def pause(words: tuple[str, ...]) -> None:
-    """Let scheduled or continuous tasks begin no further runs, until they are resumed."""
+    """Stop scheduled or continuous tasks from starting runs, until `resume`. A running scheduled run continues."""
     _each(words, lambda client, word: _recurring(client, word, _CAN_PAUSE, "paused"), lambda _, task: task.pause())
 
 
-@click.command(cls=Verb, short_help="Let paused tasks run again.")
-@click.argument("words", metavar="TASK...", nargs=-1, required=True, type=Word("tasks"))
+@click.command(cls=Verb, short_help="Let paused tasks start runs again.")
+@click.argument("words", metavar="TASK...", nargs=-1, required=True, type=IdOrName("tasks"))
 def resume(words: tuple[str, ...]) -> None:
-    """Let paused tasks, or tasks in schedule_error, run again."""
+    """Let paused tasks, or tasks in schedule_error, start runs again."""
     _each(words, lambda client, word: _recurring(client, word, _CAN_RESUME, "resumed"), lambda _, task: task.resume())
 
 
 def _to_kill(client: Client, word: str) -> Task | TaskRun:
-    unfinished = {run.task() for run in search_of(client).unfinished()}
+    unfinished = {run.task() for run in lookup_of(client).unfinished()}
 
     def can_be_killed(task: Task) -> bool:
         return task.id() in unfinished or (task.kind() is not TaskKind.ONCE and task.status() is not TaskStatus.KILLED)
@@ -74,27 +74,27 @@ def _recurring(client: Client, word: str, statuses: Collection[object], done: st
 
 
 def _each(words: Sequence[str], find: Callable[[Client, str], Any], act: Callable[[Client, Any], object]) -> None:
-    """Find all of them before anything is done to the first; then say what became of each."""
-    out = setting().output()
-    client = setting().opened()
-    with busy_closing(client, out):
+    """Apply `act` to everything that the words mean, once all of it is found; then print each status."""
+    out = common_options().output()
+    client = common_options().open_client()
+    with closing(client, out):
         found = list({one.id(): one for one in (find(client, word) for word in words)}.values())
         for one in found:
             act(client, one)
-        _say_status(found, out)
+        _print_status(found, out)
         client.close(drain=False)
 
 
-def _say_status(found: Sequence[Any], out: Output) -> None:
+def _print_status(found: Sequence[Any], out: Output) -> None:
     if out.as_json:
-        out.json([task_shape(one) if hasattr(one, "kind") else run_shape(one) for one in found])
+        out.json([task_json(one) if hasattr(one, "kind") else run_json(one) for one in found])
         return
     for one in found:
-        out.line(f"{short(one.id())} {one.status()}")
+        out.line(f"{short_id(one.id())} {one.status()}")
 
 
 def _wait_for_end(client: Client, one: Task | TaskRun, out: Output) -> None:
-    unfinished = [run for run in search_of(client).unfinished() if one.id() in (run.id(), run.task())]
-    with out.busy(f"waiting for the end of {short(one.id())}"), suppress(WaitTimeout, IllegalMove):
+    unfinished = [run for run in lookup_of(client).unfinished() if one.id() in (run.id(), run.task())]
+    with out.busy(f"waiting until {short_id(one.id())} has ended"), suppress(WaitTimeout, IllegalMove):
         for run in unfinished:
-            run.wait(_PATIENCE_SECONDS)
+            run.wait(_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""The verb `doctor`: whether this machine and this store are fit to run something. It looks, and mends nothing."""
+"""The verb `doctor`: whether this machine and the store can run things. It only reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchlite.cli.errors import DONE, FAILED
+from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.language import spelled
-from orchlite.cli.lookup import search_of
-from orchlite.cli.options import Verb, setting
+from orchlite.cli.lookup import lookup_of
+from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding
 
 _INDEX = "https://pypi.org/simple"
-_PATIENCE_SECONDS = 5.0
+_INDEX_TIMEOUT_SECONDS = 5.0
 _OLD = timedelta(days=30)
 _AHEAD = timedelta(minutes=1)
 _LITTLE_BYTES = 1024**3
@@ -32,34 +32,34 @@ _OK, _WARNING, _BAD = "ok", "warning", "bad"
 
 
 class Check(NamedTuple):
-    """What was looked at: {name, state, words}. `state` is `ok`, `warning` (it works, but look), or `bad`."""
+    """The result of a check: {name, state, words}. `state` is `ok`, `warning` or `bad`."""
 
     name: str
     state: str
     words: str
 
 
-@click.command(cls=Verb, short_help="Look whether all is well with this machine and the store.")
-@click.option("--offline", is_flag=True, help="Do not try to reach the package index.")
+@click.command(cls=Verb, short_help="Check this machine and the store.")
+@click.option("--offline", is_flag=True, help="Do not contact the package index.")
 def doctor(offline: bool) -> int:
-    """Look at the interpreter, the installation, the store, environments, installer, package index, clock and leftovers.
+    """Check the interpreter, the installation, the store, environments, the installer, the package index, the clock and leftovers.
 
-    Ends with 1 if something is bad.
+    Exits with 1 if something is bad.
     """
-    out = setting().output()
-    checks: list[Check] = []
-    for name, look in _looks(offline).items():
-        with out.busy(f"looking at the {name}"):
-            checks += _looked(name, look)
+    out = common_options().output()
+    results: list[Check] = []
+    for name, check in _checks(offline).items():
+        with out.busy(f"checking the {name}"):
+            results += _results(name, check)
     if out.as_json:
-        out.json([check._asdict() for check in checks])
+        out.json([result._asdict() for result in results])
     else:
-        out.table(("", "what", "words"), [(check.state, check.name, check.words) for check in checks], wraps=True)
-    return FAILED if any(check.state == _BAD for check in checks) else DONE
+        out.table(("", "what", "words"), [(result.state, result.name, result.words) for result in results], wraps=True)
+    return FAILED if any(result.state == _BAD for result in results) else SUCCESS
 
 
-def _looks(offline: bool) -> dict[str, Callable[[], Iterator[Check]]]:
-    looks = {
+def _checks(offline: bool) -> dict[str, Callable[[], Iterator[Check]]]:
+    checks = {
         "interpreter": _interpreter,
         "installation": _installation,
         "store": _store,
@@ -69,12 +69,12 @@ def _looks(offline: bool) -> dict[str, Callable[[], Iterator[Check]]]:
         "clock": _clock,
         "leftovers": _leftovers,
     }
-    return {name: look for name, look in looks.items() if not (offline and name == "index")}
+    return {name: check for name, check in checks.items() if not (offline and name == "index")}
 
 
-def _looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
+def _results(name: str, check: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
-        return list(look())
+        return list(check())
     except (OrchliteError, OSError) as error:
         return [Check(name, _BAD, spelled(error.args[0]) if isinstance(error, OrchliteError) else str(error))]
 
@@ -83,9 +83,9 @@ def _interpreter() -> Iterator[Check]:
     yield Check("interpreter", _OK, f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")
     from orchlite.environments import virtualenvs
 
-    virtualenvs.interpreter_info()  # PackagingFailed: no environment can be made from it
+    virtualenvs.interpreter_info()  # raises PackagingFailed if no environment can be made from it
     if platform.system() != "Linux":
-        yield Check("interpreter", _WARNING, "Programs that leave their session are not swept up on this system.")
+        yield Check("interpreter", _WARNING, "On this system, processes that leave the session of their run are not ended with it.")
 
 
 def _installation() -> Iterator[Check]:
@@ -93,21 +93,21 @@ def _installation() -> Iterator[Check]:
 
     yield Check("installation", _OK, f"orchlite {VERSION} at {Path(__file__).parents[1]}")
     for folder in (Path(entry, "orchlite") for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")):
-        if folder.is_dir() and not (folder / "__init__.py").exists():  # pip leaves what pytest has compiled
-            words = "is left by an earlier installation, and hides an editable one. Remove it."
+        if folder.is_dir() and not (folder / "__init__.py").exists():  # pip leaves bytecode that pytest compiled
+            words = "is a remnant of an earlier installation, and hides an editable one. Remove it."
             yield Check("installation", _WARNING, f"{folder} {words}")
 
 
 def _store() -> Iterator[Check]:
     from orchlite.client.client import Client
 
-    folder = setting().folder()
+    folder = common_options().store_folder()
     if not folder.database.exists():
-        yield Check("store", _OK, f"There is none at {folder.path} yet.")
+        yield Check("store", _OK, f"There is none at {folder.path}.")
         return
     client = Client(folder.path)
     try:
-        newest = search_of(client).newest_runs(1)
+        newest = lookup_of(client).newest_runs(1)
         written_at = newest[0].created_at() if newest else None
         findings = client.check()
     finally:
@@ -115,44 +115,46 @@ def _store() -> Iterator[Check]:
     wrong = [finding for finding in findings if finding.kind != "leftover"]
     yield from (Check("store", _BAD, _finding_text(finding)) for finding in wrong)
     if not wrong:
-        yield Check("store", _OK, f"{folder.path} is whole.")
+        yield Check("store", _OK, f"{folder.path} is intact.")
     yield from (Check("leftovers", _WARNING, _finding_text(finding)) for finding in findings if finding.kind == "leftover")
     if written_at is not None and written_at - SystemClock().now() > _AHEAD:
-        yield Check("clock", _BAD, f"The store has a run of {written_at:%Y-%m-%d %H:%M} UTC, which is to come: the clock was set back.")
-    yield from _room(folder.path)
+        yield Check(
+            "clock", _BAD, f"The store has a run of {written_at:%Y-%m-%d %H:%M} UTC, which is in the future: the clock was set back."
+        )
+    yield from _disk(folder.path)
 
 
 def _finding_text(finding: Finding) -> str:
     return f"{finding.kind} {finding.subject}: {finding.what} {spelled(finding.hint)}"
 
 
-def _room(path: Path) -> Iterator[Check]:
+def _disk(path: Path) -> Iterator[Check]:
     from shutil import disk_usage
 
     from orchlite.core.folders import StoreFolder
 
     free = disk_usage(path).free
     state = _WARNING if free < _LITTLE_BYTES else _OK
-    yield Check("disk", state, f"{bytes_text(free)} are free at {path}.")
-    said = StoreFolder(path).diagnostics
-    if said.exists() and said.stat().st_size:
-        yield Check("store", _WARNING, f"A runner has broken; {said} says how.")
+    yield Check("disk", state, f"{bytes_text(free)} free at {path}.")
+    diagnostics = StoreFolder(path).diagnostics
+    if diagnostics.exists() and diagnostics.stat().st_size:
+        yield Check("store", _WARNING, f"A runner failed; see {diagnostics}.")
 
 
 def _environments() -> Iterator[Check]:
-    from orchlite.core import folders as paths
+    from orchlite.core import folders
     from orchlite.core.files import tree_size_bytes
     from orchlite.environments.environments import Environments
 
-    cache = paths.cache_folder()
+    cache = folders.cache_folder()
     if not cache.exists():
-        yield Check("environments", _OK, f"There are none at {cache} yet.")
+        yield Check("environments", _OK, f"There are none at {cache}.")
         return
     if not os.access(cache, os.W_OK):
-        yield Check("environments", _BAD, f"{cache} cannot be written. Set ORCHLITE_CACHE to a folder that can.")
+        yield Check("environments", _BAD, f"{cache} is not writable. Set ORCHLITE_CACHE to a folder that is.")
     count = sum(path.is_dir() for path in (cache / "environments").glob("*"))
     unused = Environments(cache).unused_since(SystemClock().now() - _OLD)
-    old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which prune removes" if unused else ""
+    old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which `orchlite prune` removes" if unused else ""
     yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(tree_size_bytes(cache))}{old}.")
 
 
@@ -163,9 +165,9 @@ def _installer() -> Iterator[Check]:
     program = uv.find()
     version = uv.version(program) if program else None
     if program and version and uv.supports_options(pip_config.options()):
-        yield Check("installer", _OK, f"uv {version} at {program}; pip, where uv would install from other places.")
+        yield Check("installer", _OK, f"uv {version} at {program}; pip if uv would install from other sources.")
     else:
-        yield Check("installer", _OK, f"{pip_identity(virtualenvs.embedded_pip())}; with uv (pip install uv) it is quicker.")
+        yield Check("installer", _OK, f"{pip_identity(virtualenvs.embedded_pip())}; uv is faster (pip install uv).")
 
 
 def _index() -> Iterator[Check]:
@@ -183,15 +185,15 @@ def _index() -> Iterator[Check]:
     url = options.get("index-url") or _INDEX
     shown = mask_credentials(url)
     try:
-        with urlopen(Request(f"{url.rstrip('/')}/pip/", headers={"Accept": "text/html"}), timeout=_PATIENCE_SECONDS):  # noqa: S310 - as configured
-            yield Check("index", _OK, f"{shown} answers.")
+        with urlopen(Request(f"{url.rstrip('/')}/pip/", headers={"Accept": "text/html"}), timeout=_INDEX_TIMEOUT_SECONDS):  # noqa: S310 - as configured
+            yield Check("index", _OK, f"{shown} responds.")
     except HTTPError as error:
         error.close()
-        state = _OK if error.code == 404 else _WARNING  # it is there, and has no pip
-        yield Check("index", state, f"{shown} answers {error.code}.")
+        state = _OK if error.code == 404 else _WARNING  # the index works, and has no pip
+        yield Check("index", state, f"{shown} responds with {error.code}.")
     except (URLError, HTTPException, OSError, ValueError) as error:
         why = mask_credentials(str(getattr(error, "reason", None) or error))
-        yield Check("index", _WARNING, f"{shown} cannot be reached ({why}): only environments that there are, or are cached, can be used.")
+        yield Check("index", _WARNING, f"{shown} cannot be reached ({why}): only existing environments and cached packages can be used.")
 
 
 def _clock() -> Iterator[Check]:
@@ -201,17 +203,17 @@ def _clock() -> Iterator[Check]:
     try:
         ZoneInfo("Europe/Berlin")
     except ZoneInfoNotFoundError:
-        yield Check("clock", _WARNING, "There is no time zone data: schedules are in UTC only. Install tzdata.")
+        yield Check("clock", _WARNING, "There is no time zone data, so schedules can only use UTC. Install tzdata.")
     yield Check("clock", _OK, f"It is {now:%Y-%m-%d %H:%M:%S} UTC, {now.astimezone():%H:%M %Z} here.")
 
 
 def _leftovers() -> Iterator[Check]:
-    from orchlite.core import folders as paths
-    from orchlite.operations import liveness as presence
+    from orchlite.core import folders
+    from orchlite.operations import liveness
 
-    dead = [store.path for store in paths.temporary_store_folders() if not presence.any_alive(store.hosts)]
+    dead = [store.path for store in folders.temporary_store_folders() if not liveness.any_alive(store.hosts)]
     if dead:
-        words = "is left by a process that is gone; the next temporary client removes it."
+        words = "is left by a process that has ended; the next temporary client removes it."
         yield Check("leftovers", _WARNING, f"{counted(len(dead), 'temporary store')}: {dead[0]} {words}")
     else:
-        yield Check("leftovers", _OK, "No temporary store is left behind.")
+        yield Check("leftovers", _OK, "There is no abandoned temporary store.")

@@ -1,6 +1,6 @@
-"""What `--json` answers: one object for each kind of thing, its names and types promised. Times are ISO 8601 in UTC; ids are whole.
+"""The JSON that `--json` prints: one kind of object for each kind of thing. Times are ISO 8601 in UTC, and ids are complete.
 
-A name that is there today stays, with the same meaning; new ones may come.
+Names of fields, their types and meanings do not change; later releases may add fields.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orchlite.cli.lookup import search_of
+from orchlite.cli.lookup import lookup_of
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from orchlite.client.workspace import Workspace
     from orchlite.operations.retention import Pruned
 
-Shape = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-def time_shape(at: datetime | None) -> str | None:
-    """A time: `2026-03-01T14:00:00.123456Z`."""
+def time_json(at: datetime | None) -> str | None:
+    """Return `2026-03-01T14:00:00.123456Z`."""
     return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def orchestration_shape(orchestration: Orchestration) -> Shape:
-    """An orchestration: {id, name, status, file_name, sha, entrypoint, requirements, installed, warnings, workspace_id, created_at}."""
+def orchestration_json(orchestration: Orchestration) -> JsonObject:
+    """Return {id, name, status, file_name, sha, entrypoint, requirements, installed, warnings, workspace_id, created_at}."""
     return {
         "id": orchestration.id(),
         "name": orchestration.name(),
@@ -42,20 +42,20 @@ def orchestration_shape(orchestration: Orchestration) -> Shape:
         "installed": orchestration.installed(),
         "warnings": orchestration.warnings(),
         "workspace_id": orchestration.workspace_id(),
-        "created_at": time_shape(orchestration.created_at()),
+        "created_at": time_json(orchestration.created_at()),
     }
 
 
-def whole_orchestration_shape(orchestration: Orchestration) -> Shape:
-    """An orchestration, and `reason`: why it could not be packaged."""
+def full_orchestration_json(orchestration: Orchestration) -> JsonObject:
+    """Return `orchestration_json` and `reason`: why packaging failed, or null."""
     [newest, *_] = orchestration.task().last_runs(1)
-    return {**orchestration_shape(orchestration), "reason": newest.reason() if orchestration.status() == "error" else None}
+    return {**orchestration_json(orchestration), "reason": newest.reason() if orchestration.status() == "error" else None}
 
 
-def task_shape(task: Task) -> Shape:
-    """A task: {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
+def task_json(task: Task) -> JsonObject:
+    """Return {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
 
-    And `next_run_at`, `missed` (slots without a run), `created_at`.
+    The others are `next_run_at`, `missed` (the number of slots without a run) and `created_at`.
     """
     return {
         "id": task.id(),
@@ -69,31 +69,31 @@ def task_shape(task: Task) -> Shape:
         "timeout_seconds": task.timeout(),
         "schedule": task.schedule(),
         "timezone": task.timezone(),
-        "next_run_at": time_shape(task.next_run_at()),
+        "next_run_at": time_json(task.next_run_at()),
         "missed": task.missed(),
-        "created_at": time_shape(task.created_at()),
+        "created_at": time_json(task.created_at()),
     }
 
 
-def task_shapes(client: Client) -> Callable[[Task], Shape]:
-    """Gives tasks as they are listed: what `task_shape` has, `orchestration_name`, and their `last_run`, a run or null."""
+def task_json_maker(client: Client) -> Callable[[Task], JsonObject]:
+    """Return a function from a task to `task_json` and {orchestration_name, last_run}; `last_run` is a run or null."""
     orchestration_names: dict[str, str | None] = {}
 
-    def shape(task: Task) -> Shape:
+    def make(task: Task) -> JsonObject:
         key = task.orchestration()
         if key not in orchestration_names:
             orchestration_names[key] = client.get_orchestration_by_id(key).name()
         newest = task.last_runs(1)
-        last_run = run_shape(newest[0]) if newest else None
-        return {**task_shape(task), "orchestration_name": orchestration_names[key], "last_run": last_run}
+        last_run = run_json(newest[0]) if newest else None
+        return {**task_json(task), "orchestration_name": orchestration_names[key], "last_run": last_run}
 
-    return shape
+    return make
 
 
-def run_shape(run: TaskRun) -> Shape:
-    """A run: {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, …_at: created, scheduled, started, ended}.
+def run_json(run: TaskRun) -> JsonObject:
+    """Return {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, created_at, scheduled_at, started_at, ended_at}.
 
-    Until it has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
+    Until the run has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
     """
     return {
         "id": run.id(),
@@ -103,41 +103,41 @@ def run_shape(run: TaskRun) -> Shape:
         "reason": run.reason(),
         "duration_seconds": run.duration(),
         "log_is_complete": run.log_is_complete() if run.status().is_final else None,
-        "created_at": time_shape(run.created_at()),
-        "scheduled_at": time_shape(run.scheduled_at()),
-        "started_at": time_shape(run.started_at()),
-        "ended_at": time_shape(run.ended_at()),
+        "created_at": time_json(run.created_at()),
+        "scheduled_at": time_json(run.scheduled_at()),
+        "started_at": time_json(run.started_at()),
+        "ended_at": time_json(run.ended_at()),
     }
 
 
-def run_shapes(client: Client) -> Callable[[TaskRun], Shape]:
-    """Gives runs as they are listed: what `run_shape` has, and {task_name, orchestration_id, orchestration_name}."""
-    origins: dict[str, Shape] = {}
+def run_json_maker(client: Client) -> Callable[[TaskRun], JsonObject]:
+    """Return a function from a run to `run_json` and {task_name, orchestration_id, orchestration_name}."""
+    origins: dict[str, JsonObject] = {}
 
-    def shape(run: TaskRun) -> Shape:
+    def make(run: TaskRun) -> JsonObject:
         key = run.task()
         if key not in origins:
             origins[key] = _origin(client, client.get_task_by_id(key))
-        return {**run_shape(run), **origins[key]}
+        return {**run_json(run), **origins[key]}
 
-    return shape
+    return make
 
 
-def _origin(client: Client, task: Task) -> Shape:
+def _origin(client: Client, task: Task) -> JsonObject:
     orchestration = client.get_orchestration_by_id(task.orchestration())
     return {"task_name": task.name(), "orchestration_id": orchestration.id(), "orchestration_name": orchestration.name()}
 
 
-def whole_run_shape(client: Client, run: TaskRun) -> Shape:
-    """A run with all that belongs to it.
+def full_run_json(client: Client, run: TaskRun) -> JsonObject:
+    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files}.
 
-    That is, besides what `run_shapes` gives: {arguments, timeout_seconds, timezone, log, files}. `timezone` is that of the task's
-    schedule; `log` the path of the file where its log begins, null where nothing was started; `files` the paths of what it made or changed.
+    `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, and `files`
+    are the paths of the files that the run created or changed.
     """
     task = client.get_task_by_id(run.task())
-    log = search_of(client).log_path(run)
+    log = lookup_of(client).log_path(run)
     return {
-        **run_shape(run),
+        **run_json(run),
         **_origin(client, task),
         "arguments": task.input_data(),
         "timeout_seconds": task.timeout(),
@@ -147,11 +147,11 @@ def whole_run_shape(client: Client, run: TaskRun) -> Shape:
     }
 
 
-def event_shape(event: Event) -> Shape:
-    """An event: {id, at, kind, object_id, was, became, reason}."""
+def event_json(event: Event) -> JsonObject:
+    """Return {id, at, kind, object_id, was, became, reason}."""
     return {
         "id": event.id(),
-        "at": time_shape(event.at()),
+        "at": time_json(event.at()),
         "kind": event.kind(),
         "object_id": event.object_id(),
         "was": event.was(),
@@ -160,22 +160,22 @@ def event_shape(event: Event) -> Shape:
     }
 
 
-def workspace_shape(workspace: Workspace) -> Shape:
-    """A workspace: {id, name, created_at}."""
-    return {"id": workspace.id(), "name": workspace.name(), "created_at": time_shape(workspace.created_at())}
+def workspace_json(workspace: Workspace) -> JsonObject:
+    """Return {id, name, created_at}."""
+    return {"id": workspace.id(), "name": workspace.name(), "created_at": time_json(workspace.created_at())}
 
 
-def connection_shape(connection: Connection) -> Shape:
-    """A connection without its details: {id, name, type, workspaces, created_at}."""
+def connection_json(connection: Connection) -> JsonObject:
+    """Return {id, name, type, workspaces, created_at}, without the details."""
     return {
         "id": connection.id(),
         "name": connection.name(),
         "type": connection.connection_type(),
         "workspaces": connection.workspace_names(),
-        "created_at": time_shape(connection.created_at()),
+        "created_at": time_json(connection.created_at()),
     }
 
 
-def pruned_shape(pruned: Pruned) -> Shape:
-    """What was removed: {runs, tasks, events, bundles, leftovers, environments, bytes, dry_run}."""
+def pruned_json(pruned: Pruned) -> JsonObject:
+    """Return the counts {runs, tasks, events, bundles, leftovers, environments, bytes, dry_run}."""
     return pruned._asdict()

@@ -1,4 +1,4 @@
-"""What the command line calls the things of the Python API that errors mention."""
+"""How the command line spells the names of the Python API that messages and hints mention."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ COMMAND_LINE = Language(
 
 
 def spelled(text: str) -> str:
-    """Return a message or a hint of the library's in the words of the command line."""
+    """Return a message or a hint of the library in the spelling of the command line."""
     return COMMAND_LINE.spell(text)

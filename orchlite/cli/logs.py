@@ -1,4 +1,4 @@
-"""The verb `logs`: what a run has written, or the installer."""
+"""The verb `logs`: the log of a run, or of packaging."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.json_models import time_shape
-from orchlite.cli.lists import looking, runs_below
-from orchlite.cli.lookup import Word, all_of, kind_of, search_of
+from orchlite.cli.json_models import time_json
+from orchlite.cli.lists import open_store, runs_below
+from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output
 from orchlite.core.errors import BadArgument, NotFound
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, short_help="Print the log of a run.")
-@click.argument("word", metavar="[ID]", required=False, type=Word("orchestrations", "tasks", "runs", killed=True))
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends. Ctrl-C ends the looking, not the run.")
-@click.option("-n", "count", type=click.IntRange(min=0), help="The newest so many lines; all by default.")
-@click.option("--since", type=Moment(), help="Only what is newer: 10m, 2d, or 2026-03-01T14:00.")
-@click.option("--timestamps", "-t", is_flag=True, help="Before each line when it arrived, in UTC.")
-@click.option("--packaging", is_flag=True, help="What the installer said for the orchestration, instead.")
+@click.argument("word", metavar="[ID]", required=False, type=IdOrName("orchestrations", "tasks", "runs", killed=True))
+@click.option("--follow", "-f", is_flag=True, help="Continue until the run has ended. Ctrl-C does not end the run.")
+@click.option("-n", "count", type=click.IntRange(min=0), help="Number of the last lines to print.  [default: all]")
+@click.option("--since", type=Moment(), help="Print only newer lines: 10m, 2d, or 2026-03-01T14:00.")
+@click.option("--timestamps", "-t", is_flag=True, help="Print the time of arrival, in UTC, before each line.")
+@click.option("--packaging", is_flag=True, help="Print the installer's log of the orchestration instead.")
 def logs(word: str | None, follow: bool, count: int | None, since: datetime | None, timestamps: bool, packaging: bool) -> None:
-    """Print the log of a run: ID is a run, or a task or an orchestration for its newest run; without it, the newest run of all.
+    """Print the log of a run, by default of the newest one.
 
-    Of several tasks and orchestrations with one name it is the newest run of them all.
+    ID is a run, or a task or an orchestration for its newest run; a name includes all that have it.
 
-    Both of the program's streams go to standard output. With --json, a line is {"at", "stream", "text"}.
+    Both streams of the program go to standard output. With --json, a line is {"at", "stream", "text"}.
     """
-    with looking() as (client, out):
+    with open_store() as (client, out):
         run = _packaging_run(client, word) if packaging else _run(client, word)
         for line in _lines(run, follow, count, since):
             _print(line, out, timestamps, flush=follow)
@@ -45,22 +45,22 @@ def logs(word: str | None, follow: bool, count: int | None, since: datetime | No
 
 def _print(line: LogLine, out: Output, timestamps: bool, *, flush: bool) -> None:
     if out.as_json:
-        out.json_line({"at": time_shape(line.at), "stream": line.stream, "text": line.text})
+        out.json_line({"at": time_json(line.at), "stream": line.stream, "text": line.text})
     else:
-        print(f"{time_shape(line.at)} {line.text}" if timestamps else line.text, flush=flush)
+        print(f"{time_json(line.at)} {line.text}" if timestamps else line.text, flush=flush)
 
 
 def _lines(run: TaskRun, follow: bool, count: int | None, since: datetime | None) -> Iterator[LogLine]:
-    # Of the newest lines those that are new enough are the newest of those that are new enough.
+    # Times rise, so filtering the last `count` lines gives the last `count` of the filtered ones.
     lines = run.logs(count, follow=True) if follow else iter(run.logs(count))
     return (line for line in lines if since is None or line.at >= since)
 
 
 def _run(client: Client, word: str | None) -> TaskRun:
     if word is None:
-        newest = search_of(client).newest_runs(1)
+        newest = lookup_of(client).newest_runs(1)
         if not newest:
-            raise NotFound("There is no run here yet.", hint="`orchlite run FOLDER` makes one.")
+            raise NotFound("The workspace has no run.", hint="`orchlite run FOLDER` makes one.")
         return newest[0]
     return _newest_run(all_of(client, word), word)
 
@@ -71,13 +71,13 @@ def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> T
     runs = [run for one in found for run in runs_below(one, 1)]
     newest = max(runs, key=lambda run: run.created_at(), default=None)
     uploads = [one for one in found if isinstance(one, Orchestration)]
-    # Where the newest upload cannot run, or nothing has ever run, what the installer said is what there is to read.
+    # If packaging of the newest upload failed, or nothing has run yet, the installer's log is the one to read.
     if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
-        return _installers(uploads[0])
+        return _packaging_log_run(uploads[0])
     if newest is None and isinstance(found[0], Orchestration):
-        return _installers(found[0])
+        return _packaging_log_run(found[0])
     if newest is None:
-        raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` says when it is due.", word=word)
+        raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
     return newest
 
 
@@ -88,14 +88,13 @@ def _packaging_run(client: Client, word: str | None) -> TaskRun:
         raise BadArgument("--packaging needs an ID.", hint="`orchlite orchestrations` lists them.", argument="ID")
     found = all_of(client, word)
     uploads = [one for one in found if isinstance(one, Orchestration)]
-    return _installers(uploads[0] if uploads else _what_it_runs(client, found[0]))
+    return _packaging_log_run(uploads[0] if uploads else _orchestration_of(client, found[0]))
 
 
-def _what_it_runs(client: Client, one: Any) -> Orchestration:
-    """The orchestration of a task or of a run."""
+def _orchestration_of(client: Client, one: Any) -> Orchestration:
     task = client.get_task_by_id(one.task()) if kind_of(one) == "run" else one
     return client.get_orchestration_by_id(task.orchestration())
 
 
-def _installers(orchestration: Orchestration) -> TaskRun:
+def _packaging_log_run(orchestration: Orchestration) -> TaskRun:
     return orchestration.task().last_runs()[0]

@@ -1,4 +1,4 @@
-"""From a word on the command line to the one thing that it means: by its whole id, the first digits of it, or its name."""
+"""Find things by a word on the command line: an id, the first digits of an id, or a name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from orchlite.cli.options import Converter, Setting
-from orchlite.cli.output import counted, one_line, short, time_text
+from orchlite.cli.options import CommonOptions, Converter
+from orchlite.cli.output import counted, one_line, short_id, time_text
 from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
 
 if TYPE_CHECKING:
@@ -20,64 +20,67 @@ if TYPE_CHECKING:
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
-_SHOWN = 10
+_MAX_LISTED = 10
 Found = TypeVar("Found", bound="Orchestration | Task | TaskRun")
 
 
 class Ambiguous(InvalidInput):
-    """A word means several things. `details["candidates"]` are their ids."""
+    """Several things have this name or beginning of an id. `details["candidates"]` are their ids."""
 
 
-def search_of(client: Client, workspace_id: int | None = None) -> Lookup:
-    """Finds things in this client's store, names in that workspace, else in its current one."""
+def lookup_of(client: Client, workspace_id: int | None = None) -> Lookup:
+    """Return a lookup of a client's store. It looks for names in the given workspace, by default the current one."""
     from orchlite.client.client import engine_of
-    from orchlite.client.lookup import Lookup  # it brings the whole library, which `--help` does not need
+    from orchlite.client.lookup import Lookup  # imports the whole library, which `--help` does not need
 
     return Lookup(engine_of(client), client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
 
 def orchestration_of(client: Client, word: str) -> Orchestration:
-    """The orchestration that a word means.
+    """Return the orchestration with this id or name.
 
     Raises:
-        NotFound, Ambiguous: it means none, or several.
+        NotFound: nothing has this id or name.
+        Ambiguous: several things have it.
     """
-    return _only(word, search_of(client).orchestrations(word), "orchestration", "`orchlite orchestrations` lists them.")
+    return _only(word, lookup_of(client).orchestrations(word), "orchestration", "`orchlite orchestrations` lists them.")
 
 
 def task_of(client: Client, word: str) -> Task:
-    """The task that a word means.
+    """Return the task with this id or name.
 
     Raises:
-        NotFound, Ambiguous: it means none, or several.
+        NotFound: nothing has this id or name.
+        Ambiguous: several things have it.
     """
-    return _only(word, search_of(client).tasks(word), "task", "`orchlite tasks` lists them.")
+    return _only(word, lookup_of(client).tasks(word), "task", "`orchlite tasks` lists them.")
 
 
 def task_or_run_of(client: Client, word: str) -> Task | TaskRun:
-    """The task or the run that a word means.
+    """Return the task or the run with this id or name.
 
     Raises:
-        NotFound, Ambiguous: it means none, or several.
+        NotFound: nothing has this id or name.
+        Ambiguous: several things have it.
     """
-    search = search_of(client)
+    search = lookup_of(client)
     found: list[Task | TaskRun] = [*search.tasks(word), *search.runs(word)]
     return _only(word, found, "task or run", "`orchlite tasks` and `orchlite runs` list them.")
 
 
 def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: str) -> Task | None:
-    """The one task of this name that can be what is wanted, `killed` for instance; None where it is no task's name.
+    """Return the task of this name for which `can_be` is true, or None if no task has the name. `done` names the action: `killed`.
 
-    A task that was given no name is called like the orchestration that it runs. Where one task alone was given this name, it is meant
-    whatever its state, as it is by its id.
+    A task without a name goes by the name of its orchestration. If only one task has been given the name, it is returned whatever its
+    status, as it is by its id.
 
     Raises:
-        Ambiguous: several have it and can be that.
-        IllegalMove: several have it, and none can be that.
+        Ambiguous: several tasks of this name can be that.
+        IllegalMove: several tasks have this name, and none of them can be that.
     """
     ids = {one.id() for one in client.list_orchestrations() if one.name() == word}
     called = [task for task in client.list_tasks() if task.name() == word or (task.name() is None and task.orchestration() in ids)]
-    named = called or [task for task in search_of(client).tasks(word) if task.name() == word]  # they were killed
+    named = called or [task for task in lookup_of(client).tasks(word) if task.name() == word]  # killed tasks
     if not named or (len(named) == 1 and named[0].name() == word):
         return named[0] if named else None
     able = [task for task in named if can_be(task)]
@@ -87,23 +90,24 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
 
 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:
-    """Why nothing can be done: of what has one run it says how many there are, and of the rest how each stands."""
+    """Return the reason why none of these tasks can be `done`. It lists recurring tasks, and counts the others."""
     recurring = [task for task in named if task.kind() != "once"]
     if recurring:
-        return "\n".join([f"Nothing that {word!r:.80} names can be {done} now:", *_listed(recurring)])
-    means = f"{word!r:.80} means {counted(len(named), 'task')}, and"
+        return "\n".join([f"No task named {word!r:.80} can be {done} now:", *_listed(recurring)])
+    found = f"{word!r:.80} is the name of {counted(len(named), 'one-shot task')}"
     if not all(run.status().is_final for task in named for run in task.last_runs(1)):
-        return f"{means} what runs once cannot be {done}: `orchlite kill` ends it."
-    return f"{means} {'it is' if len(named) == 1 else 'all of them are'} over."
+        return f"{found}, which cannot be {done}: `orchlite kill` ends it."
+    return f"{found}, which {'has' if len(named) == 1 else 'have'} ended."
 
 
 def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
-    """The orchestration, task or run that a word means; a name means a task before it means an orchestration.
+    """Return the orchestration, task or run with this id or name. The names of tasks come before those of orchestrations.
 
     Raises:
-        NotFound, Ambiguous: it means none, or several.
+        NotFound: nothing has this id or name.
+        Ambiguous: several things have it.
     """
-    search = search_of(client)
+    search = lookup_of(client)
     tasks = search.tasks(word)
     named: list[Orchestration | Task | TaskRun] = [task for task in tasks if task.name() == word]
     found = named or [*tasks, *search.runs(word), *search.orchestrations(word)]
@@ -111,14 +115,15 @@ def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
 
 
 def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun]:
-    """What a word means where it is only looked at: then a name stands for all the tasks and all the orchestrations that have it.
+    """Return all tasks and orchestrations of this name, or the one thing with this id; for verbs that only read.
 
-    So the uploads of one folder, which have one name, are one thing. Tasks come first unless they were killed; newest first.
+    The uploads of one folder share a name, so they go together. Tasks come first unless all are killed; newest first.
 
     Raises:
-        NotFound, Ambiguous: it means none, or is the beginning of several ids.
+        NotFound: nothing has this id or name.
+        Ambiguous: several ids begin like this.
     """
-    search = search_of(client)
+    search = lookup_of(client)
     tasks = [task for task in search.tasks(word) if task.name() == word]
     uploads = [one for one in search.orchestrations(word) if one.name() == word]
     are_killed = all(task.status() == "killed" for task in tasks)
@@ -129,13 +134,13 @@ def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise NotFound(f"There is no {kind} {word!r:.80} here.", hint=f"It takes a name, or an id's first four digits. {hint}", word=word)
-    message = "\n".join([f"{word!r:.80} means {len(found)} things; say it by id:", *_listed(found)])
+        raise NotFound(f"There is no {kind} {word!r:.80} here.", hint=f"Give a name, or at least four digits of an id. {hint}", word=word)
+    message = "\n".join([f"{word!r:.80} means {len(found)} things; give one of these ids:", *_listed(found)])
     raise Ambiguous(message, candidates=[one.id() for one in found])
 
 
 def _listed(found: Sequence[Orchestration | Task | TaskRun]) -> list[str]:
-    return [_described(one) for one in found[:_SHOWN]] + (["  …"] if len(found) > _SHOWN else [])
+    return [_described(one) for one in found[:_MAX_LISTED]] + (["  …"] if len(found) > _MAX_LISTED else [])
 
 
 def _described(one: Orchestration | Task | TaskRun) -> str:
@@ -145,48 +150,48 @@ def _described(one: Orchestration | Task | TaskRun) -> str:
     kind, state = "", str(one.status())
     if isinstance(one, Task):
         kind = f", {one.kind()}"
-        if one.kind() == "once" and (newest := one.last_runs(1)):  # such a task stays `started` for ever
+        if one.kind() == "once" and (newest := one.last_runs(1)):  # such a task remains `started`
             state = str(newest[0].status())
-    # The whole id, where several begin alike.
+    # The complete id, because several may begin alike.
     return one_line(f"  {one.id()}  {kind_of(one)}{name}{kind}, {state}, {time_text(one.created_at())}")
 
 
 def kind_of(one: Orchestration | Task | TaskRun) -> str:
-    """What it is: `orchestration`, `task` or `run`."""
+    """Return `orchestration`, `task` or `run`."""
     return {"Orchestration": "orchestration", "Task": "task"}.get(type(one).__name__, "run")
 
 
-class Word(Converter):
-    """A word that means something in the store; a shell completes it."""
+class IdOrName(Converter):
+    """An id or a name in the store, which a shell can complete."""
 
     name = "id"
 
     def __init__(self, *kinds: str, paths: bool = False, killed: bool = False) -> None:
-        """`kinds`: of `orchestrations`, `tasks` and `runs`; with `paths`, files and folders, too, and with `killed` such tasks."""
+        """Complete `kinds`: `orchestrations`, `tasks`, `runs`. With `paths`, also files; with `killed`, also killed tasks."""
         self._kinds = kinds
         self._paths = paths
         self._killed = killed
 
     def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin so and then the short ids, each once."""
+        """Return the matching names, then the matching short ids, each once."""
         found = [CompletionItem(incomplete, type="file")] if self._paths else []
         with suppress(OrchliteError, OSError):
             found += [CompletionItem(word, help=text) for word, text in self._words(context).items() if word.startswith(incomplete)]
         return found
 
     def _words(self, context: click.Context) -> dict[str, str]:
-        """Words, and in what state is what they mean: of a name, the newest that has it."""
-        setting: Setting = context.find_object(Setting) or Setting()
-        client = setting.opened()
+        """Return names and short ids, each with the status of the newest thing that has it."""
+        options: CommonOptions = context.find_object(CommonOptions) or CommonOptions()
+        client = options.open_client()
         try:
             listings: dict[str, Callable[[], Sequence[Any]]] = {
                 "orchestrations": lambda: client.list_orchestrations()[::-1],
                 "tasks": lambda: client.list_tasks(killed=self._killed),
-                "runs": lambda: search_of(client).newest_runs(_SHOWN),
+                "runs": lambda: lookup_of(client).newest_runs(_MAX_LISTED),
             }
             found = [(one, str(one.status())) for kind in self._kinds for one in listings[kind]()]
             names = [(one.name(), state) for one, state in found if hasattr(one, "name") and one.name()]
-            ids = [(short(one.id()), state) for one, state in found]
+            ids = [(short_id(one.id()), state) for one, state in found]
             words: dict[str, str] = {}
             for word, state in (*names, *ids):
                 words.setdefault(word, state)

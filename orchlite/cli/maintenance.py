@@ -1,4 +1,4 @@
-"""The verbs that keep a store in order: `prune`, `backup`, `restore`."""
+"""The verbs `prune`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -7,41 +7,44 @@ from pathlib import Path
 
 import click
 
-from orchlite.cli.json_models import pruned_shape
-from orchlite.cli.lists import looking
-from orchlite.cli.options import Duration, Verb, setting, whole_path
+from orchlite.cli.json_models import pruned_json
+from orchlite.cli.lists import open_store
+from orchlite.cli.options import Duration, Verb, absolute_path, common_options
 
 
-@click.command(cls=Verb, short_help="Remove what is over and old.")
-@click.option("--older-than", type=Duration(), help="What was over so long ago: 30d by default, events 90d.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.command(cls=Verb, short_help="Remove old runs, tasks, events and environments.")
+@click.option("--older-than", type=Duration(), help="Minimum age.  [default: 30d, events 90d]")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 def prune(older_than: timedelta | None, dry_run: bool) -> None:
-    """Remove what is over and old: runs with logs and files, tasks, events, environments that nobody uses. Never what lives."""
-    with looking() as (client, out):
-        with out.busy("looking for what is over" if dry_run else "removing what is over"):
+    """Remove old runs with their logs and files, old ended tasks, old events and unused environments.
+
+    Nothing that runs, is queued or is scheduled is removed.
+    """
+    with open_store() as (client, out):
+        with out.busy("examining the store" if dry_run else "pruning the store"):
             pruned = client.prune(older_than, dry_run=dry_run)
-        out.json(pruned_shape(pruned)) if out.as_json else out.line(str(pruned))
+        out.json(pruned_json(pruned)) if out.as_json else out.line(str(pruned))
 
 
 @click.command(cls=Verb, short_help="Copy the store.")
 @click.argument("path", type=click.Path(path_type=Path))
 def backup(path: Path) -> None:
-    """Copy the store into the new folder PATH, while others work with it. The copy holds its secrets."""
-    with looking() as (client, out):
+    """Copy the store into the new folder PATH while others use it. The copy contains the store's secrets."""
+    with open_store() as (client, out):
         with out.busy("copying the store"):
-            made = client.backup(whole_path(path))
+            made = client.backup(absolute_path(path))
         out.json({"path": str(made)}) if out.as_json else out.line(str(made))
 
 
-@click.command(cls=Verb, short_help="Make a store of a backup.")
+@click.command(cls=Verb, short_help="Make a store from a backup.")
 @click.argument("backup_path", metavar="BACKUP", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 def restore(backup_path: Path, folder: Path) -> None:
-    """Make a store of BACKUP in the new or empty FOLDER; use it with --store FOLDER."""
+    """Make a store from BACKUP in FOLDER, which must be new or empty. Use it with --store FOLDER."""
     from orchlite.client.client import Client
 
-    out = setting().output()
+    out = common_options().output()
     with out.busy("restoring the store"):
         Client.restore(backup_path, folder)
-    path = str(whole_path(folder))
+    path = str(absolute_path(folder))
     out.json({"path": path}) if out.as_json else out.line(path)

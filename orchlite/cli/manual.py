@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import click
 
-from orchlite.cli.options import Verb, setting
+from orchlite.cli.options import Verb, common_options
 
 _PAGES = files("orchlite") / "manual"
 _TOPIC = re.compile(r"^- \[[\w -]+\]\(([\w-]+)\.md\): (.+)$", re.MULTILINE)
@@ -24,7 +24,7 @@ def manual(words: Sequence[str]) -> None:
 
     A terminal gets formatted text, through a pager if it is longer than the screen; a pipe gets Markdown.
     """
-    out, topics = setting().output(), _topics()
+    out, topics = common_options().output(), _topics()
     if not words:
         rows = [{"topic": topic, "summary": summary} for topic, summary in topics.items()]
         out.json(rows) if out.as_json else out.table(("topic", "summary"), list(topics.items()), wraps=True)

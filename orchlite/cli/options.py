@@ -1,6 +1,6 @@
-"""What every verb takes: the store that is opened and how it is spoken of; and how times and durations are read.
+"""The options that every verb has, and the types of options for durations and times.
 
-`--store`, `--workspace`, `--json`, `--quiet` and `--debug` stand before a verb or behind it.
+`--store`, `--workspace`, `--json`, `--quiet` and `--debug` are accepted before a verb and after it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Converter = click.ParamType[Any]
 else:
-    Converter = click.ParamType  # it is generic in new releases only
+    Converter = click.ParamType  # generic since click 8.2
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -31,46 +31,47 @@ _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].+)?")
 
 
-class Setting:
-    """What the options that every verb has were set to."""
+class CommonOptions:
+    """The values of the options that every verb has."""
 
     def __init__(self) -> None:
         self.store: str | None = None
-        self.workspace = _usual_workspace()
+        self.workspace = _default_workspace()
         self.json = False
         self.quiet = False
         self.debug = False
 
     def output(self) -> Output:
-        """How to speak."""
+        """Return the output that these options ask for."""
         return Output(as_json=self.json, quiet=self.quiet)
 
-    def folder(self) -> StoreFolder:
-        """The store that is meant: `--store`, else ORCHLITE_STORE, else the user's."""
-        from orchlite.core import folders as paths
+    def store_folder(self) -> StoreFolder:
+        """Return the folder of the store: `--store`, else ORCHLITE_STORE, else the one in the user's data folder."""
+        from orchlite.core import folders
 
-        return paths.StoreFolder(whole_path(paths.store_folder(self.store).path))
+        return folders.StoreFolder(absolute_path(folders.store_folder(self.store).path))
 
     def command(self, *words: str, anywhere: bool = False) -> str:
-        """A command that a person can paste into a shell: about the store and, unless it goes `anywhere`, the workspace of this call."""
+        """Return a command to paste into a shell, for the store of this call and, unless it works `anywhere`, its workspace."""
         import shlex
 
         store = [] if self.store is None else ["--store", self.store]
-        workspace = [] if anywhere or self.workspace == _usual_workspace() else ["--workspace", self.workspace]
+        workspace = [] if anywhere or self.workspace == _default_workspace() else ["--workspace", self.workspace]
         return shlex.join(["orchlite", *words, *store, *workspace])
 
-    def opened(self, *, create: bool = False, **settings: Any) -> Client:
-        """The store, opened, with the workspace chosen. Only verbs that put something into it `create` it.
+    def open_client(self, *, create: bool = False, **settings: Any) -> Client:
+        """Open the store and select the workspace. With `create`, make a store that does not exist.
 
         Raises:
-            NotFound: there is no such store, or no such workspace.
+            NotFound: there is no store, or no such workspace.
+            OrchliteError: as `Client` raises.
         """
         from orchlite.client.client import Client
 
-        folder = self.folder()
+        folder = self.store_folder()
         if not create and not folder.database.exists():
-            hint = "`orchlite run` or `orchlite upload` makes one; --store or ORCHLITE_STORE name another."
-            raise NotFound(f"There is no store in {str(folder.path)!r} yet.", hint=hint, path=str(folder.path))
+            hint = "`orchlite run` and `orchlite upload` make one; --store and ORCHLITE_STORE name another."
+            raise NotFound(f"There is no store at {str(folder.path)!r}.", hint=hint, path=str(folder.path))
         client = Client(folder.path, **{name: value for name, value in settings.items() if value not in (None, ())})
         try:
             client.set_current_workspace(client.get_workspace(self.workspace))
@@ -84,61 +85,61 @@ class Setting:
         return client
 
 
-def _usual_workspace() -> str:
+def _default_workspace() -> str:
     return os.environ.get("ORCHLITE_WORKSPACE") or "default"
 
 
-def whole_path(path: Path) -> Path:
-    """The path, absolute and without `..`; a link that is named keeps its name."""
+def absolute_path(path: Path) -> Path:
+    """Return the path, absolute and without `..`. A symbolic link at its end is not followed."""
     whole = path.expanduser().absolute()
     return whole.resolve() if ".." in whole.parts else whole
 
 
-def setting() -> Setting:
-    """What the options of this call were set to."""
-    found: Setting = click.get_current_context().ensure_object(Setting)
+def common_options() -> CommonOptions:
+    """Return the values of the options of the current call."""
+    found: CommonOptions = click.get_current_context().ensure_object(CommonOptions)
     return found
 
 
 class Verb(click.Command):
-    """A command that has the options of every verb."""
+    """A command with the options of every verb."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.params += common_options()
+        self.params += common_parameters()
 
 
 class VerbGroup(click.Group):
-    """A verb that has verbs below it; by itself it lists."""
+    """A verb with subcommands; without one, it lists."""
 
     command_class = Verb
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.params += common_options()
+        self.params += common_parameters()
 
 
-def common_options() -> list[click.Parameter]:
-    """The options of every verb. They set what `setting()` answers, and are no arguments of the verb itself."""
+def common_parameters() -> list[click.Parameter]:
+    """Return new options for a verb. They set `common_options()`, and are not passed to the verb's function."""
     return [
-        _common("--store", "store", metavar="FOLDER", help="The store; else ORCHLITE_STORE, else one in your data folder."),
-        _common("--workspace", "-w", "workspace", metavar="NAME", help="The workspace; else ORCHLITE_WORKSPACE, else `default`."),
-        _common("--json", "json", is_flag=True, help="Answer in JSON."),
-        _common("--quiet", "-q", "quiet", is_flag=True, help="Say nothing on standard error but what went wrong."),
-        _common("--debug", "debug", is_flag=True, help="Show where an error came from."),
+        _common("--store", "store", metavar="FOLDER", help="The store. Default: $ORCHLITE_STORE, else one in your data folder."),
+        _common("--workspace", "-w", "workspace", metavar="NAME", help="The workspace. Default: $ORCHLITE_WORKSPACE, else `default`."),
+        _common("--json", "json", is_flag=True, help="Print JSON."),
+        _common("--quiet", "-q", "quiet", is_flag=True, help="Print nothing but results and errors."),
+        _common("--debug", "debug", is_flag=True, help="Print the traceback of an error."),
     ]
 
 
 def _common(*names: str, **settings: Any) -> click.Option:
     def take(context: click.Context, parameter: click.Parameter, value: object) -> None:
-        if value:  # not given here, perhaps before the verb
-            setattr(context.ensure_object(Setting), str(parameter.name), value)
+        if value:  # else it may have been given before the verb
+            setattr(context.ensure_object(CommonOptions), str(parameter.name), value)
 
     return click.Option(names, expose_value=False, callback=take, is_eager=True, **settings)
 
 
 class Duration(Converter):
-    """A span of time: `90s`, `5m`, `1h30m`, `2d`, `1w`. No bare number: nobody should take 30 for days, or minutes, and have seconds."""
+    """A span of time: `90s`, `5m`, `1h30m`, `2d`, `1w`. A bare number is refused, because its unit would be a guess."""
 
     name = "duration"
 
@@ -146,7 +147,7 @@ class Duration(Converter):
         if isinstance(value, timedelta):
             return value
         if not _DURATION.fullmatch(value):
-            self.fail(f"{value!r} is no duration: write 30s, 5m, 1h30m, 30d.", parameter, context)
+            self.fail(f"{value!r} is not a duration: write 30s, 5m, 1h30m, 30d.", parameter, context)
         try:
             return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
         except OverflowError:
@@ -154,7 +155,7 @@ class Duration(Converter):
 
 
 class Moment(Converter):
-    """A time: a duration before now, `10m`; or `2026-03-01`, `2026-03-01T14:00`, on this machine's clock unless it names a zone."""
+    """A time: a duration before now, such as `10m`, or a date such as `2026-03-01T14:00`, local unless it names a zone."""
 
     name = "time"
 
@@ -164,8 +165,8 @@ class Moment(Converter):
         try:
             if _DURATION.fullmatch(value):
                 return SystemClock().now() - Duration().convert(value, parameter, context)
-            if not _FULL_DATE.fullmatch(value):  # ISO knows weeks, and dates without dashes, too
+            if not _FULL_DATE.fullmatch(value):  # fromisoformat also accepts weeks, and dates without dashes
                 raise ValueError(value)
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 10m, 1h30m, 30d, or 2026-03-01T14:00.", parameter, context)
+            self.fail(f"{value!r} is not a time: write 10m, 1h30m, 30d, or 2026-03-01T14:00.", parameter, context)

@@ -1,8 +1,7 @@
-"""How the command line speaks: tables and JSON on standard output, notes, spinners and errors on standard error.
+"""The output of the command line: results on standard output; notes, spinners and errors on standard error.
 
-The only importer of rich. Colours and animation are for terminals, and only where neither NO_COLOR is set nor the terminal is a dumb
-one; what goes into a pipe or a file is plain, and never cut. Every line is flushed as it is printed: a program may read it while this
-one still works.
+This is the only importer of rich. A terminal gets colours and animation, unless NO_COLOR is set or TERM is `dumb`. Pipes and files get
+plain text that is never cut. Each line is flushed when it is printed, because a program may read it while this one still runs.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ _STYLES = {
 
 
 class Output:
-    """What one call of the command line says, and how."""
+    """What a call of the command line prints, and how."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
-        """Whether standard output is for programs."""
+        """Whether standard output is JSON."""
         self.is_quiet = quiet
-        """Whether standard error is for errors only."""
+        """Whether standard error has errors only."""
         self._is_cut_off = False
 
     def json(self, value: object) -> None:
@@ -52,15 +51,15 @@ class Output:
         print(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable), flush=True)
 
     def json_line(self, value: object) -> None:
-        """Print one JSON document as a line, for a stream of them."""
+        """Print one JSON document on one line, as part of a stream."""
         print(json.dumps(value, ensure_ascii=False, default=_jsonable), flush=True)
 
     def line(self, text: str) -> None:
-        """Print one line for a person, or for a script that wants no JSON."""
+        """Print one line of text."""
         print(text, flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wraps: bool = False) -> None:
-        """Print a table. On a terminal long cells are cut or, in the last column of one that `wraps`, wrapped."""
+        """Print a table. On a terminal, long cells are cut or, if it `wraps`, those of the last column wrapped."""
         cells = [[_shown(cell) for cell in row] for row in rows]
         if sys.stdout.isatty():
             _print_table(columns, cells, wraps=wraps)
@@ -68,7 +67,7 @@ class Output:
             _print_plain(columns, cells)
 
     def facts(self, facts: Mapping[str, object]) -> None:
-        """Print named values, one below the other, a list in as many lines; what is empty is left out."""
+        """Print named values, one a line, and each item of a list on its own line. Empty values are left out."""
         known = [(name, value) for name, value in facts.items() if value not in (None, "", [], {})]
         width = max((len(name) for name, _ in known), default=0)
         for name, value in known:
@@ -77,8 +76,8 @@ class Output:
                 name = ""
 
     def heading(self, text: str) -> None:
-        """Print what the next table is about."""
-        _console(sys.stdout).print(f"\n{text}", style="bold") if is_lively(sys.stdout) else print(f"\n{text}", flush=True)
+        """Print the title of the next table."""
+        _console(sys.stdout).print(f"\n{text}", style="bold") if is_animated(sys.stdout) else print(f"\n{text}", flush=True)
 
     def page(self, markdown: str) -> None:
         """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; unchanged into a pipe."""
@@ -88,25 +87,25 @@ class Output:
             print(markdown, end="", flush=True)
 
     def note(self, text: str) -> None:
-        """Tell the person at the terminal something, on standard error."""
+        """Print a note for the user on standard error, unless `is_quiet`."""
         if not self.is_quiet:
             with suppress(BrokenPipeError):
                 print(f"orchlite: {one_line(text)}", file=sys.stderr, flush=True)
 
     def program(self, text: str, stream: str) -> None:
-        """Hand on a line of a program's, where it wrote it; for `as_json` on standard error. Whoever stops reading stops nothing."""
+        """Print a line of a program on the stream it came from, or on standard error if `as_json`. Ignore a reader that is gone."""
         target = sys.stderr if stream == "stderr" or self.as_json else sys.stdout
         if not self._is_cut_off:
             try:
                 print(text, file=target, flush=True)
             except BrokenPipeError:
                 self._is_cut_off = True
-                silence(target)
+                discard(target)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[Busy]:
-        """Show a spinner while the block lasts, once it has taken a moment."""
-        busy = Busy(text, is_shown=is_lively(sys.stderr) and not self.is_quiet)
+        """Show a spinner while the block runs, from 0.4 s on."""
+        busy = Busy(text, is_shown=is_animated(sys.stderr) and not self.is_quiet)
         try:
             yield busy
         finally:
@@ -114,7 +113,7 @@ class Output:
 
 
 class Busy:
-    """A spinner on standard error; nothing where that is no terminal."""
+    """A spinner on standard error, or nothing if that is not a terminal."""
 
     def __init__(self, text: str, *, is_shown: bool) -> None:
         self._text = text
@@ -126,20 +125,20 @@ class Busy:
             self._timer.start()
 
     def update(self, text: str) -> None:
-        """Say what is going on now."""
+        """Change the text beside the spinner."""
         with self._lock:
             self._text = text
             if self._spinner is not None:
                 self._spinner.update(self._line())
 
     def end(self) -> None:
-        """Take it away."""
+        """Remove the spinner."""
         self._timer.cancel()
         with self._lock:
             if self._spinner is not None:
                 self._spinner.stop()
                 self._spinner = None
-            self._text = ""  # the timer may be waiting for this lock
+            self._text = ""  # if the timer is waiting for the lock, it must not show one
 
     def _begin(self) -> None:
         with self._lock:
@@ -156,16 +155,16 @@ class Busy:
 
 
 class Rows:
-    """A table whose rows are printed as they come, so that its columns have their places before anybody knows what will be in them."""
+    """A table that is printed row by row, with column widths that are set before its rows are known."""
 
     def __init__(self, columns: Sequence[str], sample: Sequence[str]) -> None:
-        """Print the header. The columns are as wide as the sample's cells, but for the last, which takes what is left."""
+        """Print the header. Columns are as wide as the cells of the sample, and the last one takes the rest."""
         self._width = _console(sys.stdout).width if sys.stdout.isatty() else None
         self._widths = _widths(columns, [sample], self._width or 10_000, wraps=False)
         self.add([column.upper() for column in columns])
 
     def add(self, cells: Sequence[object]) -> None:
-        """Print a row, at once. On a terminal long cells are cut; elsewhere they push their column to the right, for all that follow."""
+        """Print a row. On a terminal long cells are cut; elsewhere they widen their column, for later rows, too."""
         *texts, last = map(_shown, cells)
         if self._width is None:
             self._widths = [max(width, len(text)) for width, text in zip(self._widths, texts, strict=False)]
@@ -180,31 +179,31 @@ def _fitted(text: str, width: int) -> str:
     return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
 
 
-def is_lively(stream: TextIO) -> bool:
-    """Whether colours and animation are welcome there."""
+def is_animated(stream: TextIO) -> bool:
+    """Return whether a stream may have colours and animation."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def silence(stream: TextIO) -> None:
-    """Send what is still to come to nowhere: its reader is gone, and the interpreter would complain when it flushes at its end."""
-    with suppress(OSError, ValueError):  # ValueError: it has no descriptor, as in a test
+def discard(stream: TextIO) -> None:
+    """Redirect a stream whose reader is gone to /dev/null, because the interpreter would complain when it flushes the stream at exit."""
+    with suppress(OSError, ValueError):  # ValueError: no descriptor, as in a test
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
-def short(an_id: str) -> str:
-    """The first digits of an id, which are enough to name it."""
-    return an_id[:_SHORT]
+def short_id(whole_id: str) -> str:
+    """Return the first eight digits of an id."""
+    return whole_id[:_SHORT]
 
 
 def one_line(text: str) -> str:
-    """A text without what would move the cursor."""
+    """Return the text with unprintable characters, such as line ends, replaced by spaces."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def seconds_text(seconds: float | None) -> str:
-    """A duration for a person."""
+    """Return a duration as text: `1.52 s`, `2 min 05 s`; None is empty."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -215,7 +214,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def bytes_text(count: int) -> str:
-    """A size for a person."""
+    """Return a size as text: `512 B`, `1.5 MiB`."""
     if count < 1024:
         return f"{count} B"
     size = count / 1024
@@ -227,16 +226,16 @@ def bytes_text(count: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number and what is counted: `1 run`, `2 runs`."""
+    """Return a count with its noun: `1 run`, `2 runs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def time_text(at: datetime | None, zone: str | None = None) -> str:
-    """A time for a person, on the clock of this machine or of a zone, which it names: by its abbreviation, else by its offset."""
+    """Return a time as text, local or in `zone`, with the zone's abbreviation or offset; None is empty."""
     if at is None:
         return ""
     there = at.astimezone() if zone is None else _in_zone(at, zone)
-    # Where a zone has no abbreviation the data say its offset instead; a machine's own may say nothing.
+    # tzname() is the offset for zones without an abbreviation, and may be empty for the local zone.
     return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname() or there.strftime('%z')}"
 
 
@@ -245,7 +244,7 @@ def _in_zone(at: datetime, zone: str) -> datetime:
 
     try:
         return at.astimezone(ZoneInfo(zone))
-    except ZoneInfoNotFoundError:  # vanished from this machine: what the store says of it comes with the task's status
+    except ZoneInfoNotFoundError:  # removed from this machine; the task is in schedule_error, which says so
         return at.astimezone(UTC)
 
 
@@ -306,7 +305,7 @@ def _print_page(markdown: str) -> None:
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], console_width: int, *, wraps: bool) -> list[int]:
-    """How wide each column is to be: as its widest cell, as long as that fits. The first and ids are never cut, and times are cut last."""
+    """Return the widths of columns: of the widest cell, if they fit. The first column and ids are never cut, times last."""
     from rich.cells import cell_len
 
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -324,11 +323,11 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], console_width
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
-    lively = is_lively(stream)
+    animated = is_animated(stream)
     return Console(
         file=stream,
-        color_system="auto" if lively else None,
-        no_color=not lively,
+        color_system="auto" if animated else None,
+        no_color=not animated,
         highlight=False,
         markup=stream is sys.stderr,
         emoji=False,

@@ -1,4 +1,4 @@
-"""The verb `run`: run something now, show its output, and end with its exit code."""
+"""The verb `run`: run something once, show its output, and exit with its exit code."""
 
 from __future__ import annotations
 
@@ -9,90 +9,91 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.errors import DONE, FAILED, TIMED_OUT
-from orchlite.cli.json_models import run_shape, whole_run_shape
-from orchlite.cli.lookup import Word, search_of
-from orchlite.cli.options import Duration, Verb, setting
-from orchlite.cli.output import Output, counted, seconds_text, short
-from orchlite.cli.run_options import RunOptions, takes_run_options
-from orchlite.cli.signals import Interrupted, Interrupts
-from orchlite.cli.upload import ready
+from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
+from orchlite.cli.json_models import full_run_json, run_json
+from orchlite.cli.lookup import IdOrName, lookup_of
+from orchlite.cli.options import Duration, Verb, common_options
+from orchlite.cli.output import Output, counted, seconds_text, short_id
+from orchlite.cli.run_options import RunOptions, run_options
+from orchlite.cli.signals import Interrupted, Signals
+from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.task_run import TaskRun
 
-_LOOK_SECONDS = 0.02
-_SHOWN_FILES = 5
+_POLL_SECONDS = 0.02
+_MAX_FILES = 5
 
 
-@click.command(cls=Verb, short_help="Run a folder, a ZIP or an orchestration, and show its output.")
-@click.argument("path_or_id", type=Word("orchestrations", paths=True))
-@click.option("--timeout", type=Duration(), help="Kill it after so long: 90s, 5m, 1h30m.")
-@click.option("--detach", "-d", is_flag=True, help="Print the run's id and leave; the run goes on by itself.")
-@click.option("--name", help="A name for the task.")
-@takes_run_options
+@click.command(cls=Verb, short_help="Run a folder, a ZIP or an orchestration.")
+@click.argument("path_or_id", type=IdOrName("orchestrations", paths=True))
+@click.option("--timeout", type=Duration(), help="Time limit of the run: 90s, 5m, 1h30m.")
+@click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
+@click.option("--name", help="Name of the task.")
+@run_options
 def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None) -> int:
-    """Run PATH_OR_ID once: a folder, a ZIP, or an orchestration by id or name. Ends with the exit code of the run.
+    """Run a folder, a ZIP, or an orchestration by id or name, once.
 
-    Shows its output as it arrives. Ctrl-C kills the run. With --json the output goes to standard error.
+    Prints its output as it arrives, and exits with its exit code. Ctrl-C kills the run. With --json, its output goes to
+    standard error.
     """
-    out, interrupts = setting().output(), Interrupts()
+    out, interrupts = common_options().output(), Signals()
     try:
-        with interrupts.heeded(), ready(path_or_id, options.source, out) as (client, orchestration):
-            with interrupts.held_back():
+        with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
+            with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
                 task = orchestration.run_once(name, options.arguments, seconds, env=options.variables)
                 [one] = task.last_runs()
                 if detach:
                     _detach(client, one, out)
-                    return DONE
+                    return SUCCESS
             return _follow(client, one, out)
     except Interrupted as stop:
         return stop.exit_code
 
 
 def _detach(client: Client, one: TaskRun, out: Output) -> None:
-    """Leave once its runner has it: from then on it needs nobody here."""
-    search = search_of(client)
+    """Return once the run has a runner, and so does not need this process."""
+    search = lookup_of(client)
     while not search.has_started(one):
         with suppress(WaitTimeout):
-            one.wait(_LOOK_SECONDS)
-    out.json(run_shape(one)) if out.as_json else out.line(one.id())
-    follow, kill = setting().command("logs", "-f", short(one.id())), setting().command("kill", short(one.id()))
-    out.note(f"it goes on by itself: `{follow}` follows it, `{kill}` ends it")
+            one.wait(_POLL_SECONDS)
+    out.json(run_json(one)) if out.as_json else out.line(one.id())
+    follow, kill = common_options().command("logs", "-f", short_id(one.id())), common_options().command("kill", short_id(one.id()))
+    out.note(f"the run continues: `{follow}` follows it, `{kill}` ends it")
     client.close(drain=False)
 
 
 def _follow(client: Client, one: TaskRun, out: Output) -> int:
-    """Show the run's output until it has ended, which an interrupt makes it do; a second one does not wait for that."""
-    shown = _Shown(one, out)
+    """Print the run's output until it has ended, and return the exit code. An interrupt kills the run; a second one ends the wait."""
+    log = _LogPrinter(one, out)
     try:
-        shown.rest()
+        log.print_rest()
         one.wait()
     except Interrupted:
-        out.note(f"killing run {short(one.id())}; again to leave at once")
-        with suppress(IllegalMove):  # it has ended a moment ago
+        out.note(f"killing run {short_id(one.id())}; Ctrl-C again leaves at once")
+        with suppress(IllegalMove):  # it has just ended
             one.kill()
-        shown.rest()
+        log.print_rest()
         one.wait()
-        _say_end(client, one, out)
+        _print_end(client, one, out)
         raise
-    _say_end(client, one, out)
+    _print_end(client, one, out)
     return exit_code(one)
 
 
-class _Shown:
-    """What of a log was shown, so that one that is looked at again goes on there."""
+class _LogPrinter:
+    """Prints the log of a run, each line once."""
 
     def __init__(self, one: TaskRun, out: Output) -> None:
         self._one = one
         self._out = out
         self._count = 0
 
-    def rest(self) -> None:
-        """Show what is new, until the run has ended."""
+    def print_rest(self) -> None:
+        """Print the lines that have not been printed, until the run has ended."""
         for number, line in enumerate(self._one.logs(follow=True), start=1):
             if number > self._count:
                 self._count = number
@@ -100,21 +101,21 @@ class _Shown:
 
 
 def exit_code(one: TaskRun) -> int:
-    """The exit code that says how a run ended: its program's, but 124 where it timed out, and never 0 for what was no success."""
+    """Return the exit code of the command for a run: its program's, 124 if it timed out, and never 0 unless it is a success."""
     if one.status() == "success":
-        return DONE
+        return SUCCESS
     return TIMED_OUT if one.status() == "timed_out" else one.exit_code() or FAILED
 
 
-def _say_end(client: Client, one: TaskRun, out: Output) -> None:
+def _print_end(client: Client, one: TaskRun, out: Output) -> None:
     files = one.files()
     if out.as_json:
-        out.json(whole_run_shape(client, one))
+        out.json(full_run_json(client, one))
     code = one.exit_code()
     how = f"{one.status()}{f' with exit code {code}' if code else ''}"
     why = f" ({one.reason()})" if one.reason() else ""
-    out.note(f"run {short(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}")
+    out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}")
     if files and one.status() == "success":
         where = os.path.commonpath([path.parent for path in files])
-        names = [path.name for path in files[:_SHOWN_FILES]] + ["…"] * (len(files) > _SHOWN_FILES)
+        names = [path.name for path in files[:_MAX_FILES]] + ["…"] * (len(files) > _MAX_FILES)
         out.note(f"it made {counted(len(files), 'file')} in {where}: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What verbs that run something share: options about what goes into a bundle, where it is installed from, what programs are given."""
+"""Options that `upload`, `run`, `schedule` and the hosts share: what a bundle contains, where packages come from, what programs get."""
 
 from __future__ import annotations
 
@@ -13,88 +13,84 @@ from orchlite.cli.key_values import read_arguments, read_environment
 from orchlite.cli.options import Duration
 
 ClientSettings = dict[str, Any]
+"""Keyword arguments of `Client`; None and () stand for its defaults."""
 
 
 class Source(NamedTuple):
-    """How a bundle is made, and its environment."""
+    """How a bundle and its environment are made."""
 
     exclude: tuple[str, ...]
     settings: ClientSettings
-    """Of the client that takes it in."""
 
 
 class RunOptions(NamedTuple):
-    """What a run is given, and what it is a run of."""
+    """What a run gets, and how its bundle is made."""
 
     arguments: dict[str, Any]
     variables: dict[str, str]
     source: Source
 
 
-takes_exclude = click.option("--exclude", multiple=True, metavar="PATTERN", help="What of a folder is not packed. Repeatable.")
-"""Gives a verb this option; it is called with `exclude`, a tuple."""
+exclude_option = click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave matching files out of the bundle. Repeatable.")
+"""Decorate a verb with `--exclude`, passed as the tuple `exclude`."""
 
 
-def takes_installing(function: Callable[..., Any]) -> Any:
-    """Give a verb the options about installations; it is called with `installing`, settings of a client."""
+def install_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for installing packages, passed as `installing`."""
 
     @wraps(function)
-    def taking(index_url: tuple[str, ...], install_timeout: timedelta | None, **others: Any) -> Any:
+    def wrapper(index_url: tuple[str, ...], install_timeout: timedelta | None, **others: Any) -> Any:
         seconds = None if install_timeout is None else install_timeout.total_seconds()
         return function(installing={"index_urls": index_url, "install_timeout_seconds": seconds}, **others)
 
-    return _with_options(
-        taking,
-        click.option("--index-url", multiple=True, metavar="URL", help="A package index to install from. Repeatable."),
-        click.option("--install-timeout", type=Duration(), help="Give an installation up after so long; 15m by default."),
+    return _decorated(
+        wrapper,
+        click.option("--index-url", multiple=True, metavar="URL", help="Install packages from this index. Repeatable."),
+        click.option("--install-timeout", type=Duration(), help="Time limit of an installation.  [default: 15m]"),
     )
 
 
-def takes_source(function: Callable[..., Any]) -> Any:
-    """Give a verb the options about bundles and their environments; it is called with `source`."""
+def source_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for bundles and their environments, passed as `source`."""
 
     @wraps(function)
-    def taking(exclude: tuple[str, ...], base_image: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
+    def wrapper(exclude: tuple[str, ...], base_image: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
         return function(source=Source(exclude, {**installing, "base_image": _base_image(base_image)}), **others)
 
-    return _with_options(
-        takes_installing(taking),
-        takes_exclude,
+    return _decorated(
+        install_options(wrapper),
+        exclude_option,
         click.option(
             "--base-image",
             multiple=True,
             metavar="IMAGE",
-            help="What runs see below their requirements: `host`, `clean`, or a requirement (repeatable).",
+            help="Packages that runs see besides their requirements: `host`, `clean`, or a requirement (repeatable).",
         ),
     )
 
 
-def takes_run_options(function: Callable[..., Any]) -> Any:
-    """Give a verb the options about what is run and with what; it is called with `order`.
-
-    Raises:
-        BadArgument: when it is called, by what an option says.
-    """
+def run_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for what a run gets, passed as `options`. Calling it raises `BadArgument` for invalid ones."""
 
     @wraps(function)
-    def taking(args: tuple[str, ...], args_file: str | None, env: tuple[str, ...], source: Source, **others: Any) -> Any:
+    def wrapper(args: tuple[str, ...], args_file: str | None, env: tuple[str, ...], source: Source, **others: Any) -> Any:
         return function(options=RunOptions(read_arguments(args, args_file), read_environment(env), source), **others)
 
-    file_help = "A file with a JSON object of arguments; - is standard input. --arg wins over it."
-    env_help = "A variable for the program; without a value, yours. Repeatable."
-    return _with_options(
-        takes_source(taking),
-        click.option("--arg", "args", multiple=True, metavar="K=V", help="An argument of the program: K=text, or K:=JSON. Repeatable."),
+    file_help = "Read arguments from a JSON object in a file; - is standard input. --arg overrides them."
+    env_help = "Set an environment variable; NAME alone passes yours on. Repeatable."
+    return _decorated(
+        source_options(wrapper),
+        click.option("--arg", "args", multiple=True, metavar="K=V", help="Pass an argument: K=text, or K:=JSON. Repeatable."),
         click.option("--args-file", metavar="FILE", help=file_help),
         click.option("--env", "-e", "env", multiple=True, metavar="NAME[=VALUE]", help=env_help),
     )
 
 
-def _with_options(function: Any, *options: Callable[[Any], Any]) -> Any:
-    for option in reversed(options):  # as decorators are applied
-        function = option(function)
+def _decorated(function: Any, *decorators: Callable[[Any], Any]) -> Any:
+    for decorator in reversed(decorators):
+        function = decorator(function)
     return function
 
 
-def _base_image(given: tuple[str, ...]) -> str | list[str] | None:
-    return given[0] if given in (("host",), ("clean",)) else list(given) or None
+def _base_image(values: tuple[str, ...]) -> str | list[str] | None:
+    return values[0] if values in (("host",), ("clean",)) else list(values) or None

@@ -1,4 +1,4 @@
-"""Signals while a run is followed in the foreground: they end the run, and not only the command line."""
+"""Signals to `orchlite run`: they end the run, not only the command line."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """One of the signals has come. It is no Exception, so that nothing on the way takes it for a failure."""
+    """A signal has arrived. It is not an `Exception`, so that `except Exception` does not catch it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.exit_code = 128 + number
 
 
-class Interrupts:
-    """Raises `Interrupted` in the main thread when a signal comes, or, inside of `held_back`, after it."""
+class Signals:
+    """Raise `Interrupted` in the main thread when a signal arrives: at once, or at the end of a `deferred` block."""
 
     def __init__(self) -> None:
-        self._is_held_back = False
-        self._came: int | None = None
+        self._is_deferred = False
+        self._pending: int | None = None
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Handle the signals while the block lasts; what is ignored (under nohup, for instance) stays so."""
+    def handled(self) -> Iterator[None]:
+        """Handle the signals while the block runs. Signals that are ignored, as under nohup, remain ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._take) for number in heeded}
+        handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in handled}
         try:
             yield
         finally:
@@ -41,19 +41,19 @@ class Interrupts:
                 signal.signal(number, handler)
 
     @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Let what the block does be done as a whole: a run that is submitted must be known before it can be killed."""
-        self._is_held_back = True
+    def deferred(self) -> Iterator[None]:
+        """Let the block complete before a signal takes effect: a submitted run must be known before it can be killed."""
+        self._is_deferred = True
         try:
             yield
         finally:
-            self._is_held_back = False
-        if self._came is not None:
-            came, self._came = self._came, None
-            raise Interrupted(came)
+            self._is_deferred = False
+        if self._pending is not None:
+            number, self._pending = self._pending, None
+            raise Interrupted(number)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._is_held_back:
-            self._came = number
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_deferred:
+            self._pending = number
         else:
             raise Interrupted(number)

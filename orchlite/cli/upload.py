@@ -1,4 +1,4 @@
-"""The verb `upload`, and what `run` and `schedule` share with it: taking bundles in, and showing how their environments are made."""
+"""The verb `upload`, and what `run` and `schedule` share with it: uploading bundles and packaging them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.json_models import orchestration_shape
+from orchlite.cli.json_models import orchestration_json
 from orchlite.cli.lookup import orchestration_of
-from orchlite.cli.options import Verb, setting, whole_path
-from orchlite.cli.output import Output, counted, one_line, seconds_text, short
-from orchlite.cli.run_options import Source, takes_source
+from orchlite.cli.options import Verb, absolute_path, common_options
+from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id
+from orchlite.cli.run_options import Source, source_options
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, NotFound
 
@@ -22,109 +22,113 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.orchestration import Orchestration
 
-_OVER = ("ready", "error")
+_PACKAGED = ("ready", "error")
 _LEFT_OUT = "left out of the bundle: "
 _DESKTOPS = "Skipped, as left by a desktop system"
-_NEVER_WANTED = re.compile(
+_JUNK = re.compile(
     r"__pycache__|.*\.pyc|\..*_cache|\.cache|\.hypothesis|\.ipynb_checkpoints|\.coverage|\.tox|\.nox"
     r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
 )
-"""What lies about in folders and is no part of any program. `check` lists it all the same."""
+"""Files that tools leave in folders and that no program needs: leaving them out is not noted, except by `check`."""
 
 
-@click.command(cls=Verb, short_help="Upload a folder or a ZIP, and make its environment.")
+@click.command(cls=Verb, short_help="Upload a folder or a ZIP, and build its environment.")
 @click.argument("path", type=click.Path(exists=True))
-@click.option("--name", help="A name for it; that of the folder or file by default.")
-@click.option("--refresh", is_flag=True, help="Build its environment anew, even where there is one.")
-@takes_source
+@click.option("--name", help="Name of the orchestration.  [default: that of the folder or file]")
+@click.option("--refresh", is_flag=True, help="Build the environment again, even if there is one.")
+@source_options
 def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:
-    """Upload PATH, a folder or a ZIP, make its environment, and print the id of the orchestration.
+    """Upload PATH, a folder or a ZIP, build its environment, and print the id of the orchestration.
 
-    Bytes that the workspace has already give the orchestration that there is.
+    If the workspace already has the same bytes, that orchestration is used.
     """
-    out = setting().output()
-    client = setting().opened(create=True, **source.settings)
-    with busy_closing(client, out):
-        orchestration = prepared(client, path, source, out, name=name, refresh=refresh)
-        out.json(orchestration_shape(orchestration)) if out.as_json else out.line(orchestration.id())
+    out = common_options().output()
+    client = common_options().open_client(create=True, **source.settings)
+    with closing(client, out):
+        orchestration = packaged(client, path, source, out, name=name, refresh=refresh)
+        out.json(orchestration_json(orchestration)) if out.as_json else out.line(orchestration.id())
 
 
-def prepared(client: Client, word: str, source: Source, out: Output, *, name: str | None = None, refresh: bool = False) -> Orchestration:
-    """The orchestration that a path or a word means, packaged. What an upload noticed is told once: where its bytes are new here.
+def packaged(client: Client, word: str, source: Source, out: Output, *, name: str | None = None, refresh: bool = False) -> Orchestration:
+    """Upload a path, or find an orchestration by id or name, and block until it is packaged. Warnings of a new upload are printed.
 
     Raises:
-        BadBundle, BadRequirement, BadArgument: the bundle is refused.
-        NotFound, Ambiguous: there is no such path, and the word means no orchestration, or several.
-        PackagingFailed: its environment could not be made.
+        BadBundle: the bundle is invalid.
+        BadRequirement: its requirements are invalid.
+        BadArgument: an option is invalid.
+        NotFound: there is no such path, and no such orchestration.
+        Ambiguous: several orchestrations have this name or beginning of an id.
+        PackagingFailed: its environment could not be built.
+        OrchliteError: as `Client.upload_orchestration` raises.
     """
     began_at = SystemClock().now()
-    orchestration = _packaged(_taken_in(client, word, source.exclude, out, name=name, refresh=refresh), out)
+    orchestration = _wait_until_packaged(_uploaded(client, word, source.exclude, out, name=name, refresh=refresh), out)
     if orchestration.created_at() >= began_at:
-        _say_warnings(orchestration, out)
+        _print_warnings(orchestration, out)
     return orchestration
 
 
-def _taken_in(client: Client, word: str, exclude: tuple[str, ...], out: Output, *, name: str | None, refresh: bool) -> Orchestration:
-    """The orchestration that a path or a word means; bytes that the workspace has already are not uploaded again."""
-    path = whole_path(Path(word))
+def _uploaded(client: Client, word: str, exclude: tuple[str, ...], out: Output, *, name: str | None, refresh: bool) -> Orchestration:
+    """Upload a path, unless the workspace has the same bytes, or find an orchestration by id or name."""
+    path = absolute_path(Path(word))
     if not path.exists():
         if exclude or refresh or name is not None:
-            raise BadArgument(f"There is no file or folder {word!r:.200}.", hint="Give the path of a folder or of a ZIP.", argument="path")
-        return _known(client, word)
+            raise BadArgument(f"There is no file or folder {word!r:.200}.", hint="Give the path of a folder or a ZIP.", argument="path")
+        return _existing(client, word)
     label = name or one_line(path.stem).strip() or None
     with out.busy(f"packing and uploading {word}"):
         return client.upload_orchestration(path=path, name=label, exclude=exclude, refresh=refresh, reuse=True)
 
 
 @contextmanager
-def ready(word: str, source: Source, out: Output) -> Iterator[tuple[Client, Orchestration]]:
-    """The store, opened, and in it, packaged, the orchestration that a path or a word means. The client is left as its `with` does.
+def open_packaged(word: str, source: Source, out: Output) -> Iterator[tuple[Client, Orchestration]]:
+    """Open the store and yield its client and the orchestration that `packaged` returns. Close the client as its `with` does.
 
     Raises:
-        as `prepared`.
+        OrchliteError: as `packaged` raises.
     """
-    client = setting().opened(create=True, **source.settings)
-    with busy_closing(client, out):
-        yield client, prepared(client, word, source, out)
+    client = common_options().open_client(create=True, **source.settings)
+    with closing(client, out):
+        yield client, packaged(client, word, source, out)
 
 
-def _packaged(orchestration: Orchestration, out: Output) -> Orchestration:
-    """Wait until it is ready, and show meanwhile what the installer says."""
-    if orchestration.status() in _OVER:
+def _wait_until_packaged(orchestration: Orchestration, out: Output) -> Orchestration:
+    """Block until the orchestration is packaged, and show the installer's output meanwhile."""
+    if orchestration.status() in _PACKAGED:
         return orchestration.wait()
     clock = SystemClock()
-    began = clock.monotonic()
+    began_at = clock.monotonic()
     lines = len(orchestration.requirements())
     if lines:
-        out.note(f"packaging {short(orchestration.id())}: {counted(lines, 'line')} of requirements")
+        out.note(f"packaging {short_id(orchestration.id())}: {counted(lines, 'line')} of requirements")
     with out.busy("packaging") as busy:
         for line in orchestration.task().last_runs()[0].logs(follow=True):
             busy.update(f"packaging: {line.text.strip()}")
         orchestration.wait()
     if lines:
-        taken = seconds_text(clock.monotonic() - began)
+        taken = seconds_text(clock.monotonic() - began_at)
         out.note(f"the environment is ready, with {counted(len(orchestration.installed()), 'package')}, after {taken}")
     return orchestration
 
 
-def _say_warnings(orchestration: Orchestration, out: Output) -> None:
-    """Note what was noticed at upload and while packaging, but for what was left out and is never wanted."""
-    for warning in worth_telling(orchestration.warnings()):
+def _print_warnings(orchestration: Orchestration, out: Output) -> None:
+    """Print the warnings of upload and packaging, except about junk that was left out."""
+    for warning in notable_warnings(orchestration.warnings()):
         out.note(f"warning: {one_line(warning)}")
 
 
-def worth_telling(warnings: Iterable[str]) -> Iterator[str]:
-    """The warnings without those about what was left out and is never wanted."""
+def notable_warnings(warnings: Iterable[str]) -> Iterator[str]:
+    """Yield the warnings, except about junk that was left out."""
     for warning in warnings:
         is_left_out, path = warning.startswith(_LEFT_OUT), warning.removeprefix(_LEFT_OUT).rstrip("/")
-        is_never_wanted = is_left_out and _NEVER_WANTED.fullmatch(path.rpartition("/")[2])
-        if not (is_never_wanted or warning.startswith(_DESKTOPS)):
+        is_junk = is_left_out and _JUNK.fullmatch(path.rpartition("/")[2])
+        if not (is_junk or warning.startswith(_DESKTOPS)):
             yield warning
 
 
 @contextmanager
-def busy_closing(client: Client, out: Output) -> Iterator[None]:
-    """Leave a client as its `with` does, with a spinner where that takes a while."""
+def closing(client: Client, out: Output) -> Iterator[None]:
+    """Close the client at the end of the block as its `with` does, with a spinner."""
     try:
         yield
     except BaseException:
@@ -134,9 +138,9 @@ def busy_closing(client: Client, out: Output) -> Iterator[None]:
         client.close()
 
 
-def _known(client: Client, word: str) -> Orchestration:
+def _existing(client: Client, word: str) -> Orchestration:
     try:
         return orchestration_of(client, word)
     except NotFound as error:
-        message = f"There is no file or folder {word!r:.200}, and no orchestration that it is the name or the id of."
+        message = f"There is no file or folder {word!r:.200}, and no orchestration with this name or id."
         raise NotFound(message, hint="`orchlite orchestrations` lists them.", word=word) from error

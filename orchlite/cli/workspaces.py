@@ -1,25 +1,25 @@
-"""The verb `workspaces`: list them, or create one."""
+"""The verb `workspaces`, and `workspaces create`."""
 
 from __future__ import annotations
 
 import click
 
-from orchlite.cli.json_models import workspace_shape
-from orchlite.cli.lists import looking
-from orchlite.cli.options import VerbGroup, setting
-from orchlite.cli.upload import busy_closing
+from orchlite.cli.json_models import workspace_json
+from orchlite.cli.lists import open_store
+from orchlite.cli.options import VerbGroup, common_options
+from orchlite.cli.upload import closing
 
 
 @click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")
 @click.pass_context
 def workspaces(context: click.Context) -> None:
-    """List the store's workspaces; `workspaces create NAME` makes one."""
+    """List the workspaces of the store, or create one."""
     if context.invoked_subcommand is not None:
         return
-    with looking() as (client, out):
+    with open_store() as (client, out):
         found = client.list_workspaces()
         if out.as_json:
-            out.json([workspace_shape(one) for one in found])
+            out.json([workspace_json(one) for one in found])
         else:
             out.table(("id", "name", "created"), [(one.id(), one.name(), one.created_at()) for one in found])
 
@@ -27,10 +27,10 @@ def workspaces(context: click.Context) -> None:
 @workspaces.command("create")
 @click.argument("name")
 def create_workspace(name: str) -> None:
-    """Create a workspace: a letter first, then letters, digits and dashes."""
-    out, settings = setting().output(), setting()
-    settings.workspace = "default"  # the one that is to be created is not there yet
-    client = settings.opened(create=True)
-    with busy_closing(client, out):
+    """Create a workspace. NAME is a letter, then letters, digits and dashes."""
+    out, settings = common_options().output(), common_options()
+    settings.workspace = "default"  # not the new one, which does not exist yet
+    client = settings.open_client(create=True)
+    with closing(client, out):
         made = client.create_workspace(name)
-        out.json(workspace_shape(made)) if out.as_json else out.line(made.name())
+        out.json(workspace_json(made)) if out.as_json else out.line(made.name())

@@ -1,7 +1,8 @@
-"""Every error that orchlite raises on purpose, as one small tree under `OrchliteError`.
+"""The exceptions that orchlite raises on purpose: one small tree under `OrchliteError`.
 
-Each carries what a program needs to react (`details`: which entry, line, field, limit), what a person needs to go on (`hint`),
-and keeps its cause. A user's program that fails is no exception: it is a status, an exit code and a log.
+Each has a message for people, a hint with the way out, and `details` for programs: the entry, line, field or limit in question. Exceptions
+of the operating system and of libraries are kept as `__cause__`. A failing program of a user raises nothing: the run's status, exit code
+and log say so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Any
 
 
 class OrchliteError(Exception):
-    """The root. `str(error)` is the message and, after it, the hint.
+    """The base class. `str(error)` is the message followed by the hint.
 
-    `details` are the facts by name, e.g. `{"entry": "../x", "limit_bytes": 100}`.
+    `message` says what is wrong; `hint` is the way out, or None; `details` are the facts by name, such as
+    `{"entry": "../x", "limit_bytes": 100}`.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
@@ -22,7 +24,7 @@ class OrchliteError(Exception):
         self.details = details
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions with keyword-only arguments do not pickle by themselves; test runners send them between processes.
+        # Exceptions with keyword-only arguments cannot be pickled by default, and test runners send them between processes.
         return _rebuild, (type(self), self.message, self.hint, self.details)
 
 
@@ -31,59 +33,59 @@ def _rebuild(kind: type[OrchliteError], message: str, hint: str | None, details:
 
 
 class InvalidInput(OrchliteError, ValueError):
-    """What was given cannot be accepted; nothing was stored."""
+    """The input is invalid; nothing was stored."""
 
 
 class BadBundle(InvalidInput):
-    """The ZIP or folder is no acceptable bundle. `details["entry"]` names the entry, where there is one."""
+    """The ZIP or folder is not a valid bundle. `details["entry"]` is the name of the entry, if it is about one."""
 
 
 class BadRequirement(InvalidInput):
-    """A line of `requirements.txt` is refused. `details["line"]` is its number, `details["text"]` its text."""
+    """A line of `requirements.txt` is invalid. `details["line"]` is its number, `details["text"]` its text, with credentials masked."""
 
 
 class BadSchedule(InvalidInput):
-    """A cron expression or a time zone is refused. `details["field"]` names the field."""
+    """A cron expression or a time zone is invalid. `details["field"]` is the field of cron, `expression` or `timezone`."""
 
 
 class BadArgument(InvalidInput):
-    """An argument of a call is refused. `details["argument"]` is its name."""
+    """An argument of a call is invalid. `details["argument"]` is its name."""
 
 
 class NotFound(OrchliteError, LookupError):
-    """Nothing has this id or name here."""
+    """Nothing in the store has this id or name."""
 
 
 class Conflict(OrchliteError):
-    """The request contradicts what is there already."""
+    """The request contradicts what the store or the disk has."""
 
 
 class IllegalMove(Conflict):
-    """The thing's status does not allow this. `details["status"]` is the actual status."""
+    """The status of an orchestration, task or run does not allow the request. `details["status"]` is that status."""
 
 
 class DeviceFailed(OrchliteError):
-    """Something below orchlite failed: the disk, the database, the installer."""
+    """Something that orchlite depends on failed: the disk, the database, the installer."""
 
 
 class PackagingFailed(DeviceFailed):
-    """The orchestration's environment could not be made. The message ends with the installer's last lines."""
+    """The environment of an orchestration could not be built. The message ends with the installer's last lines."""
 
 
 class StoreBusy(DeviceFailed):
-    """Another process kept the store locked for longer than the busy time-out; nothing was written."""
+    """Another process kept the store locked for longer than the busy timeout; nothing was written."""
 
 
 class StoreDamaged(DeviceFailed):
-    """The store's database file is missing, replaced or unreadable; nothing else was touched."""
+    """The store's database is missing, replaced or unreadable; nothing was changed."""
 
 
 class StoreTooNew(DeviceFailed):
-    """The store was written by a newer orchlite; it was not touched."""
+    """The store was written by a newer version of orchlite; it was not changed."""
 
 
 class StorageFull(DeviceFailed):
-    """The disk is full; what was asked for was not stored."""
+    """The disk is full; nothing was stored."""
 
 
 class ResourceExhausted(DeviceFailed, RuntimeError):
@@ -91,18 +93,18 @@ class ResourceExhausted(DeviceFailed, RuntimeError):
 
 
 class RunFailed(OrchliteError):
-    """Raised by `raise_for_failure()` only. `details` has `run_id`, `status`, `exit_code`."""
+    """A run has ended unsuccessfully. Only `raise_for_failure()` raises it. `details` has `run_id`, `status` and `exit_code`."""
 
 
 class WaitTimeout(OrchliteError, TimeoutError):
-    """The wait ended before the thing waited for; nothing was killed."""
+    """The time limit of a wait has passed; nothing was killed."""
 
 
 class NotInTask(OrchliteError, FileNotFoundError):
-    """This process is not a task run, so it has no task arguments."""
+    """This process is not a run of a task, so it has no task arguments."""
 
     def __str__(self) -> str:
-        # OSError.__str__ would print errno fields that are not there.
+        # OSError.__str__ would print its errno fields, which are not set.
         return f"{self.message} {self.hint}" if self.hint else self.message
 
 

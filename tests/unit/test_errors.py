@@ -26,6 +26,7 @@ _PARENTS = {
     "StoreDamaged": "DeviceFailed",
     "StoreTooNew": "DeviceFailed",
     "StorageFull": "DeviceFailed",
+    "ResourceExhausted": "DeviceFailed",
     "RunFailed": "OrchliteError",
     "WaitTimeout": "OrchliteError",
     "NotInTask": "OrchliteError",

@@ -62,7 +62,7 @@ def test_without_a_number_they_are_the_newest_twenty(call: Call, task: orchlite.
 
 def test_events_can_be_those_since_a_time(call: Call, task: orchlite.Task) -> None:
     nothing = call("events", "--since", "10m")
-    assert (nothing.stdout, nothing.stderr) == ("", "orchlite: there are none\n")
+    assert (nothing.stdout, nothing.stderr) == ("", "orchlite: none found\n")
     call("pause", "nightly")
     assert [event["became"] for event in _events(call("events", "--since", "10m", "--json"))] == ["pending_pause", "paused"]
     assert [event["became"] for event in _events(call("events", "--since", "10m", "-n", "1", "--json"))] == ["paused"]

@@ -97,7 +97,7 @@ class TestKill:
             upload().run_once(_NAME)
         clock.advance(hours=1)
         refused = call("kill", _NAME)
-        assert (refused.exit_code, refused.stderr) == (1, "orchlite: 'report' means 2 tasks, and all of them are over.\n")
+        assert (refused.exit_code, refused.stderr) == (1, "orchlite: 'report' is the name of 2 one-shot tasks, which have ended.\n")
 
     def test_means_a_run_that_has_no_name_by_that_of_its_orchestration(self, call: Call, upload: Upload) -> None:
         unnamed = upload().run_once()
@@ -136,9 +136,9 @@ class TestPauseAndResume:
         upload().run_once()
         going_on = call(verb, _NAME)
         assert (going_on.exit_code, going_on.stderr.count("\n")) == (1, 1)
-        assert f"means 1 task, and what runs once cannot be {verb}d: `orchlite kill` ends it." in going_on.stderr
+        assert f"is the name of 1 one-shot task, which cannot be {verb}d: `orchlite kill` ends it." in going_on.stderr
         clock.advance(hours=1)
-        assert call(verb, _NAME).stderr == "orchlite: 'report' means 1 task, and it is over.\n"
+        assert call(verb, _NAME).stderr == "orchlite: 'report' is the name of 1 one-shot task, which has ended.\n"
 
     def test_list_what_has_runs_again_and_not_what_is_over(
         self, call: Call, upload: Upload, clock: ManualClock, verb: str, became: str

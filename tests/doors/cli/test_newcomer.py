@@ -95,13 +95,13 @@ class TestPaths:
     )
     def test_init_shows_where_it_is_from_here(self, call: Call, tmp_path: Path, given: str, shown: str) -> None:
         done = call("init", given.format(here=tmp_path.name))
-        assert done.stdout.startswith(f"Made {shown}: ")
+        assert done.stdout.startswith(f"created {shown}: ")
         assert (tmp_path / shown / "main.py").is_file()
 
     def test_init_shows_where_it_is_elsewhere(self, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
-        assert call("init", "../mine").stdout.startswith(f"Made {tmp_path / 'mine'}: ")
+        assert call("init", "../mine").stdout.startswith(f"created {tmp_path / 'mine'}: ")
 
     def test_a_store_is_shown_without_dots(self, call: Call, tmp_path: Path) -> None:
         assert f"'{tmp_path / 'elsewhere'}'" in call("runs", "--store", "a/../elsewhere").stderr
@@ -131,7 +131,8 @@ class TestShowOfARun:
 
     def test_is_for_a_person_where_a_person_asks(self, call: Call, run_id: str) -> None:
         facts = dict(re.findall(r"^(\w+(?: \w+)*)  +(.+)$", call("show", run_id).stdout, re.MULTILINE))
-        assert (facts["task name"], facts["arguments"], facts["timeout"]) == ("mine", '{"n": 1}', "1 min 30 s")
+        assert (facts["arguments"], facts["timeout"]) == ('{"n": 1}', "1 min 30 s")
+        assert facts["task"].startswith("mine, ")
         assert re.fullmatch(r"\d+\.\d\d s", facts["duration"])
         assert re.fullmatch(r"[\d-]{10} [\d:]{8} \S+", facts["ended at"])
         assert facts["files"].endswith("made.txt")

@@ -128,7 +128,7 @@ def test_a_slot_is_told_in_the_zone_of_its_schedule(call: Call, clock: ManualClo
 
 def test_schedule_tells_the_first_slot_in_the_zone_that_was_asked_for(call: Call, folder: MakeFolder) -> None:
     told = call("schedule", folder("print(1)"), "30 2 * * *", "--timezone", _ZONE)
-    assert re.search(r"the first at \d{4}-\d\d-\d\d 02:30:00 JST;", told.stderr)
+    assert re.search(r", first at \d{4}-\d\d-\d\d 02:30:00 JST;", told.stderr)
 
 
 @pytest.mark.parametrize("verb", ["schedule", "upcoming"])

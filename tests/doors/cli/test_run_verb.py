@@ -62,13 +62,13 @@ def test_arguments_reach_the_program(call: Call, folder: MakeFolder, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--arg", "k"], "is no K=V"),
-        (["--arg", "=v"], "is no K=V"),
-        (["--arg", "k:=v"], "is no JSON"),
+        (["--arg", "k"], "is not of the form K=V"),
+        (["--arg", "=v"], "is not of the form K=V"),
+        (["--arg", "k:=v"], "is not JSON"),
         (["--arg", "k=1", "--arg", "k=2"], "given twice"),
         (["--args-file", "nosuch.json"], "cannot be read"),
-        (["--args-file", "list.json"], "no JSON object"),
-        (["--timeout", "soon"], "no duration"),
+        (["--args-file", "list.json"], "is not a JSON object"),
+        (["--timeout", "soon"], "is not a duration"),
         (["--timeout", "0.5s"], "1 to"),
         (["--env", "NOT_SET_ANYWHERE"], "is not set here"),
     ],

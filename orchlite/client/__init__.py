@@ -1,1 +1,1 @@
-"""`Client`, and the handles that it returns."""
+"""`Client`, and the handles that it returns: they check arguments and shape results."""

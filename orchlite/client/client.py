@@ -1,4 +1,4 @@
-"""The client: the public way into a store. It checks what it is given, and leaves the work to an engine."""
+"""`Client`, the public way into a store. It checks its arguments and leaves the work to an engine."""
 
 from __future__ import annotations
 
@@ -48,9 +48,24 @@ _DEFAULT_WORKSPACE = "default"
 
 
 class Client(Listing, Maintenance):
-    """A store, opened. Use it as a context manager: leaving it waits for the one-shot runs that it submitted.
+    """An open store: upload bundles, run them once or on a schedule, read what has happened.
 
-    Any number of clients, in any number of processes, may share a store; a client may be used from any thread.
+    Use it as a context manager: leaving the block waits for the one-shot runs that were submitted in it, unless an exception leaves it; see
+    `close()`. Any number of clients, in any number of processes, may share a store. A client and the handles that it returns may be used
+    from any thread; after a fork, the child process must open its own.
+
+    Handles read the store at each call, so that they show its present state. Inside a task, reading the status of something that the task
+    has submitted and that has not ended may write to the store that the task waits for it, which frees the task's worker slot meanwhile.
+
+    Every method, of handles as well, may raise these errors in addition to its own:
+
+    Raises:
+        Closed: the client was closed, or belongs to the parent process.
+        StoreBusy: another process kept the store locked for more than 10 s; nothing was written.
+        StoreDamaged: the database file is missing, was replaced, or cannot be read.
+        StorageFull: the disk is full; nothing was written.
+        ResourceExhausted: no further thread can be started.
+        DeviceFailed: the database failed in another way.
     """
 
     def __init__(
@@ -73,27 +88,31 @@ class Client(Listing, Maintenance):
         process: Process | None = None,
         environment: Environments | None = None,
     ) -> None:
-        """Open the store in the folder `path` (else `ORCHLITE_STORE`, else one in the user's data folder), creating it as needed.
+        """Open the store in the folder `path`, else `ORCHLITE_STORE`, else one in the user's data folder. Create it if there is none.
 
-        base_image: what a run sees below its requirements: `"host"`, the packages of this interpreter; `"clean"`, nothing; or a list of
-        requirements, `["numpy==2.1.0", "pandas"]`, exactly these.
-        workers: how many runs go on at once; the number of cores by default.
-        env: environment variables for every run submitted here; they are kept with the task.
-        env_passthrough: names of variables that runs take over from the process that launches them; values are not kept.
-        installer: what fills environments: `"pip"`, `"uv"`, or `"auto"`: uv where there is one, and where it would install from the same
-        places as pip would.
-        index_urls: package indexes to install from; what pip is configured with by default.
-        install_timeout_seconds, grace_seconds: time limits of an installation, and between SIGTERM and SIGKILL.
-        retention: how long what is over is kept; pruned once a day while this client works for the whole store. For ever by default.
-        keep_work: what stays of a run's working folder: `"changed"`, what the run made or changed (of a task's failed runs the
-        newest three keep all), `"all"` or `"none"`.
-        on_failure: a program and its arguments, run by a host when a run submitted here has ended badly; what and why is in the
-        environment variables `ORCHLITE_RUN_ID`, `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others.
-        clock, process, environment: replacements for tests.
+        No thread or process starts before the first submission, `start()` or `run_forever()`.
+
+        base_image: the packages that a run sees below its requirements: `"host"`, those of this interpreter; `"clean"`, none; or a list of
+            requirements, such as `["numpy==2.1.0", "pandas"]`, exactly these.
+        workers: how many runs this client executes at a time; by default the number of cores.
+        env: environment variables for every run submitted here. They are stored with the task.
+        env_passthrough: names of variables that runs take from the process that starts them. Their values are not stored.
+        limits: upper bounds on bundles, arguments and logs.
+        installer: `"pip"`, `"uv"`, or `"auto"`: uv if it is found and would install from the same places as pip.
+        index_urls: the package indexes to install from; by default those of pip's configuration.
+        install_timeout_seconds: time limit of an installation.
+        grace_seconds: the time between SIGTERM and SIGKILL when a run is ended.
+        retention: prune once a day, by these terms, while this client serves the whole store. By default nothing is removed.
+        keep_work: which files of a run's working folder stay: `"changed"`, those that the run created or changed, and all of them for a
+            task's newest three failed runs; `"all"`; or `"none"`.
+        on_failure: a program and its arguments, which a host runs after a run submitted here has failed. The variables `ORCHLITE_RUN_ID`,
+            `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run.
+        clock, process, environment: replacements for tests; see `orchlite.testing`.
 
         Raises:
-            BadArgument: an argument is refused.
-            StoreTooNew, StoreBusy, StoreDamaged: the store cannot be used.
+            BadArgument: an argument is refused; or the store belongs to another account, or is on a network file system.
+            StoreTooNew: a newer orchlite wrote the store.
+            StoreBusy, StoreDamaged, StorageFull, DeviceFailed: the store cannot be used.
         """
         settings = Settings(
             base_image=checked_base_image(base_image),
@@ -113,7 +132,7 @@ class Client(Listing, Maintenance):
         check_installer(settings.installer)
         environments = environment or Environments(folders.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
         if isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
-            raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Give a ManualClock, too.", argument="process")
+            raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Pass a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:
             self._engine = open_engine(folder, environments, clock or SystemClock(), settings, process)
@@ -136,10 +155,14 @@ class Client(Listing, Maintenance):
 
     @classmethod
     def temporary(cls, **settings: Any) -> Client:
-        """A client with a new store of its own, which takes `Client`'s settings, but no path.
+        """Open a new store in a temporary folder. `settings` are those of `Client`, without `path`.
 
-        At close its runs are killed and everything is removed. Runs end with this process, however it ends. The cache of environments
-        is shared with all clients and stays.
+        `close()` kills its runs and removes the folder. Its runs end with this process, however the process ends. The cache of environments
+        is that of all clients, and stays.
+
+        Raises:
+            BadArgument: an argument is refused.
+            DeviceFailed: the folder or the store cannot be created.
         """
         return TemporaryClient(**settings)
 
@@ -153,14 +176,18 @@ class Client(Listing, Maintenance):
         env: Mapping[str, str] | None = None,
         follow: bool = False,
     ) -> TaskRun:
-        """Run a ZIP, a folder or an orchestration once, and answer its run when it has ended.
+        """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
-        Bytes that this workspace knows are not uploaded again. With `follow`, the run's output is printed as it arrives, and before it, on
-        standard error, the installer's. An interrupt (Ctrl-C) ends the wait, and not the run.
+        A bundle whose bytes this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run.
+
+        timeout: time limit of the run in seconds, not of the wait.
+        follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
 
         Raises:
-            BadBundle, BadRequirement, BadArgument: something is refused; nothing was stored.
-            PackagingFailed: the environment could not be made.
+            BadBundle, BadRequirement, BadArgument: the bundle or an argument is refused; nothing was submitted.
+            PackagingFailed: the environment could not be built.
+            NotFound: the orchestration was deleted, or its run was, before it was read.
+            Conflict: the wait could not end: the clock is moved by hand, and only by this thread.
         """
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
@@ -178,7 +205,7 @@ class Client(Listing, Maintenance):
             return run.wait()
         except KeyboardInterrupt:
             if not self._is_temporary:
-                print(f"orchlite: the run goes on; get_task_run_by_id({run.id()!r}).kill() would end it.", file=sys.stderr)
+                print(f"orchlite: the run continues; get_task_run_by_id({run.id()!r}).kill() ends it.", file=sys.stderr)
             raise
 
     def upload_orchestration(
@@ -192,52 +219,66 @@ class Client(Listing, Maintenance):
         refresh: bool = False,
         reuse: bool = False,
     ) -> Orchestration:
-        """Upload a bundle: the bytes of a ZIP, or the path of a ZIP or of a folder. Answers at once; packaging goes on behind.
+        """Upload a bundle, from the bytes of a ZIP or the path of a ZIP or folder, and start packaging it.
 
-        A folder is packed reproducibly. Left out, and listed in `warnings()`: names that begin with a dot, `__pycache__`, `*.pyc`,
-        `node_modules`, virtual environments, and what matches a pattern in `exclude`. With `refresh`, its environment is built anew
-        even where there is one; runs that use the old one go on. With `reuse`, where this workspace has an orchestration of the same bytes
-        that is not in `error`, that one is answered, and nothing is stored.
+        Return once the bundle is stored durably; `wait()` of the orchestration blocks until it is packaged. Equal folders give equal ZIPs.
+        Packing a folder leaves out, and lists in `warnings()`, names that begin with a dot, `__pycache__`, `*.pyc`, `node_modules`, virtual
+        environments, and what `exclude` matches.
+
+        name: the orchestration's name; it need not be unique.
+        file_name: the name under which `download()` saves the ZIP; by default that of the file or folder.
+        exclude: patterns of file names and paths in a folder, such as `["*.csv", "data/raw"]`.
+        refresh: build the environment again even if there is one. Runs that use the old one continue to do so.
+        reuse: if this workspace has an orchestration of the same bytes that is not in `error`, return that one and store nothing.
 
         Raises:
-            BadBundle, BadRequirement: the bundle is refused, for the entry and reason named; nothing was stored.
+            BadBundle: the bundle is refused; `details["entry"]` names the entry. Nothing was stored.
+            BadRequirement: a line of its `requirements.txt` is refused. Nothing was stored.
             BadArgument: an argument is refused.
         """
         if (bytes_buffer is None) == (path is None):
-            raise BadArgument("Give either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
+            raise BadArgument("Pass either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
         source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
         patterns = checked_texts(exclude, "exclude")
         name, file_name, refresh = checked_name(name), checked_name(file_name, "file_name"), checked_flag(refresh, "refresh")
         return self._upload(source, name, file_name, patterns, refresh=refresh, reuse=checked_flag(reuse, "reuse") and not refresh)
 
     def start(self) -> Self:
-        """Work for the whole store from now on: run what other clients have queued and left, too. Answers itself."""
+        """Serve the whole store in background threads: execute what any client has queued, keep all schedules. Return the client.
+
+        Idempotent. It lasts until the client is closed.
+
+        Raises:
+            Conflict: this process is a run of this store.
+        """
         self._engine.start()
         return self
 
     def run_forever(self, *, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
-        """Work for the whole store, and keep its schedules, until SIGTERM or SIGINT arrives, or `close` is called elsewhere.
+        """Serve the whole store like `start()`. Block until SIGTERM or SIGINT arrives, or another thread calls `close()`.
 
-        Blocks. Then the store is closed, and runs go on under their runners; the next host records how they ended. The signals are
-        handled while this lasts, and as before afterwards; with `signals=()` they are left alone, as they must be outside the main thread.
+        Then close the store without waiting: runs continue under their runners, and the next host records how they ended.
+
+        signals: the signals to stop at. Their handlers are restored afterwards. Outside the main thread, pass `()`.
 
         Raises:
-            BadArgument: one of the signals cannot be handled. Nothing has begun.
+            BadArgument: one of the signals cannot be handled. Nothing was started.
             Conflict: this process is a run of this store.
         """
         shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False))
 
     def path(self) -> Path:
-        """The store's folder."""
+        """Return the absolute path of the store's folder."""
         return self._engine.context.folder.path
 
     def close(self, drain: bool = True) -> None:
-        """Let go of the store; idempotent. With `drain`, first wait for the one-shot runs submitted here.
+        """Close the store. With `drain`, first block until the one-shot runs that were submitted here have ended.
 
-        Without it nothing is waited for: runs go on and are recorded, and what is queued stays queued for `Client(path).start()`.
+        Without `drain`, and inside a task, wait for nothing: runs continue under their runners, the next host records how they ended, and
+        what is queued stays queued until `Client(path).start()`. Idempotent. Does nothing in a forked child.
 
         Raises:
-            DeviceFailed: the store failed while it was waited for; it was let go of all the same.
+            DeviceFailed: the store failed during the wait; it was closed all the same.
         """
         try:
             self._engine.close(drain=drain)
@@ -276,7 +317,7 @@ def engine_of(client: Client) -> Engine:
 
 
 class TemporaryClient(Client):
-    """A client whose store lasts as long as itself."""
+    """A client whose store is removed when it closes."""
 
     _is_temporary = True
 
@@ -288,7 +329,10 @@ class TemporaryClient(Client):
         return folders.temporary_store_folder()
 
     def close(self, drain: bool = True) -> None:
-        """Kill what runs, let go of the store, and remove it; idempotent."""
+        """Kill the runs, close the store and remove its folder. Idempotent; `drain` makes no difference.
+
+        Block until the runs have ended: for `grace_seconds` and 12 s more at most.
+        """
         shutdown.close_temporary(self._engine)
 
 
@@ -300,7 +344,7 @@ def _bundle_bytes(buffer: object) -> bytes:
     hint = "It takes the bytes of a ZIP."
     if isinstance(buffer, str | os.PathLike):
         hint += PythonOnly(f" Did you mean path={os.fspath(buffer)!r:.80}?")
-    raise BadArgument(Argument("bytes_buffer") + f" is a {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
+    raise BadArgument(Argument("bytes_buffer") + f" is of type {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
 
 
 def _bundle_path(path: object) -> Path:
@@ -317,5 +361,5 @@ def _bundle_path(path: object) -> Path:
 
 
 def _printable(name: str) -> str:
-    """A file's name as a label: file systems allow what no text may hold."""
+    """Return a file's name as a label: file systems allow characters that a label may not have."""
     return "".join(character if character.isprintable() else "_" for character in name)

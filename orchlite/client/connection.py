@@ -1,4 +1,4 @@
-"""The handle of a connection: how a program reaches a source or a destination of data. What is shown of it is masked."""
+"""The handle of a connection. Its details are masked wherever they are shown."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ _MASKED = "********"
 
 
 class Connection:
-    """A named set of details, an address and credentials for instance. It never changes; every program that runs here may read it."""
+    """A named set of details, such as an address and credentials. It never changes, and every program that runs here may read it."""
 
     def __init__(self, engine: Engine, row: ConnectionRow) -> None:
         self._engine = engine
         self._row = row
 
     def id(self) -> str:
-        """The connection's id, a UUID."""
+        """Return the connection's id, a UUID."""
         return self._row.connection_id
 
     def name(self) -> str:
-        """The name, unique in the store."""
+        """Return the name, unique in the store."""
         return self._row.name
 
     def connection_type(self) -> str:
-        """What kind of thing is reached, as it was given; orchlite reads no meaning into it."""
+        """Return the type that was given at creation; orchlite does not interpret it."""
         return self._row.connection_type
 
     def details(self) -> dict[str, Any]:
-        """The details as they were given, credentials included: a new dictionary at each call. Nothing else shows them."""
+        """Return the details unmasked, credentials included: a new dictionary at each call."""
         details: dict[str, Any] = json.loads(self._row.details)
         return details
 
     def created_at(self) -> datetime:
-        """When it was created: aware, UTC."""
+        """Return when it was created: aware, UTC."""
         return self._row.created_at
 
     def workspace_names(self) -> list[str]:
-        """The names of the workspaces that list it now."""
+        """Return the names of the workspaces that list it now."""
         return self._engine.store.connections.workspace_names(self.id())
 
     def delete_connection(self) -> None:
-        """Remove it from the store and from every workspace. Programs that have read its details keep what they have read.
+        """Delete the connection from the store and from every workspace. Programs keep the details that they have read.
 
         Raises:
-            NotFound: it was deleted before.
+            NotFound: it was deleted already.
         """
         self._engine.store.connections.delete(self.id(), self._engine.context.clock.now())
 

@@ -1,4 +1,4 @@
-"""The handle of an event: something that happened in a store."""
+"""The handle of an event."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from orchlite.core.tables import table_html
 
 
 class Event:
-    """One move of an orchestration, a task or a run, or something that was done to a connection or the store."""
+    """A change of status of an orchestration, a task or a run, or an operation on a connection or the store. It never changes."""
 
     def __init__(self, row: EventRow) -> None:
         self._row = row
 
     def id(self) -> int:
-        """Its number: events are numbered in the order in which they happened."""
+        """Return the event's number. Later events have higher ones."""
         return self._row.event_id
 
     def at(self) -> datetime:
-        """When it happened: aware, UTC."""
+        """Return when it happened: aware, UTC."""
         return self._row.at
 
     def kind(self) -> str:
-        """What it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
+        """Return what it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
         return self._row.kind
 
     def object_id(self) -> str:
-        """The id of what it happened to."""
+        """Return the id of what it happened to."""
         return self._row.object_id
 
     def was(self) -> str | None:
-        """The status before; None for a beginning, and for what has no status."""
+        """Return the status before; None if the object is new or has no status."""
         return self._row.was
 
     def became(self) -> str:
-        """The status after, or what was done."""
+        """Return the status after, or the name of the operation."""
         return self._row.became
 
     def reason(self) -> str | None:
-        """Why, where there is something to say."""
+        """Return why it happened, if that was recorded."""
         return self._row.reason
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a store holds, as its client shows it: workspaces, connections, orchestrations, tasks, runs and events, found and listed."""
+"""The part of a client that finds, lists and creates: workspaces, connections, orchestrations, tasks, runs and events."""
 
 from __future__ import annotations
 
@@ -31,67 +31,74 @@ from orchlite.engine.engine import Engine
 
 
 class Listing:
-    """The part of a client that finds things. Nothing here starts anything."""
+    """The methods of a client that find and list. They return at once, and start nothing."""
 
     _engine: Engine
     _workspace: Workspace
 
     def list_orchestrations(self) -> Table[Orchestration]:
-        """The current workspace's orchestrations, oldest first."""
+        """Return the current workspace's orchestrations, oldest first."""
         rows = self._engine.store.orchestrations.of_workspace(self._workspace.id())
         return Table(Orchestration(self._engine, row) for row in rows)
 
     def get_orchestration_by_id(self, orchestration_id: str) -> Orchestration:
-        """The orchestration with this id, in whichever workspace.
+        """Return the orchestration with this id, of any workspace.
 
         Raises:
             NotFound: there is none.
+            BadArgument: the id is not a string.
         """
         row = self._engine.store.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
         return Orchestration(self._engine, row)
 
     def list_tasks(self, killed: bool = False) -> Table[Task]:
-        """The current workspace's tasks, newest first; with `killed`, those that were killed too."""
+        """Return the current workspace's tasks, newest first; with `killed`, killed ones, too.
+
+        Raises:
+            BadArgument: `killed` is not a bool.
+        """
         rows = self._engine.store.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
         return Table(Task(self._engine, row) for row in rows)
 
     def get_task_by_id(self, task_id: str) -> Task:
-        """The task with this id, in whichever workspace.
+        """Return the task with this id, of any workspace.
 
         Raises:
             NotFound: there is none.
+            BadArgument: the id is not a string.
         """
         return Task(self._engine, self._engine.store.tasks.get(checked_id(task_id, "task_id")))
 
     def get_task_run_by_id(self, run_id: str) -> TaskRun:
-        """The run with this id, of whichever task.
+        """Return the run with this id, of any task.
 
         Raises:
             NotFound: there is none.
+            BadArgument: the id is not a string.
         """
         row = self._engine.store.runs.get(checked_id(run_id, "run_id"))
         return TaskRun(self._engine, row.run_id, row.task_id)
 
     def list_workspaces(self) -> Table[Workspace]:
-        """Every workspace of the store, oldest first."""
+        """Return every workspace of the store, oldest first."""
         return Table(Workspace(self._engine, row) for row in self._engine.store.workspaces.all())
 
     def create_workspace(self, workspace_name: str) -> Workspace:
-        """Create a workspace. Names have a letter first, then letters, digits and dashes, under 64 characters.
+        """Create a workspace. A name is a letter, then letters, digits and dashes, 63 characters at most.
 
         Raises:
             BadArgument: the name is refused.
-            Conflict: it is taken.
+            Conflict: there is a workspace of this name.
         """
         name = checked_workspace_name(workspace_name)
         return Workspace(self._engine, self._engine.store.workspaces.create(name, self._engine.context.clock.now()))
 
     def get_workspace(self, name: str, create_if_not_exist: bool = False) -> Workspace:
-        """The workspace of this name; with `create_if_not_exist` it is created on the way (underscores are taken then, too).
+        """Return the workspace of this name. With `create_if_not_exist`, create it if there is none. Underscores are allowed here.
 
         Raises:
-            NotFound: there is none.
-            BadArgument: the name is refused.
+            NotFound: there is none, and none was to be created.
+            BadArgument: the name is refused, or `create_if_not_exist` is not a bool.
         """
         store = self._engine.store
         may_create = checked_flag(create_if_not_exist, "create_if_not_exist")
@@ -103,7 +110,12 @@ class Listing:
         return Workspace(self._engine, row)
 
     def set_current_workspace(self, workspace: Workspace) -> Workspace:
-        """Make a workspace this client's current one: where uploads go and what lists show. Answers it."""
+        """Make a workspace the current one of this client, and return it: uploads go there, and lists show it.
+
+        Raises:
+            BadArgument: `workspace` is not a Workspace.
+            NotFound: this store has no workspace of its name.
+        """
         if not isinstance(workspace, Workspace):
             raise BadArgument(
                 Argument("workspace") + f" is a {type(workspace).__name__}.",
@@ -114,18 +126,18 @@ class Listing:
         return self._workspace
 
     def get_current_workspace(self) -> Workspace:
-        """The workspace where uploads go and what lists show."""
+        """Return the workspace where uploads go, and that lists show. It is `default` at first."""
         return self._workspace
 
     def create_connection(self, name: str, connection_type: str, details: Mapping[str, Any] | None = None) -> Connection:
-        """Keep under a name how a source or a destination of data is reached; programs read it by that name, from any workspace.
+        """Store under a name how to reach a source or a destination of data. Programs of every workspace can read it by that name.
 
-        `details` is any JSON object, 1 MiB at most unless `limits=` says otherwise. It lies unencrypted in the store's file, which only
-        this account can read, and is shown masked.
+        `details` is a JSON object of 1 MiB at most (`Limits.details_bytes`). It is stored unencrypted, in a file that only this account can
+        read, and shown masked.
 
         Raises:
             BadArgument: an argument is refused; nothing was stored.
-            Conflict: the name is taken.
+            Conflict: there is a connection of this name.
         """
         store = self._engine.context
         row = ConnectionRow(
@@ -139,7 +151,7 @@ class Listing:
         return Connection(self._engine, row)
 
     def get_connection(self, name: str) -> Connection:
-        """The connection of this name, whether or not any workspace lists it.
+        """Return the connection of this name, whether or not a workspace lists it.
 
         Raises:
             NotFound: there is none.
@@ -148,34 +160,36 @@ class Listing:
         return Connection(self._engine, self._engine.store.connections.named(checked_label(name, "name")))
 
     def get_connection_by_id(self, connection_id: str) -> Connection:
-        """The connection with this id.
+        """Return the connection with this id.
 
         Raises:
             NotFound: there is none.
+            BadArgument: the id is not a string.
         """
         return Connection(self._engine, self._engine.store.connections.get(checked_id(connection_id, "connection_id")))
 
     def list_connections(self) -> Table[Connection]:
-        """Every connection of the store, oldest first; `workspace.list_connections()` has those of a workspace."""
+        """Return every connection of the store, oldest first; `Workspace.list_connections()` returns those of one workspace."""
         return Table(Connection(self._engine, row) for row in self._engine.store.connections.all())
 
     def in_task(self) -> bool:
-        """Whether this process is a task run."""
+        """Return whether this process is a task run."""
         return task_context.in_task()
 
     def task_args(self) -> dict[str, Any]:
-        """The arguments of the task run that this process is.
+        """Return the arguments of the task run that this process is; see `orchlite.task_args()`.
 
         Raises:
-            NotInTask: it is none.
+            NotInTask: this process is not a task run.
         """
         return task_context.task_args()
 
     def events(self, after: int | datetime | None = None, *, limit: int | None = None) -> Table[Event]:
-        """What happened to what, when and why, oldest first: everything that is kept, or what came `after`.
+        """Return what has happened in the store, oldest first.
 
-        `after` is the number of an event, so that a program may go on where it was: `wl.events(after=last.id())`; or a time, aware.
-        With `limit` these are the first so many.
+        after: only events after the one with this number, so that a program can continue where it was: `wl.events(after=last.id())`; or
+            only those since an aware datetime.
+        limit: return the oldest `limit` of these.
 
         Raises:
             BadArgument: an argument is refused.

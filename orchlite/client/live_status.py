@@ -1,6 +1,6 @@
-"""What a notebook shows while it waits: one line that says what is waited for, how it stands and for how long, and that stays at the end.
+"""The line that a notebook shows during a wait: what it waits for, the status, and for how long. It stays when the wait has ended.
 
-Only where a notebook's kernel runs this process; nowhere else is anything imported, started or shown.
+Outside of a notebook's kernel nothing is imported, started or shown.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from orchlite.core.errors import OrchliteError
 
-_QUIET_SECONDS = 0.3
-"""What is over so soon shows nothing: a cell that waits for a hundred runs is to stay readable."""
-_TURN_SECONDS = 1.0
+_DELAY_SECONDS = 0.3
+"""A wait that ends sooner shows nothing, so that a cell that waits for a hundred short runs stays readable."""
+_REFRESH_SECONDS = 1.0
 
 Describe = Callable[[], str]
 Show = Callable[..., Any]
@@ -24,12 +24,12 @@ Show = Callable[..., Any]
 
 @contextmanager
 def live_status(describe: Describe) -> Iterator[None]:
-    """In a notebook, show what `describe` says about once a second while the block lasts; it is called on a thread of its own."""
+    """In a notebook, show what `describe` returns while the block runs, refreshed every second. A thread of its own calls it."""
     show = _notebook_display()
     if show is None:
         yield
         return
-    line = _Line(show, describe)
+    line = _StatusLine(show, describe)
     line.start()
     try:
         yield
@@ -37,8 +37,8 @@ def live_status(describe: Describe) -> Iterator[None]:
         line.end()
 
 
-class _Line:
-    """One output of a cell, which is replaced again and again."""
+class _StatusLine:
+    """One output of a cell, replaced at each refresh."""
 
     def __init__(self, show: Show, describe: Describe) -> None:
         import contextvars
@@ -46,33 +46,34 @@ class _Line:
         self._show = show
         self._describe = describe
         self._began_at = time.monotonic()
-        self._over = threading.Event()
+        self._ended = threading.Event()
         self._handle: Any = None
-        # The kernel knows by a context variable to which cell an output belongs.
-        keep = contextvars.copy_context().run
-        self._thread = threading.Thread(target=keep, args=(self._keep,), name="orchlite-live-status", daemon=True)
+        # The kernel finds the cell of an output by a context variable.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._refresh,), name="orchlite-live-status", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def end(self) -> None:
-        """Show how it ended, where anything was shown at all."""
-        self._over.set()
+        """Stop the thread. If anything was shown, show the final status."""
+        self._ended.set()
         self._thread.join()
         if self._handle is not None:
             self._update()
 
-    def _keep(self) -> None:
-        seconds = _QUIET_SECONDS
-        while not self._over.wait(seconds):
+    def _refresh(self) -> None:
+        seconds = _DELAY_SECONDS
+        while not self._ended.wait(seconds):
             self._update()
-            seconds = _TURN_SECONDS
+            seconds = _REFRESH_SECONDS
 
     def _update(self) -> None:
         try:
             data = _mime_bundle(f"{self._describe()}, {time.monotonic() - self._began_at:.0f} s")
         except OrchliteError:
-            return  # the client was closed meanwhile: whoever waits hears of it
+            return  # the client was closed: the waiting thread raises that
         if self._handle is None:
             self._handle = self._show(data, raw=True, display_id=True)
         else:
@@ -80,10 +81,10 @@ class _Line:
 
 
 def _notebook_display() -> Show | None:
-    """IPython's `display`, in a kernel whose front end can replace what was shown; None everywhere else."""
+    """Return IPython's `display` in a notebook's kernel, whose front end can replace outputs; None elsewhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None or not hasattr(shell, "kernel"):  # a terminal's shell has none
+    if shell is None or not hasattr(shell, "kernel"):  # IPython in a terminal has no kernel
         return None
     show: Show = sys.modules["IPython.display"].display
     return show

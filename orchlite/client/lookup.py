@@ -1,4 +1,4 @@
-"""Finding handles by what a person remembers of them: the first digits of an id, a name; and what a whole store is about at the moment."""
+"""Finds handles by a name or the first digits of an id, and tells the present state of a whole store. For the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
 
 
 class Lookup:
-    """Looks through one open store; names are those of one workspace, ids those of all. Nothing here starts or changes anything."""
+    """Finds things in one open store: names in one workspace, ids in all of them. It starts and changes nothing."""
 
     def __init__(self, engine: Engine, workspace_id: int) -> None:
         self._engine = engine
@@ -29,61 +29,64 @@ class Lookup:
         self._rows = engine.store.lookups
 
     def orchestrations(self, word: str) -> list[Orchestration]:
-        """Those whose name this is or, where there are none, whose id begins so (four digits at least); newest first."""
+        """Return the orchestrations of this name or, if there are none, those whose id begins with it (4 digits at least); newest first."""
         store = self._engine.store
-        found = [Orchestration(self._engine, store.orchestrations.get(key)) for key in self._rows.orchestrations(*self._keys_of(word))]
+        found = [Orchestration(self._engine, store.orchestrations.get(key)) for key in self._rows.orchestrations(*self._terms(word))]
         return [one for one in found if one.name() == word] or found
 
     def tasks(self, word: str) -> list[Task]:
-        """Those whose name this is (where one is alive, without killed ones) or, where there are none, whose id begins so; newest first."""
-        found = [self._task(task_id) for task_id in self._rows.tasks(*self._keys_of(word))]
+        """Return the tasks of this name or, if there are none, those whose id begins with it; newest first.
+
+        Killed tasks of the name are left out if another one is not killed.
+        """
+        found = [self._task(task_id) for task_id in self._rows.tasks(*self._terms(word))]
         named = [task for task in found if task.name() == word]
         return [task for task in named if task.status() != "killed"] or named or found
 
     def runs(self, word: str) -> list[TaskRun]:
-        """Those whose id begins so (four digits at least), newest first."""
+        """Return the runs whose id begins with `word` (4 digits at least), newest first."""
         return self._runs(self._rows.runs(_prefix(word)))
 
     def newest_runs(self, limit: int | None = None, statuses: Collection[RunStatus] | None = None) -> Table[TaskRun]:
-        """The workspace's runs, newest first; skipped ones only where `statuses` names them."""
+        """Return the workspace's runs, newest first; skipped ones only if `statuses` names them."""
         return self._runs(self._rows.newest_runs(self._workspace_id, limit, statuses))
 
     def unfinished(self) -> Table[TaskRun]:
-        """What runs and what is queued in the whole store, packaging included, oldest first."""
+        """Return the running and queued runs of the whole store, packaging included, oldest first."""
         return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())
 
     def failed_since(self, since: datetime) -> Table[TaskRun]:
-        """The runs of the whole store that have failed, timed out or were lost since then, packaging included, newest first."""
+        """Return the runs of the whole store that have failed since then, packaging included, newest first."""
         return self._runs(self._rows.failed_since(since))
 
     def due_next(self, limit: int) -> Table[Task]:
-        """The tasks of the whole store that are due next, soonest first."""
+        """Return the tasks of the whole store that are due next, soonest first."""
         return Table(self._task(task_id) for task_id in self._rows.due_next(limit))
 
     def suspended(self) -> Table[Task]:
-        """The tasks of the whole store that would have runs and have none: paused, or in `schedule_error`. Latest first."""
+        """Return the tasks of the whole store that are paused or in `schedule_error`, the last changed first."""
         return Table(self._task(task_id) for task_id in self._rows.suspended())
 
     def newest_events(self, limit: int) -> Table[Event]:
-        """The newest so many events of the whole store, oldest first."""
+        """Return the newest `limit` events of the whole store, oldest first."""
         return Table(map(Event, self._engine.store.events.newest(limit)))
 
     def log_path(self, run: TaskRun) -> Path | None:
-        """The file where its log begins; None where nothing was started."""
+        """Return the first segment of the run's log; None if the run was never claimed."""
         attempt = self._engine.poll_run(run.id()).attempt
         return self._engine.context.folder.run(run.id()).attempt(attempt).log if attempt else None
 
     def other_hosts(self) -> int:
-        """How many other processes have the store open."""
+        """Return how many other processes have the store open."""
         hosts = self._engine.context.folder.hosts
         others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
         return sum(liveness.is_alive(hosts, host_id) for host_id in others)
 
     def has_started(self, run: TaskRun) -> bool:
-        """Whether the run needs nobody any more to be started: it goes on by itself, or is over."""
+        """Return whether the run's program was started, or the run has ended: it no longer needs this host."""
         return self._engine.context.folder.run(run.id()).started.exists() or run.status().is_final
 
-    def _keys_of(self, word: str) -> tuple[int, str, str | None]:
+    def _terms(self, word: str) -> tuple[int, str, str | None]:
         return self._workspace_id, word, _prefix(word)
 
     def _task(self, task_id: str) -> Task:

@@ -1,4 +1,4 @@
-"""The part of a client that keeps its store in order: prune, back up, check. What it needs for that is imported at the first need."""
+"""The part of a client that maintains its store: prune, back up, restore, check. Its imports are made at the first call."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ if TYPE_CHECKING:
 
 
 class Maintenance:
-    """Nothing of this happens by itself, but for the daily pruning where `Client(retention=...)` asks for it."""
+    """The methods of a client that maintain its store. Only `prune` happens by itself, daily, if `Client(retention=...)` was given."""
 
     _engine: Engine
 
     def prune(self, older_than: timedelta | None = None, *, dry_run: bool = False) -> Pruned:
-        """Remove what is over and old, and answer what that was; with `dry_run`, what it would be. Blocks until it is done.
+        """Remove what has ended and is old. Block until it is done, and return the counts; others may use the store meanwhile.
 
-        That is: runs that ended longer ago, with logs and files; tasks that are over; events; environments that were not used for so long;
-        and files that belong to nothing. Never what is queued or running, no orchestration, no task that may run again. Without
-        `older_than`, this client's `retention`, else `Retention()`.
+        Removes runs that ended longer ago, with their logs and files; tasks that have ended; events; environments that were not used for
+        that long; and files that belong to nothing. Never removes queued or running runs, orchestrations, or tasks that may run again.
+
+        older_than: the age for all of these; by default the terms of this client's `retention`, else those of `Retention()`.
+        dry_run: remove nothing, and return what would be removed.
 
         Raises:
             BadArgument: an argument is refused.
-            StoreBusy: another process keeps the store locked; what was removed until then is removed.
+            StoreBusy: another process kept the store locked for more than 10 s. What was removed before stays removed.
+            DeviceFailed: the store or the cache of environments cannot be read.
         """
         from orchlite.operations import retention as pruning
 
@@ -41,15 +44,15 @@ class Maintenance:
         return pruning.prune(self._engine.context, retention, dry_run=checked_flag(dry_run, "dry_run"))
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
-        """Copy the store into a new folder, while others work with it; answers the folder. `Client.restore` makes a store of it.
+        """Copy the store into a new folder, and return its absolute path. Block until the copy is durable; others may use the store.
 
-        It has everything that was acknowledged before the call, and the secrets that the store has. What was queued or running then is
-        over in the copy: it must never do what the original does.
+        The copy has everything that was stored before the call, secrets included. Runs that are queued or running have ended in the copy,
+        so that it never repeats what the original does. `Client.restore` makes a store of it.
 
         Raises:
-            Conflict: there is something of that name already.
-            BadArgument: it would lie inside the store.
-            StorageFull, DeviceFailed: it cannot be written; nothing is left of it.
+            Conflict: `path` exists.
+            BadArgument: `path` is not a path, or is inside the store.
+            StorageFull, DeviceFailed: the copy cannot be written; nothing of it is left.
         """
         from orchlite.operations import backup
 
@@ -57,33 +60,37 @@ class Maintenance:
 
     @staticmethod
     def restore(path: str | os.PathLike[str], into: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
-        """Make a store of the backup at `path`, in the new or empty folder `into`; the backup stays as it is.
+        """Create a store from the backup at `path`, in the new or empty folder `into`. The backup is not changed.
 
-        Slots that passed between the two, by the clock (the system's), are skipped, since the original may have run them.
+        Slots between the backup and now are skipped, because the original store may have run them. `clock` says what now is; by default the
+        system's clock.
 
         Raises:
-            BadArgument: it is no backup.
-            Conflict: the folder is not empty.
+            BadArgument: `path` is not a backup, or an argument is not a path.
+            Conflict: `into` is not empty.
             StoreTooNew: a newer orchlite made the backup.
             StoreDamaged: the backup is damaged.
-            StorageFull, DeviceFailed: the store cannot be written; nothing is left of it.
+            StorageFull, DeviceFailed: the store cannot be written; nothing of it is left.
         """
         from orchlite.operations.restore import restore
 
         restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
 
     def check(self) -> Table[Finding]:
-        """Read the whole store and answer what is wrong with it, each with a way out; nothing in a healthy one, also while it works."""
+        """Read the whole store, bundles included, and return what is wrong with it, each with a remedy; for a healthy store an empty table.
+
+        Block until everything was read; others may use the store meanwhile. Damage is returned, not raised.
+        """
         from orchlite.operations import integrity
 
         return integrity.check(self._engine.context)
 
 
 def checked_retention(retention: Retention | None) -> Retention | None:
-    """A retention whose fields can be meant, or None.
+    """Return a retention with usable fields, or None.
 
     Raises:
-        BadArgument: one cannot.
+        BadArgument: `retention` is something else, or one of its fields is refused.
     """
     if retention is None:
         return None

@@ -1,4 +1,4 @@
-"""The handle of an orchestration: an accepted bundle that can be run."""
+"""The handle of an orchestration: an accepted bundle in a workspace."""
 
 from __future__ import annotations
 
@@ -31,76 +31,86 @@ from orchlite.engine.submission import TaskRequest
 
 
 class Orchestration:
-    """An orchestration: what it is, whether it is ready, and how to run it."""
+    """An accepted bundle: its properties, its packaging, and methods that run it.
+
+    Every method but `wait` returns at once. Those that read the store raise `NotFound` if the orchestration was deleted; so do those that
+    submit a task.
+
+    Raises:
+        NotFound: the orchestration was deleted.
+    """
 
     def __init__(self, engine: Engine, row: OrchestrationRow) -> None:
         self._engine = engine
         self._known = row
 
     def id(self) -> str:
-        """The orchestration's id, a UUID."""
+        """Return the orchestration's id, a UUID."""
         return self._known.orchestration_id
 
     def name(self) -> str | None:
-        """The name that it was given, if any."""
+        """Return the name that was given at upload, if any."""
         return self._known.name
 
     def file_name(self) -> str:
-        """The name of the uploaded file."""
+        """Return the name of the uploaded file."""
         return self._known.file_name
 
     def sha(self) -> str:
-        """The SHA-256 of the uploaded bytes, in hexadecimal digits."""
+        """Return the SHA-256 of the uploaded bytes, as 64 hexadecimal digits."""
         return self._known.sha
 
     def entrypoint(self) -> str:
-        """The path of its `main.py` inside the bundle."""
+        """Return the path of its `main.py` inside the bundle, separated by `/`."""
         return self._known.entrypoint
 
     def requirements(self) -> list[str]:
-        """The lines of its `requirements.txt`, normalised; passwords in links are masked."""
+        """Return the lines of its `requirements.txt`, normalized and sorted. User and password in URLs are masked."""
         from orchlite.core.text import mask_credentials
 
         return [mask_credentials(line) for line in self._known.requirements]
 
     def workspace_id(self) -> int:
-        """The id of its workspace."""
+        """Return the id of its workspace."""
         return self._known.workspace_id
 
     def created_at(self) -> datetime:
-        """When it was uploaded: aware, UTC."""
+        """Return when it was uploaded: aware, UTC."""
         return self._known.created_at
 
     def updated_at(self) -> datetime:
-        """When its status last moved: aware, UTC."""
+        """Return when its status last changed: aware, UTC."""
         return self._row().updated_at
 
     def status(self) -> OrchestrationStatus:
-        """`pending_packaging`, `packaging`, then `ready` or `error`; a text as well."""
+        """Return the status now: `pending_packaging`, `packaging`, then `ready` or `error`. It compares equal to these strings."""
         return self._row().status
 
     def warnings(self) -> list[str]:
-        """What was noticed at upload and while packaging, and is no reason to refuse."""
+        """Return sentences about what was left out or is doubtful, from the upload and from packaging."""
         return list(self._row().warnings)
 
     def installed(self) -> list[str]:
-        """What its requirements installed, as `name==version`; empty until it is ready."""
+        """Return what its requirements installed, as sorted lines `name==version`; empty until it is ready."""
         return list(self._row().installed)
 
     def task(self) -> Task:
-        """The packaging task; its run's log is the installer's output."""
+        """Return the packaging task. The log of its run is the installer's output."""
         return Task(self._engine, self._engine.store.tasks.get(self._known.task_id))
 
     def list_tasks(self) -> Table[Task]:
-        """The tasks that run it, newest first."""
+        """Return the tasks that run it, newest first; without the packaging task."""
         return Table(Task(self._engine, row) for row in self._engine.store.tasks.of_orchestration(self.id()))
 
     def wait(self, timeout: float | None = None) -> Orchestration:
-        """Block until it is ready; answers itself. A notebook shows its status meanwhile.
+        """Block until the orchestration is ready, and return it. A notebook shows its status meanwhile.
+
+        timeout: in seconds; by default there is none.
 
         Raises:
-            PackagingFailed: its environment could not be made; the message ends with the installer's last lines.
-            WaitTimeout: it is not ready after `timeout` seconds.
+            PackagingFailed: its environment could not be built; the message ends with the installer's last lines.
+            WaitTimeout: it is not ready after `timeout`. Packaging continues.
+            BadArgument: `timeout` is not a number of seconds.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(lambda: f"orchestration {self.name() or self.file_name()!r}: {self.status()}"):
@@ -117,17 +127,20 @@ class Orchestration:
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
     ) -> Task:
-        """Make a task with one run, and answer it at once; the run begins when the orchestration is ready and a worker is free.
+        """Submit a task with one run, and return it. The run starts when the orchestration is ready and a worker slot is free.
 
-        `json_args` is what the program gets from `task_args()`; `timeout` is in seconds, 1 s to 366 days; `debug` sets `TASK_DEBUG`
-        for the program and does nothing else; `env` adds environment variables, which are kept with the task and shown masked.
-        `on_failure` is a program and its arguments, which a host runs when the run has ended badly (else the client's).
+        name: any label; it need not be unique.
+        json_args: a JSON object, which the program reads with `task_args()`; 1 MiB at most (`Limits.arguments_bytes`).
+        timeout: time limit of the run, 1 s to 366 days; by default there is none.
+        debug: set the variable `TASK_DEBUG=true` for the program, and nothing else.
+        env: environment variables in addition to the client's. They are stored with the task and shown masked.
+        on_failure: a program and its arguments, which a host runs after the run has failed; by default the client's.
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        return self._submit(self._order(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure))
+        return self._submit(self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure))
 
     def run_scheduled(
         self,
@@ -144,18 +157,22 @@ class Orchestration:
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
     ) -> Task:
-        """Make a task that has a run at every slot of a schedule, and answer it at once. This process keeps schedules from now on.
+        """Submit a task with a run at every slot of a schedule, and return it. From now on this process keeps the store's schedules.
 
-        `schedule` is five fields of cron: minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`,
-        `@monthly`, `@yearly`; read in `timezone`, e.g. `"Europe/Berlin"`. Each slot has one run, however many hosts there are.
-        concurrency: where the run before has not ended: `"allow"` another, `"forbid"` it (the slot is skipped), or `"replace"` it.
-        missed: of the slots at which no host was at work, run the `"latest"`, `"all"`, or `"none"`.
-        starting_deadline_seconds: how late a slot's run may start, a second at least; later it is skipped.
-        The others are as for `run_once`. Skipped slots are in `last_runs(status="skipped")`, with the reason.
+        Each slot has one run at most, however many hosts there are. Skipped slots are listed by `last_runs(status="skipped")`. The other
+        arguments are those of `run_once`.
+
+        schedule: five fields of cron: minute, hour, day of month, month, day of week; or `@hourly`, `@daily`, `@weekly`, `@monthly`,
+            `@yearly`.
+        timezone: the IANA name of the zone in which the schedule is read, such as `"Europe/Berlin"`.
+        concurrency: if the previous run has not ended at a slot: `"allow"` another one, `"forbid"` it and skip the slot, or `"replace"`
+            the previous run, which is killed.
+        missed: of the slots that pass while no host works, run the `"latest"`, `"all"`, or `"none"`.
+        starting_deadline_seconds: how late a slot's run may start, 1 s at least; after that the slot is skipped. By default any time.
 
         Raises:
-            BadSchedule: the schedule or the zone is refused; `details["field"]` says which part.
-            BadArgument: an argument is refused; nothing was submitted.
+            BadSchedule: the schedule or the zone is refused; `details["field"]` names the part. Nothing was submitted.
+            BadArgument: another argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
         from orchlite.schedules.schedule import parse
@@ -168,7 +185,7 @@ class Orchestration:
             missed=checked_choice(missed, "missed", ("latest", "all", "none")),
             starting_deadline_seconds=checked_timeout(starting_deadline_seconds, "starting_deadline_seconds"),
         )
-        request = self._order(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
+        request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
         return self._submit(request._replace(schedule=policy))
 
     def run_continuously(
@@ -180,22 +197,25 @@ class Orchestration:
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
     ) -> Task:
-        """Make a task whose program is started again whenever it ends, until it is killed or paused; answers at once.
+        """Submit a task whose program is started again whenever it ends, until it is killed or paused, and return it.
 
-        Each start is a run. Before the next one it waits a second, after each short run twice as long, up to a minute; a run of a minute
-        or more makes it a second again. After five failures within ten minutes the task's status is `crash_loop`, and it goes on.
-        This process sees to it from now on. The arguments are as for `run_once`.
+        From now on this process starts it. Each start is a run. The pause before the next start is 1 s, doubled after each run of less than
+        60 s, 60 s at most; a longer run resets it to 1 s. After five failures within ten minutes the task's status is `crash_loop`, and it
+        continues. The arguments are those of `run_once`.
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        return self._submit(self._order(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
+        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
 
     def download(self, path: str | os.PathLike[str]) -> Path:
-        """Write the uploaded bytes to a file, or into a folder under the uploaded file's name; answers the file's path.
+        """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.
+
+        An existing file is overwritten.
 
         Raises:
+            BadArgument: `path` is not a path.
             DeviceFailed: the file cannot be written.
         """
         target = checked_path(path)
@@ -208,14 +228,14 @@ class Orchestration:
         return target
 
     def delete(self) -> None:
-        """Remove it, with its tasks, runs and logs.
+        """Delete the orchestration with its tasks, runs, logs and files, and its bundle if no other orchestration has the same bytes.
 
         Raises:
-            Conflict: a task of it is alive.
+            Conflict: one of its tasks can still run, or a run of it has not ended. Nothing was deleted.
         """
         self._engine.delete(self.id())
 
-    def _order(
+    def _request(
         self,
         kind: TaskKind,
         name: str | None,
@@ -239,7 +259,7 @@ class Orchestration:
         return Task(self._engine, self._engine.submit(self.id(), request))
 
     def _local_name(self) -> str:
-        # A file's name is a label that may hold anything: it must never lead out of a folder.
+        # The uploaded file's name is any label: it must not lead out of the folder.
         name = self.file_name().rpartition("/")[2]
         return f"{self.sha()}.zip" if name in ("", ".", "..") else name
 

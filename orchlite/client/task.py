@@ -1,4 +1,4 @@
-"""The handle of a task: an order to run an orchestration."""
+"""The handle of a task."""
 
 from __future__ import annotations
 
@@ -19,65 +19,77 @@ from orchlite.engine.engine import Engine
 
 
 class Task:
-    """A task and its runs."""
+    """A task: an orchestration that runs once, on a schedule or continuously, with its arguments and its runs.
+
+    Every method but `wait` returns at once. Those that read the store raise `NotFound` if the task was deleted or pruned.
+
+    Raises:
+        NotFound: the task was deleted or pruned.
+    """
 
     def __init__(self, engine: Engine, row: TaskRow) -> None:
         self._engine = engine
         self._known = row
 
     def id(self) -> str:
-        """The task's id, a UUID."""
+        """Return the task's id, a UUID."""
         return self._known.task_id
 
     def name(self) -> str | None:
-        """The name that it was given, if any."""
+        """Return the name that was given at submission, if any."""
         return self._known.name
 
     def kind(self) -> TaskKind:
-        """What it is an order for."""
+        """Return how often it runs: `packaging`, `once`, `scheduled` or `continuous`. It compares equal to these strings."""
         return self._known.kind
 
     def orchestration(self) -> str:
-        """The id of the orchestration that it runs."""
+        """Return the id of the orchestration that it runs."""
         return self._known.orchestration_id
 
     def workspace_id(self) -> int:
-        """The id of its workspace."""
+        """Return the id of its workspace."""
         return self._known.workspace_id
 
     def created_at(self) -> datetime:
-        """When it was submitted: aware, UTC."""
+        """Return when it was submitted: aware, UTC."""
         return self._known.created_at
 
     def updated_at(self) -> datetime:
-        """When its status last moved: aware, UTC."""
+        """Return when its status last changed: aware, UTC."""
         return self._row().updated_at
 
     def status(self) -> TaskStatus:
-        """The status now; a text as well. A one-shot task stays `started` however its run ended: look at the run for that."""
+        """Return the status now; it compares equal to its string.
+
+        A one-shot task stays `started` however its run ends: `last_runs()` tells how.
+        """
         return self._row().status
 
     def reason(self) -> str | None:
-        """Why the status is what it is, where there is something to say."""
+        """Return why the status is what it is, if that was recorded."""
         return self._row().reason
 
     def input_data(self) -> dict[str, Any]:
-        """The arguments that its runs are given."""
+        """Return the arguments of its runs, a new dictionary at each call."""
         arguments: dict[str, Any] = json.loads(self._known.arguments)
         return arguments
 
     def timeout(self) -> float | None:
-        """The time limit of a run in seconds, if any."""
+        """Return the time limit of a run in seconds, if any."""
         return self._known.timeout_seconds
 
     def env(self) -> dict[str, str]:
-        """The environment variables that it adds, their values masked."""
+        """Return the environment variables that it adds, the values masked."""
         return dict.fromkeys(self._known.env, "********")
 
     def last_runs(self, limit: int | None = None, status: str | None = None) -> Table[TaskRun]:
-        """Its runs, newest first: the newest `limit`, all by default; of one status only, where it is given.
+        """Return the newest `limit` runs, newest first; by default all.
 
-        `status="failure"` finds those that failed and those whose end nobody saw.
+        status: only runs of this status. `"failure"` includes `unknown` runs; `"all"` is the default.
+
+        Raises:
+            BadArgument: `limit` is not an integer from 0 on, or `status` is not a status of runs.
         """
         if limit is not None:
             checked_count(limit, "limit", 0)
@@ -85,10 +97,18 @@ class Task:
         return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
-        """Block until its newest unfinished run (else its newest) has ended, and answer that run. A notebook shows its status meanwhile.
+        """Block until its newest unfinished run, else its newest run, has ended, and return that run, whatever its outcome.
+
+        If there is no run yet, wait for the first one. A notebook shows the status meanwhile.
+
+        timeout: in seconds; by default there is none.
 
         Raises:
-            WaitTimeout: it has not ended after `timeout` seconds; nothing was killed.
+            WaitTimeout: the run has not ended after `timeout`; nothing was killed.
+            PackagingFailed: the task has no run, because packaging failed.
+            Conflict: there is no run to wait for, because the task was killed; or the wait could never end: the run is this program, or
+                only this thread moves the clock.
+            BadArgument: `timeout` is not a number of seconds.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(self._description):
@@ -96,42 +116,48 @@ class Task:
         return TaskRun(self._engine, row.run_id, row.task_id)
 
     def kill(self) -> TaskStatus:
-        """Ask for no further runs, and for the end of those there are. Idempotent; answers the status now."""
+        """Request the end of the task: it starts no more runs, and its runs are killed. Return the status after the request.
+
+        Queued runs end at once; running ones get SIGTERM, and SIGKILL after `grace_seconds`. Idempotent.
+        """
         return self._engine.kill_task(self.id())
 
     def pause(self) -> TaskStatus:
-        """Let slots from now on have no run, or end the run of a continuous task; answer the status now. Idempotent.
+        """Start no runs from now on, and end the run of a continuous task. Return the status after the request. Idempotent.
 
-        Runs of a schedule that are queued or running go on. Slots that pass meanwhile are skipped.
+        Runs of a schedule that are queued or running continue. Slots that pass meanwhile are skipped.
 
         Raises:
-            IllegalMove: it runs once, or its status does not allow it.
+            IllegalMove: the task runs once, or its status does not allow it.
         """
         return self._engine.pause(self.id())
 
     def resume(self) -> TaskStatus:
-        """Let a paused task run again, or one that is in `schedule_error`; idempotent. This process keeps schedules from now on.
+        """Run a task again that is paused or in `schedule_error`. Return the status after that. Idempotent.
+
+        Slots up to now are skipped. From now on this process keeps the store's schedules.
 
         Raises:
-            IllegalMove: it runs once, or is in another state.
+            IllegalMove: the task runs once, or its status does not allow it.
             BadSchedule: its schedule still cannot be kept.
+            PackagingFailed: its orchestration is in `error`.
         """
         return self._engine.resume(self.id())
 
     def missed(self) -> int:
-        """How many of its slots had no run; `last_runs(status="skipped")` says which and why."""
+        """Return how many of its slots had no run; `last_runs(status="skipped")` lists them with the reason."""
         return self._engine.store.runs.count_skipped(self.id())
 
     def schedule(self) -> str | None:
-        """The cron expression of a scheduled task, in one spelling."""
+        """Return the cron expression of a scheduled task, normalized; None for other tasks."""
         return None if self._known.schedule is None else self._known.schedule.expression
 
     def timezone(self) -> str | None:
-        """The zone that the schedule of a scheduled task is read in."""
+        """Return the IANA name of the zone of a scheduled task; None for other tasks."""
         return None if self._known.schedule is None else self._known.schedule.timezone
 
     def next_run_at(self) -> datetime | None:
-        """When the next run is due: aware, UTC; None where none is, as for a paused task."""
+        """Return when the next run is due: aware, UTC; None if none is, for instance while the task is paused."""
         row = self._row()
         return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
 
@@ -139,7 +165,7 @@ class Task:
         return self._engine.poll_task(self.id())
 
     def _description(self) -> str:
-        """How it stands, for whoever waits for it."""
+        """Return what a notebook shows during a wait."""
         name = self.id() if self.name() is None else repr(self.name())
         newest = self.last_runs(1)
         return f"task {name}, " + (f"run {newest[0].id()}: {newest[0].status()}" if newest else self.status())
@@ -158,7 +184,7 @@ class Task:
         return ("id", "name", "kind", "status", "last run", "created at")
 
     def _cells(self) -> Sequence[object]:
-        # That a one-shot task has started says little: how its run stands is what one looks for.
+        # A one-shot task stays `started`: the status of its run tells more.
         newest = self.last_runs(1)
         return (self.id(), self.name(), self.kind(), self.status(), newest[0].status() if newest else None, self.created_at())
 

@@ -23,57 +23,64 @@ _SHOWN_LINES = 20
 
 
 class TaskRun:
-    """One run: its status, its log, what it left. Every method but `wait` and a followed log answers at once."""
+    """One run of a task: its status, its log and its files.
+
+    Every method but `wait` and a followed log returns at once. Once a handle has seen the end of its run, its status, times and outcome can
+    also be read after the client was closed. Those that read the store raise `NotFound` if the run was deleted or pruned.
+
+    Raises:
+        NotFound: the run was deleted or pruned.
+    """
 
     def __init__(self, engine: Engine, run_id: str, task_id: str) -> None:
         self._engine = engine
         self._run_id = run_id
         self._task_id = task_id
-        self._end: RunRow | None = None
+        self._final: RunRow | None = None
 
     def id(self) -> str:
-        """The run's id, a UUID."""
+        """Return the run's id, a UUID."""
         return self._run_id
 
     def task(self) -> str:
-        """The id of the task that it is a run of."""
+        """Return the id of its task."""
         return self._task_id
 
     def status(self) -> RunStatus:
-        """The status now; a text as well: `run.status() == "success"`."""
+        """Return the status now; it compares equal to its string: `run.status() == "success"`."""
         return self._row().status
 
     def exit_code(self) -> int | None:
-        """The program's exit code, 128+n where signal n ended it; None while it runs, and where nothing was started."""
+        """Return the program's exit code, or 128 + n if signal n ended it; None while it runs, and if it was not started."""
         return self._row().exit_code
 
     def duration(self) -> float | None:
-        """Seconds from start to end; None while it runs, and where nothing was started."""
+        """Return the seconds from start to end; None while it runs, and if it was not started."""
         return self._row().duration_seconds
 
     def created_at(self) -> datetime:
-        """When it was submitted: aware, UTC."""
+        """Return when it was submitted: aware, UTC."""
         return self._row().created_at
 
     def scheduled_at(self) -> datetime | None:
-        """The slot that it is the run of, or that was skipped: aware, UTC; None for runs that no schedule asked for."""
+        """Return the slot that it runs for, or that was skipped: aware, UTC; None if it belongs to no schedule."""
         return self._row().slot_at
 
     def started_at(self) -> datetime | None:
-        """When its program was started (while it runs: when it was claimed): aware, UTC."""
+        """Return when its program was started or, while it runs, when a host claimed it: aware, UTC; None if neither happened."""
         row = self._row()
         return row.started_at if row.status.is_final else row.claimed_at
 
     def ended_at(self) -> datetime | None:
-        """When it ended: aware, UTC; None until then."""
+        """Return when it ended: aware, UTC; None until then."""
         return self._row().ended_at
 
     def reason(self) -> str | None:
-        """Why it ended as it did, where that was not the program's own doing."""
+        """Return why it ended, if not by its program exiting."""
         return self._row().reason
 
     def log_is_complete(self) -> bool:
-        """False where output was lost because the disk was full."""
+        """Return False if output was lost because the disk was full."""
         return self._row().log_complete
 
     @overload
@@ -83,45 +90,57 @@ class TaskRun:
     def logs(self, limit: int | None = None, *, follow: Literal[True]) -> Iterator[LogLine]: ...
 
     def logs(self, limit: int | None = None, *, follow: bool = False) -> Log | Iterator[LogLine]:
-        """What the run has written so far: the newest `limit` lines, all by default.
+        """Return the newest `limit` lines that the run has written so far, oldest first; by default all.
 
-        With `follow`, an iterator over these lines and all that arrive after them, until the run ends.
+        With `follow`, return an iterator over these lines and those that arrive later. It blocks until the run has ended.
+
+        Raises:
+            BadArgument: `limit` is not an integer from 0 on.
+            Conflict: with `follow`, the run could never start, because only this thread moves the clock.
         """
         if limit is not None:
             checked_count(limit, "limit", 0)
         return self._follow(limit) if follow else self._logs(limit)
 
     def wait(self, timeout: float | None = None) -> TaskRun:
-        """Block until the run has ended, `timeout` seconds at most; answers itself. A notebook shows its status meanwhile.
+        """Block until the run has ended, and return it, whatever its outcome. A notebook shows its status meanwhile.
+
+        timeout: in seconds; by default there is none.
 
         Raises:
-            WaitTimeout: it has not ended; nothing was killed.
+            WaitTimeout: the run has not ended after `timeout`; nothing was killed.
+            Conflict: the wait could never end: the run is this program, or only this thread moves the clock.
+            BadArgument: `timeout` is not a number of seconds.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(lambda: f"run {self._run_id}: {self.status()}"):
-            self._end = self._engine.waiting.for_run(self._run_id, seconds)
+            self._final = self._engine.waiting.for_run(self._run_id, seconds)
         return self
 
     def kill(self) -> RunStatus:
-        """Ask for the run's end, and answer its status now.
+        """Request the end of the run, and return its status after the request.
 
-        A queued run ends at once; a running one is told to (SIGTERM), and after the grace it is killed with all its processes (SIGKILL).
+        A queued run ends at once. A running one gets SIGTERM; after `grace_seconds` all its processes get SIGKILL.
 
         Raises:
-            IllegalMove: it has ended already.
+            IllegalMove: the run has ended already.
         """
         self._engine.kill_run(self._run_id)
         return self.status()
 
     def files(self) -> list[Path]:
-        """What the program made or changed in its working folder: absolute paths, sorted."""
+        """Return the files that the program created or changed in its working folder: absolute paths, sorted.
+
+        Raises:
+            BadBundle: the stored bundle, with which the folder is compared, is damaged.
+        """
         return self._engine.files(self._run_id)
 
     def raise_for_failure(self) -> TaskRun:
-        """Answer itself where the run was a success.
+        """Return the run if it was a success.
 
         Raises:
-            RunFailed: it ended in any other way; the message ends with its last lines.
+            RunFailed: it ended in another way; the message ends with the last 20 lines of its log.
             IllegalMove: it has not ended.
         """
         __tracebackhide__ = True  # pytest then shows the test's own line
@@ -139,11 +158,11 @@ class TaskRun:
         return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{shown}"
 
     def _row(self) -> RunRow:
-        """The run as it stands now. An end never changes, so it is kept, and can be asked for when the client is closed."""
-        if self._end is not None:
-            return self._end
+        """Return the row as it is now. A final one never changes, so it is kept, and can be read after the client was closed."""
+        if self._final is not None:
+            return self._final
         row = self._engine.poll_run(self._run_id)
-        self._end = row if row.status.is_final else None
+        self._final = row if row.status.is_final else None
         return row
 
     def _log_path(self, row: RunRow) -> Path:
@@ -153,7 +172,7 @@ class TaskRun:
         row = self._row()
         found = logs.read(self._log_path(row), limit)
         if not found and row.attempt == 0 and row.reason is not None and limit != 0:
-            return logs.of_text(row.created_at, row.reason)  # it was never started; why is all there is to read
+            return logs.of_text(row.created_at, row.reason)  # it was never started: the reason is all that there is to read
         return found
 
     def _follow(self, limit: int | None) -> Iterator[LogLine]:
@@ -161,17 +180,17 @@ class TaskRun:
         if row.attempt == 0:
             yield from self._logs(limit)
         followed = 0
-        while row.attempt != followed:  # else it has ended in the attempt that was followed
+        while row.attempt != followed:  # else the run has ended in the attempt that was followed
             followed = row.attempt
-            yield from logs.follow(self._log_path(row), partial(self._is_over, followed), limit)
+            yield from logs.follow(self._log_path(row), partial(self._has_ended, followed), limit)
             row = self._started()
 
     def _started(self) -> RunRow:
         row = self._row()
         return self._engine.waiting.for_start(self._run_id) if row.status is RunStatus.QUEUED else row
 
-    def _is_over(self, attempt: int) -> bool:
-        """Whether nothing more will come of this attempt: the run has ended, or is queued again, or another attempt has begun."""
+    def _has_ended(self, attempt: int) -> bool:
+        """Return whether this attempt writes no more: the run has ended, was queued again, or has another attempt."""
         row = self._row()
         return row.status is not RunStatus.RUNNING or row.attempt != attempt
 

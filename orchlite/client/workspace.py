@@ -13,26 +13,26 @@ from orchlite.engine.engine import Engine
 
 
 class Workspace:
-    """A named place for orchestrations and their tasks."""
+    """A named part of a store, which has orchestrations and their tasks. It is never deleted."""
 
     def __init__(self, engine: Engine, row: WorkspaceRow) -> None:
         self._engine = engine
         self._row = row
 
     def id(self) -> int:
-        """A whole number from 1 on."""
+        """Return the workspace's id, an integer from 1 on."""
         return self._row.workspace_id
 
     def name(self) -> str:
-        """The name, unique in the store."""
+        """Return the name, unique in the store."""
         return self._row.name
 
     def created_at(self) -> datetime:
-        """When it was created: aware, UTC."""
+        """Return when it was created: aware, UTC."""
         return self._row.created_at
 
     def add_connection(self, name: str) -> None:
-        """Have this workspace list a connection; nothing changes where it does. Programs of any workspace may read it all the same.
+        """List a connection in this workspace. Idempotent. Programs of every workspace may read the connection in any case.
 
         Raises:
             NotFound: there is no connection of this name.
@@ -42,7 +42,7 @@ class Workspace:
         connections.add_to_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
 
     def remove_connection(self, name: str) -> None:
-        """Have this workspace list a connection no more; nothing changes where it does not. The connection itself stays.
+        """Remove a connection from this workspace's list. Idempotent. The connection itself is not deleted.
 
         Raises:
             NotFound: there is no connection of this name.
@@ -52,7 +52,7 @@ class Workspace:
         connections.remove_from_workspace(connections.named(checked_label(name, "name")).connection_id, self.id())
 
     def list_connections(self) -> Table[Connection]:
-        """The connections that were added to this workspace, oldest first."""
+        """Return the connections that this workspace lists, oldest first."""
         return Table(Connection(self._engine, row) for row in self._engine.store.connections.of_workspace(self.id()))
 
     def __eq__(self, other: object) -> bool:

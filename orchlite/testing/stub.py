@@ -67,7 +67,11 @@ class StubProcess:
             _checked_outcome((status, duration_seconds))
 
     def outcome(self, run: RunRow, task: TaskRow) -> SimulatedOutcome:
-        """Return how a run ends. Decided once: a client that adopts the run gets the same outcome."""
+        """Return how a run ends. Decided once: a client that adopts the run gets the same outcome.
+
+        Raises:
+            BadArgument: the function that decides returned something else than an outcome.
+        """
         if run.run_id not in self._outcomes:
             self._outcomes[run.run_id] = self._decided(run, task)
         return self._outcomes[run.run_id]

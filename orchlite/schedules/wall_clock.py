@@ -61,7 +61,7 @@ def _count_days(cron: CronExpression, low: date, high: date) -> int:
 
 
 def _has_day(cron: CronExpression, at: datetime) -> bool:
-    return at.day in _days_of(cron, _month_number(at))
+    return cron.day_fields == _EVERY_DAY or at.day in _days_of(cron, _month_number(at))
 
 
 def _day_after(cron: CronExpression, day: date) -> date | None:

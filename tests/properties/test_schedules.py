@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from orchlite.core.errors import BadSchedule
 from orchlite.schedules.schedule import Schedule, parse
 from tests.properties.held import held
-from tests.slot_walk import slots_between
+from tests.schedules.slot_walk import slots_between
 
 MINUTE = timedelta(minutes=1)
 ZONES = (

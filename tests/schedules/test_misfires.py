@@ -9,7 +9,7 @@ import pytest
 from orchlite.core.records import SchedulePolicy
 from orchlite.schedules.misfires import MAX_CATCH_UP_RUNS, MAX_SKIPPED_ROWS, Decision, decide, first_free, skip_all
 from orchlite.schedules.schedule import Schedule, parse
-from tests.slot_walk import slots_between
+from tests.schedules.slot_walk import slots_between
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)

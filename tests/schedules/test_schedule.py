@@ -15,7 +15,7 @@ import pytest
 
 from orchlite.core.errors import BadArgument, BadSchedule
 from orchlite.schedules.schedule import Schedule, parse, upcoming_after
-from tests.slot_walk import slots_between
+from tests.schedules.slot_walk import slots_between
 
 _NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 _YEAR = timedelta(days=366)

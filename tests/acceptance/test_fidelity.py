@@ -1,6 +1,6 @@
-"""A run is `python main.py`: small programs run both ways, by the runner and by hand, and compared byte for byte.
+"""A run is `python main.py`: small programs run both ways, by the runner and directly, and the outcomes are compared byte for byte.
 
-The programs lie in `fidelity/*.txt`. `== NAME` begins one, `$ NAME=VALUE` gives it a variable, `-- PATH` begins a further file (the lines
+The programs are in `fidelity/*.txt`. `== NAME` begins one, `$ NAME=VALUE` sets a variable for it, `-- PATH` begins another file (the lines
 before the first are those of `main.py`); a file that begins with `#!` is executable. Compared are standard output and standard error, each
 by itself, the exit code, and the files that were made or changed (of bytecode the names only, as it holds the time of its source). The one
 thing that is replaced is the path of the working folder. One program in six is run by default, the others are among the slow tests.
@@ -13,9 +13,9 @@ What must differ, and does, each in a test at the end of this file:
 - the working folder: a new one in the store, which other accounts cannot read;
 - the variables: of the host's only those that are listed, `PATH` with the environment's programs first, and ours;
 - the path of imports: our `wallaroo` before the installed packages, the host's packages at the end;
-- how an end by a signal is told: as exit code 128+n;
+- how an end by a signal is reported: as exit code 128+n;
 - the text of the log: bytes that are no UTF-8 are replaced;
-- two signals that belong to the C library: its posix_spawn may leave them ignored, which nobody but the kernel notices.
+- two signals that belong to the C library: its posix_spawn may leave them ignored, which only the kernel notices.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import orchlite
 from orchlite.client.task_run import TaskRun
 from orchlite.runs.logs import Log
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs look at /proc, which only Linux has")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs read /proc, which only Linux has")
 
 _FOLDER = Path(__file__).with_name("fidelity")
 _SAMPLE = 6
@@ -161,7 +161,7 @@ Both = Callable[[_Program], tuple[_Outcome, _Outcome]]
 
 @pytest.fixture(scope="module")
 def interpreter(client: orchlite.Client, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Tell the interpreter of the environment that a program with these further files runs in."""
+    """Return the interpreter of the environment that a program with these further files runs in."""
     known: dict[bytes, str] = {}
 
     def ask(files: dict[str, bytes]) -> str:
@@ -179,12 +179,12 @@ def interpreter(client: orchlite.Client, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def both(client: orchlite.Client, interpreter: Ask, tmp_path: Path) -> Both:
-    """Run a program by the runner and, meanwhile, by hand."""
+    """Run a program by the runner and, at the same time, directly."""
 
     def run_both(program: _Program) -> tuple[_Outcome, _Outcome]:
         python = interpreter(program.files)
         [run] = client.upload_orchestration(path=program.write(tmp_path / "bundle")).run_once(env=program.env).last_runs()
-        folder = program.write(tmp_path / "by-hand")
+        folder = program.write(tmp_path / "direct")
         done = _by_hand(python, program, folder)
         code = done.returncode if done.returncode >= 0 else 128 - done.returncode
         return _by_the_runner(client, run, program), _outcome(code, done.stdout, done.stderr, folder, program)
@@ -250,7 +250,7 @@ def test_a_run_with_requirements_does_what_python_does(program: _Program, both: 
 
 
 def _facts(source: str, both: Both) -> tuple[Any, Any]:
-    """What a program prints as JSON, by the runner and by hand."""
+    """Return what a program prints as JSON, by the runner and directly."""
     run, by_hand = both(_main(f"import json, os, sys\n{source}"))
     return json.loads(run.stdout), json.loads(by_hand.stdout)
 

@@ -1,4 +1,4 @@
-"""The `wallaroo` module in a bare interpreter, copied beside what it needs of orchlite, as it lies in an environment."""
+"""The `wallaroo` module in a bare interpreter, beside copies of the modules it needs, as in an environment."""
 
 from __future__ import annotations
 
@@ -80,17 +80,17 @@ def test_everything_the_module_needs_of_orchlite_is_a_few_files_of_the_standard_
     }
 
 
-@pytest.mark.parametrize("teller", ["wallaroo", "wallaroo.Client()"], ids=["module", "client"])
-def test_a_task_learns_that_it_is_one_and_its_arguments(python: Python, tmp_path: Path, teller: str) -> None:
+@pytest.mark.parametrize("source", ["wallaroo", "wallaroo.Client()"], ids=["module", "client"])
+def test_a_task_learns_that_it_is_one_and_its_arguments(python: Python, tmp_path: Path, source: str) -> None:
     (tmp_path / "arguments.json").write_text('{"rows": 3}')
-    code = f"import wallaroo\nit = {teller}\nprint(it.in_task(), it.task_args())"
+    code = f"import wallaroo\nit = {source}\nprint(it.in_task(), it.task_args())"
     assert python(code, WALLAROO_TASK_ID="5d4a", ORCHLITE_RUN_FOLDER=str(tmp_path)) == "True {'rows': 3}\n"
 
 
-@pytest.mark.parametrize("teller", ["wallaroo", "wallaroo.Client()"], ids=["module", "client"])
-def test_outside_a_task_there_are_no_arguments_as_with_the_sdk(python: Python, teller: str) -> None:
+@pytest.mark.parametrize("source", ["wallaroo", "wallaroo.Client()"], ids=["module", "client"])
+def test_outside_a_task_there_are_no_arguments_as_with_the_sdk(python: Python, source: str) -> None:
     code = (
-        f"import wallaroo\nit = {teller}\ntry: it.task_args()\nexcept FileNotFoundError as error: print(it.in_task(), type(error).__name__)"
+        f"import wallaroo\nit = {source}\ntry: it.task_args()\nexcept FileNotFoundError as error: print(it.in_task(), type(error).__name__)"
     )
     assert python(code) == "False NotInTask\n"
 

@@ -1,4 +1,4 @@
-"""The SDK's client over a store: what its methods take, answer and raise. Programs that were written for the platform look at all of it."""
+"""The SDK's client over a store: what its methods take, return and raise. Programs for the platform depend on all of it."""
 
 from __future__ import annotations
 

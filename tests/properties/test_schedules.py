@@ -142,7 +142,7 @@ def due_in(window: Window, expression: Expression) -> list[datetime]:
 
 
 def random_expressions(count: int) -> Iterator[Expression]:
-    """Seeded; their hours lie in the night, where clocks change, more often than not."""
+    """Yield seeded expressions, most of them with hours in the night, when clocks change."""
     choose = random.Random(20_240_310)
     while count:
         kinds = [choose.randrange(7), choose.randrange(7), *(choose.choice([0, 0, 0, 0, choose.randrange(7)]) for _ in range(3))]

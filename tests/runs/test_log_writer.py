@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(path: Path) -> Callable[..., Written]:
-    """Feed pieces of output to a writer, finish it, and answer the records: stream, tag, text."""
+    """Feed pieces of output to a writer, finish it, and return the records: stream, tag, text."""
 
     def write(*pieces: bytes | tuple[str, bytes], limit_bytes: int = _LARGE_BYTES) -> Written:
         writer = LogWriter(str(path), limit_bytes)

@@ -173,7 +173,7 @@ class TestFollowing:
         def has_ended() -> bool:
             if not said:
                 said.append("last words")
-                writer.feed("stdout", b"last words\n")  # after any look at the log, before the answer
+                writer.feed("stdout", b"last words\n")  # after any earlier read of the log, before this returns
             return True
 
         assert [line.text for line in logs.follow(path, has_ended)] == said
@@ -216,7 +216,7 @@ class TestTheHostsOwnLines:
         assert [line.text for line in logs.read(path)] == ["installed", "two", "lines"]
         assert logs.read(path)[-1] == "2024-04-17T16:03:19.756251000Z stdout F lines"
 
-    def test_begin_a_log_that_nobody_else_can_read(self, path: Path) -> None:
+    def test_begin_a_log_that_only_this_account_can_read(self, path: Path) -> None:
         logs.append(path, datetime(2024, 4, 17, tzinfo=UTC), "first")
         assert str(logs.read(path)) == "first\n"
         assert path.stat().st_mode & 0o777 == 0o600

@@ -21,7 +21,7 @@ def _policy(missed: str = "latest", deadline_seconds: float | None = None) -> Sc
 
 
 def _decided(slots: int, policy: SchedulePolicy, late: timedelta = timedelta()) -> Decision:
-    """About so many slots from noon on, a while after the last of them."""
+    """Decide about this many slots from noon on, some time after the last of them."""
     return decide(_EVERY_MINUTE, policy, _NOON, _NOON + (slots - 1) * _MINUTE + late)
 
 
@@ -124,7 +124,7 @@ class TestSkippingAll:
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
 @pytest.mark.parametrize("expression", ["30 2 * * *", "*/30 * * * *"])
-def test_a_missed_year_has_as_many_slots_as_it_had_when_nobody_missed_any(zone: str, expression: str) -> None:
+def test_a_missed_year_has_as_many_slots_as_one_in_which_none_was_missed(zone: str, expression: str) -> None:
     schedule: Schedule = parse(expression, zone)
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     end = begin + timedelta(days=365)

@@ -1,4 +1,4 @@
-"""The clock that is moved by hand, without a client."""
+"""The clock that a test moves, without a client."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class TestAManualClock:
         assert clock.now() == _START + timedelta(minutes=80)
         assert alarms.acted_at == [_START + timedelta(minutes=minute) for minute in range(1, 81)]
 
-    def test_knows_whether_somebody_else_may_move_it(self, clock: ManualClock) -> None:
+    def test_knows_whether_another_thread_may_move_it(self, clock: ManualClock) -> None:
         assert not clock.may_be_moved_elsewhere()
         moved, done = threading.Event(), threading.Event()
 

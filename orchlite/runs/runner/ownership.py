@@ -66,7 +66,7 @@ def own(spec: dict[str, Any]) -> Iterator[Claim]:
     """
     with ExitStack() as held:
         if spec["environment_lock"] is not None:
-            # The file's time records the last use of the environment; unused ones are removed by it.
+            # The file's time records the last use of the environment: one that is unused for long is removed.
             os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
         held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
         _mark_started(spec)

@@ -15,7 +15,9 @@ from .log_writer import LogWriter
 
 _CANCEL_CHECK_SECONDS = 0.05
 _HELD_PIPE_SECONDS = 2.0
+"""How long the runner reads on after a program has ended by itself, if descendants hold its pipes open."""
 _EMPTY_PIPE_SECONDS = 0.5
+"""How long it reads on when all descendants are killed: what is in the pipes by then."""
 _SWEEP_SECONDS = 10.0
 _READ_BYTES = 256 * 1024
 

@@ -1,7 +1,7 @@
 """What a user of the platform does with its SDK, the part that is the same in both versions; run by an environment's interpreter.
 
-Each function takes a client and answers facts about what it saw: texts, numbers and lists of them, without ids and times, so that
-a test can compare them as they are. Everything goes through the SDK's own objects; nothing here knows who answers them.
+Each function takes a client and returns facts about what it saw: strings, numbers and lists of them, without ids and times, so that
+a test can compare them as they are. Everything goes through the SDK's own objects; nothing here knows which server responds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def zipped(**files: str) -> bytes:
 
 
 def until(ask: Callable[[], T], is_it: Callable[[T], object], seconds: float = 90) -> T:
-    """What `ask` answers as soon as `is_it` says yes."""
+    """Return what `ask` returns as soon as `is_it` is true of it."""
     end = time.monotonic() + seconds
     while not is_it(answer := ask()):
         if time.monotonic() > end:
@@ -133,7 +133,7 @@ def texts(run: Any, limit: int | None = None) -> list[str]:
 
 
 def one_run(wl: Any, orchestration: Any) -> Facts:
-    """Run once with arguments, and look at the run, its log and their tables."""
+    """Run once with arguments; return the run, its log and their tables."""
     task = orchestration.run_once(name="greet", json_args=ARGUMENTS)
     until(task.status, lambda status: status == "started")
     run = last_run(task)
@@ -170,7 +170,7 @@ def bad_ends(orchestration: Any) -> Facts:
 
 
 def kill(wl: Any, orchestration: Any) -> Facts:
-    """Kill a task whose run goes on."""
+    """Kill a task with a run in progress."""
     task = orchestration.run_once(name="sleeper", json_args={"what": "sleep"})
     until(lambda: [run for run in task.last_runs() if run.logs()], bool)
     answer = str(getattr(task.kill(), "value", "no status"))

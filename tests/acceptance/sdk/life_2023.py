@@ -26,7 +26,7 @@ def workspaces(wl: Any) -> life.Facts:
 
 
 def main(folder: Path) -> None:
-    """Live, and tell."""
+    """Print the facts."""
     wl = wallaroo.Client()
     facts: life.Facts = {"version": wallaroo.__version__, "workspaces": workspaces(wl)}
     greeting, facts["uploads"] = life.uploads(wl, folder)

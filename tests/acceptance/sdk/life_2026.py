@@ -66,7 +66,7 @@ def away(wl: Any) -> life.Facts:
 
 
 def main(folder: Path) -> None:
-    """Live, and tell."""
+    """Print the facts."""
     wl = wallaroo.Client()
     facts: life.Facts = {"version": wallaroo.__version__, "workspaces": workspaces(wl)}
     greeting, facts["uploads"] = life.uploads(wl, folder)

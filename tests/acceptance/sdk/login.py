@@ -11,7 +11,7 @@ from tests.acceptance.sdk import life
 
 
 def main(auth_type: str) -> None:
-    """Log in, look round, and tell."""
+    """Log in, and print what the account sees."""
     wl = wallaroo.Client(auth_type=auth_type)
     facts = {
         "email": wl.auth.user_email(),

@@ -24,11 +24,11 @@ def server(client: orchlite.Client) -> Iterator[rest.Server]:
         yield server
 
 
-def _told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What a program told at its end."""
+def _printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON object in the last line that a program printed."""
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return facts
 
 
 _CONNECTIONS = {
@@ -95,14 +95,14 @@ _TASKS = [
 
 def _are_refused_with_the_reason(bad_ends: dict[str, Any]) -> bool:
     """The SDK shows the reasons as they are; these two are no ends of a run."""
-    told = [bad_ends.pop(name) for name in ("a bad timeout", "a bad schedule")]
+    facts = [bad_ends.pop(name) for name in ("a bad timeout", "a bad schedule")]
     reasons = ["timeout is -1.", "The minute '99' is out of range."]
-    return all(text.startswith(_REFUSED_RUN) and reason in text for text, reason in zip(told, reasons, strict=True))
+    return all(text.startswith(_REFUSED_RUN) and reason in text for text, reason in zip(facts, reasons, strict=True))
 
 
 def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path) -> None:
-    told = _told(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
-    uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
+    facts = _printed(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
+    uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     assert "The bundle has no main.py." in uploads.pop("without main.py")
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
     assert uploads == _UPLOADS
@@ -116,7 +116,7 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
         "of the orchestration": [["failing"], ["greet"], ["slow"]],
         "workspaces": ["default", "lab", "annex"],
     }
-    assert told == {
+    assert facts == {
         "version": "2026.1.3",
         "workspaces": {
             "another than the default": True,
@@ -150,8 +150,8 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
 def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
     server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
 ) -> None:
-    told = _told(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
-    uploads, bad_ends, lists = (told.pop(name) for name in ("uploads", "bad ends", "lists"))
+    facts = _printed(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
+    uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
     assert _are_refused_with_the_reason(bad_ends)
@@ -164,7 +164,7 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
         "of the orchestration": [["failing"], ["greet"], ["minutely"], ["sleeper"], ["slow"]],
         "workspaces": ["default", "lab"],
     }
-    assert told == {
+    assert facts == {
         "version": "2023.2.1",
         "workspaces": {
             "another than the default": True,
@@ -196,7 +196,7 @@ def test_a_name_and_a_password_let_the_sdk_in(
         where = {name: value for name, value in server.environment().items() if name.endswith("_URL")}
         name = {**where, "WALLAROO_USER": "jane"}
         refused = run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter1"})
-        told = _told(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
+        facts = _printed(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
     assert refused.returncode != 0
     assert "TokenFetchError" in refused.stderr
-    assert told == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}
+    assert facts == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}

@@ -1,4 +1,4 @@
-"""What is public is described and annotated, stands in the README or the manual, and nothing stands there that does not exist."""
+"""Every public name has a docstring and annotations, and stands in the README or the manual, which name nothing that does not exist."""
 
 from __future__ import annotations
 
@@ -46,18 +46,27 @@ def _words(page: str, title: str, *, column: int = 0, calls: bool = False) -> li
     return [word for cell in cells for word in re.findall(r"`(\w+)\(" if calls else r"`(\w+)", cell)]
 
 
-def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The public functions and methods of a file, `__init__` among them; not those inside of functions."""
-    waiting: list[ast.stmt] = list(tree.body)
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _definitions(path: Path) -> Iterator[Definition]:
+    """The public classes of a file with their public methods and `__init__`, and its public functions."""
+    waiting: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.ClassDef):
-            waiting += node.body
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.name == "__init__" or not node.name.startswith("_")):
+        if isinstance(node, Definition) and (node.name == "__init__" or not node.name.startswith("_")):
             yield node
+            waiting += node.body if isinstance(node, ast.ClassDef) else []
 
 
-def _is_annotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_described(node: Definition) -> bool:
+    is_overload = any(isinstance(decorator, ast.Name) and decorator.id == "overload" for decorator in node.decorator_list)
+    return node.name == "__init__" or is_overload or ast.get_docstring(node) is not None
+
+
+def _is_annotated(function: Definition) -> bool:
+    if isinstance(function, ast.ClassDef):
+        return True
     given = function.args
     arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
     return function.returns is not None and all(one.annotation is not None or one.arg in ("self", "cls") for one in arguments)
@@ -184,6 +193,9 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(_PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(_PACKAGE).as_posix())
-def test_every_public_function_is_annotated(path: Path) -> None:
-    functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
-    assert [function.name for function in functions if not _is_annotated(function)] == []
+class TestEveryFile:
+    def test_describes_its_public_names(self, path: Path) -> None:
+        assert [node.name for node in _definitions(path) if not _is_described(node)] == []
+
+    def test_annotates_its_public_functions(self, path: Path) -> None:
+        assert [node.name for node in _definitions(path) if not _is_annotated(node)] == []

@@ -67,6 +67,7 @@ class Entry(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
+        """Whether the entry is a folder: its name ends with `/`."""
         return self.name.endswith("/")
 
 

@@ -144,6 +144,7 @@ class Duration(Converter):
     name = "duration"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> timedelta:
+        """Return the duration."""
         if isinstance(value, timedelta):
             return value
         if not _DURATION.fullmatch(value):
@@ -160,6 +161,7 @@ class Moment(Converter):
     name = "time"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> datetime:
+        """Return the time, aware."""
         if isinstance(value, datetime):
             return value
         try:

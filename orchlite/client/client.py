@@ -63,8 +63,9 @@ class Client(Listing, Maintenance):
         Closed: the client was closed, or belongs to the parent process.
         StoreBusy: another process kept the store locked for more than 10 s; nothing was written.
         StoreDamaged: the database file is missing, was replaced, or cannot be read.
+        StoreTooNew: a newer orchlite has changed the store's schema meanwhile; nothing was written.
         StorageFull: the disk is full; nothing was written.
-        ResourceExhausted: no further thread can be started.
+        ResourceExhausted: the process may start no more threads, or open no more files.
         DeviceFailed: the database failed in another way.
     """
 

@@ -31,7 +31,11 @@ _SAMPLE_CELLS = ("orchestration", "0" * 8, "a name of a task", "pending_packagin
 
 @click.command(cls=Verb, short_help="Show the history of the store.")
 @click.option(
-    "-n", "count", type=click.IntRange(min=0), help="Number of the newest to show; 0 shows all.  [default: 20, or all with --since]"
+    "-n",
+    "count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Number of the newest to show; 0 shows all.  [default: 20, or all with --since]",
 )
 @click.option("--since", type=Moment(), help="Show only newer events: 10m, 2d, or 2026-03-01T14:00.")
 @click.option("--follow", "-f", is_flag=True, help="Continue with new events until Ctrl-C.")

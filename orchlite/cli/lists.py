@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchlite.client.task_run import TaskRun
 
 _COUNT = click.option(
-    "-n", "count", type=click.IntRange(min=0), default=20, show_default=True, help="Number of the newest to list; 0 lists all."
+    "-n", "count", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="Number of the newest to list; 0 lists all."
 )
 _STATUSES = ["all", *(status.value for status in RunStatus)]
 

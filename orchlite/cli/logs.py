@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command(cls=Verb, short_help="Print the log of a run.")
 @click.argument("word", metavar="[ID]", required=False, type=IdOrName("orchestrations", "tasks", "runs", killed=True))
 @click.option("--follow", "-f", is_flag=True, help="Continue until the run has ended. Ctrl-C does not end the run.")
-@click.option("-n", "count", type=click.IntRange(min=0), help="Number of the last lines to print.  [default: all]")
+@click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="Number of the last lines to print.  [default: all]")
 @click.option("--since", type=Moment(), help="Print only newer lines: 10m, 2d, or 2026-03-01T14:00.")
 @click.option("--timestamps", "-t", is_flag=True, help="Print the time of arrival, in UTC, before each line.")
 @click.option("--packaging", is_flag=True, help="Print the installer's log of the orchestration instead.")

@@ -31,7 +31,7 @@ _MAX_FILES = 5
 @click.argument("path_or_id", type=IdOrName("orchestrations", paths=True))
 @click.option("--timeout", type=Duration(), help="Time limit of the run: 90s, 5m, 1h30m.")
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
-@click.option("--name", help="Name of the task.")
+@click.option("--name", metavar="NAME", help="Name of the task.")
 @run_options
 def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None) -> int:
     """Run a folder, a ZIP, or an orchestration by id or name, once.

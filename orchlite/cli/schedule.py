@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 _QUOTE = 'Quote it: "30 2 * * *".'
 
 
-@click.command(cls=Verb, short_help="Run something by a cron expression.")
+@click.command(cls=Verb, short_help="Run something on a cron schedule.")
 @click.argument("path_or_id", type=IdOrName("orchestrations", paths=True))
 @click.argument("words", metavar="[EXPRESSION]", nargs=-1)
 @click.option("--continuously", is_flag=True, help="Instead of EXPRESSION: start it again whenever it ends.")
-@click.option("--name", help="Name of the task.  [default: that of the orchestration]")
+@click.option("--name", metavar="NAME", help="Name of the task.  [default: that of the orchestration]")
 @click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Time zone of EXPRESSION.")
 @click.option(
     "--concurrency",
     type=click.Choice(["allow", "forbid", "replace"]),
     default="allow",
     show_default=True,
-    help="What to do at a slot while the previous run continues.",
+    help="If the previous run is still in progress: start another, skip, or replace it.",
 )
 @click.option(
     "--missed",
     type=click.Choice(["latest", "all", "none"]),
     default="latest",
     show_default=True,
-    help="Which of the slots to run that no host kept.",
+    help="Which runs to catch up on that were due while no host was up.",
 )
-@click.option("--deadline", type=Duration(), help="Skip a slot whose run cannot start within this time.")
+@click.option("--deadline", type=Duration(), help="Skip a run that cannot start within this time after it is due.")
 @click.option("--timeout", type=Duration(), help="Time limit of a run: 90s, 5m, 1h30m.")
 @run_options
 def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, **policy: Any) -> None:
-    """Run PATH_OR_ID at every slot of EXPRESSION, and print the id of the task.
+    """Run PATH_OR_ID at the times of EXPRESSION, and print the id of the task.
 
     EXPRESSION has five cron fields, or is a macro such as @daily. `orchlite start` keeps the schedules.
     """
@@ -116,7 +116,7 @@ def _print_start(client: Client, task: Task, out: Output) -> None:
 
 @click.command(cls=Verb, short_help="Show when a cron expression is due.")
 @click.argument("words", metavar="EXPRESSION", nargs=-1, required=True)
-@click.option("-n", "count", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Number of times.")
+@click.option("-n", "count", type=click.IntRange(1, 10_000), metavar="N", default=5, show_default=True, help="Number of times.")
 @click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Time zone of EXPRESSION.")
 def upcoming(words: tuple[str, ...], count: int, timezone: str) -> None:
     """Print when EXPRESSION is due next, in its time zone.

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _MISSING = "The server needs packages that are not installed"
 _ID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_workers_option = click.option("--workers", type=click.IntRange(1), help="Number of runs at the same time.  [default: number of cores]")
+_workers_option = click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Number of runs at the same time.  [default: number of cores]"
+)
 _retain_option = click.option("--retain", type=Duration(), help="Prune once a day what ended longer ago than this.  [default: no pruning]")
 
 
@@ -41,9 +43,16 @@ def start(workers: int | None, retain: timedelta | None, installing: ClientSetti
     client.run_forever()
 
 
-@click.command(cls=Verb, short_help="Do the same, and serve the REST API.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="Port to listen at; 0 chooses a free one.")
+@click.command(cls=Verb, short_help="Serve the REST API, and keep the schedules.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    default=8080,
+    show_default=True,
+    help="Port to listen at; 0 chooses a free one.",
+)
 @click.option(
     "--allow-remote", is_flag=True, help="Allow a --host that other machines can reach. Anyone with the token can run any program."
 )

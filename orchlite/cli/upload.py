@@ -34,7 +34,7 @@ _JUNK = re.compile(
 
 @click.command(cls=Verb, short_help="Upload a folder or a ZIP, and build its environment.")
 @click.argument("path", type=click.Path(exists=True))
-@click.option("--name", help="Name of the orchestration.  [default: that of the folder or file]")
+@click.option("--name", metavar="NAME", help="Name of the orchestration.  [default: that of the folder or file]")
 @click.option("--refresh", is_flag=True, help="Build the environment again, even if there is one.")
 @source_options
 def upload(path: str, name: str | None, refresh: bool, source: Source) -> None:

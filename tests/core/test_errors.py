@@ -1,4 +1,4 @@
-"""The errors: one tree, data for programs, a hint for people, and a way between processes."""
+"""The exceptions: their tree, their attributes, and how they are copied."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ _BUILT_IN = {"InvalidInput": ValueError, "NotFound": LookupError, "WaitTimeout":
 _KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OrchliteError)]
 
 
-def test_the_tree_is_as_it_was_designed() -> None:
+def test_the_tree_of_exceptions() -> None:
     assert {kind.__name__: kind.__bases__[0].__name__ for kind in _KINDS if kind is not OrchliteError} == _PARENTS
 
 
 @pytest.mark.parametrize(("name", "built_in"), [pytest.param(*pair, id=pair[0]) for pair in _BUILT_IN.items()])
-def test_some_are_what_python_itself_would_raise(name: str, built_in: type[Exception]) -> None:
+def test_some_are_builtin_exceptions_too(name: str, built_in: type[Exception]) -> None:
     assert issubclass(getattr(errors, name), built_in)
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.__name__)
 class TestEveryError:
-    def test_shows_its_message_and_then_the_way_out(self, kind: type[OrchliteError]) -> None:
+    def test_shows_its_message_and_its_hint(self, kind: type[OrchliteError]) -> None:
         assert str(kind("It is too large.", hint="Make it smaller.", limit=5)) == "It is too large. Make it smaller."
         assert str(kind("It is too large.")) == "It is too large."
 
-    def test_carries_what_a_program_needs(self, kind: type[OrchliteError]) -> None:
+    def test_has_message_hint_and_details(self, kind: type[OrchliteError]) -> None:
         error = kind("It is too large.", hint="Make it smaller.", entry="a", limit_bytes=5)
         assert (error.message, error.hint, error.details) == (
             "It is too large.",
@@ -60,14 +60,14 @@ class TestEveryError:
             {"entry": "a", "limit_bytes": 5},
         )
 
-    def test_survives_the_way_to_another_process(self, kind: type[OrchliteError]) -> None:
+    def test_can_be_copied_and_pickled(self, kind: type[OrchliteError]) -> None:
         error = kind("It is too large.", hint="Make it smaller.", entry="a", limit_bytes=5)
         for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
             assert type(copied) is kind
             assert str(copied) == str(error)
             assert (copied.message, copied.hint, copied.details) == (error.message, error.hint, error.details)
 
-    def test_says_when_it_is_raised(self, kind: type[OrchliteError]) -> None:
+    def test_is_documented(self, kind: type[OrchliteError]) -> None:
         assert kind.__doc__
 
 
@@ -76,6 +76,6 @@ def test_a_detail_may_have_any_name_but_hint() -> None:
 
 
 @pytest.mark.parametrize("kind", [WaitTimeout, NotInTask])
-def test_those_that_are_errors_of_the_system_have_no_number(kind: type[OSError]) -> None:
+def test_exceptions_that_are_os_errors_have_no_errno(kind: type[OSError]) -> None:
     error = kind("It took too long.")
     assert (error.errno, str(error)) == (None, "It took too long.")

@@ -1,4 +1,4 @@
-"""What tests of the command line share: a way to call it in this process, one as a process of its own, and the store that it uses."""
+"""Fixtures for tests of the command line: calling it in this process, starting it as a process, and the store that it uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INSTALLERS = ("PIP_", "UV_")
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The store that ORCHLITE_STORE names; whatever is alive in it at the end is killed. The working folder is the test's own."""
+    """The store that ORCHLITE_STORE names. Its tasks are killed after the test. The working folder is a temporary one."""
     path = tmp_path / "store"
     monkeypatch.setenv("ORCHLITE_STORE", str(path))
     monkeypatch.delenv("ORCHLITE_WORKSPACE", raising=False)
@@ -39,7 +39,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def call() -> Callable[..., Result]:
-    """Call the command line: `call("runs", "--json")`; `.stdout`, `.stderr` and `.exit_code` are as they would be."""
+    """Call the command line: `call("runs", "--json")`; the result has `.stdout`, `.stderr` and `.exit_code`."""
 
     def invoke(*words: object, stdin: str | None = None) -> Result:
         return CliRunner().invoke(command_line, [str(word) for word in words], input=stdin, prog_name="orchlite")
@@ -48,14 +48,14 @@ def call() -> Callable[..., Result]:
 
 
 def _environment() -> dict[str, str]:
-    """What a command gets from a user's shell, and no variable of the machine that the tests run on."""
+    """Return the variables that a user's shell would set, without others of the machine that the tests run on."""
     passed_on = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_INSTALLERS)}
     return {**passed_on, "PYTHONPATH": str(_ROOT)}
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the command line as a process: `start("run", folder, NO_COLOR="1")`, with pipes unless told otherwise."""
+    """Start the command line as a process: `start("run", folder, NO_COLOR="1")`, with pipes by default."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*words: object, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
@@ -79,7 +79,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def slow(folder: Callable[..., Path], tmp_path: Path) -> Path:
-    """A bundle whose program says that it has begun, waits for `tmp_path / "gate"`, makes a file, says that it is done."""
+    """A bundle whose program prints `begun`, waits for `tmp_path / "gate"`, creates a file and prints `done`."""
     return folder(
         "import pathlib, time\n"
         "print('begun', flush=True)\n"

@@ -1,4 +1,4 @@
-"""`events`: what happened, for a person, for a program, and while it happens."""
+"""The verb `events`: as a table, as JSON, and followed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def wl(store: Path) -> Iterator[orchlite.Client]:
-    """A client of an hour ago, which executes nothing."""
+    """A client whose clock is an hour behind, and which executes nothing."""
     clock = ManualClock(datetime.now(UTC) - timedelta(hours=1))
     with orchlite.Client(store, clock=clock, process=StubProcess()) as client:
         yield client
@@ -31,7 +31,7 @@ def wl(store: Path) -> Iterator[orchlite.Client]:
 
 @pytest.fixture
 def task(wl: orchlite.Client, folder: MakeFolder) -> orchlite.Task:
-    """A schedule of the name `nightly`."""
+    """A scheduled task named `nightly`."""
     return wl.upload_orchestration(path=folder("print(1)"), name="report").wait().run_scheduled("nightly", "0 0 1 1 *")
 
 
@@ -40,19 +40,19 @@ def _events(done: Result) -> list[dict[str, object]]:
     return found
 
 
-def test_the_shape_of_an_event_is_as_promised(call: Call, task: orchlite.Task) -> None:
+def test_an_event_has_the_documented_fields(call: Call, task: orchlite.Task) -> None:
     assert {frozenset(event) for event in _events(call("events", "--json"))} == {
         frozenset(("id", "at", "kind", "object_id", "was", "became", "reason"))
     }
 
 
-def test_events_come_oldest_first_and_the_newest_so_many(call: Call, task: orchlite.Task, wl: orchlite.Client) -> None:
+def test_events_are_the_newest_n_oldest_first(call: Call, task: orchlite.Task, wl: orchlite.Client) -> None:
     every = [event["id"] for event in _events(call("events", "-n", "0", "--json"))]
     assert every == [event.id() for event in wl.events()]
     assert [event["id"] for event in _events(call("events", "-n", "2", "--json"))] == every[-2:]
 
 
-def test_without_a_number_they_are_the_newest_twenty(call: Call, task: orchlite.Task) -> None:
+def test_events_are_the_newest_20_by_default(call: Call, task: orchlite.Task) -> None:
     for _ in range(6):
         task.pause()
         task.resume()
@@ -60,7 +60,7 @@ def test_without_a_number_they_are_the_newest_twenty(call: Call, task: orchlite.
     assert len(_events(call("events", "--json", "--since", "2h"))) > 20
 
 
-def test_events_can_be_those_since_a_time(call: Call, task: orchlite.Task) -> None:
+def test_since_selects_newer_events(call: Call, task: orchlite.Task) -> None:
     nothing = call("events", "--since", "10m")
     assert (nothing.stdout, nothing.stderr) == ("", "orchlite: none found\n")
     call("pause", "nightly")
@@ -68,14 +68,14 @@ def test_events_can_be_those_since_a_time(call: Call, task: orchlite.Task) -> No
     assert [event["became"] for event in _events(call("events", "--since", "10m", "-n", "1", "--json"))] == ["paused"]
 
 
-def test_a_person_reads_what_it_happened_to_by_its_name(call: Call, task: orchlite.Task) -> None:
+def test_the_table_of_events_has_names(call: Call, task: orchlite.Task) -> None:
     task.kill()
     header, *_, last = call("events").stdout.splitlines()
     assert header.split() == ["AT", "WHAT", "ID", "NAME", "WAS", "BECAME", "WHY"]
     assert last.split()[3:] == ["task", task.id()[:8], "nightly", "pending_kill", "killed"]
 
 
-def test_followed_events_are_lines_of_json_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
+def test_followed_events_are_lines_of_json(start: Start, call: Call, task: orchlite.Task) -> None:
     process = start("events", "--follow", "--json", "-n", "1")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["object_id"] == task.id()
@@ -84,7 +84,7 @@ def test_followed_events_are_lines_of_json_as_they_happen(start: Start, call: Ca
 
 
 @pytest.mark.slow
-def test_followed_events_are_lines_for_a_person_as_they_happen(start: Start, call: Call, task: orchlite.Task) -> None:
+def test_followed_events_are_rows_of_a_table(start: Start, call: Call, task: orchlite.Task) -> None:
     process = start("events", "-f", "-n", "1")
     assert process.stdout is not None
     header = process.stdout.readline()
@@ -100,7 +100,7 @@ _LONG, _SHORT = ("a name that is longer than was to be expected", "started", "")
 
 
 @pytest.mark.parametrize("cells", [[_SHORT, _SHORT], [_LONG, _SHORT], [_SHORT, _LONG, _SHORT, _LONG]], ids=["short", "long", "mixed"])
-def test_columns_that_are_followed_stay_where_they_are(capsys: pytest.CaptureFixture[str], cells: list[tuple[str, str, str]]) -> None:
+def test_columns_of_followed_events_keep_their_positions(capsys: pytest.CaptureFixture[str], cells: list[tuple[str, str, str]]) -> None:
     rows = Rows(("name", "became", "why"), ("x" * 20, "pending_pause", ""))
     for row in cells:
         rows.add(row)

@@ -1,4 +1,4 @@
-"""The command as a process of its own: signals, pipes, packages that are missing, verbs that stay."""
+"""The command as a process: signals, pipes, missing packages, and verbs that keep running."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 def _expect_401(url: str) -> None:
-    """The server is there, and wants a token."""
+    """Check that the server responds, and requires a token."""
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{url}/v1/api/workspaces/list", data=b"{}", timeout=_PATIENCE_SECONDS)
     refused.value.close()
@@ -68,7 +68,7 @@ def _expect_401(url: str) -> None:
     ],
     ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
 )
-def test_a_signal_kills_the_run_and_shows_what_it_said_last(
+def test_a_signal_kills_the_run_and_its_last_output_is_printed(
     start: Start, call: Call, folder: MakeFolder, number: signal.Signals, code: int
 ) -> None:
     program = (
@@ -88,7 +88,7 @@ def test_a_signal_kills_the_run_and_shows_what_it_said_last(
     assert [run["status"] for run in json.loads(call("runs", "--json").stdout)] == ["killed"]
 
 
-def test_a_second_signal_does_not_wait_for_the_end_of_the_run(start: Start, call: Call, folder: MakeFolder) -> None:
+def test_a_second_signal_ends_the_wait_for_the_run(start: Start, call: Call, folder: MakeFolder) -> None:
     program = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(60)\n"
     process = start("run", folder(program))
     _until_it_says(process, "begun")
@@ -101,7 +101,7 @@ def test_a_second_signal_does_not_wait_for_the_end_of_the_run(start: Start, call
     assert "ended as" not in stderr
 
 
-def test_a_signal_that_ends_a_followed_log_leaves_the_run_alone(start: Start, call: Call, slow: Path, tmp_path: Path) -> None:
+def test_a_signal_to_followed_logs_does_not_end_the_run(start: Start, call: Call, slow: Path, tmp_path: Path) -> None:
     run_id = call("run", slow, "--detach").stdout.strip()
     process = start("logs", "-f", run_id)
     _until_it_says(process, "begun")
@@ -112,13 +112,13 @@ def test_a_signal_that_ends_a_followed_log_leaves_the_run_alone(start: Start, ca
     assert call("logs", "-f", run_id).stdout == "begun\ndone\n"
 
 
-def test_a_reader_that_goes_away_ends_a_log_quietly(call: Call, folder: MakeFolder) -> None:
+def test_logs_ends_quietly_if_its_reader_is_gone(call: Call, folder: MakeFolder) -> None:
     call("run", folder("for number in range(50_000):\n    print('line', number)\n"))
     done = _shell(f"{_command('logs')} | head -n 1; echo ${{PIPESTATUS[0]}}")
     assert (done.stdout, done.stderr) == ("line 0\n141\n", "")
 
 
-def test_a_reader_that_goes_away_does_not_end_a_run(call: Call, folder: MakeFolder) -> None:
+def test_run_continues_if_its_reader_is_gone(call: Call, folder: MakeFolder) -> None:
     mine = folder("for number in range(50_000):\n    print('line', number)\nraise SystemExit(3)\n")
     done = _shell(f"{_command('run', '-q', str(mine))} | head -n 1; echo ${{PIPESTATUS[0]}}")
     assert (done.stdout, done.stderr) == ("line 0\n3\n", "")
@@ -126,14 +126,14 @@ def test_a_reader_that_goes_away_does_not_end_a_run(call: Call, folder: MakeFold
 
 
 @pytest.mark.parametrize("name", ["click", "rich"])
-def test_without_the_extra_it_says_in_one_line_what_to_install(name: str) -> None:
+def test_without_the_extra_one_line_says_what_to_install(name: str) -> None:
     done = _shell(f"{sys.executable} -c \"import sys; sys.modules['{name}'] = None; from orchlite.cli import main; main(['runs'])\"")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert 'pip install "orchlite[cli]"' in done.stderr
 
 
-def test_where_a_folder_that_is_left_hides_the_package_it_names_the_folder(tmp_path: Path) -> None:
+def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
     left = tmp_path / "site-packages" / "orchlite"
     left.mkdir(parents=True)
     # As the finder of an editable installation has it: it is asked for what the folder does not have.
@@ -156,18 +156,18 @@ def test_the_library_does_not_import_the_command_line() -> None:
     assert _shell(f'{sys.executable} -c "{line}"').stdout == "set()\n"
 
 
-def test_help_needs_neither_tables_nor_a_store() -> None:
+def test_help_imports_neither_rich_nor_the_store() -> None:
     line = "import sys, atexit; atexit.register(lambda: print({'rich', 'sqlite3', 'fastapi'} & set(sys.modules)));"
     assert _shell(f"{sys.executable} -c \"{line} from orchlite.cli import main; main(['--help'])\"").stdout.endswith("set()\n")
 
 
-def test_text_that_the_terminal_cannot_show_is_escaped(call: Call, folder: MakeFolder) -> None:
+def test_text_that_the_encoding_lacks_is_escaped(call: Call, folder: MakeFolder) -> None:
     mine = folder("print('\\u2713 done')")
     done = _shell(f"PYTHONIOENCODING=ascii {_command('run', '-q', str(mine))}")
     assert (done.stdout, done.returncode) == ("\\u2713 done\n", 0)
 
 
-def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_start_runs_what_is_due_until_sigterm(start: Start, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     call("schedule", folder(f"import pathlib\npathlib.Path({str(tmp_path / 'sign')!r}).touch()\n"), "--continuously", "--name", "poller")
     process = start("start", "--workers", "1")
     assert process.stderr is not None
@@ -180,10 +180,10 @@ def test_start_runs_what_is_due_until_it_is_told_to_stop(start: Start, call: Cal
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
-    assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' begins$", stderr, re.MULTILINE)
+    assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' starts$", stderr, re.MULTILINE)
 
 
-def test_serve_answers_until_it_is_told_to_stop(start: Start, store: Path) -> None:
+def test_serve_responds_until_sigterm(start: Start, store: Path) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0", "--json")
     told = json.loads(_first_line(process))
@@ -202,7 +202,7 @@ def test_the_address_of_a_server_can_be_read_from_a_pipe_while_it_serves(start: 
     assert process.poll() is None
 
 
-def test_a_server_does_not_end_when_the_reader_of_its_address_goes_away(start: Start) -> None:
+def test_serve_continues_if_the_reader_of_its_address_is_gone(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0")
     assert _first_line(process).startswith("http://")
@@ -226,7 +226,7 @@ def _is_flushed(call: ast.Call) -> bool:
     return "flush" in given or given.get("file") == "sys.stderr"  # which is flushed at the end of each line
 
 
-def test_whatever_the_library_prints_is_flushed() -> None:
+def test_every_print_is_flushed() -> None:
     package = Path(orchlite.__file__).parent
     wrong = [
         f"{path.relative_to(package)}:{call.lineno}" for path in package.rglob("*.py") for call in _prints(path) if not _is_flushed(call)
@@ -234,7 +234,7 @@ def test_whatever_the_library_prints_is_flushed() -> None:
     assert wrong == []
 
 
-def test_serve_refuses_an_address_that_others_reach(start: Start) -> None:
+def test_serve_refuses_an_address_that_other_machines_reach(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0", "--host", "0.0.0.0")
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)

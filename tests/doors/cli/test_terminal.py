@@ -1,4 +1,4 @@
-"""On a terminal: colours and a spinner, unless NO_COLOR is set or the terminal is a dumb one; elsewhere neither."""
+"""Colours and spinners: only on a terminal, and not with NO_COLOR or TERM=dumb."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Shown(NamedTuple):
 
 
 def _on_a_terminal(command: list[str], answer_to: str | None = None, **variables: str) -> _Shown:
-    """Run a command with a terminal for its outputs; once it shows `answer_to`, a line is sent to it."""
+    """Run a command on a terminal; send it a line when it shows `answer_to`."""
     ours, theirs = os.openpty()
     env = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1]), "TERM": "xterm-256color", "COLUMNS": "80", **variables}
     env.pop("NO_COLOR", None) if "NO_COLOR" not in variables else None
@@ -56,7 +56,7 @@ def _on_a_terminal(command: list[str], answer_to: str | None = None, **variables
 
 
 def _read(terminal: int, give_up_at: float) -> bytes:
-    """What the terminal shows next; nothing once its program has gone."""
+    """Return what the terminal shows next, or nothing after its program has ended."""
     ready, _, _ = select.select([terminal], [], [], max(0.0, give_up_at - time.monotonic()))
     assert ready, "nothing was shown any more, and the program did not end"
     try:
@@ -77,7 +77,7 @@ def test_a_status_has_a_colour(call: Call, folder: MakeFolder) -> None:
 
 
 @pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
-def test_there_is_no_colour_where_none_is_wanted(call: Call, folder: MakeFolder, variables: dict[str, str]) -> None:
+def test_there_is_no_colour_with_no_color_or_a_dumb_terminal(call: Call, folder: MakeFolder, variables: dict[str, str]) -> None:
     call("run", folder("print(1)"), "--name", "good")
     shown = _orchlite("runs", **variables).text
     assert "success" in shown
@@ -98,7 +98,7 @@ def test_a_table_cuts_names_before_times(call: Call, folder: MakeFolder) -> None
     assert re.search(r"aaa…  success +0 +[\d-]{10} [\d:]{8} JST", row)
 
 
-def test_a_spinner_is_shown_while_something_takes_long_and_is_gone_afterwards() -> None:
+def test_a_spinner_is_shown_during_long_work_and_then_removed() -> None:
     shown = _on_a_terminal([sys.executable, "-c", _WORKS], answer_to="working").text
     assert "working" in shown
     assert shown.rstrip().endswith("over")
@@ -106,17 +106,17 @@ def test_a_spinner_is_shown_while_something_takes_long_and_is_gone_afterwards() 
 
 
 @pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
-def test_there_is_no_spinner_where_none_is_wanted(variables: dict[str, str]) -> None:
+def test_there_is_no_spinner_with_no_color_or_a_dumb_terminal(variables: dict[str, str]) -> None:
     program = _WORKS.replace("sys.stdin.readline()", "import time; time.sleep(0.6)")
     assert _on_a_terminal([sys.executable, "-c", program], **variables).text == "over\r\n"
 
 
-def test_what_a_program_prints_is_handed_on_as_it_is(folder: MakeFolder) -> None:
+def test_output_of_a_program_is_unchanged(folder: MakeFolder) -> None:
     mine = folder("print('[bold]not markup[/bold] \\x1b[35mits own colour\\x1b[0m')")
     assert "[bold]not markup[/bold] \x1b[35mits own colour\x1b[0m" in _orchlite("run", str(mine)).text
 
 
-def test_words_of_an_error_cannot_move_the_cursor() -> None:
+def test_an_error_message_cannot_move_the_cursor() -> None:
     shown = _orchlite("run", "x\x1b[2Jy", NO_COLOR="1").text
     assert "\x1b" not in shown
 
@@ -148,14 +148,14 @@ _AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
     ],
     ids=str,
 )
-def test_a_time_is_told_with_the_zone_of_its_schedule(zone: str, text: str) -> None:
+def test_a_time_has_the_zone_of_its_schedule(zone: str, text: str) -> None:
     assert time_text(_AT, zone) == f"2026-07-01 {text}"
 
 
 @pytest.mark.parametrize(
     ("zone", "text"), [("Asia/Tokyo", "21:00:00 JST"), ("<+0545>-5:45", "17:45:00 +0545"), ("UTC0", "12:00:00 UTC")], ids=str
 )
-def test_a_time_is_told_with_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch, zone: str, text: str) -> None:
+def test_a_time_has_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch, zone: str, text: str) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
@@ -164,5 +164,5 @@ def test_a_time_is_told_with_the_zone_of_this_machine(monkeypatch: pytest.Monkey
     assert told == f"2026-07-01 {text}"
 
 
-def test_a_text_is_made_one_line() -> None:
+def test_one_line_replaces_unprintable_characters() -> None:
     assert one_line("a\nb\tc\x1b[0m") == "a b c [0m"

@@ -1,4 +1,4 @@
-"""`status` and the times that it and others show: what failed and how, what is paused, when something is due where it was asked for."""
+"""The verb `status`: failures, paused tasks, and times in the zones of schedules."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ZONE = "Asia/Tokyo"  # it has one offset and one abbreviation all year
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """That of `wl`."""
+    """The clock of `wl`."""
     return ManualClock(datetime.now(UTC))
 
 
 @pytest.fixture
 def wl(store: Path, clock: ManualClock) -> Iterator[orchlite.Client]:
-    """A client whose runs go on for ever, and which executes nothing."""
+    """A client whose simulated runs never end."""
     with orchlite.Client(store, clock=clock, process=StubProcess(duration_seconds=1e6)) as client:
         yield client
         client.close(drain=False)
@@ -55,7 +55,7 @@ class TestFailedPackaging:
         orchestration_id: str = json.loads(told.stderr.splitlines()[-1])["error"]["details"]["orchestration_id"]
         return orchestration_id
 
-    def test_is_no_program_that_failed(self, call: Call, orchestration_id: str) -> None:
+    def test_is_not_listed_as_a_failed_run(self, call: Call, orchestration_id: str) -> None:
         told = _status(call)
         assert told["failed"] == []
         [one] = told["packaging_failed"]
@@ -70,7 +70,7 @@ class TestFailedPackaging:
         assert "`orchlite logs ID --packaging`" in shown
         assert "\nfailed " not in shown
 
-    def test_is_told_once_for_each_name_and_not_where_a_later_upload_is_ready(self, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    def test_is_listed_once_per_name_and_not_if_a_later_upload_is_ready(self, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
         (tmp_path / "index").mkdir()
         words = ["--index-url", (tmp_path / "index").as_uri(), "--name"]
         bad = [folder({"main.py": f"print({number})", "requirements.txt": "no-such-package-here==1.0\n"}) for number in range(2)]
@@ -86,13 +86,13 @@ class TestFailedPackaging:
         call("upload", folder("print(2)"), "--name", "two")
         assert call("status", "--failed-since", "1h").exit_code == 0
 
-    def test_is_told_by_show(self, call: Call, orchestration_id: str) -> None:
+    def test_is_explained_by_show(self, call: Call, orchestration_id: str) -> None:
         shown = call("show", "bundle-0").stdout
         assert re.search(r"^status +error$", shown, re.MULTILINE)
         assert re.search(r"^reason +.*no-such-package-here", shown, re.MULTILINE)
 
 
-def test_a_paused_task_is_shown_as_such(call: Call, orchestration: orchlite.Orchestration) -> None:
+def test_a_paused_task_is_listed_as_paused(call: Call, orchestration: orchlite.Orchestration) -> None:
     task = orchestration.run_scheduled("nightly", "@daily")
     assert _status(call)["paused"] == []
     task.pause()
@@ -101,24 +101,24 @@ def test_a_paused_task_is_shown_as_such(call: Call, orchestration: orchlite.Orch
     assert _status(call)["due"] == []
 
 
-def test_nobody_knows_of_a_run_that_goes_on_whether_its_log_is_complete(call: Call, orchestration: orchlite.Orchestration) -> None:
+def test_log_is_complete_is_null_while_a_run_continues(call: Call, orchestration: orchlite.Orchestration) -> None:
     [run] = orchestration.run_once().last_runs()
     assert [(one["id"], one["log_is_complete"]) for one in _status(call)["running"]] == [(run.id(), None)]
 
 
-def test_of_a_run_that_goes_on_a_table_shows_for_how_long(call: Call, orchestration: orchlite.Orchestration) -> None:
+def test_the_table_shows_how_long_a_run_has_been_running(call: Call, orchestration: orchlite.Orchestration) -> None:
     orchestration.run_once()
     header, row = call("runs").stdout.splitlines()
     assert row[header.index("TOOK") :].strip().endswith(" s")
 
 
-def test_what_is_due_is_told_in_the_zone_of_its_schedule(call: Call, orchestration: orchlite.Orchestration) -> None:
+def test_due_times_are_in_the_zone_of_the_schedule(call: Call, orchestration: orchlite.Orchestration) -> None:
     orchestration.run_scheduled("nightly", "30 2 * * *", timezone=_ZONE)
     for words in (["status"], ["tasks"], ["show", "nightly"]):
         assert " 02:30:00 JST" in call(*words).stdout
 
 
-def test_a_slot_is_told_in_the_zone_of_its_schedule(call: Call, clock: ManualClock, orchestration: orchlite.Orchestration) -> None:
+def test_slots_are_in_the_zone_of_the_schedule(call: Call, clock: ManualClock, orchestration: orchlite.Orchestration) -> None:
     task = orchestration.run_scheduled("nightly", "30 2 * * *", timezone=_ZONE)
     clock.advance(days=1)
     [run] = task.last_runs()
@@ -126,13 +126,13 @@ def test_a_slot_is_told_in_the_zone_of_its_schedule(call: Call, clock: ManualClo
     assert " 02:30:00 JST" in call("show", run.id()).stdout
 
 
-def test_schedule_tells_the_first_slot_in_the_zone_that_was_asked_for(call: Call, folder: MakeFolder) -> None:
+def test_schedule_prints_the_first_slot_in_its_zone(call: Call, folder: MakeFolder) -> None:
     told = call("schedule", folder("print(1)"), "30 2 * * *", "--timezone", _ZONE)
     assert re.search(r", first at \d{4}-\d\d-\d\d 02:30:00 JST;", told.stderr)
 
 
 @pytest.mark.parametrize("verb", ["schedule", "upcoming"])
-def test_an_expression_without_quotes_is_refused_with_the_way_out(call: Call, folder: MakeFolder, store: Path, verb: str) -> None:
+def test_an_unquoted_expression_is_refused_with_a_hint(call: Call, folder: MakeFolder, store: Path, verb: str) -> None:
     refused = call(verb, *([folder("print(1)")] if verb == "schedule" else []), "30", "2", "main.py", "main.py", "main.py")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert 'Quote it: "30 2 * * *"' in refused.stderr

@@ -1,4 +1,4 @@
-"""`upload` and `run`: what is run, with which arguments, and how that ends."""
+"""The verbs `upload` and `run`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _SHOWS = "import json, wallaroo\nprint(json.dumps(wallaroo.task_args(), sort_key
 
 
 @pytest.mark.parametrize("code", [0, 1, 77], ids=str)
-def test_run_ends_with_the_exit_code_of_the_program(call: Call, folder: MakeFolder, code: int) -> None:
+def test_run_exits_with_the_exit_code_of_the_program(call: Call, folder: MakeFolder, code: int) -> None:
     assert call("run", folder(f"raise SystemExit({code})")).exit_code == code
 
 
-def test_the_output_goes_where_the_program_wrote_it(call: Call, folder: MakeFolder) -> None:
+def test_output_keeps_its_stream(call: Call, folder: MakeFolder) -> None:
     done = call("run", folder("import sys\nprint('out')\nprint('err', file=sys.stderr)\n"), "--quiet")
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
 
-def test_a_run_that_takes_too_long_is_killed_and_never_a_success(call: Call, folder: MakeFolder) -> None:
+def test_a_run_that_times_out_is_killed_and_not_a_success(call: Call, folder: MakeFolder) -> None:
     program = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: exit(0))\nprint('x', flush=True)\ntime.sleep(60)\n"
     done = call("run", folder(program), "--timeout", "1s")
     assert done.exit_code == 124
     assert "timed_out" in done.stderr
 
 
-def test_the_usual_end_of_a_run_that_takes_too_long_is_124_too(call: Call, folder: MakeFolder) -> None:
+def test_a_run_that_times_out_exits_with_124(call: Call, folder: MakeFolder) -> None:
     assert call("run", folder("import time\ntime.sleep(60)\n"), "--timeout", "1s").exit_code == 124
 
 
@@ -74,7 +74,7 @@ def test_arguments_reach_the_program(call: Call, folder: MakeFolder, tmp_path: P
     ],
     ids=["no sign", "no name", "no JSON", "twice", "no file", "a list", "no duration", "too short", "no variable"],
 )
-def test_bad_words_are_refused_in_one_line_before_anything_runs(
+def test_invalid_options_are_refused_in_one_line_before_anything_runs(
     call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], complaint: str
 ) -> None:
     (tmp_path / "list.json").write_text("[1]")
@@ -85,13 +85,13 @@ def test_bad_words_are_refused_in_one_line_before_anything_runs(
     assert refused.stdout == ""
 
 
-def test_variables_are_given_by_value_or_by_name(call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_passed_by_value_or_by_name(call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINE", "from here")
     done = call("run", folder("import os\nprint(os.environ['MINE'], os.environ['GIVEN'])\n"), "--env", "MINE", "-e", "GIVEN=a=b")
     assert done.stdout == "from here a=b\n"
 
 
-def test_json_is_the_run_alone_on_standard_output(call: Call, folder: MakeFolder) -> None:
+def test_json_on_standard_output_is_the_run_only(call: Call, folder: MakeFolder) -> None:
     done = call("run", folder("open('made.txt', 'w').close()\nprint('hello')\n"), "--json")
     shape = json.loads(done.stdout)
     assert (shape["status"], shape["exit_code"]) == ("success", 0)
@@ -100,7 +100,7 @@ def test_json_is_the_run_alone_on_standard_output(call: Call, folder: MakeFolder
     assert "hello\n" in done.stderr
 
 
-def test_the_same_folder_is_uploaded_once_and_a_changed_one_again(call: Call, folder: MakeFolder) -> None:
+def test_a_folder_is_uploaded_again_only_if_it_has_changed(call: Call, folder: MakeFolder) -> None:
     mine = folder("print(1)")
     first, again = call("upload", mine).stdout, call("upload", mine).stdout
     call("run", mine)
@@ -117,7 +117,7 @@ def test_an_orchestration_is_run_by_id_short_id_or_name(call: Call, folder: Make
     assert call("run", word).stdout == "ran\n"
 
 
-def test_a_name_that_several_have_is_refused_with_their_ids(call: Call, folder: MakeFolder) -> None:
+def test_an_ambiguous_name_is_refused_with_the_ids(call: Call, folder: MakeFolder) -> None:
     ids = [call("upload", folder(f"print({number})"), "--name", "mine").stdout.strip() for number in range(2)]
     refused = call("run", "mine")
     assert refused.exit_code == 2
@@ -126,13 +126,13 @@ def test_a_name_that_several_have_is_refused_with_their_ids(call: Call, folder: 
     assert sorted(told["error"]["details"]["candidates"]) == sorted(ids)
 
 
-def test_what_is_neither_a_path_nor_an_id_is_refused(call: Call, folder: MakeFolder) -> None:
+def test_a_word_that_is_neither_a_path_nor_an_id_is_refused(call: Call, folder: MakeFolder) -> None:
     refused = call("run", "nosuch")
     assert refused.exit_code == 2
     assert "'nosuch'" in refused.stderr
 
 
-def test_packaging_that_fails_says_why_in_one_line_and_where_the_rest_is(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_failed_packaging_is_explained_in_one_line_with_a_command_for_the_rest(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     mine = folder({"main.py": "print('never')", "requirements.txt": "no-such-package-here==1.0\n"})
     failed = call("run", mine, "--index-url", (tmp_path / "index").as_uri(), "--quiet")
@@ -144,7 +144,7 @@ def test_packaging_that_fails_says_why_in_one_line_and_where_the_rest_is(call: C
     assert "no-such-package-here" in call(*told).stdout
 
 
-def test_what_is_installed_is_told(call: Call, folder: MakeFolder, package_index: tuple[str, str]) -> None:
+def test_the_number_of_installed_packages_is_printed(call: Call, folder: MakeFolder, package_index: tuple[str, str]) -> None:
     url, requirement = package_index
     name = requirement.partition("==")[0]
     mine = folder({"main.py": f"import {name}\nprint({name}.WORDS)\n", "requirements.txt": requirement})
@@ -154,7 +154,7 @@ def test_what_is_installed_is_told(call: Call, folder: MakeFolder, package_index
 
 
 @pytest.mark.parametrize("verb", ["upload", "run"])
-def test_what_an_upload_notices_is_told_once(call: Call, folder: MakeFolder, verb: str) -> None:
+def test_warnings_of_an_upload_are_printed_once(call: Call, folder: MakeFolder, verb: str) -> None:
     mine = folder({"main.py": "print(1)", ".streamlit/x": "", "json.py": "", "requirements.txt": "# none\n"})
     first = call(verb, mine).stderr
     assert (".streamlit" in first, "json.py" in first) == (True, True)
@@ -164,7 +164,7 @@ def test_what_an_upload_notices_is_told_once(call: Call, folder: MakeFolder, ver
     assert len(told) == 2
 
 
-def test_what_nobody_wants_is_left_out_silently_but_for_check(call: Call, folder: MakeFolder) -> None:
+def test_only_check_mentions_junk_that_is_left_out(call: Call, folder: MakeFolder) -> None:
     never = ["__pycache__/x.pyc", ".git/HEAD", ".DS_Store", ".venv/pyvenv.cfg", ".pytest_cache/x", "sub/.mypy_cache/x", "sub/__pycache__/x"]
     mine = folder({"main.py": "print(1)", "sub/x.py": "", ".env": "", **dict.fromkeys(never, "")})
     warnings = [line for line in call("upload", mine).stderr.splitlines() if "warning" in line]
@@ -173,7 +173,7 @@ def test_what_nobody_wants_is_left_out_silently_but_for_check(call: Call, folder
     assert ".pytest_cache" in call("check", mine).stdout
 
 
-def test_a_detached_run_goes_on_after_the_command_has_ended(call: Call, slow: Path, tmp_path: Path) -> None:
+def test_a_detached_run_continues_after_the_command_has_ended(call: Call, slow: Path, tmp_path: Path) -> None:
     run_id = call("run", slow, "--detach", "--quiet").stdout.strip()
     (tmp_path / "gate").touch()
     assert call("logs", "-f", run_id).stdout == "begun\ndone\n"
@@ -181,7 +181,7 @@ def test_a_detached_run_goes_on_after_the_command_has_ended(call: Call, slow: Pa
         assert wl.get_task_run_by_id(run_id).wait(timeout=20).status() == "success"
 
 
-def test_a_workspace_that_is_not_there_is_named_with_the_way_to_make_it(call: Call, folder: MakeFolder) -> None:
+def test_a_missing_workspace_is_named_with_the_command_that_creates_it(call: Call, folder: MakeFolder) -> None:
     mine = folder("print(1)")
     refused = call("run", mine, "-w", "other")
     assert refused.exit_code == 2

@@ -1,4 +1,4 @@
-"""`schedule`, `upcoming`, `kill`, `pause`, `resume`, `connections`: what is to happen later, and what is to happen no more."""
+"""The verbs `schedule`, `upcoming`, `kill`, `pause`, `resume` and `connections`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakeFolder = Callable[..., Path]
 
 @pytest.fixture
 def nightly(call: Call, folder: MakeFolder) -> str:
-    """The id of a scheduled task of this name."""
+    """Schedule a task with this name, and return its id."""
     words = ["--name", "nightly", "--timezone", "Europe/Berlin", "--concurrency", "forbid", "--arg", "n:=1"]
     return call("schedule", folder("print(1)"), "30 2 * * *", *words).stdout.strip()
 
@@ -27,14 +27,14 @@ def _task(call: Call, task_id: str) -> dict[str, object]:
     return shown
 
 
-def test_schedule_makes_a_task_with_its_schedule_and_arguments(call: Call, nightly: str) -> None:
+def test_schedule_creates_a_task_with_its_schedule_and_arguments(call: Call, nightly: str) -> None:
     task = _task(call, nightly)
     assert (task["kind"], task["status"], task["name"]) == ("scheduled", "started", "nightly")
     assert (task["schedule"], task["timezone"], task["arguments"]) == ("30 2 * * *", "Europe/Berlin", {"n": 1})
     assert task["next_run_at"]
 
 
-def test_schedule_says_who_keeps_it(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_schedule_suggests_start_unless_a_host_is_up(call: Call, folder: MakeFolder, store: Path) -> None:
     assert "orchlite start" in call("schedule", folder("print(1)"), "@daily").stderr
     with orchlite.Client(store):
         assert "orchlite start" not in call("schedule", folder("print(2)"), "@daily").stderr
@@ -52,7 +52,7 @@ def test_schedule_says_who_keeps_it(call: Call, folder: MakeFolder, store: Path)
     ],
     ids=["a field", "never fires", "the zone", "neither", "both", "a time limit"],
 )
-def test_a_bad_order_is_refused_before_anything_is_stored(
+def test_an_invalid_schedule_is_refused_before_anything_is_stored(
     call: Call, folder: MakeFolder, store: Path, words: list[str], complaint: str
 ) -> None:
     refused = call("schedule", folder("print(1)"), *words)
@@ -71,13 +71,13 @@ def test_pause_and_resume_by_name(call: Call, nightly: str) -> None:
     assert "killed" in refused.stderr
 
 
-def test_kill_ends_a_task_for_good_and_can_be_said_again(call: Call, nightly: str) -> None:
+def test_kill_is_final_and_idempotent(call: Call, nightly: str) -> None:
     assert call("kill", nightly[:8]).stdout == f"{nightly[:8]} killed\n"
     assert call("kill", nightly[:8]).exit_code == 0
     assert json.loads(call("tasks", "--json").stdout) == []
 
 
-def test_kill_ends_a_run_that_goes_on_by_itself(call: Call, slow: Path) -> None:
+def test_kill_ends_a_detached_run(call: Call, slow: Path) -> None:
     run_id = call("run", slow, "--detach").stdout.strip()
     assert json.loads(call("kill", run_id[:8], "--json").stdout)[0]["status"] == "killed"
     refused = call("kill", run_id[:8])
@@ -85,18 +85,18 @@ def test_kill_ends_a_run_that_goes_on_by_itself(call: Call, slow: Path) -> None:
     assert "has ended already" in refused.stderr
 
 
-def test_of_several_words_one_that_means_nothing_stops_all(call: Call, nightly: str) -> None:
+def test_nothing_is_killed_if_one_word_finds_nothing(call: Call, nightly: str) -> None:
     assert call("kill", "nightly", "nosuch").exit_code == 2
     assert _task(call, nightly)["status"] == "started"
 
 
-def test_a_name_is_that_of_the_task_that_is_alive(call: Call, folder: MakeFolder, nightly: str) -> None:
+def test_a_name_is_of_the_task_that_is_not_killed(call: Call, folder: MakeFolder, nightly: str) -> None:
     call("kill", "nightly")
     second = call("schedule", folder("print(2)"), "@hourly", "--name", "nightly").stdout.strip()
     assert json.loads(call("pause", "nightly", "--json").stdout)[0]["id"] == second
 
 
-def test_upcoming_shows_slots_in_the_zone_that_was_asked_for(call: Call) -> None:
+def test_upcoming_prints_slots_in_the_given_zone(call: Call) -> None:
     lines = call("upcoming", "30 2 * * 1", "-n", "2", "--timezone", "Asia/Tokyo").stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("Mon ") and line.endswith("02:30 JST") for line in lines)
@@ -110,7 +110,7 @@ def test_upcoming_warns_and_refuses_as_schedule_does(call: Call) -> None:
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
 
 
-def test_a_connection_is_made_of_a_file_read_by_programs_and_deleted(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_connection_is_created_from_a_file_read_by_a_program_and_deleted(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "details.json").write_text('{"host": "db"}')
     made = call("connections", "create", "warehouse", "postgres", "--details-file", "details.json", "--detail", "port:=5432")
     assert made.stdout == "warehouse\n"

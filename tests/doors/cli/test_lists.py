@@ -1,4 +1,4 @@
-"""`orchestrations`, `tasks`, `runs`, `show`, `logs`, `status`: looking at a store changes nothing, and speaks to people and programs."""
+"""The verbs that read a store: `orchestrations`, `tasks`, `runs`, `show`, `logs` and `status`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHAPES = {
 
 @pytest.fixture
 def wl(store: Path) -> Iterator[orchlite.Client]:
-    """A client that does what the command line then looks at."""
+    """A client of the store that the command line reads."""
     with orchlite.Client(store, grace_seconds=0.2, workers=2) as client:
         yield client
         client.close(drain=False)
@@ -44,7 +44,7 @@ def wl(store: Path) -> Iterator[orchlite.Client]:
 
 @pytest.fixture(scope="module")
 def one_of_everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store: with a good run, a bad run, a schedule, a connection with a secret."""
+    """A store with a successful run, a failed run, a schedule, and a connection with a secret."""
     path = tmp_path_factory.mktemp("one-of-everything")
     programs = ("print('fine')", "import sys\nprint('first')\nprint('last', file=sys.stderr)\nsys.exit(3)\n")
     with orchlite.Client(path / "store", workers=1) as wl:
@@ -67,7 +67,7 @@ def filled(store: Path, one_of_everything: Path) -> Iterator[orchlite.Client]:
 
 
 @pytest.mark.parametrize("verb", _LOOKS)
-def test_looking_at_a_store_that_is_not_there_makes_none(call: Call, store: Path, verb: str) -> None:
+def test_reading_a_missing_store_creates_none(call: Call, store: Path, verb: str) -> None:
     refused = call(verb)
     assert refused.exit_code == 2
     assert "There is no store" in refused.stderr
@@ -76,13 +76,13 @@ def test_looking_at_a_store_that_is_not_there_makes_none(call: Call, store: Path
 
 
 @pytest.mark.parametrize("verb", _SHAPES)
-def test_the_shapes_of_json_lists_are_as_promised(call: Call, filled: orchlite.Client, verb: str) -> None:
+def test_json_lists_have_the_documented_fields(call: Call, filled: orchlite.Client, verb: str) -> None:
     listed = json.loads(call(verb, "--json").stdout)
     assert listed
     assert all(set(one) == _SHAPES[verb] for one in listed)
 
 
-def test_json_lists_name_what_tables_name(call: Call, filled: orchlite.Client) -> None:
+def test_json_lists_have_the_names_that_tables_have(call: Call, filled: orchlite.Client) -> None:
     runs = json.loads(call("runs", "--json").stdout)
     assert [(run["task_name"], run["orchestration_name"]) for run in runs] == [("bad", "bundle-1"), ("good", "bundle-0")]
     tasks = json.loads(call("tasks", "--json").stdout)
@@ -96,11 +96,11 @@ def test_json_lists_name_what_tables_name(call: Call, filled: orchlite.Client) -
 
 
 @pytest.mark.parametrize("verb", _LOOKS)
-def test_no_secret_of_a_connection_is_shown(call: Call, filled: orchlite.Client, verb: str) -> None:
+def test_secrets_of_connections_are_not_shown(call: Call, filled: orchlite.Client, verb: str) -> None:
     assert "hidden-word" not in call(verb).output + call(verb, "--json").output
 
 
-def test_tables_in_a_pipe_are_plain_and_aligned_and_not_cut(call: Call, wl: orchlite.Client, folder: MakeFolder) -> None:
+def test_tables_in_a_pipe_are_plain_aligned_and_not_cut(call: Call, wl: orchlite.Client, folder: MakeFolder) -> None:
     wl.run(folder("print(1)"), name="a" * 200)
     header, row = call("tasks").stdout.splitlines()
     assert header.split()[:2] == ["ID", "NAME"]
@@ -109,7 +109,7 @@ def test_tables_in_a_pipe_are_plain_and_aligned_and_not_cut(call: Call, wl: orch
     assert "\x1b" not in call("tasks").output
 
 
-def test_runs_are_those_of_a_task_of_an_orchestration_or_of_all(call: Call, filled: orchlite.Client) -> None:
+def test_runs_lists_those_of_a_task_an_orchestration_or_the_workspace(call: Call, filled: orchlite.Client) -> None:
     def statuses(*words: str) -> list[str]:
         return [run["status"] for run in json.loads(call("runs", *words, "--json").stdout)]
 
@@ -121,14 +121,14 @@ def test_runs_are_those_of_a_task_of_an_orchestration_or_of_all(call: Call, fill
     assert "-n 0 lists all" in call("runs", "-n", "1").stderr
 
 
-def test_killed_tasks_are_listed_when_asked_for(call: Call, filled: orchlite.Client) -> None:
+def test_killed_tasks_are_listed_with_all(call: Call, filled: orchlite.Client) -> None:
     call("kill", "nightly")
     names = [task["name"] for task in json.loads(call("tasks", "--json").stdout)]
     assert names == ["bad", "good"]
     assert "nightly" in call("tasks", "--all").stdout
 
 
-def test_a_name_stands_for_all_that_have_it_where_they_are_looked_at(call: Call, folder: MakeFolder) -> None:
+def test_a_name_includes_all_that_have_it_for_verbs_that_read(call: Call, folder: MakeFolder) -> None:
     mine = folder("print(1)")
     call("run", mine)
     (mine / "main.py").write_text("print(2)")
@@ -137,7 +137,7 @@ def test_a_name_stands_for_all_that_have_it_where_they_are_looked_at(call: Call,
     assert call("logs", mine.name).stdout == "2\n"
 
 
-def test_the_log_of_what_could_not_be_packaged_is_the_installers(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_the_log_after_failed_packaging_is_the_installers(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     mine = folder("print(1)")
     call("run", mine)
     (mine / "requirements.txt").write_text("no-such-package-here==1.0\n")
@@ -147,7 +147,7 @@ def test_the_log_of_what_could_not_be_packaged_is_the_installers(call: Call, fol
 
 
 @pytest.mark.parametrize("what", ["orchestration", "task", "run"])
-def test_show_tells_all_about_one_thing_by_its_first_digits(call: Call, filled: orchlite.Client, what: str) -> None:
+def test_show_finds_a_thing_by_its_first_digits(call: Call, filled: orchlite.Client, what: str) -> None:
     task = filled.list_tasks()[-1]
     one = {"orchestration": task.orchestration(), "task": task.id(), "run": task.last_runs()[0].id()}[what]
     shown = json.loads(call("show", one[:6], "--json").stdout)
@@ -156,43 +156,43 @@ def test_show_tells_all_about_one_thing_by_its_first_digits(call: Call, filled: 
 
 
 @pytest.mark.parametrize("word", ["abc", "zzzzzzzz", "%", "ffff' OR 1"], ids=["short", "no digits", "a pattern", "SQL"])
-def test_what_is_no_id_finds_nothing(call: Call, filled: orchlite.Client, word: str) -> None:
+def test_an_invalid_id_finds_nothing(call: Call, filled: orchlite.Client, word: str) -> None:
     assert call("show", word).exit_code == 2
 
 
 class TestLogs:
-    def test_without_a_word_are_those_of_the_newest_run(self, call: Call, filled: orchlite.Client) -> None:
+    def test_are_of_the_newest_run_by_default(self, call: Call, filled: orchlite.Client) -> None:
         assert call("logs").stdout == "first\nlast\n"
 
     @pytest.mark.parametrize("word", ["bad", "bundle-1"], ids=["task", "orchestration"])
-    def test_of_a_task_or_an_orchestration_are_those_of_its_newest_run(self, call: Call, filled: orchlite.Client, word: str) -> None:
+    def test_of_a_task_or_an_orchestration_are_of_its_newest_run(self, call: Call, filled: orchlite.Client, word: str) -> None:
         assert call("logs", word).stdout == "first\nlast\n"
 
-    def test_can_be_the_newest_lines_only(self, call: Call, filled: orchlite.Client) -> None:
+    def test_can_be_the_last_lines_only(self, call: Call, filled: orchlite.Client) -> None:
         assert call("logs", "bad", "-n", "1").stdout == "last\n"
         assert call("logs", "bad", "-n", "1", "-f").stdout == "last\n"
 
-    def test_can_be_those_since_a_time(self, call: Call, filled: orchlite.Client) -> None:
+    def test_can_be_newer_lines_only(self, call: Call, filled: orchlite.Client) -> None:
         assert call("logs", "bad", "--since", "1h").stdout == "first\nlast\n"
         ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         assert call("logs", "bad", "--since", ahead).stdout == ""
 
-    def test_have_times_and_streams_for_programs(self, call: Call, filled: orchlite.Client) -> None:
+    def test_have_times_and_streams_in_json(self, call: Call, filled: orchlite.Client) -> None:
         lines = [json.loads(line) for line in call("logs", "bad", "--json").stdout.splitlines()]
         assert [(line["stream"], line["text"]) for line in lines] == [("stdout", "first"), ("stderr", "last")]
         assert call("logs", "bad", "-t").stdout.startswith(lines[0]["at"])
 
-    def test_of_packaging_are_what_was_installed(self, call: Call, filled: orchlite.Client) -> None:
+    def test_of_packaging_list_the_installed_packages(self, call: Call, filled: orchlite.Client) -> None:
         assert "Installed in the environment" in call("logs", "bad", "--packaging").stdout
 
-    def test_of_a_task_without_a_run_say_so(self, call: Call, filled: orchlite.Client) -> None:
+    def test_of_a_task_without_a_run_are_refused(self, call: Call, filled: orchlite.Client) -> None:
         refused = call("logs", "nightly")
         assert refused.exit_code == 2
         assert "has had no run yet" in refused.stderr
 
 
 class TestStatus:
-    def test_shows_what_is_due_what_has_failed_and_the_sizes(self, call: Call, filled: orchlite.Client) -> None:
+    def test_shows_due_tasks_failures_and_sizes(self, call: Call, filled: orchlite.Client) -> None:
         told = json.loads(call("status", "--json").stdout)
         lists = {"running", "queued", "failed", "packaging_failed", "due", "paused"}
         assert set(told) == {"store", "hosts", "failed_since", "disk", *lists}
@@ -203,18 +203,18 @@ class TestStatus:
         for words in ("due next", "nightly", "failed in the last 24 h (1)", "on disk"):
             assert words in call("status").stdout
 
-    def test_says_since_when_it_tells_of_what_failed(self, call: Call, filled: orchlite.Client) -> None:
+    def test_names_the_period_of_the_failures(self, call: Call, filled: orchlite.Client) -> None:
         assert "\nfailed since 2000-01-01 12:00:00 UTC (1)\n" in call("status", "--failed-since", "2000-01-01T12:00Z").stdout
         told = json.loads(call("status", "--failed-since", "2000-01-01T12:00Z", "--json").stdout)
         assert told["failed_since"] == "2000-01-01T12:00:00.000000Z"
 
-    def test_shows_what_runs(self, call: Call, wl: orchlite.Client, slow: Path) -> None:
+    def test_shows_running_runs(self, call: Call, wl: orchlite.Client, slow: Path) -> None:
         task = wl.upload_orchestration(path=slow).wait().run_once("waiting")
         [run] = task.last_runs()
         next(iter(run.logs(follow=True)))
         assert [one["id"] for one in json.loads(call("status", "--json").stdout)["running"]] == [run.id()]
 
-    def test_ends_with_1_where_something_has_failed_since(self, call: Call, filled: orchlite.Client) -> None:
+    def test_exits_with_1_if_something_has_failed_since(self, call: Call, filled: orchlite.Client) -> None:
         assert call("status").exit_code == 0
         assert call("status", "--failed-since", "1d").exit_code == 1
         assert call("status", "--failed-since", (datetime.now(UTC) + timedelta(hours=1)).isoformat()).exit_code == 0
@@ -224,5 +224,5 @@ class TestStatus:
         assert call("status", "--failed-since", text).exit_code == 1
 
     @pytest.mark.parametrize("text", ["yesterday", "1x", "-1d", "", "20260301", "2026-W10", "2026-02-30"])
-    def test_takes_no_time_that_is_none(self, call: Call, filled: orchlite.Client, text: str) -> None:
+    def test_refuses_an_invalid_time(self, call: Call, filled: orchlite.Client, text: str) -> None:
         assert call("status", "--failed-since", text).exit_code == 2

@@ -27,7 +27,7 @@ _OTHER_INTERFACES = ("sdk/", "rest/", "cli/", "testing/")
 
 
 def _literals(node: ast.AST) -> Iterator[str]:
-    """The literals that a text is made of, without those for Python only."""
+    """Yield the string literals in an expression, except those for Python only."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "PythonOnly":
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -37,7 +37,7 @@ def _literals(node: ast.AST) -> Iterator[str]:
 
 
 def _hints(tree: ast.Module) -> Iterator[str]:
-    """What is given as `hint=`, or assigned to that name."""
+    """Yield the literals of every `hint=` and of assignments to `hint`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "hint":
             yield from _literals(node.value)
@@ -49,7 +49,7 @@ def _library() -> Iterator[Path]:
     return (path for path in _PACKAGE.rglob("*.py") if not path.relative_to(_PACKAGE).as_posix().startswith(_OTHER_INTERFACES))
 
 
-def test_hints_name_the_python_api_by_parts_that_each_interface_spells() -> None:
+def test_hints_mention_the_python_api_only_by_parts() -> None:
     hints = [hint for path in _library() for hint in _hints(ast.parse(path.read_text("utf-8")))]
     assert len(hints) > 100
     assert [hint for hint in hints if _PYTHON.search(hint)] == []
@@ -61,7 +61,7 @@ def test_the_command_line_spells_every_name_of_the_python_api(name: Name) -> Non
     assert not _PYTHON.search(COMMAND_LINE.names[name])
 
 
-def test_every_option_that_an_argument_is_spelled_as_exists() -> None:
+def test_every_option_in_the_table_exists() -> None:
     options = {
         name for verb in _verbs(command_line) for parameter in verb.params for name in (*parameter.opts, parameter.human_readable_name)
     }
@@ -97,9 +97,7 @@ def _verbs(verb: click.Command) -> Iterator[click.Command]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_usual_mistakes_are_answered_in_words_of_commands(
-    call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], expected: str
-) -> None:
+def test_errors_name_options_and_commands(call: Call, folder: MakeFolder, tmp_path: Path, words: list[str], expected: str) -> None:
     if words[0] == "serve":
         pytest.importorskip("uvicorn")
     folder("print(1)")
@@ -116,7 +114,7 @@ def test_the_usual_mistakes_are_answered_in_words_of_commands(
     assert not _PYTHON.search(said)
 
 
-def test_packaging_that_fails_names_the_option_for_another_index(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_failed_packaging_names_the_option_for_another_index(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     mine = folder({"main.py": "print(1)", "requirements.txt": "no-such-package-here==1.0\n"})
     failed = call("--json", "run", mine, "--index-url", (tmp_path / "index").as_uri())
@@ -125,7 +123,7 @@ def test_packaging_that_fails_names_the_option_for_another_index(call: Call, fol
     assert not _PYTHON.search(told["message"])
 
 
-def test_an_installation_can_be_given_more_or_less_time(call: Call, folder: MakeFolder) -> None:
+def test_install_timeout_limits_an_installation(call: Call, folder: MakeFolder) -> None:
     mine = folder({"main.py": "print(1)", "requirements.txt": "no-such-package-here==1.0\n"})
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes calls, and never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"

@@ -1,4 +1,4 @@
-"""`prune`, `backup`, `restore`, `doctor`, `completion`, and what holds for every verb."""
+"""The verbs `prune`, `backup`, `restore`, `doctor` and `completion`, and what all verbs have in common."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VERBS = dict(_verbs(command_line))
 
 
 @pytest.mark.parametrize("verb", _VERBS)
-def test_every_verb_has_the_common_options_and_says_what_it_does(call: Call, verb: str) -> None:
+def test_every_verb_has_the_common_options_and_a_description(call: Call, verb: str) -> None:
     options = {option for parameter in _VERBS[verb].params for option in parameter.opts}
     assert {"--store", "--workspace", "--json", "--quiet", "--debug"} <= options
     told = call(*verb.split(), "--help")
@@ -46,24 +46,24 @@ def test_the_help_names_every_verb(call: Call) -> None:
     assert call().exit_code == 0
 
 
-def test_common_options_stand_before_a_verb_or_behind_it(call: Call, tmp_path: Path) -> None:
+def test_common_options_are_accepted_before_and_after_a_verb(call: Call, tmp_path: Path) -> None:
     for words in (["--store", "elsewhere", "runs"], ["runs", "--store", "elsewhere"]):
         assert str(tmp_path / "elsewhere") in call(*words).stderr
 
 
-def test_errors_are_json_where_that_is_asked_for(call: Call) -> None:
+def test_errors_are_json_with_json(call: Call) -> None:
     told = json.loads(call("runs", "--json").stderr)["error"]
     assert set(told) == {"kind", "message", "hint", "details"}
     assert told["kind"] == "NotFound"
 
 
-def test_debug_shows_where_an_error_came_from(call: Call) -> None:
+def test_debug_prints_the_traceback(call: Call) -> None:
     assert "Traceback" not in call("runs").stderr
     assert "Traceback" in call("runs", "--debug").stderr
 
 
 @pytest.mark.parametrize("words", [["nosuch"], ["run"], ["runs", "--nosuch"], ["runs", "-n", "x"]], ids=" ".join)
-def test_a_command_line_that_is_wrong_is_refused_in_one_line(call: Call, words: list[str]) -> None:
+def test_an_invalid_command_line_is_refused_in_one_line(call: Call, words: list[str]) -> None:
     refused = call(*words)
     assert (refused.exit_code, refused.stderr.count("\n"), refused.stdout) == (2, 1, "")
 
@@ -89,7 +89,7 @@ def test_a_bare_number_is_neither_a_duration_nor_a_time(call: Call, words: list[
     assert "1h30m, 30d" in done.stderr
 
 
-def test_prune_says_what_it_would_remove_and_then_removes_it(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_prune_removes_what_its_dry_run_reports(call: Call, folder: MakeFolder, store: Path) -> None:
     call("run", folder("print(1)"))
     with sqlite3.connect(store / "store.sqlite") as database:
         database.execute("UPDATE runs SET ended_at = 1")
@@ -101,7 +101,7 @@ def test_prune_says_what_it_would_remove_and_then_removes_it(call: Call, folder:
     assert json.loads(call("runs", "--json").stdout) == []
 
 
-def test_a_backup_becomes_a_store_again(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_restored_backup_is_a_store(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     call("run", folder("print('kept')"))
     assert call("backup", "copy").stdout == f"{tmp_path / 'copy'}\n"
     assert call("backup", "copy").exit_code == 1
@@ -113,7 +113,7 @@ def _states(done: Result) -> dict[str, str]:
     return {check["name"]: check["state"] for check in json.loads(done.stdout)}
 
 
-def test_the_doctor_finds_nothing_wrong_with_a_healthy_store(call: Call, folder: MakeFolder) -> None:
+def test_doctor_finds_a_healthy_store_ok(call: Call, folder: MakeFolder) -> None:
     call("run", folder("print(1)"))
     done = call("doctor", "--offline", "--json")
     assert done.exit_code == 0
@@ -121,12 +121,12 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_store(call: Call, folder:
     assert "bad" not in _states(done).values()
 
 
-def test_the_doctor_makes_no_store(call: Call, store: Path) -> None:
+def test_doctor_creates_no_store(call: Call, store: Path) -> None:
     assert call("doctor", "--offline").exit_code == 0
     assert not store.exists()
 
 
-def test_the_doctor_finds_a_damaged_bundle_and_ends_with_1(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_doctor_finds_a_damaged_bundle_and_exits_with_1(call: Call, folder: MakeFolder, store: Path) -> None:
     call("upload", folder("print(1)"))
     [bundle] = (store / "bundles").iterdir()
     bundle.chmod(0o600)
@@ -136,7 +136,7 @@ def test_the_doctor_finds_a_damaged_bundle_and_ends_with_1(call: Call, folder: M
     assert _states(done)["store"] == "bad"
 
 
-def test_the_doctor_says_so_where_the_file_is_no_database(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_doctor_reports_a_file_that_is_not_a_database(call: Call, folder: MakeFolder, store: Path) -> None:
     store.mkdir(mode=0o700)
     (store / "store.sqlite").write_text("not a database, but text that is long enough to be taken for one" * 100)
     done = call("doctor", "--offline", "--json")
@@ -145,7 +145,7 @@ def test_the_doctor_says_so_where_the_file_is_no_database(call: Call, folder: Ma
     assert call("runs").exit_code == 3
 
 
-def test_an_index_that_cannot_be_reached_is_a_warning_without_passwords(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_index_is_a_warning_without_passwords(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:hidden-word@127.0.0.1:9/simple")
     done = call("doctor", "--json")
     assert _states(done)["index"] == "warning"
@@ -153,7 +153,7 @@ def test_an_index_that_cannot_be_reached_is_a_warning_without_passwords(call: Ca
     assert done.exit_code == 0
 
 
-def test_the_doctor_finds_what_hides_an_editable_installation(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_folder_that_hides_an_editable_installation(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = tmp_path / "site-packages" / "orchlite"
     (left / "store" / "__pycache__").mkdir(parents=True)
     monkeypatch.syspath_prepend(left.parent)
@@ -169,7 +169,7 @@ def test_the_doctor_finds_what_hides_an_editable_installation(call: Call, tmp_pa
 
 @pytest.fixture
 def completed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """What a shell is given for these words, the last of which is to be completed."""
+    """Return what a shell gets for these words, to complete the last one."""
 
     def complete(*words: str) -> str:
         with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""`init`, `check`, `pack`: bundles before anything is run."""
+"""The verbs `init`, `check` and `pack`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 
 
-def test_init_makes_an_orchestration_that_runs(call: Call) -> None:
+def test_init_creates_an_orchestration_that_runs(call: Call) -> None:
     assert call("init", "hello").exit_code == 0
     done = call("run", "hello", "--arg", "name=Ada")
     assert (done.exit_code, done.stdout) == (0, "Hello, Ada!\n")
 
 
 @pytest.mark.slow
-def test_the_test_that_init_makes_passes(call: Call, tmp_path: Path) -> None:
+def test_the_generated_test_passes(call: Call, tmp_path: Path) -> None:
     call("init", "hello")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "hello")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -31,19 +31,19 @@ def test_the_test_that_init_makes_passes(call: Call, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
-def test_the_test_that_init_makes_uses_the_fixture_and_says_what_it_needs(call: Call, tmp_path: Path) -> None:
+def test_the_generated_test_uses_the_fixture_and_names_its_requirement(call: Call, tmp_path: Path) -> None:
     call("init", "hello")
     text = (tmp_path / "hello" / "test_main.py").read_text()
     assert "(run_orchestration)" in text
     assert "pip install pytest" in text
 
 
-def test_what_init_makes_passes_its_check_without_a_warning(call: Call) -> None:
+def test_check_has_no_warning_about_a_generated_orchestration(call: Call) -> None:
     call("init", "hello")
     assert json.loads(call("check", "hello", "--json").stdout)["warnings"] == []
 
 
-def test_init_touches_no_folder_that_has_something_in_it(call: Call, folder: MakeFolder) -> None:
+def test_init_refuses_a_folder_that_is_not_empty(call: Call, folder: MakeFolder) -> None:
     mine = folder("print('mine')")
     refused = call("init", mine)
     assert refused.exit_code == 1
@@ -68,7 +68,7 @@ def test_check_lists_the_program_the_requirements_and_the_warnings(call: Call, f
     ],
     ids=["no program", "a bad requirement", "a syntax error"],
 )
-def test_check_says_what_upload_would_refuse_and_ends_with_2(
+def test_check_refuses_what_upload_refuses_and_exits_with_2(
     call: Call, folder: MakeFolder, files: dict[str, str], kind: str, words: str
 ) -> None:
     bad = folder(files)
@@ -86,7 +86,7 @@ def test_check_leaves_no_store_behind(call: Call, folder: MakeFolder, store: Pat
     assert not store.exists()
 
 
-def test_pack_writes_the_same_bytes_each_time_and_replaces_nothing_unasked(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_pack_is_reproducible_and_replaces_a_file_only_with_force(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     mine = folder({"main.py": "print(1)", "data/x.csv": "1", ".hidden": ""})
     target = tmp_path / "mine.zip"
     first = json.loads(call("pack", mine, "-o", target, "--json").stdout)
@@ -98,6 +98,6 @@ def test_pack_writes_the_same_bytes_each_time_and_replaces_nothing_unasked(call:
     assert json.loads(call("pack", mine, "-o", target, "--force", "--json").stdout)["sha"] == first["sha"]
 
 
-def test_pack_leaves_out_what_it_is_told_to(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+def test_pack_leaves_out_what_exclude_matches(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     call("pack", folder({"main.py": "print(1)", "big.bin": "1"}), "-o", tmp_path / "mine.zip", "--exclude", "*.bin")
     assert zipfile.ZipFile(tmp_path / "mine.zip").namelist() == ["main.py"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status as Spinner
 
-_PATIENCE_SECONDS = 0.4
+_SPINNER_DELAY_SECONDS = 0.4
 _SHORT = 8
 _GAP = 2
 _NARROWEST = 6
@@ -119,7 +119,7 @@ class Busy:
         self._text = text
         self._lock = threading.Lock()
         self._spinner: Spinner | None = None
-        self._timer = threading.Timer(_PATIENCE_SECONDS, self._begin)
+        self._timer = threading.Timer(_SPINNER_DELAY_SECONDS, self._show)
         self._timer.daemon = True
         if is_shown:
             self._timer.start()
@@ -140,7 +140,7 @@ class Busy:
                 self._spinner = None
             self._text = ""  # if the timer is waiting for the lock, it must not show one
 
-    def _begin(self) -> None:
+    def _show(self) -> None:
         with self._lock:
             if self._text:
                 self._spinner = _console(sys.stderr).status(self._line())

@@ -1,18 +1,16 @@
 """orchlite: ML workload orchestrations, in-process, on one machine, offline.
 
-The public names, nothing else. They are looked up on first use (PEP 562), so that `import orchlite` costs next to nothing.
+The public names. They are imported on first use (PEP 562), because `import orchlite` is a part of every task's start.
 """
 
 from __future__ import annotations
 
 import sys
 
-from orchlite.core.version import VERSION as __version__  # noqa: N811
-
 if sys.platform == "win32":
     raise ImportError("orchlite needs a POSIX system: on Windows, install and use it inside WSL (https://aka.ms/wsl).")
 
-TYPE_CHECKING = False  # importing typing would cost every task several milliseconds
+TYPE_CHECKING = False  # type checkers assume True for this name; importing `typing` takes several milliseconds
 if TYPE_CHECKING:
     from typing import Any
 
@@ -48,31 +46,33 @@ if TYPE_CHECKING:
     from orchlite.core.settings import Limits, Retention
     from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
     from orchlite.core.task_context import in_task, task_args
+    from orchlite.core.version import VERSION as __version__  # noqa: N811
     from orchlite.operations.integrity import Finding
     from orchlite.operations.retention import Pruned
     from orchlite.runs.logs import Log, LogLine
     from orchlite.schedules.schedule import upcoming
 
 _HOMES = {
-    "orchlite.operations.integrity": ("Finding",),
     "orchlite.client.client": ("Client",),
     "orchlite.client.connection": ("Connection",),
+    "orchlite.client.event": ("Event",),
+    "orchlite.client.orchestration": ("Orchestration",),
+    "orchlite.client.task": ("Task",),
+    "orchlite.client.task_run": ("TaskRun",),
+    "orchlite.client.workspace": ("Workspace",),
     "orchlite.core.errors": (
         "BadArgument", "BadBundle", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed", "IllegalMove", "InvalidInput",
         "NotFound", "NotInTask", "OrchliteError", "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy",
         "StoreDamaged", "StoreTooNew", "WaitTimeout",
     ),
-    "orchlite.client.event": ("Event",),
-    "orchlite.runs.logs": ("Log", "LogLine"),
-    "orchlite.client.orchestration": ("Orchestration",),
-    "orchlite.operations.retention": ("Pruned",),
     "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
-    "orchlite.schedules.schedule": ("upcoming",),
-    "orchlite.client.task": ("Task",),
     "orchlite.core.task_context": ("in_task", "task_args"),
-    "orchlite.client.task_run": ("TaskRun",),
-    "orchlite.client.workspace": ("Workspace",),
+    "orchlite.core.version": ("__version__",),
+    "orchlite.operations.integrity": ("Finding",),
+    "orchlite.operations.retention": ("Pruned",),
+    "orchlite.runs.logs": ("Log", "LogLine"),
+    "orchlite.schedules.schedule": ("upcoming",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -125,7 +125,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'orchlite' has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), "VERSION" if name == "__version__" else name)
     return value
 
 

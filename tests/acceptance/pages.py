@@ -92,6 +92,7 @@ def run_page(page: Path, home: Path, *, slow: bool = False, cache: Path | None =
         AssertionError: a block does not do what the page says.
     """
     home.mkdir(parents=True)
+    home.with_name("temporary").mkdir()  # what other tests leave behind is no concern of `orchlite doctor` here
     (home / "examples").symlink_to(ROOT / "examples")
     if slow:  # building a package writes into its folder
         shutil.copytree(ROOT, home / "path" / "to" / "orchlite", ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "tests"))
@@ -114,6 +115,7 @@ class _Reader:
         self._cache = cache
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self._environment |= {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm", "NO_COLOR": "1"}
+        self._environment["TMPDIR"] = str(home.with_name("temporary"))
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         if cache is not None:
             self._environment["ORCHLITE_CACHE"] = str(cache)

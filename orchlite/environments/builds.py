@@ -13,24 +13,21 @@ free. A replaced build stays until then, because a run that has found it may not
 
 `remove` unlinks lock files while it holds them: after taking a lock, check that the file is still the one in the folder.
 
-This module makes no virtual environment itself and runs no installer.
+This module makes no virtual environment itself and runs no installer. `build_locks` has the locks.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import sleep
 from typing import Any, NamedTuple, Protocol
 
-from orchlite.core.errors import DeviceFailed, StorageFull, WaitTimeout
-from orchlite.core.files import fsync_folder, is_disk_full, lock_descriptor, make_private_folders, remove_tree
-
-_POLL_SECONDS = 0.02
+from orchlite.core.errors import DeviceFailed
+from orchlite.core.files import fsync_folder, remove_tree
+from orchlite.environments.build_locks import builder_lock, device_errors, is_linked, opened, try_lock
 
 
 class Installation(NamedTuple):
@@ -49,6 +46,9 @@ class Creator(Protocol):
 
     def interpreter_info(self) -> list[Any]:
         """Return what an environment created here depends on, as JSON."""
+
+    def suits(self, folder: Path) -> bool:
+        """Return whether an environment that was created earlier runs on this process's interpreter."""
 
     def create(self, folder: Path, app_data: Path) -> tuple[Path, ...]:
         """Create an environment without an installer; return its site-packages. `app_data` is a folder for the creator's own cache."""
@@ -72,18 +72,19 @@ class Builds:
         self._creator = creator
         self._known: dict[str, tuple[tuple[int, int], Installation | None]] = {}
         """By key: inode and time of `ready.json`, and what it said. Every run reads it, and it almost never changes."""
+        self._suitable: dict[Path, bool] = {}
 
-    def key(self, requirements: tuple[str, ...], installer: str) -> str:
+    def key(self, requirements: tuple[str, ...], inputs: Sequence[str]) -> str:
         """Return the name of the environment with exactly these requirements on this interpreter: 32 hexadecimal digits.
 
-        `installer` is its name and version; it does not count if nothing is to be installed.
+        `inputs` are the installer and the settings that decide what it installs; they do not count if nothing is to be installed.
 
         Raises:
             PackagingFailed: this process does not know its interpreter.
         """
         import hashlib
 
-        content = [sorted(set(requirements)), installer if requirements else None, self._creator.interpreter_info()]
+        content = [sorted(set(requirements)), list(inputs) if requirements else None, self._creator.interpreter_info()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     def find(self, key: str) -> Installation | None:
@@ -100,6 +101,17 @@ class Builds:
         # `exists` follows the link to the base interpreter, without which the environment does not work.
         return installation if installation is not None and installation.python.exists() else None
 
+    def inputs(self, key: str) -> tuple[str, ...] | None:
+        """Return the inputs from which the current build was installed; None if that is not known, as for those of orchlite 0.1."""
+        ready = _read_ready(self._key_folder(key))
+        return None if ready is None else ready["inputs"]
+
+    def suits_interpreter(self, installation: Installation) -> bool:
+        """Return whether an environment, whatever its key, runs on the interpreter of this process."""
+        if self._suitable.get(installation.python) is None:
+            self._suitable[installation.python] = self._creator.suits(installation.python.parents[1])
+        return self._suitable[installation.python]
+
     @contextmanager
     def building(self, key: str, cancelled: Callable[[], bool], *, refresh: bool = False) -> Iterator[Build]:
         """Be the machine's only builder of this environment while the block runs.
@@ -112,7 +124,7 @@ class Builds:
             DeviceFailed: the cache folder cannot be written (`StorageFull`: the disk is full).
         """
         key_folder = self._key_folder(key)
-        with _builder_lock(key_folder / "lock", cancelled):
+        with builder_lock(key_folder / "lock", cancelled):
             _remove_stale(key_folder)
             build = Build(key, key_folder, self._create, None if refresh else self.find(key), is_refresh=refresh)
             try:
@@ -133,8 +145,8 @@ class Builds:
         lock = folder.with_name("lock")
         if not lock.exists():
             return False
-        with suppress(OSError, DeviceFailed), _opened(lock) as descriptor:
-            return _try_lock(descriptor) and _is_linked(lock, descriptor) and _remove_build(folder)
+        with suppress(OSError, DeviceFailed), opened(lock) as descriptor:
+            return try_lock(descriptor) and is_linked(lock, descriptor) and _remove_build(folder)
         return False
 
     def _create(self, folder: Path) -> tuple[Path, ...]:
@@ -154,7 +166,9 @@ class Build:
         """What another host has finished before this turn."""
         self.is_refresh = is_refresh
         """A new build was asked for, although there may be one."""
-        self._key = key
+        self.key = key
+        self.inputs: tuple[str, ...] = ()
+        """From which its packages are installed, for `Builds.inputs`."""
         self._key_folder = key_folder
         self._create = create
         self._folder = key_folder / os.urandom(4).hex()
@@ -183,7 +197,7 @@ class Build:
             PackagingFailed: the hosting interpreter cannot create one.
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
-        with _device_errors(self._folder):
+        with device_errors(self._folder):
             self.lock.touch(mode=0o600)
             self._folder.mkdir(mode=0o700)
             self._site_packages = self._create(self._folder)
@@ -196,15 +210,15 @@ class Build:
         Raises:
             DeviceFailed: the folder cannot be written (`StorageFull`: the disk is full).
         """
-        with _device_errors(self._folder):
+        with device_errors(self._folder):
             remove_tree(self.install_folder)
             (self._folder / ".lock").unlink(missing_ok=True)  # uv locks an environment by this file, and leaves it
             installed = _installed(self._site_packages)
             if installed:
                 _sync_file_system(self._folder)
-            _write_ready(self._key_folder, {"build": self._folder.name, "installed": installed})
+            _write_ready(self._key_folder, {"build": self._folder.name, "installed": installed, "inputs": self.inputs})
             self._is_finished = True
-        return Installation(self._key, self.python, self.lock, installed)
+        return Installation(self.key, self.python, self.lock, installed)
 
     def close(self) -> None:
         """Remove an unfinished build, unless an installer that could not be killed still works in it."""
@@ -242,8 +256,13 @@ def _read_ready(key_folder: Path) -> dict[str, Any] | None:
     """Return the content of `ready.json`; None if it is missing or has another shape than `_write_ready` gives it."""
     try:
         ready = json.loads((key_folder / "ready.json").read_bytes())
-        return {"build": str(ready["build"]), "installed": [str(each) for each in ready["installed"]]}
-    except (OSError, ValueError, LookupError, TypeError):
+        inputs = ready.get("inputs")
+        return {
+            "build": str(ready["build"]),
+            "installed": [str(each) for each in ready["installed"]],
+            "inputs": None if inputs is None else tuple(str(each) for each in inputs),
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -279,8 +298,8 @@ def _remove_stale(key_folder: Path) -> None:
 def _discard(folder: Path) -> bool:
     """Remove a build and its lock file; return False if the build is in use. The caller holds the key's lock."""
     lock = _lock_of(folder)
-    with _opened(lock) as descriptor:
-        if not _try_lock(descriptor):
+    with opened(lock) as descriptor:
+        if not try_lock(descriptor):
             return False
         remove_tree(folder)  # what cannot be removed is garbage, which the next builder tries again
         lock.unlink(missing_ok=True)
@@ -322,64 +341,4 @@ def _remove_build(folder: Path) -> bool:
     _remove_stale(key_folder)
     if not any(path.is_dir() for path in key_folder.iterdir()):  # a replaced build may still be in use
         remove_tree(key_folder)
-    return True
-
-
-@contextmanager
-def _device_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        kind, hint = (StorageFull, "Free some space, or") if is_disk_full(error) else (DeviceFailed, "Make it writable, or")
-        raise kind(
-            f"The environment folder {str(folder)!r} cannot be written: {error}.", hint=f"{hint} name another in ORCHLITE_CACHE."
-        ) from error
-
-
-# --- Locks
-
-
-@contextmanager
-def _builder_lock(lock: Path, cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock while the block runs, even if `remove` unlinks the file during the wait; create its folder if needed."""
-    while True:
-        with _opened(lock) as descriptor:
-            # Poll, because a blocking flock cannot be interrupted from another thread.
-            while not _try_lock(descriptor):
-                if cancelled():
-                    raise WaitTimeout("The wait for another host that builds the same environment was cancelled.")
-                sleep(_POLL_SECONDS)
-            if _is_linked(lock, descriptor):
-                yield
-                return
-
-
-@contextmanager
-def _opened(lock: Path) -> Iterator[int]:
-    with lock_descriptor(_open(lock)) as descriptor:
-        yield descriptor
-
-
-def _open(lock: Path) -> int:
-    key_folder = lock.parent
-    with _device_errors(key_folder):
-        while True:
-            make_private_folders(key_folder.parents[1], key_folder.parent, key_folder)
-            with suppress(FileNotFoundError):  # `remove` may come between the two steps
-                return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _is_linked(lock: Path, descriptor: int) -> bool:
-    """Return whether the path still names the open file, so that other hosts find the same lock."""
-    try:
-        return os.path.samestat(lock.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
     return True

@@ -7,7 +7,7 @@ It only combines: `builds` builds and finds, `installers` gives the commands, `t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,23 +59,46 @@ class Environments:
         self._installer_name = installer
         self._index_urls = index_urls
         self._builds = Builds(cache, virtualenvs)
-        self._keys: dict[tuple[str, ...], str] = {}
-        self._installers: dict[tuple[str, ...], _Installer] = {}
+        self._plans: dict[str, _Plan] = {}
+        """By key: what is installed from is what the key was made of, although a configuration file may change meanwhile."""
 
     def key(self, requirements: tuple[str, ...]) -> str:
-        """Return the name of the environment with exactly these requirements on this interpreter.
+        """Return the name of the environment with exactly these requirements, on this interpreter, from the indexes that apply now.
 
         Raises:
             PackagingFailed: this process does not know its interpreter, there is no installer, or pip's configuration cannot be read.
         """
-        if requirements not in self._keys:  # every run asks, and nothing that the key depends on changes within a process
-            identity = self._installer(requirements).identity if requirements else ""
-            self._keys[requirements] = self._builds.key(requirements, identity)
-        return self._keys[requirements]
+        if not requirements:
+            return self._builds.key((), ())
+        plan = self._plan(requirements)
+        key = self._builds.key(requirements, plan.inputs)
+        self._plans[key] = plan
+        return key
 
     def find(self, key: str) -> Installation | None:
         """Return the finished environment, or None if there is none or its interpreter has been removed."""
         return self._builds.find(key)
+
+    def find_recorded(self, key: str | None) -> Installation | None:
+        """Return the environment that an orchestration has recorded, if it exists and runs on this interpreter.
+
+        It stays valid whatever has changed since in what keys are made of: an upgrade of orchlite, pip or uv must not need an index for
+        what ran before.
+
+        Raises:
+            PackagingFailed: this process does not know its interpreter.
+        """
+        found = self.find(key) if key else None
+        return found if found is not None and self._builds.suits_interpreter(found) else None
+
+    def has_other_sources(self, key: str | None, requirements: tuple[str, ...]) -> bool:
+        """Return whether an environment is known to be installed from other indexes than those that apply now.
+
+        Raises:
+            PackagingFailed: there is no installer, or pip's configuration cannot be read.
+        """
+        inputs = self._builds.inputs(key) if key and requirements else None
+        return inputs is not None and inputs[1:] != self._plan(requirements).inputs[1:]
 
     def building(self, key: str, cancelled: Callable[[], bool], *, refresh: bool = False) -> AbstractContextManager[Build]:
         """Be the machine's only builder of this environment while the block runs; see `Builds.building`.
@@ -94,12 +117,12 @@ class Environments:
             OSError: the cache cannot be written.
         """
         target = InstallTarget(build.python, build.install_folder, build.lock)
-        installer = self._installer(requirements)
-        options = pip_config.options(self._index_urls)
+        plan = self._plans.get(build.key) or self._plan(requirements)
+        installer, build.inputs = plan.installer, plan.inputs
         if installer.is_uv:
             uv_indexes = self._uses_uv_indexes()
-            return uv_command(installer.path, target, requirements, options, uv_indexes=uv_indexes, refresh=build.is_refresh)
-        return pip_command(task_files.place_pip(self.cache, installer.path), target, requirements, options)
+            return uv_command(installer.path, target, requirements, plan.options, uv_indexes=uv_indexes, refresh=build.is_refresh)
+        return pip_command(task_files.place_pip(self.cache, installer.path), target, requirements, plan.options)
 
     def host_packages(self) -> HostPackages:
         """Return the folders of the hosting interpreter that a run on the base image `host` sees."""
@@ -136,11 +159,15 @@ class Environments:
         """Remove a folder that `unused_since` returned; return False if it is in use by now, or cannot be removed."""
         return task_files.remove(path) if path.parent.parent == self.cache else self._builds.remove(path)
 
-    def _installer(self, requirements: tuple[str, ...]) -> _Installer:
-        """Choose once, so that the installer in the key is the one that installs."""
-        if requirements not in self._installers:
-            self._installers[requirements] = self._choose(requirements)
-        return self._installers[requirements]
+    def _plan(self, requirements: tuple[str, ...]) -> _Plan:
+        installer, options = self._choose(requirements), pip_config.options(self._index_urls)
+        if not installer.is_uv:
+            sources = pip_config.sources(options)
+        elif self._uses_uv_indexes():
+            sources = uv.sources(os.environ, with_indexes=True)
+        else:
+            sources = (*pip_config.sources(options), *uv.sources(os.environ, with_indexes=False))
+        return _Plan(installer, options, (installer.identity, *sources))
 
     def _choose(self, requirements: tuple[str, ...]) -> _Installer:
         found = self._find_uv(requirements) if self._installer_name != "pip" else None
@@ -167,6 +194,16 @@ class Environments:
     def _uses_uv_indexes(self) -> bool:
         """Return whether uv's own variables say where packages come from, and no `index_urls` override them."""
         return not self._index_urls and uv.configures_indexes(os.environ)
+
+
+class _Plan(NamedTuple):
+    """How an environment is installed."""
+
+    installer: _Installer
+    options: Mapping[str, str]
+    """pip's options."""
+    inputs: tuple[str, ...]
+    """What enters the key: the installer's identity, then the sources, credentials masked."""
 
 
 class _Installer(NamedTuple):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchlite.core.errors import PackagingFailed
+from orchlite.core.text import mask_credentials
 
 INDEX_OPTIONS = frozenset({"index-url", "extra-index-url", "no-index"})
 ADDRESS_OPTIONS = INDEX_OPTIONS | {"find-links"}
@@ -40,6 +41,19 @@ def options(index_urls: tuple[str, ...] = (), environ: Mapping[str, str] = os.en
     if index_urls:
         found = {name: value for name, value in found.items() if name not in INDEX_OPTIONS} | _indexes(index_urls)
     return found
+
+
+def sources(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the options that say what is installed, not how it is fetched: `name value`, credentials masked, in a fixed order.
+
+    A password that changes is no other index.
+    """
+    names = {"no-index", "find-links"} if is_true(options.get("no-index", "")) else ADDRESS_OPTIONS - {"no-index"}
+    return tuple(f"{name} {_comparable(options[name])}" for name in sorted(names) if name in options)
+
+
+def _comparable(value: str) -> str:
+    return "" if is_true(value) else " ".join(word.rstrip("/") for word in mask_credentials(value).split())
 
 
 def is_true(value: str) -> bool:

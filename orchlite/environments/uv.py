@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from orchlite.core.text import mask_credentials
 from orchlite.environments.pip_config import is_true
 
 MINIMUM_VERSION = (0, 5)
@@ -80,6 +81,12 @@ def passed_variables(environ: Mapping[str, str], *, with_indexes: bool) -> dict[
     """Return uv's own variables that reach it; those that say where packages come from only `with_indexes`."""
     passed = {name: value for name, value in environ.items() if name in _PASSED_VARIABLES or (with_indexes and _is_index_variable(name))}
     return passed | _FIXED_VARIABLES
+
+
+def sources(environ: Mapping[str, str], *, with_indexes: bool) -> tuple[str, ...]:
+    """Return uv's own variables that say what is installed, not how it is fetched: `name value`, credentials masked, sorted by name."""
+    names = sorted((_INDEX_VARIABLES if with_indexes else frozenset()) | {"UV_INDEX_STRATEGY"})
+    return tuple(f"{name} {mask_credentials(environ[name])}" for name in names if environ.get(name))
 
 
 def translated(options: Mapping[str, str]) -> dict[str, str]:

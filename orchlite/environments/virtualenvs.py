@@ -29,8 +29,35 @@ def interpreter_info() -> list[Any]:
         PackagingFailed: this process does not know its interpreter.
     """
     system = os.uname()
-    version = [list(sys.version_info), sys.implementation.name, EXTENSION_SUFFIXES[0]]
-    return [_interpreter(), *version, system.sysname, system.machine, _PTH_LINE]
+    # `sys.version` names the build and its compiler; the suffix, the ABI.
+    version = [list(sys.version_info), sys.version, sys.implementation.name, EXTENSION_SUFFIXES[0]]
+    return [_interpreter(), *version, system.sysname, system.machine, _c_library(), _PTH_LINE]
+
+
+def suits(folder: Path) -> bool:
+    """Return whether an environment runs on this process's interpreter: the same program, in any patch release of the same version.
+
+    `interpreter_info` is stricter: it decides what is built, and this what is kept, so that an upgrade does not need an index.
+
+    Raises:
+        PackagingFailed: this process does not know its interpreter.
+    """
+    if os.path.realpath(folder / "bin" / "python") != _interpreter():
+        return False
+    try:
+        lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError):
+        return False
+    settings = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return settings.get("version_info", settings.get("version", "")).split(".")[:2] == [str(part) for part in sys.version_info[:2]]
+
+
+def _c_library() -> str:
+    """Return name and version of the C library, which decides what wheels fit; an empty string if it does not say."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):
+        return ""
 
 
 # virtualenv keeps interpreters, plug-ins and its logger in module globals without a lock; creating an environment takes 5 ms.

@@ -122,6 +122,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
             os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, and every run waits for it
     rebuild = install_files(folder, run.attempt, "packaging.log")
     installation = ensure_environment(context, orchestration, rebuild)
+    _record_environment(context, orchestration, installation)
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
@@ -138,6 +139,20 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
         log_bytes=context.settings.limits.log_bytes,
         leash=context.settings.leash,
         environment_lock=str(installation.lock),
+    )
+
+
+def _record_environment(context: Context, orchestration: OrchestrationRow, installation: Installation) -> None:
+    """Record the environment that replaces the recorded one, unless that still serves hosts on another interpreter."""
+    recorded, used = orchestration.environment_key, installation.key
+    if (used, installation.installed) == (recorded, orchestration.installed):
+        return
+    if recorded and recorded != used and context.environments.find(recorded) is not None:
+        return
+    context.commit_eventually(
+        lambda transaction: context.store.orchestrations.set_environment(
+            transaction, orchestration.orchestration_id, used, installation.installed
+        )
     )
 
 

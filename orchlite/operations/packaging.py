@@ -103,6 +103,9 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, files:
         StorageFull, DeviceFailed: the cache cannot be written.
         Closed: the store was closed meanwhile.
     """
+    recorded = None if refresh else context.environments.find_recorded(orchestration.environment_key)
+    if recorded is not None:
+        return recorded
     requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
     key = context.environments.key(requirements)
     found = None if refresh else context.environments.find(key)

@@ -52,12 +52,20 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
         report = bundle.inspect(received, limits)
         # Read without `reuse`, too: a store that fails should do so before it contains the bundle.
         existing = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
-        if reuse and existing is not None:
+        if reuse and existing is not None and not _has_other_sources(context, existing):
             return existing
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
         base_warnings = base_image.warnings(context.settings.base_image)
         report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
         return _store(context, upload, report, received)
+
+
+def _has_other_sources(context: Context, existing: OrchestrationRow) -> bool:
+    """Return whether this client would install the orchestration's requirements from other indexes than its environment came from."""
+    from orchlite.environments import base_image
+
+    requirements = base_image.effective_requirements(existing.base_image, existing.requirements)
+    return context.environments.has_other_sources(existing.environment_key, requirements)
 
 
 def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:

@@ -57,24 +57,36 @@ def _shared_lock(file: Path) -> Iterator[None]:
 
 
 def test_the_same_requirements_in_any_order_have_the_same_key(builds: Builds) -> None:
-    assert builds.key(("six==1.16", "idna"), "pip 1") == builds.key(("idna", "six==1.16"), "pip 1")
+    assert builds.key(("six==1.16", "idna"), ("pip 1",)) == builds.key(("idna", "six==1.16"), ("pip 1",))
 
 
 @pytest.mark.parametrize(
-    ("requirements", "installer"),
+    ("requirements", "inputs"),
     [
-        pytest.param(("six",), "pip 1", id="another version"),
-        pytest.param(("six==1.16", "idna"), "pip 1", id="one more"),
-        pytest.param((), "pip 1", id="none"),
-        pytest.param(("six==1.16",), "pip 2", id="another installer"),
+        pytest.param(("six",), ("pip 1",), id="another version"),
+        pytest.param(("six==1.16", "idna"), ("pip 1",), id="one more"),
+        pytest.param((), ("pip 1",), id="none"),
+        pytest.param(("six==1.16",), ("pip 2",), id="another installer"),
+        pytest.param(("six==1.16",), ("pip 1", "index-url https://a"), id="another index"),
     ],
 )
-def test_different_requirements_have_different_keys(builds: Builds, requirements: tuple[str, ...], installer: str) -> None:
-    assert builds.key(requirements, installer) != builds.key(("six==1.16",), "pip 1")
+def test_different_requirements_have_different_keys(builds: Builds, requirements: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+    assert builds.key(requirements, inputs) != builds.key(("six==1.16",), ("pip 1",))
 
 
 def test_the_installer_is_no_part_of_the_key_if_nothing_is_installed(builds: Builds) -> None:
-    assert builds.key((), "pip 1") == builds.key((), "pip 2")
+    assert builds.key((), ("pip 1",)) == builds.key((), ("pip 2", "index-url https://a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("version", "3.11.2 (another build)"), ("version_info", (3, 11, 99, "final", 0))],
+    ids=["another build of the interpreter", "another release"],
+)
+def test_another_interpreter_has_other_environments(builds: Builds, monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+    before = builds.key((), ())
+    monkeypatch.setattr(sys, name, value)
+    assert builds.key((), ()) != before
 
 
 def test_two_virtual_environments_over_one_interpreter_share_their_environments(builds: Builds, tmp_path: Path) -> None:
@@ -82,10 +94,10 @@ def test_two_virtual_environments_over_one_interpreter_share_their_environments(
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]; from pathlib import Path;"
         " from orchlite.environments import virtualenvs; from orchlite.environments.builds import Builds;"
-        " print(Builds(Path(), virtualenvs).key((), ''))"
+        " print(Builds(Path(), virtualenvs).key((), ()))"
     )
     found = subprocess.run([other, "-c", script, str(_ROOT)], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    assert found.strip() == builds.key((), "")
+    assert found.strip() == builds.key((), ())
 
 
 def test_an_environment_that_was_never_built_is_not_found(builds: Builds, tmp_path: Path) -> None:

@@ -150,3 +150,25 @@ def test_the_error_for_a_broken_file_does_not_quote_it(home: Home, content: byte
         home.options()
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"index-url": "https://a/simple"}, {"index-url": "https://b/simple"}, False),
+        ({"index-url": "https://a/simple"}, {"index-url": "https://a/simple/"}, True),
+        ({"index-url": "https://me:old@a"}, {"index-url": "https://me:new@a"}, True),
+        ({"index-url": "https://a"}, {"index-url": "https://a", "extra-index-url": "https://b"}, False),
+        ({"find-links": "/wheels"}, {"find-links": "/others"}, False),
+        ({"no-index": "1", "find-links": "/w"}, {"no-index": "yes", "find-links": "/w", "index-url": "https://a"}, True),
+        ({"no-index": "1"}, {"no-index": "0"}, False),
+        ({}, {"no-index": "off"}, True),
+        ({"index-url": "https://a"}, {"index-url": "https://a", "timeout": "5", "cert": "/c", "proxy": "http://p", "retries": "0"}, True),
+    ],
+)
+def test_sources_are_equal_if_the_same_is_installed(one: dict[str, str], other: dict[str, str], equal: bool) -> None:
+    assert (pip_config.sources(one) == pip_config.sources(other)) is equal
+
+
+def test_sources_have_no_passwords() -> None:
+    assert pip_config.sources({"index-url": "https://me:s3cret@a/x"}) == ("index-url https://****@a/x",)

@@ -179,3 +179,30 @@ def test_a_cache_behind_a_link_makes_no_difference(tmp_path: Path) -> None:
         python = build.finish().python
     assert python.is_relative_to(tmp_path / "link")
     assert _path(python, WALLAROO_TASK_ID="t", ORCHLITE_SDK="/ours")[-2] == "/ours"
+
+
+class TestSuits:
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> Path:
+        virtualenvs.create(tmp_path / "environment", tmp_path / "app-data")
+        return tmp_path / "environment"
+
+    def test_an_environment_suits_the_interpreter_that_it_was_created_from(self, environment: Path) -> None:
+        assert virtualenvs.suits(environment)
+
+    @pytest.mark.parametrize(("version", "suits"), [("{0}.{1}.99.final.0", True), ("{0}.99.1.final.0", False), ("", False)])
+    def test_a_patch_release_makes_no_difference_and_another_version_does(self, environment: Path, version: str, suits: bool) -> None:
+        config = environment / "pyvenv.cfg"
+        lines = [line for line in config.read_text().splitlines() if not line.startswith("version")]
+        config.write_text("\n".join([*lines, f"version_info = {version.format(*sys.version_info)}", ""]))
+        assert virtualenvs.suits(environment) is suits
+
+    def test_an_environment_of_another_program_does_not_suit(self, environment: Path) -> None:
+        python = environment / "bin" / "python"
+        python.unlink()
+        python.symlink_to("/bin/true")
+        assert not virtualenvs.suits(environment)
+
+    def test_an_environment_without_its_configuration_does_not_suit(self, environment: Path) -> None:
+        (environment / "pyvenv.cfg").unlink()
+        assert not virtualenvs.suits(environment)

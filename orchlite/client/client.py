@@ -91,7 +91,8 @@ class Client(Listing, Maintenance):
     ) -> None:
         """Open the store in the folder `path`, else `ORCHLITE_STORE`, else one in the user's data folder. Create it if there is none.
 
-        No thread or process starts before the first submission, `start()` or `run_forever()`.
+        Recover what dead hosts left: record how their runs ended, and wait in the background for those that still run. This blocks 10 s at
+        most. No run starts before the first submission, `start()` or `run_forever()`.
 
         base_image: the packages that a run sees below its requirements: `"host"`, those of this interpreter; `"clean"`, none; or a list of
             requirements, such as `["numpy==2.1.0", "pandas"]`, exactly these.
@@ -179,7 +180,7 @@ class Client(Listing, Maintenance):
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
-        A bundle whose bytes this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run.
+        A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run.
 
         timeout: time limit of the run in seconds, not of the wait.
         follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
@@ -187,8 +188,8 @@ class Client(Listing, Maintenance):
         Raises:
             BadBundle, BadRequirement, BadArgument: the bundle or an argument is refused; nothing was submitted.
             PackagingFailed: the environment could not be built.
-            NotFound: the orchestration was deleted, or its run was, before it was read.
-            Conflict: the wait could not end: the clock is moved by hand, and only by this thread.
+            NotFound: the orchestration or its run was deleted meanwhile.
+            Conflict: the wait could never end, because only this thread moves the clock.
         """
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
@@ -230,7 +231,7 @@ class Client(Listing, Maintenance):
         file_name: the name under which `download()` saves the ZIP; by default that of the file or folder.
         exclude: patterns of file names and paths in a folder, such as `["*.csv", "data/raw"]`.
         refresh: build the environment again even if there is one. Runs that use the old one continue to do so.
-        reuse: if this workspace has an orchestration of the same bytes that is not in `error`, return that one and store nothing.
+        reuse: if this workspace has an orchestration of the same bytes and base image that is not in `error`, return it and store nothing.
 
         Raises:
             BadBundle: the bundle is refused; `details["entry"]` names the entry. Nothing was stored.
@@ -313,7 +314,7 @@ class Client(Listing, Maintenance):
 
 
 def engine_of(client: Client) -> Engine:
-    """Return the engine behind a client: the one way for the faces (REST, command line, SDK) to reach past the handles."""
+    """Return the engine behind a client. Only by this do REST, the command line and the SDK reach past the handles."""
     return client._engine
 
 

@@ -119,7 +119,7 @@ class Listing:
         if not isinstance(workspace, Workspace):
             raise BadArgument(
                 Argument("workspace") + f" is a {type(workspace).__name__}.",
-                hint=PythonOnly("It takes what get_workspace(name) answers."),
+                hint=PythonOnly("It takes a workspace, as get_workspace(name) returns it."),
                 argument="workspace",
             )
         self._workspace = self.get_workspace(workspace.name())

@@ -149,7 +149,7 @@ class RunRow(NamedTuple):
     duration_seconds: float | None
     """From start to end, on a clock that is never set."""
     exit_code: int | None
-    """The program's exit code, or 128 + n if signal n ended it; None if it was not started, or nobody saw it end."""
+    """The program's exit code, or 128 + n if signal n ended it; None if it was not started, or its end was not observed."""
     reason: str | None
     """Why it ended, if not by its program exiting."""
     kill_requested: bool

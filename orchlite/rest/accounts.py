@@ -6,9 +6,9 @@ one.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import uuid
@@ -21,6 +21,7 @@ import jwt
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.operations.execution import owner_id
+from orchlite.rest.passwords import is_hash, matches
 from orchlite.rest.secret_files import read_secret_file
 
 ACCESS_SECONDS = 15 * 60
@@ -29,22 +30,29 @@ REFRESH_SECONDS = 12 * 60 * 60
 _Purpose = Literal["access", "refresh"]
 _TOKEN_CHARACTERS = 4096
 _ALGORITHM = "HS256"
+_FIELDS = {"username", "password", "email", "connections"}
+_log = logging.getLogger(__name__)
 _ACCOUNT_IDS = uuid.UUID("8d1f1d0c-5c0e-4d6a-9a54-6f3f0c2f7b1e")
 """The namespace of account ids: a name has the same id on every server."""
 
 
 class Account(NamedTuple):
-    """A user of the server. All accounts have the same rights; only their names differ."""
+    """A user of the server. All accounts may run programs; `connections` only bounds what the API shows them."""
 
     username: str
     email: str
     user_id: str
     password: str | None
-    """None: this account cannot log in."""
+    """A hash of `passwords.hash_password`, or plain text. None: this account cannot log in."""
+    connections: Literal["shown", "masked"] = "shown"
+    """Whether this account sees the values of a connection's details. What it runs sees them in both cases."""
 
     def __repr__(self) -> str:
         return f"Account({self.username!r})"
 
+
+ACCOUNT_KEY = "orchlite.account"
+"""Where the guard puts the account into the scope of a request; None if the endpoint needs no token and it has none."""
 
 OWNER = Account("orchlite", "orchlite@localhost", owner_id(), None)
 """The account that owns the store and everything in it. The server's own token authenticates as this account."""
@@ -88,12 +96,13 @@ class Accounts:
         return [account for account in self._by_id.values() if account.email == email]
 
     def log_in(self, username: str, password: str) -> Tokens | None:
-        """Return tokens if the password is right. None does not say whether the name or the password was wrong."""
+        """Return tokens if the password is right. None does not say whether the name or the password was wrong.
+
+        Blocks for about 0.2 s, in both cases.
+        """
         account = self._by_name.get(username)
-        known = account.password if account else None
-        # Compare even if there is no such account: the time taken must not reveal which names exist.
-        is_right = hmac.compare_digest(_digest(password), _digest(known or ""))
-        return self._tokens(account) if account and known is not None and is_right else None
+        is_right = matches(password, account.password if account else None)
+        return self._tokens(account) if account and is_right else None
 
     def refresh(self, refresh_token: str) -> Tokens | None:
         """Return new tokens for a refresh token, or None if it is invalid or has expired."""
@@ -141,7 +150,9 @@ class Accounts:
 
 
 def accounts_of_file(path: str | os.PathLike[str]) -> tuple[Account, ...]:
-    """Read accounts from a JSON file: `[{"username": "jane", "password": "…", "email": "jane@example.com"}]`. `email` is optional.
+    """Read accounts from a JSON file: `[{"username": "jane", "password": "…", "email": "jane@example.com", "connections": "masked"}]`.
+
+    `email` and `connections` are optional. A password in plain text is accepted with a warning in the log.
 
     Raises:
         BadArgument: the file cannot be read, other accounts of this machine can read or change it, or its content is invalid.
@@ -151,7 +162,9 @@ def accounts_of_file(path: str | os.PathLike[str]) -> tuple[Account, ...]:
         entries = json.loads(text)
         if not isinstance(entries, list) or not entries:
             raise TypeError("it is not a list of accounts")
-        return tuple(_account(entry) for entry in entries)
+        accounts = tuple(_account(entry) for entry in entries)
+        _warn_of_plain_text(accounts, path)
+        return accounts
     except (ValueError, TypeError, RecursionError) as error:
         problem = f"{error}" if isinstance(error, TypeError) else "it is not JSON"
     # Raised outside of the handler, because the JSON parser's error holds the file's text.
@@ -178,15 +191,29 @@ def accounts_of_environment(environ: Mapping[str, str] = os.environ) -> tuple[Ac
 
 
 def _account(entry: Any) -> Account:
-    if not isinstance(entry, dict) or not entry.keys() >= {"username", "password"} or not entry.keys() <= {"username", "password", "email"}:
-        raise TypeError("an account has the fields username, password and, optionally, email, and no others")
+    if not isinstance(entry, dict) or not entry.keys() >= {"username", "password"} or not entry.keys() <= _FIELDS:
+        raise TypeError("an account has the fields username, password and, optionally, email and connections, and no others")
     if not all(isinstance(value, str) and value for value in entry.values()):
         raise TypeError("a field of an account is not a string, or is empty")
+    connections = entry.get("connections", "shown")
+    if connections not in ("shown", "masked"):
+        raise TypeError('the field connections of an account is neither "shown" nor "masked"')
+    try:
+        is_hash(entry["password"])
+    except ValueError as error:
+        raise TypeError(f"a password begins with scrypt$, but {error}") from None
     username = entry["username"]
     email = entry.get("email") or (username if "@" in username else f"{username}@localhost")
-    return Account(username, email, str(uuid.uuid5(_ACCOUNT_IDS, username)), entry["password"])
+    return Account(username, email, str(uuid.uuid5(_ACCOUNT_IDS, username)), entry["password"], connections)
 
 
-def _digest(text: str) -> bytes:
-    """Hash a text to a fixed length, so that comparing it does not reveal how long it is."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def _warn_of_plain_text(accounts: Iterable[Account], path: str | os.PathLike[str]) -> None:
+    names = [account.username for account in accounts if account.password and not is_hash(account.password)]
+    if names:
+        _log.warning(
+            "%s holds the passwords of %d accounts in plain text, first that of %.80r. `python -m orchlite.rest.passwords` makes the "
+            "hash to put there instead.",
+            path,
+            len(names),
+            names[0],
+        )

@@ -33,7 +33,7 @@ def application(
 ) -> ASGIApp:
     """Return the platform's REST API over a client, to be run by any ASGI server. The caller closes the client.
 
-    token: the bearer token that every request must carry.
+    token: the bearer token that every request must carry, of at least 16 characters.
     hosts: names under which the server is reached, besides those of the loopback interface.
     compatibility: `"2023"` sends every client the statuses that clients of 2023 know, `"2026"` the full set; by default the client's
     User-Agent decides.
@@ -42,6 +42,13 @@ def application(
     Raises:
         BadArgument: an argument is invalid.
     """
+    return guarded(client, token=authentication.checked_token(token), hosts=hosts, compatibility=compatibility, accounts=accounts)
+
+
+def guarded(
+    client: Client, *, token: str, hosts: Collection[str] = (), compatibility: Compatibility | None = None, accounts: Accounts | None = None
+) -> ASGIApp:
+    """Return what `application` does, also for a short token, which a credentials file of an earlier version may hold."""
     limits = StoreQueries(client).limits
     return authentication.Guard(
         _fastapi(client, compatibility, accounts),

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastapi import APIRouter, Form, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
 from orchlite.core.errors import BadArgument, NotFound
 from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import MEBIBYTE
-from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, Tokens
+from orchlite.rest import login
+from orchlite.rest.accounts import ACCOUNT_KEY, OWNER, Account, Accounts
 from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
 from orchlite.rest.errors import error_response
@@ -33,6 +33,9 @@ _UPLOAD_PATH = "/v1/api/orchestration/upload"
 _CONFIG_PATH = "/v1/api/config"
 
 _BODY_TYPES = {_UPLOAD_PATH: "multipart/form-data", _TOKEN_PATH: "application/x-www-form-urlencoded"}
+_LOGIN_LIMIT_BYTES = 4096
+MIN_TOKEN_CHARACTERS = 16
+_MAKE_ONE = PythonOnly("Make one: secrets.token_urlsafe(32).")
 _BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -64,7 +67,7 @@ class Guard:
             BadArgument: the token cannot be sent in a header, or a host is not a host name.
         """
         self._app = app
-        self._token = _digest(checked_token(token))
+        self._token = _digest(sendable_token(token))
         self._hosts = AllowedHosts(hosts)
         self._limit_bytes = limit_bytes
         self._document_limit_bytes = document_limit_bytes
@@ -81,12 +84,13 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = RequestHead(scope)
-        refusal = self._check_source(head) or self._check_token(head) or self._check_body(head)
+        account = self._account(head.token() or "")
+        refusal = self._check_source(head) or self._check_account(head, account) or self._check_body(head)
         if refusal is not None:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return
         body = LimitedBody(receive, send, self._body_limit_bytes(head), self._stall_seconds)
-        await body.run(self._app, head.scope_without_token())
+        await body.run(self._app, {**head.scope_without_token(), ACCOUNT_KEY: account})
 
     def _check_source(self, head: RequestHead) -> Response | None:
         """Refuse what a foreign web page may have sent."""
@@ -97,9 +101,9 @@ class Guard:
             return error_response(403, "Requests from pages of another origin are refused.", "ForeignOrigin")
         return None
 
-    def _check_token(self, head: RequestHead) -> Response | None:
+    def _check_account(self, head: RequestHead, account: Account | None) -> Response | None:
         """Refuse a request without a valid token. The response is always the same, so that it does not reveal the reason."""
-        if self._is_open(head) or self._account(head.token() or "") is not None:
+        if self._is_open(head) or account is not None:
             return None
         message = "A valid token is required, in the header Authorization: Bearer TOKEN. The store's credentials.json holds it."
         response = error_response(401, message, "Unauthorized")
@@ -131,6 +135,8 @@ class Guard:
         return None
 
     def _body_limit_bytes(self, head: RequestHead) -> int:
+        if self._is_open(head):
+            return _LOGIN_LIMIT_BYTES
         return self._limit_bytes if head.path == _UPLOAD_PATH else self._document_limit_bytes
 
 
@@ -157,7 +163,7 @@ def router(accounts: Accounts | None, client: Client) -> APIRouter:
         return [user(account)._asdict() for account in users.with_email(email)]
 
     if accounts is not None:
-        routes.post(_TOKEN_PATH)(_login_endpoint(accounts))
+        routes.post(_TOKEN_PATH)(login.endpoint(accounts))
     return routes
 
 
@@ -171,39 +177,20 @@ class User(NamedTuple):
     createdTimestamp: int  # noqa: N815 - the wire's name; milliseconds since the epoch
 
 
-def _login_endpoint(accounts: Accounts) -> Callable[..., Response]:
-    def log_in(
-        grant_type: Annotated[str, Form()],
-        username: Annotated[str, Form()] = "",
-        password: Annotated[str, Form()] = "",
-        refresh_token: Annotated[str, Form()] = "",
-        client_id: Annotated[str, Form()] = "",
-    ) -> Response:
-        """Exchange a name and a password, or a refresh token, for tokens."""
-        if grant_type == "password":
-            return _token_response(accounts.log_in(username, password), 401, "The name or the password is wrong.")
-        if grant_type == "refresh_token":
-            return _token_response(accounts.refresh(refresh_token), 400, "The refresh token is wrong, or has expired.")
-        return error_response(400, "The supported grants are password and refresh_token.", "unsupported_grant_type")
-
-    return log_in
-
-
-def _token_response(tokens: Tokens | None, error_status: int, error_message: str) -> Response:
-    """Return the response of RFC 6749, 5.1, or the error of 5.2."""
-    if tokens is None:
-        return error_response(error_status, error_message, "invalid_grant")
-    content = {
-        "access_token": tokens.access,
-        "expires_in": ACCESS_SECONDS,
-        "refresh_token": tokens.refresh,
-        "refresh_expires_in": REFRESH_SECONDS,
-        "token_type": "Bearer",
-    }
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
-
-
 def checked_token(token: object) -> str:
+    """Return the token if a header can hold it and it cannot be guessed.
+
+    Raises:
+        BadArgument: it is not a string, is shorter than 16 characters, or has other characters than visible ASCII.
+    """
+    if len(sendable_token(token)) < MIN_TOKEN_CHARACTERS:
+        raise BadArgument(
+            f"The token is shorter than {MIN_TOKEN_CHARACTERS} characters, and could be guessed.", hint=_MAKE_ONE, argument="token"
+        )
+    return str(token)
+
+
+def sendable_token(token: object) -> str:
     """Return the token if a header can hold it.
 
     Raises:
@@ -212,7 +199,7 @@ def checked_token(token: object) -> str:
     if not isinstance(token, str) or not token or not all("!" <= character <= "~" for character in token):
         raise BadArgument(
             "The token is empty, or has characters other than visible ASCII.",
-            hint=PythonOnly("Make one: secrets.token_urlsafe(32)."),
+            hint=_MAKE_ONE,
             argument="token",
         )
     return token

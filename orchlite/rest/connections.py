@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from orchlite.rest import request_models, response_models, serializers
-from orchlite.rest.dependencies import JsonRoute, Queries
+from orchlite.rest.dependencies import JsonRoute, Queries, SeesDetails
 
 router = APIRouter(prefix="/v1/api/connections", tags=["connections"], route_class=JsonRoute)
 
@@ -18,22 +18,23 @@ def create(body: request_models.CreateConnection, queries: Queries) -> Response:
 
 
 @router.post("/get", response_model=response_models.Connection)
-def get(body: request_models.ConnectionNamed, queries: Queries) -> Response:
+def get(body: request_models.ConnectionNamed, queries: Queries, shows_details: SeesDetails) -> Response:
     """Get a connection by its name, including its details."""
-    return serializers.json_response(serializers.connection(*queries.connection_named(body.name)))
+    return serializers.json_response(serializers.connection(*queries.connection_named(body.name), shows_details=shows_details))
 
 
 @router.post("/get_by_id", response_model=response_models.Connection)
-def get_by_id(body: request_models.ConnectionById, queries: Queries) -> Response:
+def get_by_id(body: request_models.ConnectionById, queries: Queries, shows_details: SeesDetails) -> Response:
     """Get a connection by its id, including its details."""
-    return serializers.json_response(serializers.connection(*queries.connection(body.id)))
+    return serializers.json_response(serializers.connection(*queries.connection(body.id), shows_details=shows_details))
 
 
 @router.post("/list", response_model=response_models.Connections)
-def list_all(queries: Queries, body: request_models.ListConnections | None = None) -> Response:
+def list_all(queries: Queries, shows_details: SeesDetails, body: request_models.ListConnections | None = None) -> Response:
     """List the connections of a workspace, or all, oldest first."""
     found = queries.connections(None if body is None else body.workspace_id)
-    return serializers.json_response(response_models.Connections(connections=[serializers.connection(*one) for one in found]))
+    connections = [serializers.connection(*one, shows_details=shows_details) for one in found]
+    return serializers.json_response(response_models.Connections(connections=connections))
 
 
 @router.post("/add_to_workspace", response_model=response_models.Id)

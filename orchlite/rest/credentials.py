@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from pathlib import Path
 
 from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import OWNER
-from orchlite.rest.authentication import checked_token
+from orchlite.rest.authentication import MIN_TOKEN_CHARACTERS, checked_token, sendable_token
 from orchlite.rest.secret_files import read_secret_file, write_secret_file
 
 FILE_NAME = "credentials.json"
+_log = logging.getLogger(__name__)
 
 
 def ensure_token(path: Path, token: str | None) -> str:
@@ -20,7 +22,7 @@ def ensure_token(path: Path, token: str | None) -> str:
     A restarted server therefore keeps the token that its clients know. To get a new one, remove the file.
 
     Raises:
-        BadArgument: the token is invalid, or the file has no token, or others have access to it.
+        BadArgument: the token is invalid or too short, or the file has no token, or others have access to it.
         DeviceFailed: the file cannot be written.
     """
     if token is not None:
@@ -40,7 +42,14 @@ def _content(token: str) -> str:
 def _token_in(path: Path) -> str:
     text = read_secret_file(path, "credentials")
     try:
-        return checked_token(json.loads(text)["token"])
+        token = sendable_token(json.loads(text)["token"])
+        if len(token) < MIN_TOKEN_CHARACTERS:
+            _log.warning(
+                "the token in %s has fewer than %d characters, and could be guessed. Remove the file: the next server makes a new one.",
+                path,
+                MIN_TOKEN_CHARACTERS,
+            )
+        return token
     except (ValueError, TypeError, LookupError, RecursionError):
         pass  # raised outside of the handler, because the parser's error holds the text
     raise BadArgument(

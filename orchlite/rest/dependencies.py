@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
 from orchlite.rest import request_models
+from orchlite.rest.accounts import ACCOUNT_KEY, Account
 from orchlite.rest.errors import HTTPError
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.serializers import Dialect, dialect_of
@@ -36,7 +37,7 @@ class _JsonRequest(Request):
             raise HTTPError(error) from None  # FastAPI would replace the message of any other exception
 
 
-# Both are `async`, so that FastAPI calls them without a thread.
+# All are `async`, so that FastAPI calls them without a thread.
 
 
 async def _queries(request: Request) -> StoreQueries:
@@ -48,5 +49,12 @@ async def _dialect(request: Request) -> Dialect:
     return dialect_of(request.headers.get("user-agent"), request.app.state.compatibility)
 
 
+async def _sees_details(request: Request) -> bool:
+    account: Account | None = request.scope.get(ACCOUNT_KEY)
+    return account is None or account.connections == "shown"
+
+
 Queries = Annotated[StoreQueries, Depends(_queries)]
 ClientDialect = Annotated[Dialect, Depends(_dialect)]
+SeesDetails = Annotated[bool, Depends(_sees_details)]
+"""Whether the request's account may see the details of connections."""

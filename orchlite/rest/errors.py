@@ -84,6 +84,7 @@ _MEANINGS = {
     409: "The request conflicts with the current state",
     413: "The body is too large",
     415: "The body has the wrong media type",
+    429: "Too many log-ins have failed; `Retry-After` says when to try again",
     500: "orchlite failed",
     503: "The store is busy or closed",
     507: "The disk is full; nothing was stored",

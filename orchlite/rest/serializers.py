@@ -230,13 +230,14 @@ def workspace(row: WorkspaceRow) -> Workspace:
     )
 
 
-def connection(row: ConnectionRow, workspace_names: Collection[str]) -> Connection:
-    """Serialize a connection with its details."""
+def connection(row: ConnectionRow, workspace_names: Collection[str], *, shows_details: bool) -> Connection:
+    """Serialize a connection with its details, or with their names only."""
+    details = json.loads(row.details)
     return Connection(
         id=row.connection_id,
         name=row.name,
         type=row.connection_type,
-        details=json.loads(row.details),
+        details=details if shows_details else dict.fromkeys(details, "********"),
         created_at=timestamp(row.created_at),
         workspace_names=list(workspace_names),
     )

@@ -25,7 +25,7 @@ from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
 from orchlite.core.hints import Api, Argument
 from orchlite.engine import shutdown
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
-from orchlite.rest.app import application
+from orchlite.rest.app import guarded
 from orchlite.rest.credentials import FILE_NAME, ensure_token
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ def serve(
     """Serve the client's store in a thread until the server is closed. The caller closes the client, after the server.
 
     port: 0 chooses a free one.
-    token, credentials: the token, and the file that holds it for clients, by default `credentials.json` in the store. Without a token,
-    the file's is used, and without a file, a new one.
-    accounts: accounts that may also log in with a name and a password: a JSON file of `{"username", "password", "email"}`, or what
+    token, credentials: the token, of at least 16 characters, and the file that holds it for clients, by default `credentials.json` in
+    the store. Without a token, the file's is used, and without a file, a new one.
+    accounts: accounts that may also log in with a name and a password: a JSON file, as the manual's page on REST describes it, or what
     `accounts_of_file` returns. By default those of the environment: of the file that `ORCHLITE_ACCOUNTS` names, or `ORCHLITE_USER` with
     `ORCHLITE_PASSWORD`, if set.
     hosts: names under which the server is reached, besides those of the loopback interface. Requests to any other name are refused.
@@ -169,7 +169,7 @@ def serve(
     listener = _listen(address)
     try:
         token = ensure_token(path, token)
-        app = application(
+        app = guarded(
             client,
             token=token,
             hosts=names if address.is_loopback else (*names, address.name),

@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 import orchlite
 from orchlite.rest import application
 
-TOKEN = "the-token"
+TOKEN = "the-token-of-tests"
 OLD_CLIENT = "python-httpx/0.23.3"
 _PATIENCE_SECONDS = 30.0
 

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 import orchlite
 from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import ACCESS_SECONDS, OWNER, REFRESH_SECONDS, Account, Accounts, accounts_of_environment, accounts_of_file
+from orchlite.rest.passwords import hash_password
 from orchlite.testing import ManualClock
 
-_JANE = Account("jane", "jane@example.com", "00000000-0000-4000-8000-000000000001", "correct horse")
+_CHEAP = hash_password("correct horse", n=2, r=1, p=1)
+_JANE = Account("jane", "jane@example.com", "00000000-0000-4000-8000-000000000001", _CHEAP)
 _SECRET = "of tests"
 _JANES_KEY = hmac.digest(_SECRET.encode(), f"{_JANE.user_id}\0{_JANE.password}".encode(), "sha256")
 _LOGIN = "/auth/realms/master/protocol/openid-connect/token"
@@ -165,14 +167,16 @@ class TestTokensOfAccounts:
             "."
             "i5-gmZGFULSO3Tawz3YvjF9-491kNVTQ8SLAJ4DcsHk"
         )
-        assert Accounts([_JANE], secret=_SECRET, clock=clock).authenticate(token) == _JANE
+        jane = _JANE._replace(password="correct horse")
+        assert Accounts([jane], secret=_SECRET, clock=clock).authenticate(token) == jane
 
     def test_two_accounts_of_one_name_are_refused(self) -> None:
         with pytest.raises(BadArgument, match="same name"):
             Accounts([_JANE, _JANE])
 
     def test_passwords_are_not_shown(self, accounts: Accounts) -> None:
-        assert "correct horse" not in repr([_JANE, accounts])
+        assert "correct horse" not in repr([_JANE._replace(password="correct horse"), accounts])
+        assert _CHEAP not in repr([_JANE, accounts])
 
 
 class TestLoggingIn:

@@ -189,7 +189,7 @@ def test_an_invalid_request_is_refused_as_by_rest(shared_api: Any, refused: Any,
 
 def test_the_token_may_be_bare_as_the_sdk_sends_it(shared_api: Any, refused: Any) -> None:
     fields = {"json": {"query": "{ __typename }"}, "token": None}
-    bare = shared_api.request("POST", "/v1/graphql", headers={"Authorization": "the-token"}, **fields)
+    bare = shared_api.request("POST", "/v1/graphql", headers={"Authorization": "the-token-of-tests"}, **fields)
     assert bare.json() == {"data": {"__typename": "query_root"}}
     refused(shared_api.request("POST", "/v1/graphql", headers={"Authorization": "definitely_a_bearer_token_str"}, **fields), 401)
 

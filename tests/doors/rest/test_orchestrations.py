@@ -226,7 +226,7 @@ class TestDownload:
 
     def test_accepts_the_token_in_the_address_as_the_sdk_sends_it(self, api: Any) -> None:
         orchestration_id = api.orchestration()
-        address = {"id": orchestration_id, "token": "the-token"}
+        address = {"id": orchestration_id, "token": "the-token-of-tests"}
         assert api.request("GET", "/v1/api/orchestration/download", params=address, token=None).status_code == 200
         address["token"] = "wrong"
         assert api.request("GET", "/v1/api/orchestration/download", params=address, token=None).status_code == 401

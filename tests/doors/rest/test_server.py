@@ -21,7 +21,7 @@ import pytest
 
 import orchlite
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
-from orchlite.rest import Server, serve, serve_forever
+from orchlite.rest import Server, application, serve, serve_forever
 from orchlite.rest.accounts import Account
 
 _PATIENCE_SECONDS = 60.0
@@ -182,13 +182,13 @@ class TestTheCredentialsFile:
 
     def test_holds_the_token_that_was_given_and_keeps_it(self, client: orchlite.Client, tmp_path: Path) -> None:
         path = tmp_path / "mine.json"
-        with serve(client, port=0, token="given", credentials=path) as server:
-            assert (server.token, server.environment()["WALLAROO_SDK_CREDENTIALS"]) == ("given", str(path))
+        with serve(client, port=0, token="a-token-that-was-given", credentials=path) as server:
+            assert (server.token, server.environment()["WALLAROO_SDK_CREDENTIALS"]) == ("a-token-that-was-given", str(path))
         with serve(client, port=0, credentials=path) as server:
-            assert server.token == "given"
+            assert server.token == "a-token-that-was-given"
         path.unlink()
         with serve(client, port=0, credentials=path) as server:
-            assert server.token != "given"
+            assert server.token != "a-token-that-was-given"
 
     @pytest.mark.parametrize("content", ["", "{}", "[]", '{"token": ""}', '{"token": 7}', '"token"', "[" * 10_000], ids=repr)
     def test_that_holds_no_token_is_refused_with_a_hint(self, client: orchlite.Client, tmp_path: Path, content: str) -> None:
@@ -398,3 +398,22 @@ def eventually() -> Callable[[Callable[[], object]], None]:
         raise AssertionError("the condition did not become true")
 
     return wait
+
+
+class TestTheLengthOfTheToken:
+    @pytest.mark.parametrize("token", ["a", "x" * 15])
+    def test_is_at_least_16_characters(self, client: orchlite.Client, tmp_path: Path, token: str) -> None:
+        with pytest.raises(BadArgument, match="shorter than 16"):
+            serve(client, port=0, token=token, credentials=tmp_path / "mine.json")
+        with pytest.raises(BadArgument, match="shorter than 16"):
+            application(client, token=token)
+        assert not (tmp_path / "mine.json").exists()
+
+    def test_of_a_file_that_exists_is_warned_of(self, client: orchlite.Client, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        path = tmp_path / "mine.json"
+        path.write_text('{"token": "short"}')
+        path.chmod(0o600)
+        with serve(client, port=0, credentials=path) as server:
+            assert server.token == "short"
+        assert ["fewer than 16" in record.getMessage() for record in caplog.records] == [True]
+        assert "'short'" not in caplog.text

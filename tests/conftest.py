@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
+import signal
 import sys
 import time
 import uuid
@@ -21,6 +23,8 @@ from orchlite.testing import ManualClock, StubProcess
 
 Files = dict[str, str]
 _PATIENCE_SECONDS = 20.0
+_OF_A_DEVELOPER = re.compile("(?!ORCHLITE_TEST_CACHE)(ORCHLITE_|PYTHON).*|COLUMNS|FORCE_COLOR|NO_COLOR")
+"""Variables that change what programs print, and PYTHONUNBUFFERED hides what they do not flush."""
 
 
 def _smallest_bundle() -> bytes:
@@ -34,18 +38,26 @@ _SMALLEST_BUNDLE = _smallest_bundle()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def _plain_process() -> Iterator[None]:
+    """Remove what a developer's shell may set and a user's does not, so that the processes of tests find what users' processes find."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in filter(_OF_A_DEVELOPER.fullmatch, list(os.environ)):
+            patch.delenv(name)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for jobs in the background, and so would theirs
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory, _plain_process: None) -> Iterator[Path]:
     """One cache of environments for the whole session: `ORCHLITE_TEST_CACHE`, else a temporary folder, which the workers of xdist share."""
     given, base = os.environ.get("ORCHLITE_TEST_CACHE"), tmp_path_factory.getbasetemp()
     folder = Path(given) if given else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHLITE_CACHE", str(folder))
-        patch.delenv("ORCHLITE_STORE", raising=False)
-        patch.delenv("PYTHONUNBUFFERED", raising=False)  # set on development machines, it hides what is not flushed
         if sys.dont_write_bytecode:
             # Else each of the hundreds of processes that tests start would compile the library anew.
-            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
             patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         yield folder
 

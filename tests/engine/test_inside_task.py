@@ -94,8 +94,9 @@ task = me.run_once(json_args={"inner": 1})
 while task.status() != "started": time.sleep(0.06)
 for _ in range(3): task.status(), time.sleep(0.06)
 task.wait()
+time.sleep(0.4)  # its host polls the store ten times a second
 me.run_once(json_args={"inner": 2})
-time.sleep(0.4)  # its host looks ten times a second
+time.sleep(0.4)
 """
     outer = run(program)
     client = open_client()
@@ -108,8 +109,9 @@ def test_a_slot_is_taken_back_when_a_wait_for_what_another_client_submitted_ends
 if "inner" in args: sys.exit()
 first = me.run_once(json_args={"inner": 1})
 orchlite.Client().get_task_by_id(first.id()).wait()
-me.run_once(json_args={"inner": 2})
 time.sleep(0.4)  # its host polls the store ten times a second
+me.run_once(json_args={"inner": 2})
+time.sleep(0.4)
 """
     outer = run(program)
     client = open_client()

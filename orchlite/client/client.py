@@ -231,12 +231,14 @@ class Client(Listing, Maintenance):
         file_name: the name under which `download()` saves the ZIP; by default that of the file or folder.
         exclude: patterns of file names and paths in a folder, such as `["*.csv", "data/raw"]`.
         refresh: build the environment again even if there is one. Runs that use the old one continue to do so.
-        reuse: if this workspace has an orchestration of the same bytes and base image that is not in `error`, return it and store nothing.
+        reuse: store nothing, and return the workspace's newest orchestration of the same bytes, base image and package indexes that is not
+            in `error`, if there is one.
 
         Raises:
             BadBundle: the bundle is refused; `details["entry"]` names the entry. Nothing was stored.
             BadRequirement: a line of its `requirements.txt` is refused. Nothing was stored.
             BadArgument: an argument is refused.
+            PackagingFailed: with `reuse`, there is no installer, or pip's configuration cannot be read. Nothing was stored.
         """
         if (bytes_buffer is None) == (path is None):
             raise BadArgument("Pass either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")

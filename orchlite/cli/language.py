@@ -20,6 +20,7 @@ COMMAND_LINE = Language(
         Api.PRUNE: "`orchlite prune`",
         Api.RUN_CONTINUOUSLY: "--continuously",
         Api.START: "`orchlite start`",
+        Api.START_ADOPTING: "`orchlite start --adopt-copy`",
         Api.THIRTY_DAYS: "30d",
         Api.TIMEZONE: "--timezone ",
     },

@@ -28,10 +28,11 @@ _retain_option = click.option("--retain", type=Duration(), help="Prune once a da
 
 
 @click.command(cls=Verb, short_help="Keep the store's schedules until Ctrl-C.")
+@click.option("--adopt-copy", is_flag=True, help="Keep the schedules of a store that was copied, from now on.")
 @_workers_option
 @_retain_option
 @install_options
-def start(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> None:
+def start(adopt_copy: bool, workers: int | None, retain: timedelta | None, installing: ClientSettings) -> None:
     """Run what is queued and due in the store, until SIGTERM or Ctrl-C.
 
     Runs that are in progress then continue; the next host of the store records their outcomes.
@@ -40,7 +41,7 @@ def start(workers: int | None, retain: timedelta | None, installing: ClientSetti
     _log_to_stderr(out)
     client = _open_host(workers, retain, installing)
     out.note(f"keeping the schedules of {client.path()}; Ctrl-C stops this process, not the runs")
-    client.run_forever()
+    client.run_forever(adopt_copy=adopt_copy)
 
 
 @click.command(cls=Verb, short_help="Serve the REST API, and keep the schedules.")

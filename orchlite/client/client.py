@@ -247,19 +247,21 @@ class Client(Listing, Maintenance):
         name, file_name, refresh = checked_name(name), checked_name(file_name, "file_name"), checked_flag(refresh, "refresh")
         return self._upload(source, name, file_name, patterns, refresh=refresh, reuse=checked_flag(reuse, "reuse") and not refresh)
 
-    def start(self) -> Self:
+    def start(self, *, adopt_copy: bool = False) -> Self:
         """Serve the whole store in background threads: execute what any client has queued, keep all schedules. Return the client.
 
-        Idempotent. It lasts until the client is closed.
+        Idempotent. It lasts until the client is closed. The schedules of a store whose folder was copied wait until one client has started
+        with `adopt_copy`.
 
         Raises:
             Conflict: this process is a run of this store.
+            BadArgument: `adopt_copy` is not a bool.
         """
-        self._engine.start()
+        self._engine.start(adopt_copy=checked_flag(adopt_copy, "adopt_copy"))
         return self
 
-    def run_forever(self, *, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
-        """Serve the whole store like `start()`. Block until SIGTERM or SIGINT arrives, or another thread calls `close()`.
+    def run_forever(self, *, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT), adopt_copy: bool = False) -> None:
+        """Serve the whole store like `start(adopt_copy=adopt_copy)`. Block until SIGTERM or SIGINT arrives, or another thread calls `close()`.
 
         Then close the store without waiting: runs continue under their runners, and the next host records how they ended.
 
@@ -269,7 +271,8 @@ class Client(Listing, Maintenance):
             BadArgument: one of the signals cannot be handled. Nothing was started.
             Conflict: this process is a run of this store.
         """
-        shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False))
+        adopt_copy = checked_flag(adopt_copy, "adopt_copy")
+        shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False), adopt_copy=adopt_copy)
 
     def path(self) -> Path:
         """Return the absolute path of the store's folder."""

@@ -109,6 +109,10 @@ class StoreFolder(NamedTuple):
         """The standard error of runners; empty unless one of them has failed."""
         return self.path / "runners.log"
 
+    def holds_files(self) -> bool:
+        """Return whether bundles or runs are stored here: then the database exists, too, or was lost."""
+        return any(_has_entries(folder) for folder in (self.bundles, self.runs))
+
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run."""
         return RunFolder(self.runs / run_id)
@@ -196,6 +200,11 @@ def temporary_store_folders() -> list[StoreFolder]:
 
     found = Path(tempfile.gettempdir()).resolve().glob(f"{_TEMPORARY_PREFIX}*")
     return [StoreFolder(path) for path in found if _is_own_folder(path)]
+
+
+def _has_entries(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
 
 
 def _is_own_folder(path: Path) -> bool:

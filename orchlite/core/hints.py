@@ -64,6 +64,7 @@ class Api:
     PRUNE = Name("prune()")
     RUN_CONTINUOUSLY = Name("run_continuously()")
     START = Name("start()")
+    START_ADOPTING = Name("start(adopt_copy=True)")
     THIRTY_DAYS = Name("timedelta(days=30)")
     TIMEZONE = Name("timezone=")
 

@@ -170,6 +170,19 @@ class PendingNotification(NamedTuple):
     """The host that has promised to send it."""
 
 
+class IdentityRow(NamedTuple):
+    """Where a store lies: how a copy of its folder is told from itself."""
+
+    path: str
+    """The store's folder, absolute and without symbolic links."""
+    device: str
+    inode: str
+    """Of the database's file; decimal numbers."""
+    boot_id: str
+    is_copy: bool = False
+    """Whether it is a copy that was not adopted: its schedules wait."""
+
+
 EventKind = Literal["orchestration", "task", "run", "connection", "store"]
 
 

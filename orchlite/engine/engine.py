@@ -31,7 +31,7 @@ from orchlite.engine.waiting import Waiting
 from orchlite.engine.workers import Workers
 from orchlite.engine.yielding import WorkerYield
 from orchlite.environments.environments import Environments
-from orchlite.operations import deletion, kill, liveness, notification, workdirs
+from orchlite.operations import copies, deletion, kill, liveness, notification, workdirs
 from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
@@ -59,7 +59,9 @@ class Engine:
             BadArgument: the folder belongs to another account, or is on a network file system.
         """
         folder.make()
-        self.store = Store(folder.database, durable=not settings.leash)  # a store on a leash is gone with its host
+        # A store on a leash is gone with its host. Whether files are there is asked first: another process may be creating the store.
+        may_be_new = not folder.holds_files()
+        self.store = Store(folder.database, durable=not settings.leash, may_be_new=may_be_new)
         own_run = _own_run(folder, self.store)
         if own_run is None:
             self._host_lock: HostLock | None = HostLock(folder.hosts)
@@ -92,6 +94,8 @@ class Engine:
         self._is_closed = False
         self._pid = os.getpid()
         try:
+            if own_run is None and not settings.leash and copies.settle_identity(self.context):
+                self._scheduler.hold()
             self._recovery.open()
         except BaseException:
             self.store.close()
@@ -109,8 +113,10 @@ class Engine:
         """Return whether this process opened it; False in a forked child."""
         return os.getpid() == self._pid
 
-    def start(self) -> None:
+    def start(self, *, adopt_copy: bool = False) -> None:
         """Serve the whole store: execute what any host has queued, and keep its schedules.
+
+        The schedules of a copied store wait until one host has started with `adopt_copy`.
 
         Raises:
             Conflict: this process is a run of this store.
@@ -121,6 +127,9 @@ class Engine:
             raise Conflict(
                 "This program is a run of this store, and starts nothing.", hint=Api.START + " belongs in the process that hosts it."
             )
+        if adopt_copy:
+            copies.adopt(self.context)
+            self._scheduler.release()
         self._workers.start(whole_store=True)
         self._watcher.start()
         self._keep_schedules()
@@ -145,6 +154,7 @@ class Engine:
         self.context.refresh_host()
         self._start_workers()
         if request.kind is not TaskKind.ONCE:
+            self._check_keeps_schedules()
             self._keep_schedules()  # before: if no thread can be started, nothing was stored
         task = submission.submit(self.context, self._workers, orchestration_id, request)
         if request.kind is not TaskKind.ONCE:
@@ -313,6 +323,13 @@ class Engine:
         """Execute what was queued here, or handed over to this host."""
         self._start_workers()
         self._workers.wake()
+
+    def _check_keeps_schedules(self) -> None:
+        if self._scheduler.is_held:
+            raise Conflict(
+                f"The store {self.context.folder.path} is a copy, whose schedules wait until it is adopted.",
+                hint="Adopt it with " + Api.START_ADOPTING + ", unless the original keeps the same schedules.",
+            )
 
     def _slots_queued(self) -> None:
         """Have workers execute the runs of slots; stepped runs start when the clock's caller settles."""

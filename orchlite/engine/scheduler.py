@@ -35,6 +35,8 @@ class Scheduler:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self.is_held = False
+        """Whether nothing is dispatched: the store is a copy that was not adopted."""
         self._seen_at = datetime.max.replace(tzinfo=UTC)
         """The latest reading of the clock. At first the maximum: the clock may have been set back while no host was up."""
 
@@ -45,8 +47,19 @@ class Scheduler:
             ResourceExhausted: no thread could be started.
         """
         with self._lock:
-            if self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
+            if self.is_held:
+                _log.warning("the schedules of %s wait: it is a copy that was not adopted", self._context.folder.path)
+            elif self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
                 self._thread = start_daemon(self._run, "orchlite-scheduler")
+
+    def hold(self) -> None:
+        """Dispatch nothing until `release`."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """Dispatch again."""
+        self.is_held = False
+        self._change.set()
 
     def stop(self) -> None:
         """Dispatch nothing more."""
@@ -67,7 +80,7 @@ class Scheduler:
 
     def dispatch_due(self) -> None:
         """Dispatch everything that is due now."""
-        is_full = True
+        is_full = not self.is_held
         while is_full:
             batch = dispatch.prepare(self._context, self._context.clock.now())
             self._dispatch(batch)

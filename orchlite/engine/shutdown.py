@@ -27,7 +27,12 @@ _open: dict[Engine, bool] = {}
 
 
 def run_until_signalled(
-    engine: Engine, signals: Iterable[signal.Signals], close: Callable[[], None], on_start: Callable[[], None] | None = None
+    engine: Engine,
+    signals: Iterable[signal.Signals],
+    close: Callable[[], None],
+    on_start: Callable[[], None] | None = None,
+    *,
+    adopt_copy: bool = False,
 ) -> None:
     """Serve the whole store until one of the signals arrives, or the engine is closed elsewhere; then call `close`.
 
@@ -41,7 +46,7 @@ def run_until_signalled(
     # Not an event: a second signal may interrupt the handler of the first inside the event's lock, and would wait for it for ever.
     stop: SimpleQueue[None] = SimpleQueue()
     with _handled(signals, stop):
-        engine.start()
+        engine.start(adopt_copy=adopt_copy)
         try:
             start_daemon(partial(_forward, engine.context.closed, stop), "orchlite-shutdown")
             if on_start is not None:

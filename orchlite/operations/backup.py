@@ -10,19 +10,14 @@ import errno
 import os
 import shutil
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.folders import StoreFolder
-from orchlite.core.records import RunResult
-from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.operations import outcome
 from orchlite.operations.backup_folder import copy_tree, write_manifest, written_aside
 from orchlite.operations.context import Context
+from orchlite.operations.copies import end_unfinished
 from orchlite.store import events
-from orchlite.store.database import Transaction
-from orchlite.store.maintenance import UnfinishedRun
 from orchlite.store.store import Store
 
 # A program may leave files that this account cannot read, and cleaning up or pruning may remove some during the copy.
@@ -55,7 +50,8 @@ def backup(context: Context, target: Path) -> Path:
             _copy_bundles(context, folder, copy)
             _copy_runs(context, folder, copy)
             with copy.transaction() as transaction:
-                _end_unfinished(copy, transaction, now)
+                end_unfinished(copy, transaction, now, "when the backup was made")
+                copy.identity.forget(transaction)
                 events.record(transaction, "store", "store", None, "backed_up", now)
             write_manifest(part, copy.maintenance.schema_version(), now)
     return target
@@ -96,34 +92,3 @@ def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:
             source = context.folder.run(run.run_id).path
             if source.is_dir():  # else it never had a folder, or was pruned a moment ago
                 copy_tree(source, folder.run(run.run_id).path, _SKIPPED_ERRORS)
-
-
-def _end_unfinished(copy: Store, transaction: Transaction, now: datetime) -> None:
-    for pending in copy.runs.pending_notifications():
-        copy.runs.notification_sent(transaction, pending.run_id)  # the original store sends it
-    for run in copy.maintenance.unfinished_runs():
-        if run.kind is TaskKind.PACKAGING:
-            _queue_packaging(copy, transaction, run, now)
-        else:
-            _end(copy, transaction, run, now)
-
-
-def _queue_packaging(copy: Store, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
-    """Leave packaging, which is repeatable, to the hosts of the restored store."""
-    reason = "it was being packaged when the backup was made"
-    if run.status is RunStatus.RUNNING:
-        copy.runs.requeue(transaction, run.run_id, now, reason)
-    if copy.orchestrations.status(transaction, run.orchestration_id) is OrchestrationStatus.PACKAGING:
-        copy.orchestrations.move(transaction, run.orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)
-
-
-def _end(copy: Store, transaction: Transaction, run: UnfinishedRun, now: datetime) -> None:
-    """End a run that only the original store executes, and whose outcome only that will know."""
-    status = RunStatus.UNKNOWN if run.status is RunStatus.RUNNING else RunStatus.KILLED
-    reason = f"it was {run.status} when the backup was made, so its outcome is known only to the original store"
-    copy.runs.end(transaction, run.run_id, RunResult(status, None, None, now, None, reason))
-    if copy.tasks.status(transaction, run.task_id) is TaskStatus.PENDING:
-        # A one-shot task has lost its only run, the others one of many.
-        target = TaskStatus.FAILED if run.kind is TaskKind.ONCE else TaskStatus.STARTED
-        copy.tasks.move(transaction, run.task_id, target, now, reason)
-    outcome.advance_task(copy, transaction, run.task_id, now)

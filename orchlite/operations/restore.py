@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from orchlite.core.errors import BadSchedule, Conflict, StoreDamaged
+from orchlite.core.errors import Conflict, StoreDamaged
 from orchlite.core.folders import StoreFolder
-from orchlite.operations import dispatch
 from orchlite.operations.backup_folder import check_manifest, copy_tree, written_aside
+from orchlite.operations.copies import skip_passed_slots
 from orchlite.store.database import Database
 from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.store import Store
@@ -44,7 +44,9 @@ def restore(source: Path, into: Path, now: datetime) -> None:
         copy_tree(saved.bundles, restored.bundles)
         copy_tree(saved.runs, restored.runs)
         restored.make()
-        _skip_passed_slots(restored.database, now)
+        with closing(Store(restored.database)) as store, store.transaction() as transaction:
+            store.identity.forget(transaction)  # the backup may have been opened as a store
+            skip_passed_slots(store, transaction, now, "it passed before the store was restored from a backup")
 
 
 def _check_database(path: Path, source: Path) -> None:
@@ -61,12 +63,3 @@ def _check_database(path: Path, source: Path) -> None:
 
 def _damaged(source: Path, what: str) -> StoreDamaged:
     return StoreDamaged(f"The backup {str(source)!r} is damaged: {what}.", hint="Nothing was restored. Use another backup.")
-
-
-def _skip_passed_slots(database: Path, now: datetime) -> None:
-    """Skip the slots since the backup: the original store may have run them."""
-    with closing(Store(database)) as store, store.transaction() as transaction:
-        for task in store.tasks.all_due(transaction, now):
-            if task.schedule is not None:
-                with suppress(BadSchedule):  # it becomes `schedule_error` when a host serves the store
-                    dispatch.skip_until(store, transaction, task, now, "it passed before the store was restored from a backup")

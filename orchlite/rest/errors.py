@@ -59,6 +59,7 @@ LANGUAGE = Language(
         Api.PRUNE: "pruning",
         Api.RUN_CONTINUOUSLY: "task/run_continuously",
         Api.START: "the server",
+        Api.START_ADOPTING: "`orchlite start --adopt-copy` on the server",
         Api.THIRTY_DAYS: "30 days",
         Api.TIMEZONE: "timezone ",
     },

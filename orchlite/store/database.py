@@ -106,10 +106,11 @@ class Transaction:
 class Database:
     """The file of one store. Any thread may use it; a forked child may not."""
 
-    def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0, durable: bool = True) -> None:
+    def __init__(self, path: Path, *, busy_timeout_seconds: float = 10.0, durable: bool = True, may_be_new: bool = True) -> None:
         """Open nothing yet; each thread's connection is made when it is first used.
 
-        With `durable=False`, commits survive a killed process, but not a machine that goes down.
+        With `may_be_new=False` the file must exist and have tables. With `durable=False`, commits survive a killed process, but not a
+        machine that goes down.
 
         Raises:
             DeviceFailed: this Python's SQLite is too old.
@@ -121,6 +122,7 @@ class Database:
         self.path = path
         self.known_version: int | None = None
         """The newest schema that this orchlite knows; while it is None, every schema may be written to."""
+        self._may_be_new = may_be_new
         self._busy_timeout_seconds = busy_timeout_seconds
         self._synchronous = "FULL" if durable else "OFF"
         self._local = threading.local()
@@ -301,6 +303,13 @@ class Database:
         if os.getpid() != self._pid:
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
 
+    def _emptied(self) -> StoreDamaged:
+        return StoreDamaged(
+            f"The database {self.path} is empty, but bundles or runs lie beside it.",
+            hint="Restore the store from a backup. If there is none, move its folder away to start a new store.",
+            store=str(self.path),
+        )
+
     def _check_file(self) -> None:
         """Raise if the file was deleted or replaced: what is committed to a file without a name is lost."""
         if self._identity is not None and (found := _identity(self.path, self.path)) != self._identity:
@@ -315,7 +324,7 @@ class Database:
     def _open(self) -> _OwnedConnection:
         with self._opening:
             self._check_usable()
-            if self._identity is None:
+            if self._identity is None and self._may_be_new:
                 _create(self.path)
             connection = sqlite3.connect(
                 _uri(self.path),
@@ -340,7 +349,9 @@ class Database:
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA synchronous={self._synchronous}")  # first: switching to WAL writes, too
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            # The file stays in WAL mode. One that a newer orchlite made has a version, and must not be changed in any way.
+            if not self._may_be_new:
+                raise self._emptied()
+            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(_CHECKPOINTS)

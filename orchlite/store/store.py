@@ -10,6 +10,7 @@ from orchlite.core.status import RunStatus, TaskStatus
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.events import Events
+from orchlite.store.identity import Identity
 from orchlite.store.lookups import Lookups
 from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.migrate import migrate
@@ -26,14 +27,16 @@ class Store:
     `Closed` as `Database` does.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(self, path: Path, *, durable: bool = True, may_be_new: bool = True) -> None:
         """Open the file at `path`, creating it and bringing its schema up to date as needed.
+
+        With `may_be_new=False`, a file that is missing, empty or without tables is damaged.
 
         Raises:
             StoreTooNew: a newer orchlite has written the file.
             StorageFull, StoreBusy, StoreDamaged, DeviceFailed: the file cannot be used.
         """
-        self._database = Database(path, durable=durable)
+        self._database = Database(path, durable=durable, may_be_new=may_be_new)
         migrate(self._database)
         self.workspaces = Workspaces(self._database)
         self.connections = Connections(self._database)
@@ -43,6 +46,7 @@ class Store:
         self.events = Events(self._database)
         self.maintenance = StoreMaintenance(self._database)
         self.lookups = Lookups(self._database)
+        self.identity = Identity(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
         """Run the block in a transaction over any kinds of rows; see `Database.transaction`."""

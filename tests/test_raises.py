@@ -14,14 +14,14 @@ from orchlite import BadArgument, BadSchedule, Client, Conflict, IllegalMove, No
 from tests.source_walk import Call, Errors, is_ours, raised
 
 _CANNOT: dict[str, Errors] = {
-    "Client.__init__": {NotFound, WaitTimeout},
+    "Client.__init__": {IllegalMove, NotFound, WaitTimeout},
     "Client.close": {NotFound, WaitTimeout},
     "Client.run": {BadSchedule, WaitTimeout},
     "Client.run_forever": {NotFound, WaitTimeout},
-    "Client.temporary": {NotFound, WaitTimeout},
+    "Client.temporary": {IllegalMove, NotFound, WaitTimeout},
     "Client.upload_orchestration": {NotFound, WaitTimeout},
     "Orchestration.run_continuously": {BadSchedule},
-    "Orchestration.run_once": {BadSchedule},
+    "Orchestration.run_once": {BadSchedule, Conflict},
     "Task.kill": {IllegalMove},
     "Task.resume": {BadArgument},
     "TaskRun.logs": {WaitTimeout},
@@ -30,7 +30,7 @@ _CANNOT: dict[str, Errors] = {
     "serve_forever": {NotFound, WaitTimeout},
 }
 """What the walk finds, and these cannot raise: they wait without a time-out, read only rows that they have just written or that are never
-deleted, have no schedule or one that was checked before, and every task may be killed."""
+deleted, have no schedule or one that was checked before, end in one transaction what they have just read, and every task may be killed."""
 
 
 def _documented(thing: object) -> Errors:

@@ -261,7 +261,7 @@ class Client(Listing, Maintenance):
         return self
 
     def run_forever(self, *, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT), adopt_copy: bool = False) -> None:
-        """Serve the whole store like `start(adopt_copy=adopt_copy)`. Block until SIGTERM or SIGINT arrives, or another thread calls `close()`.
+        """Serve the whole store like `start()`. Block until SIGTERM or SIGINT arrives, or another thread calls `close()`.
 
         Then close the store without waiting: runs continue under their runners, and the next host records how they ended.
 

@@ -174,6 +174,7 @@ class Orchestration:
             BadSchedule: the schedule or the zone is refused; `details["field"]` names the part. Nothing was submitted.
             BadArgument: another argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
+            Conflict: the store is a copy that was not adopted.
         """
         from orchlite.schedules.schedule import parse
 
@@ -206,6 +207,7 @@ class Orchestration:
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
+            Conflict: the store is a copy that was not adopted.
         """
         return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
 

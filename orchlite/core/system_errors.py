@@ -20,4 +20,4 @@ def device_error(error: OSError, failed: str, **details: Any) -> DeviceFailed:
         return StorageFull(f"{failed}: the disk is full.", hint="Nothing was stored; make room and try again.", **details)
     where = f" ({error.filename})" if error.filename else ""
     hint = "See to the file system and its permissions, then try again."
-    return DeviceFailed(f"{failed}: {error.strerror}{where}.", hint=hint, **details)
+    return DeviceFailed(f"{failed}: {error.strerror or error}{where}.", hint=hint, **details)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import BadArgument, Client, OrchliteError, StoreDamaged
+from orchlite import BadArgument, Client, DeviceFailed, OrchliteError, StoreDamaged
 from orchlite.core.clock import SystemClock
 
 MakeFolder = Callable[..., Path]
@@ -48,7 +48,7 @@ class TestATemporaryStoreThatCannotBeOpened:
 class TestAStoreThatCannotBeOpened:
     def test_keeps_no_sign_of_life_of_who_tried(self, tmp_path: Path) -> None:
         (tmp_path / "store" / "hosts" / "a folder.lock").mkdir(parents=True)
-        with pytest.raises(OSError, match="directory"):
+        with pytest.raises(DeviceFailed, match="directory"):
             Client(tmp_path / "store")
         assert [path.name for path in (tmp_path / "store" / "hosts").iterdir()] == ["a folder.lock"]
 

@@ -185,9 +185,11 @@ class TestAClosedClient:
         gate.touch()
 
     def test_leaves_no_thread_of_ours_behind(self, open_client: OpenClient, folder: MakeFolder) -> None:
+        before = threading.enumerate()
         with open_client(workers=3) as client:
             client.run(folder("print()"))
-        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("orchlite-worker")] == []
+        left = [thread.name for thread in threading.enumerate() if thread not in before]
+        assert [name for name in left if name.startswith("orchlite-worker")] == []
 
 
 class TestATemporaryClient:

@@ -184,7 +184,7 @@ class TestLostBeforeItIsOpened:
         _delete(used)
         (used / "store.sqlite").mkdir()
         before = _content(used)
-        with pytest.raises(DeviceFailed, match="cannot be opened: Is a directory"):
+        with pytest.raises(DeviceFailed, match="cannot be used: Is a directory"):
             Client(used)
         assert _content(used) == before
 

@@ -134,7 +134,11 @@ class TestWhatIsUnderWay:
     ) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
-        _change(client, "UPDATE runs SET status = 'queued', host_id = NULL, ended_at = NULL WHERE task_id = ?", task.id())
+        _change(
+            client,
+            "UPDATE runs SET status = 'queued', submitted_by = 'nobody', host_id = NULL, ended_at = NULL WHERE task_id = ?",
+            task.id(),
+        )
         _change(client, "UPDATE tasks SET status = 'pending' WHERE task_id = ?", task.id())
         _change(client, "DELETE FROM events WHERE became = 'success'")
         with copied() as restored:

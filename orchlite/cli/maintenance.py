@@ -15,14 +15,17 @@ from orchlite.cli.options import Duration, Verb, absolute_path, common_options
 @click.command(cls=Verb, short_help="Remove old runs, tasks, events and environments.")
 @click.option("--older-than", type=Duration(), help="Minimum age.  [default: 30d, events 90d]")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
-def prune(older_than: timedelta | None, dry_run: bool) -> None:
+@click.option("--force", is_flag=True, help="Remove environments although another store that may need them cannot be read.")
+def prune(older_than: timedelta | None, dry_run: bool, force: bool) -> None:
     """Remove old runs with their logs and files, old ended tasks, old events and unused environments.
 
-    Nothing that runs, is queued or is scheduled is removed.
+    Nothing that runs, is queued or is scheduled is removed, nor what other stores need of the environments that they share.
     """
     with open_store() as (client, out):
         with out.busy("examining the store" if dry_run else "pruning the store"):
-            pruned = client.prune(older_than, dry_run=dry_run)
+            pruned = client.prune(older_than, dry_run=dry_run, force=force)
+        for store in pruned.unseen_stores:
+            out.note(f"The environments stay, because the store {store} uses them too and cannot be read. If it is gone: prune --force.")
         out.json(pruned_json(pruned)) if out.as_json else out.line(str(pruned))
 
 

@@ -23,7 +23,7 @@ class Maintenance:
 
     _engine: Engine
 
-    def prune(self, older_than: timedelta | None = None, *, dry_run: bool = False) -> Pruned:
+    def prune(self, older_than: timedelta | None = None, *, dry_run: bool = False, force: bool = False) -> Pruned:
         """Remove what has ended and is old. Block until it is done, and return the counts; others may use the store meanwhile.
 
         Removes runs that ended longer ago, with their logs and files; tasks that have ended; events; environments that were not used for
@@ -31,6 +31,8 @@ class Maintenance:
 
         older_than: the age for all of these; by default the terms of this client's `retention`, else those of `Retention()`.
         dry_run: remove nothing, and return what would be removed.
+        force: remove unused environments although another store that uses the same cache cannot be read and may need them. Without it,
+            all environments stay, and `unseen_stores` of the result names such stores.
 
         Raises:
             BadArgument: an argument is refused.
@@ -41,7 +43,8 @@ class Maintenance:
 
         usual = self._engine.context.settings.retention or Retention()
         retention = usual if older_than is None else pruning.older_than(older_than)
-        return pruning.prune(self._engine.context, retention, dry_run=checked_flag(dry_run, "dry_run"))
+        dry_run, force = checked_flag(dry_run, "dry_run"), checked_flag(force, "force")
+        return pruning.prune(self._engine.context, retention, dry_run=dry_run, force=force)
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Copy the store into a new folder, and return its absolute path. Block until the copy is durable; others may use the store.

@@ -64,6 +64,8 @@ class Engine:
         self.store = Store(folder.database, durable=not settings.leash, may_be_new=may_be_new)
         own_run = _own_run(folder, self.store)
         if own_run is None:
+            if not settings.leash:
+                environments.add_store(folder.path)
             self._host_lock: HostLock | None = HostLock(folder.hosts)
             host_id = self._host_lock.host_id
         else:

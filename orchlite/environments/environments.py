@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, PackagingFailed
 from orchlite.core.files import tree_size_bytes
-from orchlite.environments import host_packages, pip_config, task_files, uv, virtualenvs
+from orchlite.environments import host_packages, pip_config, store_references, task_files, uv, virtualenvs
 from orchlite.environments.builds import Build, Builds, Installation
 from orchlite.environments.host_packages import HostPackages
 from orchlite.environments.installers import InstallCommand, InstallTarget, pip_command, pip_identity, uv_command
+from orchlite.environments.store_references import StoreReference
 
 INSTALLERS = ("auto", "pip", "uv")
 
@@ -158,6 +159,18 @@ class Environments:
     def remove(self, path: Path) -> bool:
         """Remove a folder that `unused_since` returned; return False if it is in use by now, or cannot be removed."""
         return task_files.remove(path) if path.parent.parent == self.cache else self._builds.remove(path)
+
+    def add_store(self, store: Path) -> None:
+        """Leave a reference to the store in the cache, so that no prune of another store removes the environments that it needs.
+
+        Does nothing if the cache cannot be written: then nothing can be removed from it either.
+        """
+        with suppress(OSError):
+            store_references.add(self.cache, store)
+
+    def other_stores(self, store: Path) -> list[StoreReference]:
+        """Return the references to other stores than this one that use the cache, gone or not."""
+        return store_references.others(self.cache, store)
 
     def _plan(self, requirements: tuple[str, ...]) -> _Plan:
         installer, options = self._choose(requirements), pip_config.options(self._index_urls)

@@ -7,27 +7,33 @@ shrink: its free pages are used again, while a VACUUM would write the whole file
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, OrchliteError
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
+from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api, Argument, PythonOnly
 from orchlite.core.settings import Retention
 from orchlite.core.tables import table_html
+from orchlite.environments.store_references import StoreReference
 from orchlite.operations import garbage
 from orchlite.operations.context import Context
 from orchlite.store import events
-from orchlite.store.maintenance import EndedRun
+from orchlite.store.maintenance import EndedRun, needed_environments_of
 
 _MIN_AGE = timedelta(minutes=1)
 """A run that has just ended stays: its submitter may be about to read how."""
 _INTERVAL = timedelta(days=1)
 _MAX_AGE = timedelta(days=36_500)
+_COUNTS = 6
+"""The first fields of `Pruned` count what was removed."""
 _AGES = ("runs_older_than", "events_older_than", "environments_unused_for")
+_log = logging.getLogger(__name__)
 
 
 class Pruned(NamedTuple):
@@ -43,6 +49,8 @@ class Pruned(NamedTuple):
     environments: int = 0
     bytes: int = 0
     """The size of all removed files. The database file keeps its size."""
+    unseen_stores: tuple[str, ...] = ()
+    """Other stores for which all environments stayed: they use the same cache and cannot be read."""
     dry_run: bool = False
 
     def __str__(self) -> str:
@@ -55,11 +63,12 @@ class Pruned(NamedTuple):
         return table_html([name.replace("_", " ") for name in self._fields], [self])
 
 
-def prune(context: Context, retention: Retention, *, dry_run: bool = False) -> Pruned:
+def prune(context: Context, retention: Retention, *, dry_run: bool = False, force: bool = False) -> Pruned:
     """Remove what is older than `retention` says, or with `dry_run` only count it. Return what was removed.
 
     Never removed: what is queued or running, what ended within the last minute, orchestrations and their newest packaging runs, and
-    environments that an active task of this store uses. Block until it is done; other hosts continue meanwhile.
+    environments that an active task uses, of this store or of another one that shares the cache. While one of these cannot be read, no
+    environment is removed, unless `force`: then it is forgotten. Block until it is done; other hosts continue meanwhile.
 
     Raises:
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes. What was removed before stays removed.
@@ -68,9 +77,9 @@ def prune(context: Context, retention: Retention, *, dry_run: bool = False) -> P
     now = context.clock.now()
     parts = [*_old_rows(context, retention, now, dry_run), *_orphans(context, dry_run)]
     if retention.environments_unused_for is not None:
-        parts.append(_environments(context, now - retention.environments_unused_for, dry_run))
+        parts.append(_environments(context, now - retention.environments_unused_for, dry_run, force))
     pruned = _total(parts, dry_run)
-    if any(pruned[:-2]) and not dry_run:
+    if any(pruned[:_COUNTS]) and not dry_run:
         with context.store.transaction() as transaction:
             events.record(transaction, "store", "store", None, "pruned", now, str(pruned))
     return pruned
@@ -89,7 +98,10 @@ def prune_daily(context: Context, retention: Retention) -> Pruned | None:
     marker = _marker(context)
     marker.touch(mode=0o600)
     os.utime(marker, (now.timestamp(), now.timestamp()))
-    return prune(context, retention)
+    pruned = prune(context, retention)
+    for store in pruned.unseen_stores:
+        _log.warning("no environment was removed, because the store %s uses the same cache and cannot be read", store)
+    return pruned
 
 
 def is_due(context: Context, now: datetime) -> bool:
@@ -197,16 +209,46 @@ def _orphans(context: Context, dry_run: bool) -> Iterator[Pruned]:
             yield Pruned(bundles=1, bytes=size_bytes) if is_bundle else Pruned(leftovers=1, bytes=size_bytes)
 
 
-def _environments(context: Context, unused_since: datetime, dry_run: bool) -> Pruned:
-    needed = context.store.maintenance.needed_environments()
-    unused = [found for found in context.environments.unused_since(unused_since) if needed.isdisjoint(found.path.parts)]
+def _environments(context: Context, unused_since: datetime, dry_run: bool, force: bool) -> Pruned:
+    needed, unseen = _needed_by_others(context, dry_run, force)
+    needed |= context.store.maintenance.needed_environments() | ({"environments"} if unseen else set())
+    unused = [found for found in context.environments.unused_since(unused_since) if needed.isdisjoint(_names(context, found.path))]
     removed = [found for found in unused if dry_run or context.environments.remove(found.path)]
-    return Pruned(environments=len(removed), bytes=sum(found.size_bytes for found in removed))
+    return Pruned(environments=len(removed), bytes=sum(found.size_bytes for found in removed), unseen_stores=tuple(unseen))
+
+
+def _names(context: Context, folder: Path) -> Sequence[str]:
+    """Return the parts of a path in the cache: of an environment `environments`, its key and its build."""
+    return folder.relative_to(context.environments.cache).parts
+
+
+def _needed_by_others(context: Context, dry_run: bool, force: bool) -> tuple[set[str], list[str]]:
+    """Return the keys of the environments that other stores need, and the stores that cannot be asked; forget those that are gone."""
+    needed, unseen = set[str](), list[str]()
+    for store in context.environments.other_stores(context.folder.path):
+        keys = _keys_needed_by(store)
+        if keys is not None:
+            needed |= keys
+        elif not force and not store.is_gone():
+            unseen.append(str(store.path))
+        elif not dry_run:
+            store.file.unlink(missing_ok=True)
+    return needed, unseen
+
+
+def _keys_needed_by(store: StoreReference) -> set[str] | None:
+    """Return the keys of the environments that a store needs; None if there is none at its path, or it cannot be read."""
+    database = StoreFolder(store.path).database
+    try:
+        return needed_environments_of(database) if database.stat().st_size else None
+    except (OSError, OrchliteError) as error:
+        _log.debug("the store %s cannot be read: %s", store.path, error)
+        return None
 
 
 def _total(parts: Sequence[Pruned], dry_run: bool) -> Pruned:
-    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in Pruned._fields[:-1]}
-    return Pruned(**sums, dry_run=dry_run)
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in Pruned._fields[: _COUNTS + 1]}
+    return Pruned(**sums, dry_run=dry_run, unseen_stores=tuple(store for part in parts for store in part.unseen_stores))
 
 
 def _counted(count: int, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from orchlite.core.status import RunStatus, TaskKind
@@ -15,6 +16,7 @@ from orchlite.store.database import Database, Row, Transaction, to_microseconds
 
 T = TypeVar("T")
 
+_OTHER_STORE_SECONDS = 2.0
 PAGE = 500
 """The number of rows read at a time, or deleted in one transaction; other writers have their turn in between."""
 
@@ -245,6 +247,19 @@ class StoreMaintenance:
         """Return the run's status as stored; None if the run was deleted."""
         row = self._database.row("SELECT status FROM runs WHERE run_id = ?", (run_id,))
         return None if row is None else str(row["status"])
+
+
+def needed_environments_of(database: Path) -> set[str]:
+    """Return the keys of the environments that another store needs; see `StoreMaintenance.needed_environments`. Its schema may be older.
+
+    Raises:
+        StoreBusy, StoreDamaged, DeviceFailed: the store cannot be read.
+    """
+    other = Database(database, busy_timeout_seconds=_OTHER_STORE_SECONDS)
+    try:
+        return StoreMaintenance(other).needed_environments()
+    finally:
+        other.close()
 
 
 _FINAL = json.dumps([status for status in RunStatus if status.is_final])

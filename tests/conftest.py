@@ -1,4 +1,4 @@
-"""What every test has: a cache of environments that all tests share, and stores of their own."""
+"""What all tests share: one cache of environments, and fixtures that create stores, clients, bundles and clocks."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def _plain_process() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory, _plain_process: None) -> Iterator[Path]:
-    """One cache of environments for the whole session: `ORCHLITE_TEST_CACHE`, else a temporary folder, which the workers of xdist share."""
+    """One cache of environments for the session: `ORCHLITE_TEST_CACHE`, else a temporary folder that the workers of xdist share."""
     given, base = os.environ.get("ORCHLITE_TEST_CACHE"), tmp_path_factory.getbasetemp()
     folder = Path(given) if given else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHLITE_CACHE", str(folder))
         if sys.dont_write_bytecode:
-            # Else each of the hundreds of processes that tests start would compile the library anew.
+            # Otherwise each of the hundreds of processes that tests start would compile the library again.
             patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         yield folder
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
-    """A store in which nothing has happened yet, to be copied: making one takes five times as long as opening a copy."""
+    """A new store, to copy: creating one takes five times as long as opening a copy."""
     path = tmp_path_factory.mktemp("empty") / "store"
     orchlite.Client(path).close()
     return path
@@ -98,7 +98,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def package_index(tmp_path: Path) -> tuple[str, str]:
-    """The URL of an index that has one package, and the requirement for it; nobody has installed it before."""
+    """The URL of an index with one package that was never installed before, and the requirement for it."""
     name = f"tiny_{uuid.uuid4().hex}"
     folder = tmp_path / "index" / name.replace("_", "-")
     folder.mkdir(parents=True)
@@ -114,13 +114,13 @@ def package_index(tmp_path: Path) -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def smallest_bundle() -> bytes:
-    """A program that does nothing."""
+    """The bytes of a bundle whose program does nothing."""
     return _SMALLEST_BUNDLE
 
 
 @pytest.fixture
 def open_client(tmp_path: Path, empty_store: Path) -> Iterator[Callable[..., orchlite.Client]]:
-    """Open clients on the test's store, with one worker each unless told otherwise; their tasks are killed at the end."""
+    """Open clients on the test's store, by default with one worker each; their tasks are killed at the end."""
     clients: list[orchlite.Client] = []
 
     def make(**settings: object) -> orchlite.Client:
@@ -139,7 +139,7 @@ def open_client(tmp_path: Path, empty_store: Path) -> Iterator[Callable[..., orc
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true."""
+    """Wait until a condition is true."""
 
     def wait(condition: Callable[[], object]) -> None:
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
@@ -152,13 +152,13 @@ def until() -> Callable[[Callable[[], object]], None]:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
-    """The file that programs made of `waiting_program` wait for."""
+    """The file that `waiting_program` waits for."""
     return tmp_path / "gate"
 
 
 @pytest.fixture
 def waiting_program(gate: Path) -> str:
-    """Says that it has begun, waits for the gate, says that it is done."""
+    """A program that prints `begun`, waits for the gate, and prints `done`."""
     return (
         "import os, pathlib, time\n"
         "print('begun', flush=True)\n"

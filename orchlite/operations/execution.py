@@ -56,7 +56,7 @@ def execute(context: Context, assignment: Assignment) -> None:
 def finalize(context: Context, run: RunRow, observed: Observation) -> None:
     """Record the outcome of a run that has no runner any more; put it back into the queue if it was never started and may be retried.
 
-    Its work folder is scheduled for cleaning up. Do nothing if another host has recorded the outcome first.
+    Block until that is committed. Schedule its work folder for cleaning up. Do nothing if another host has recorded the outcome first.
 
     Raises:
         Closed: the store was closed meanwhile; the next host recovers the run.

@@ -138,7 +138,7 @@ def _record_event(transaction: Transaction, connection: ConnectionRow, became: s
 def _not_found(connection_id: str) -> NotFound:
     return NotFound(
         f"There is no connection {connection_id!r} in this store.",
-        hint=Api.LIST_CONNECTIONS + " shows those there are.",
+        hint=Api.LIST_CONNECTIONS + " lists the existing ones.",
         connection_id=connection_id,
     )
 
@@ -148,7 +148,7 @@ def _no_such_name(name: str) -> NotFound:
 
     # Mostly a program asks, and the reader of its log may know the command line, or Python.
     command, call = f"orchlite connections create {quote(name)} TYPE --detail KEY=VALUE", f"create_connection({name!r}, type, details)"
-    hint = f"Create it: `{command}`" + PythonOnly(f", or in Python {call}") + ". " + Api.LIST_CONNECTIONS + " shows those there are."
+    hint = f"Create it: `{command}`" + PythonOnly(f", or in Python {call}") + ". " + Api.LIST_CONNECTIONS + " lists the existing ones."
     return NotFound(f"There is no connection named {name!r}.", hint=hint, name=name)
 
 

@@ -1,4 +1,4 @@
-"""A lock that is granted in the order in which threads ask for it."""
+"""A lock that threads get in the order in which they ask for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class FairLock:
-    """First come, first served. SQLite's own wait for its write lock is not: under load some threads wait until they give up.
+    """A first-come, first-served lock. SQLite's wait for its write lock is not fair: under load some threads wait until they time out.
 
     `release` may be called without holding it, so that an interrupt anywhere around `acquire` leaves nothing locked.
     """
@@ -30,7 +30,7 @@ class FairLock:
         if turn.acquire(timeout=timeout_seconds):
             return True
         with self._mutex:
-            self._waiting = deque(one for one in self._waiting if one[1] is not turn)
+            self._waiting = deque(waiter for waiter in self._waiting if waiter[1] is not turn)
             return turn.acquire(blocking=False)  # it may have been granted at the last moment
 
     def release(self) -> None:
@@ -38,7 +38,7 @@ class FairLock:
         thread = threading.get_ident()
         with self._mutex:
             if self._owner != thread:
-                self._waiting = deque(one for one in self._waiting if one[0] != thread)
+                self._waiting = deque(waiter for waiter in self._waiting if waiter[0] != thread)
             elif self._waiting:
                 self._owner, turn = self._waiting.popleft()
                 turn.release()

@@ -1,8 +1,8 @@
 """No connection to SQLite is open during a fork.
 
-SQLite keeps by process which files it has locked, and a forked child inherits that list, but not the locks: a connection that the child
-opened would be unprotected, and what it commits lost when the parent closes (sqlite.org/howtocorrupt.html, section 2.6). So connections
-are closed before a fork; the parent's threads open new ones when they need them.
+SQLite keeps a list of the locks of its process. A forked child inherits the list, but not the locks: its connections would not be
+protected, and its commits could be lost when the parent closes (sqlite.org/howtocorrupt.html, section 2.6). So connections are closed
+before a fork; the parent's threads open new ones when they need them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class Suspendable(Protocol):
-    """What closes its connections before a fork."""
+    """An object that closes its connections before a fork."""
 
     def suspend(self) -> None:
         """Close every connection, and open none until `resume`. Block for open transactions, but not for a lock of the database."""
@@ -28,17 +28,17 @@ _suspended: list[Suspendable] = []
 _forking = threading.RLock()
 
 
-def suspend_at_fork(one: Suspendable) -> None:
-    """Suspend this object during every fork of this process, for as long as it exists."""
+def suspend_at_fork(suspendable: Suspendable) -> None:
+    """Suspend the object during every fork of this process, until it is garbage-collected."""
     with _forking:
-        _all.add(one)
+        _all.add(suspendable)
 
 
 def _before_fork() -> None:
     _forking.acquire()
-    for one in list(_all):
-        one.suspend()
-        _suspended.append(one)
+    for suspendable in list(_all):
+        suspendable.suspend()
+        _suspended.append(suspendable)
 
 
 def _after_fork() -> None:

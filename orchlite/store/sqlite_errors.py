@@ -1,4 +1,4 @@
-"""From SQLite's errors, and the operating system's, to orchlite's: each cause its own."""
+"""Translates the errors of SQLite, and of the operating system below it, into orchlite's: one for each cause."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return busy(path)
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):  # the latter: no room for the index of the WAL
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):  # the latter: no space for the index of the WAL
         return StorageFull(f"The disk that holds {path} is full.", hint="Nothing was written; make room and try again.", store=str(path))
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_READONLY")) and (cause := _cause(path)) is not None:
         if isinstance(cause, FileNotFoundError | NotADirectoryError):
@@ -45,12 +45,12 @@ def translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
 
 
 def busy(path: Path) -> StoreBusy:
-    """Return the error for a write lock that was not to be had in time."""
+    """Return the error for a write lock that was not free in time."""
     return StoreBusy(f"The store {path} is locked by another process or thread.", hint="Nothing was written; try again.", store=str(path))
 
 
 def _cause(path: Path) -> OSError | None:
-    """Return why the files of the database cannot be opened, which SQLite does not say; None if they can."""
+    """Return why the database's files cannot be opened, which SQLite does not report; None if they can."""
     with ExitStack() as opened:
         try:
             for name, flags in ((path, os.O_RDWR), (path.parent, os.O_RDONLY), (path, os.O_RDWR)):  # as many as SQLite needs at once

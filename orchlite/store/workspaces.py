@@ -49,7 +49,9 @@ class Workspaces:
         row = self._database.row("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
         if row is None:
             raise NotFound(
-                f"There is no workspace {workspace_id!r}.", hint=Api.LIST_WORKSPACES + " shows those there are.", workspace_id=workspace_id
+                f"There is no workspace {workspace_id!r}.",
+                hint=Api.LIST_WORKSPACES + " lists the existing ones.",
+                workspace_id=workspace_id,
             )
         return _record(row)
 

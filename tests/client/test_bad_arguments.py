@@ -1,4 +1,4 @@
-"""Bad arguments: each a typed error that names the argument and the way out, and nothing is stored."""
+"""Bad arguments: each raises a typed error that names the argument and gives a hint, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchlite import BadArgument, BadBundle, Client, DeviceFailed, Limits, NotFo
 
 @dataclass(frozen=True)
 class _Ready:
-    """A client that has run something once."""
+    """A client that has run a program once."""
 
     client: Client
     orchestration: Orchestration
@@ -27,7 +27,7 @@ class _Ready:
     folder: Path
 
     def stored(self) -> list[str]:
-        """All that the store holds."""
+        """Return everything in the store."""
         with closing(sqlite3.connect(self.client.path() / "store.sqlite")) as connection:
             files = sorted(str(path) for name in ("bundles", "runs") for path in (self.client.path() / name).rglob("*"))
             return [*connection.iterdump(), *files]
@@ -155,7 +155,7 @@ def test_a_bad_argument_is_refused_by_name_and_nothing_is_stored(ready: _Ready, 
         pytest.param(lambda ready: ready.orchestration.download("/proc/no/such"), DeviceFailed, id="a file that cannot be made"),
     ],
 )
-def test_what_is_not_the_arguments_fault_is_an_error_of_its_own(
+def test_a_failure_that_is_not_the_arguments_fault_is_another_error(
     ready: _Ready, call: Callable[[_Ready], object], error: type[OrchliteError]
 ) -> None:
     before = ready.stored()
@@ -181,7 +181,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     ("setting", "bad"),
     [pytest.param(setting, bad, id=f"{setting}-{kind}") for setting, bads in _SETTINGS.items() for kind, bad in bads.items()],
 )
-def test_a_bad_setting_is_refused_by_name_and_no_store_is_made(tmp_path: Path, setting: str, bad: Any) -> None:
+def test_a_bad_setting_is_refused_by_name_and_no_store_is_created(tmp_path: Path, setting: str, bad: Any) -> None:
     with pytest.raises(BadArgument) as refusal:
         Client(tmp_path / "store", **{setting: bad})
     assert refusal.value.details["argument"] == setting
@@ -201,13 +201,13 @@ def test_a_store_needs_a_folder(path: Any) -> None:
     assert refusal.value.details["argument"] == "path"
 
 
-def test_the_variable_is_looked_at_as_closely_as_the_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_is_checked_like_the_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHLITE_STORE", __file__)
     with pytest.raises(BadArgument, match="is a file"):
         Client()
 
 
 @pytest.mark.parametrize("path", ["/proc/no/store", "/dev/null/store"])
-def test_a_folder_that_cannot_be_made_is_a_failure_of_the_device(path: str) -> None:
+def test_a_folder_that_cannot_be_created_is_a_device_failure(path: str) -> None:
     with pytest.raises(DeviceFailed, match="cannot be created"):
         Client(path)

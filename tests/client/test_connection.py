@@ -1,4 +1,4 @@
-"""Connections: what programs read by name, and what nobody is shown who does not ask for it."""
+"""Connections: programs read them by name, and their details are shown only on request."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_closed_client_creates_none(open_client: OpenClient) -> None:
         client.create_connection("warehouse", "sql", {})
 
 
-def test_processes_that_want_one_name_at_once_get_it_once(client: Client) -> None:
+def test_a_name_that_several_processes_create_at_once_is_created_once(client: Client) -> None:
     command = [sys.executable, "-c", _CREATES, str(client.path())]
     hosts = [subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for number in range(4)]
     for host in hosts:
@@ -141,19 +141,19 @@ class TestWorkspaces:
         assert (here.list_connections(), other.list_connections()) == ([], [connection])
         assert client.get_connection("warehouse").workspace_names() == ["other"]
 
-    def test_do_not_keep_programs_of_others_from_it(self, client: Client) -> None:
+    def test_do_not_restrict_programs_of_other_workspaces(self, client: Client) -> None:
         client.create_connection("warehouse", "sql", {"a": 1})
         client.get_current_workspace().add_connection("warehouse")
         client.set_current_workspace(client.create_workspace("other"))
         assert client.get_connection("warehouse").details() == {"a": 1}
 
     @pytest.mark.parametrize("verb", ["add_connection", "remove_connection"])
-    def test_know_no_name_that_is_not_there(self, client: Client, verb: str) -> None:
+    def test_refuse_a_name_that_does_not_exist(self, client: Client, verb: str) -> None:
         with pytest.raises(NotFound, match=r"'absent'.*list_connections\(\)") as refusal:
             getattr(client.get_current_workspace(), verb)("absent")
         assert refusal.value.details == {"name": "absent"}
 
-    def test_list_nothing_that_was_deleted(self, client: Client) -> None:
+    def test_do_not_list_what_was_deleted(self, client: Client) -> None:
         connection = client.create_connection("warehouse", "sql", {})
         client.get_current_workspace().add_connection("warehouse")
         connection.delete_connection()
@@ -226,7 +226,7 @@ class TestSecrets:
         client.get_current_workspace().add_connection("warehouse")
         return connection
 
-    def test_lie_in_files_of_this_account_alone(self, client: Client, connection: Connection) -> None:
+    def test_are_in_files_that_only_this_account_can_read(self, client: Client, connection: Connection) -> None:
         files = _files_with(client.path(), _SECRET)
         assert files
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
@@ -268,18 +268,18 @@ class TestSecrets:
         assert _SECRET not in caplog.text
 
     @pytest.mark.parametrize("details", _NO_DETAILS.values(), ids=_NO_DETAILS)
-    def test_are_in_no_refusal(self, client: Client, details: Any) -> None:
+    def test_are_in_no_error(self, client: Client, details: Any) -> None:
         with pytest.raises(BadArgument) as refusal:
             client.create_connection("warehouse", "sql", details)
         self._check_silent(refusal.value)
 
-    def test_are_in_no_conflict(self, client: Client, connection: Connection) -> None:
+    def test_are_in_no_conflict_error(self, client: Client, connection: Connection) -> None:
         with pytest.raises(Conflict) as refusal:
             client.create_connection("warehouse", "sql", _DETAILS)
         self._check_silent(refusal.value)
 
     def _check_silent(self, error: Exception) -> None:
-        """Neither the error nor what came before it says a secret, here or in another process."""
+        """Neither the error nor its cause contains a secret, here or pickled for another process."""
         shown = "".join(traceback.format_exception(error))
         again = pickle.loads(pickle.dumps(error))
         told = [shown, repr(error), str(error), repr(vars(error)), repr(error.__cause__), repr(error.__context__), repr(vars(again))]

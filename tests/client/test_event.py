@@ -1,4 +1,4 @@
-"""`wl.events()`: what happened to what, when and why."""
+"""`wl.events()`: what happened to which object, when and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orchlite
 MakeFolder = Callable[..., Path]
 
 
-def test_the_life_of_a_run_is_told_in_order(client: orchlite.Client, folder: MakeFolder) -> None:
+def test_the_events_of_a_run_are_in_order(client: orchlite.Client, folder: MakeFolder) -> None:
     orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
     run = orchestration.run_once().wait()
     of_orchestration = [(event.was(), event.became()) for event in client.events() if event.object_id() == orchestration.id()]
@@ -23,7 +23,7 @@ def test_the_life_of_a_run_is_told_in_order(client: orchlite.Client, folder: Mak
     assert (ended.kind(), ended.was(), ended.became(), ended.at()) == ("run", "running", "success", run.ended_at())
 
 
-def test_a_program_goes_on_where_it_was(client: orchlite.Client, folder: MakeFolder) -> None:
+def test_a_program_continues_after_the_last_event_it_saw(client: orchlite.Client, folder: MakeFolder) -> None:
     client.run(folder("print(1)"))
     seen = client.events()
     assert [event.id() for event in seen] == sorted({event.id() for event in seen})
@@ -32,14 +32,14 @@ def test_a_program_goes_on_where_it_was(client: orchlite.Client, folder: MakeFol
     assert client.events(after=seen[-1].id()) == client.events()[len(seen) :] != []
 
 
-def test_the_first_so_many_are_answered_where_a_limit_is_given(client: orchlite.Client, folder: MakeFolder) -> None:
+def test_a_limit_returns_the_first_events(client: orchlite.Client, folder: MakeFolder) -> None:
     client.run(folder("print(1)"))
     everything = client.events()
     assert client.events(limit=2) == everything[:2]
     assert client.events(after=everything[1].id(), limit=1) == everything[2:3]
 
 
-def test_events_can_be_asked_for_by_time(client: orchlite.Client, folder: MakeFolder) -> None:
+def test_events_can_be_selected_by_time(client: orchlite.Client, folder: MakeFolder) -> None:
     client.run(folder("print(1)"))
     everything = client.events()
     assert client.events(after=everything[0].at()) == [event for event in everything if event.at() > everything[0].at()]
@@ -47,7 +47,7 @@ def test_events_can_be_asked_for_by_time(client: orchlite.Client, folder: MakeFo
 
 
 @pytest.mark.parametrize("after", ["yesterday", -1, 1.5, True, datetime(2026, 1, 1)], ids=repr)
-def test_what_is_no_number_and_no_time_is_refused(client: orchlite.Client, after: object) -> None:
+def test_a_value_that_is_neither_number_nor_time_is_refused(client: orchlite.Client, after: object) -> None:
     with pytest.raises(orchlite.BadArgument) as caught:
         client.events(after=after)  # type: ignore[arg-type]
     assert caught.value.details["argument"] == "after"

@@ -1,4 +1,4 @@
-"""The line that a notebook shows while it waits, in front of a stand-in for the notebook."""
+"""The line that a notebook shows during a wait, with a stand-in for the notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchlite.client.live_status import live_status
 
 
 class Notebook:
-    """Keeps what is displayed; says when something was."""
+    """Keeps what is displayed; signals when something was."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []
@@ -44,7 +44,7 @@ KERNEL = types.SimpleNamespace(kernel=object())
 TERMINAL = types.SimpleNamespace()
 
 
-def test_a_line_is_shown_and_stays_as_it_was_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_shown_and_keeps_its_last_state(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook, status = ipython(monkeypatch, KERNEL), "running"
     with live_status(lambda: f"run <7>: {status}"):
         assert notebook.has_shown.wait(60)
@@ -61,7 +61,7 @@ def test_it_ends_with_a_wait_that_is_interrupted(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("shell", [None, TERMINAL], ids=["no shell", "terminal"])
-def test_outside_of_a_notebook_nothing_happens(monkeypatch: pytest.MonkeyPatch, shell: Any) -> None:
+def test_nothing_is_shown_outside_of_a_notebook(monkeypatch: pytest.MonkeyPatch, shell: Any) -> None:
     notebook = ipython(monkeypatch, shell)
     with live_status(lambda: pytest.fail("asked")):
         assert "orchlite-live-status" not in {thread.name for thread in threading.enumerate()}

@@ -1,4 +1,4 @@
-"""Logs as a run's handle reads and follows them: all, the newest lines, and what comes after those."""
+"""Logs, read and followed through the handle of a run: all, the newest lines, and those that follow."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def _texts(run: TaskRun, limit: int) -> list[str]:
 
 @pytest.fixture
 def ended(client: Client, folder: MakeFolder) -> TaskRun:
-    """A run that has written three lines, the last one without its newline."""
+    """A run that has written three lines, the last one without a newline."""
     return client.run(folder("print('one'); print('two'); print('three', end='')"))
 
 
 @pytest.mark.parametrize(("limit", "texts"), [(0, []), (1, ["three"]), (2, ["two", "three"]), (9, ["one", "two", "three"])])
-def test_the_newest_lines_of_a_run_that_has_ended_may_be_read_and_followed(ended: TaskRun, limit: int, texts: list[str]) -> None:
+def test_the_newest_lines_of_an_ended_run_can_be_read_and_followed(ended: TaskRun, limit: int, texts: list[str]) -> None:
     assert _texts(ended, limit) == texts
     followed = [line.text for line in ended.logs(limit, follow=True)]
-    # The line that never saw its newline arrives last of all, when the end is known.
+    # The line without a newline arrives last, once the run has ended.
     assert followed == [*["one", "two"][2 - min(limit, 2) :], "three"]
 
 
-def test_the_newest_lines_of_a_run_that_goes_on_are_followed_by_all_that_comes(
+def test_following_an_unfinished_run_yields_its_newest_lines_and_all_further_ones(
     client: Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
 ) -> None:
     task = client.upload_orchestration(path=folder("print('first')\nprint('second')\n" + waiting_program)).run_once()

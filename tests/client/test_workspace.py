@@ -1,4 +1,4 @@
-"""Workspaces: where uploads go, and what lists show."""
+"""Workspaces: they decide where uploads go and what lists show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
 
 
-def test_there_is_a_default_one_which_is_current(client: Client) -> None:
+def test_the_default_one_is_current(client: Client) -> None:
     current = client.get_current_workspace()
     assert (current.id(), current.name()) == (1, "default")
     assert current.created_at().tzinfo is UTC
@@ -31,7 +31,7 @@ def test_created_ones_have_integers_as_ids_and_are_not_yet_current(client: Clien
     assert "<td>Zoo</td>" in client.list_workspaces()._repr_html_()
 
 
-def test_a_name_is_taken_once(client: Client) -> None:
+def test_a_name_exists_once(client: Client) -> None:
     client.create_workspace("ml")
     with pytest.raises(Conflict, match="'ml' exists already"):
         client.create_workspace("ml")
@@ -45,7 +45,7 @@ def test_a_bad_name_creates_nothing(client: Client, name: str) -> None:
     assert len(client.list_workspaces()) == 1
 
 
-def test_one_that_is_not_there_is_created_only_on_request(client: Client) -> None:
+def test_a_missing_one_is_created_only_on_request(client: Client) -> None:
     with pytest.raises(NotFound, match="create_if_not_exist=True"):
         client.get_workspace("absent")
     created = client.get_workspace("with_underscore", create_if_not_exist=True)
@@ -53,14 +53,14 @@ def test_one_that_is_not_there_is_created_only_on_request(client: Client) -> Non
     assert len(client.list_workspaces()) == 2
 
 
-def test_uploads_and_lists_go_to_the_current_one(client: Client, folder: MakeFolder) -> None:
+def test_uploads_and_lists_use_the_current_one(client: Client, folder: MakeFolder) -> None:
     path = folder("print()")
     here = client.run(path)
     other = client.set_current_workspace(client.create_workspace("other"))
     assert client.get_current_workspace() == other
     assert client.list_orchestrations() == []
     assert client.list_tasks() == []
-    there = client.run(path)  # the same bytes, but in another workspace: uploaded anew
+    there = client.run(path)  # the same bytes, but in another workspace: uploaded again
     [orchestration] = client.list_orchestrations()
     [task] = client.list_tasks()
     assert (orchestration.workspace_id(), task.workspace_id(), task.id()) == (other.id(), other.id(), there.task())
@@ -75,7 +75,7 @@ def test_a_task_belongs_to_its_orchestrations_workspace(client: Client, folder: 
     assert client.get_orchestration_by_id(orchestration.id()) == orchestration
 
 
-def test_which_one_is_current_is_each_clients_own_business(client: Client, open_client: OpenClient) -> None:
+def test_each_client_has_its_own_current_one(client: Client, open_client: OpenClient) -> None:
     client.set_current_workspace(client.create_workspace("other"))
     again = open_client()
     assert again.get_current_workspace().name() == "default"

@@ -1,4 +1,4 @@
-"""The library inside a task: a program that opens the store of its own run submits, waits, reads and kills there, and starts nothing."""
+"""The library inside a task: a program can submit, wait, read and kill in the store of its own run, but starts nothing itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FOLLOWS = """[run] = me.run_once(json_args={"below": args["below"] - 1}).last_r
 
 @pytest.fixture
 def run(open_client: OpenClient, folder: Folder) -> Callable[..., orchlite.TaskRun]:
-    """Run a program inside, on one worker, to its end; it has `wl`, `args`, `own_task` and `me`, the orchestration that it is of."""
+    """Run a program as a task, on one worker, to its end; it has `wl`, `args`, `own_task` and `me`, its own orchestration."""
 
     def it(program: str, json_args: dict[str, Any] | None = None, **settings: object) -> orchlite.TaskRun:
         return open_client(**settings).run(folder(_PRELUDE + program), json_args, timeout=60).raise_for_failure()
@@ -57,7 +57,7 @@ Run = Callable[..., orchlite.TaskRun]
 
 
 def began_after(run: orchlite.TaskRun, other: orchlite.TaskRun) -> bool:
-    """Whether one run had the only worker after the other."""
+    """Return whether the runs had the only worker one after the other."""
     started_at, ended_at = run.started_at(), other.ended_at()
     assert started_at is not None
     assert ended_at is not None
@@ -75,7 +75,7 @@ _WAITS = {"wait": _BLOCKS, "task and run": _ASKS_TASK_AND_RUN, "run": _ASKS_RUN,
 @pytest.mark.parametrize(
     "wait", [pytest.param(wait, marks=[pytest.mark.slow] * (name in ("wait", "run")), id=name) for name, wait in _WAITS.items()]
 )
-def test_a_program_lends_its_place_however_it_waits(run: Run, wait: str) -> None:
+def test_a_program_yields_its_worker_slot_however_it_waits(run: Run, wait: str) -> None:
     assert str(run(_FAMILY.format(wait=wait), {"below": 1}).logs()) == "after last success\n"
 
 
@@ -87,7 +87,7 @@ def test_programs_that_wait_for_each_other_three_deep_all_end_on_one_worker(run:
     assert str(ended.logs()) == "after success success\n"
 
 
-def test_a_place_is_kept_again_when_what_was_asked_about_has_ended(run: Run, open_client: OpenClient) -> None:
+def test_a_slot_is_kept_again_when_what_was_polled_has_ended(run: Run, open_client: OpenClient) -> None:
     program = """
 if "inner" in args: sys.exit()
 task = me.run_once(json_args={"inner": 1})
@@ -136,7 +136,7 @@ else:
 
 
 def test_a_wait_that_ends_does_not_end_that_of_another_client_of_the_same_run(run: Run) -> None:
-    # The second of two runs begins only if its waiter still lends the place when the first one's has stopped waiting.
+    # The second run starts only if its waiter still yields the slot after the first run's waiter has stopped waiting.
     program = """
 if "below" in args:
     time.sleep(args["below"])
@@ -152,12 +152,12 @@ else:
     assert str(run(program).logs()) == "success\n"
 
 
-def test_who_asks_once_does_not_wait_and_keeps_its_place(run: Run, open_client: OpenClient) -> None:
+def test_polling_once_is_no_wait_and_keeps_the_slot(run: Run, open_client: OpenClient) -> None:
     program = """
 if args.get("inner"): sys.exit()
 task = me.run_once(json_args={"inner": True})
 print(task, task.last_runs())
-time.sleep(0.4)  # its host looks ten times a second
+time.sleep(0.4)  # its host polls the store ten times a second
 """
     outer = run(program)
     client = open_client()
@@ -201,7 +201,7 @@ from pathlib import Path
 Path("inner").mkdir()
 for requirements in ("", "requests=1", "-r more.txt"):
     Path("inner/requirements.txt").write_text(requirements)
-    if requirements: Path("inner/main.py").write_text("pass")  # else there is none
+    if requirements: Path("inner/main.py").write_text("pass")  # otherwise there is none
     try: wl.upload_orchestration(path="inner")
     except orchlite.InvalidInput as error: print(type(error).__name__, len(wl.list_orchestrations()))
 """
@@ -246,7 +246,7 @@ def test_starting_is_refused(run: Run) -> None:
     assert "starts nothing" in run(program).logs()
 
 
-def test_nothing_of_a_host_appears(run: Run, tmp_path: Path) -> None:
+def test_a_client_inside_a_task_is_no_host(run: Run, tmp_path: Path) -> None:
     program = """
 hosts = lambda: sorted(os.listdir(os.path.join(os.environ["ORCHLITE_STORE"], "hosts")))
 before = hosts()
@@ -259,7 +259,7 @@ print(json.dumps([len(before), before == hosts(), [thread.name for thread in thr
 
 
 @pytest.mark.parametrize("end", ["wl.close()", pytest.param("with wl: pass", marks=pytest.mark.slow), ""], ids=["close", "with", "exit"])
-def test_closing_inside_waits_for_nothing_and_says_nothing(run: Run, open_client: OpenClient, end: str) -> None:
+def test_closing_inside_waits_for_nothing_and_prints_nothing(run: Run, open_client: OpenClient, end: str) -> None:
     program = f"""
 if args.get("inner"): sys.exit()
 me.run_once(json_args={{"inner": True}})
@@ -272,7 +272,7 @@ me.run_once(json_args={{"inner": True}})
     assert began_after(task.wait(timeout=20), outer)
 
 
-def test_a_process_that_the_program_starts_is_inside_too(run: Run) -> None:
+def test_a_child_process_of_the_program_is_inside_too(run: Run) -> None:
     program = """
 import subprocess
 if args.get("inner"):
@@ -297,7 +297,7 @@ os.waitpid(child, 0)
     assert run(program).logs().__str__().endswith("1\n")
 
 
-def test_the_store_by_another_path_is_the_same_one(run: Run) -> None:
+def test_the_store_under_another_path_is_the_same_one(run: Run) -> None:
     program = """
 os.symlink(os.environ["ORCHLITE_STORE"], "link")
 try: orchlite.Client("link").start()

@@ -1,4 +1,4 @@
-"""An interrupt (Ctrl-C) may arrive anywhere: afterwards the store is free, and what it holds is performed."""
+"""An interrupt (Ctrl-C) may arrive anywhere: afterwards the store is not locked, and what it contains is executed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OpenClient = Callable[..., Client]
 
 
 class _Interrupt:
-    """Interrupts a call when it comes to its n-th line where transactions begin and end; a debugger's hook counts them.
+    """Interrupts a call at its n-th line in the code that begins and ends transactions; a debugger's hook counts the lines.
 
     What is done inside a transaction is not counted: its length differs between a run that begins at once and one that is queued.
     """
@@ -32,7 +32,7 @@ class _Interrupt:
         self._left = at_line
 
     def during(self, call: Callable[[], object]) -> bool:
-        """Whether the call was interrupted; False where it has fewer lines."""
+        """Return whether the call was interrupted; False if it has fewer lines."""
         before = sys.gettrace()
         sys.settrace(self._trace)
         try:
@@ -68,7 +68,7 @@ def _count_interrupts(call: Callable[[], object], check: Callable[[], object]) -
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids=["a worker that may be busy", "workers that are free"])
-def test_a_submission_interrupted_at_any_line_of_its_transaction_is_performed_or_was_never_there(
+def test_a_submission_interrupted_at_any_line_of_its_transaction_is_executed_or_leaves_nothing(
     open_client: OpenClient, folder: MakeFolder, workers: int
 ) -> None:
     client = open_client(base_image="clean", workers=workers)
@@ -89,7 +89,7 @@ def test_a_submission_interrupted_at_any_line_of_its_transaction_is_performed_or
     assert orchestration.run_once().wait(2).status() is RunStatus.SUCCESS
 
 
-def test_a_write_interrupted_at_any_line_leaves_the_store_to_others(open_client: OpenClient) -> None:
+def test_a_write_interrupted_at_any_line_locks_nobody_out(open_client: OpenClient) -> None:
     client = open_client()
     names = (f"workspace-{number}" for number in range(1000))
 
@@ -102,7 +102,7 @@ def test_a_write_interrupted_at_any_line_leaves_the_store_to_others(open_client:
 
 @pytest.fixture
 def interrupt() -> Iterator[signal.Signals]:
-    """A signal that interrupts as Ctrl-C does, also where a test runner ignores the real one."""
+    """A signal that interrupts like Ctrl-C, also under a test runner that ignores the real one."""
 
     def raise_it(*_: object) -> None:
         raise KeyboardInterrupt

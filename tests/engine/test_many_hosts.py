@@ -1,4 +1,4 @@
-"""Several hosts on one store, in one process: who notices what, and whose places are taken."""
+"""Several hosts on one store, in one process: which of them executes a run, and which notices a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Open = Callable[..., orchlite.Client]
 Until = Callable[[Callable[[], object]], None]
 
 
-def test_what_one_host_queues_another_that_works_for_the_whole_store_runs(open_client: Open, folder: MakeFolder, until: Until) -> None:
+def test_a_host_that_serves_the_whole_store_executes_what_another_has_queued(open_client: Open, folder: MakeFolder, until: Until) -> None:
     worker, busy = open_client(workers=2), open_client()
     blocking = busy.upload_orchestration(path=folder("import time; time.sleep(60)")).wait()
     quick = busy.upload_orchestration(path=folder("print('done')")).wait()
@@ -24,7 +24,7 @@ def test_what_one_host_queues_another_that_works_for_the_whole_store_runs(open_c
     until(lambda: task.last_runs()[0].status() == "success")
 
 
-def test_a_host_that_was_not_started_leaves_the_runs_of_others_alone(open_client: Open, folder: MakeFolder) -> None:
+def test_a_host_that_was_not_started_does_not_execute_the_runs_of_others(open_client: Open, folder: MakeFolder) -> None:
     idle, busy = open_client(), open_client()
     idle.run(folder("print('its own')"))
     busy.upload_orchestration(path=folder("import time; time.sleep(60)")).wait().run_once()
@@ -34,7 +34,7 @@ def test_a_host_that_was_not_started_leaves_the_runs_of_others_alone(open_client
     assert task.last_runs()[0].status() == "queued"
 
 
-def test_a_run_that_was_adopted_takes_a_place(
+def test_an_adopted_run_occupies_a_worker_slot(
     open_client: Open, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
 ) -> None:
     first = open_client()
@@ -51,7 +51,7 @@ def test_a_run_that_was_adopted_takes_a_place(
     assert second.get_task_run_by_id(adopted.id()).status() == "success"
 
 
-def test_a_change_by_another_host_is_seen_without_being_asked_for(open_client: Open, folder: MakeFolder, until: Until) -> None:
+def test_a_change_by_another_host_wakes_the_workers(open_client: Open, folder: MakeFolder, until: Until) -> None:
     first, second = open_client(), open_client()
     task = first.upload_orchestration(path=folder("import time; time.sleep(60)")).wait().run_once()
     until(lambda: task.last_runs()[0].status() == "running")

@@ -1,4 +1,4 @@
-"""Opening a store: what a failure leaves behind (nothing), who may read its files, and what happens when they are gone."""
+"""Opening a store: a failure leaves nothing behind, only its account may read its files, and missing files are reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _BrokenClock(SystemClock):
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's temporary stores are made."""
+    """The folder in which this test's temporary stores are created."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -46,19 +46,19 @@ class TestATemporaryStoreThatCannotBeOpened:
 
 
 class TestAStoreThatCannotBeOpened:
-    def test_keeps_no_sign_of_life_of_who_tried(self, tmp_path: Path) -> None:
+    def test_keeps_no_host_lock(self, tmp_path: Path) -> None:
         (tmp_path / "store" / "hosts" / "a folder.lock").mkdir(parents=True)
         with pytest.raises(DeviceFailed, match="directory"):
             Client(tmp_path / "store")
         assert [path.name for path in (tmp_path / "store" / "hosts").iterdir()] == ["a folder.lock"]
 
-    def test_keeps_none_either_when_the_clock_breaks(self, tmp_path: Path) -> None:
+    def test_keeps_none_if_the_clock_raises_either(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="no clock"):
             Client(tmp_path / "store", clock=_BrokenClock())
         assert list((tmp_path / "store" / "hosts").iterdir()) == []
 
 
-def test_the_stores_files_are_this_accounts_only_also_in_a_folder_that_others_may_read(tmp_path: Path) -> None:
+def test_only_this_account_may_read_the_stores_files_even_in_a_shared_folder(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     store.chmod(0o755)
@@ -69,7 +69,7 @@ def test_the_stores_files_are_this_accounts_only_also_in_a_folder_that_others_ma
         assert set(modes.values()) == {0o600}
 
 
-def test_a_store_whose_file_was_deleted_says_so_and_makes_no_new_one(tmp_path: Path) -> None:
+def test_a_store_whose_file_was_deleted_says_so_and_creates_no_new_one(tmp_path: Path) -> None:
     told: list[Exception] = []
 
     def use(client: Client) -> None:
@@ -82,7 +82,7 @@ def test_a_store_whose_file_was_deleted_says_so_and_makes_no_new_one(tmp_path: P
     client = Client(tmp_path / "store")
     for path in (tmp_path / "store").glob("store.sqlite*"):
         path.unlink()
-    thread = threading.Thread(target=use, args=(client,))  # a thread of its own opens the file anew
+    thread = threading.Thread(target=use, args=(client,))  # another thread opens the file again
     thread.start()
     thread.join()
     client.close(drain=False)

@@ -1,4 +1,4 @@
-"""Scheduled tasks in one host: each slot has one run, at its instant, through changes of the clock; bad ones keep nobody."""
+"""Scheduled tasks in one host: each slot has one run, on time, through changes of the clock; a bad schedule affects no other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ZONES = ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]
 
 
 def _slots(task: Task) -> list[datetime]:
-    """Of its runs, oldest first."""
+    """Return the slots of its runs, oldest first."""
     return [slot for run in reversed(task.last_runs()) if (slot := run.scheduled_at())]
 
 
@@ -64,7 +64,7 @@ class TestAYear:
             ),
         ],
     )
-    def test_of_a_nightly_run_skips_no_night_and_repeats_none(
+    def test_of_nightly_runs_skips_no_night_and_repeats_none(
         self, travel: Travel, clock: ManualClock, zone: str, day: str, around: list[str]
     ) -> None:
         task = travel().run_scheduled("nightly", "30 2 * * *", timezone=zone)
@@ -103,7 +103,7 @@ class TestAYear:
 
 
 class TestARunOfASlot:
-    def test_says_which_one_it_is_and_begins_and_ends_on_the_clock(self, travel: Travel, clock: ManualClock) -> None:
+    def test_knows_its_slot_and_starts_and_ends_by_the_clock(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("success", 90).run_scheduled("daily", "0 12 * * *", timezone="Europe/Berlin")
         noon = datetime(2026, 3, 1, 11, tzinfo=UTC)
         assert task.next_run_at() == noon
@@ -118,7 +118,7 @@ class TestARunOfASlot:
         [run] = travel().run_once().last_runs()
         assert run.scheduled_at() is None
 
-    def test_is_told_in_its_programs_environment(self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock) -> None:
+    def test_is_in_its_programs_environment(self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock) -> None:
         program = folder("import os; print(os.environ.get('ORCHLITE_SCHEDULED_AT'))")
         orchestration = open_client(clock=clock).upload_orchestration(path=program)
         once, hourly = orchestration.run_once(), orchestration.run_scheduled("hourly", "0 * * * *", timezone="Asia/Kolkata")
@@ -126,14 +126,14 @@ class TestARunOfASlot:
         assert str(once.wait().logs()) == "None\n"
         assert str(hourly.wait().logs()) == "2026-03-01T00:30:00+00:00\n"
 
-    def test_is_there_beside_the_task_as_it_was_ordered(self, travel: Travel, clock: ManualClock) -> None:
+    def test_is_listed_with_the_schedule_of_its_task(self, travel: Travel, clock: ManualClock) -> None:
         task = travel().run_scheduled("a name", "@daily", {"n": 1}, 60.0, timezone="Asia/Tokyo")
         assert (task.kind(), task.name(), task.input_data(), task.timeout()) == (TaskKind.SCHEDULED, "a name", {"n": 1}, 60.0)
         assert (task.schedule(), task.timezone(), task.status()) == ("0 0 * * *", "Asia/Tokyo", TaskStatus.STARTED)
         clock.advance(days=2)
         assert len(task.last_runs()) == 2
 
-    def test_may_fail_without_harm_to_the_next(self, travel: Travel, clock: ManualClock) -> None:
+    def test_may_fail_without_affecting_the_next(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("failure").run_scheduled("hourly", "0 * * * *")
         clock.advance(hours=3)
         assert [run.exit_code() for run in task.last_runs(status="failure")] == [1, 1, 1]
@@ -185,7 +185,7 @@ class TestABadArgument:
 
 
 class TestBeforeTheOrchestrationIsReady:
-    def test_a_task_is_pending_and_what_was_due_meanwhile_is_late(
+    def test_a_task_is_pending_and_slots_that_pass_meanwhile_are_missed(
         self,
         open_client: OpenClient,
         smallest_bundle: bytes,
@@ -209,7 +209,7 @@ class TestBeforeTheOrchestrationIsReady:
         assert task.missed() == 1
 
     @pytest.mark.parametrize("kind", ["scheduled", "continuous"])
-    def test_that_never_is_a_task_has_failed_and_says_why(
+    def test_a_task_fails_if_packaging_does_and_says_why(
         self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock, tmp_path: Path, kind: str
     ) -> None:
         index = tmp_path / "empty"
@@ -225,7 +225,7 @@ class TestBeforeTheOrchestrationIsReady:
 
 
 class _Repaired:
-    """One task whose schedule somebody has broken in the store's file, and one that is well."""
+    """A task whose schedule was broken in the store's file, and an intact one."""
 
     def __init__(self, client: Client, orchestration: Orchestration) -> None:
         self.client = client
@@ -260,7 +260,7 @@ class TestAScheduleThatCannotBeKept:
             pytest.param(None, "has no schedule", id="none at all"),
         ],
     )
-    def test_stops_its_task_and_nobody_else(self, broken: _Repaired, clock: ManualClock, damage: dict[str, str] | None, words: str) -> None:
+    def test_stops_its_task_and_no_other(self, broken: _Repaired, clock: ManualClock, damage: dict[str, str] | None, words: str) -> None:
         broken.write(None if damage is None else json.dumps({**broken.read(), **damage}))
         clock.advance(hours=3)
         assert broken.task.status() is TaskStatus.SCHEDULE_ERROR
@@ -285,7 +285,7 @@ class TestAScheduleThatCannotBeKept:
         clock.advance(hours=1)
         assert _slots(broken.task) == [datetime(2026, 3, 1, 4, tzinfo=UTC)]
 
-    def test_that_has_vanished_altogether_cannot_be_resumed(self, broken: _Repaired, clock: ManualClock) -> None:
+    def test_cannot_be_resumed_while_its_zone_is_missing(self, broken: _Repaired, clock: ManualClock) -> None:
         broken.write(None)
         clock.advance(hours=1)
         with pytest.raises(BadSchedule, match="has no schedule"):
@@ -298,7 +298,7 @@ class TestAScheduleThatCannotBeKept:
 
 
 class _RunningClock:
-    """A clock that runs, and that can be put to half a second before noon."""
+    """A clock that runs, and that can be set to half a second before noon."""
 
     def __init__(self) -> None:
         self.put()
@@ -319,13 +319,13 @@ def _loops() -> set[threading.Thread]:
 
 @pytest.fixture
 def new_loops() -> Callable[[], int]:
-    """How many cron loops there are more than before the test."""
+    """Return how many more cron loops there are than before the test."""
     before = _loops()
     return lambda: len(_loops() - before)
 
 
 class TestTheLoop:
-    def test_runs_a_slot_when_its_time_has_come(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_queues_the_run_of_a_slot_on_time(self, open_client: OpenClient, folder: MakeFolder) -> None:
         clock = _RunningClock()
         orchestration = open_client(clock=clock).upload_orchestration(path=folder("print('ran')")).wait()
         clock.put()
@@ -336,7 +336,7 @@ class TestTheLoop:
         assert slot is not None
         assert run.created_at() >= slot
 
-    def test_begins_with_a_scheduled_task_and_not_with_the_store(
+    def test_starts_with_a_scheduled_task_and_not_with_the_store(
         self, open_client: OpenClient, smallest_bundle: bytes, new_loops: Callable[[], int]
     ) -> None:
         first = open_client()
@@ -352,14 +352,12 @@ class TestTheLoop:
         other.start()
         assert new_loops() == 2
 
-    def test_does_not_begin_on_a_clock_that_is_moved_by_hand(
-        self, travel: Travel, clock: ManualClock, new_loops: Callable[[], int]
-    ) -> None:
+    def test_does_not_start_on_a_clock_moved_by_hand(self, travel: Travel, clock: ManualClock, new_loops: Callable[[], int]) -> None:
         travel().run_scheduled("hourly", "0 * * * *")
         clock.advance(hours=2)
         assert new_loops() == 0
 
-    def test_begins_with_resume_in_a_client_that_has_submitted_nothing(
+    def test_starts_with_resume_in_a_client_that_has_submitted_nothing(
         self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock
     ) -> None:
         clock.set(datetime(2026, 3, 1, 11, 59, tzinfo=UTC))

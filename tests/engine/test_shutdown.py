@@ -1,4 +1,4 @@
-"""How a client lets go of its store, and what goes on without it."""
+"""Closing a client, and what continues without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Until = Callable[[Callable[[], object]], None]
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and was not reaped yet is none."""
+    """Return whether the process is alive; a zombie is not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -60,7 +60,7 @@ def _run_of(client: Client, task: Task) -> TaskRun:
 
 
 class TestClosingWithoutWaiting:
-    def test_lets_the_run_go_on_and_be_recorded(
+    def test_lets_the_run_continue_and_be_recorded(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
     ) -> None:
         client = open_client()
@@ -73,7 +73,7 @@ class TestClosingWithoutWaiting:
         assert run.wait(20).raise_for_failure().exit_code() == 0
         assert str(run.logs()) == "begun\ndone\n"
 
-    def test_sees_later_how_what_went_on_has_ended(
+    def test_a_later_client_sees_the_outcome(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
     ) -> None:
         client = open_client()
@@ -85,7 +85,7 @@ class TestClosingWithoutWaiting:
         until((client.path() / "runs" / run.id() / "1" / "result.json").exists)
         until(lambda: _run_of(open_client(), task).status() is RunStatus.SUCCESS)
 
-    def test_leaves_the_queue_to_whoever_works_for_the_whole_store(
+    def test_leaves_the_queue_to_a_host_that_serves_the_whole_store(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
     ) -> None:
         client = open_client()
@@ -127,7 +127,7 @@ class TestAClosedClient:
         with pytest.raises(Closed, match="closed"):
             use(client, orchestration, task)
 
-    def test_still_knows_how_what_it_has_seen_end_has_ended(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_still_knows_the_outcomes_that_it_has_seen(self, open_client: OpenClient, folder: MakeFolder) -> None:
         with open_client() as client:
             run = client.run(folder("print('hello')"))
         assert (run.status(), run.exit_code(), str(run.logs())) == ("success", 0, "hello\n")
@@ -148,7 +148,7 @@ class TestAClosedClient:
             thread.join(20)
         assert not any(thread.is_alive() for thread in threads)
 
-    def test_lets_go_of_those_who_wait(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> None:
+    def test_raises_in_threads_that_wait(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> None:
         client = open_client()
         task = client.upload_orchestration(path=folder(waiting_program)).run_once()
         until(lambda: "begun" in task.last_runs()[0].logs())
@@ -178,13 +178,13 @@ class TestAClosedClient:
         assert patient.is_alive()
         impatient = threading.Thread(target=client.close, kwargs={"drain": False})
         impatient.start()
-        for thread in (impatient, patient):  # nobody has anything to wait for any more, and that is no error
+        for thread in (impatient, patient):  # there is nothing left to wait for, which is no error
             thread.join(2)
             assert not thread.is_alive()
         assert _run_of(open_client(), task).status() is RunStatus.RUNNING
         gate.touch()
 
-    def test_leaves_no_thread_of_ours_behind(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_leaves_no_thread_behind(self, open_client: OpenClient, folder: MakeFolder) -> None:
         before = threading.enumerate()
         with open_client(workers=3) as client:
             client.run(folder("print()"))
@@ -193,14 +193,14 @@ class TestAClosedClient:
 
 
 class TestATemporaryClient:
-    def test_leaves_nothing(self, folder: MakeFolder) -> None:
+    def test_leaves_nothing_behind(self, folder: MakeFolder) -> None:
         with Client.temporary(workers=1) as client:
             run = client.run(folder("print('hello')"))
             assert str(run.logs()) == "hello\n"
             assert client.path().is_dir()
         assert not client.path().exists()
 
-    def test_kills_what_runs_and_what_waits(self, folder: MakeFolder, waiting_program: str, until: Until) -> None:
+    def test_kills_running_and_queued_runs(self, folder: MakeFolder, waiting_program: str, until: Until) -> None:
         with Client.temporary(workers=1, grace_seconds=0.5) as client:
             orchestration = client.upload_orchestration(path=folder("import os; print(os.getpid(), flush=True)\n" + waiting_program))
             task = orchestration.run_once()
@@ -211,7 +211,7 @@ class TestATemporaryClient:
         assert not _is_alive(pid)
         assert not client.path().exists()
 
-    def test_leaves_nothing_after_an_exception_either(self, folder: MakeFolder, waiting_program: str) -> None:
+    def test_leaves_nothing_behind_after_an_exception_either(self, folder: MakeFolder, waiting_program: str) -> None:
         clients: list[Client] = []
 
         def fail() -> None:
@@ -224,7 +224,7 @@ class TestATemporaryClient:
             fail()
         assert not clients[0].path().exists()
 
-    def test_may_be_closed_again_and_says_then_that_it_is_closed(self) -> None:
+    def test_may_be_closed_again_and_then_refuses_calls(self) -> None:
         client = Client.temporary()
         client.close()
         client.close()

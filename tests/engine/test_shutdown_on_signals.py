@@ -1,4 +1,4 @@
-"""`run_forever`: a process works for the store until it is told to stop, and is itself again afterwards."""
+"""`run_forever`: a process serves the store until a signal arrives, and has its own handlers again afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Until = Callable[[Callable[[], object]], None]
 
 _ROOT = Path(orchlite.__file__).parents[1]
 
-# Serves until it is told to stop, and says how the signals are handled before and after.
+# Serves until it is signalled, and prints the handlers before and after.
 _SERVES = """
 import signal, sys, orchlite
 
@@ -67,7 +67,7 @@ def serve(tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture
 def queued(open_client: OpenClient, folder: MakeFolder, waiting_program: str) -> orchlite.TaskRun:
-    """A run that a client has queued and left; only who works for the whole store will begin it."""
+    """A run that a client has queued before it closed; only a host that serves the whole store starts it."""
     client = open_client()
     orchestration = client.upload_orchestration(path=folder(waiting_program)).wait()
     busy = orchestration.run_once()
@@ -81,7 +81,7 @@ def queued(open_client: OpenClient, folder: MakeFolder, waiting_program: str) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_the_run_in_flight_goes_on_and_is_recorded_by_the_next_host(
+def test_a_signal_ends_it_and_the_next_host_records_the_run_in_flight(
     serve: StartServer, queued: orchlite.TaskRun, open_client: OpenClient, gate: Path, until: Until, number: signal.Signals
 ) -> None:
     server = serve()
@@ -97,7 +97,7 @@ def test_a_signal_ends_it_and_the_run_in_flight_goes_on_and_is_recorded_by_the_n
     assert [line.text for line in run.logs()] == ["begun", "done"]
 
 
-def test_it_runs_what_others_have_queued(serve: StartServer, queued: orchlite.TaskRun, open_client: OpenClient, gate: Path) -> None:
+def test_it_executes_what_others_have_queued(serve: StartServer, queued: orchlite.TaskRun, open_client: OpenClient, gate: Path) -> None:
     gate.touch()
     serve()
     client = open_client()
@@ -105,14 +105,14 @@ def test_it_runs_what_others_have_queued(serve: StartServer, queued: orchlite.Ta
 
 
 @pytest.mark.parametrize("times", [2, 20])
-def test_signals_that_come_at_once_end_it_as_one_does(serve: StartServer, times: int) -> None:
+def test_several_signals_at_once_end_it_like_one(serve: StartServer, times: int) -> None:
     server = serve()
     for _ in range(times):
         with suppress(ProcessLookupError):
             os.kill(server.pid, signal.SIGTERM)
             os.kill(server.pid, signal.SIGINT)
     output, complaints = server.communicate(timeout=20)
-    # The last of them may come when the signals are handled as before again.
+    # The last one may arrive after the handlers were restored.
     assert server.returncode in (0, -signal.SIGTERM, -signal.SIGINT)
     assert server.returncode != 0 or (output, complaints) == ("closed\n", "")
 
@@ -136,7 +136,9 @@ def test_close_from_another_thread_ends_it_and_the_signals_are_handled_as_before
         client.list_tasks()
 
 
-def test_without_signals_it_works_in_any_thread_and_touches_none(open_client: OpenClient, queued: orchlite.TaskRun, gate: Path) -> None:
+def test_without_signals_it_works_in_any_thread_and_changes_no_handler(
+    open_client: OpenClient, queued: orchlite.TaskRun, gate: Path
+) -> None:
     client, before = open_client(), signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=client.run_forever, kwargs={"signals": ()})
     thread.start()
@@ -149,7 +151,7 @@ def test_without_signals_it_works_in_any_thread_and_touches_none(open_client: Op
     assert not thread.is_alive()
 
 
-def test_in_another_thread_signals_are_refused_with_the_way_out_and_the_client_stays_open(open_client: OpenClient) -> None:
+def test_signals_in_another_thread_are_refused_with_a_hint_and_the_client_stays_open(open_client: OpenClient) -> None:
     client, errors = open_client(), list[orchlite.BadArgument]()
 
     def forever() -> None:
@@ -183,7 +185,7 @@ def test_what_cannot_be_handled_is_refused_and_nothing_is_changed(open_client: O
     assert client.list_tasks() == []
 
 
-def test_a_client_that_is_closed_serves_no_more(open_client: OpenClient) -> None:
+def test_a_closed_client_cannot_serve(open_client: OpenClient) -> None:
     client, before = open_client(), signal.getsignal(signal.SIGTERM)
     client.close()
     with pytest.raises(orchlite.Closed):
@@ -206,7 +208,7 @@ def test_inside_a_task_it_is_refused(client: orchlite.Client, folder: MakeFolder
     assert "run of this store" in str(run.logs())
 
 
-# The handler is called between two steps of whatever the main thread does.
+# The handler is called between any two bytecode instructions of the main thread.
 _INTERRUPTED_AGAIN_AND_AGAIN = _SERVES.replace(
     'print("serving", flush=True)', 'signal.setitimer(signal.ITIMER_REAL, 0.2, 0.0001)\nprint("serving", flush=True)'
 ).replace("client.run_forever()", "client.run_forever(signals=(signal.SIGALRM,))\nsignal.setitimer(signal.ITIMER_REAL, 0)")

@@ -1,4 +1,4 @@
-"""What is checked before a store is used: whose it is, where it lies, and that its file is still the same one."""
+"""What is checked before a store is used: its owner, its file system, and that its file is still the same."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_the_store_of_another_account_is_refused_by_name(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "lustre"])
-def test_a_file_system_of_the_network_is_none_for_a_store(kind: str) -> None:
+def test_a_network_file_system_is_refused(kind: str) -> None:
     assert folders.is_network_file_system(kind)
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "apfs", "fuseblk", ""])
-def test_a_local_file_system_is_taken_and_one_that_is_not_known_too(kind: str) -> None:
+def test_local_and_unknown_file_systems_are_accepted(kind: str) -> None:
     assert not folders.is_network_file_system(kind)
 
 

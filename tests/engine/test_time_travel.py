@@ -1,4 +1,4 @@
-"""Time that passes only when somebody says so: the same calls give the same rows, and nothing waits for ever without a word."""
+"""Time that passes only when the caller says so: equal calls produce equal rows, and no wait hangs silently."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|
 
 
 def _rows(store: Path) -> list[list[Any]]:
-    """Every row of tasks, runs and events, with ids as numbers in the order in which they appear."""
+    """Return every row of tasks, runs and events, with ids numbered in the order in which they appear."""
     known: dict[str, str] = {}
     with sqlite3.connect(store / "store.sqlite") as database:
         tables = ("SELECT * FROM events ORDER BY event_id", "SELECT * FROM tasks ORDER BY rowid", "SELECT * FROM runs ORDER BY number")
@@ -74,13 +74,13 @@ def _scenario(store: Path, bundle: bytes) -> list[list[Any]]:
 
 def test_the_same_calls_give_the_same_rows(tmp_path: Path, smallest_bundle: bytes) -> None:
     one, other = (_scenario(tmp_path / name, smallest_bundle) for name in ("one", "other"))
-    # The boot's id is the same, the hosts' are numbered like all the others.
+    # The boot id is the same; host ids are numbered like all others.
     assert one == other
     assert len(one) > 100
 
 
 class TestRealPrograms:
-    def test_end_at_the_instant_at_which_they_begin(self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock) -> None:
+    def test_end_at_the_instant_at_which_they_start(self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock) -> None:
         orchestration = open_client(clock=clock).upload_orchestration(path=folder("print('ran')"))
         task = orchestration.run_scheduled("hourly", "0 * * * *")
         clock.advance(hours=3)
@@ -126,7 +126,7 @@ class TestSeveral:
         assert once.last_runs()[0].status() is RunStatus.SUCCESS
         assert len(stub.runs) == len({run.run_id for run in stub.runs}) == 61
 
-    def test_stores_on_one_clock_go_on_in_the_order_of_time(self, travel: Travel, clock: ManualClock) -> None:
+    def test_stores_on_one_clock_proceed_in_the_order_of_time(self, travel: Travel, clock: ManualClock) -> None:
         order: list[str | None] = []
 
         def decide(run: StubRun) -> str:
@@ -167,7 +167,7 @@ class TestSeveral:
 
 
 class TestAStubsFunction:
-    def test_is_told_about_each_run_in_order(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_is_called_for_each_run_in_order(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         stub = StubProcess()
         orchestration = open_client(clock=clock, process=stub).upload_orchestration(smallest_bundle)
         once = orchestration.run_once("once", {"n": 1})
@@ -178,7 +178,7 @@ class TestAStubsFunction:
             StubRun(hourly.last_runs()[0].id(), hourly.id(), "hourly", orchestration.id(), {}, _START + _HOUR, _START + _HOUR, 2),
         ]
 
-    def test_that_raises_is_heard_of_and_its_run_has_failed(self, travel: Travel, clock: ManualClock) -> None:
+    def test_that_raises_fails_its_run_and_is_reported(self, travel: Travel, clock: ManualClock) -> None:
         def decide(run: StubRun) -> str:
             if run.number == 2:
                 raise ZeroDivisionError("in the test")
@@ -196,7 +196,7 @@ class TestAStubsFunction:
         assert [run.status() for run in task.last_runs()] == [RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.SUCCESS]
 
     @pytest.mark.parametrize("answer", ["well", ("success", -1), ("success", "1"), None, ("success", 1, 2)], ids=repr)
-    def test_that_answers_nonsense_is_an_error_too(self, travel: Travel, clock: ManualClock, answer: Any) -> None:
+    def test_that_returns_nonsense_is_an_error_too(self, travel: Travel, clock: ManualClock, answer: Any) -> None:
         task = travel(lambda _: answer).run_once()
         assert task.last_runs()[0].status() is RunStatus.FAILURE
         with pytest.raises(BadArgument):
@@ -232,7 +232,7 @@ class TestAStubRun:
     @pytest.mark.parametrize(
         ("status", "exit_code"), [("success", 0), ("failure", 1), ("timed_out", None), ("killed", None), ("unknown", None)]
     )
-    def test_ends_as_it_is_told(self, travel: Travel, status: str, exit_code: int | None) -> None:
+    def test_ends_as_configured(self, travel: Travel, status: str, exit_code: int | None) -> None:
         run = travel(status).run_once().wait()
         assert (run.status(), run.exit_code(), run.duration()) == (status, exit_code, 0.0)
 
@@ -256,19 +256,19 @@ class TestAStubRun:
             (None, "it ran for longer than its timeout of 60 s") if status == "timed_out" else (0, None)
         )
 
-    def test_took_as_long_as_it_was_to_take_when_the_clock_is_set_beyond_its_end(self, travel: Travel, clock: ManualClock) -> None:
+    def test_has_its_planned_duration_if_the_clock_is_set_beyond_its_end(self, travel: Travel, clock: ManualClock) -> None:
         run = travel("success", 90).run_once().last_runs()[0]
         clock.set(_START + 5 * _HOUR)
         clock.advance()
         assert (run.ended_at(), run.duration()) == (_START + timedelta(seconds=90), 90.0)
 
-    def test_never_took_less_than_no_time(self, travel: Travel, clock: ManualClock) -> None:
+    def test_never_has_a_negative_duration(self, travel: Travel, clock: ManualClock) -> None:
         run = travel("success", 90).run_once().last_runs()[0]
         clock.set(_START - _HOUR)
         run.kill()
         assert (run.status(), run.duration(), run.ended_at()) == (RunStatus.KILLED, 0.0, _START)
 
-    def test_has_a_place_when_another_has_ended(self, travel: Travel, clock: ManualClock) -> None:
+    def test_gets_a_worker_slot_when_another_run_has_ended(self, travel: Travel, clock: ManualClock) -> None:
         orchestration = travel("success", 60, workers=2)
         runs = [orchestration.run_once().last_runs()[0] for _ in range(5)]
         assert [run.status() for run in runs] == ["running", "running", "queued", "queued", "queued"]
@@ -277,7 +277,7 @@ class TestAStubRun:
         clock.advance(minutes=2)
         assert [run.started_at() for run in runs] == [_START + timedelta(minutes=minute) for minute in (0, 0, 1, 1, 2)]
 
-    def test_goes_on_in_the_next_client(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_continues_in_the_next_client(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         first = open_client(clock=clock, process=StubProcess("success", 90))
         run = first.upload_orchestration(smallest_bundle).run_once().last_runs()[0]
         first.close()
@@ -289,7 +289,7 @@ class TestAStubRun:
     def test_is_ended_before_its_temporary_store_is_removed(self, clock: ManualClock, smallest_bundle: bytes) -> None:
         client = Client.temporary(clock=clock, process=StubProcess("success", 90))
         run = client.upload_orchestration(smallest_bundle).run_once().last_runs()[0]
-        client._engine.kill_all(0)  # with no patience: nothing has to be waited for
+        client._engine.kill_all(0)  # without a timeout: there is nothing to wait for
         assert run.status() is RunStatus.KILLED
         client.close()
         assert not client.path().exists()
@@ -342,7 +342,7 @@ def _answer_to(wait: Wait, bundle: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def answers(smallest_bundle: bytes) -> dict[Wait, str]:
-    """What is answered to each of them; all at once, since each takes a while to be sure."""
+    """Return what each of the waits raises; all run at once, because each takes a while to be sure."""
     with ThreadPoolExecutor(len(_STANDS_STILL)) as threads:
         return dict(zip(_STANDS_STILL, threads.map(lambda wait: _answer_to(wait, smallest_bundle), _STANDS_STILL), strict=True))
 
@@ -353,7 +353,7 @@ class TestAWait:
         return travel("success", 90, workers=1)
 
     @pytest.mark.parametrize(("wait", "told"), _STANDS_STILL.items(), ids=[wait.__name__.strip("_") for wait in _STANDS_STILL])
-    def test_for_what_does_not_come_unless_the_clock_is_moved_says_so(self, answers: dict[Wait, str], wait: Wait, told: str) -> None:
+    def test_that_cannot_end_before_the_clock_moves_says_so(self, answers: dict[Wait, str], wait: Wait, told: str) -> None:
         assert re.search(told, answers[wait])
 
     @pytest.mark.slow
@@ -362,11 +362,11 @@ class TestAWait:
         with pytest.raises(Conflict, match="has no run, and time"):
             task.wait()
 
-    def test_with_a_time_limit_is_over_in_time(self, orchestration: Orchestration) -> None:
+    def test_with_a_time_limit_ends_in_time(self, orchestration: Orchestration) -> None:
         with pytest.raises(WaitTimeout):
             orchestration.run_once().wait(0.05)
 
-    def test_is_answered_when_another_thread_advances_the_clock(self, orchestration: Orchestration, clock: ManualClock) -> None:
+    def test_ends_when_another_thread_advances_the_clock(self, orchestration: Orchestration, clock: ManualClock) -> None:
         task = orchestration.run_once()
         runs: list[RunStatus] = []
         waiting = threading.Thread(target=lambda: runs.append(task.wait(20).status()))
@@ -387,12 +387,12 @@ def test_an_upload_on_a_stub_is_ready_at_once_and_installs_nothing(travel: Trave
     assert (orchestration.status(), orchestration.installed()) == ("ready", [])
 
 
-def test_what_waits_to_be_packaged_is_no_run_that_a_stub_ends(tmp_path: Path, clock: ManualClock, smallest_bundle: bytes) -> None:
+def test_a_stub_does_not_end_a_run_that_waits_for_packaging(tmp_path: Path, clock: ManualClock, smallest_bundle: bytes) -> None:
     with (
         Client(tmp_path / "store", clock=clock, process=(stub := StubProcess())),
         Client(tmp_path / "store", clock=ManualClock(_START), process=StubProcess()) as other,
     ):
-        row = upload.receive(other._engine.context, Upload(smallest_bundle, 1, None, "bundle.zip"))  # whose packaging has yet to begin
+        row = upload.receive(other._engine.context, Upload(smallest_bundle, 1, None, "bundle.zip"))  # its packaging has not started
         clock.advance(hours=1)
         orchestration = other.get_orchestration_by_id(row.orchestration_id)
         assert (stub.runs, orchestration.status()) == ([], "pending_packaging")

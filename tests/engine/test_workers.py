@@ -1,4 +1,4 @@
-"""The places that workers have: each is given to one run at a time, however many threads ask for it at once."""
+"""Worker slots: each is given to one run at a time, however many threads reserve slots at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _CountingExecutor(ProgramExecutor):
 
 @pytest.fixture
 def _hasty_threads() -> Iterator[None]:
-    """They take turns a thousand times as often as usual."""
+    """Threads switch a thousand times as often as usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -37,7 +37,7 @@ def _hasty_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_hasty_threads")
-def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, folder: MakeFolder, until: Until) -> None:
+def test_no_slot_is_lost_in_thousands_of_runs(client: Client, folder: MakeFolder, until: Until) -> None:
     context = client._engine.context
     store = context.store
     orchestration = client.upload_orchestration(path=folder("")).wait()
@@ -63,7 +63,7 @@ def test_there_are_as_many_after_thousands_of_runs_as_before(client: Client, fol
     until(lambda: len(executor.executed) == len(assigned))
     assert len(assigned) > 0
     for _ in range(context.settings.workers):
-        until(workers.reserve)  # when they have looked whether there is anything more
+        until(workers.reserve)  # once they have found nothing more to do
     further = sum(workers.reserve() for _ in range(50))
     workers.stop(0)
     assert further == 0

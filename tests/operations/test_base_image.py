@@ -25,7 +25,7 @@ for name in {names}:
 
 
 class Index:
-    """An index on disk, of packages that nobody has installed before."""
+    """An index on disk, of packages that were never installed before."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class Index:
         return self._folder.as_uri() + "/"
 
     def add(self, name: str, version: str) -> str:
-        """Answers the requirement."""
+        """Add a package; return the requirement for it."""
         words, name = f"{name} {version}", f"{name}_{self._mark}"
         folder = self._folder / name.replace("_", "-")
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +70,7 @@ def test_a_run_sees_the_list_and_its_requirements_which_win_and_nothing_of_the_h
     assert [name.replace("-", "_") for name in orchestration.installed()] == [below, newer]
 
 
-def test_the_orchestrations_own_base_image_counts_whatever_the_next_client_has(
-    open_client: OpenClient, folder: MakeFolder, index: Index
-) -> None:
+def test_an_orchestration_keeps_its_base_image_under_another_client(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
     below = index.add("below", "1.0")
     first = open_client(base_image=[below], index_urls=[index.url])
     orchestration = first.upload_orchestration(path=folder(_SAYS.format(names=[_module(below), "pytest"]))).wait()
@@ -81,7 +79,7 @@ def test_the_orchestrations_own_base_image_counts_whatever_the_next_client_has(
     assert str(again.run_once().wait(20).logs()) == "below 1.0\nabsent\n"
 
 
-def test_known_bytes_are_packaged_anew_for_another_base_image(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+def test_known_bytes_are_packaged_again_for_another_base_image(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
     below = index.add("below", "1.0")
     bundle = folder(_SAYS.format(names=[_module(below)]))
     said = [
@@ -97,14 +95,14 @@ def test_a_line_without_a_version_is_a_warning_of_the_orchestration(open_client:
     assert client.upload_orchestration(path=folder("print()")).wait().warnings()[0].startswith(f"base_image: {name} has no version")
 
 
-def test_a_refused_line_opens_no_store(tmp_path: Path) -> None:
+def test_a_refused_line_creates_no_store(tmp_path: Path) -> None:
     with pytest.raises(orchlite.BadArgument, match="base_image, line 2: '-e x'"):
         orchlite.Client(tmp_path / "store", base_image=["six==1.0", "-e x"])
     assert not (tmp_path / "store").exists()
 
 
 class TestRefresh:
-    def test_builds_an_environment_that_is_there_anew(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+    def test_builds_an_existing_environment_again(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
         index.add("grows", "1.0")
         name = _module(index.add("grows", "1.0"))
         client = open_client(base_image="clean", index_urls=[index.url])
@@ -116,7 +114,7 @@ class TestRefresh:
         assert [each.rpartition("==")[2] for each in (*old.installed(), *new.installed())] == ["1.0", "2.0"]
         assert str(old.run_once().wait(20).logs()) == "grows 2.0\n"  # it is the same environment
 
-    def test_lets_runs_of_the_old_environment_go_on(
+    def test_lets_runs_in_the_old_environment_continue(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, index: Index
     ) -> None:
         name = _module(index.add("grows", "1.0"))

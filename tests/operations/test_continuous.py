@@ -1,4 +1,4 @@
-"""Continuous tasks: started again whenever they end, after pauses that grow, until somebody kills or pauses them."""
+"""Continuous tasks: started again whenever they end, after growing pauses, until they are killed or paused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def _started(task: Task) -> list[int]:
-    """The seconds after the start at which its runs began, oldest first."""
+    """Return the seconds after the start at which its runs started, oldest first."""
     return [int((began - _START).total_seconds()) for run in reversed(task.last_runs()) if (began := run.started_at())]
 
 
@@ -75,7 +75,7 @@ class TestStartsAgain:
         clock.advance(minutes=1)
         assert len(task.last_runs()) == runs + 1
 
-    def test_within_a_minute_when_the_clock_was_set_back_while_nobody_was_there(
+    def test_within_a_minute_when_the_clock_was_set_back_while_no_host_was_up(
         self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
     ) -> None:
         client = open_client(clock=clock, process=StubProcess())
@@ -86,7 +86,7 @@ class TestStartsAgain:
         earlier.advance(minutes=1, seconds=1)
         assert len(task.last_runs()) > runs
 
-    def test_never_while_a_run_goes_on(self, travel: Travel, clock: ManualClock) -> None:
+    def test_never_while_a_run_is_unfinished(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("success", 7 * 86400).run_continuously("x")
         clock.advance(days=6)
         assert [run.status() for run in task.last_runs()] == [RunStatus.RUNNING]
@@ -107,20 +107,20 @@ class TestACrashLoop:
         clock.advance(hours=3)
         assert task.status() is TaskStatus.STARTED
 
-    def test_does_not_keep_it_from_starting_again(self, travel: Travel, clock: ManualClock) -> None:
+    def test_does_not_stop_its_task_from_starting_again(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("failure").run_continuously("x")
         clock.advance(hours=1)
         assert task.status() is TaskStatus.CRASH_LOOP
         assert len(task.last_runs()) > 60
 
-    def test_is_over_with_a_success(self, travel: Travel, clock: ManualClock) -> None:
+    def test_ends_with_a_success(self, travel: Travel, clock: ManualClock) -> None:
         task = travel(lambda run: "failure" if run.number <= 6 else "success").run_continuously("x")
         clock.advance(seconds=31)
         assert task.status() is TaskStatus.CRASH_LOOP
         clock.advance(seconds=32)
         assert (task.status(), task.reason()) == (TaskStatus.STARTED, None)
 
-    def test_is_over_when_a_run_has_gone_on_for_a_minute(self, travel: Travel, clock: ManualClock) -> None:
+    def test_ends_when_a_run_has_lasted_for_a_minute(self, travel: Travel, clock: ManualClock) -> None:
         task = travel(lambda run: ("failure", 0 if run.number <= 5 else 100_000)).run_continuously("x")
         clock.advance(seconds=31 + 59)
         assert (task.status(), task.last_runs()[0].status()) == (TaskStatus.CRASH_LOOP, RunStatus.RUNNING)
@@ -129,7 +129,7 @@ class TestACrashLoop:
         clock.advance(hours=1)
         assert len(task.last_runs()) == 6
 
-    def test_is_over_with_a_failure_after_a_minute(self, travel: Travel, clock: ManualClock) -> None:
+    def test_ends_with_a_failure_after_a_minute(self, travel: Travel, clock: ManualClock) -> None:
         def decide(run: StubRun) -> tuple[str, float]:
             return "failure", 0 if run.number <= 5 else 60
 
@@ -139,7 +139,7 @@ class TestACrashLoop:
 
 
 class TestInAnotherHost:
-    def test_it_goes_on_where_it_was(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_it_continues_where_it_was(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         stub = StubProcess("success", 100)
         first = open_client(clock=clock, process=stub)
         task = first.upload_orchestration(smallest_bundle).run_continuously("x")
@@ -150,7 +150,9 @@ class TestInAnotherHost:
         assert _started(found) == [0, 101, 202, 303]
         assert len(stub.runs) == 4
 
-    def test_it_starts_again_once_however_many_there_are(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_it_starts_again_once_however_many_hosts_there_are(
+        self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
+    ) -> None:
         clients = [open_client(clock=clock, process=StubProcess("success", 100)) for _ in range(3)]
         task = clients[1].upload_orchestration(smallest_bundle).run_continuously("x")
         clock.advance(seconds=250)
@@ -171,7 +173,7 @@ time.sleep(60)
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
-    """Another process that hosts a continuous task; it prints the task's id when the program has begun."""
+    """Another process that hosts a continuous task; it prints the task's id once the program has started."""
     started: list[subprocess.Popen[str]] = []
 
     def start(program: Path) -> subprocess.Popen[str]:
@@ -191,7 +193,7 @@ def host(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
 
 
 class TestARealProgram:
-    def test_of_a_host_that_was_killed_is_adopted_and_not_doubled(
+    def test_of_a_killed_host_is_adopted_and_not_started_twice(
         self,
         open_client: OpenClient,
         folder: MakeFolder,
@@ -216,7 +218,9 @@ class TestARealProgram:
         task.kill()
         until(lambda: task.status() is TaskStatus.KILLED)
 
-    def test_goes_on_when_its_client_leaves(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> None:
+    def test_continues_when_its_client_closes(
+        self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until
+    ) -> None:
         first = open_client()
         task = first.upload_orchestration(path=folder(waiting_program)).run_continuously("x")
         until(lambda: task.last_runs() and "begun" in task.last_runs()[0].logs())

@@ -1,4 +1,4 @@
-"""Deleting several orchestrations: all of them with everything that is theirs, or none of them."""
+"""Deleting several orchestrations: all of them with everything that belongs to them, or none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MakeFolder = Callable[..., Path]
 
 
 def _files(client: Client) -> set[str]:
-    """The bundles and run folders that there are."""
+    """Return the names of all bundles and run folders."""
     return {path.name for name in ("bundles", "runs") for path in (client.path() / name).iterdir()}
 
 
 @pytest.fixture
 def orchestrations(client: Client, folder: MakeFolder) -> list[Orchestration]:
-    """Two with a run each, the second with the same bytes as a third."""
+    """Two orchestrations with a run each, the second with the same bytes as a third."""
     paths = [folder("print(1)"), folder("print(2)")]
     made = [client.upload_orchestration(path=path).wait() for path in (*paths, paths[1])]
     for orchestration in made[:2]:
@@ -28,7 +28,7 @@ def orchestrations(client: Client, folder: MakeFolder) -> list[Orchestration]:
     return made
 
 
-def test_all_go_with_their_runs_and_the_bytes_that_nobody_else_has(client: Client, orchestrations: list[Orchestration]) -> None:
+def test_all_are_deleted_with_their_runs_and_unshared_bytes(client: Client, orchestrations: list[Orchestration]) -> None:
     first, second, third = orchestrations
     client._engine.delete(first.id(), second.id())
     assert client.list_orchestrations() == [third]
@@ -38,7 +38,7 @@ def test_all_go_with_their_runs_and_the_bytes_that_nobody_else_has(client: Clien
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_none_goes_where_one_has_a_task_that_is_alive(client: Client, orchestrations: list[Orchestration], dry_run: bool) -> None:
+def test_none_is_deleted_if_one_has_an_active_task(client: Client, orchestrations: list[Orchestration], dry_run: bool) -> None:
     before = _files(client)
     task = orchestrations[1].run_scheduled("nightly", "0 0 1 1 *")
     with pytest.raises(Conflict, match="None was deleted") as refusal:
@@ -47,7 +47,7 @@ def test_none_goes_where_one_has_a_task_that_is_alive(client: Client, orchestrat
     assert (client.list_orchestrations(), _files(client)) == (orchestrations, before)
 
 
-def test_none_goes_where_one_is_not_there(client: Client, orchestrations: list[Orchestration]) -> None:
+def test_none_is_deleted_if_one_does_not_exist(client: Client, orchestrations: list[Orchestration]) -> None:
     before = _files(client)
     with pytest.raises(NotFound):
         client._engine.delete(orchestrations[0].id(), str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""A clock that was far ahead and is right again: schedules go on by it at once, and no slot has a run twice."""
+"""A clock that was far ahead and is right again: schedules follow it at once, and no slot has two runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _go_ahead_and_back(clock: ManualClock, back_to: datetime, ahead: timedelta =
 
 
 class TestAScheduleWhoseClockWasAYearAhead:
-    def test_goes_on_when_the_clock_is_right_again(self, travel: Travel, clock: ManualClock) -> None:
+    def test_continues_when_the_clock_is_right_again(self, travel: Travel, clock: ManualClock) -> None:
         task = travel().run_scheduled("x", "0 * * * *")
         clock.advance(hours=3)
         _go_ahead_and_back(clock, _START + 4.5 * _HOUR)
@@ -43,7 +43,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
         clock.advance(hours=2)
         assert _slots(task) == [*_hours(3), _START + 3 * _HOUR + _AHEAD, _START + 5 * _HOUR, _START + 6 * _HOUR]
 
-    def test_goes_on_with_a_new_host_too(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_continues_with_a_new_host_too(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         stub = StubProcess()
         with open_client(clock=clock, process=stub) as first:
             task_id = first.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *").id()
@@ -54,14 +54,14 @@ class TestAScheduleWhoseClockWasAYearAhead:
         clock.advance(hours=1)
         assert _slots(second.get_task_by_id(task_id)) == [_START + _AHEAD, _START + _HOUR]
 
-    def test_goes_on_when_it_was_made_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
+    def test_continues_if_it_was_created_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
         clock.set(_START + _AHEAD)
         task = travel().run_scheduled("x", "0 * * * *")
         clock.set(_START)
         clock.advance(hours=2)
         assert _slots(task) == _hours(2)
 
-    def test_goes_on_when_it_was_paused_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
+    def test_continues_if_it_was_paused_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
         task = travel().run_scheduled("x", "0 * * * *")
         clock.set(_START + _AHEAD)
         clock.advance()
@@ -75,7 +75,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
 
     @pytest.mark.parametrize("concurrency", ["allow", "forbid", "replace"])
     @pytest.mark.parametrize("missed", ["latest", "all", "none"])
-    def test_passes_over_the_slots_that_it_dealt_with_then(self, travel: Travel, clock: ManualClock, missed: str, concurrency: str) -> None:
+    def test_passes_over_the_slots_dispatched_meanwhile(self, travel: Travel, clock: ManualClock, missed: str, concurrency: str) -> None:
         task = travel(duration_seconds=600).run_scheduled("x", "0 0 * * *", missed=missed, concurrency=concurrency)
         _go_ahead_and_back(clock, _START + _HOUR, timedelta(days=10))
         clock.advance(days=20)
@@ -89,14 +89,12 @@ def test_slots_whose_rows_were_pruned_are_not_run_again(open_client: OpenClient,
     task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *")
     clock.advance(days=3)
     assert client.prune(_DAY).runs == 47
-    clock.set(_START)  # a day before the oldest that is known still
+    clock.set(_START)  # a day before the oldest slot that still has a row
     clock.advance(days=4)
     assert _slots(task) == [_START + hour * _HOUR for hour in range(48, 97)]
 
 
-def test_rows_of_slots_that_are_to_come_once_more_are_not_pruned(
-    open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
-) -> None:
+def test_rows_of_slots_that_will_come_again_are_not_pruned(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
     client = open_client(clock=clock, process=StubProcess())
     clock.set(_START + 4 * _DAY)
     task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 0 * * *", missed="all")
@@ -105,7 +103,7 @@ def test_rows_of_slots_that_are_to_come_once_more_are_not_pruned(
     clock.advance()
     assert task.next_run_at() == _START + _DAY
     clock.set(_START + 11.5 * _DAY)
-    assert client.prune(_HOUR).runs == 0  # while nobody has dealt with what was due
+    assert client.prune(_HOUR).runs == 0  # while the due slots have not been dispatched
     clock.advance()
     assert _slots(task) == [_START + day * _DAY for day in (5, 6, 7, 8, 9, 1, 2, 3, 4, 10, 11)]
     assert client.prune(_HOUR).runs > 0

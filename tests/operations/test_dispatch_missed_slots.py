@@ -1,4 +1,4 @@
-"""Slots at which no host was there: which are made up for, which leave a row and why, and that none of it grows without bounds."""
+"""Slots that passed while no host was up: which get a run, which get a row and why, and that both are bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class _Host:
-    """A host that keeps one task's schedule, goes away, and comes again."""
+    """A host that keeps one task's schedule, stops, and starts again."""
 
     def __init__(self, open_client: OpenClient, clock: ManualClock) -> None:
         self._open = open_client
@@ -32,7 +32,7 @@ class _Host:
         self.task_id = self.client.upload_orchestration(bundle).run_scheduled("x", expression, **policy).id()  # type: ignore[arg-type]
 
     def is_away(self, until: datetime) -> Task:
-        """While the clock is set to this time; and comes again, and keeps the schedule."""
+        """Stop, set the clock to this time, start again, and keep the schedule."""
         assert self.client is not None
         self.client.close()
         self.clock.set(until)
@@ -60,7 +60,7 @@ _DEADLINE_SECONDS = 2 * 3600  # the newest slot is half an hour late, the one be
 @pytest.mark.parametrize("deadline_seconds", [None, _DEADLINE_SECONDS], ids=["no deadline", "deadline"])
 @pytest.mark.parametrize("missed", ["latest", "all", "none"])
 @pytest.mark.parametrize("slots", [1, 99, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_a_host_that_was_away_makes_up_for_what_it_is_told_to(
+def test_a_host_that_was_down_catches_up_as_its_policy_says(
     host: _Host, smallest_bundle: bytes, slots: int, missed: str, deadline_seconds: float | None
 ) -> None:
     host.schedule(smallest_bundle, "0 * * * *", missed=missed, starting_deadline_seconds=deadline_seconds)
@@ -98,21 +98,21 @@ def test_every_slot_without_a_run_has_a_row_that_says_why(
 
 
 class TestASkippedRow:
-    def test_is_no_run_unless_it_is_asked_for(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_is_listed_as_a_run_only_on_request(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "0 * * * *")
         task = host.is_away(_START + 3.5 * _HOUR)
         assert len(task.last_runs()) == 1
         assert {run.status() for run in task.last_runs(status="skipped")} == {RunStatus.SKIPPED}
         assert len(host.stub.runs) == 1
 
-    def test_began_never_and_ended_when_it_was_noticed(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_never_started_and_ended_when_it_was_noticed(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "0 * * * *", missed="none")
         [run] = host.is_away(_START + 1.5 * _HOUR).last_runs(status="skipped")
         assert (run.started_at(), run.ended_at(), run.duration(), run.exit_code()) == (None, _START + 1.5 * _HOUR, None, None)
         assert run.scheduled_at() == _START + _HOUR
         assert str(run.logs()) == "missed: no host was running\n"
 
-    def test_stands_for_all_that_are_too_many(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_stands_for_all_slots_above_the_limit(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "* * * * *", missed="none")
         for hours in (10, 20, 30, 1000):
             task = host.is_away(_START + hours * _HOUR + timedelta(seconds=59))  # the last slot is on time
@@ -120,7 +120,7 @@ class TestASkippedRow:
         assert len(task.last_runs()) == 4
         assert len(task.last_runs(status="skipped")) == 599 * 3 + 1000
 
-    def test_goes_on_standing_for_more_while_there_is_no_run_between(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_counts_further_slots_until_the_next_run(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "0 * * * *", missed="none")
         for hours in (900, 1800, 2700):
             task = host.is_away(_START + hours * _HOUR + _HOUR / 2)
@@ -132,7 +132,7 @@ class TestASkippedRow:
 
 
 class TestAClock:
-    def test_set_back_makes_no_slot_twice(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_set_back_repeats_no_slot(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "*/10 * * * *")
         host.clock.advance(hours=2)
         host.clock.set(_START + _HOUR)
@@ -141,7 +141,7 @@ class TestAClock:
         assert _slots(task) == [_START + number * _HOUR / 6 for number in range(1, 19)]
         assert task.missed() == 0
 
-    def test_set_back_while_nobody_was_there_makes_no_slot_twice(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_set_back_while_no_host_was_up_repeats_no_slot(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "*/10 * * * *")
         host.clock.advance(hours=2)
         task = host.is_away(_START)
@@ -158,7 +158,7 @@ class TestAClock:
         assert len(task.last_runs(status="skipped")) == 1000
 
     @pytest.mark.slow
-    def test_set_a_year_ahead_makes_up_for_so_many_at_most(self, host: _Host, smallest_bundle: bytes) -> None:
+    def test_set_a_year_ahead_catches_up_to_the_limit(self, host: _Host, smallest_bundle: bytes) -> None:
         host.schedule(smallest_bundle, "* * * * *", missed="all")
         host.clock.set(_START + timedelta(days=365))
         host.clock.advance()
@@ -171,14 +171,14 @@ class TestARunInTheQueue:
         stub = StubProcess(lambda run: ("success", 3600 if run.slot_at is None else 1))
         orchestration = open_client(clock=clock, process=stub).upload_orchestration(smallest_bundle)
         task = orchestration.run_scheduled("x", "*/15 * * * *", starting_deadline_seconds=1200)
-        orchestration.run_once()  # takes the only place for an hour
+        orchestration.run_once()  # occupies the only worker slot for an hour
         clock.advance(hours=1, minutes=1)
         assert _slots(task) == [_START + timedelta(minutes=45), _START + _HOUR]
         assert _slots(task, "skipped") == [_START + timedelta(minutes=15), _START + timedelta(minutes=30)]
         assert set(_reasons(task)) == {"missed: it waited in the queue for longer than its starting deadline"}
         assert task.missed() == 2
 
-    def test_waits_for_ever_without_one(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+    def test_without_a_deadline_waits_without_limit(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         stub = StubProcess(lambda run: ("success", 3600 if run.slot_at is None else 1))
         orchestration = open_client(clock=clock, process=stub).upload_orchestration(smallest_bundle)
         task = orchestration.run_scheduled("x", "*/15 * * * *")

@@ -1,4 +1,4 @@
-"""A slot whose task still has a run: allow another, forbid it, or replace the old one."""
+"""A slot whose task has an unfinished run: allow another, forbid it, or replace the old one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPLACED = "the next run of its task has replaced it"
 
 
 def _minutes(task: Task, status: str | None = None) -> list[int]:
-    """Of the slots of its runs with this status, after the start."""
+    """Return the minutes after the start of the slots whose runs have this status."""
     slots = [slot for run in reversed(task.last_runs(status=status)) if (slot := run.scheduled_at())]
     return [(slot - _START) // timedelta(minutes=1) for slot in slots]
 
@@ -28,7 +28,7 @@ def _every_minute(orchestration: Orchestration, concurrency: str, **policy: obje
 
 
 class TestAllow:
-    def test_lets_runs_overlap_as_many_as_there_are_places(self, travel: Travel, clock: ManualClock) -> None:
+    def test_lets_as_many_runs_overlap_as_there_are_worker_slots(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 150, workers=2), "allow")
         clock.advance(minutes=3, seconds=10)
         assert [run.status() for run in task.last_runs()] == [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.RUNNING]
@@ -46,7 +46,7 @@ class TestForbid:
         assert second.reason() == f"overlap: run {task.last_runs()[-1].id()} had not ended"
         assert task.missed() == 3
 
-    def test_is_not_in_the_way_of_a_slot_at_which_the_old_run_ends(self, travel: Travel, clock: ManualClock) -> None:
+    def test_permits_a_slot_at_which_the_old_run_ends(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 60), "forbid")
         clock.advance(minutes=5)
         assert (_minutes(task), task.missed()) == ([1, 2, 3, 4, 5], 0)
@@ -73,7 +73,7 @@ class TestForbid:
         clock.advance(minutes=1)
         assert _minutes(task, "running") == [1]
 
-    def test_makes_up_for_one_slot_at_a_time(self, travel: Travel, clock: ManualClock) -> None:
+    def test_catches_up_one_slot_at_a_time(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 90), "forbid", missed="all")
         clock.set(_START + timedelta(minutes=5))
         clock.advance()
@@ -82,7 +82,7 @@ class TestForbid:
 
 
 class TestReplace:
-    def test_kills_the_old_run_and_begins_the_new_one(self, travel: Travel, clock: ManualClock) -> None:
+    def test_kills_the_old_run_and_starts_the_new_one(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 90), "replace")
         clock.advance(minutes=3)
         assert [run.status() for run in reversed(task.last_runs())] == [RunStatus.KILLED, RunStatus.KILLED, RunStatus.RUNNING]
@@ -90,7 +90,7 @@ class TestReplace:
         assert (old.reason(), old.duration(), old.exit_code()) == (_REPLACED, 60.0, None)
         assert task.missed() == 0
 
-    def test_begins_the_new_run_when_the_old_one_has_ended(
+    def test_starts_the_new_run_when_the_old_one_has_ended(
         self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
     ) -> None:
         client = open_client(clock=clock, process=StubProcess("success", 90), workers=4)
@@ -100,7 +100,7 @@ class TestReplace:
         order = [(names[event.object_id()], event.became()) for event in client.events() if event.object_id() in names]
         assert order == [("old", "queued"), ("old", "running"), ("new", "queued"), ("old", "killed"), ("new", "running")]
 
-    def test_leaves_a_run_alone_that_has_ended_in_time(self, travel: Travel, clock: ManualClock) -> None:
+    def test_leaves_a_run_that_has_ended_in_time(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 60), "replace")
         clock.advance(minutes=3)
         assert _minutes(task, "success") == [1, 2]
@@ -112,7 +112,7 @@ class TestReplace:
 
         orchestration = travel(decide, workers=1)
         task = _every_minute(orchestration, "replace")
-        orchestration.run_once()  # takes the only place
+        orchestration.run_once()  # occupies the only worker slot
         clock.advance(minutes=3)
         assert (_minutes(task, "killed"), _minutes(task, "queued")) == ([1, 2], [3])
         killed = task.last_runs(status="killed")
@@ -120,7 +120,7 @@ class TestReplace:
         clock.advance(seconds=30)
         assert _minutes(task, "success") == [3]
 
-    def test_makes_up_for_the_newest_only(self, travel: Travel, clock: ManualClock) -> None:
+    def test_catches_up_with_the_newest_slot_only(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 90), "replace", missed="all")
         clock.set(_START + timedelta(minutes=4))
         clock.advance()

@@ -1,4 +1,4 @@
-"""One-shot runs: what they are given, what they leave, how they are waited for, and how many go on at once."""
+"""One-shot runs: their environment and arguments, what they leave, how to wait for them, and how many run at once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Program = Callable[[str], Orchestration]
 
 @pytest.fixture
 def program(client: Client, folder: MakeFolder) -> Program:
-    """An orchestration of this program."""
+    """Upload a program and return its orchestration."""
     return lambda text: client.upload_orchestration(path=folder(text))
 
 
 class TestARun:
-    def test_runs_the_program_and_keeps_what_it_said(self, program: Program) -> None:
+    def test_runs_the_program_and_keeps_its_output(self, program: Program) -> None:
         run = program("import sys; print('out'); print('err', file=sys.stderr); print('no newline', end='')").run_once().wait()
         assert (run.status(), run.exit_code(), run.reason()) == ("success", 0, None)
         assert sorted((line.stream, line.text) for line in run.logs()) == [("stderr", "err"), ("stdout", "no newline"), ("stdout", "out")]
@@ -59,9 +59,9 @@ class TestARun:
         task = program(text).run_once()
         run = task.wait()
         assert (run.status(), run.exit_code()) == (RunStatus.FAILURE, exit_code)
-        assert task.status() is TaskStatus.STARTED  # the order was carried out, however it ended
+        assert task.status() is TaskStatus.STARTED  # the task was carried out, however its run ended
 
-    def test_ends_when_its_time_is_over_and_its_event_says_so(self, program: Program, client: Client) -> None:
+    def test_ends_at_its_time_limit_and_its_event_says_so(self, program: Program, client: Client) -> None:
         task = program("import time; print('begun', flush=True); time.sleep(60)").run_once(timeout=1)
         run = task.wait()
         assert (run.status(), run.exit_code(), task.timeout()) == (RunStatus.TIMED_OUT, 143, 1.0)
@@ -72,7 +72,9 @@ class TestARun:
         ]
         assert str(run.logs()) == "begun\n"
 
-    def test_that_goes_on_has_no_end_yet(self, client: Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until) -> None:
+    def test_that_is_running_has_no_end_yet(
+        self, client: Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
+    ) -> None:
         [run] = client.upload_orchestration(path=folder(waiting_program)).wait().run_once().last_runs()
         until(lambda: "begun" in run.logs())
         assert run.status() is RunStatus.RUNNING
@@ -89,7 +91,7 @@ class TestARun:
         assert client.get_task_run_by_id(run.id()) == run
         assert (run.task(), client.get_task_by_id(task.id())) == (task.id(), task)
 
-    def test_is_the_first_attempt_and_lies_in_a_folder_of_its_own(self, client: Client, program: Program) -> None:
+    def test_is_the_first_attempt_and_has_a_folder_of_its_own(self, client: Client, program: Program) -> None:
         run = program("print()").run_once().wait()
         folder = client.path() / "runs" / run.id()
         assert json.loads((folder / "started.json").read_bytes())["attempt"] == 1
@@ -98,7 +100,7 @@ class TestARun:
 
 
 class TestRaisingForFailure:
-    def test_answers_the_run_where_there_was_none(self, program: Program) -> None:
+    def test_returns_the_run_if_it_has_not_failed(self, program: Program) -> None:
         run = program("print()").run_once().wait()
         assert run.raise_for_failure() is run
 
@@ -116,7 +118,7 @@ _ENVIRON = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 class TestTheEnvironment:
-    """A run gets what is on a list, what the caller names, and what the platform sets."""
+    """A run gets listed variables of the host, those that the caller names, and those that the platform sets."""
 
     @staticmethod
     def _of(run: TaskRun) -> dict[str, str]:
@@ -142,10 +144,10 @@ class TestTheEnvironment:
         assert (environ["TASK_DEBUG"], environ["ORCHLITE_STORE"]) == ("true", str(client.path()))
         assert environ["ORCH_OWNER_ID"]
 
-    def test_has_no_debugging_unless_it_is_asked_for(self, program: Program) -> None:
+    def test_enables_debugging_only_on_request(self, program: Program) -> None:
         assert self._of(program(_ENVIRON).run_once().wait())["TASK_DEBUG"] == "false"
 
-    def test_has_what_the_client_and_the_task_add_and_the_task_wins(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_has_the_variables_of_client_and_task_and_the_task_wins(self, open_client: OpenClient, folder: MakeFolder) -> None:
         client = open_client(env={"BOTH": "client", "CLIENT": "1"})
         task = client.upload_orchestration(path=folder(_ENVIRON)).run_once(
             env={"BOTH": "task", "PYTHONHASHSEED": "7", "ODD": " =\n\t$HOME"}
@@ -205,7 +207,7 @@ class TestTheQueue:
         gate.touch()
         assert [run.wait(20).status() for run in runs] == ["success"] * 4
 
-    def test_serves_first_who_came_first(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path) -> None:
+    def test_is_first_in_first_out(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path) -> None:
         client = open_client()
         client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
         orchestration = client.upload_orchestration(path=folder("print()"))
@@ -215,10 +217,10 @@ class TestTheQueue:
         assert started == sorted(started, key=str)
         assert len(set(started)) == 5
 
-    def test_is_not_passed_by_who_comes_when_a_worker_becomes_free(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_keeps_its_order_when_a_worker_becomes_free(self, open_client: OpenClient, folder: MakeFolder) -> None:
         orchestration = open_client().upload_orchestration(path=folder("")).wait()
         for _ in range(12):
-            # The worker is about to become free whenever a run has just ended.
+            # Whenever a run has just ended, the worker is about to become free.
             first, second = (orchestration.run_once() for _ in range(2))
             ended = [task.wait().ended_at() for task in (second, first)]
             assert ended == sorted(ended, key=str, reverse=True)
@@ -243,7 +245,7 @@ class TestWaiting:
         gate.touch()
         assert task.wait(20).status() is RunStatus.SUCCESS
 
-    def test_for_what_has_ended_answers_at_once(self, program: Program) -> None:
+    def test_for_an_ended_run_returns_at_once(self, program: Program) -> None:
         task = program("print()").run_once()
         run = task.wait()
         assert task.wait(0) == run.wait(0) == run
@@ -258,7 +260,7 @@ class TestWaiting:
 
 
 class TestLastRuns:
-    def test_of_a_one_shot_task_are_one(self, program: Program) -> None:
+    def test_of_a_one_shot_task_have_one_run(self, program: Program) -> None:
         task = program("print()").run_once()
         assert task.last_runs() == [task.wait()]
         assert task.last_runs(limit=0) == []
@@ -273,8 +275,8 @@ class TestLastRuns:
         run = task.wait()
         assert task.last_runs(status=status) == ([run] if found else [])
 
-    def test_of_a_status_that_there_is_not_are_refused(self, program: Program) -> None:
-        with pytest.raises(BadArgument, match="timed_out"):  # the hint names those there are
+    def test_of_an_unknown_status_are_refused(self, program: Program) -> None:
+        with pytest.raises(BadArgument, match="timed_out"):  # the hint lists the valid ones
             program("print()").run_once().last_runs(status="done")
 
 
@@ -315,19 +317,19 @@ class TestRunningInOneLine:
         assert str(client.run(path).logs()) == "second\n"
         assert len(client.list_orchestrations()) == 2
 
-    def test_uploads_them_anew_for_another_base_image(self, client: Client, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_uploads_them_again_for_another_base_image(self, client: Client, open_client: OpenClient, folder: MakeFolder) -> None:
         path = folder("print()")
         for which in (client, open_client(base_image="clean")):
             which.run(path)
         assert len(client.list_orchestrations()) == 2
 
-    def test_takes_an_orchestration(self, client: Client, program: Program) -> None:
+    def test_accepts_an_orchestration(self, client: Client, program: Program) -> None:
         assert str(client.run(program("print('hello')")).logs()) == "hello\n"
 
-    def test_answers_a_failed_run_too(self, client: Client, folder: MakeFolder) -> None:
+    def test_returns_a_failed_run_too(self, client: Client, folder: MakeFolder) -> None:
         assert client.run(folder("raise SystemExit(4)")).exit_code() == 4
 
-    def test_may_print_what_the_program_says(self, client: Client, folder: MakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_prints_the_programs_output_on_request(self, client: Client, folder: MakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
         client.run(folder("import sys; print('out'); print('err', file=sys.stderr)"), follow=True)
         assert tuple(capsys.readouterr()) == ("out\n", "err\n")
 
@@ -355,7 +357,7 @@ def test_unknown_ids_are_not_found(client: Client, find: str) -> None:
         getattr(client, find)("absent")
 
 
-def test_handles_are_equal_by_what_they_stand_for(client: Client, program: Program) -> None:
+def test_handles_of_the_same_object_are_equal(client: Client, program: Program) -> None:
     orchestration = program("print()")
     task = orchestration.run_once()
     run = task.wait()

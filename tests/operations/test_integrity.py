@@ -1,4 +1,4 @@
-"""What a check finds: everything that is wrong with a store, and nothing where nothing is."""
+"""What a check finds: everything that is wrong with a store, and nothing in an intact one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _the_only_finding(client: orchlite.Client) -> Finding:
     return finding
 
 
-class TestAHealthyStore:
+class TestAnIntactStore:
     def test_has_no_findings_when_it_is_new(self, client: orchlite.Client) -> None:
         assert integrity.check(_store(client)) == []
 
@@ -77,7 +77,7 @@ class TestAHealthyStore:
             for thread in threads:
                 thread.join()
 
-    def test_has_none_though_a_result_is_gone_or_torn_as_after_a_power_cut(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_has_none_if_a_result_is_missing_or_torn_as_after_a_power_failure(self, client: orchlite.Client, folder: MakeFolder) -> None:
         for text in ("", "{"):
             run = client.run(folder(f"print({text!r})"))
             (client.path() / "runs" / run.id() / "1" / "result.json").write_text(text)
@@ -101,9 +101,9 @@ class TestTheDatabase:
         assert {finding.kind for finding in findings} == {"database"}
         assert findings[0].hint == "Restore the store from a backup."
 
-    def test_a_row_that_refers_to_nothing_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_row_that_refers_to_a_missing_row_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
-        _change(client, "DELETE FROM tasks WHERE task_id = ?", run.task())  # without foreign keys, as other programs may
+        _change(client, "DELETE FROM tasks WHERE task_id = ?", run.task())  # without foreign keys, as another program may do it
         finding = _the_only_finding(client)
         assert finding.kind == "database"
         assert "of runs refers to a missing row of tasks" in finding.what
@@ -125,7 +125,7 @@ class TestRows:
         assert (findings[0].kind, findings[0].subject) == ("row", run.id())
         assert what in findings[0].what
 
-    def test_a_status_that_nobody_knows_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_an_unknown_status_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         _change(client, "UPDATE runs SET status = 'vanished' WHERE run_id = ?", run.id())
         assert any("is vanished" in finding.what for finding in integrity.check(_store(client)))
@@ -137,7 +137,7 @@ class TestRows:
         assert finding.subject == run.id()
         assert "ended as success, failure" in finding.what
 
-    def test_a_run_with_another_end_than_its_events_tell_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_run_whose_events_say_another_outcome_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         _change(client, "UPDATE events SET became = 'timed_out' WHERE object_id = ? AND became = 'success'", run.id())
         assert "ended as timed_out" in _the_only_finding(client).what
@@ -171,26 +171,26 @@ class TestBundles:
 
 
 class TestRuns:
-    def test_a_result_that_says_something_else_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_result_that_differs_from_the_row_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         (client.path() / "runs" / run.id() / "1" / "result.json").write_text('{"status": "failure"}')
         finding = _the_only_finding(client)
         assert (finding.kind, finding.subject, finding.what) == ("run", run.id(), "It is success, but its result says 'failure'.")
 
-    def test_one_that_has_ended_and_lives_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_one_that_has_ended_and_whose_runner_is_alive_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             assert "its runner is alive" in _the_only_finding(client).what
 
-    def test_one_that_nobody_runs_any_more_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_one_that_is_running_without_a_process_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
         _change(client, "DELETE FROM events WHERE became = 'success' AND object_id = ?", run.id())
         _change(client, "UPDATE runs SET status = 'running', ended_at = NULL, host_id = 'gone' WHERE run_id = ?", run.id())
         finding = _the_only_finding(client)
         assert (finding.subject, finding.hint) == (run.id(), "start() records how it ended.")
 
-    def test_one_that_goes_on_without_its_host_is_none(
+    def test_one_that_continues_without_its_host_is_no_finding(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
     ) -> None:
         client, checker = open_client(), open_client()
@@ -214,7 +214,7 @@ class TestLeftovers:
         ],
         ids=["an upload", "a bundle", "a run folder", "a dead host", "a host that died at once"],
     )
-    def test_are_found_and_not_touched(self, client: orchlite.Client, path: str, kind: str) -> None:
+    def test_are_found_and_not_removed(self, client: orchlite.Client, path: str, kind: str) -> None:
         left = client.path() / path
         left.mkdir() if path.startswith("runs") else left.touch()
         long_ago = time.time() - 7200

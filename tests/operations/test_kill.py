@@ -1,4 +1,4 @@
-"""Killing: a request that ends what has not ended, once, and never by guessing."""
+"""Kills: a request ends what has not ended, exactly once, and never guesses the outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ time.sleep(60)
 
 @pytest.fixture
 def running(client: Client, folder: MakeFolder, waiting_program: str, until: Until) -> Task:
-    """A task whose run has begun."""
+    """A task whose run has started."""
     task = client.upload_orchestration(path=folder(waiting_program)).run_once()
     until(lambda: "begun" in task.last_runs()[0].logs())
     return task
@@ -39,7 +39,7 @@ def running(client: Client, folder: MakeFolder, waiting_program: str, until: Unt
 
 @pytest.fixture
 def queued(open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, until: Until) -> Task:
-    """A task whose run cannot begin, because another one occupies the only worker until the gate is open."""
+    """A task whose run cannot start, because another one occupies the only worker until the gate opens."""
     orchestration = open_client().upload_orchestration(path=folder(waiting_program)).wait()
     blocking = orchestration.run_once()
     until(lambda: "begun" in blocking.last_runs()[0].logs())
@@ -61,14 +61,14 @@ class TestKillingARun:
         gate.touch()
         assert queued.wait(0) == run
 
-    def test_that_a_dead_host_had_claimed_and_not_begun_ends_it_at_the_first_look(self, queued: Task) -> None:
+    def test_that_a_dead_host_had_claimed_and_not_started_ends_it_at_the_first_recovery(self, queued: Task) -> None:
         run, store = _run_of(queued), queued._engine.context
         with closing(sqlite3.connect(store.folder.database, isolation_level=None)) as database:
             claimed = "UPDATE runs SET status = 'running', host_id = 'dead', boot_id = ?, attempt = 1, kill_requested = 1 WHERE run_id = ?"
             assert database.execute(claimed, (store.boot_id, run.id())).rowcount == 1
         assert (run.status(), run.exit_code(), run.reason()) == (RunStatus.KILLED, None, "it was killed before it started")
 
-    def test_that_runs_ends_its_program(self, running: Task) -> None:
+    def test_that_is_running_ends_its_program(self, running: Task) -> None:
         run = _run_of(running)
         assert run.kill() in (RunStatus.RUNNING, RunStatus.KILLED)
         assert run.wait(20).status() is RunStatus.KILLED
@@ -90,7 +90,7 @@ class TestKillingARun:
         assert str(run.logs()) == "begun\ntold to end\n"
 
     @pytest.mark.parametrize(("text", "end"), [("print()", "success"), ("1 / 0", "failure")])
-    def test_that_has_ended_says_how(self, client: Client, folder: MakeFolder, text: str, end: str) -> None:
+    def test_that_has_ended_is_refused_and_says_how_it_ended(self, client: Client, folder: MakeFolder, text: str, end: str) -> None:
         run = client.run(folder(text))
         with pytest.raises(IllegalMove, match=f"it is {end}") as refusal:
             run.kill()
@@ -115,7 +115,7 @@ class TestKillingARun:
         environments = Environments(tmp_path / "cache")
         orchestration = open_client(environment=environments).upload_orchestration(path=folder("print()")).wait()
         key = environments.key(())
-        shutil.rmtree(tmp_path / "cache" / "environments" / key)  # as somebody who makes room on the disk
+        shutil.rmtree(tmp_path / "cache" / "environments" / key)  # as a user who makes room on the disk
         with environments.building(key, lambda: False):
             task = orchestration.run_once()
             run = _run_of(task)
@@ -127,16 +127,16 @@ class TestKillingARun:
 
 
 class TestKillingATask:
-    def test_ends_what_runs_and_is_then_done(self, running: Task) -> None:
+    def test_ends_its_runs_and_then_the_task_is_killed(self, running: Task) -> None:
         assert running.kill() is TaskStatus.PENDING_KILL
         assert running.wait(20).status() is RunStatus.KILLED
         assert running.status() is TaskStatus.KILLED
 
-    def test_ends_what_is_queued_at_once(self, queued: Task) -> None:
+    def test_ends_its_queued_runs_at_once(self, queued: Task) -> None:
         assert queued.kill() is TaskStatus.KILLED
         assert _run_of(queued).status() is RunStatus.KILLED
 
-    def test_may_be_asked_for_any_number_of_times(self, running: Task) -> None:
+    def test_is_idempotent(self, running: Task) -> None:
         assert {running.kill() for _ in range(3)} <= {TaskStatus.PENDING_KILL, TaskStatus.KILLED}
         running.wait(20)
         assert running.kill() is TaskStatus.KILLED
@@ -155,7 +155,7 @@ class TestKillingATask:
         assert client.list_tasks() == [kept]
         assert client.list_tasks(killed=True) == [kept, killed]
 
-    def test_before_its_orchestration_is_ready_lets_packaging_go_on(
+    def test_before_its_orchestration_is_ready_lets_packaging_continue(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path
     ) -> None:
         client = open_client()
@@ -169,7 +169,7 @@ class TestKillingATask:
 class TestKillingPackagingThatIsQueued:
     @pytest.fixture
     def orchestration(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> Orchestration:
-        """Its packaging waits for the only worker."""
+        """Packaging that waits for the only worker."""
         client = open_client()
         blocking = client.upload_orchestration(path=folder(waiting_program)).run_once()
         until(lambda: "begun" in blocking.last_runs()[0].logs())
@@ -180,7 +180,7 @@ class TestKillingPackagingThatIsQueued:
         assert (orchestration.status(), orchestration.task().status()) == ("error", TaskStatus.FAILED)
 
     @pytest.mark.parametrize("kind", ["scheduled", "continuous"])
-    def test_fails_what_was_to_run_again_and_again_and_keeps_nobody_from_deleting_it(self, orchestration: Orchestration, kind: str) -> None:
+    def test_fails_recurring_tasks_that_waited_and_does_not_prevent_deletion(self, orchestration: Orchestration, kind: str) -> None:
         task = orchestration.run_scheduled("x", "* * * * *") if kind == "scheduled" else orchestration.run_continuously("x")
         _run_of(orchestration.task()).kill()
         assert task.status() is TaskStatus.FAILED

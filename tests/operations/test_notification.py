@@ -1,4 +1,4 @@
-"""`on_failure`: a program of the user's is told once of every run that ended badly, by whichever host records that end."""
+"""Notifications: the host that records a failed run runs the user's `on_failure` command, once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ os.write(descriptor, line.encode())
 
 
 class Notebook:
-    """What was told."""
+    """The notifications that were sent."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "told.jsonl"
@@ -58,12 +58,12 @@ def notebook(tmp_path: Path) -> Notebook:
 
 
 def _told_events(store: Path) -> list[tuple[str, str, str | None]]:
-    """Of every telling: of which run, what became of it, and why."""
+    """Return for each notification the run, its status and its reason."""
     with closing(sqlite3.connect(store / "store.sqlite")) as database:
         return database.execute("SELECT object_id, became, reason FROM events WHERE became LIKE 'on_failure%' ORDER BY event_id").fetchall()
 
 
-def test_a_failure_is_told_with_what_failed_and_why(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
+def test_a_failure_is_notified_with_its_run_and_reason(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(on_failure=notebook.command("a word")) as client:
         orchestration = client.upload_orchestration(path=folder(_FAILS)).wait()
         task = orchestration.run_once("the nightly one")
@@ -72,7 +72,7 @@ def test_a_failure_is_told_with_what_failed_and_why(open_client: OpenClient, fol
     assert told["arguments"] == ["a word"]
     facts = {name: told["environment"][name] for name in told["environment"] if name.startswith("ORCHLITE_")}
     log = Path(facts.pop("ORCHLITE_RUN_LOG"))
-    for name in ("ORCHLITE_CACHE", "ORCHLITE_TEST_CACHE"):  # the host's, as all else there
+    for name in ("ORCHLITE_CACHE", "ORCHLITE_TEST_CACHE"):  # the host's, like everything else in it
         facts.pop(name, None)
     assert log.is_relative_to(client.path())
     assert log.is_file()
@@ -99,7 +99,7 @@ def test_the_command_has_no_variables_of_tasks(open_client: OpenClient, folder: 
     assert not {"WALLAROO_TASK_ID", "ORCHLITE_RUN_TOKEN"} & told["environment"].keys()
 
 
-def test_a_time_out_is_told(tmp_path: Path, folder: MakeFolder, notebook: Notebook) -> None:
+def test_a_timeout_is_notified(tmp_path: Path, folder: MakeFolder, notebook: Notebook) -> None:
     clock, process = ManualClock(datetime(2026, 3, 1, tzinfo=UTC)), StubProcess("timed_out", exit_code=143)
     with orchlite.Client(tmp_path / "store", clock=clock, process=process, on_failure=notebook.command()) as client:
         client.upload_orchestration(path=folder("")).run_once(timeout=1).wait()
@@ -108,14 +108,14 @@ def test_a_time_out_is_told(tmp_path: Path, folder: MakeFolder, notebook: Notebo
     assert told["environment"]["ORCHLITE_RUN_EXIT_CODE"] == "143"
 
 
-def test_a_success_is_not_told(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
+def test_a_success_is_not_notified(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(on_failure=notebook.command()) as client:
         client.upload_orchestration(path=folder("print('fine')")).wait().run_once()
     assert (notebook.lines(), _told_events(client.path())) == ([], [])
 
 
 @pytest.mark.parametrize("moment", ["running", "queued"])
-def test_a_kill_is_not_told(open_client: OpenClient, folder: MakeFolder, notebook: Notebook, waiting_program: str, moment: str) -> None:
+def test_a_kill_is_not_notified(open_client: OpenClient, folder: MakeFolder, notebook: Notebook, waiting_program: str, moment: str) -> None:
     with open_client(on_failure=notebook.command()) as client:
         orchestration = client.upload_orchestration(path=folder(waiting_program)).wait()
         first, second = (orchestration.run_once() for _ in range(2))
@@ -129,14 +129,14 @@ def test_a_kill_is_not_told(open_client: OpenClient, folder: MakeFolder, noteboo
     assert (notebook.lines(), _told_events(client.path())) == ([], [])
 
 
-def test_what_a_task_says_goes_before_what_its_client_says(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
+def test_the_command_of_a_task_overrides_the_clients(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(on_failure=notebook.command("the client's")) as client:
         orchestration = client.upload_orchestration(path=folder(_FAILS)).wait()
         orchestration.run_once(on_failure=notebook.command("the task's"))
     assert [line["arguments"] for line in notebook.lines()] == [["the task's"]]
 
 
-def test_a_continuous_task_tells_of_each_run_that_fails(
+def test_each_failed_run_of_a_continuous_task_is_notified(
     open_client: OpenClient, folder: MakeFolder, notebook: Notebook, until: Until
 ) -> None:
     client = open_client()
@@ -152,7 +152,7 @@ def _runs(store: Path, task_id: str) -> list[orchlite.TaskRun]:
         return list(client.get_task_by_id(task_id).last_runs())
 
 
-def test_a_scheduled_task_tells_of_the_slot(tmp_path: Path, folder: MakeFolder, notebook: Notebook) -> None:
+def test_the_notification_of_a_scheduled_run_has_its_slot(tmp_path: Path, folder: MakeFolder, notebook: Notebook) -> None:
     clock = ManualClock(datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
     process = StubProcess(lambda run: ("failure" if run.number == 2 else "success", 0))
     with orchlite.Client(tmp_path / "store", clock=clock, process=process) as client:
@@ -163,7 +163,7 @@ def test_a_scheduled_task_tells_of_the_slot(tmp_path: Path, folder: MakeFolder, 
     assert told["environment"]["ORCHLITE_TASK_KIND"] == "scheduled"
 
 
-def test_packaging_that_fails_is_told_with_its_reason(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
+def test_failed_packaging_is_notified_with_its_reason(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(on_failure=notebook.command(), index_urls=["file:///nowhere/"]) as client:
         orchestration = client.upload_orchestration(path=folder(_NOT_INSTALLABLE))
         with pytest.raises(orchlite.PackagingFailed):
@@ -175,7 +175,7 @@ def test_packaging_that_fails_is_told_with_its_reason(open_client: OpenClient, f
     assert Path(told["environment"]["ORCHLITE_RUN_LOG"]).is_file()
 
 
-def test_a_run_that_waited_for_packaging_that_failed_is_told_of(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
+def test_a_run_that_waited_for_failed_packaging_is_notified(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(index_urls=["file:///nowhere/"]) as client:
         task = client.upload_orchestration(path=folder(_NOT_INSTALLABLE)).run_once(on_failure=notebook.command())
         run = task.wait()
@@ -183,7 +183,7 @@ def test_a_run_that_waited_for_packaging_that_failed_is_told_of(open_client: Ope
     assert notebook.run_ids() == [run.id()]
 
 
-def test_a_run_that_waited_for_packaging_that_was_killed_is_told_of(
+def test_a_run_that_waited_for_killed_packaging_is_notified(
     open_client: OpenClient, folder: MakeFolder, notebook: Notebook, waiting_program: str
 ) -> None:
     with open_client() as client:
@@ -197,7 +197,7 @@ def test_a_run_that_waited_for_packaging_that_was_killed_is_told_of(
     assert notebook.run_ids() == [run.id()]
 
 
-def test_a_temporary_client_has_told_before_it_is_gone(folder: MakeFolder, notebook: Notebook) -> None:
+def test_a_temporary_client_sends_its_notifications_before_it_is_removed(folder: MakeFolder, notebook: Notebook) -> None:
     with orchlite.Client.temporary(workers=1, on_failure=notebook.command()) as client:
         run = client.run(folder(_FAILS))
     assert notebook.run_ids() == [run.id()]
@@ -211,7 +211,7 @@ def test_a_temporary_client_has_told_before_it_is_gone(folder: MakeFolder, noteb
         pytest.param(["/bin/sh", "-c", "kill -9 $$"], "/bin/sh ended with exit code -9", id="killed"),
     ],
 )
-def test_a_command_that_fails_leaves_the_reason_and_harms_nothing(
+def test_a_command_that_fails_is_an_event_with_its_reason_and_harms_nothing(
     open_client: OpenClient, folder: MakeFolder, command: list[str], reason: str
 ) -> None:
     with open_client(on_failure=command) as client:
@@ -223,7 +223,7 @@ def test_a_command_that_fails_leaves_the_reason_and_harms_nothing(
     assert _told_events(client.path()) == [(failed.id(), "on_failure_failed", reason)]
 
 
-def test_what_was_told_is_among_the_events(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
+def test_a_notification_is_an_event(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
     client = open_client(on_failure=["true"])
     run = client.run(folder(_FAILS))
     until(lambda: [event for event in client.events() if event.became() == "on_failure_told"])
@@ -232,8 +232,10 @@ def test_what_was_told_is_among_the_events(open_client: OpenClient, folder: Make
 
 
 @pytest.mark.slow
-def test_a_reason_too_long_for_a_variable_is_cut(open_client: OpenClient, folder: MakeFolder, notebook: Notebook, tmp_path: Path) -> None:
-    requirements = f"nobody-has-this-{'x' * 60_000}==1.0\n"  # which the reason repeats
+def test_a_reason_too_long_for_a_variable_is_truncated(
+    open_client: OpenClient, folder: MakeFolder, notebook: Notebook, tmp_path: Path
+) -> None:
+    requirements = f"nobody-has-this-{'x' * 60_000}==1.0\n"  # the reason repeats them
     index = tmp_path / "index"
     index.mkdir()
     with open_client(on_failure=notebook.command(), index_urls=[index.as_uri()], installer="pip") as client:
@@ -277,7 +279,7 @@ def test_leaving_by_an_exception_does_not_wait_for_the_command(open_client: Open
 @pytest.mark.parametrize(
     "command", [[], "notify me", ["notify", "a\0b"], [""], ["notify", 1]], ids=["empty", "a text", "NUL", "no program", "a number"]
 )
-def test_what_is_no_command_is_refused(tmp_path: Path, client: orchlite.Client, folder: MakeFolder, command: object) -> None:
+def test_an_invalid_command_is_refused(tmp_path: Path, client: orchlite.Client, folder: MakeFolder, command: object) -> None:
     with pytest.raises(orchlite.BadArgument, match="on_failure"):
         orchlite.Client(tmp_path / "other", on_failure=command)  # type: ignore[arg-type]
     assert not (tmp_path / "other").exists()

@@ -1,4 +1,4 @@
-"""Packaging: from the upload to an environment that is ready, or to the reason why it never will be."""
+"""Packaging: from the upload to a ready environment, or to the reason why there is none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Until = Callable[[Callable[[], object]], None]
 
 
 class _HeldEnvironments(Environments):
-    """Packaging begins with looking for an environment: here that waits until it is told to go on, and fails if it is told so."""
+    """Environments whose first step of packaging blocks until the test releases it, and fails on request."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
@@ -55,11 +55,11 @@ def nothing_index(tmp_path: Path) -> str:
 
 @pytest.fixture
 def missing(folder: MakeFolder) -> Path:
-    """A bundle that requires a package which is nowhere."""
+    """A bundle that requires a package which no index has."""
     return folder({"main.py": "print()", "requirements.txt": "orchlite-no-such-package==1.0\n"})
 
 
-def test_an_upload_answers_at_once_and_is_packaged_behind(
+def test_an_upload_returns_at_once_and_is_packaged_in_the_background(
     open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path
 ) -> None:
     client = open_client()
@@ -133,7 +133,7 @@ def test_requirements_are_installed_and_the_log_is_the_installers_output(
     assert [installed.replace("-", "_") for installed in orchestration.installed()] == [requirement]
     assert str(orchestration.run_once().wait().logs()) == "from the package\n"
     again = client.upload_orchestration(path=path).wait()
-    assert len(again.task().wait().logs()) == 2  # what is installed, and nothing of an installer: its environment was there already
+    assert len(again.task().wait().logs()) == 2  # what is installed, and no output of an installer, because the environment existed
     assert again.installed() == orchestration.installed()
 
 
@@ -143,7 +143,7 @@ class TestWhatCannotBeInstalled:
         [pytest.param("pip", "No matching distribution found", marks=pytest.mark.slow), ("uv", "was not found in the package registry")],
         ids=["pip", "uv"],
     )
-    def test_is_an_error_that_begins_in_words_and_ends_with_the_installers_last_lines(
+    def test_is_an_error_that_explains_and_ends_with_the_installers_last_lines(
         self, open_client: OpenClient, missing: Path, nothing_index: str, installer: str, last: str
     ) -> None:
         orchestration = open_client(index_urls=[nothing_index], installer=installer).upload_orchestration(path=missing)
@@ -174,11 +174,11 @@ class TestWhatCannotBeInstalled:
             assert "could not be packaged" in told
             assert "orchlite-no-such-package" in told
 
-    def test_is_not_waited_for_by_a_task_that_comes_at_that_very_moment(
+    def test_fails_a_task_that_is_submitted_at_the_same_moment(
         self, open_client: OpenClient, folder: MakeFolder, held: _HeldEnvironments, until: Until
     ) -> None:
         class Clock(SystemClock):
-            """Lets packaging fail when the submission, which has seen that it goes on, looks at the time."""
+            """Makes packaging fail when the submission, which has seen that it is under way, reads the time."""
 
             def now(self) -> datetime:
                 if threading.current_thread() is threading.main_thread() and armed:
@@ -196,7 +196,7 @@ class TestWhatCannotBeInstalled:
         assert orchestration.list_tasks() == []
 
     @pytest.mark.slow
-    def test_is_given_up_after_a_while_where_the_index_never_answers(self, open_client: OpenClient, missing: Path) -> None:
+    def test_ends_at_the_time_limit_if_the_index_never_responds(self, open_client: OpenClient, missing: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
             orchestration = open_client(index_urls=[url], install_timeout_seconds=0.8).upload_orchestration(path=missing)
@@ -206,7 +206,7 @@ class TestWhatCannotBeInstalled:
 
 
 class _FailingEnvironments(Environments):
-    """Packaging breaks at one of its steps, and not in the installer."""
+    """Environments that fail at a step of packaging other than the installer."""
 
     def __init__(self, cache: Path, step: str) -> None:
         super().__init__(cache)
@@ -225,7 +225,7 @@ class _FailingEnvironments(Environments):
             raise OSError("the cache has no more pens")
 
 
-class TestPackagingThatBreaksOutsideTheInstaller:
+class TestPackagingThatFailsOutsideTheInstaller:
     @pytest.mark.parametrize("step", ["before anything was written", "after what is installed was listed"])
     def test_is_an_error_and_its_log_ends_with_the_reason(
         self, open_client: OpenClient, folder: MakeFolder, shared_cache: Path, step: str
@@ -239,7 +239,7 @@ class TestPackagingThatBreaksOutsideTheInstaller:
         assert run.status() is RunStatus.FAILURE
         assert run.logs()[-1].text == "the cache has no more pens"
 
-    def test_is_an_error_even_where_no_log_can_be_written(self, open_client: OpenClient, folder: MakeFolder) -> None:
+    def test_is_an_error_even_if_no_log_can_be_written(self, open_client: OpenClient, folder: MakeFolder) -> None:
         client = open_client()
         (client.path() / "runs").rmdir()
         (client.path() / "runs").write_text("in the way")
@@ -250,7 +250,7 @@ class TestPackagingThatBreaksOutsideTheInstaller:
 
 
 class TestKillingThePackaging:
-    def test_before_it_began_fails_it_and_what_waits_for_it(
+    def test_before_it_started_fails_it_and_what_waits_for_it(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path
     ) -> None:
         client = open_client()
@@ -268,7 +268,7 @@ class TestKillingThePackaging:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
             orchestration = open_client(index_urls=[url]).upload_orchestration(path=missing)
             silent.settimeout(20)
-            connection, _ = silent.accept()  # the installer is at it
+            connection, _ = silent.accept()  # the installer is running
             orchestration.task().kill()
             with connection, pytest.raises(PackagingFailed, match="killed on request"):
                 orchestration.wait(20)
@@ -293,7 +293,7 @@ with orchlite.Client(Path(sys.argv[1], "store"), index_urls=[sys.argv[2]]) as cl
 """
 
 
-def test_nothing_is_printed_and_nothing_logged_unless_it_is_asked_for(tmp_path: Path, nothing_index: str) -> None:
+def test_nothing_is_printed_or_logged_by_default(tmp_path: Path, nothing_index: str) -> None:
     root = str(Path(orchlite.__file__).parents[1])
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})\n{_SILENT}", str(tmp_path), nothing_index]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

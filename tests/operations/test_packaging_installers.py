@@ -1,4 +1,4 @@
-"""Passwords in the addresses that an installation is given, and which installer is taken."""
+"""Passwords in the addresses that an installation uses, and which installer is chosen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unreachable() -> Iterator[str]:
-    """A host and port where nobody answers, and nobody else will."""
+    """A host and port on which no server listens, nor will."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{reserved.getsockname()[1]}"
@@ -70,7 +70,7 @@ _QUICK = {("in an index's address", "pip"), *((place, "uv") for place in _PLACES
         for installer in ("pip", "uv")
     ],
 )
-def test_a_password_is_shown_and_left_nowhere(
+def test_a_password_of_an_index_is_neither_shown_nor_stored(
     open_client: OpenClient,
     folder: MakeFolder,
     unreachable: str,
@@ -111,7 +111,7 @@ def test_a_password_is_shown_and_left_nowhere(
 
 
 @pytest.mark.parametrize("installs", [True, False], ids=["installed", "not installed"])
-def test_the_password_of_a_proxy_is_left_nowhere(
+def test_the_password_of_a_proxy_is_stored_nowhere(
     open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str], monkeypatch: pytest.MonkeyPatch, installs: bool
 ) -> None:
     monkeypatch.setenv("https_proxy", f"http://me:{_SECRET}@127.0.0.1:1")
@@ -140,7 +140,7 @@ def test_a_part_of_a_long_line_is_masked_like_the_rest(tmp_path: Path) -> None:
 
 
 class TestWhichInstaller:
-    """A uv is there: it is one of the development requirements."""
+    """With uv installed, which is a development requirement."""
 
     @pytest.fixture
     def chosen(self, tmp_path: Path) -> Callable[..., str]:
@@ -153,28 +153,28 @@ class TestWhichInstaller:
 
         return name
 
-    def test_uv_is_taken_where_pip_would_take_packages_from_the_same_place(self, chosen: Callable[..., str]) -> None:
+    def test_uv_is_chosen_if_pip_would_install_from_the_same_index(self, chosen: Callable[..., str]) -> None:
         assert (chosen(), chosen(index_urls=("https://a",)), chosen(installer="pip")) == ("uv", "uv", "pip")
 
-    def test_pip_stays_where_there_are_several_indexes(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pip_is_chosen_for_several_indexes(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
         several = ("https://a", "https://b")
         assert (chosen(index_urls=several), chosen(index_urls=several, installer="uv")) == ("pip", "uv")
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
         assert chosen() == "pip"
 
-    def test_uv_is_taken_where_it_has_sources_of_its_own(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_uv_is_chosen_if_its_own_indexes_are_configured(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
         monkeypatch.setenv("UV_DEFAULT_INDEX", "https://a")
         assert (chosen(), chosen(index_urls=("https://a", "https://b"))) == ("uv", "pip")
 
-    def test_pip_stays_for_lines_that_uv_reads_otherwise(self, chosen: Callable[..., str]) -> None:
+    def test_pip_is_chosen_for_lines_that_uv_reads_differently(self, chosen: Callable[..., str]) -> None:
         assert chosen("--only-binary=:all:", "--no-binary=six", "six==1.0") == "pip"
 
     def test_each_installer_has_environments_of_its_own(self, tmp_path: Path) -> None:
         keys = {Environments(tmp_path, installer=installer).key(("six==1.0",)) for installer in ("pip", "uv")}
         assert len(keys) == 2
 
-    def test_a_uv_that_is_not_there_is_refused_with_the_way_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_missing_uv_is_refused_with_a_hint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setattr("sys.prefix", str(tmp_path))
         with pytest.raises(orchlite.BadArgument, match=r"There is no uv.*pip install uv"):
@@ -182,7 +182,7 @@ class TestWhichInstaller:
         assert not (tmp_path / "store").exists()
 
     @pytest.mark.parametrize("says", ["echo uv 0.4.30", "exit 1", "echo something else"], ids=["too old", "broken", "another program"])
-    def test_a_uv_that_will_not_do_is_as_none(
+    def test_an_unusable_uv_counts_as_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Callable[..., str], says: str
     ) -> None:
         program = tmp_path / "bin" / "uv"
@@ -194,13 +194,13 @@ class TestWhichInstaller:
         with pytest.raises(orchlite.BadArgument, match=r"There is no uv"):
             orchlite.Client(tmp_path / "store", installer="uv")
 
-    def test_another_word_is_refused(self, tmp_path: Path) -> None:
+    def test_an_unknown_installer_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(orchlite.BadArgument, match=r"installer is 'conda'.*auto, pip, uv"):
             orchlite.Client(tmp_path / "store", installer="conda")
 
 
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
-def test_an_installer_leaves_nothing_of_itself_in_an_environment(
+def test_an_installer_does_not_remain_in_an_environment(
     open_client: OpenClient, folder: Callable[..., Path], package_index: tuple[str, str], tmp_path: Path, installer: str
 ) -> None:
     url, requirement = package_index

@@ -1,4 +1,4 @@
-"""Pausing, resuming and killing what runs again and again, in every state that it can be in."""
+"""Pausing, resuming and killing scheduled and continuous tasks, in every status."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _PAUSED = "its task was paused"
 
 
 def _hours(task: Task, status: str | None = None) -> list[int]:
-    """Of the slots of its runs with this status, after the start."""
+    """Return the minutes after the start of the slots whose runs have this status."""
     return [(slot - _START) // _HOUR for run in reversed(task.last_runs(status=status)) if (slot := run.scheduled_at())]
 
 
 class _Watched:
-    """A client on the manual clock whose events can be asked for."""
+    """A client on the manual clock, and the events of its task."""
 
     def __init__(self, client: Client, bundle: bytes) -> None:
         self.client = client
         self.orchestration = client.upload_orchestration(bundle)
 
     def moves(self, task: Task) -> list[str]:
-        """The statuses that the task went through."""
+        """Return the statuses that the task passed through."""
         return [event.became() for event in self.client.events() if event.object_id() == task.id()]
 
 
@@ -41,13 +41,13 @@ def watched(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes)
 
 
 class TestAPausedSchedule:
-    def test_goes_through_its_states_and_leaves_their_events(self, watched: _Watched) -> None:
+    def test_passes_through_its_statuses_and_records_their_events(self, watched: _Watched) -> None:
         task = watched.orchestration.run_scheduled("hourly", "0 * * * *")
         assert (task.pause(), task.status(), task.next_run_at()) == (TaskStatus.PAUSED, TaskStatus.PAUSED, None)
         assert (task.resume(), task.status(), task.next_run_at()) == (TaskStatus.STARTED, TaskStatus.STARTED, _START + _HOUR)
         assert watched.moves(task) == ["started", "pending_pause", "paused", "pending_resume", "started"]
 
-    def test_has_no_runs_and_makes_up_for_none(self, travel: Travel, clock: ManualClock) -> None:
+    def test_has_no_runs_and_catches_up_with_none(self, travel: Travel, clock: ManualClock) -> None:
         task = travel().run_scheduled("hourly", "0 * * * *", missed="all")
         clock.advance(hours=2)
         task.pause()
@@ -59,14 +59,14 @@ class TestAPausedSchedule:
         clock.advance(hours=1)
         assert _hours(task) == [1, 2, 6]
 
-    def test_that_was_paused_for_a_year_leaves_so_many_rows_at_most(self, travel: Travel, clock: ManualClock) -> None:
+    def test_that_was_paused_for_a_year_leaves_a_bounded_number_of_rows(self, travel: Travel, clock: ManualClock) -> None:
         task = travel().run_scheduled("often", "* * * * *")
         task.pause()
         clock.advance(days=365)
         task.resume()
         assert (len(task.last_runs(status="skipped")), task.missed()) == (1000, 365 * 24 * 60)
 
-    def test_lets_the_run_go_on_that_has_begun(self, travel: Travel, clock: ManualClock) -> None:
+    def test_lets_a_started_run_continue(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("success", 90).run_scheduled("hourly", "0 * * * *")
         clock.advance(hours=1)
         task.pause()
@@ -87,14 +87,14 @@ class TestAPausedSchedule:
         clock.advance(hours=1)
         assert (_hours(found), found.missed()) == ([7], 6)
 
-    def test_is_asked_for_twice_without_further_effect(self, watched: _Watched) -> None:
+    def test_can_be_paused_and_resumed_twice_without_further_effect(self, watched: _Watched) -> None:
         task = watched.orchestration.run_scheduled("hourly", "0 * * * *")
         assert [task.pause(), task.pause(), task.resume(), task.resume()] == ["paused", "paused", "started", "started"]
         assert len(watched.moves(task)) == 5
 
 
 class TestAPausedContinuousTask:
-    def test_has_its_run_ended_and_starts_anew_when_it_is_resumed(self, watched: _Watched, clock: ManualClock) -> None:
+    def test_has_its_run_ended_and_starts_again_when_it_is_resumed(self, watched: _Watched, clock: ManualClock) -> None:
         task = watched.orchestration.run_continuously("forever")
         assert task.pause() is TaskStatus.PAUSED
         [run] = task.last_runs()
@@ -120,7 +120,7 @@ class TestAPausedContinuousTask:
         assert task.status() is TaskStatus.CRASH_LOOP
         assert (task.pause(), task.resume()) == (TaskStatus.PAUSED, TaskStatus.STARTED)
 
-    def test_has_its_real_program_ended(
+    def test_has_its_program_ended(
         self, client: Client, folder: Callable[..., object], waiting_program: str, until: Callable[..., None]
     ) -> None:
         task = client.upload_orchestration(path=folder(waiting_program)).run_continuously("forever")  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ def _task(orchestration: Orchestration, kind: str) -> Task:
 class TestKilling:
     @pytest.mark.parametrize("kind", ["scheduled", "continuous"])
     @pytest.mark.parametrize("state", ["idle", "running", "paused", "resumed"])
-    def test_ends_a_task_in_any_state_for_good(self, travel: Travel, clock: ManualClock, kind: str, state: str) -> None:
+    def test_ends_a_task_in_any_status_for_ever(self, travel: Travel, clock: ManualClock, kind: str, state: str) -> None:
         task = _task(travel("success", 90), kind)
         if state != "idle":
             clock.advance(hours=1)

@@ -1,4 +1,4 @@
-"""What is over and old goes, and says so; what lives, what is new and what belongs to something stays."""
+"""Pruning: what has ended and is old is removed and counted; what is alive, new or in use stays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 import orchlite
 from orchlite.core.settings import Retention
 from orchlite.environments.environments import Environments
-from orchlite.operations import garbage, retention
+from orchlite.operations import retention
 from orchlite.operations.context import Context
 from orchlite.operations.retention import Pruned
 
@@ -27,10 +27,9 @@ MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
 Until = Callable[[Callable[[], object]], None]
 
-# The tests share their environments, so these are pruned in caches of their own only.
+# All tests share the environments, so those tests that prune them have caches of their own.
 _MONTH = Retention(timedelta(days=30), 0, timedelta(days=30), None)
 _RUNS_ONLY = Retention(timedelta(days=30), 0, None, None)
-_ID = "0123abcd-0123-4567-89ab-0123456789ab"
 
 
 def _store(client: orchlite.Client) -> Context:
@@ -49,7 +48,7 @@ def _change(client: orchlite.Client, sql: str, *parameters: object) -> None:
 
 
 def _age(client: orchlite.Client, days: float = 40) -> None:
-    """Let everything have happened so long ago."""
+    """Move the times of ended runs, tasks and events `days` days into the past."""
     microseconds = int(days * 86_400_000_000)
     _change(client, "UPDATE runs SET ended_at = ended_at - ?", microseconds)
     _change(client, "UPDATE tasks SET updated_at = updated_at - ?", microseconds)
@@ -62,7 +61,7 @@ def _count(client: orchlite.Client, table: str) -> int:
 
 
 def _contents(client: orchlite.Client) -> list[str]:
-    """All rows and all files."""
+    """Return all rows and all files."""
     with _database(client) as connection:
         return [*connection.iterdump(), *sorted(str(path) for path in client.path().rglob("*") if "store.sqlite" not in path.name)]
 
@@ -90,7 +89,7 @@ def _add_runs(client: orchlite.Client, task: orchlite.Task, statuses: list[str])
 
 
 class TestRuns:
-    def test_old_ones_go_with_their_folders_and_their_tasks(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_old_ones_are_removed_with_their_folders_and_tasks(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
         _age(client)
         pruned = retention.prune(_store(client), _RUNS_ONLY)
@@ -107,12 +106,12 @@ class TestRuns:
         assert retention.prune(_store(client), _MONTH) == Pruned()
         assert [line.text for line in run.logs()] == ["hello"]
 
-    def test_one_that_ended_a_moment_ago_stays_whatever_is_asked(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_one_that_ended_a_moment_ago_stays_at_any_age(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
         assert retention.prune(_store(client), Retention(timedelta(microseconds=1), 0, None, None)).runs == 0
         assert run.status() == "success"
 
-    def test_one_that_runs_stays_with_its_task(
+    def test_a_running_one_stays_with_its_task(
         self, client: orchlite.Client, folder: MakeFolder, waiting_program: str, gate: Path, until: Until
     ) -> None:
         task = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
@@ -123,7 +122,7 @@ class TestRuns:
         gate.touch()
         assert run.wait().status() == "success"
 
-    def test_one_whose_runner_lives_stays_though_its_row_has_ended(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_one_whose_runner_is_alive_stays_although_its_row_has_ended(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print('hello')"))
         _age(client)
         with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
@@ -153,7 +152,7 @@ class TestRuns:
         assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert [run.id() for run in orchestration.task().last_runs()] == [newest]
 
-    def test_of_a_schedule_the_newest_stay_that_are_to_be_kept(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_the_newest_of_a_schedule_stay_as_many_as_configured(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _make_recurring(client, task)
@@ -164,7 +163,7 @@ class TestRuns:
         assert remaining == run_ids[2:0:-1], "skipped ones do not count"
         assert task.status() == "started"
 
-    def test_of_a_schedule_nothing_stays_where_none_is_to_be_kept_but_the_task(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_of_a_schedule_only_the_task_stays_if_no_run_is_kept(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _make_recurring(client, task)
@@ -181,7 +180,7 @@ class TestRuns:
         pruned = retention.prune(_store(client), _RUNS_ONLY._replace(keep_last_runs=2))
         assert (pruned.runs, pruned.tasks) == (1, 1)
 
-    def test_a_task_that_was_killed_lately_stays_without_its_old_runs(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_recently_killed_task_stays_without_its_old_runs(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _age(client)
@@ -189,25 +188,25 @@ class TestRuns:
         pruned = retention.prune(_store(client), _RUNS_ONLY)
         assert (pruned.runs, pruned.tasks) == (1, 0)
 
-    def test_a_folder_that_the_program_made_read_only_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_folder_that_the_program_made_read_only_is_removed(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("import os; os.makedirs('a/b'); open('a/b/c', 'w').close(); os.chmod('a/b', 0o500); os.chmod('a', 0o500)"))
         _age(client)
         assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
 
-    def test_folders_that_the_program_nested_too_deep_for_any_path_go(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_folders_nested_too_deep_for_a_path_are_removed(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("import os\nfor _ in range(700):\n    os.mkdir('deeper')\n    os.chdir('deeper')\n"))
         _age(client)
         assert retention.prune(_store(client), _RUNS_ONLY).runs == 1
         assert not (client.path() / "runs" / run.id()).exists()
 
-    def test_a_schedule_that_failed_before_it_began_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_schedule_that_failed_before_it_started_is_removed(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_scheduled("x", "0 0 1 1 *")
         _change(client, "UPDATE tasks SET status = 'failed' WHERE task_id = ?", task.id())
         _age(client)
         assert retention.prune(_store(client), _RUNS_ONLY).tasks == 1
 
-    def test_more_than_one_page_of_them_goes(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_more_than_one_page_of_them_is_removed(self, client: orchlite.Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).wait().run_once()
         task.wait()
         _make_recurring(client, task)
@@ -215,9 +214,9 @@ class TestRuns:
         assert retention.prune(_store(client), _RUNS_ONLY).runs == 601
         assert len(task.last_runs()) == 1
 
-    def test_a_folder_whose_row_went_first_goes_with_the_next_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_a_folder_whose_row_was_removed_is_removed_by_the_next_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
-        _change(client, "DELETE FROM runs WHERE run_id = ?", run.id())  # where a prune was killed
+        _change(client, "DELETE FROM runs WHERE run_id = ?", run.id())  # as a prune that was killed leaves it
         path = client.path() / "runs" / run.id()
         _make_old(path)
         assert retention.prune(_store(client), _RUNS_ONLY).leftovers == 1
@@ -225,7 +224,7 @@ class TestRuns:
 
 
 class TestEvents:
-    def test_old_ones_go_except_the_newest_whose_number_must_stay_taken(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_old_ones_are_removed_except_the_newest_whose_id_must_not_be_reused(self, client: orchlite.Client, folder: MakeFolder) -> None:
         client.run(folder("print(1)"))
         _age(client)
         count = _count(client, "events")
@@ -240,88 +239,16 @@ class TestEvents:
         assert retention.prune(_store(client), _MONTH) == Pruned()
         assert _count(client, "events") == count
 
-    def test_one_tells_of_the_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_one_records_the_prune(self, client: orchlite.Client, folder: MakeFolder) -> None:
         client.run(folder("print(1)"))
         _age(client)
         pruned = retention.prune(_store(client), _RUNS_ONLY)
         event = client.events()[-1]
         assert (event.kind(), event.became(), event.reason()) == ("store", "pruned", str(pruned))
 
-    def test_none_tells_of_a_prune_that_removed_nothing(self, client: orchlite.Client) -> None:
+    def test_none_records_a_prune_that_removed_nothing(self, client: orchlite.Client) -> None:
         retention.prune(_store(client), _MONTH)
         assert _count(client, "events") == 0
-
-
-class TestLeftovers:
-    @pytest.mark.parametrize(
-        ("path", "expected"),
-        [
-            (f"bundles/{_ID}.upload", Pruned(bundles=1, bytes=5)),
-            (f"bundles/{'a' * 64}.zip", Pruned(bundles=1, bytes=5)),
-            (f"runs/{_ID}", Pruned(leftovers=1, bytes=5)),
-            (f"hosts/{_ID}.lock", Pruned(leftovers=1, bytes=5)),
-            (f"hosts/{_ID}.new", Pruned(leftovers=1, bytes=5)),
-        ],
-        ids=["an interrupted upload", "a bundle without a row", "a run folder without a row", "a dead host", "a host that died at once"],
-    )
-    def test_go(self, client: orchlite.Client, path: str, expected: Pruned) -> None:
-        left = client.path() / path
-        if path.startswith("runs"):
-            (left / "1").mkdir(parents=True)
-            (left / "1" / "log").write_text("12345")
-        else:
-            left.write_text("12345")
-        _make_old(left)
-        assert retention.prune(_store(client), _RUNS_ONLY, dry_run=True) == expected._replace(dry_run=True)
-        assert left.exists()
-        assert retention.prune(_store(client), _RUNS_ONLY) == expected
-        assert not left.exists()
-
-    @pytest.mark.parametrize(
-        "path",
-        [f"bundles/{_ID}.upload", f"bundles/{'a' * 64}.zip", f"runs/{_ID}", f"hosts/{_ID}.new"],
-        ids=["an upload", "a bundle", "a run folder", "a host"],
-    )
-    def test_stay_while_they_are_young_since_they_may_belong_to_what_comes(self, client: orchlite.Client, path: str) -> None:
-        left = client.path() / path
-        left.mkdir() if path.startswith("runs") else left.write_text("12345")
-        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
-        assert left.exists()
-
-    @pytest.mark.parametrize("path", ["bundles/notes.txt", "bundles/mine.zip", "runs/mine", "hosts/README"])
-    def test_are_only_what_has_a_name_that_is_given_here(self, client: orchlite.Client, path: str) -> None:
-        stranger = client.path() / path
-        stranger.write_text("12345")
-        _make_old(stranger)
-        assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
-        assert stranger.exists()
-
-    def test_stay_while_somebody_holds_them(self, client: orchlite.Client) -> None:
-        run_folder = client.path() / "runs" / str(uuid.uuid4())
-        run_folder.mkdir()
-        with (run_folder / "alive.lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _make_old(run_folder)
-            assert retention.prune(_store(client), _RUNS_ONLY) == Pruned()
-        assert retention.prune(_store(client), _RUNS_ONLY).leftovers == 1
-
-    def test_what_has_got_a_row_meanwhile_stays(self, client: orchlite.Client, folder: MakeFolder) -> None:
-        orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
-        bundle = _store(client).bundles.path(orchestration.sha())
-        assert garbage.remove(_store(client), garbage.Orphan("bundle", bundle)) is None
-        assert bundle.exists()
-
-    def test_bundles_of_orchestrations_stay_however_old(self, client: orchlite.Client, folder: MakeFolder) -> None:
-        orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
-        bundle = _store(client).bundles.path(orchestration.sha())
-        _make_old(bundle, 400 * 86_400)
-        assert retention.prune(_store(client), _MONTH) == Pruned()
-        assert bundle.exists()
-
-    def test_hosts_that_live_stay(self, client: orchlite.Client, open_client: OpenClient) -> None:
-        other = open_client()
-        _make_old(client.path() / "hosts" / f"{_store(other).host_id}.lock", 400 * 86_400)
-        assert retention.prune(_store(client), _MONTH) == Pruned()
 
 
 class TestEnvironments:
@@ -335,9 +262,7 @@ class TestEnvironments:
         for path in sorted(cache.rglob("*"), reverse=True):
             _make_old(path, 40 * 86_400)
 
-    def test_go_when_nobody_has_used_them_lately_and_stay_in_a_dry_run(
-        self, client: orchlite.Client, folder: MakeFolder, tmp_path: Path
-    ) -> None:
+    def test_are_removed_if_unused_lately_and_stay_in_a_dry_run(self, client: orchlite.Client, folder: MakeFolder, tmp_path: Path) -> None:
         asked = Retention(None, 0, None, timedelta(days=30))
         client.run(folder("print(1)"))
         assert retention.prune(_store(client), asked) == Pruned(), "they were used lately"
@@ -363,7 +288,7 @@ class TestEnvironments:
 
 
 class TestADryRun:
-    def test_says_the_same_and_changes_nothing(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_returns_the_same_and_changes_nothing(self, client: orchlite.Client, folder: MakeFolder) -> None:
         for number in range(3):
             client.run(folder(f"print({number})"))
         _age(client)
@@ -374,8 +299,8 @@ class TestADryRun:
         assert retention.prune(_store(client), _MONTH) == would._replace(dry_run=False)
 
 
-class TestWithOthersAtWork:
-    def test_what_is_submitted_and_waited_for_meanwhile_ends_well(self, open_client: OpenClient, folder: MakeFolder) -> None:
+class TestWithOtherHosts:
+    def test_runs_submitted_meanwhile_succeed(self, open_client: OpenClient, folder: MakeFolder) -> None:
         pruner, submitter = open_client(), open_client(workers=2)
         orchestration = submitter.upload_orchestration(path=folder("print('hello')")).wait()
         done = threading.Event()
@@ -416,7 +341,7 @@ class TestWithOthersAtWork:
 
 
 class TestDaily:
-    def test_is_done_once_by_whichever_host(self, open_client: OpenClient) -> None:
+    def test_happens_once_on_any_host(self, open_client: OpenClient) -> None:
         first, second = _store(open_client()), _store(open_client())
         assert retention.prune_daily(first, _MONTH) == Pruned()
         assert retention.prune_daily(first, _MONTH) is None
@@ -428,7 +353,7 @@ class TestDaily:
         assert retention.is_due(_store(client), datetime.now(UTC) + timedelta(days=days)) is is_due
 
 
-class TestWhatIsAskedFor:
+class TestTheArguments:
     @pytest.mark.parametrize(
         "age",
         [timedelta(0), timedelta(days=-1), timedelta.max, 30, "30 days", None],
@@ -461,17 +386,17 @@ class TestWhatIsAskedFor:
         with pytest.raises(orchlite.BadArgument, match="retention"):
             retention.checked(timedelta(days=3))
 
-    def test_one_age_is_for_all(self) -> None:
+    def test_one_age_applies_to_everything(self) -> None:
         day = timedelta(days=1)
         assert retention.older_than(day) == Retention(day, 0, day, day)
 
 
-class TestWhatIsSaid:
-    def test_names_what_went(self) -> None:
+class TestTheSummary:
+    def test_names_what_was_removed(self) -> None:
         assert str(Pruned(runs=2, tasks=1, bytes=3 * 2**20)) == "removed 2 runs, 1 task: 3.0 MiB"
 
-    def test_names_what_would_go(self) -> None:
+    def test_names_what_would_be_removed(self) -> None:
         assert str(Pruned(leftovers=1, dry_run=True)) == "would remove 1 leftover: 0.0 MiB"
 
-    def test_names_nothing(self) -> None:
+    def test_says_when_nothing_was_removed(self) -> None:
         assert str(Pruned()) == "removed nothing"

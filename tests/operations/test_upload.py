@@ -1,4 +1,4 @@
-"""Bundles on their way in, and what becomes of them: kept once, listed, handed out again, deleted."""
+"""Uploaded bundles: stored once, listed, downloaded, deleted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _files(client: orchlite.Client, folder: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, io.BytesIO], ids=lambda kind: kind.__name__)
-def test_bytes_may_come_in_any_buffer(client: orchlite.Client, kind: Callable[[bytes], bytes]) -> None:
+def test_bytes_may_be_any_buffer(client: orchlite.Client, kind: Callable[[bytes], bytes]) -> None:
     orchestration = client.upload_orchestration(bytes_buffer=kind(_HELLO), name="hello")
     assert (orchestration.name(), orchestration.file_name()) == ("hello", "bundle.zip")
     assert orchestration.sha() == hashlib.sha256(_HELLO).hexdigest()
@@ -56,7 +56,7 @@ def test_a_zip_may_be_given_by_its_path(client: orchlite.Client, tmp_path: Path,
     assert orchestration.sha() == hashlib.sha256(_HELLO).hexdigest()
 
 
-def test_a_folder_is_packed_and_what_was_left_out_is_told(client: orchlite.Client, folder: MakeFolder) -> None:
+def test_a_folder_is_packed_and_what_was_left_out_is_a_warning(client: orchlite.Client, folder: MakeFolder) -> None:
     path = folder({"main.py": "print('hello')", ".env": "SECRET=1", "data/notes.txt": "x", "data/skip.csv": "y"})
     orchestration = client.upload_orchestration(path=path, exclude=["*.csv"])
     assert orchestration.file_name() == f"{path.name}.zip"
@@ -69,7 +69,7 @@ def test_a_file_name_may_be_given(client: orchlite.Client) -> None:
     assert client.upload_orchestration(_HELLO, file_name="other.zip").file_name() == "other.zip"
 
 
-def test_a_file_whose_name_is_no_text_is_taken_all_the_same(client: orchlite.Client, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_valid_text_is_accepted(client: orchlite.Client, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff\n.zip")
     path.write_bytes(_HELLO)
     assert client.upload_orchestration(path=path).file_name() == "__.zip"
@@ -152,25 +152,25 @@ class TestDownloading:
         ("file_name", "local"),
         [("hello.zip", "hello.zip"), ("../../hello.zip", "hello.zip"), ("/etc/passwd", "passwd"), ("..", None), ("a/", None)],
     )
-    def test_into_a_folder_never_leaves_it(self, client: orchlite.Client, tmp_path: Path, file_name: str, local: str | None) -> None:
+    def test_never_writes_outside_of_the_folder(self, client: orchlite.Client, tmp_path: Path, file_name: str, local: str | None) -> None:
         target = tmp_path / "target"
         target.mkdir()
         orchestration = client.upload_orchestration(_HELLO, file_name=file_name)
         assert orchestration.download(target) == target / (local or f"{orchestration.sha()}.zip")
         assert len(list(target.iterdir())) == 1
 
-    def test_to_where_nothing_can_be_written_says_so(self, client: orchlite.Client, tmp_path: Path) -> None:
+    def test_to_an_unwritable_place_says_so(self, client: orchlite.Client, tmp_path: Path) -> None:
         with pytest.raises(orchlite.DeviceFailed, match=r"absent/copy\.zip.*No such file"):
             client.upload_orchestration(_HELLO).download(tmp_path / "absent" / "copy.zip")
 
 
 class TestDeleting:
-    def test_takes_runs_logs_and_bytes_along(self, client: orchlite.Client) -> None:
+    def test_removes_runs_logs_and_bytes(self, client: orchlite.Client) -> None:
         empty = _rows(client)
         orchestration = client.upload_orchestration(_HELLO).wait()
         task = orchestration.run_once()
         run = task.wait()
-        assert len(_files(client, "runs")) == 2  # packaging's, too
+        assert len(_files(client, "runs")) == 2  # with that of packaging
         orchestration.delete()
         assert _files(client, "runs") == _files(client, "bundles") == []
         assert {**_rows(client), "events": 0} == {**empty, "events": 0}
@@ -184,12 +184,12 @@ class TestDeleting:
         with pytest.raises(NotFound):
             client.get_task_run_by_id(run.id())
 
-    def test_leaves_the_bytes_to_others_that_have_them(self, client: orchlite.Client) -> None:
+    def test_keeps_the_bytes_that_others_share(self, client: orchlite.Client) -> None:
         doomed, kept = (client.upload_orchestration(_HELLO).wait() for _ in range(2))
         doomed.delete()
         assert kept.run_once().wait().logs()[0].text == "hello"
 
-    def test_is_refused_while_a_task_is_alive(self, client: orchlite.Client, folder: MakeFolder, waiting_program: str, gate: Path) -> None:
+    def test_is_refused_while_a_task_is_active(self, client: orchlite.Client, folder: MakeFolder, waiting_program: str, gate: Path) -> None:
         orchestration = client.upload_orchestration(path=folder(waiting_program)).wait()
         task = orchestration.run_once()
         with pytest.raises(Conflict, match=task.id()) as refusal:

@@ -1,4 +1,4 @@
-"""What a run leaves in its working folder, and how much of that stays."""
+"""What a run leaves in its work folder, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_files_are_what_the_run_made_or_changed(open_client: OpenClient, folder:
     assert [path.read_text() for path in run.files()] == ["after", "result"]
 
 
-def test_what_the_bundle_brought_is_removed_after_a_good_end(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
+def test_unchanged_files_of_the_bundle_are_removed_after_a_success(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:
     client = open_client()
     run = client.run(folder(_BUNDLE))
     until(lambda: sorted(path.name for path in _work(client, run).iterdir()) == ["changed.txt", "link", "made"])
@@ -70,7 +70,7 @@ def test_nothing_may_be_kept(open_client: OpenClient, folder: MakeFolder, until:
     assert run.status() == "success"
 
 
-def test_a_failed_run_keeps_all(open_client: OpenClient, folder: MakeFolder) -> None:
+def test_a_failed_run_keeps_everything(open_client: OpenClient, folder: MakeFolder) -> None:
     with open_client() as client:
         run = client.run(folder({**_BUNDLE, "fails": ""}))
     assert run.exit_code() == 1
@@ -92,13 +92,13 @@ def test_a_run_that_never_started_has_no_files(open_client: OpenClient, folder: 
     assert queued.files() == []
 
 
-def test_every_run_begins_with_a_fresh_copy(client: Client, folder: MakeFolder) -> None:
+def test_every_run_starts_with_a_fresh_copy(client: Client, folder: MakeFolder) -> None:
     orchestration = client.upload_orchestration(path=folder(_BUNDLE))
     for _ in range(2):
         assert orchestration.run_once().wait().status() == "success"  # `mkdir` and `unlink` would fail in a used folder
 
 
-def test_programs_of_the_bundle_stay_programs(client: Client, folder: MakeFolder) -> None:
+def test_executable_files_of_the_bundle_stay_executable(client: Client, folder: MakeFolder) -> None:
     path = folder({"main.py": "import subprocess; subprocess.run(['./say.sh'], check=True)", "say.sh": "#!/bin/sh\necho hello\n"})
     (path / "say.sh").chmod(0o755)
     assert str(client.run(path).raise_for_failure().logs()) == "hello\n"

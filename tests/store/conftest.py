@@ -1,4 +1,4 @@
-"""A real store on a temporary folder, and one line for each thing that a test needs in it."""
+"""A real store in a temporary folder, and fixtures that insert what a test needs with one call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def now() -> datetime:
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a new store, to be copied: that is quicker than to migrate one for each test."""
+    """The file of a new store, to copy: quicker than migrating one for each test."""
     path = tmp_path_factory.mktemp("empty") / "store.sqlite"
     Store(path).close()
     return path
@@ -33,7 +33,7 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, empty_file: Path) -> Iterator[Store]:
-    """The rooms of a new store, with one workspace in it, whose id is 1."""
+    """A new store with one workspace, whose id is 1."""
     shutil.copy(empty_file, tmp_path / "store.sqlite")
     store = Store(tmp_path / "store.sqlite")
     store.workspaces.create("default", _NOW)
@@ -43,7 +43,7 @@ def store(tmp_path: Path, empty_file: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def database(store: Store, tmp_path: Path) -> Iterator[Database]:
-    """A second look at the file of `memory`."""
+    """Another connection to the file of `store`."""
     database = Database(tmp_path / "store.sqlite")
     yield database
     database.close()
@@ -51,7 +51,7 @@ def database(store: Store, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def add_orchestration(store: Store) -> Callable[..., OrchestrationRow]:
-    """Store an orchestration: ready, unless a status is given; a `sha` and a `workspace_id` may be given, too."""
+    """Insert an orchestration: `ready` by default; optionally with a status, a `sha` and a `workspace_id`."""
 
     def add(
         status: OrchestrationStatus = OrchestrationStatus.READY, *, sha: str = "0" * 64, workspace_id: int = 1, base_image: str = "host"
@@ -84,7 +84,7 @@ def add_orchestration(store: Store) -> Callable[..., OrchestrationRow]:
 
 @pytest.fixture
 def add_task(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> Callable[..., TaskRow]:
-    """Store a task: once and pending, of an orchestration of its own, unless they are given."""
+    """Insert a task: by default one-shot, `pending`, and of an orchestration of its own."""
 
     def add(
         status: TaskStatus = TaskStatus.PENDING, *, kind: TaskKind = TaskKind.ONCE, orchestration: OrchestrationRow | None = None
@@ -115,7 +115,7 @@ def add_task(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -
 
 @pytest.fixture
 def add_run(store: Store, add_task: Callable[..., TaskRow]) -> Callable[..., str]:
-    """Store a run and bring it to the status that is asked for; its id. `task` and `host` (the submitter) may be given."""
+    """Insert a run, take it to a status, and return its id; optionally with `task` and `host`, its submitter."""
 
     def add(status: RunStatus = RunStatus.QUEUED, *, task: TaskRow | None = None, host: str = "host") -> str:
         run_id = str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""Connections as the store keeps them."""
+"""Connections in the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AddConnection = Callable[..., ConnectionRow]
 
 @pytest.fixture
 def add_connection(store: Store, now: datetime) -> AddConnection:
-    """Store a connection: `add_connection("warehouse")`, with `details` where they matter, `seconds` later than the others."""
+    """Insert a connection: `add_connection("warehouse")`, optionally with `details`, and created `seconds` later than the others."""
 
     def add(name: str, details: str = "{}", *, seconds: int = 0) -> ConnectionRow:
         row = ConnectionRow(str(uuid.uuid4()), name, "sql", details, now + timedelta(seconds=seconds))
@@ -35,7 +35,7 @@ def test_a_connection_is_read_as_it_was_written(store: Store, add_connection: Ad
     assert store.connections.get(written.connection_id) == store.connections.named("warehouse") == written
 
 
-def test_a_name_is_taken_once(store: Store, add_connection: AddConnection) -> None:
+def test_a_name_exists_once(store: Store, add_connection: AddConnection) -> None:
     first = add_connection("warehouse")
     with pytest.raises(Conflict, match="'warehouse' exists already") as refusal:
         add_connection("warehouse")
@@ -49,7 +49,7 @@ def test_names_that_differ_by_case_are_two(store: Store, add_connection: AddConn
     assert store.connections.all() == rows
 
 
-def test_many_threads_that_want_one_name_get_it_once(store: Store, add_connection: AddConnection) -> None:
+def test_a_name_that_many_threads_insert_at_once_is_inserted_once(store: Store, add_connection: AddConnection) -> None:
     created: list[str] = []
 
     def create() -> None:
@@ -81,7 +81,7 @@ def test_a_workspace_lists_what_was_added_to_it(store: Store, add_connection: Ad
     assert store.connections.workspace_names(row.connection_id) == ["default", "other"]
 
 
-def test_what_is_removed_from_a_workspace_stays_elsewhere(store: Store, add_connection: AddConnection, now: datetime) -> None:
+def test_removal_from_a_workspace_leaves_the_others(store: Store, add_connection: AddConnection, now: datetime) -> None:
     row, other = add_connection("warehouse"), store.workspaces.create("other", now)
     for workspace_id in (1, other.workspace_id):
         store.connections.add_to_workspace(row.connection_id, workspace_id)
@@ -92,9 +92,7 @@ def test_what_is_removed_from_a_workspace_stays_elsewhere(store: Store, add_conn
     assert store.connections.all() == [row]
 
 
-def test_what_is_deleted_is_gone_from_every_workspace(
-    store: Store, database: Database, add_connection: AddConnection, now: datetime
-) -> None:
+def test_deletion_removes_it_from_every_workspace(store: Store, database: Database, add_connection: AddConnection, now: datetime) -> None:
     row, kept = add_connection("warehouse"), add_connection("kept")
     for connection in (row, kept):
         store.connections.add_to_workspace(connection.connection_id, 1)
@@ -120,13 +118,13 @@ def test_a_name_is_free_again_after_the_deletion(store: Store, add_connection: A
         pytest.param(lambda store, now: store.connections.add_to_workspace("absent", 1), id="add to a workspace"),
     ],
 )
-def test_one_that_is_not_there_is_not_found(store: Store, now: datetime, use: Callable[[Store, datetime], object]) -> None:
+def test_a_missing_one_is_not_found(store: Store, now: datetime, use: Callable[[Store, datetime], object]) -> None:
     with pytest.raises(NotFound, match=r"'absent'.*list_connections\(\)"):
         use(store, now)
     assert store.events.after(0) == []
 
 
-def test_an_event_says_when_one_came_and_went_and_what_its_name_was(store: Store, add_connection: AddConnection, now: datetime) -> None:
+def test_creation_and_deletion_are_events_with_its_name(store: Store, add_connection: AddConnection, now: datetime) -> None:
     row, later = add_connection("warehouse", '{"password": "hunter2"}'), now + timedelta(days=1)
     store.connections.add_to_workspace(row.connection_id, 1)
     store.connections.delete(row.connection_id, later)

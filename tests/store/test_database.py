@@ -1,4 +1,4 @@
-"""The connections to the store's file: transactions, threads, processes, and what SQLite's errors become."""
+"""The connections to the store's file: transactions, threads, processes, and how SQLite's errors are raised."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _add_after(database: Database, closing: threading.Thread) -> None:
 
 
 class TestATransaction:
-    def test_is_seen_by_others_only_when_it_is_whole(self, database: Database, path: Path) -> None:
+    def test_is_visible_to_others_only_when_it_is_committed(self, database: Database, path: Path) -> None:
         other = Database(path)
         with database.transaction() as transaction:
             transaction.execute("INSERT INTO things VALUES ('a')")
@@ -77,13 +77,13 @@ class TestATransaction:
         assert _names(other) == ["a"]
         other.close()
 
-    def test_leaves_no_trace_when_it_raises(self, database: Database) -> None:
+    def test_is_rolled_back_if_it_raises(self, database: Database) -> None:
         with pytest.raises(KeyboardInterrupt):
             _add_and_raise(database, KeyboardInterrupt())
         assert _names(database) == []
         _add(database, "the next one is not hindered")
 
-    def test_leaves_no_trace_when_a_statement_fails(self, database: Database) -> None:
+    def test_is_rolled_back_if_a_statement_fails(self, database: Database) -> None:
         with pytest.raises(DeviceFailed, match="UNIQUE") as failure:
             _add(database, "a", "a")
         assert isinstance(failure.value.__cause__, sqlite3.IntegrityError)
@@ -220,7 +220,7 @@ def _link(path: Path) -> str:
 
 
 @pytest.mark.parametrize("use", [_names, lambda database: _add(database, "a")], ids=["reading", "writing"])
-def test_a_closed_one_says_so(database: Database, use: object) -> None:
+def test_a_closed_database_says_so(database: Database, use: object) -> None:
     assert callable(use)
     database.close()
     database.close()
@@ -228,13 +228,13 @@ def test_a_closed_one_says_so(database: Database, use: object) -> None:
         use(database)
 
 
-def test_one_that_is_closed_during_a_transaction_says_so(database: Database) -> None:
+def test_closing_during_a_transaction_fails_the_transaction(database: Database) -> None:
     with pytest.raises(Closed):
         _add_after(database, threading.Thread(target=database.close))
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_gets_an_error_and_its_parent_goes_on(database: Database) -> None:
+def test_a_forked_child_gets_an_error_and_its_parent_continues(database: Database) -> None:
     _add(database, "before")
     child = os.fork()
     if child == 0:
@@ -256,7 +256,7 @@ def test_a_forked_child_gets_an_error_and_its_parent_goes_on(database: Database)
         pytest.param(b"SQLite format 3\0" + b"\xff" * 4096, id="junk"),
     ],
 )
-def test_a_file_that_is_no_database_is_damaged_and_stays_as_it_is(path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_reported_and_not_changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     database = Database(path)
     with pytest.raises(StoreDamaged, match="damaged") as failure:
@@ -279,14 +279,14 @@ def test_an_overwritten_page_is_reported_as_damage(database: Database, path: Pat
     again.close()
 
 
-def test_a_folder_that_is_not_there_is_a_failure_of_the_device(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_device_failure(tmp_path: Path) -> None:
     with pytest.raises(DeviceFailed, match="No such file") as failure:
         Database(tmp_path / "absent" / "file.sqlite").rows("SELECT 1")
     assert isinstance(failure.value.__cause__, OSError)
 
 
 class TestTimes:
-    def test_come_back_to_the_microsecond(self) -> None:
+    def test_are_kept_to_the_microsecond(self) -> None:
         at = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
         assert known_datetime(to_microseconds(at)) == at
 

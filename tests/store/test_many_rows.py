@@ -1,4 +1,4 @@
-"""What lists need: many rows in one question, in the order in which they are shown."""
+"""Queries for lists: many rows at once, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FINAL = frozenset({RunStatus.SUCCESS, RunStatus.FAILURE})
 
 @pytest.fixture
 def tasks(store: Store, add_task: AddTask, add_orchestration: AddOrchestration, now: datetime) -> list[TaskRow]:
-    """Packaging and two tasks of one orchestration, the second of them killed; and one of another workspace."""
+    """Packaging and two tasks of one orchestration, the second one killed; and a task of another workspace."""
     store.workspaces.create("other", now)
     here, there = add_orchestration(sha="a" * 64), add_orchestration(sha="b" * 64, workspace_id=2)
     return [
@@ -42,7 +42,7 @@ def test_ids_are_the_newest_first_without_packaging_and_killed_ones_on_request(s
     assert store.tasks.ids_of_orchestrations([], killed=True) == []
 
 
-def test_tasks_come_in_the_order_of_their_ids_and_what_is_gone_is_left_out(store: Store, tasks: list[TaskRow]) -> None:
+def test_tasks_are_in_the_order_of_their_ids_without_deleted_ones(store: Store, tasks: list[TaskRow]) -> None:
     asked = [tasks[3], tasks[1], tasks[2]]
     assert store.tasks.of_ids([asked[0].task_id, str(uuid.uuid4()), asked[1].task_id, asked[2].task_id]) == asked
     assert store.tasks.of_ids([]) == []
@@ -66,7 +66,7 @@ def test_the_newest_runs_of_many_tasks_are_those_of_each(store: Store, tasks: li
     assert newest == store.runs.get(runs[4])
 
 
-def test_bad_ends_are_those_since_a_time_the_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:
+def test_failed_runs_since_a_time_are_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     found = {status: add_run(status) for status in RunStatus if status.is_final and status is not RunStatus.SKIPPED}
     bad = [found[status] for status in (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)]
     assert sorted(key.run_id for key in store.lookups.failed_since(now)) == sorted(bad)

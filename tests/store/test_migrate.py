@@ -1,4 +1,4 @@
-"""A store's file is brought to this orchlite's schema: once, whoever else is at it, and never back."""
+"""Migrations: a store's file gets the schema of this version, once, even if several processes open it, and never goes back."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from orchlite.store.database import Database
 from orchlite.store.migrate import migrate, migrations
 
 _KEPT = Path(__file__).with_name("schemas")
-"""A store of each earlier version, as SQL with rows in every table: what `sqlite3 store.sqlite .dump` says, and the version."""
+"""A store of each earlier version, as SQL with rows in every table: the output of `sqlite3 store.sqlite .dump`, and the version."""
 
 _VERSIONS = range(1, len(migrations()))
 _CREATED = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
-"""When the first rows of the kept stores were made."""
+"""When the first rows of these stores were created."""
 
 _OPEN = """
 import sys
@@ -81,7 +81,7 @@ def _make_schema(path: Path, version: int) -> list[tuple[object, ...]]:
 
 
 def _restore_kept(path: Path, version: int) -> list[tuple[object, ...]]:
-    """Make a store as that version left it."""
+    """Create a store as that version left it."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -90,7 +90,7 @@ def _restore_kept(path: Path, version: int) -> list[tuple[object, ...]]:
 
 
 def _id(number: int) -> str:
-    """As the kept stores have them: orchestrations from 1 on, tasks from 11 on, runs from 21 on."""
+    """Return an id as these stores have them: orchestrations from 1, tasks from 11, runs from 21."""
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
@@ -101,7 +101,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> list[tuple[object, ...]]:
-    """What the schema of a new store is."""
+    """Return the schema of a new store."""
     return _migrated(tmp_path / "fresh.sqlite")
 
 
@@ -125,7 +125,7 @@ def test_migrating_again_changes_nothing(path: Path, fresh: list[tuple[object, .
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_a_store_of_a_newer_orchlite_is_refused_and_not_touched(path: Path, journal: str) -> None:
+def test_a_store_of_a_newer_orchlite_is_refused_and_not_changed(path: Path, journal: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("CREATE TABLE later (x)")
@@ -155,7 +155,7 @@ def test_eight_processes_open_a_fresh_store_at_once(path: Path, fresh: list[tupl
 
 
 @pytest.mark.parametrize("statements", [1, 3])
-def test_a_migration_that_was_killed_between_its_steps_is_done_anew(path: Path, fresh: list[tuple[object, ...]], statements: int) -> None:
+def test_a_migration_killed_between_its_steps_is_repeated(path: Path, fresh: list[tuple[object, ...]], statements: int) -> None:
     assert _start(_DIE, path, statements).wait() == -9
     assert _schema(path)[0] == (0,)
     assert _migrated(path) == fresh
@@ -184,7 +184,7 @@ class TestAStoreOfAnEarlierVersion:
             tables = [str(name) for kind, name, _ in kept[1:] if kind == "table"]
             assert [table for table in tables if connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)] == []
 
-    def test_is_brought_to_the_newest(self, client: Client, version: int, fresh: list[tuple[object, ...]]) -> None:
+    def test_is_migrated_to_the_newest(self, client: Client, version: int, fresh: list[tuple[object, ...]]) -> None:
         assert _schema(client.path() / "store.sqlite") == fresh
         assert client.run(_hello(client.path().parent)).status() == "success"
 
@@ -228,7 +228,7 @@ class TestAStoreOfAnEarlierVersion:
         assert (killed.exit_code(), killed.reason(), killed.log_is_complete()) == (143, "killed on request", False)
         assert client.get_task_by_id(_id(13)).last_runs() == [failed]
 
-    def test_has_its_schedules_and_what_became_of_their_slots(self, client: Client, version: int) -> None:
+    def test_has_its_schedules_and_their_slots(self, client: Client, version: int) -> None:
         client.set_current_workspace(client.get_workspace("ml-models"))
         tasks = client.list_tasks()
         assert len(tasks) == (version >= 4)
@@ -260,8 +260,8 @@ class TestAStoreOfAnEarlierVersion:
         assert found == ([("warehouse", {"host": "db.example.org", "port": 5432}, ["ml-models"])] if version >= 3 else [])
 
 
-def test_slots_that_an_earlier_version_has_dealt_with_are_not_dealt_with_again(path: Path) -> None:
-    """It left no word of what was pruned: so for this one, everything may have been."""
+def test_slots_dispatched_by_an_earlier_version_are_not_dispatched_again(path: Path) -> None:
+    """It did not record what was pruned, so any row before its migration may have been."""
     _restore_kept(path, 4)
     _migrated(path)
     with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""Orchestrations as the store keeps them, and the moves of their status."""
+"""Orchestrations in the store, and the transitions of their status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str, s
 
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
-def test_every_legal_move_is_made_and_noted(
+def test_every_legal_transition_is_made_and_recorded(
     store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],
@@ -46,7 +46,7 @@ def test_every_legal_move_is_made_and_noted(
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
-def test_every_other_move_is_refused_and_changes_nothing(
+def test_every_other_transition_is_refused_and_changes_nothing(
     store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],
@@ -62,7 +62,7 @@ def test_every_other_move_is_refused_and_changes_nothing(
     assert len(_events(database, before.orchestration_id)) == 1
 
 
-def test_what_is_not_there_does_not_move(store: Store, now: datetime) -> None:
+def test_a_missing_one_has_no_transition(store: Store, now: datetime) -> None:
     with pytest.raises(IllegalMove) as refusal, store.transaction() as transaction:
         store.orchestrations.move(transaction, "absent", OrchestrationStatus.PACKAGING, now)
     assert refusal.value.details["status"] is None
@@ -97,17 +97,17 @@ def test_the_environment_and_later_warnings_are_kept(store: Store, add_orchestra
 
 
 class TestTheNewestOfTheSameBytes:
-    """What `Client.run` runs again instead of uploading."""
+    """The orchestration that `Client.run` runs again instead of uploading."""
 
     def test_is_found(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(sha="a")
         assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
 
-    def test_may_be_on_its_way(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    def test_may_be_waiting_for_packaging(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(OrchestrationStatus.PENDING_PACKAGING, sha="a")
         assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
 
-    def test_is_none_that_failed(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    def test_has_not_failed(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         add_orchestration(OrchestrationStatus.ERROR, sha="a")
         assert store.orchestrations.newest_of_bytes(1, "a", "host") is None
 
@@ -119,14 +119,14 @@ class TestTheNewestOfTheSameBytes:
             pytest.param(2, "a", "host", id="another workspace"),
         ],
     )
-    def test_is_of_the_same_place_and_base(
+    def test_has_the_same_workspace_and_base_image(
         self, store: Store, add_orchestration: Callable[..., OrchestrationRow], workspace_id: int, sha: str, base_image: str
     ) -> None:
         add_orchestration(sha="a")
         assert store.orchestrations.newest_of_bytes(workspace_id, sha, base_image) is None
 
 
-def test_deleting_takes_its_tasks_and_runs_along(
+def test_deleting_removes_its_tasks_and_runs(
     store: Store,
     database: Database,
     add_orchestration: Callable[..., OrchestrationRow],

@@ -1,4 +1,4 @@
-"""Tasks that run again and again, as the store keeps them: when they are due, their slots, and what was skipped."""
+"""Recurring tasks in the store: when they are due, their slots, and which were skipped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def add_recurring(store: Store, add_task: Callable[..., TaskRow], now: datetime) -> AddRecurring:
-    """Store a scheduled task that is due in so many minutes: started, unless told otherwise."""
+    """Insert a scheduled task that is due in `minutes`; `started` by default."""
 
     def add(minutes: int | None = 0, status: TaskStatus = TaskStatus.STARTED, **policy: object) -> TaskRow:
         fields = {"concurrency": "allow", "missed": "latest", "starting_deadline_seconds": None, **policy}
@@ -54,7 +54,7 @@ def test_a_task_is_read_with_its_schedule(store: Store, add_recurring: AddRecurr
 
 
 class TestWhatIsDue:
-    def test_is_asked_for_in_the_order_in_which_it_waited(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_is_read_longest_overdue_first(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         third, first, second = (add_recurring(minutes) for minutes in (3, 1, 2))
         add_recurring(4)
         assert store.tasks.next_due() == now + _MINUTE
@@ -63,22 +63,20 @@ class TestWhatIsDue:
         assert store.tasks.due(now + 3 * _MINUTE, 2) == [first, second]
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in TaskStatus])
-    def test_is_started_or_crashes_again_and_again(
-        self, store: Store, add_recurring: AddRecurring, now: datetime, status: TaskStatus
-    ) -> None:
+    def test_is_started_or_in_a_crash_loop(self, store: Store, add_recurring: AddRecurring, now: datetime, status: TaskStatus) -> None:
         task = add_recurring(0, status)
         is_due = status in (TaskStatus.STARTED, TaskStatus.CRASH_LOOP)
         assert store.tasks.due(now, 10) == ([task] if is_due else [])
         assert store.tasks.next_due() == (now if is_due else None)
 
-    def test_is_nothing_where_no_task_ever_is(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_is_none_if_no_task_recurs(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         add_recurring(None)
         assert store.tasks.next_due() is None
         assert store.tasks.due(now, 10) == []
 
 
-class TestMovingATaskOn:
-    def test_happens_once_for_each_time_at_which_it_is_due(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+class TestAdvancingATask:
+    def test_happens_once_for_each_due_time(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring()
         with store.transaction() as transaction:
             assert store.tasks.advance(transaction, task, now + _MINUTE, 7)
@@ -86,7 +84,7 @@ class TestMovingATaskOn:
         moved = store.tasks.get(task.task_id)
         assert (moved.next_at, moved.skipped_in_row) == (now + _MINUTE, 7)
 
-    def test_does_not_happen_when_its_status_has_moved(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_does_not_happen_if_its_status_has_changed(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring()
         with store.transaction() as transaction:
             store.tasks.move(transaction, task.task_id, TaskStatus.PENDING_PAUSE, now)
@@ -94,7 +92,7 @@ class TestMovingATaskOn:
             assert not store.tasks.advance_all(transaction, [(task, now + _MINUTE)])
         assert store.tasks.get(task.task_id).next_at == now
 
-    def test_happens_to_many_or_says_that_one_of_them_was_not_there(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_happens_for_many_or_reports_that_one_has_changed(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         tasks = [add_recurring() for _ in range(3)]
         with store.transaction() as transaction:
             store.tasks.set_skipped_in_row(transaction, tasks[0].task_id, 5)
@@ -146,7 +144,7 @@ class TestAClockThatWasSetBack:
         assert store.tasks.ahead_of_clock(now + 5 * _MINUTE) == []
 
     @pytest.mark.parametrize("status", [TaskStatus.PENDING, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
-    def test_is_noticed_by_tasks_that_are_to_start_too(
+    def test_is_noticed_by_tasks_that_have_not_started_too(
         self, store: Store, add_recurring: AddRecurring, now: datetime, status: TaskStatus
     ) -> None:
         waiting = add_recurring(5, status)
@@ -160,7 +158,7 @@ class TestAClockThatWasSetBack:
             assert not store.tasks.bring_forward(transaction, task, now)
         assert store.tasks.get(task.task_id).next_at == now + _MINUTE
 
-    def test_brings_none_forward_to_where_rows_may_be_gone(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_brings_none_forward_to_where_rows_may_be_pruned(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(5)
         run_id = _add_slot(store, task, now + _MINUTE, claim=True)
         with store.transaction() as transaction:
@@ -182,7 +180,7 @@ class TestAClockThatWasSetBack:
 
 
 class TestTheQueue:
-    def test_keeps_a_run_that_replaces_another_until_that_has_ended(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+    def test_holds_a_run_that_replaces_another_until_that_has_ended(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         task = add_recurring(concurrency="replace")
         _add_slot(store, task, now, claim=True)
         new = _add_slot(store, task, now + _MINUTE)
@@ -192,14 +190,14 @@ class TestTheQueue:
         assert store.runs.next_claimable("host", whole_store=True) not in (None, new)
 
     @pytest.mark.parametrize("concurrency", ["allow", "forbid"])
-    def test_keeps_no_other(self, store: Store, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
+    def test_holds_no_other(self, store: Store, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
         task = add_recurring(concurrency=concurrency)
         _add_slot(store, task, now, claim=True)
         new = _add_slot(store, task, now + _MINUTE)
         assert store.runs.next_claimable("host", whole_store=True) == new
 
     @pytest.mark.parametrize(("late", "is_claimed"), [(timedelta(seconds=90), True), (timedelta(seconds=90, microseconds=1), False)])
-    def test_gives_nothing_that_is_too_late(
+    def test_skips_a_run_past_its_deadline(
         self, store: Store, add_recurring: AddRecurring, now: datetime, late: timedelta, is_claimed: bool
     ) -> None:
         run_id = _add_slot(store, add_recurring(starting_deadline_seconds=90.0), now)
@@ -216,7 +214,7 @@ class TestTheQueue:
         assert store.runs.next_claimable("another host", whole_store=False) == run_id
 
 
-def test_the_newest_runs_of_a_task_are_those_that_began(store: Store, add_recurring: AddRecurring, now: datetime) -> None:
+def test_the_newest_runs_of_a_task_are_those_that_were_not_skipped(store: Store, add_recurring: AddRecurring, now: datetime) -> None:
     task = add_recurring()
     old, new = (_add_slot(store, task, now + number * _MINUTE) for number in range(2))
     with store.transaction() as transaction:

@@ -1,4 +1,4 @@
-"""Runs as the store keeps them: the queue, claims, and the moves of their status."""
+"""Runs in the store: the queue, claims, and the transitions of their status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str]]:
 
 
 def _move(store: Store, transaction: Transaction, run_id: str, target: RunStatus, at: datetime) -> None:
-    """Through the door that leads to this status."""
+    """Change the status by the method for it."""
     match target:
         case RunStatus.RUNNING:
             store.runs.claim(transaction, run_id, Claim("another host", "boot", at))
@@ -36,7 +36,7 @@ def _move(store: Store, transaction: Transaction, run_id: str, target: RunStatus
 
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
-def test_every_legal_move_is_made_and_noted(
+def test_every_legal_transition_is_made_and_recorded(
     store: Store, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus, target: RunStatus
 ) -> None:
     run_id = add_run(was)
@@ -48,7 +48,7 @@ def test_every_legal_move_is_made_and_noted(
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
-def test_every_other_move_is_refused_and_changes_nothing(
+def test_every_other_transition_is_refused_and_changes_nothing(
     store: Store, database: Database, add_run: Callable[..., str], now: datetime, was: RunStatus
 ) -> None:
     run_id = add_run(was)
@@ -62,7 +62,7 @@ def test_every_other_move_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("target", [RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.SUCCESS], ids=["claim", "requeue", "end"])
-def test_a_run_that_is_not_there_does_not_move(store: Store, now: datetime, target: RunStatus) -> None:
+def test_a_missing_run_has_no_transition(store: Store, now: datetime, target: RunStatus) -> None:
     with pytest.raises(IllegalMove) as refusal, store.transaction() as transaction:
         _move(store, transaction, "absent", target, now)
     assert refusal.value.details["status"] is None
@@ -80,7 +80,7 @@ def test_a_queued_run_knows_nothing_but_its_submission(store: Store, add_run: Ca
     assert (run.duration_seconds, run.exit_code, run.reason, run.kill_requested, run.log_complete) == (None, None, None, False, True)
 
 
-def test_a_claim_is_an_attempt_and_says_whose(store: Store, add_run: Callable[..., str], now: datetime) -> None:
+def test_a_claim_is_an_attempt_and_names_its_host(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     run_id = add_run()
     later = now + timedelta(seconds=1)
     with store.transaction() as transaction:
@@ -89,9 +89,7 @@ def test_a_claim_is_an_attempt_and_says_whose(store: Store, add_run: Callable[..
     assert (claimed.attempt, claimed.host_id, claimed.boot_id, claimed.claimed_at) == (1, "me", "this boot", later)
 
 
-def test_a_run_that_went_back_to_the_queue_is_nobodys_and_its_next_claim_a_further_attempt(
-    store: Store, add_run: Callable[..., str], now: datetime
-) -> None:
+def test_a_requeued_run_has_no_host_and_its_next_claim_is_another_attempt(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     run_id = add_run(RunStatus.RUNNING)
     with store.transaction() as transaction:
         store.runs.requeue(transaction, run_id, now, "its host is gone")
@@ -101,7 +99,7 @@ def test_a_run_that_went_back_to_the_queue_is_nobodys_and_its_next_claim_a_furth
         assert store.runs.claim(transaction, run_id, Claim("me", "boot", now)).attempt == 2
 
 
-def test_the_end_is_kept_as_it_was_told(store: Store, add_run: Callable[..., str], now: datetime) -> None:
+def test_the_result_is_kept_as_it_was_given(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     run_id = add_run(RunStatus.RUNNING)
     ended = now + timedelta(seconds=2)
     with store.transaction() as transaction:
@@ -146,18 +144,18 @@ class TestTheQueue:
                 store.runs.claim(transaction, run_id, Claim("host", "boot", now))
         assert served == submitted
 
-    def test_offers_a_host_what_it_submitted_itself(self, store: Store, add_run: Callable[..., str]) -> None:
+    def test_offers_a_host_its_own_submissions(self, store: Store, add_run: Callable[..., str]) -> None:
         add_run(host="another")
         mine = add_run(host="me")
         assert store.runs.next_claimable("me", whole_store=False) == mine
 
-    def test_offers_a_host_that_works_for_the_whole_store_anybodys(self, store: Store, add_run: Callable[..., str]) -> None:
+    def test_offers_a_host_that_serves_the_whole_store_all_submissions(self, store: Store, add_run: Callable[..., str]) -> None:
         oldest = add_run(host="another")
         add_run(host="me")
         assert store.runs.next_claimable("me", whole_store=True) == oldest
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in OrchestrationStatus])
-    def test_holds_back_what_is_not_packaged_yet(
+    def test_holds_runs_that_wait_for_packaging(
         self,
         store: Store,
         add_orchestration: Callable[..., OrchestrationRow],
@@ -168,7 +166,7 @@ class TestTheQueue:
         run_id = add_run(task=add_task(orchestration=add_orchestration(status)))
         assert store.runs.next_claimable("host", whole_store=False) == (run_id if status is OrchestrationStatus.READY else None)
 
-    def test_lets_packaging_pass_what_waits_for_it(
+    def test_offers_packaging_before_the_runs_that_wait_for_it(
         self,
         store: Store,
         add_orchestration: Callable[..., OrchestrationRow],
@@ -180,7 +178,7 @@ class TestTheQueue:
         packaging = add_run(task=add_task(kind=TaskKind.PACKAGING, orchestration=orchestration))
         assert store.runs.next_claimable("host", whole_store=False) == packaging
 
-    def test_keeps_the_place_of_what_comes_back(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
+    def test_keeps_the_position_of_a_requeued_run(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
         returned = add_run(RunStatus.RUNNING)
         add_run()
         with store.transaction() as transaction:
@@ -224,10 +222,10 @@ def test_a_run_may_be_claimed_as_it_is_submitted(store: Store, database: Databas
 
 
 class TestTheEndOfAKilledTask:
-    """It comes with the end of its last run."""
+    """A task becomes `killed` when its last run ends."""
 
     @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
-    def test_waits_for_what_has_not_ended(
+    def test_waits_for_its_unfinished_runs(
         self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str], now: datetime, status: RunStatus
     ) -> None:
         task = add_task(TaskStatus.PENDING_KILL)
@@ -240,7 +238,7 @@ class TestTheEndOfAKilledTask:
             outcome.advance_task(store, transaction, task.task_id, now)
         assert store.tasks.get(task.task_id).status is TaskStatus.KILLED
 
-    def test_does_not_come_unasked(self, store: Store, add_task: Callable[..., TaskRow], now: datetime) -> None:
+    def test_needs_a_kill(self, store: Store, add_task: Callable[..., TaskRow], now: datetime) -> None:
         task = add_task(TaskStatus.STARTED)
         with store.transaction() as transaction:
             outcome.advance_task(store, transaction, task.task_id, now)
@@ -262,7 +260,7 @@ class TestTheRunsOfATask:
         found = store.runs.of_task(task.task_id, statuses=frozenset({RunStatus.FAILURE, RunStatus.UNKNOWN}))
         assert [run.run_id for run in found] == [lost, failed]
 
-    def test_do_not_show_what_was_skipped_unless_it_is_asked_for(
+    def test_include_skipped_ones_only_on_request(
         self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]
     ) -> None:
         task = add_task()
@@ -286,5 +284,5 @@ class TestTheRunToWaitFor:
         assert waited_for is not None
         assert waited_for.run_id == newest
 
-    def test_is_none_where_there_is_no_run(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
+    def test_is_none_if_there_is_no_run(self, store: Store, add_task: Callable[..., TaskRow]) -> None:
         assert store.runs.newest_to_wait_for(add_task().task_id) is None

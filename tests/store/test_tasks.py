@@ -1,4 +1,4 @@
-"""Tasks as the store keeps them, and the moves of their status."""
+"""Tasks in the store, and the transitions of their status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _events(database: Database, object_id: str) -> list[tuple[str | None, str, s
 
 
 @pytest.mark.parametrize(("was", "target"), _LEGAL)
-def test_every_legal_move_is_made_and_noted(
+def test_every_legal_transition_is_made_and_recorded(
     store: Store, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus, target: TaskStatus
 ) -> None:
     task_id = add_task(was).task_id
@@ -38,7 +38,7 @@ def test_every_legal_move_is_made_and_noted(
 
 
 @pytest.mark.parametrize("was", _EVERY_STATUS)
-def test_every_other_move_is_refused_and_changes_nothing(
+def test_every_other_transition_is_refused_and_changes_nothing(
     store: Store, database: Database, add_task: Callable[..., TaskRow], now: datetime, was: TaskStatus
 ) -> None:
     before = add_task(was)
@@ -60,7 +60,7 @@ def test_an_unknown_id_is_not_found(store: Store) -> None:
         store.tasks.get("absent")
 
 
-def test_lists_are_newest_first_and_know_no_packaging(
+def test_lists_are_newest_first_without_packaging(
     store: Store, add_orchestration: Callable[..., OrchestrationRow], add_task: Callable[..., TaskRow]
 ) -> None:
     orchestration = add_orchestration()
@@ -76,11 +76,11 @@ def test_killed_tasks_are_listed_only_on_request(store: Store, add_task: Callabl
     assert store.tasks.of_workspace(1, killed=True) == [alive, killed]
 
 
-class TestATaskIsAlive:
-    """Where something of it runs or may yet run, so that its orchestration cannot be deleted."""
+class TestATaskIsActive:
+    """A task is active if it has, or may yet get, an unfinished run; then its orchestration cannot be deleted."""
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in RunStatus])
-    def test_by_a_run_that_has_not_ended(
+    def test_if_a_run_is_unfinished(
         self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str], status: RunStatus
     ) -> None:
         task = add_task()
@@ -90,7 +90,7 @@ class TestATaskIsAlive:
         assert alive == ([] if status.is_final else [task])
 
     @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in TaskKind])
-    def test_by_being_an_order_for_further_runs(self, store: Store, add_task: Callable[..., TaskRow], kind: TaskKind) -> None:
+    def test_if_it_may_have_further_runs(self, store: Store, add_task: Callable[..., TaskRow], kind: TaskKind) -> None:
         task = add_task(TaskStatus.STARTED, kind=kind)
         with store.transaction() as transaction:
             alive = store.tasks.active_of_orchestration(transaction, task.orchestration_id)

@@ -1,4 +1,4 @@
-"""Workspaces as the store keeps them."""
+"""Workspaces in the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_workspace_is_read_as_it_was_written(store: Store, now: datetime) -> N
     assert (written.name, written.created_at, written.archived) == ("ml", now, False)
 
 
-def test_a_name_is_taken_once(store: Store, now: datetime) -> None:
+def test_a_name_exists_once(store: Store, now: datetime) -> None:
     with pytest.raises(Conflict, match="'default'") as refusal:
         store.workspaces.create("default", now)
     assert refusal.value.details["name"] == "default"
@@ -38,7 +38,7 @@ def test_find_or_create_finds_what_is_there(store: Store, now: datetime) -> None
     assert store.workspaces.find_or_create("default", now) == store.workspaces.get(1)
 
 
-def test_many_threads_that_need_one_workspace_make_it_once(store: Store, now: datetime) -> None:
+def test_a_workspace_that_many_threads_need_at_once_is_created_once(store: Store, now: datetime) -> None:
     found: list[int] = []
     threads = [threading.Thread(target=lambda: found.append(store.workspaces.find_or_create("shared", now).workspace_id)) for _ in range(8)]
     for thread in threads:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.core.hints import PythonOnly
-from orchlite.core.system_errors import device_error
+from orchlite.store.database_file import FileIdentity, create, existing_uri, identities, identity
 from orchlite.store.fair_lock import FairLock
 from orchlite.store.forks import suspend_at_fork
 from orchlite.store.sqlite_errors import busy, translated, translation
@@ -37,10 +37,6 @@ _STEP_SECONDS = 0.05
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
 _RARE_CHECKPOINTS = "PRAGMA wal_autocheckpoint=5000"
 _OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
-_BESIDE = ("", "-wal", "-shm")
-
-Identity = tuple[tuple[int, int] | None, ...]
-"""Device and inode of each file of a database that is open."""
 
 
 def to_microseconds(at: datetime) -> int:
@@ -67,7 +63,7 @@ class _OwnedConnection:
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self.connection = connection
         self.number = number
-        self.files: Identity = ()
+        self.files: tuple[FileIdentity | None, ...] = ()
         self.in_use = threading.RLock()
         self.is_open = True
 
@@ -132,7 +128,7 @@ class Database:
         self._opening = threading.RLock()
         self._pid = os.getpid()
         self._is_closed = False
-        self._identity: tuple[int, int] | None = None
+        self._identity: FileIdentity | None = None
         """Device and inode of the file, once it was opened: another file of the same name is another store."""
         suspend_at_fork(self)
 
@@ -196,8 +192,8 @@ class Database:
         Raises:
             StorageFull, DeviceFailed: the new file cannot be written; a part of it may remain.
         """
-        _create(path)
-        with self._connection() as connection, translated(path), closing(sqlite3.connect(_uri(path), uri=True)) as copy:
+        create(path)
+        with self._connection() as connection, translated(path), closing(sqlite3.connect(existing_uri(path), uri=True)) as copy:
             connection.backup(copy)  # in one step: one snapshot, for which in WAL mode no writer has to wait
 
     def close(self) -> None:
@@ -288,7 +284,7 @@ class Database:
             self._check_file()
             with translated(self.path):
                 owned = self._local.owned = self._open()
-        elif self._files() != owned.files:
+        elif identities(self.path) != owned.files:
             self._check_file()
             raise StoreDamaged(
                 f"A file beside the store {self.path} (-wal or -shm) was deleted or replaced while it was open.",
@@ -312,22 +308,19 @@ class Database:
 
     def _check_file(self) -> None:
         """Raise if the file was deleted or replaced: what is committed to a file without a name is lost."""
-        if self._identity is not None and (found := _identity(self.path, self.path)) != self._identity:
+        if self._identity is not None and (found := identity(self.path, self.path)) != self._identity:
             what = "gone" if found is None else "replaced by another file"
             raise StoreDamaged(
                 f"The store {self.path} is {what}.", hint="Restore it from a backup, then open it again.", store=str(self.path)
             )
 
-    def _files(self) -> Identity:
-        return tuple(_identity(f"{self.path}{suffix}", self.path) for suffix in _BESIDE)
-
     def _open(self) -> _OwnedConnection:
         with self._opening:
             self._check_usable()
             if self._identity is None and self._may_be_new:
-                _create(self.path)
+                create(self.path)
             connection = sqlite3.connect(
-                _uri(self.path),
+                existing_uri(self.path),
                 uri=True,
                 timeout=min(_STEP_SECONDS, self._busy_timeout_seconds),
                 isolation_level=None,
@@ -337,7 +330,7 @@ class Database:
             owned = _OwnedConnection(connection, self._opened)
             try:
                 self._set_up(connection)
-                owned.files = self._files()
+                owned.files = identities(self.path)
             except BaseException:
                 owned.close()
                 raise
@@ -351,35 +344,11 @@ class Database:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             if not self._may_be_new:
                 raise self._emptied()
-            # The file keeps it from then on; one that a newer orchlite made must not be changed in any way.
+            # The file stays in WAL mode. One that a newer orchlite made has a version, and must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(_CHECKPOINTS)
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the files beside it
-
-
-def _create(path: Path) -> None:
-    """Create the file if it is missing, for this account only; SQLite gives the files beside it the same mode."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise device_error(error, f"The store {path} cannot be opened", store=str(path)) from error
-
-
-def _identity(file: str | Path, store: Path) -> tuple[int, int] | None:
-    """Return device and inode of a file; None if there is no such file."""
-    try:
-        status = os.stat(file)  # noqa: PTH116 - quicker than Path.stat, before every statement
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise device_error(error, f"The store {store} cannot be used", store=str(store)) from error
-    return status.st_dev, status.st_ino
-
-
-def _uri(path: Path) -> str:
-    """Return a URI with which SQLite never creates the file: a deleted store must not come back empty."""
-    return f"{path.absolute().as_uri()}?mode=rw"
 
 
 def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:

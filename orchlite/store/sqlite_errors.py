@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from orchlite.core.hints import PythonOnly
 from orchlite.core.system_errors import device_error
 
 _CLOSED = "This client is closed."
+_DESCRIPTORS = 3
+"""The number of files that SQLite may have to open at once."""
 
 
 @contextmanager
@@ -50,11 +53,17 @@ def busy(path: Path) -> StoreBusy:
 
 
 def _cause(path: Path) -> OSError | None:
-    """Return why the database's files cannot be opened, which SQLite does not report; None if they can."""
+    """Return why the database's files cannot be opened, which SQLite does not report; None if they can.
+
+    The file itself is not opened: closing it would release the locks of this process's other connections to it.
+    """
     with ExitStack() as opened:
         try:
-            for name, flags in ((path, os.O_RDWR), (path.parent, os.O_RDONLY), (path, os.O_RDWR)):  # as many as SQLite needs at once
-                opened.callback(os.close, os.open(name, flags | os.O_CLOEXEC))
+            path.stat()
+            if not os.access(path, os.R_OK | os.W_OK):
+                return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            for _ in range(_DESCRIPTORS):
+                opened.callback(os.close, os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             return error
     return None

@@ -167,6 +167,18 @@ def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written
         use(database)
 
 
+def test_opening_it_a_second_time_in_one_process_keeps_the_locks_of_the_first(path: Path, database: Database) -> None:
+    _add(database, "a")
+    second = Database(path)
+    assert _names(second) == ["a"]
+    second.close()
+    # It would delete the WAL file, as the last program to close the database, if this process no longer held its lock.
+    program = f"import sqlite3; connection = sqlite3.connect({str(path)!r}); connection.execute('SELECT * FROM things'); connection.close()"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    _add(database, "b")
+    assert _names(database) == ["a", "b"]
+
+
 def test_a_schema_that_a_newer_orchlite_has_made_meanwhile_is_not_written_to(database: Database, path: Path) -> None:
     database.known_version = 0
     _add(database, "a")

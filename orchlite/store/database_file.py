@@ -1,0 +1,63 @@
+"""The files of a SQLite database on disk: created for this account only, and told apart from others of the same name.
+
+None of them is ever opened here once it exists: closing any descriptor of a file releases all POSIX locks that the process holds on it, and
+the next program to close the database would delete the WAL under this one (sqlite.org/howtocorrupt.html, section 2.2).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from orchlite.core.system_errors import device_error
+
+FileIdentity = tuple[int, int]
+"""Device and inode."""
+
+_SUFFIXES = ("", "-wal", "-shm")
+
+
+def create(path: Path) -> None:
+    """Create the database's file if it is missing; SQLite gives the files beside it the same mode.
+
+    Raises:
+        ResourceExhausted, StorageFull, DeviceFailed: it cannot be created, or it is a folder.
+    """
+    what = f"The store {path} cannot be opened"
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        if path.is_dir():
+            raise device_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), what, store=str(path)) from error
+    except OSError as error:
+        raise device_error(error, what, store=str(path)) from error
+
+
+def existing_uri(path: Path) -> str:
+    """Return a URI with which SQLite never creates the file: a deleted store must not come back empty."""
+    return f"{path.absolute().as_uri()}?mode=rw"
+
+
+def identities(path: Path) -> tuple[FileIdentity | None, ...]:
+    """Return the identity of each of the database's files; None for a missing one.
+
+    Raises:
+        ResourceExhausted, DeviceFailed: as `identity`.
+    """
+    return tuple(identity(f"{path}{suffix}", path) for suffix in _SUFFIXES)
+
+
+def identity(file: str | Path, store: Path) -> FileIdentity | None:
+    """Return the identity of a file of the database `store`; None if there is no such file.
+
+    Raises:
+        ResourceExhausted, DeviceFailed: the file system does not say.
+    """
+    try:
+        status = os.stat(file)  # noqa: PTH116 - quicker than Path.stat, before every statement
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise device_error(error, f"The store {store} cannot be used", store=str(store)) from error
+    return status.st_dev, status.st_ino

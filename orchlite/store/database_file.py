@@ -6,7 +6,6 @@ the next program to close the database would delete the WAL under this one (sqli
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -22,16 +21,14 @@ def create(path: Path) -> None:
     """Create the database's file if it is missing; SQLite gives the files beside it the same mode.
 
     Raises:
-        ResourceExhausted, StorageFull, DeviceFailed: it cannot be created, or it is a folder.
+        ResourceExhausted, StorageFull, DeviceFailed: it cannot be created.
     """
-    what = f"The store {path} cannot be opened"
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        if path.is_dir():
-            raise device_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), what, store=str(path)) from error
+    except FileExistsError:
+        pass
     except OSError as error:
-        raise device_error(error, what, store=str(path)) from error
+        raise device_error(error, f"The store {path} cannot be opened", store=str(path)) from error
 
 
 def existing_uri(path: Path) -> str:

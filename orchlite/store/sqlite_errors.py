@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -59,7 +60,8 @@ def _cause(path: Path) -> OSError | None:
     """
     with ExitStack() as opened:
         try:
-            path.stat()
+            if stat.S_ISDIR(path.stat().st_mode):
+                return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not os.access(path, os.R_OK | os.W_OK):
                 return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
             for _ in range(_DESCRIPTORS):

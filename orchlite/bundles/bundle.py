@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from orchlite.bundles.archive import Entry, ReadAt, read_content, read_entries
 from orchlite.bundles.names import check_portable, folders_of, is_junk
-from orchlite.bundles.rules import SOURCE_BYTES, check_entries, check_source, find_entrypoint, find_requirements, name_warnings
+from orchlite.bundles.rules import check_entries, find_entrypoint, find_requirements, name_warnings
+from orchlite.bundles.syntax import SOURCE_BYTES, check_source
 from orchlite.core.errors import BadBundle
 from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
-from orchlite.core.text import quoted
 from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -61,7 +61,7 @@ def inspect(path: Path, limits: Limits) -> BundleReport:
         entrypoint, requirements_name = find_entrypoint(names, skipped), find_requirements(names)
         contents = _verified(read_at, entries, {entrypoint: SOURCE_BYTES, requirements_name: CONTENT_BYTES + 1})
         requirements = parse_requirements(contents[requirements_name], name=requirements_name) if requirements_name else Requirements()
-        warnings = _source_warnings(contents[entrypoint], entrypoint) + name_warnings(names, skipped, entrypoint, requirements_name)
+        warnings = check_source(contents[entrypoint], entrypoint) + name_warnings(names, skipped, entrypoint, requirements_name)
         return BundleReport(_sha(file), size_bytes, entrypoint, requirements, (*warnings, *requirements.warnings))
 
 
@@ -159,12 +159,6 @@ def _verified(read_at: ReadAt, entries: Sequence[Entry], wanted: Mapping[str | N
         if entry.name in wanted:
             contents[entry.name] = bytes(content)
     return contents
-
-
-def _source_warnings(source: bytes, entrypoint: str) -> list[str]:
-    if len(source) >= SOURCE_BYTES:
-        return [f"{quoted(entrypoint)} has {SOURCE_BYTES} bytes or more: it was not checked for syntax errors."]
-    return check_source(source, entrypoint)
 
 
 def _sha(file: BufferedReader) -> str:

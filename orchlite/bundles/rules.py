@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
@@ -19,13 +17,7 @@ from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
-if TYPE_CHECKING:
-    import ast
-
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
-SOURCE_BYTES = 1024 * 1024
-"""Programs of this size or more are not compiled at upload: the parser takes a hundred times as much memory."""
-
 _LISTED = 20
 
 
@@ -81,24 +73,6 @@ def find_requirements(names: Sequence[str]) -> str | None:
             other=found[0],
         )
     return found[0] if found else None
-
-
-def check_source(source: bytes, name: str) -> list[str]:
-    """Check that Python can compile a program; return warnings about it.
-
-    Raises:
-        BadBundle: with `entry` and `line`, which is None if unknown.
-
-    """
-    try:
-        tree = _compiled(source, name)
-    except SyntaxError as error:
-        raise _bad_source(name, f"has a syntax error: {error.msg}", error.lineno or _line_of_nul(source)) from error
-    except (RecursionError, MemoryError) as error:
-        raise _bad_source(name, "is nested too deeply to be compiled", None) from error
-    except ValueError as error:
-        raise _bad_source(name, f"is not Python source: {error}", _line_of_nul(source)) from error
-    return [] if tree.body else [f"{quoted(name)} is empty: a run of it does nothing."]
 
 
 def name_warnings(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
@@ -206,35 +180,6 @@ def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:
     beside = re.compile(re.escape(entrypoint.removesuffix(ENTRYPOINT)) + r"(\w+)(?:\.py|/__init__\.py)")
     matches = [match for name in names if (match := beside.fullmatch(name))]
     return [match.string for match in matches if match[1] in sys.stdlib_module_names]
-
-
-def _compiled(source: bytes, name: str) -> ast.Module:
-    try:
-        return _compiled_once(source, name)
-    except SyntaxError:
-        # If the host turns warnings into errors, this may be a mere SyntaxWarning: ignore warnings and try again.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _compiled_once(source, name)
-
-
-def _compiled_once(source: bytes, name: str) -> ast.Module:
-    import ast
-
-    tree = ast.parse(source, name)
-    # Only the compiler finds a `return` outside a function and the like.
-    compile(tree, name, "exec", dont_inherit=True)
-    return tree
-
-
-def _bad_source(name: str, complaint: str, line: int | None) -> BadBundle:
-    place = quoted(name) if line is None else f"{quoted(name)}, line {line},"
-    return BadBundle(f"{place} {complaint}.", hint=f"Try `python -m py_compile {ENTRYPOINT}`.", entry=name, line=line)
-
-
-def _line_of_nul(source: bytes) -> int | None:
-    position = source.find(b"\0")
-    return source.count(b"\n", 0, position) + 1 if position >= 0 else None
 
 
 def _listing(names: Sequence[str]) -> str:

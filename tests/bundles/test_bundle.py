@@ -140,6 +140,7 @@ def test_of_much_junk_only_the_first_names_are_listed(tmp_path: Path) -> None:
     "source",
     [
         pytest.param(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", id="declared encoding"),
+        pytest.param(b"#!/usr/bin/env python\n# vim: set fileencoding=cp1252 :\n# \xe9\n\nx = 1\n", id="declared for comments, in line 2"),
         pytest.param(b"\xef\xbb\xbfx = 1\r\n", id="byte order mark and CRLF"),
         pytest.param(b"x = 1\x0c\n", id="form feed"),
     ],

@@ -1,4 +1,4 @@
-"""Waits for what this host does itself: each is woken by the change, before it has polled the store once."""
+"""Waits for changes that this host makes: the change wakes each of them before it polls the store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WATCHER = "orchlite-change-watcher"
 
 
 class _Waiter(threading.Thread):
-    """A thread that waits. Each time that it asks for is noted: it does so before and after each time that it blocks."""
+    """A thread that waits for a change. It records its readings of the clock, which it reads before and after it blocks."""
 
     def __init__(self, wait: Wait) -> None:
         super().__init__(daemon=True)
@@ -43,17 +43,17 @@ class _Waiter(threading.Thread):
         with suppress(orchlite.Closed):
             self._wait()
 
-    def asks(self, monotonic_seconds: float) -> None:
+    def record(self, monotonic_seconds: float) -> None:
         self._times.append(monotonic_seconds)
         self.is_waiting.set()
 
     def polls(self) -> int:
-        """How often it has blocked until it was time to poll."""
+        """Return how often it blocked until the next poll was due."""
         return sum(after - before >= _POLL_SECONDS for before, after in zip(self._times, self._times[1:], strict=False))
 
 
 class _Clock(SystemClock):
-    """A clock whose waiters count, and on which the thread that polls for the changes of others stands still."""
+    """A clock that tells waiters of their readings, and blocks the threads that watch for the changes of other hosts."""
 
     def __init__(self) -> None:
         self.watcher_may_poll = threading.Event()
@@ -66,7 +66,7 @@ class _Clock(SystemClock):
     def monotonic(self) -> float:
         seconds = super().monotonic()
         if isinstance(waiter := threading.current_thread(), _Waiter):
-            waiter.asks(seconds)
+            waiter.record(seconds)
         return seconds
 
     def _hold_watcher(self) -> None:
@@ -76,7 +76,7 @@ class _Clock(SystemClock):
 
 
 class _Process:
-    """Runs that are only said to run: each ends when the test says so."""
+    """Runs without a program; each ends when the test says so."""
 
     def __init__(self) -> None:
         self._ended: dict[str, threading.Event] = {}
@@ -103,7 +103,7 @@ class _Process:
 
 
 class _Environments(Environments):
-    """Those of a cache, where one is found only when the test says so."""
+    """The environments of a cache; `find` blocks until the test releases it."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
@@ -116,7 +116,7 @@ class _Environments(Environments):
 
 
 class _Scene:
-    """A host with one worker on a new store, to which one thing happens while a thread waits for it."""
+    """A host with one worker on a new store, and what a test needs to make one change there."""
 
     def __init__(self, store: Path, cache: Path, bundle: bytes, until: Until) -> None:
         self.bundle, self.until = bundle, until
@@ -137,7 +137,7 @@ class _Scene:
         return (client or self.client).upload_orchestration(self.bundle).wait()
 
     def start(self, orchestration: orchlite.Orchestration) -> orchlite.TaskRun:
-        """A run that runs, which has been announced."""
+        """Start a run, and wait until it is running."""
         run = _run(orchestration)
         self.until(lambda: run.status() == "running")
         return run
@@ -218,7 +218,7 @@ def new_scene(
 
 
 def _polls(wait: Wait, happens: Wait) -> int:
-    """How often a wait polls that has begun when this happens."""
+    """Return how often a wait polls before it ends, if the change happens just after its start."""
     waiter = _Waiter(wait)
     waiter.start()
     assert waiter.is_waiting.wait(_PATIENCE_SECONDS)
@@ -230,5 +230,5 @@ def _polls(wait: Wait, happens: Wait) -> int:
 
 @pytest.mark.parametrize("happening", [pytest.param(each, id=each.__name__.strip("_").replace("_", " ")) for each in _HAPPENINGS])
 def test_a_hosts_wait_has_not_polled_when(new_scene: Callable[[], _Scene], happening: Callable[[_Scene], tuple[Wait, Wait]]) -> None:
-    # Of several tries one is enough: on a busy machine the change itself may take longer than a poll.
+    # One try of three is enough: on a busy machine the change itself may take longer than a poll.
     assert any(_polls(*happening(new_scene())) == 0 for _ in range(_TRIES))

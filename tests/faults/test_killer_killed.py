@@ -17,7 +17,7 @@ MakeFolder = Callable[..., Path]
 
 _PATIENCE_SECONDS = 30.0
 
-# Dies when it has stored its request, before anybody is signalled.
+# Dies after it has stored its request, before it signals the owner of the run.
 _KILLS_AND_DIES = """
 import os, signal, sys, orchlite
 from orchlite.runs.runners import Runners

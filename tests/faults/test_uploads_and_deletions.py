@@ -1,4 +1,4 @@
-"""An upload of bytes whose last orchestration is deleted meanwhile: its bundle is there all the same."""
+"""An upload of bytes whose last orchestration is deleted at the same time: the bundle stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeFolder = Callable[..., Path]
 
 
 class _Interrupted(SystemClock):
-    """Calls `meanwhile` once, when the thread that set it asks for the time: an upload does so when it has kept its bundle."""
+    """Calls `meanwhile` once, when the main thread reads the time: an upload does so after it has stored its bundle."""
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] | None = None

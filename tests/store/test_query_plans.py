@@ -1,4 +1,4 @@
-"""The store's own statements, explained by SQLite as they are executed: each finds its rows by the index that was made for it."""
+"""SQLite explains the statements that the store executes: each finds its rows by the index that exists for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchlite.store.tasks import Tasks
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
 _FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished")
-"""What may be read from end to end: the words of a parameter, and indexes of what has not ended."""
+"""What may be read from end to end: the values of a parameter, and indexes of unfinished runs only."""
 
 
 class _ExplainingTransaction(Transaction):
@@ -39,7 +39,7 @@ class _ExplainingTransaction(Transaction):
 
 
 class _ExplainingDatabase(Database):
-    """Notes the steps of the query plan of every statement before it executes it."""
+    """Records the query plan of every statement, then executes it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -60,7 +60,7 @@ def _plan(read: Callable[[str, Parameters], list[Row]], sql: str, parameters: Pa
 
 
 class _Tables:
-    """Those of one store, whose statements are explained."""
+    """The tables of one store, on a database that records query plans."""
 
     def __init__(self, database: _ExplainingDatabase) -> None:
         self.database = database
@@ -79,7 +79,7 @@ Ask = Callable[[_Tables], object]
 
 
 def _inside(ask: Callable[[_Tables, Transaction], object]) -> Ask:
-    """Ask in a transaction."""
+    """Execute a statement that needs a transaction."""
 
     def it(tables: _Tables) -> None:
         with tables.database.transaction() as transaction:

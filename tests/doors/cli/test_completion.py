@@ -1,4 +1,4 @@
-"""`completion`: its script is read by a real shell, in which Tab is pressed."""
+"""`completion`: a real shell reads the script, and Tab completes words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def press_tab(tmp_path: Path, store: Path) -> Iterator[PressTab]:
         env={
             "PATH": f"{command.parent}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
-            "TERM": "dumb",  # one that is not told where to put its cursor
+            "TERM": "dumb",  # no escape sequences
             "PS1": "$ ",
             "ORCHLITE_STORE": str(store),
             "PYTHONPATH": str(Path(orchlite.__file__).parents[1]),
@@ -81,4 +81,4 @@ def test_other_shells_have_a_script_too(call: Call, shell: str) -> None:
     assert f"_ORCHLITE_COMPLETE={shell}_complete" in script
     found = shutil.which(shell)
     if found is not None:
-        subprocess.run([found, "-n"], input=script, text=True, check=True)  # reads it without doing anything
+        subprocess.run([found, "-n"], input=script, text=True, check=True)  # check the syntax only

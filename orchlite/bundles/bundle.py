@@ -65,10 +65,11 @@ def inspect(path: Path, limits: Limits) -> BundleReport:
         return BundleReport(_sha(file), size_bytes, entrypoint, requirements, (*warnings, *requirements.warnings))
 
 
-def unpack(path: Path, into: Path) -> None:
+def unpack(path: Path, into: Path, sha: str | None = None) -> None:
     """Unpack an accepted bundle into an existing, empty folder.
 
-    Files are accessible to this account only, with the executable bit as in the bundle. Junk is skipped.
+    Files are accessible to this account only, with the executable bit as in the bundle. Junk is skipped. `sha`, if known, is the SHA-256
+    of the accepted bundle.
 
     Raises:
         BadBundle: the file is no longer the one that was accepted.
@@ -76,6 +77,11 @@ def unpack(path: Path, into: Path) -> None:
 
     """
     with path.open("rb") as file:
+        if sha is not None and _sha(file) != sha:
+            raise BadBundle(
+                f"The stored bundle {str(path)!r} is no longer the one that was uploaded.",
+                hint="Restore it from a backup, or upload it again after removing it.",
+            )
         size_bytes = os.fstat(file.fileno()).st_size
         read_at = _reader(file, size_bytes)
         made = {""}
@@ -162,10 +168,15 @@ def _verified(read_at: ReadAt, entries: Sequence[Entry], wanted: Mapping[str | N
 
 
 def _sha(file: BufferedReader) -> str:
+    """Return the file's SHA-256, and leave its position at the start."""
     import hashlib
 
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    # file_digest alone would allocate 256 KiB, which takes longer than the digest of a small bundle.
+    is_small = os.fstat(file.fileno()).st_size <= _IN_MEMORY_BYTES
+    digest = hashlib.sha256(file.read()) if is_small else hashlib.file_digest(file, "sha256")
+    file.seek(0)
+    return digest.hexdigest()
 
 
 def _kept_entries(read_at: ReadAt, size_bytes: int) -> Iterator[Entry]:

@@ -100,11 +100,14 @@ def _installation() -> Iterator[Check]:
 
 def _store() -> Iterator[Check]:
     from orchlite.client.client import Client
+    from orchlite.core import private_folders
 
     folder = common_options().store_folder()
     if not folder.database.exists():
         yield Check("store", _OK, f"There is none at {folder.path}.")
         return
+    for path in private_folders.exposed_folders(folder.path, "the store", allow_foreign_owner=private_folders.allows_foreign_owner()):
+        yield Check("store", _WARNING, f"Other accounts could write in {path}, which is closed to them now.")
     client = Client(folder.path)
     try:
         newest = lookup_of(client).newest_runs(1)
@@ -142,7 +145,7 @@ def _disk(path: Path) -> Iterator[Check]:
 
 
 def _environments() -> Iterator[Check]:
-    from orchlite.core import folders
+    from orchlite.core import folders, private_folders
     from orchlite.core.files import tree_size_bytes
     from orchlite.environments.environments import Environments
 
@@ -150,6 +153,8 @@ def _environments() -> Iterator[Check]:
     if not cache.exists():
         yield Check("environments", _OK, f"There are none at {cache}.")
         return
+    for path in private_folders.exposed_folders(cache, "the cache", allow_foreign_owner=private_folders.allows_foreign_owner()):
+        yield Check("environments", _WARNING, f"Other accounts can write in {path}; the next host closes it.")
     if not os.access(cache, os.W_OK):
         yield Check("environments", _BAD, f"{cache} is not writable. Set ORCHLITE_CACHE to a folder that is.")
     count = sum(path.is_dir() for path in (cache / "environments").glob("*"))

@@ -34,6 +34,7 @@ from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Argument, PythonOnly
+from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine, open_engine
@@ -86,6 +87,7 @@ class Client(Listing, Maintenance):
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
+        allow_foreign_owner: bool = False,
         process: Process | None = None,
         environment: Environments | None = None,
     ) -> None:
@@ -109,10 +111,13 @@ class Client(Listing, Maintenance):
             task's newest three failed runs; `"all"`; or `"none"`.
         on_failure: a program and its arguments, which a host runs after a run submitted here has failed. The variables `ORCHLITE_RUN_ID`,
             `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run.
+        allow_foreign_owner: let root open a store and a cache that belong to another account. The variable
+            `ORCHLITE_ALLOW_FOREIGN_OWNER=1` does the same.
         clock, process, environment: replacements for tests; see `orchlite.testing`.
 
         Raises:
-            BadArgument: an argument is refused; or the store belongs to another account, or is on a network file system.
+            BadArgument: an argument is refused; or the store or the cache belongs to another account; or the store is on a network file
+                system.
             StoreTooNew: a newer orchlite wrote the store.
             StoreBusy, StoreDamaged, StorageFull, DeviceFailed: the store cannot be used.
         """
@@ -129,10 +134,11 @@ class Client(Listing, Maintenance):
             retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),
+            allow_foreign_owner=allows_foreign_owner(checked_flag(allow_foreign_owner, "allow_foreign_owner")),
             leash=self._is_temporary,
         )
         check_installer(settings.installer)
-        environments = environment or Environments(folders.cache_folder(), installer=settings.installer, index_urls=settings.index_urls)
+        environments = environment or _environments(settings)
         if isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
             raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Pass a ManualClock, too.", argument="process")
         folder = self._folder(path)
@@ -321,6 +327,11 @@ class Client(Listing, Maintenance):
 def engine_of(client: Client) -> Engine:
     """Return the engine behind a client. Only by this do REST, the command line and the SDK reach past the handles."""
     return client._engine
+
+
+def _environments(settings: Settings) -> Environments:
+    cache = folders.own_cache_folder(allow_foreign_owner=settings.allow_foreign_owner)
+    return Environments(cache, installer=settings.installer, index_urls=settings.index_urls)
 
 
 class TemporaryClient(Client):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.arguments import checked_path
 from orchlite.core.errors import BadArgument, DeviceFailed
 from orchlite.core.hints import Api
+from orchlite.core.private_folders import secure
 
 _NETWORK_FILE_SYSTEMS = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
@@ -117,39 +119,39 @@ class StoreFolder(NamedTuple):
         """Return the folder of a run."""
         return RunFolder(self.runs / run_id)
 
-    def make(self) -> None:
-        """Create the folders that are missing, with access for this account only.
+    def make(self, *, allow_foreign_owner: bool = False) -> None:
+        """Create the folders that are missing, with access for this account only, and secure those that exist.
 
         Raises:
             DeviceFailed: one cannot be created.
-            BadArgument: the store belongs to another account, or is on a network file system.
+            BadArgument: the store belongs to another account, which only root may open, with `allow_foreign_owner`; or is on a network
+                file system.
         """
-        for folder in (self.path, self.bundles, self.runs, self.hosts):
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise DeviceFailed(
-                    f"The folder {str(folder)!r} cannot be created: {error.strerror}.",
-                    hint="Choose another one with " + Api.CLIENT_PATH + ".",
-                ) from error
-        self._check()
+        _make(self.path)
+        secure(self.path, "the store", allow_foreign_owner=allow_foreign_owner)
+        self._check_file_system()
+        for folder in (self.bundles, self.runs, self.hosts):
+            _make(folder)
 
-    def _check(self) -> None:
-        """Refuse stores that would fail later: two accounts cannot open each other's files, and locks on a network do not exclude."""
-        status = self.path.stat()
-        if status.st_uid != os.getuid():
-            raise BadArgument(
-                f"The store {str(self.path)!r} belongs to account {status.st_uid}, and this process to {os.getuid()}.",
-                hint="A store belongs to one account: run as that one, or choose another folder.",
-                argument="path",
-            )
-        kind = file_system_type(status.st_dev)
+    def _check_file_system(self) -> None:
+        """Refuse a network file system, whose locks do not exclude."""
+        kind = file_system_type(self.path.stat().st_dev)
         if is_network_file_system(kind):
             raise BadArgument(
                 f"The store {str(self.path)!r} is on a network file system ({kind}), whose locks are unreliable.",
                 hint="Choose a folder on a local disk.",
                 argument="path",
             )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeviceFailed(
+            f"The folder {str(folder)!r} cannot be created: {error.strerror}.",
+            hint="Choose another one with " + Api.CLIENT_PATH + ".",
+        ) from error
 
 
 def is_network_file_system(kind: str) -> bool:
@@ -185,6 +187,20 @@ def cache_folder() -> Path:
         BadArgument: it is not a path, or is a file.
     """
     return _folder(None, "ORCHLITE_CACHE") or _user_folder("cache")
+
+
+def own_cache_folder(*, allow_foreign_owner: bool = False) -> Path:
+    """Return `cache_folder()`, secured. Create it, so that no other account can; one that cannot be created is left to whoever needs it.
+
+    Raises:
+        BadArgument: it is not a path, is a file, or belongs to another account.
+    """
+    cache = cache_folder()
+    with suppress(OSError):
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError):
+        secure(cache, "the cache", allow_foreign_owner=allow_foreign_owner)
+    return cache
 
 
 def temporary_store_folder() -> StoreFolder:

@@ -65,5 +65,6 @@ class Settings(NamedTuple):
     keep_work: str = "changed"
     on_failure: tuple[str, ...] | None = None
     retention: Retention | None = None
+    allow_foreign_owner: bool = False
     leash: bool = False
     """True: the store is temporary, and its runs are cancelled when this process ends."""

@@ -58,7 +58,7 @@ class Engine:
             StoreTooNew, StoreBusy, StoreDamaged, DeviceFailed: the store cannot be used.
             BadArgument: the folder belongs to another account, or is on a network file system.
         """
-        folder.make()
+        folder.make(allow_foreign_owner=settings.allow_foreign_owner)
         # A store on a leash is gone with its host. Whether files are there is asked first: another process may be creating the store.
         may_be_new = not folder.holds_files()
         self.store = Store(folder.database, durable=not settings.leash, may_be_new=may_be_new)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache
 
+from orchlite.core import private_folders
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
 from orchlite.core.files import private_opener, remove_tree
 from orchlite.core.folders import AttemptFolder, RunFolder
@@ -123,7 +124,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     rebuild = install_files(folder, run.attempt, "packaging.log")
     installation = ensure_environment(context, orchestration, rebuild)
     _record_environment(context, orchestration, installation)
-    bundle.unpack(context.bundles.path(orchestration.sha), attempt.work)
+    bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
     return RunSpec(
@@ -177,6 +178,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
         "ORCHLITE_SDK": str(context.environments.sdk()),
         "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
     }
+    if context.settings.allow_foreign_owner:
+        own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too
     if assignment.run.slot_at is not None:
         own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
     return {**passed, **requested, **task.env, **own}

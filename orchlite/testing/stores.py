@@ -14,6 +14,7 @@ from orchlite.core import folders as paths
 from orchlite.core.clock import Clock
 from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.core.folders import StoreFolder
+from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.engine import recovery
 from orchlite.environments.environments import Environments
@@ -69,7 +70,7 @@ class Stores:
         """Return a client of a new temporary store that keeps all files of its runs."""
         cache = paths.cache_folder()
         if cache not in self._environments:
-            self._environments[cache] = Environments(cache)
+            self._environments[cache] = Environments(paths.own_cache_folder(allow_foreign_owner=allows_foreign_owner()))
         return self._new(clock=clock, keep_work="all", env=self._env, process=self._runners, environment=self._environments[cache])
 
     def close(self) -> None:

@@ -277,3 +277,19 @@ def test_content_that_was_damaged_since_its_inspection_is_refused(tmp_path: Path
     path.write_bytes(content)
     with pytest.raises(BadBundle, match="CRC"):
         unpacked(path)
+
+
+def test_a_bundle_that_was_replaced_is_not_unpacked(tmp_path: Path) -> None:
+    accepted, work = tmp_path / "accepted.zip", tmp_path / "work"
+    with zipfile.ZipFile(accepted, "w") as archive:
+        archive.writestr("main.py", "print(1)")
+    sha = hashlib.sha256(accepted.read_bytes()).hexdigest()
+    work.mkdir()
+    bundle.unpack(accepted, work, sha)
+    assert (work / "main.py").read_text() == "print(1)"
+    (work / "main.py").unlink()
+    with zipfile.ZipFile(accepted, "w") as archive:
+        archive.writestr("main.py", "print(2)")
+    with pytest.raises(BadBundle, match="no longer the one that was uploaded"):
+        bundle.unpack(accepted, work, sha)
+    assert list(work.iterdir()) == []

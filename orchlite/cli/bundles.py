@@ -111,7 +111,7 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
     if target.exists() and not force:
         raise Conflict(f"{str(target)!r} already exists.", hint="--force replaces it, --output names another.", path=str(target))
     with out.busy(f"packing {folder}"), _inspected(folder, exclude) as orchestration:
-        orchestration.download(target)
+        orchestration.download(target, overwrite=force)
         warnings, sha = orchestration.warnings(), orchestration.sha()
     for warning in notable_warnings(warnings):
         out.note(f"warning: {one_line(warning)}")

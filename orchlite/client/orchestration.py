@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +23,12 @@ from orchlite.core.arguments import (
     checked_timeout,
     encoded_arguments,
 )
-from orchlite.core.errors import DeviceFailed
+from orchlite.core.errors import Conflict
+from orchlite.core.files import remove_on_error
+from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, SchedulePolicy
 from orchlite.core.status import OrchestrationStatus, TaskKind
+from orchlite.core.system_errors import device_error
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
 from orchlite.engine.submission import TaskRequest
@@ -211,22 +215,31 @@ class Orchestration:
         """
         return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
 
-    def download(self, path: str | os.PathLike[str]) -> Path:
+    def download(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.
 
-        An existing file is overwritten.
+        With `overwrite`, replace what has this name, a symbolic link itself and not what it points to.
 
         Raises:
-            BadArgument: `path` is not a path.
-            DeviceFailed: the file cannot be written.
+            BadArgument: an argument is refused.
+            Conflict: the file exists already; nothing was written.
+            StorageFull, DeviceFailed: the file cannot be written.
         """
-        target = checked_path(path)
+        target, overwrite = checked_path(path), checked_flag(overwrite, "overwrite")
+        if target.is_dir():
+            target = target / self._local_name()
+        written = target.with_name(f".{uuid.uuid4()}.part") if overwrite else target
         try:
-            if target.is_dir():
-                target = target / self._local_name()
-            shutil.copyfile(self._engine.context.bundles.path(self.sha()), target)
+            bundle = self._engine.context.bundles.path(self.sha())
+            with open(bundle, "rb", opener=_without_links) as source, written.open("xb") as copy, remove_on_error(written):
+                shutil.copyfileobj(source, copy)
+                if overwrite:
+                    written.replace(target)
+        except FileExistsError as error:
+            hint = "Give another name" + PythonOnly(", or overwrite=True") + "."
+            raise Conflict(f"{str(target)!r} exists already.", hint=hint, path=str(target)) from error
         except OSError as error:
-            raise DeviceFailed(f"The bundle cannot be written to {str(target)!r}: {error.strerror}.") from error
+            raise device_error(error, f"The bundle cannot be written to {str(target)!r}") from error
         return target
 
     def delete(self) -> None:
@@ -286,3 +299,7 @@ class Orchestration:
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)

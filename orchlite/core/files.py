@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's own block size (stat(2))
+_INLINE_BYTES = 65_536  # what file systems keep elsewhere than in blocks, or compress away, is no hole
+_COPY_BYTES = 2**30
 
 
 def is_locked(path: Path) -> bool:
@@ -91,7 +94,10 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def tree_size_bytes(path: Path) -> int:
-    """Return the total size of a file, or of everything in a folder. Links are not followed; what cannot be read counts 0."""
+    """Return what a file, or everything in a folder, takes up on disk. Links are not followed; what cannot be read counts 0.
+
+    A file counts its size, or, if it has holes, the blocks that it has.
+    """
     if not _is_folder(path):
         return _size_bytes(path)
     size_bytes, waiting = 0, [str(path)]
@@ -103,6 +109,62 @@ def tree_size_bytes(path: Path) -> int:
                 else:
                     size_bytes += _size_bytes(entry.path)
     return size_bytes
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a regular file with its times and permissions to a new file. Holes stay holes. A symbolic link is refused.
+
+    Raises:
+        OSError: `source` cannot be read or is a link, or `target` exists or cannot be written; what was written of it stays.
+    """
+    import shutil
+
+    reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size_bytes = os.fstat(reading).st_size
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            for start, end in _data(reading, size_bytes):
+                _copy_range(reading, writing, start, end)
+            os.ftruncate(writing, size_bytes)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    shutil.copystat(source, target, follow_symlinks=False)
+
+
+@contextmanager
+def remove_on_error(path: Path) -> Iterator[None]:
+    """Remove the file if the block raises."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _data(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each part of a file that is no hole."""
+    end = 0
+    while end < size_bytes:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # the rest is a hole
+                raise
+            return
+        yield start, end
+
+
+def _copy_range(reading: int, writing: int, start: int, end: int) -> None:
+    os.lseek(writing, start, os.SEEK_SET)
+    while start < end:
+        copied = os.sendfile(writing, reading, start, min(end - start, _COPY_BYTES))
+        if not copied:
+            return  # it was cut short meanwhile
+        start += copied
 
 
 def remove_tree(path: Path) -> bool:
@@ -165,6 +227,8 @@ def _is_folder(path: Path) -> bool:
 
 def _size_bytes(path: str | Path) -> int:
     try:
-        return os.lstat(path).st_size
+        status = os.lstat(path)
     except OSError:
         return 0
+    allocated_bytes = status.st_blocks * _BLOCK_BYTES
+    return allocated_bytes if allocated_bytes + _INLINE_BYTES < status.st_size else status.st_size

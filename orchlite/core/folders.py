@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.arguments import checked_path
-from orchlite.core.errors import BadArgument, DeviceFailed
+from orchlite.core.errors import BadArgument, DeviceFailed, StoreDamaged
 from orchlite.core.hints import Api
 from orchlite.core.private_folders import secure
 
@@ -117,6 +117,8 @@ class StoreFolder(NamedTuple):
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run."""
+        if "/" in run_id or run_id in ("", ".", ".."):  # a row that was tampered with must not lead outside
+            raise StoreDamaged(f"The store {str(self.path)!r} has a run with the id {run_id!r:.60}.", hint="Restore it from a backup.")
         return RunFolder(self.runs / run_id)
 
     def make(self, *, allow_foreign_owner: bool = False) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import closing
 from pathlib import Path
 
 from orchlite.core.errors import BadArgument, Conflict
+from orchlite.core.files import copy_file
 from orchlite.core.folders import StoreFolder
 from orchlite.operations.backup_folder import copy_tree, write_manifest, written_aside
 from orchlite.operations.context import Context
@@ -72,7 +72,7 @@ def _link_or_copy(path: Path, folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        shutil.copy2(path, folder)
+        copy_file(path, folder / path.name)
 
 
 def _delete_orchestrations(context: Context, copy: Store, sha: str) -> None:

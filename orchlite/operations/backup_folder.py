@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed, StorageFull, StoreTooNew
-from orchlite.core.files import exclusive_lock, fsync_folder, is_disk_full, is_locked, remove_tree
+from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_disk_full, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api
 from orchlite.core.version import VERSION
@@ -120,8 +120,10 @@ def _entries(folder: str, skipped_errors: frozenset[int]) -> list[os.DirEntry[st
 
 def _copy_entry(entry: os.DirEntry[str], destination: str, skipped_errors: frozenset[int]) -> None:
     try:
-        if entry.is_symlink() or entry.is_file(follow_symlinks=False):
+        if entry.is_symlink():
             shutil.copy2(entry.path, destination, follow_symlinks=False)
+        elif entry.is_file(follow_symlinks=False):
+            copy_file(entry.path, destination)
     except OSError as error:
         _check_skipped(error, skipped_errors)
 

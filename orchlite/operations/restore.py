@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.errors import Conflict, StoreDamaged
+from orchlite.core.files import copy_file
 from orchlite.core.folders import StoreFolder
 from orchlite.operations.backup_folder import check_manifest, copy_tree, written_aside
 from orchlite.operations.copies import skip_passed_slots
@@ -36,10 +36,11 @@ def restore(source: Path, into: Path, now: datetime) -> None:
     for path in (saved.database, saved.bundles, saved.runs):
         if not path.exists():
             raise _damaged(source, f"it has no {path.name}")
+    _check_links(saved)
     with written_aside(into) as part:
         restored = StoreFolder(part)
         for path in source.glob(f"{saved.database.name}*"):  # and its -wal file, which exists if the backup was opened as a store
-            shutil.copy2(path, part)
+            copy_file(path, part / path.name)
         _check_database(restored.database, source)
         copy_tree(saved.bundles, restored.bundles)
         copy_tree(saved.runs, restored.runs)
@@ -54,11 +55,20 @@ def _check_database(path: Path, source: Path) -> None:
     try:
         with closing(Database(path)) as database:
             maintenance = StoreMaintenance(database)
-            problems = maintenance.damage() or ([] if maintenance.schema_version() else ["it has no tables"])
+            problems = maintenance.damage() or ([] if maintenance.schema_version() else ["it has no tables"]) or maintenance.unsafe_names()
     except StoreDamaged as error:
         problems = [str(error.__cause__)]
     if problems:
         raise _damaged(source, problems[0])
+
+
+def _check_links(saved: StoreFolder) -> None:
+    """Refuse links where a store has files and folders of its own; below a run's work folder they are the program's, and stay links."""
+    own = [saved.bundles, saved.runs, *saved.path.glob(f"{saved.database.name}*"), *saved.bundles.glob("*"), *saved.runs.glob("*")]
+    attempts = saved.runs.glob("*/*")
+    for path in (*own, *attempts, *saved.runs.glob("*/*/*")):
+        if path.is_symlink():
+            raise _damaged(saved.path, f"{str(path.relative_to(saved.path))!r} is a symbolic link, which no store has there")
 
 
 def _damaged(source: Path, what: str) -> StoreDamaged:

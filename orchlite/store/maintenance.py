@@ -21,6 +21,18 @@ PAGE = 500
 """The number of rows read at a time, or deleted in one transaction; other writers have their turn in between."""
 
 
+_DIGIT = "[0-9a-f]"
+_UUID = "-".join(_DIGIT * length for length in (8, 4, 4, 4, 12))
+_NAMES_OF_FILES = (
+    ("run id", "run_id", "runs", _UUID),
+    ("task id", "task_id", "tasks", _UUID),
+    ("orchestration id", "orchestration_id", "orchestrations", _UUID),
+    ("bundle's SHA-256", "sha", "orchestrations", _DIGIT * 64),
+    ("environment", "coalesce(environment_key, 'a')", "orchestrations", f"{_DIGIT}*"),
+)
+"""What names a file or a folder: a description, its column and table, and its form as a GLOB pattern."""
+
+
 class EndedRun(NamedTuple):
     """A run that has ended, as pruning, backup and check read it."""
 
@@ -213,6 +225,20 @@ class StoreMaintenance:
         messages = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check") if row[0] != "ok"]
         dangling = self._database.rows("PRAGMA foreign_key_check")
         return messages + [f"row {row['rowid']} of {row['table']} refers to a missing row of {row['parent']}" for row in dangling]
+
+    def unsafe_names(self) -> list[str]:
+        """Return what no store has, and what would lead its files outside of it: ids and hashes of another form, triggers, views."""
+        problems = [
+            f"a {what} is {str(row[0])!r:.60}"
+            for what, column, table, form in _NAMES_OF_FILES
+            for row in self._database.rows(f"SELECT {column} FROM {table} WHERE {column} NOT GLOB ? LIMIT 1", (form,))  # noqa: S608 - constants
+        ]
+        entrypoints = self._database.rows(
+            "SELECT entrypoint FROM orchestrations WHERE '/' || entrypoint || '/' LIKE '%/../%' OR entrypoint LIKE '/%' LIMIT 1"
+        )
+        others = self._database.rows("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1")
+        problems += [f"an entrypoint is {row[0]!r:.60}" for row in entrypoints]
+        return problems + [f"it has the {row['type']} {row['name']!r:.60}" for row in others]
 
     def contradicting_runs(self) -> list[tuple[str, str]]:
         """Return the ids of runs whose row contradicts itself, and how, as a clause about the run."""

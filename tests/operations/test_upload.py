@@ -159,6 +159,25 @@ class TestDownloading:
         assert orchestration.download(target) == target / (local or f"{orchestration.sha()}.zip")
         assert len(list(target.iterdir())) == 1
 
+    @pytest.mark.parametrize("there", ["a file", "a link to a file", "a link to nothing"])
+    def test_replaces_nothing_unless_it_is_told_to_and_never_what_a_link_points_to(
+        self, client: orchlite.Client, tmp_path: Path, there: str
+    ) -> None:
+        target, elsewhere = tmp_path / "here" / "copy.zip", tmp_path / "elsewhere"
+        target.parent.mkdir()
+        if there != "a link to nothing":
+            elsewhere.write_text("precious")
+        elsewhere.rename(target) if there == "a file" else target.symlink_to(elsewhere)
+        orchestration = client.upload_orchestration(_HELLO)
+        with pytest.raises(orchlite.Conflict, match=r"exists already.*overwrite=True"):
+            orchestration.download(target)
+        assert orchestration.download(target, overwrite=True) == target
+        assert target.read_bytes() == _HELLO
+        assert not target.is_symlink()
+        assert [path.name for path in target.parent.iterdir()] == ["copy.zip"]
+        assert elsewhere.exists() == (there == "a link to a file")
+        assert not elsewhere.exists() or elsewhere.read_text() == "precious"
+
     def test_to_an_unwritable_place_says_so(self, client: orchlite.Client, tmp_path: Path) -> None:
         with pytest.raises(orchlite.DeviceFailed, match=r"absent/copy\.zip.*No such file"):
             client.upload_orchestration(_HELLO).download(tmp_path / "absent" / "copy.zip")

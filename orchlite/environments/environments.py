@@ -23,6 +23,7 @@ from orchlite.environments.store_references import StoreReference
 
 INSTALLERS = ("auto", "pip", "uv")
 
+_NO_INDEX = ("no-index", "UV_NO_INDEX")
 _NO_UV = f"There is no uv of version {'.'.join(map(str, uv.MINIMUM_VERSION))} or newer on PATH, nor beside this interpreter."
 _GET_UV = "Install it (pip install uv), or use installer='auto' or 'pip'."
 
@@ -95,11 +96,16 @@ class Environments:
     def has_other_sources(self, key: str | None, requirements: tuple[str, ...]) -> bool:
         """Return whether an environment is known to be installed from other indexes than those that apply now.
 
+        Without an index, as offline, no environment has: it is better than none.
+
         Raises:
             PackagingFailed: there is no installer, or pip's configuration cannot be read.
         """
-        inputs = self._builds.inputs(key) if key and requirements else None
-        return inputs is not None and inputs[1:] != self._plan(requirements).inputs[1:]
+        recorded = self._builds.inputs(key) if key and requirements else None
+        if recorded is None:
+            return False
+        sources = self._plan(requirements).inputs[1:]
+        return recorded[1:] != sources and not any(source.startswith(_NO_INDEX) for source in sources)
 
     def building(self, key: str, cancelled: Callable[[], bool], *, refresh: bool = False) -> AbstractContextManager[Build]:
         """Be the machine's only builder of this environment while the block runs; see `Builds.building`.

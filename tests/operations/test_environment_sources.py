@@ -56,6 +56,16 @@ def test_what_is_installed_comes_from_the_index_that_the_client_names(
     assert seen == ["first", "second"]
 
 
+def test_without_an_index_what_is_installed_already_is_used(
+    open_client: OpenClient, folder: MakeFolder, cache: Path, indexes: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = folder(_BUNDLE)
+    open_client(base_image="clean", environment=_environments(cache, indexes[0])).run(bundle)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    run = open_client(base_image="clean", environment=Environments(cache)).run(bundle)
+    assert (run.status(), str(run.logs())) == ("success", "first\n")
+
+
 def test_the_same_index_with_another_password_has_the_same_environment(cache: Path) -> None:
     keys = {_environments(cache, f"https://me:{word}@a/simple").key(("six==1.0",)) for word in ("old", "new")}
     assert len(keys) == 1

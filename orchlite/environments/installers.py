@@ -68,7 +68,7 @@ def pip_command(
         OSError: the target's folder cannot be written.
     """
     file, empty = _write_files(target, options, requirements)
-    args = (str(target.python), "-I", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_PIP_FLAGS, "-r", str(file))
+    args = (str(target.python), "-I", "-B", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_PIP_FLAGS, "-r", str(file))
     variables = {"PIP_" + name.upper().replace("-", "_"): value for name, value in options.items() if name not in ADDRESS_OPTIONS}
     # The null device is pip's own value for "read no configuration file".
     return InstallCommand(args, empty, _passed_variables(environ) | variables | {"PIP_CONFIG_FILE": os.devnull}, target.lock)

@@ -1,22 +1,26 @@
 """What all tasks share in the cache: pip, unpacked, and the copy of orchlite that tasks import.
 
-Each is a folder named after its content, put in place whole and never changed afterwards. Neither refers to the hosting interpreter's
-files: a run must not change because its host is upgraded or removed.
+Each is a folder named after its content, with all of its bytecode, put in place whole, read-only and sealed. It never changes afterwards;
+if a program has changed it all the same, it is made again. Neither refers to the hosting interpreter's files: a run must not change
+because its host is upgraded or removed.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache as remembered
-from importlib.util import MAGIC_NUMBER
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 
 from orchlite.core.files import exclusive_lock, make_private_folders, remove_tree
 from orchlite.core.version import VERSION
+from orchlite.environments import seals
 
 _PACKAGE = Path(__file__).parents[1]
 _EXCLUDED = frozenset({"cli", "rest", "testing"})  # no task uses these
@@ -26,10 +30,15 @@ _PYPA_LIBRARY = "packaging"
 
 _TOUCH_SECONDS = 3600.0
 _touched: dict[Path, float] = {}
+_seals: dict[Path, tuple[tuple[int, int], seals.Seal]] = {}
+"""By folder: inode and time of its seal, and the seal."""
+_log = logging.getLogger(__name__)
 
 
 def place_pip(cache: Path, wheel: Path) -> Path:
-    """Unpack a wheel of pip, if the cache does not have it; return the folder. Safe from several processes.
+    """Unpack and compile a wheel of pip, if the cache does not have it intact; return the folder. Safe from several processes.
+
+    Compiling blocks for 2 s, once for each cache and version of Python.
 
     Raises:
         OSError: the cache cannot be written.
@@ -38,7 +47,7 @@ def place_pip(cache: Path, wheel: Path) -> Path:
 
 
 def place_sdk(cache: Path) -> Path:
-    """Copy orchlite, compiled, if the cache does not have it; return the folder for a task's path. Safe from several processes.
+    """Copy orchlite, compiled, if the cache does not have it intact; return the folder for a task's path. Safe from several processes.
 
     The folder also has the in-task module, as the top-level package `wallaroo`. Called in a task, by the copy itself, this returns the
     folder that the copy is in.
@@ -59,7 +68,8 @@ def other_versions(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
     found: list[tuple[Path, float]] = []
     for folder in folders:
         with suppress(FileNotFoundError):  # another process has removed it
-            found.append((folder, folder.stat().st_mtime))
+            used = [each for each in (_seal_of(folder), folder) if each.exists()]
+            found.append((folder, used[0].stat().st_mtime))
     return found
 
 
@@ -70,13 +80,15 @@ def remove(folder: Path) -> bool:
         with exclusive_lock(folder.parent / "lock"):
             remove_tree(doomed)
             folder.rename(doomed)
+            _seal_of(folder).unlink(missing_ok=True)
             return remove_tree(doomed)
     except OSError:
         return False
 
 
 def _pip_name(wheel: Path) -> str:
-    return "-".join(wheel.name.split("-")[:2])
+    """Return the folder's name: pip's version, and that of the bytecode."""
+    return "-".join([*wheel.name.split("-")[:2], str(sys.implementation.cache_tag)])
 
 
 def _sdk_name() -> str:
@@ -88,6 +100,9 @@ def _unpack(wheel: Path, folder: Path) -> None:
 
     with ZipFile(wheel) as archive:
         archive.extractall(folder)
+    for source in folder.rglob("*.py"):
+        with suppress(SyntaxError, ValueError):  # a template, or of another Python
+            _compile(source)
 
 
 @remembered
@@ -135,35 +150,68 @@ def _copy_package(folder: Path) -> None:
 
 
 def _compile(copy: Path) -> None:
-    """Write the bytecode for an interpreter without `-O`, never to be compared with the source, which does not change."""
-    import py_compile
+    """Write the bytecode for an interpreter without `-O`, never to be compared with the source, which does not change (PEP 552).
 
+    Not by `py_compile`: up to Python 3.11 it keeps a cut-off file, without an error, if the disk is full.
+
+    Raises:
+        SyntaxError, ValueError: the source cannot be compiled.
+        OSError: it cannot be written.
+    """
+    import marshal
+
+    source = copy.read_bytes()
+    code = compile(source, str(copy), "exec", dont_inherit=True, optimize=0)  # an import corrects the path
     # Not `cache_from_source`: PYTHONPYCACHEPREFIX may move the host's own bytecode elsewhere.
     cached = copy.parent / "__pycache__" / f"{copy.stem}.{sys.implementation.cache_tag}.pyc"
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    py_compile.compile(str(copy), str(cached), optimize=0, invalidation_mode=mode, quiet=2)
+    cached.parent.mkdir(mode=0o700, exist_ok=True)
+    cached.write_bytes(MAGIC_NUMBER + (1).to_bytes(4, "little") + source_hash(source) + marshal.dumps(code))
 
 
 def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
-    """Fill the folder unless it exists, in one process only; first remove what a killed process left half-filled."""
-    if final.is_dir():
-        _touch(final)
+    """Fill the folder unless it is there and intact, in one process only; first remove what a killed process left half-filled."""
+    if _is_intact(final):
+        _touch(_seal_of(final))
         return final
     make_private_folders(final.parents[1], final.parent)
-    with exclusive_lock(final.parent / "lock"):  # held for a second at most
-        if not final.is_dir():
-            part = final.with_name(final.name + ".part")
-            remove_tree(part)
+    with exclusive_lock(final.parent / "lock"):  # held for 2 s at most
+        if not _is_intact(final):
+            part, old = final.with_name(final.name + ".part"), final.with_name(final.name + ".old")
+            for left in (part, old):
+                remove_tree(left)
             part.mkdir(mode=0o700)
             fill(part)
+            closed = seals.close(part)
+            _seal_of(final).unlink(missing_ok=True)
+            if final.exists():
+                _log.warning("%s is not complete, or was changed by a program that runs in it; it is made again", final)
+                final.rename(old)
             part.rename(final)
+            _seal_of(final).write_text(json.dumps(closed), encoding="utf-8")
+            remove_tree(old)
     return final
 
 
-def _touch(folder: Path) -> None:
-    """Set the folder's time as a sign of use, at most once an hour: `prune` counts in days."""
+def _is_intact(folder: Path) -> bool:
+    """Return whether the folder is as it was sealed. Every run waits for this: 2 µs for each folder in it."""
+    try:
+        status = _seal_of(folder).stat()
+        stamp = (status.st_ino, status.st_mtime_ns)
+        if _seals.get(folder, (None, ()))[0] != stamp:
+            _seals[folder] = (stamp, seals.from_json(json.loads(_seal_of(folder).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return False
+    return seals.broken(folder, _seals[folder][1]) is None
+
+
+def _seal_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".seal")
+
+
+def _touch(path: Path) -> None:
+    """Set the file's time as a sign of use, at most once an hour: `prune` counts in days."""
     now = time.monotonic()
-    if now - _touched.get(folder, -_TOUCH_SECONDS) >= _TOUCH_SECONDS:
-        _touched[folder] = now
+    if now - _touched.get(path, -_TOUCH_SECONDS) >= _TOUCH_SECONDS:
+        _touched[path] = now
         with suppress(OSError):
-            os.utime(folder)
+            os.utime(path)

@@ -37,7 +37,7 @@ def _file(command: InstallCommand) -> Path:
 
 
 def test_the_environments_own_interpreter_runs_pip_isolated(tmp_path: Path) -> None:
-    assert _pip(tmp_path).args[:5] == ("/env/bin/python", "-I", "-u", "/pip-1/pip/__pip-runner__.py", "install")
+    assert _pip(tmp_path).args[:6] == ("/env/bin/python", "-I", "-B", "-u", "/pip-1/pip/__pip-runner__.py", "install")
 
 
 def test_uv_installs_into_the_interpreter_of_the_environment(tmp_path: Path) -> None:

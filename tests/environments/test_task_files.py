@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -16,6 +17,7 @@ from orchlite.environments import task_files
 from orchlite.environments.virtualenvs import embedded_pip
 
 _PACKAGE = Path(orchlite.__file__).parent
+_PIP = f"pip-1.0-{sys.implementation.cache_tag}"
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +69,11 @@ def test_the_copy_returns_its_own_folder(sdk: Path, tmp_path: Path) -> None:
 
 
 def test_using_the_copy_sets_its_time(cache: Path, sdk: Path) -> None:
-    os.utime(sdk, (1, 1))
+    seal = sdk.with_name(sdk.name + ".seal")
+    os.utime(seal, (1, 1))
     script = "import sys; from pathlib import Path; from orchlite.environments import task_files; task_files.place_sdk(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(cache)], env=os.environ | {"PYTHONPATH": str(_PACKAGE.parent)}, check=True)
-    assert sdk.stat().st_mtime > 1
+    assert seal.stat().st_mtime > 1
 
 
 def test_the_copy_holds_nothing_but_sources_and_bytecode(sdk: Path) -> None:
@@ -120,7 +123,7 @@ def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
 
 def test_a_half_filled_folder_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
     wheel = _wheel(tmp_path)
-    part = tmp_path / "installer" / "pip-1.0.part"
+    part = tmp_path / "installer" / f"{_PIP}.part"
     part.mkdir(parents=True)
     (part / "torn").write_text("")
     folder = task_files.place_pip(tmp_path, wheel)
@@ -143,8 +146,8 @@ def test_several_processes_place_pip_once(tmp_path: Path) -> None:
     wheel = _wheel(tmp_path)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         folders = pool.starmap(_place, [(str(tmp_path), str(wheel))] * 4)
-    assert set(folders) == {str(tmp_path / "installer" / "pip-1.0")}
-    assert (tmp_path / "installer" / "pip-1.0" / "pip" / "__pip-runner__.py").is_file()
+    assert set(folders) == {str(tmp_path / "installer" / _PIP)}
+    assert (tmp_path / "installer" / _PIP / "pip" / "__pip-runner__.py").is_file()
 
 
 def test_the_embedded_pip_runs_from_its_folder(tmp_path: Path) -> None:
@@ -156,4 +159,77 @@ def test_the_embedded_pip_runs_from_its_folder(tmp_path: Path) -> None:
 
 def test_the_folders_are_accessible_to_this_account_only(tmp_path: Path) -> None:
     folder = task_files.place_pip(tmp_path / "cache", _wheel(tmp_path))
-    assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "cache")] == [0o700] * 3
+    assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "cache")] == [0o500, 0o700, 0o700]
+
+
+class TestAnIncompleteOrChangedFolder:
+    @pytest.fixture(params=["pip", "sdk"])
+    def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path]:
+        wheel = _wheel(tmp_path)
+        return lambda: task_files.place_pip(tmp_path, wheel) if request.param == "pip" else task_files.place_sdk(tmp_path)
+
+    @pytest.mark.parametrize("change", ["added", "removed", "replaced", "added below", "no seal", "seal cut off"])
+    def test_is_made_again(self, place: Callable[[], Path], change: str, caplog: pytest.LogCaptureFixture) -> None:
+        folder = place()
+        before = _files(folder)
+        seal, source = folder.with_name(folder.name + ".seal"), next(folder.glob("*/*.py"))
+        source.parent.chmod(0o700)
+        folder.chmod(0o700)
+        match change:
+            case "added":
+                (folder / "sitecustomize.py").write_text("print('changed')")
+            case "added below":
+                (source.parent / "more.py").touch()
+            case "removed":
+                source.unlink()
+            case "replaced":
+                source.unlink()
+                source.write_text("print('changed')")
+            case "no seal":
+                seal.unlink()
+            case "seal cut off":
+                seal.write_bytes(seal.read_bytes()[:-1])
+        assert place() == folder
+        assert _files(folder) == before
+        assert [record.levelname for record in caplog.records if str(folder) in record.getMessage()] == ["WARNING"]
+        inode = folder.stat().st_ino
+        assert place().stat().st_ino == inode, "once is enough"
+        assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, seal.name, "lock"])
+
+    def test_cannot_be_changed_by_accident(self, place: Callable[[], Path]) -> None:
+        folder = place()
+        assert {path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222} == set()
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.suffix == ".py"}
+
+
+def test_pip_is_imported_from_its_bytecode_and_writes_none(tmp_path: Path) -> None:
+    folder = task_files.place_pip(tmp_path, embedded_pip())
+    before = sorted(folder.rglob("*"))
+    program = folder / "pip" / "__pip-runner__.py"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run([sys.executable, "-I", "-v", program, "list"], capture_output=True, text=True, check=True, env=environ)
+    assert "could not create" not in done.stderr
+    assert "wrote" not in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_bytecode_that_is_cut_off_by_a_full_disk_is_never_kept(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: a write stops short in the same way."""
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from orchlite.environments import task_files;"
+        " signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        " resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY));"
+        " task_files.place_pip(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    wheel = tmp_path / "pip-1.0-py3-none-any.whl"
+    with ZipFile(wheel, "w") as archive:
+        # Its bytecode is longer than its source.
+        archive.writestr("pip/__pip-runner__.py", "".join(f"def f{number}(): return {number}\n" for number in range(100)))
+    command = [sys.executable, "-c", script, str(tmp_path), str(wheel), "4096"]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(_PACKAGE.parent)})
+    assert "File too large" in failed.stderr
+    folder = task_files.place_pip(tmp_path, wheel)
+    subprocess.run([sys.executable, "-I", folder / "pip" / "__pip-runner__.py"], check=True)

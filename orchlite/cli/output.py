@@ -240,11 +240,11 @@ def time_text(at: datetime | None, zone: str | None = None) -> str:
 
 
 def _in_zone(at: datetime, zone: str) -> datetime:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+    from orchlite.schedules.zones import zone_of
 
     try:
-        return at.astimezone(ZoneInfo(zone))
-    except ZoneInfoNotFoundError:  # removed from this machine; the task is in schedule_error, which says so
+        return at.astimezone(zone_of(zone))
+    except ValueError:  # its data is gone or damaged; the task is in `schedule_error`, which says so
         return at.astimezone(UTC)
 
 

@@ -56,7 +56,7 @@ class TaskStatus(StrEnum):
     CRASH_LOOP = "crash_loop"
     """A continuous task whose newest five runs have failed within ten minutes. It continues with back-off."""
     SCHEDULE_ERROR = "schedule_error"
-    """Its schedule cannot be kept, for example because its time zone has vanished. `resume()` tries again."""
+    """Its schedule cannot be kept, for example because its time zone's data is gone or damaged. `resume()` tries again."""
 
 
 class RunStatus(StrEnum):
@@ -113,7 +113,7 @@ LEGAL_TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     _T.PENDING_PAUSE: frozenset({_T.PAUSED}) | _KILL,
     _T.PAUSED: frozenset({_T.PENDING_RESUME}) | _KILL,
     _T.PENDING_RESUME: frozenset({_T.STARTED, _T.FAILED}) | _KILL,
-    _T.CRASH_LOOP: frozenset({_T.STARTED, _T.PENDING_PAUSE}) | _KILL,
+    _T.CRASH_LOOP: frozenset({_T.STARTED, _T.PENDING_PAUSE, _T.SCHEDULE_ERROR}) | _KILL,
     _T.SCHEDULE_ERROR: frozenset({_T.STARTED}) | _KILL,
     _R.QUEUED: frozenset({_R.RUNNING, _R.KILLED, _R.SKIPPED, _R.FAILURE}),
     # Back to the queue only if no program was started, or for packaging, which is repeatable: user code starts at most once.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
-from orchlite.operations import dispatch
+from orchlite.operations import dispatch, due_times
 from orchlite.operations.context import Context
 from orchlite.operations.dispatch import Batch
 
@@ -75,7 +75,7 @@ class Scheduler:
         """If the clock was set back, bring forward what would otherwise wait until the old time comes again."""
         now = self._context.clock.now()
         if now < self._seen_at:
-            dispatch.follow_clock_back(self._context, now)
+            due_times.follow_clock_back(self._context, now)
         self._seen_at = now  # last, so that a call that failed is repeated
 
     def dispatch_due(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from orchlite.core.errors import BadSchedule
 from orchlite.core.records import IdentityRow, RunResult
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.operations import dispatch, outcome
+from orchlite.operations import due_times, outcome
 from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.database import Transaction
@@ -74,7 +74,7 @@ def skip_passed_slots(store: Store, transaction: Transaction, now: datetime, rea
     for task in store.tasks.all_due(transaction, now):
         if task.schedule is not None:
             with suppress(BadSchedule):  # it becomes `schedule_error` when a host serves the store
-                dispatch.skip_until(store, transaction, task, now, reason)
+                due_times.skip_until(store, transaction, task, now, reason)
 
 
 def _identity(context: Context) -> IdentityRow:

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from orchlite.core.errors import BadSchedule, IllegalMove
-from orchlite.core.records import RunRow, SchedulePolicy, SkippedSlots, TaskRow
+from orchlite.core.records import RunRow, SkippedSlots, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
-from orchlite.operations import kill
+from orchlite.operations import due_times, kill
 from orchlite.operations.context import Context
 from orchlite.schedules import backoff, misfires
 from orchlite.schedules.misfires import Decision
 from orchlite.store.database import Transaction
-from orchlite.store.store import Store
 
-if TYPE_CHECKING:
-    from orchlite.schedules.schedule import Schedule
+T = TypeVar("T")
 
 _BATCH_SIZE = 500
-_TAKEN_SLOTS_READ = 100
-"""Upper bound on the slots read when the clock was set back."""
 _REPLACED = "the next run of its task has replaced it"
 _log = logging.getLogger(__name__)
 
@@ -44,7 +41,7 @@ class Due(NamedTuple):
     @property
     def is_simple(self) -> bool:
         """Whether it has one run, skips nothing, and ignores other runs: such tasks share a few statements."""
-        return self.decision.skipped == () and len(self.decision.runs) == 1 and _policy(self.task).concurrency == "allow"
+        return self.decision.skipped == () and len(self.decision.runs) == 1 and due_times.policy_of(self.task).concurrency == "allow"
 
 
 class Batch(NamedTuple):
@@ -66,13 +63,13 @@ class _Overtaken(Exception):
 
 
 def prepare(context: Context, now: datetime) -> Batch:
-    """Decide about up to 500 tasks that are, or will be, due at `now`. Those whose schedule is unusable become `schedule_error`.
+    """Decide about up to 500 tasks that are, or will be, due at `now`. Those whose schedule cannot be kept become `schedule_error`.
 
     Raises:
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read or written.
     """
     tasks = context.store.tasks.due(now, _BATCH_SIZE)
-    scheduled = (_decide(context, task, now) for task in tasks if task.kind is TaskKind.SCHEDULED)
+    scheduled = (_confined(context, task, partial(_decided, context, task, now)) for task in tasks if task.kind is TaskKind.SCHEDULED)
     continuous = tuple(task for task in tasks if task.kind is TaskKind.CONTINUOUS)
     return Batch(now, tuple(filter(None, scheduled)), continuous, is_full=len(tasks) == _BATCH_SIZE)
 
@@ -85,50 +82,44 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
     """
     if not batch.is_current(now):
         batch = prepare(context, now)
-    try:
-        replaced = _dispatch(context, batch.scheduled, now)
-    except _Overtaken:
-        replaced = [run for due in batch.scheduled for run in _dispatch(context, [due], now)]
+    replaced = _dispatch_all(context, batch.scheduled, now)
     for task in batch.continuous:
-        _restart(context, task, now)
+        _confined(context, task, partial(_restart, context, task, now))
     for task, run in replaced:
         kill.signal_owners(context, task, [run.run_id], _REPLACED)
     context.changes.announce()
 
 
-def follow_clock_back(context: Context, now: datetime) -> None:
-    """Bring due times forward after the clock was set back to `now`; otherwise they would come only when the old time is reached again.
-
-    Raises:
-        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; calling again completes it.
-    """
-    with context.store.transaction() as transaction:
-        if context.store.tasks.shorten_backoffs(transaction, now + backoff.MAX_BACKOFF):
-            _log.info("the clock was set back; continuous tasks start again accordingly")
-    for task in context.store.tasks.ahead_of_clock(now):
-        with suppress(BadSchedule):  # it becomes `schedule_error` when it is due
-            if (next_at := _first_free(context.store, task, now)) < (task.next_at or now):
-                _log.info("the clock was set back; task %s is now due at %s", task.task_id, next_at)
-                with context.store.transaction() as transaction:
-                    context.store.tasks.bring_forward(transaction, task, next_at)
+def _decided(context: Context, task: TaskRow, now: datetime) -> Due:
+    policy, first = due_times.policy_of(task), task.next_at or now
+    taken = context.store.runs.slots_since(task.task_id, first, now)
+    return Due(task, misfires.decide(due_times.schedule_of(policy), policy, first, now, set(taken)), str(uuid.uuid4()))
 
 
-def _first_free(store: Store, task: TaskRow, now: datetime) -> datetime:
-    """Return the task's first slot after `now` that was not dispatched. Slots whose rows may have been pruned count as dispatched."""
-    after = max(now, task.pruned_until or now)
-    # Slots beyond the limit are recognised as taken when they are due.
-    taken = store.runs.slots_since(task.task_id, after, task.next_at or now, _TAKEN_SLOTS_READ)
-    return misfires.first_free(_schedule(_policy(task)), after, set(taken))
-
-
-def _decide(context: Context, task: TaskRow, now: datetime) -> Due | None:
+def _confined(context: Context, task: TaskRow, act: Callable[[], T]) -> T | None:
+    """Return what `act` returns. If it fails for a reason that concerns this task alone, move the task to `schedule_error`; return None."""
     try:
-        policy, first = _policy(task), task.next_at or now
-        taken = context.store.runs.slots_since(task.task_id, first, now)
-        return Due(task, misfires.decide(_schedule(policy), policy, first, now, set(taken)), str(uuid.uuid4()))
+        with due_times.task_errors(task):
+            return act()
     except BadSchedule as error:
-        _set_schedule_error(context, task, str(error))
-        return None
+        _log.warning("task %s has a schedule that cannot be kept: %s", task.task_id, error, exc_info=error.__cause__)
+        with suppress(IllegalMove), context.store.transaction() as transaction:  # illegal if it was killed or paused meanwhile
+            context.store.tasks.move(transaction, task.task_id, TaskStatus.SCHEDULE_ERROR, context.clock.now(), str(error))
+    return None
+
+
+def _dispatch_all(context: Context, batch: Sequence[Due], now: datetime) -> list[tuple[TaskRow, RunRow]]:
+    """Dispatch the scheduled tasks together; if that fails for one of them, each by itself."""
+    try:
+        return _dispatch(context, batch, now)
+    except due_times.COMMON_ERRORS:
+        raise
+    except Exception:
+        _log.info("%d tasks are dispatched one by one", len(batch), exc_info=True)
+    replaced: list[tuple[TaskRow, RunRow]] = []
+    for due in batch:
+        replaced += _confined(context, due.task, partial(_dispatch, context, [due], now)) or []
+    return replaced
 
 
 def _dispatch(context: Context, batch: Sequence[Due], now: datetime) -> list[tuple[TaskRow, RunRow]]:
@@ -157,15 +148,15 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     if not store.tasks.advance(transaction, task, decision.next_at, task.skipped_in_row):
         return []
     unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
-    runs, overlaps = _without_overlap(_policy(task).concurrency, decision.runs, unfinished)
-    replaced = unfinished if runs and _policy(task).concurrency == "replace" else []
+    runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, unfinished)
+    replaced = unfinished if runs and due_times.policy_of(task).concurrency == "replace" else []
     kill.request_kills(context, transaction, task, replaced, _REPLACED)
-    _skip(store, transaction, task, decision.skipped, now)
+    due_times.skip(store, transaction, task, decision.skipped, now)
     if runs:
         store.runs.insert_slots(transaction, [(str(uuid.uuid4()), task.task_id, slot) for slot in runs], context.host_id, now)
         store.tasks.set_skipped_in_row(transaction, task.task_id, 0)
         task = task._replace(skipped_in_row=0)
-    _skip(store, transaction, task, overlaps, now)
+    due_times.skip(store, transaction, task, overlaps, now)
     return replaced
 
 
@@ -180,34 +171,6 @@ def _without_overlap(
     if unfinished:
         return (), [SkippedSlots(slot, f"overlap: run {unfinished[0].run_id} had not ended") for slot in due]
     return due[:1], [SkippedSlots(slot, f"overlap: the run of {due[0].isoformat()} had not ended") for slot in due[1:]]
-
-
-def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datetime, reason: str) -> None:
-    """Skip every slot of the task up to `now` that was not dispatched, and set when the task is due next.
-
-    Raises:
-        BadSchedule: the task's schedule is unusable on this machine.
-    """
-    schedule, first = _schedule(_policy(task)), task.next_at
-    if first is not None and first <= now:
-        decision = misfires.skip_all(schedule, first, now, reason, set(store.runs.slots_since(task.task_id, first, now)))
-        _skip(store, transaction, task, decision.skipped, now)
-        store.tasks.set_next(transaction, task.task_id, decision.next_at)
-    elif first is not None:  # the clock may have been set back meanwhile
-        store.tasks.set_next(transaction, task.task_id, min(first, _first_free(store, task, now)))
-
-
-def _skip(store: Store, transaction: Transaction, task: TaskRow, skipped: Iterable[SkippedSlots], now: datetime) -> None:
-    """Insert a row for each, up to 1000 in a row; further ones are added to the newest row."""
-    in_row = task.skipped_in_row
-    for slots in skipped:
-        if in_row < misfires.MAX_SKIPPED_ROWS:
-            store.runs.insert_skipped(transaction, task.task_id, slots, now)
-            in_row += 1
-        else:
-            store.runs.add_to_newest_skipped(transaction, task.task_id, slots, now)
-    if in_row != task.skipped_in_row:
-        store.tasks.set_skipped_in_row(transaction, task.task_id, in_row)
 
 
 def _restart(context: Context, task: TaskRow, now: datetime) -> None:
@@ -227,25 +190,3 @@ def _restart(context: Context, task: TaskRow, now: datetime) -> None:
 
 def _is_stable(run: RunRow, now: datetime) -> bool:
     return run.status is RunStatus.RUNNING and run.claimed_at is not None and now - run.claimed_at >= backoff.STABLE_AFTER
-
-
-def _set_schedule_error(context: Context, task: TaskRow, reason: str) -> None:
-    """Stop a task whose schedule is unusable, so that it does not block the others."""
-    _log.warning("task %s has a schedule that cannot be kept: %s", task.task_id, reason)
-    try:
-        with context.store.transaction() as transaction:
-            context.store.tasks.move(transaction, task.task_id, TaskStatus.SCHEDULE_ERROR, context.clock.now(), reason)
-    except IllegalMove:
-        pass  # it was killed or paused meanwhile
-
-
-def _policy(task: TaskRow) -> SchedulePolicy:
-    if task.schedule is None:
-        raise BadSchedule(f"Task {task.task_id} has no schedule.", field="expression")
-    return task.schedule
-
-
-def _schedule(policy: SchedulePolicy) -> Schedule:
-    from orchlite.schedules.schedule import parse  # imported when needed: most stores have no schedules
-
-    return parse(policy.expression, policy.timezone)

@@ -8,7 +8,7 @@ from orchlite.core.errors import IllegalMove
 from orchlite.core.hints import Api
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
-from orchlite.operations import dispatch, kill, outcome, packaging
+from orchlite.operations import due_times, kill, outcome, packaging
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -91,4 +91,4 @@ def _set_next(context: Context, transaction: Transaction, task: TaskRow, now: da
         context.store.tasks.set_next(transaction, task.task_id, now)
     else:
         reason = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"
-        dispatch.skip_until(context.store, transaction, task, now, reason)
+        due_times.skip_until(context.store, transaction, task, now, reason)

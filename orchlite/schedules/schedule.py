@@ -140,6 +140,7 @@ def upcoming(expression: str, n: int, *, timezone: str = "UTC") -> list[datetime
     Raises:
         BadSchedule: expression or zone is refused; `details["field"]` says which part.
         BadArgument: `n` is not an integer from 0 to 10,000.
+        DeviceFailed: the zone's data cannot be read because too many files are open.
     """
     return upcoming_after(SystemClock().now(), expression, n, timezone=timezone)
 

@@ -6,12 +6,15 @@ Owns what happens to slots where a zone's clocks change: the first wall time of 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
-from orchlite.core.errors import BadSchedule
+from orchlite.core.errors import BadSchedule, DeviceFailed
+from orchlite.core.system_errors import device_error
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -61,7 +64,8 @@ def zone_of(timezone: object) -> tzinfo:
     """Return the zone with this IANA name, such as `Europe/Berlin`. UTC needs no time zone data.
 
     Raises:
-        BadSchedule: there is no such zone on this machine. `details["field"]` is "timezone".
+        BadSchedule: there is no such zone on this machine, or its data cannot be read. `details["field"]` is "timezone".
+        DeviceFailed: too many files are open.
     """
     if not isinstance(timezone, str):
         raise BadSchedule(
@@ -156,15 +160,44 @@ def _zone(timezone: str) -> tzinfo:
         raise _unknown(timezone)
     try:
         return ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise _unknown(timezone) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file: whatever its parser stumbles over, such as struct.error
+        raise _unusable(timezone, error) from error
+
+
+def _unusable(timezone: str, error: Exception) -> BadSchedule | DeviceFailed:
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return device_error(error, f"The data of time zone {_shown(timezone)} cannot be read")
+    if not isinstance(error, KeyError) and _has_file(timezone):
+        return BadSchedule(
+            f"The data of time zone {_shown(timezone)} cannot be read on this machine: {type(error).__name__}: {error!s:.200}.",
+            hint="Install the machine's time zone data (tzdata) again.",
+            field="timezone",
+        )
+    return _unknown(timezone)
+
+
+def _has_file(timezone: str) -> bool:
+    from zoneinfo import TZPATH
+
+    is_name = "." not in timezone and not timezone.startswith("/")
+    return is_name and any(Path(folder, timezone).is_file() for folder in TZPATH)
+
+
+def _names() -> list[str]:
+    from zoneinfo import available_timezones
+
+    try:
+        return sorted(available_timezones().difference(_NOT_ZONES))
+    except OSError:  # it reads every file of the database, and one of them is not readable
+        return ["UTC"]
 
 
 def _unknown(timezone: str) -> BadSchedule:
     from difflib import get_close_matches
-    from zoneinfo import available_timezones
 
-    names = sorted(available_timezones().difference(_NOT_ZONES))
+    names = _names()
     known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
     if not known:
         hint = "This machine has no time zone data: `pip install tzdata` installs it. UTC works without."
@@ -172,5 +205,8 @@ def _unknown(timezone: str) -> BadSchedule:
         hint = f"Did you mean {known[close[0]]!r}?"
     else:
         hint = "Use a name of the IANA database, such as 'UTC' or 'Europe/Berlin'."
-    shown = timezone if len(timezone) <= _SHOWN_CHARACTERS else f"{timezone[:_SHOWN_CHARACTERS]}…"
-    return BadSchedule(f"There is no time zone {shown!r}.", hint=hint, field="timezone")
+    return BadSchedule(f"There is no time zone {_shown(timezone)}.", hint=hint, field="timezone")
+
+
+def _shown(timezone: str) -> str:
+    return repr(timezone if len(timezone) <= _SHOWN_CHARACTERS else f"{timezone[:_SHOWN_CHARACTERS]}…")

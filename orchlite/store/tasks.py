@@ -246,12 +246,20 @@ def _record(row: Row) -> TaskRow:
         reason=row["reason"],
         created_at=known_datetime(row["created_at"]),
         updated_at=known_datetime(row["updated_at"]),
-        schedule=None if row["schedule"] is None else SchedulePolicy(**json.loads(row["schedule"])),
+        schedule=_schedule(row["schedule"]),
         next_at=to_datetime(row["next_at"]),
         skipped_in_row=row["skipped_in_row"],
         on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
         pruned_until=to_datetime(row["pruned_until"]),
     )
+
+
+def _schedule(text: str | None) -> SchedulePolicy | None:
+    """Return the policy; None also if it cannot be read: that concerns its task, and must not hide the others."""
+    try:
+        return None if text is None else SchedulePolicy(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _microseconds(at: datetime | None) -> int | None:

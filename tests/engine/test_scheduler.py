@@ -257,6 +257,8 @@ class TestAScheduleThatCannotBeKept:
         [
             pytest.param({"expression": "61 * * * *"}, "minute", id="expression"),
             pytest.param({"timezone": "Mars/Olympus"}, "Mars/Olympus", id="zone"),
+            pytest.param({"starting_deadline_seconds": "soon"}, "TypeError", id="a deadline that is no number"),
+            pytest.param({"unforeseen": 1}, "has no schedule", id="a field of another version"),
             pytest.param(None, "has no schedule", id="none at all"),
         ],
     )

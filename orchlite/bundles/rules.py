@@ -18,6 +18,11 @@ from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
+_LOOKALIKE = (
+    r"requirements?(?:(?:[-_.]\w+)*\.(?:txt|in|pip))?|reqs?\.txt|pipfile|(?:conda[-_]?)?environment\.ya?ml|conda(?:[-_]env)?\.ya?ml"
+)
+"""Names of files that other tools install from, or that were meant to be the requirements; in lower case."""
+
 _LISTED = 20
 
 
@@ -76,12 +81,17 @@ def find_requirements(names: Sequence[str]) -> str | None:
 
 
 def name_warnings(names: Sequence[str], skipped: Sequence[str], entrypoint: str, requirements: str | None) -> list[str]:
-    """Return warnings about the names of an accepted bundle: shadowed modules, other entrypoints, skipped junk, odd spelling."""
+    """Return warnings about the names of an accepted bundle: shadowed modules, other entrypoints, skipped junk, odd spelling.
+
+    Also where relative paths start if that is not beside the entrypoint, and files that are no requirements but resemble them.
+    """
     found = [
         f"{quoted(name)} has the name of a module of the standard library: imports may find it instead."
         for name in _shadows(names, entrypoint)
     ]
     found += _other_entrypoints(names, entrypoint)
+    found += _working_folder_warnings(names, entrypoint)
+    found += [] if requirements else _lookalike_warnings(names)
     if skipped:
         found.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
     if requirements and _last(requirements) != REQUIREMENTS:
@@ -174,6 +184,21 @@ def _other_entrypoints(names: Sequence[str], entrypoint: str) -> list[str]:
         return []
     way_out = "" if entrypoint == ENTRYPOINT else " Give the folder of the right one, or leave the others out."
     return [f"{len(others) + 1} files are named {ENTRYPOINT}: a run starts {quoted(entrypoint)}, not {_listing(others)}.{way_out}"]
+
+
+def _working_folder_warnings(names: Sequence[str], entrypoint: str) -> list[str]:
+    folder = entrypoint.removesuffix(ENTRYPOINT)
+    if not folder:
+        return []
+    way_out = ""
+    if all(name.startswith(folder) for name in names):
+        way_out = f" To have them start in {quoted(folder)}, pack what is in that folder, not the folder itself."
+    return [f"A run starts {quoted(entrypoint)} in the bundle's root: relative paths start there, not in {quoted(folder)}.{way_out}"]
+
+
+def _lookalike_warnings(names: Sequence[str]) -> list[str]:
+    found = [name for name in names if re.fullmatch(_LOOKALIKE, _last(name).lower())]
+    return [f"Nothing is installed from {_listing(found)}: only a file named {REQUIREMENTS} is read."] if found else []
 
 
 def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:

@@ -15,7 +15,7 @@ import click
 
 from orchlite.cli.output import Output
 from orchlite.core.clock import SystemClock
-from orchlite.core.errors import NotFound
+from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -90,8 +90,16 @@ def _default_workspace() -> str:
 
 
 def absolute_path(path: Path) -> Path:
-    """Return the path, absolute and without `..`. A symbolic link at its end is not followed."""
-    whole = path.expanduser().absolute()
+    """Return the path, absolute and without `..`. A symbolic link at its end is not followed.
+
+    Raises:
+        BadArgument: it begins with `~` or `~name`, for which there is no home folder.
+    """
+    try:
+        whole = path.expanduser().absolute()
+    except RuntimeError as error:
+        hint = "Name the folder without ~."
+        raise BadArgument(f"There is no home folder for {str(path)!r}.", hint=hint, argument="path") from error
     return whole.resolve() if ".." in whole.parts else whole
 
 

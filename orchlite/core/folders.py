@@ -177,7 +177,7 @@ def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:
     """Return the store to open: `given`, else the variable `ORCHLITE_STORE`, else one in the user's data folder.
 
     Raises:
-        BadArgument: it is not a path, or is a file.
+        BadArgument: it is not a path, or is a file; or none is named, and this account has no home folder.
     """
     return StoreFolder(_folder(given, "ORCHLITE_STORE") or _user_folder("data") / "store")
 
@@ -186,7 +186,7 @@ def cache_folder() -> Path:
     """Return the folder of the environments: the variable `ORCHLITE_CACHE`, else the user's cache folder.
 
     Raises:
-        BadArgument: it is not a path, or is a file.
+        BadArgument: it is not a path, or is a file; or none is named, and this account has no home folder.
     """
     return _folder(None, "ORCHLITE_CACHE") or _user_folder("cache")
 
@@ -246,4 +246,18 @@ def _folder(given: str | os.PathLike[str] | None, variable: str) -> Path | None:
 def _user_folder(kind: str) -> Path:
     import platformdirs
 
-    return platformdirs.user_data_path("orchlite") if kind == "data" else platformdirs.user_cache_path("orchlite")
+    try:
+        path = platformdirs.user_data_path("orchlite") if kind == "data" else platformdirs.user_cache_path("orchlite")
+    except RuntimeError as error:
+        raise _no_home(kind) from error
+    if not path.is_absolute():  # older versions of platformdirs return `~` as it is
+        raise _no_home(kind)
+    return path
+
+
+def _no_home(kind: str) -> BadArgument:
+    return BadArgument(
+        f"This account's {kind} folder is unknown: HOME is not set to an absolute path, and account {os.getuid()} has no home folder.",
+        hint="Set HOME, or name folders in ORCHLITE_STORE and ORCHLITE_CACHE.",
+        argument="HOME",
+    )

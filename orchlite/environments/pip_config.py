@@ -106,7 +106,10 @@ def _global_files(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _user_files(environ: Mapping[str, str]) -> list[Path]:
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    try:
+        home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    except RuntimeError:
+        return []  # the account has no home folder
     current = Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "pip")
     if sys.platform == "darwin":
         support = home / "Library" / "Application Support" / "pip"

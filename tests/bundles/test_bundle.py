@@ -107,6 +107,9 @@ def test_the_requirements_file_is_found_in_any_folder(name: str, tmp_path: Path)
         pytest.param({"__MACOSX/._main.py": b"x", "a/.DS_Store": b""}, ["__MACOSX/._main.py", "a/.DS_Store"], id="junk"),
         pytest.param({"requirements.txt": b"a"}, ["requirements.txt, line 1", "a==VERSION"], id="no version"),
         pytest.param({"Requirements.txt": b"a==1"}, ["Requirements.txt", "lower case"], id="case of requirements"),
+        pytest.param({"requirement.txt": b"a==1"}, ["Nothing is installed from 'requirement.txt'"], id="misspelt requirements"),
+        pytest.param({"x/environment.yml": b""}, ["Nothing is installed from 'x/environment.yml'"], id="requirements of conda"),
+        pytest.param({"requirements.in": b"", "Pipfile": b""}, ["'requirements.in', 'Pipfile'"], id="requirements of other tools"),
     ],
 )
 def test_an_oddity_that_is_acceptable_gets_a_warning(files: dict[str, bytes], words: list[str], tmp_path: Path) -> None:
@@ -123,11 +126,32 @@ def test_an_oddity_that_is_acceptable_gets_a_warning(files: dict[str, bytes], wo
     ],
 )
 def test_a_name_that_shadows_nothing_gets_no_warning(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert not [warning for warning in inspected(tmp_path, files).warnings if "standard library" in warning]
+
+
+def test_other_files_for_installers_beside_requirements_get_no_warning(tmp_path: Path) -> None:
+    files = {"main.py": PROGRAM, "requirements.txt": b"a==1", "requirements-dev.txt": b"b", "environment.yml": b"", "requirements.md": b""}
     assert inspected(tmp_path, files).warnings == ()
 
 
+def test_a_text_about_requirements_gets_no_warning(tmp_path: Path) -> None:
+    assert inspected(tmp_path, {"main.py": PROGRAM, "requirements.md": b"", "requirements/__init__.py": b""}).warnings == ()
+
+
+def test_a_bundle_in_a_folder_of_its_own_is_told_where_relative_paths_start(tmp_path: Path) -> None:
+    (warning,) = inspected(tmp_path, {"project/main.py": PROGRAM, "project/data.csv": b"", "__MACOSX/._x": b""}).warnings[:1]
+    assert "starts 'project/main.py' in the bundle's root: relative paths start there, not in 'project/'" in warning
+    assert "pack what is in that folder" in warning
+
+
+def test_a_program_in_one_of_several_folders_is_told_where_relative_paths_start(tmp_path: Path) -> None:
+    (warning,) = inspected(tmp_path, {"src/main.py": PROGRAM, "data/x.csv": b""}).warnings
+    assert "relative paths start there, not in 'src/'" in warning
+    assert "pack" not in warning
+
+
 def test_a_module_that_shadows_another_for_a_program_in_a_subfolder_gets_a_warning(tmp_path: Path) -> None:
-    (warning,) = inspected(tmp_path, {"a/main.py": PROGRAM, "a/random.py": b""}).warnings
+    (warning, _) = inspected(tmp_path, {"a/main.py": PROGRAM, "a/random.py": b""}).warnings
     assert "a/random.py" in warning
 
 

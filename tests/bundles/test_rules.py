@@ -106,7 +106,7 @@ def test_of_several_programs_the_one_at_the_root_is_run_and_the_others_are_named
 def test_of_several_programs_in_folders_the_first_is_run_with_the_way_to_another(tmp_path: Path) -> None:
     report = _report(tmp_path, "b/main.py", "a/main.py")
     assert report.entrypoint == "b/main.py"
-    [warning] = report.warnings
+    warning = report.warnings[0]
     assert warning.startswith("2 files are named main.py: a run starts 'b/main.py', not 'a/main.py'. Give the folder")
 
 

@@ -1,0 +1,79 @@
+"""The folders of an account, and of one that has no home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchlite.core import folders
+
+_STRANGER = 54321
+_VARIABLES = ("HOME", "ORCHLITE_STORE", "ORCHLITE_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+
+
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_the_folders_of_an_account_are_below_its_home(tmp_path: Path, no_variables: pytest.MonkeyPatch) -> None:
+    no_variables.setenv("HOME", str(tmp_path))
+    assert tmp_path in folders.cache_folder().parents
+    assert tmp_path in folders.store_folder(None).path.parents
+
+
+def _in_child_without_home(code: str) -> str:
+    """Run code in a fork of this process, whose account then has no home folder."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        os.setgid(_STRANGER)
+        os.setuid(_STRANGER)
+        try:
+            exec(code)
+            told = "nothing"
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(writer, told.encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:  # noqa: PTH123 - a descriptor has no path
+        told = file.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an account without a home folder")
+@pytest.mark.parametrize("call", ["cache_folder()", "store_folder(None)"])
+@pytest.mark.usefixtures("no_variables")
+def test_an_account_without_a_home_folder_is_told_what_to_set(call: str) -> None:
+    import platformdirs  # noqa: F401 - the child may not read it
+
+    told = _in_child_without_home(f"from orchlite.core import folders; folders.{call}")
+    assert told.startswith("BadArgument: This account's ")
+    assert f"account {_STRANGER} has no home folder. Set HOME, or name folders in ORCHLITE_STORE and ORCHLITE_CACHE." in told
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an account without a home folder")
+@pytest.mark.usefixtures("no_variables")
+def test_an_account_without_a_home_folder_has_no_configuration_of_pip_there() -> None:
+    import configparser  # noqa: F401 - the child may not read it
+
+    told = _in_child_without_home("from orchlite.environments import pip_config; pip_config.options(environ={})")
+    assert told == "nothing"
+
+
+def test_a_home_of_nobody_on_the_command_line_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "main.py").touch()
+    command = [sys.executable, "-m", "orchlite", "pack", "bundle", "--output", "~nobody-of-that-name/x.zip"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "There is no home folder for '~nobody-of-that-name/x.zip'" in done.stderr

@@ -96,6 +96,7 @@ class TaskRun:
 
         Raises:
             BadArgument: `limit` is not an integer from 0 on.
+            DeviceFailed: the log cannot be read.
             Conflict: with `follow`, the run could never start, because only this thread moves the clock.
         """
         if limit is not None:

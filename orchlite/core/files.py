@@ -18,7 +18,7 @@ _COPY_BYTES = 2**30
 def is_locked(path: Path) -> bool:
     """Return whether any process holds an exclusive lock on the file; False if there is no file."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # also on a file system that has become read-only
     except FileNotFoundError:
         return False
     with lock_descriptor(descriptor):

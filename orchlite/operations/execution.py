@@ -69,7 +69,7 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> None:
             _record(context, run, observed.result, observed.attempt)
         case Lost():
             context.process.discard(folder)
-            reason = "its runner was killed or the machine went down, so its outcome is not known"
+            reason = observed.reason or "its runner was killed or the machine went down, so its outcome is not known"
             _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), observed.attempt)
         case NeverStarted() if run.kill_requested:
             _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
@@ -108,7 +108,7 @@ def _start_and_wait(context: Context, run: RunRow, folder: RunFolder, spec: RunS
     except Closed:
         raise
     except Exception as error:
-        status = RunStatus.KILLED if folder.cancel.exists() else RunStatus.FAILURE
+        status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
         return Ended(run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
     return context.process.wait(folder)
 

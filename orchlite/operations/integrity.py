@@ -23,6 +23,7 @@ from orchlite.store.maintenance import EndedRun, StoredBundle
 
 _RESTORE = "Restore the store from a backup."
 _REPORT = "Restore the store from a backup, and report this: it is a bug in orchlite."
+_UNREADABLE = "Its own program may have replaced it. Its outcome is recorded; its log and files are lost unless you restore them."
 _ORPHAN_HINTS = {
     "bundle": Api.PRUNE + " removes it.",
     "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
@@ -111,8 +112,13 @@ def _bundle_problem(path: Path, bundle: StoredBundle) -> str | None:
 def _ended_runs(context: Context) -> Iterator[Finding]:
     for page in context.store.maintenance.all_ended_runs():
         for run in page:
-            if problem := _run_problem(context, run):
-                yield Finding("run", run.run_id, problem, _REPORT)
+            try:
+                problem = _run_problem(context, run)
+            except OSError as error:
+                yield Finding("run", run.run_id, f"Its folder cannot be read: {error.strerror}.", _UNREADABLE)
+            else:
+                if problem:
+                    yield Finding("run", run.run_id, problem, _REPORT)
 
 
 def _run_problem(context: Context, run: EndedRun) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 
-from orchlite.core.errors import IllegalMove, StorageFull
+from orchlite.core.errors import DeviceFailed, IllegalMove, StorageFull
 from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.system_errors import device_error
 from orchlite.operations import notification, outcome, packaging
 from orchlite.operations.context import Context
 from orchlite.operations.outcome import Outcome
@@ -118,19 +121,31 @@ def request_kills(
 
 
 def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reason: str = _REASON) -> None:
-    """Signal the runners of those of these runs that are running; never block. Repeating this has no further effect."""
+    """Signal the runners of those of these runs that are running; never block. Repeating this has no further effect.
+
+    Raises:
+        DeviceFailed: one of them cannot be signalled, for example because its folder was removed; the others are.
+    """
+    failed: list[tuple[str, OSError]] = []
     for run in map(context.store.runs.find, run_ids):
         if run is not None and run.status is RunStatus.RUNNING:
-            _cancel(context, task, run, reason)
+            try:
+                _cancel(context, task, run, reason)
+            except OSError as error:
+                failed.append((run.run_id, error))
     context.changes.announce()
+    if failed:
+        run_id, cause = failed[0]
+        raise device_error(cause, f"Run {run_id} cannot be told to end", run_id=run_id) from cause
 
 
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:
     """Signal the runners of those of these running runs whose killer died between its request and its signal."""
     for run in running:
         install = packaging.install_files(context.folder.run(run.run_id), run.attempt)
-        if run.kill_requested and not install.folder.cancel.exists():  # `_cancel` writes it last
-            signal_owners(context, context.store.tasks.get(run.task_id), [run.run_id])
+        if run.kill_requested and not os.path.lexists(install.folder.cancel):  # `_cancel` writes it last
+            with suppress(DeviceFailed):  # perhaps the next time; one run must not hinder the others
+                signal_owners(context, context.store.tasks.get(run.task_id), [run.run_id])
 
 
 def _notify(context: Context, failed: Iterable[str]) -> None:
@@ -140,7 +155,11 @@ def _notify(context: Context, failed: Iterable[str]) -> None:
 
 def _cancel(context: Context, task: TaskRow, run: RunRow, reason: str) -> None:
     folder = context.folder.run(run.run_id)
-    if task.kind is not TaskKind.PACKAGING:
-        context.process.cancel(folder, reason)
+    install = packaging.install_files(folder, run.attempt).folder
+    if task.kind is TaskKind.PACKAGING:
+        context.process.cancel(install, reason)
+        return
+    context.process.cancel(folder, reason)
     # The run may be waiting for its environment to be built again: then the installer must end, too.
-    context.process.cancel(packaging.install_files(folder, run.attempt).folder, reason)
+    with suppress(OSError):  # else the run ends as soon as that is built
+        context.process.cancel(install, reason)

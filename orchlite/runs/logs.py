@@ -10,9 +10,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from orchlite.core.system_errors import device_error
 
 _POLL_SECONDS = 0.05
 _CHUNK_BYTES = 1024 * 1024
@@ -59,7 +62,11 @@ class Log(list[LogLine]):
 
 
 def read(path: Path, limit: int | None = None) -> Log:
-    """Return the newest `limit` lines, all by default, oldest first; empty if there is no log yet."""
+    """Return the newest `limit` lines, all by default, oldest first; empty if there is no log yet.
+
+    Raises:
+        DeviceFailed: the log cannot be read.
+    """
     joiner = _Joiner()
     newest: deque[_Line] = deque(maxlen=limit)
     for record in _records(path):
@@ -72,6 +79,9 @@ def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) 
     """Yield all lines, then new ones as they arrive, until `has_ended()` is true and nothing new is left.
 
     With `limit`, begin with the newest `limit` of the lines that exist at first. Polls every 50 ms.
+
+    Raises:
+        DeviceFailed: the log cannot be read.
     """
     joiner = _Joiner()
     segments = _Segments(path)
@@ -171,25 +181,30 @@ class _Segments:
         """Yield what was written since the last call, with a marker in place of segments that were dropped unread."""
         while True:
             # Listed before reading: a segment with a successor is complete, so nothing of it is missed.
-            later = [number for number in _segments(self._path) if number > self._number]
+            with _reading(self._path):
+                later = [number for number in _segments(self._path) if number > self._number]
             yield from self._read()
             if not later:
                 return
             yield from self._go_to(later)
 
     def _read(self) -> Iterator[bytes]:
-        while self._file >= 0 and (data := os.read(self._file, _CHUNK_BYTES)):
+        while self._file >= 0 and (data := self._next_chunk()):
             *records, self._torn = (self._torn + data).split(b"\n")
             yield from filter(_is_whole, records)
+
+    def _next_chunk(self) -> bytes:
+        with _reading(self._path):
+            return os.read(self._file, _CHUNK_BYTES)
 
     def _go_to(self, later: list[int]) -> Iterator[bytes]:
         """Open the first of these segments that still exists."""
         self._close()
         expected = self._number + 1
         for number in later:
-            try:
-                self._file = os.open(_segment(self._path, number), os.O_RDONLY)
-            except FileNotFoundError:
+            with _reading(self._path), suppress(FileNotFoundError):
+                self._file = os.open(_segment(self._path, number), os.O_RDONLY | os.O_NONBLOCK)  # opening a named pipe would block
+            if self._file < 0:
                 continue
             self._number = number
             break
@@ -206,6 +221,14 @@ def _records(path: Path) -> Iterator[bytes]:
     return _Segments(path).new_records()
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise device_error(error, f"The log {str(path)!r} cannot be read") from error
+
+
 def _is_whole(record: bytes) -> bool:
     return record.count(b" ") >= 3
 
@@ -218,7 +241,7 @@ def _segments(path: Path) -> list[int]:
     """Return the numbers of the existing segments, ascending; 0 is `log` itself."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter if the program has replaced its run's folder by a file
         return []
     suffixes = (name.removeprefix(f"{path.name}.") for name in names if name.startswith(f"{path.name}."))
     return sorted([0] * (path.name in names) + [int(suffix) for suffix in suffixes if suffix.isdecimal()])

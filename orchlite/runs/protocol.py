@@ -21,10 +21,18 @@ class Process(Protocol):
         """Block until the run has no owner, then observe it; never returns `Alive`."""
 
     def observe(self, folder: RunFolder) -> Observation:
-        """Return what has become of the run. Never blocks."""
+        """Return what has become of the run. Never blocks.
+
+        Raises:
+            OSError: a resource is lacking for the moment, which says nothing about the run.
+        """
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
-        """Ask the run's owner, now or later, to end it. Return at once."""
+        """Ask the run's owner, now or later, to end it. Return at once.
+
+        Raises:
+            OSError: the request cannot be written, and the owner cannot be reached otherwise.
+        """
 
     def discard(self, folder: RunFolder) -> None:
         """Kill the processes that a lost run has left. Block for up to 10 s."""

@@ -1,4 +1,4 @@
-"""The host's side of the runners: give runs to them, observe and cancel runs, kill what a lost one has left.
+"""The host's side of the runners: gives runs to them, waits for runs and cancels them.
 
 Every method works on the run's folder and is idempotent. The files and the lock there are the truth; the pipe to a runner only saves
 polling. `spec.py` describes files and messages; `runner/` is the other side.
@@ -9,21 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from orchlite.core.errors import Closed
-from orchlite.core.files import is_locked, private_opener
+from orchlite.core.files import private_opener
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import RunResult
-from orchlite.core.status import RunStatus
-from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
+from orchlite.runs.observation import checked_result, observe
+from orchlite.runs.spec import Alive, Ended, NeverStarted, Observation, RunSpec
+from orchlite.runs.survivors import discard
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 # An interpreter that was built with a shared library may not start without LD_LIBRARY_PATH.
 _NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
-_SWEEP_SECONDS = 10.0
-_SPAWN_SECONDS = 0.5
-_TOKEN_NAME = b"ORCHLITE_RUN_TOKEN="
 
 
 class Runners:
@@ -100,48 +95,43 @@ class Runners:
             _dismiss(runner)
         if answer is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
             return self._poll(folder)
-        ended = json.loads(answer)["result"]  # the content of `result.json`, which was written before the answer
-        return self._poll(folder) if ended is None else Ended(ended["attempt"], _result(ended))
+        found = json.loads(answer)
+        if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
+            return Ended(found["result"]["attempt"], checked_result(found["result"]))
+        observed = self._poll(folder)
+        return NeverStarted(found["refused"]) if isinstance(observed, NeverStarted) else observed
 
     def observe(self, folder: RunFolder) -> Observation:
-        """Return what the run's lock and files say now."""
-        # The lock first, then the result: in the other order, a result written in between would be missed, and the run called lost.
-        if is_locked(folder.alive_lock):
-            return Alive()
-        attempt = (_read_json(folder.started) or {}).get("attempt")
-        if not isinstance(attempt, int):
-            return Lost(None) if folder.started.exists() else NeverStarted()
-        try:
-            return Ended(attempt, _result(_read_json(folder.attempt(attempt).result) or {}))
-        except (LookupError, TypeError, ValueError):
-            return Lost(attempt)  # no result, or an unreadable one
+        """Return what the run's lock and files say now.
+
+        Raises:
+            OSError: this process or the machine lacks descriptors or memory: observe the run again later.
+        """
+        return observe(folder)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
         """Ask the run's owner, now or later, to end it. Return at once; runners check for the request every 50 ms.
 
         Raises:
-            OSError: the request cannot be written.
+            OSError: the request cannot be written, and the run has no owner that can be reached otherwise.
         """
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        # A full disk may have room for a new name but not for the text; the existence of the file is what counts.
-        with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=private_opener) as file:
-            file.write(reason)
-        aside.replace(folder.cancel)
+        try:
+            _write_request(folder, reason)
+        except OSError:
+            if not _mark_lock(folder) and not self._terminate(folder.run_id):
+                raise
+
+    def _terminate(self, run_id: str) -> bool:
+        """Send SIGTERM to the run's runner, which ends it then; return False if the run is none of this pool."""
+        with self._lock:  # while it is held, the runner gets no other run
+            runner = self._busy.get(run_id)
+            if runner is not None:
+                runner.terminate()
+        return runner is not None
 
     def discard(self, folder: RunFolder) -> None:
-        """Kill what a lost run has left: every process with the run's token in its environment. Block for 0.5 to 10 s.
-
-        Does nothing without /proc.
-        """
-        begun_at = now = time.monotonic()
-        survivors = _processes_of(folder.run_id)
-        # A program that the runner was just spawning shows the token only after its execve, which may follow the runner's death.
-        while now < begun_at + (_SWEEP_SECONDS if survivors else _SPAWN_SECONDS):
-            for pid in survivors:
-                _kill(pid, folder.run_id)
-            time.sleep(0.005 if survivors else _SPAWN_SECONDS / 10)
-            survivors, now = _processes_of(folder.run_id), time.monotonic()
+        """Kill the processes that a lost run has left. Block for 0.5 to 10 s."""
+        discard(folder)
 
     def close(self) -> None:
         """Close the pipes: idle runners exit, busy ones finish their run first, or cancel it if it is on a leash.
@@ -185,9 +175,12 @@ class Runners:
             )
 
     def _poll(self, folder: RunFolder) -> Observation:
-        while isinstance(observed := self.observe(folder), Alive):
+        while True:
+            with contextlib.suppress(OSError):  # out of descriptors: for a while
+                observed = self.observe(folder)
+                if not isinstance(observed, Alive):
+                    return observed
             time.sleep(_POLL_SECONDS)
-        return observed
 
     def _forget(self) -> None:
         """Close the pipes in a forked child: the runners see end of file only when the last copy is closed."""
@@ -219,6 +212,24 @@ def _dismiss(runner: Popen[bytes]) -> None:
     runner.wait()
 
 
+def _write_request(folder: RunFolder, reason: str) -> None:
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = folder.cancel.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    # A full disk may have room for a new name but not for the text; the existence of the file is what counts.
+    with contextlib.suppress(OSError), open(aside, "w", encoding="utf-8", opener=private_opener) as file:
+        file.write(reason)
+    aside.replace(folder.cancel)
+
+
+def _mark_lock(folder: RunFolder) -> bool:
+    """Write the request into the mode of the lock: that needs neither an inode nor a block. Return False if there is no lock."""
+    try:
+        folder.alive_lock.chmod(0o700)
+    except OSError:
+        return False
+    return True
+
+
 def _write(runner: Popen[bytes], request: bytes) -> None:
     assert runner.stdin is not None
     while request:
@@ -235,57 +246,3 @@ def _read_line(runner: Popen[bytes]) -> bytes | None:
             return None
         line += data
     return line
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the file's JSON object; None if the file is missing, empty or torn."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _result(found: dict[str, Any]) -> RunResult:
-    return RunResult(
-        status=RunStatus(found["status"]),
-        exit_code=found["exit_code"],
-        started_at=_at(found["started_at_ns"]),
-        ended_at=_at(found["ended_at_ns"]) or datetime.now(UTC),
-        duration_seconds=found["duration_seconds"],
-        reason=found["reason"],
-        log_complete=found["log_complete"],
-        left=tuple(found["left"]),
-    )
-
-
-def _at(nanoseconds: int | None) -> datetime | None:
-    return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-
-
-def _belongs_to(pid: int, run_id: str) -> bool:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return _TOKEN_NAME + run_id.encode() in environment
-
-
-def _processes_of(run_id: str) -> list[int]:
-    """Return the processes that have the run's token in their environment, as they inherited it when they were started."""
-    try:
-        names = [path.name for path in Path("/proc").iterdir()]
-    except OSError:
-        return []
-    return [int(name) for name in names if name.isdecimal() and _belongs_to(int(name), run_id)]
-
-
-def _kill(pid: int, run_id: str) -> None:
-    """Send SIGKILL through a pidfd, and check the process again before: its pid may have been reused."""
-    with contextlib.suppress(OSError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            if _belongs_to(pid, run_id):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        finally:
-            os.close(descriptor)

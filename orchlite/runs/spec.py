@@ -7,7 +7,8 @@ In the run's folder, `runs/<run_id>/`:
 
 `alive.lock`
     Locked exclusively (flock(2)) by the owner for as long as it owns the run; others test it with a shared, non-blocking lock. No process
-    that runs user code inherits the descriptor.
+    that runs user code inherits the descriptor. If its mode lets the account execute it, the owner must end the run: that is how a
+    request is made where `cancel` cannot be created, for example because the file system has no inode left.
 `started.json`
     Created with O_EXCL by the one attempt that starts the program, after it has locked `alive.lock`. Keys: `attempt`, `pid` (of the
     runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null if the kernel has
@@ -82,8 +83,11 @@ class Alive:
     """The run has an owner."""
 
 
-class NeverStarted:
+class NeverStarted(NamedTuple):
     """The run has no owner, and no attempt has started its program."""
+
+    reason: str | None = None
+    """Why the last attempt did not, if its runner has said so."""
 
 
 class Lost(NamedTuple):
@@ -91,6 +95,8 @@ class Lost(NamedTuple):
 
     attempt: int | None
     """None if `started.json` cannot be read."""
+    reason: str | None = None
+    """Why its outcome is not known, if that is not the end of its runner alone."""
 
 
 Observation = Ended | Alive | NeverStarted | Lost

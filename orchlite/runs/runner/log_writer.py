@@ -52,6 +52,8 @@ class LogWriter:
         self._pending.clear()
         self._guard(lambda: self._write(b"".join(unfinished)))
         if self._file >= 0:
+            if not os.fstat(self._file).st_nlink:
+                self.complete = False  # the program has removed it
             if durable:
                 self._guard(lambda: os.fsync(self._file))
             os.close(self._file)
@@ -106,7 +108,7 @@ class LogWriter:
     def _open(self) -> None:
         name = f"{self._path}.{self._segment}" if self._segment else self._path
         self._file = -1
-        self._file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)  # opening a named pipe would block
         self._written_bytes = os.fstat(self._file).st_size
 
     def _guard(self, action: Callable[[], None]) -> None:

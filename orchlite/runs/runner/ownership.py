@@ -11,15 +11,19 @@ import errno
 import fcntl
 import json
 import os
+import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from . import processes
 
 _LOCK_PATIENCE_SECONDS = 1.0
 _DISK_FULL_SECONDS = 1.0
+_REASON_BYTES = 64 * 1024
+_MARKED = "it was killed on request"
 T = TypeVar("T")
 
 
@@ -30,21 +34,53 @@ class Refused(Exception):
 class Claim:
     """The right to run one attempt, and the duty to record its result."""
 
-    def __init__(self, attempt_folder: str) -> None:
-        self._attempt_folder = attempt_folder
+    def __init__(self, spec: dict[str, Any], lock: int, mark: dict[str, Any]) -> None:
+        self._folder: str = spec["folder"]
+        self._attempt_folder = f"{spec['folder']}/{spec['attempt']}"
+        self._lock = lock
+        self._mark = mark
+
+    def requested_end(self) -> str | None:
+        """Return why the run must end, perhaps an empty text; None if nobody has requested it."""
+        try:
+            # Opening a named pipe would block.
+            descriptor = os.open(f"{self._folder}/cancel", os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return _MARKED if os.fstat(self._lock).st_mode & stat.S_IXUSR else None
+        try:
+            return os.read(descriptor, _REASON_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""  # the file's existence is the request
+        finally:
+            os.close(descriptor)
 
     def record(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
         """Write `result.json`; if `durable()`, sync file and folder to disk before returning. Block while the disk is full.
 
         A living host commits the result to its database durably, so the runner syncs only for a host that is gone: one wait for the
-        disk per run, not two. `durable` is asked before each sync, because the host may go meanwhile.
+        disk per run, not two. `durable` is asked before each sync, because the host may go meanwhile. Never raises: a program may have
+        removed the folder, or put something else in its place; a living host is sent the result by the pipe all the same.
         """
-        _patiently(lambda: self._write(result, durable))
+        try:
+            _patiently(lambda: self._write(result, durable))
+        except OSError:
+            self._record_anew(result, durable)
+
+    def _record_anew(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
+        try:
+            os.makedirs(self._attempt_folder, 0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                _create_started(self._folder, self._mark)
+            _patiently(lambda: self._write(result, durable))
+        except OSError as error:
+            if durable():
+                print(f"the result {result} cannot be written to {self._attempt_folder}: {error}", file=sys.stderr)
 
     def _write(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
         path = f"{self._attempt_folder}/result.json"
         aside = f"{path}.new"
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Neither follow a link nor block on a named pipe: the program can write here, too.
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         try:
             _write_all(descriptor, json.dumps(result).encode())
             if durable():
@@ -61,16 +97,22 @@ def own(spec: dict[str, Any]) -> Iterator[Claim]:
     """Own the run while the block runs.
 
     Raises:
-        Refused: the run has another owner or was started before, or its environment is being removed.
-        OSError: a file cannot be created, and not because the disk is full.
+        Refused: the run has another owner or was started before, its environment is being removed, or a file cannot be created.
     """
     with ExitStack() as held:
-        if spec["environment_lock"] is not None:
-            # The file's time records the last use of the environment: one that is unused for long is removed.
-            os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
-        held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
-        _mark_started(spec)
-        yield Claim(f"{spec['folder']}/{spec['attempt']}")
+        try:
+            claim = _claim(spec, held)
+        except OSError as error:
+            raise Refused(f"{error.filename or spec['folder']}: {error.strerror}") from None
+        yield claim
+
+
+def _claim(spec: dict[str, Any], held: ExitStack) -> Claim:
+    if spec["environment_lock"] is not None:
+        # The file's time records the last use of the environment: one that is unused for long is removed.
+        os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
+    lock = held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
+    return Claim(spec, lock, _mark_started(spec))
 
 
 @contextmanager
@@ -98,7 +140,7 @@ def _locked(path: str, kind: int, otherwise: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _mark_started(spec: dict[str, Any]) -> None:
+def _mark_started(spec: dict[str, Any]) -> dict[str, Any]:
     mark = {
         "attempt": spec["attempt"],
         "pid": os.getpid(),
@@ -107,9 +149,14 @@ def _mark_started(spec: dict[str, Any]) -> None:
         "started_at_ns": time.time_ns(),
     }
     try:
-        descriptor = _patiently(lambda: os.open(f"{spec['folder']}/started.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        _create_started(spec["folder"], mark)
     except FileExistsError:
         raise Refused("it was started before") from None
+    return mark
+
+
+def _create_started(folder: str, mark: dict[str, Any]) -> None:
+    descriptor = _patiently(lambda: os.open(f"{folder}/started.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         _patiently(lambda: _overwrite(descriptor, json.dumps(mark).encode()))
     finally:

@@ -6,12 +6,14 @@ import os
 import select
 import signal
 import time
+import traceback
 from contextlib import suppress
 from typing import Any
 
 from . import processes
 from .host import Host
 from .log_writer import LogWriter
+from .ownership import Claim
 
 _CANCEL_CHECK_SECONDS = 0.05
 _HELD_PIPE_SECONDS = 2.0
@@ -25,9 +27,10 @@ _READ_BYTES = 256 * 1024
 class Run:
     """One program. `execute()` is called once."""
 
-    def __init__(self, spec: dict[str, Any], host: Host) -> None:
+    def __init__(self, spec: dict[str, Any], host: Host, claim: Claim) -> None:
         self._spec = spec
         self._host = host
+        self._claim = claim
         self._log = LogWriter(spec["log"], spec["log_bytes"], masked=spec.get("masked", False))
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
@@ -46,7 +49,11 @@ class Run:
         except OSError as error:
             self._reason = f"could not start {self._spec['command'][0]}: {error.strerror}"
             return self._result("failure", None, None, None)
-        self._supervise(pid, started)
+        try:
+            self._supervise(pid, started)
+        except Exception as error:  # a fault of ours, or of the kernel: the program must not run on without an owner
+            traceback.print_exc()
+            self._stopping, self._reason = "failure", f"its runner failed: {error!r}"
         duration_seconds = time.monotonic() - started
         if self._stopping is None:
             self._drain(_HELD_PIPE_SECONDS)
@@ -112,11 +119,10 @@ class Run:
         elif self._host.gone and self._spec["leash"]:
             self._reason = "its host is gone"
         else:
-            try:
-                with open(f"{self._spec['folder']}/cancel", encoding="utf-8") as file:
-                    self._reason = file.read()
-            except OSError:
+            reason = self._claim.requested_end()
+            if reason is None:
                 return False
+            self._reason = reason
         return True
 
     def _drain(self, patience_seconds: float) -> None:

@@ -22,6 +22,7 @@ from orchlite.operations.context import Context
 from orchlite.schedules import backoff, misfires
 from orchlite.schedules.misfires import Decision
 from orchlite.store.database import Transaction
+from orchlite.store.store import Store
 
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     store, task, decision = context.store, due.task, due.decision
     if not store.tasks.advance(transaction, task, decision.next_at, task.skipped_in_row):
         return []
-    unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
+    unfinished = _unfinished(store, transaction, task, now)
     runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, unfinished)
     replaced = unfinished if runs and due_times.policy_of(task).concurrency == "replace" else []
     kill.request_kills(context, transaction, task, replaced, _REPLACED)
@@ -158,6 +159,12 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
         task = task._replace(skipped_in_row=0)
     due_times.skip(store, transaction, task, overlaps, now)
     return replaced
+
+
+def _unfinished(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+    """Return the task's unfinished runs; skip queued ones that can no longer start in time."""
+    unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
+    return [run for run in unfinished if run.status is not RunStatus.QUEUED or not store.skip_late(transaction, run.run_id, now)]
 
 
 def _without_overlap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.records import Claim, RunResult, RunRow
@@ -58,14 +59,24 @@ class Store:
         Raises:
             IllegalMove: the run is not queued any more.
         """
-        if self.runs.is_past_deadline(transaction, run_id, claim.at):
-            reason = "missed: it waited in the queue for longer than its starting deadline"
-            self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, claim.at, None, reason))
+        if self.skip_late(transaction, run_id, claim.at):
             return None
         run = self.runs.claim(transaction, run_id, claim)
         if self.tasks.status(transaction, run.task_id) is TaskStatus.PENDING:
             self.tasks.move(transaction, run.task_id, TaskStatus.STARTED, claim.at)
         return run
+
+    def skip_late(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
+        """Skip a queued run that is past its starting deadline. Return False if it is not.
+
+        Raises:
+            IllegalMove: it is past its deadline, and not queued any more.
+        """
+        if not self.runs.is_past_deadline(transaction, run_id, now):
+            return False
+        reason = "missed: it waited in the queue for longer than its starting deadline"
+        self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, now, None, reason))
+        return True
 
     def version(self) -> tuple[int, int]:
         """Return a value that changes with every commit by another connection; see `Database.version`."""

@@ -133,3 +133,34 @@ class TestReplace:
         other = orchestration.run_scheduled("other", "1 0 * * *")
         clock.advance(minutes=4)
         assert _minutes(other, "success") == [1]
+
+
+class TestAQueuedRunPastItsDeadline:
+    """It cannot start any more, so it neither blocks a slot nor is replaced by one."""
+
+    @pytest.fixture
+    def busy(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> Orchestration:
+        """An orchestration in a client whose only worker is busy for three minutes and a few seconds."""
+        stub = StubProcess(lambda run: ("success", 185 if run.task_name == "busy" else 1))
+        orchestration = open_client(clock=clock, process=stub).upload_orchestration(smallest_bundle)
+        orchestration.run_once("busy")
+        return orchestration
+
+    @pytest.mark.parametrize("concurrency", ["forbid", "replace"])
+    def test_is_skipped_at_the_next_slot_whose_run_starts_in_time(self, busy: Orchestration, clock: ManualClock, concurrency: str) -> None:
+        task = _every_minute(busy, concurrency, starting_deadline_seconds=30)
+        clock.advance(minutes=3, seconds=10)
+        assert _minutes(task) == [3]
+        assert task.last_runs()[0].status() is RunStatus.SUCCESS
+        assert _minutes(task, "skipped") == [1, 2]
+        assert {run.reason() for run in task.last_runs(status="skipped")} == {
+            "missed: it waited in the queue for longer than its starting deadline"
+        }
+        assert task.missed() == 2
+
+    def test_that_may_still_start_blocks_as_before(self, busy: Orchestration, clock: ManualClock) -> None:
+        task = _every_minute(busy, "forbid", starting_deadline_seconds=60)
+        clock.advance(minutes=2)
+        assert (_minutes(task), _minutes(task, "skipped")) == ([1], [2])
+        clock.advance(minutes=1)
+        assert (_minutes(task), _minutes(task, "skipped")) == ([3], [1, 2])

@@ -1,4 +1,7 @@
-"""Read options of the form `NAME=VALUE`: task arguments, environment variables, details of a connection."""
+"""Read options of the form `NAME=VALUE`: task arguments, environment variables, details of a connection; and files with such values.
+
+Every account of the machine can see a command line, so whatever may be secret can also come from a file or standard input.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,14 @@ def read_details(pairs: Iterable[str], file: str | None) -> dict[str, Any]:
     return {**({} if file is None else _read_object(file, "--details-file")), **_read_pairs(pairs, "--detail")}
 
 
-def read_environment(words: Iterable[str]) -> dict[str, str]:
-    """Return environment variables from words: `NAME=VALUE`, or `NAME` for the value in this process.
+def read_environment(words: Iterable[str], file: str | None) -> dict[str, str]:
+    """Return environment variables from words: `NAME=VALUE`, or `NAME` for the value in this process; and from the lines of a file.
 
     Raises:
-        BadArgument: a name without a value is not set in this process.
+        BadArgument: a name without a value is not set in this process, or the file cannot be read.
     """
     found: dict[str, str] = {}
-    for word in words:
+    for word in (*([] if file is None else read_lines(file, "--env-file")), *words):
         name, equals, value = word.partition("=")
         if not equals and name not in os.environ:
             raise BadArgument(
@@ -45,6 +48,16 @@ def read_environment(words: Iterable[str]) -> dict[str, str]:
             )
         found[name] = value if equals else os.environ[name]
     return found
+
+
+def read_lines(name: str, option: str) -> list[str]:
+    """Return the lines of a file, or of standard input for `-`, without empty ones and those that begin with `#`.
+
+    Raises:
+        BadArgument: the file cannot be read.
+    """
+    lines = map(str.strip, _read_text(name, option, "text").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _read_pairs(words: Iterable[str], option: str) -> dict[str, Any]:
@@ -63,15 +76,18 @@ def _read_pairs(words: Iterable[str], option: str) -> dict[str, Any]:
     return found
 
 
-def _read_object(name: str, option: str) -> dict[str, Any]:
+def _read_text(name: str, option: str, kind: str) -> str:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).expanduser().read_text(encoding="utf-8")
+        return sys.stdin.read() if name == "-" else Path(name).expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise BadArgument(
-            f"{option} {name!r:.200} cannot be read: {why}.", hint="Give a JSON file, or - for standard input.", argument=option
+            f"{option} {name!r:.200} cannot be read: {why}.", hint=f"Give a {kind} file, or - for standard input.", argument=option
         ) from error
-    found = _read_json(text, f"{option} {name}")
+
+
+def _read_object(name: str, option: str) -> dict[str, Any]:
+    found = _read_json(_read_text(name, option, "JSON"), f"{option} {name}")
     if not isinstance(found, dict):
         raise BadArgument(f"{option} {name!r:.200} is not a JSON object.", hint='It must look like {"name": "value"}.', argument=option)
     return found

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from orchlite.cli.key_values import read_arguments, read_environment
+from orchlite.cli.key_values import read_arguments, read_environment, read_lines
 from orchlite.cli.options import Duration
 
 ClientSettings = dict[str, Any]
@@ -31,6 +31,8 @@ class RunOptions(NamedTuple):
     source: Source
 
 
+_SEEN = "Other users can see your command line."
+
 exclude_option = click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave matching files out of the bundle. Repeatable.")
 """Decorate a verb with `--exclude`, passed as the tuple `exclude`."""
 
@@ -39,13 +41,15 @@ def install_options(function: Callable[..., Any]) -> Any:
     """Decorate a verb with the options for installing packages, passed as `installing`."""
 
     @wraps(function)
-    def wrapper(index_url: tuple[str, ...], install_timeout: timedelta | None, **others: Any) -> Any:
+    def wrapper(index_url: tuple[str, ...], index_url_file: str | None, install_timeout: timedelta | None, **others: Any) -> Any:
         seconds = None if install_timeout is None else install_timeout.total_seconds()
-        return function(installing={"index_urls": index_url, "install_timeout_seconds": seconds}, **others)
+        urls = (*([] if index_url_file is None else read_lines(index_url_file, "--index-url-file")), *index_url)
+        return function(installing={"index_urls": urls, "install_timeout_seconds": seconds}, **others)
 
     return _decorated(
         wrapper,
-        click.option("--index-url", multiple=True, metavar="URL", help="Install packages from this index. Repeatable."),
+        click.option("--index-url", multiple=True, metavar="URL", help=f"Install packages from this index. Repeatable. {_SEEN}"),
+        click.option("--index-url-file", metavar="FILE", help="Read indexes from a file, one URL per line; - is standard input."),
         click.option("--install-timeout", type=Duration(), help="Time limit of an installation.  [default: 15m]"),
     )
 
@@ -73,16 +77,20 @@ def run_options(function: Callable[..., Any]) -> Any:
     """Decorate a verb with the options for what a run gets, passed as `options`. Calling it raises `BadArgument` for invalid ones."""
 
     @wraps(function)
-    def wrapper(args: tuple[str, ...], args_file: str | None, env: tuple[str, ...], source: Source, **others: Any) -> Any:
-        return function(options=RunOptions(read_arguments(args, args_file), read_environment(env), source), **others)
+    def wrapper(
+        args: tuple[str, ...], args_file: str | None, env: tuple[str, ...], env_file: str | None, source: Source, **others: Any
+    ) -> Any:
+        return function(options=RunOptions(read_arguments(args, args_file), read_environment(env, env_file), source), **others)
 
     file_help = "Read arguments from a JSON object in a file; - is standard input. --arg overrides them."
-    env_help = "Set an environment variable; NAME alone passes yours on. Repeatable."
+    env_help = f"Set an environment variable; NAME alone passes yours on. Repeatable. {_SEEN}"
+    env_file_help = "Read variables from a file, one NAME=VALUE or NAME per line; - is standard input. --env overrides them."
     return _decorated(
         source_options(wrapper),
-        click.option("--arg", "args", multiple=True, metavar="K=V", help="Pass an argument: K=text, or K:=JSON. Repeatable."),
+        click.option("--arg", "args", multiple=True, metavar="K=V", help=f"Pass an argument: K=text, or K:=JSON. Repeatable. {_SEEN}"),
         click.option("--args-file", metavar="FILE", help=file_help),
         click.option("--env", "-e", "env", multiple=True, metavar="NAME[=VALUE]", help=env_help),
+        click.option("--env-file", metavar="FILE", help=env_file_help),
     )
 
 

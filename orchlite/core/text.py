@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _QUOTED_CHARACTERS = 120
 _CREDENTIALS = r"://[^/\s]*@"
+_QUERY = r"(://[^\s?#]*\?)[^\s#'\"<>]+"
 
 
 def quoted(name: str) -> str:
@@ -14,7 +15,17 @@ def quoted(name: str) -> str:
 
 
 def mask_credentials(text: str) -> str:
-    """Replace user and password of every URL in a text: `https://user:word@host` becomes `https://****@host`."""
+    """Replace user and password of every URL in a text, and its query, which often holds a token.
+
+    `https://user:word@host/x?sig=abc` becomes `https://****@host/x?****`.
+    """
+    import re
+
+    return re.sub(_QUERY, r"\1****", mask_userinfo(text))
+
+
+def mask_userinfo(text: str) -> str:
+    """Replace user and password of every URL in a text, and leave its query: `https://user:word@host` becomes `https://****@host`."""
     import re
 
     return re.sub(_CREDENTIALS, "://****@", text)

@@ -1,8 +1,8 @@
 """The commands with which pip or uv installs into an environment. A runner executes them; nothing is executed here.
 
 pip is unpacked once per cache and run by each environment's own interpreter; uv is a program of the host. Addresses, which may hold
-passwords, stand only in the requirements file: it lies in the environment's folder and is removed when the build is finished. Neither
-the command line, nor the process's environment, nor a run's `spec.json` shows them.
+passwords, stand only in the requirements file, and passwords for git in a file beside it: they lie in the environment's folder and are
+removed when the build is finished. Neither a command line, nor the process's environment, nor a run's `spec.json` shows them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from orchlite.core.files import private_opener
 from orchlite.environments import uv
+from orchlite.environments.git_credentials import split_credentials, write_credentials
 from orchlite.environments.pip_config import ADDRESS_OPTIONS, is_true
 
 _PASSED_VARIABLES = frozenset(
@@ -67,11 +68,13 @@ def pip_command(
     Raises:
         OSError: the target's folder cannot be written.
     """
-    file, empty = _write_files(target, options, requirements)
+    file, empty, git_variables = _write_files(target, options, requirements)
     args = (str(target.python), "-I", "-B", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_PIP_FLAGS, "-r", str(file))
     variables = {"PIP_" + name.upper().replace("-", "_"): value for name, value in options.items() if name not in ADDRESS_OPTIONS}
     # The null device is pip's own value for "read no configuration file".
-    return InstallCommand(args, empty, _passed_variables(environ) | variables | {"PIP_CONFIG_FILE": os.devnull}, target.lock)
+    return InstallCommand(
+        args, empty, _passed_variables(environ) | git_variables | variables | {"PIP_CONFIG_FILE": os.devnull}, target.lock
+    )
 
 
 def uv_command(
@@ -95,20 +98,24 @@ def uv_command(
     flags, lines = uv.split_options(requirements)
     if uv_indexes:
         options = {name: value for name, value in options.items() if name not in ADDRESS_OPTIONS}
-    file, empty = _write_files(target, options, lines)
+    file, empty, git_variables = _write_files(target, options, lines)
     flags += ["--refresh"] if refresh else []
     args = (str(program), "pip", "install", "--python", str(target.python), *flags, "-r", str(file))
-    env = _passed_variables(environ) | uv.passed_variables(environ, with_indexes=uv_indexes) | uv.translated(options)
+    env = _passed_variables(environ) | git_variables | uv.passed_variables(environ, with_indexes=uv_indexes) | uv.translated(options)
     return InstallCommand(args, empty, env, target.lock)
 
 
-def _write_files(target: InstallTarget, options: Mapping[str, str], lines: Iterable[str]) -> tuple[Path, Path]:
-    """Write the requirements file and make an empty working folder; return both."""
+def _write_files(target: InstallTarget, options: Mapping[str, str], lines: Iterable[str]) -> tuple[Path, Path, dict[str, str]]:
+    """Write the requirements file and the passwords for git, and make an empty working folder.
+
+    Return the requirements file, the folder, and the variables for git.
+    """
+    lines, credentials = split_credentials(lines)
     file, empty = target.folder / "requirements.txt", target.folder / "empty"
     empty.mkdir(mode=0o700)
     with open(file, "x", encoding="utf-8", opener=private_opener) as requirements:
         requirements.writelines(f"{line}\n" for line in (*_address_lines(options), *lines))
-    return file, empty
+    return file, empty, write_credentials(target.folder / "git-credentials", credentials)
 
 
 def _address_lines(options: Mapping[str, str]) -> Iterator[str]:

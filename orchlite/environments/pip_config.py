@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchlite.core.errors import PackagingFailed
-from orchlite.core.text import mask_credentials
+from orchlite.core.text import mask_userinfo
 
 INDEX_OPTIONS = frozenset({"index-url", "extra-index-url", "no-index"})
 ADDRESS_OPTIONS = INDEX_OPTIONS | {"find-links"}
@@ -53,7 +53,7 @@ def sources(options: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _comparable(value: str) -> str:
-    return "" if is_true(value) else " ".join(word.rstrip("/") for word in mask_credentials(value).split())
+    return "" if is_true(value) else " ".join(word.rstrip("/") for word in mask_userinfo(value).split())
 
 
 def is_true(value: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from orchlite.core.text import mask_credentials
+from orchlite.core.text import mask_userinfo
 from orchlite.environments.pip_config import is_true
 
 MINIMUM_VERSION = (0, 5)
@@ -86,7 +86,7 @@ def passed_variables(environ: Mapping[str, str], *, with_indexes: bool) -> dict[
 def sources(environ: Mapping[str, str], *, with_indexes: bool) -> tuple[str, ...]:
     """Return uv's own variables that say what is installed, not how it is fetched: `name value`, credentials masked, sorted by name."""
     names = sorted((_INDEX_VARIABLES if with_indexes else frozenset()) | {"UV_INDEX_STRATEGY"})
-    return tuple(f"{name} {mask_credentials(environ[name])}" for name in names if environ.get(name))
+    return tuple(f"{name} {mask_userinfo(environ[name])}" for name in names if environ.get(name))
 
 
 def translated(options: Mapping[str, str]) -> dict[str, str]:

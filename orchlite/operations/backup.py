@@ -91,4 +91,7 @@ def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:
         for run in page:
             source = context.folder.run(run.run_id).path
             if source.is_dir():  # else it never had a folder, or was pruned a moment ago
-                copy_tree(source, folder.run(run.run_id).path, _SKIPPED_ERRORS)
+                copied = folder.run(run.run_id)
+                copy_tree(source, copied.path, _SKIPPED_ERRORS)
+                # Version 0.1.0 wrote the values of secret variables to it, and nothing reads it.
+                copied.attempt(run.attempt).spec.unlink(missing_ok=True)

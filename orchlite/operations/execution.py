@@ -127,20 +127,28 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
+    env = _environment(context, assignment, attempt, installation)
     return RunSpec(
         run_id=run.run_id,
         attempt=run.attempt,
         folder=str(folder.path),
         command=(str(installation.python), "-u", orchestration.entrypoint),
         working_folder=str(attempt.work),
-        env=_environment(context, assignment, attempt, installation),
+        env=env,
         log=str(attempt.log),
         timeout_seconds=task.timeout_seconds,
         grace_seconds=context.settings.grace_seconds,
         log_bytes=context.settings.limits.log_bytes,
         leash=context.settings.leash,
         environment_lock=str(installation.lock),
+        hidden=_secret_names(task, env),
     )
+
+
+def _secret_names(task: TaskRow, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables whose values are secret: what the task adds or takes from the host, and proxies' addresses with a password."""
+    proxies = {name for name in (*_PROXIES, *map(str.upper, _PROXIES)) if "@" in env.get(name, "")}
+    return tuple(sorted({*task.env_passthrough, *task.env, *proxies} & env.keys()))
 
 
 def _record_environment(context: Context, orchestration: OrchestrationRow, installation: Installation) -> None:

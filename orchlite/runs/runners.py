@@ -61,12 +61,11 @@ class Runners:
             Closed: `close` was called.
             OSError: no runner can be started.
         """
-        text = json.dumps(spec._asdict())
-        self._request(spec.run_id, text.encode() + b"\n")
+        self._request(spec.run_id, json.dumps(spec._asdict()).encode() + b"\n")
         # The runner has the spec from its pipe and is at work already, so a failure to write it here must not surface.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:
-            file.write(text)
+            file.write(json.dumps({**spec._asdict(), "env": {**spec.env, **dict.fromkeys(spec.hidden, "********")}}))
 
     def _request(self, run_id: str, request: bytes) -> None:
         while True:

@@ -19,7 +19,8 @@ In the run's folder, `runs/<run_id>/`:
 In the attempt's folder, `runs/<run_id>/<attempt>/`:
 
 `spec.json`
-    The fields of `RunSpec`. Written by the host after the request, for people: the runner does not read it.
+    The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people: the runner
+    does not read it.
 `log`, `log.1`, …
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`
@@ -68,6 +69,8 @@ class RunSpec(NamedTuple):
     """True: the run is cancelled when its host is gone."""
     environment_lock: str | None = None
     """A file that the runner locks (flock, shared) during the run, so that the environment is not removed."""
+    hidden: tuple[str, ...] = ()
+    """Names of variables of `env` whose values do not enter `spec.json`."""
     masked: bool = False
     """True: credentials in URLs that the program prints are masked before they are written to the log."""
 

@@ -33,6 +33,10 @@ def test_a_name_is_quoted(name: str, expected: str) -> None:
         pytest.param("https://host/a@b", "https://host/a@b", id="at sign in the path"),
         pytest.param("a @ https://host", "a @ https://host", id="direct reference"),
         pytest.param("me@host", "me@host", id="no URL"),
+        pytest.param("https://host/x.whl?sig=abc&se=1#sha256=1", "https://host/x.whl?****#sha256=1", id="query"),
+        pytest.param("https://u:p@host/x?token=a@b ; extra", "https://****@host/x?**** ; extra", id="password and query"),
+        pytest.param("('https://host?t=a', why?)", "('https://host?****', why?)", id="quotes"),
+        pytest.param("https://host/x? what", "https://host/x? what", id="question mark"),
     ],
 )
 def test_credentials_of_urls_are_masked(text: str, masked: str) -> None:

@@ -173,6 +173,30 @@ class TestTheEnvironment:
         assert b"only in memory" not in (client.path() / "store.sqlite-wal").read_bytes()
         assert b"only in memory" not in (client.path() / "store.sqlite").read_bytes()
 
+    @pytest.mark.parametrize("name", ["SECRET", "HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+    @pytest.mark.parametrize("form", ["http://me:{}@127.0.0.1:9", "me:{}@127.0.0.1:9"])
+    def test_leaves_no_secret_value_in_the_store_or_a_backup(
+        self, open_client: OpenClient, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, form: str
+    ) -> None:
+        client = open_client(env_passthrough=["SECRET"])
+        orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
+        monkeypatch.setenv(name, form.format("hunter2"))
+        run = orchestration.run_once().wait()
+        spec = client.path() / "runs" / run.id() / "1" / "spec.json"
+        assert json.loads(spec.read_text())["env"][name] == "********"
+        client.backup(tmp_path / "backup")
+        places = [*client.path().rglob("*"), *(tmp_path / "backup").rglob("*")]
+        assert [path for path in places if path.is_file() and b"hunter2" in path.read_bytes()] == []
+
+    def test_leaves_no_specification_in_a_backup_because_older_versions_wrote_secrets_to_it(
+        self, client: Client, folder: MakeFolder, tmp_path: Path
+    ) -> None:
+        run = client.run(folder("print(1)"))
+        assert (client.path() / "runs" / run.id() / "1" / "spec.json").exists()
+        client.backup(tmp_path / "backup")
+        assert [path.name for path in (tmp_path / "backup" / "runs" / run.id() / "1").glob("*.json")] != []
+        assert list((tmp_path / "backup").rglob("spec.json")) == []
+
 
 @pytest.mark.parametrize(
     "arguments", [None, {}, {"n": 1, "text": "März 📈", "deep": {"list": [1.5, None, True]}}], ids=["none", "empty", "some"]

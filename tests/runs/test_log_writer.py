@@ -161,3 +161,21 @@ def test_a_disk_that_takes_nothing_never_stops_the_program(tmp_path: Path, place
         writer.feed("stdout", b"some line\n")
     writer.finish(durable=True)
     assert not writer.complete
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        (b"get https://me:pw@h/x", "get https://****@h/x"),
+        (b"get https://h/x.whl?sig=abc&b=c (3 MB)", "get https://h/x.whl?**** (3 MB)"),
+        (b"get https://u:p@h/x?sig=a@b#egg=c and http://h?x=y", "get https://****@h/x?****#egg=c and http://h?****"),
+        (b"('https://h/x?sig=abc')", "('https://h/x?****')"),
+        (b"https://h/x? why", "https://h/x? why"),
+        (b"what? ://", "what? ://"),
+    ],
+)
+def test_credentials_and_queries_of_urls_are_masked_where_asked(path: Path, line: bytes, masked: str) -> None:
+    writer = LogWriter(str(path), _LARGE_BYTES, masked=True)
+    writer.feed("stdout", line + b"\n")
+    writer.finish(durable=True)
+    assert [text for _, _, text in _records(path.read_bytes())] == [masked]

@@ -130,9 +130,9 @@ def _split_part(line: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_credentials(text: bytes) -> bytes:
-    """Replace `https://user:word@host` by `https://****@host`."""
+    """Replace `https://user:word@host/x?sig=abc` by `https://****@host/x?****`."""
     before, *behind = text.split(b"://")
-    return b"://".join([before, *map(_masked_authority, behind)])
+    return b"://".join([before, *(_masked_query(_masked_authority(part)) for part in behind)])
 
 
 def _masked_authority(text: bytes) -> bytes:
@@ -140,3 +140,12 @@ def _masked_authority(text: bytes) -> bytes:
     first = (authority.split() or [b""])[0]
     end = first.rfind(b"@") if authority.startswith(first) else -1
     return text if end < 0 else b"****" + text[end:]
+
+
+def _masked_query(text: bytes) -> bytes:
+    address = (text.split(maxsplit=1) or [b""])[0].partition(b"#")[0]
+    start = address.find(b"?") + 1
+    if not start or not text.startswith(address) or start == len(address):
+        return text
+    closing = len(address.rstrip(b"'\"<>);,"))
+    return text[:start] + b"****" + text[max(closing, start) :]

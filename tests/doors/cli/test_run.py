@@ -91,6 +91,34 @@ def test_variables_are_passed_by_value_or_by_name(call: Call, folder: MakeFolder
     assert done.stdout == "from here a=b\n"
 
 
+def test_variables_come_from_a_file_or_standard_input_which_no_command_line_shows(
+    call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MINE", "from here")
+    file = tmp_path / "variables"
+    file.write_text("# secrets\n\nMINE\nGIVEN=a=b\nOVER=file\n")
+    program = folder("import os\nprint(os.environ['MINE'], os.environ['GIVEN'], os.environ['OVER'])\n")
+    assert call("run", program, "--env-file", file, "--env", "OVER=line").stdout == "from here a=b line\n"
+    assert call("run", program, "--env-file", "-", stdin=file.read_text()).stdout == "from here a=b file\n"
+    refused = call("run", program, "--env-file", tmp_path / "nosuch")
+    assert (refused.exit_code, "cannot be read" in refused.stderr) == (2, True)
+
+
+def test_indexes_come_from_a_file(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "indexes").write_text(f"{(tmp_path / 'index').as_uri()}\n")
+    mine = folder({"main.py": "print(1)", "requirements.txt": "no-such-package==1.0\n"})
+    failed = call("run", mine, "--index-url-file", tmp_path / "indexes", "--json")
+    assert failed.exit_code == 1
+    assert str(tmp_path / "index") in failed.stdout + failed.stderr
+
+
+@pytest.mark.parametrize("option", ["--env", "--arg", "--index-url"])
+def test_the_help_says_that_others_see_a_command_line(call: Call, option: str) -> None:
+    told = " ".join(call("run", "--help").stdout.split())
+    assert "Other users can see your command line." in told.partition(f"{option} ")[2]
+
+
 def test_json_on_standard_output_is_the_run_only(call: Call, folder: MakeFolder) -> None:
     done = call("run", folder("open('made.txt', 'w').close()\nprint('hello')\n"), "--json")
     shape = json.loads(done.stdout)

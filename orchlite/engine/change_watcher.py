@@ -22,11 +22,12 @@ class ChangeWatcher:
     It polls every 0.5 s, and every 0.1 s while runs are in flight here: their programs may submit other runs and wait for them.
     """
 
-    def __init__(self, context: Context, is_busy: Callable[[], bool], on_change: Callable[[], None]) -> None:
-        """`on_change` is called on the thread after every change, this host's own included."""
+    def __init__(self, context: Context, is_busy: Callable[[], bool], on_change: Callable[[], None], on_poll: Callable[[], None]) -> None:
+        """On the thread, `on_change` is called after every change, this host's own included, and `on_poll` at every poll."""
         self._context = context
         self._is_busy = is_busy
         self._on_change = on_change
+        self._on_poll = on_poll
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._version = (0, 0)
@@ -46,6 +47,7 @@ class ChangeWatcher:
         while not self._context.closed.wait(_BUSY_POLL_SECONDS if self._is_busy() else _POLL_SECONDS):
             try:
                 self._compare()
+                self._on_poll()
             except Closed:
                 return
             except Exception:

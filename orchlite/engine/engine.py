@@ -88,7 +88,7 @@ class Engine:
         )
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
-        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed)
+        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._reclaim_slots)
         self._recovery = Recovery(self.context, self._workers, simulated=self._executor.is_stepped)
         self._worker_yield = WorkerYield(self.context)
         self.waiting = Waiting(self.context, self._execute_queued, self._recovery, self._worker_yield, self._executor)
@@ -347,9 +347,17 @@ class Engine:
     def _store_changed(self) -> None:
         """React to a change of the store, by this host or another one."""
         self._scheduler.wake()
-        self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id))
+        self._count_waiting()
         self._workers.wake()
         self.context.changes.announce()
+
+    def _count_waiting(self) -> None:
+        self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id, self.context.clock.monotonic()))
+
+    def _reclaim_slots(self) -> None:
+        """Take back the slots of runs whose wait has lapsed, of which no change of the store tells."""
+        if self._workers.has_yielded():
+            self._count_waiting()
 
     def _remove_dead_hosts(self) -> None:
         with suppress(OSError):

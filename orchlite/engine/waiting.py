@@ -203,8 +203,9 @@ class Waiting:
         context.refresh_host()
         if run.status is RunStatus.RUNNING and self._recovery.is_orphaned(run):
             self._recovery.recover()
-        elif run.status is RunStatus.RUNNING and run.host_id == context.host_id and context.store.runs.is_waiting(run.run_id):
-            self._execute_queued()  # this host may have adopted it, have had nothing to do until now, and it waits for what is queued
+        elif run.status is RunStatus.RUNNING and run.host_id == context.host_id:
+            if context.store.runs.waits_until(run.run_id) > context.clock.monotonic():
+                self._execute_queued()  # this host may have adopted it with nothing else to do, and the run waits for what is queued
         elif run.status is RunStatus.QUEUED:
             task = context.store.tasks.get(run.task_id)
             self._take_over(run)

@@ -50,6 +50,10 @@ class Workers:
         """Return whether a run is in flight here."""
         return self._executing + self._adopted > 0
 
+    def has_yielded(self) -> bool:
+        """Return whether a run in flight here yields its slot."""
+        return self._yielded > 0
+
     def holds(self, run: RunRow) -> bool:
         """Return whether a thread of this host is bringing this attempt to its end."""
         return (run.run_id, run.attempt) in self._active

@@ -2,6 +2,9 @@
 
 A program waits in one of two ways: it blocks in a `wait()`, or it polls what it submitted, as programs written for the platform do. Either
 way, with one worker, what it waits for could never start if this run kept its slot.
+
+What is recorded lapses unless it is renewed: a program that polls no more does its own work, and one that was killed while it waited, in a
+child process of the run for instance, cannot say that it waits no more.
 """
 
 from __future__ import annotations
@@ -16,6 +19,10 @@ from orchlite.store.database import Transaction
 
 _POLLING_SECONDS = 0.1
 """A program that polls once, or shows a task and its runs in one go, does not wait; one that polls again after this time does."""
+_WAIT_LAPSE_SECONDS = 10.0
+"""How long a blocking wait is taken to last unless it is renewed, which it is every 0.5 s."""
+_POLL_LAPSE_SECONDS = 1.0
+"""How much longer than twice its last interval a program may take to poll again."""
 
 
 class WorkerYield:
@@ -26,10 +33,10 @@ class WorkerYield:
         self._lock = threading.Lock()
         self._blocked_threads = 0
         """How many threads block in a wait."""
-        self._first_polled_at: dict[str, float | None] = {}
-        """When the program first polled each task and orchestration that it submitted and whose end it has not seen."""
-        self._awaited: set[str] = set()
-        """Those of them that it polled again."""
+        self._polled_at: dict[str, float | None] = {}
+        """When the program last polled each task and orchestration that it submitted and whose end it has not seen; monotonic seconds."""
+        self._awaited_until: dict[str, float] = {}
+        """Until when it is taken to wait for each of those that it polled again; monotonic seconds."""
 
     @contextmanager
     def while_waiting(self) -> Iterator[None]:
@@ -47,21 +54,21 @@ class WorkerYield:
                 self.refresh()
 
     def refresh(self) -> None:
-        """Correct the store's row, which another client in this program may have changed."""
+        """Renew or correct the store's row, which lapses, and which another client in this program may have changed."""
         if self._context.own_run_id is not None and self._is_outdated():
             self._context.commit_eventually(self._record)
 
     def track(self, object_id: str) -> None:
         """Expect this program to poll a task or an orchestration that it has submitted."""
         if self._context.own_run_id is not None:
-            self._first_polled_at[object_id] = None
+            self._polled_at[object_id] = None
 
     def polled(self, object_id: str, *, has_ended: bool) -> None:
         """Note that the program has read a task or an orchestration. It waits for one that has not ended and that it reads again.
 
-        Writes to the store when this starts or ends the waiting of the program.
+        Writes to the store when this starts or ends the waiting of the program, or would else lapse.
         """
-        if object_id not in self._first_polled_at:
+        if object_id not in self._polled_at:
             return
         with self._lock:
             self._note(object_id, has_ended)
@@ -73,24 +80,34 @@ class WorkerYield:
     def _note(self, object_id: str, has_ended: bool) -> None:
         now = self._context.clock.monotonic()
         if has_ended:
-            self._first_polled_at.pop(object_id, None)
-            self._awaited.discard(object_id)
-        elif object_id in self._first_polled_at:  # another thread may have seen its end meanwhile
-            first_at = self._first_polled_at[object_id] = self._first_polled_at[object_id] or now
-            if now - first_at >= _POLLING_SECONDS:
-                self._awaited.add(object_id)
+            self._polled_at.pop(object_id, None)
+            self._awaited_until.pop(object_id, None)
+        elif object_id in self._polled_at:  # another thread may have seen its end meanwhile
+            last_at = self._polled_at[object_id]
+            if last_at is None:
+                self._polled_at[object_id] = now
+            elif now - last_at >= _POLLING_SECONDS:
+                self._polled_at[object_id] = now
+                self._awaited_until[object_id] = now + 2 * (now - last_at) + _POLL_LAPSE_SECONDS
 
     def _add_blocked(self, change: int) -> None:
         with self._lock:
             self._blocked_threads += change
 
-    def _is_waiting(self) -> bool:
+    def _waits_until(self, now: float) -> float:
+        """Return until when this program is taken to wait, in monotonic seconds; not after `now` if it does not."""
         with self._lock:
-            return self._blocked_threads > 0 or bool(self._awaited)
+            blocked_until = now + _WAIT_LAPSE_SECONDS if self._blocked_threads else 0.0
+            return max(blocked_until, *self._awaited_until.values(), 0.0)
 
     def _is_outdated(self) -> bool:
-        return self._context.store.runs.is_waiting(str(self._context.own_run_id)) != self._is_waiting()
+        """Return whether the store says otherwise, or will soon: a renewal is due when half of the time has passed."""
+        now = self._context.clock.monotonic()
+        recorded_seconds = self._context.store.runs.waits_until(str(self._context.own_run_id)) - now
+        actual_seconds = self._waits_until(now) - now
+        return recorded_seconds < actual_seconds / 2 if actual_seconds > 0 else recorded_seconds > 0
 
     def _record(self, transaction: Transaction) -> None:
         # Evaluated inside the transaction: of two threads that record, the later one records what is true then.
-        self._context.store.runs.set_waiting(transaction, str(self._context.own_run_id), self._is_waiting())
+        until = self._waits_until(self._context.clock.monotonic())
+        self._context.store.runs.set_waiting(transaction, str(self._context.own_run_id), until)

@@ -224,18 +224,23 @@ class Runs:
         """Record that the run's end was requested."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
 
-    def set_waiting(self, transaction: Transaction, run_id: str, waits: bool) -> None:
-        """Record whether a running run's program waits for another run, and so yields its worker slot."""
-        transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (waits, run_id))
+    def set_waiting(self, transaction: Transaction, run_id: str, until_seconds: float) -> None:
+        """Record until when a running run's program waits for another run, and so yields its worker slot.
 
-    def is_waiting(self, run_id: str) -> bool:
-        """Return whether the run is running and recorded as waiting for another."""
-        row = self._database.row("SELECT 1 FROM runs WHERE run_id = ? AND status = 'running' AND waits = 1", (run_id,))
-        return row is not None
+        Monotonic seconds, which all processes of one boot share: setting the clock changes nothing.
+        """
+        transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (round(until_seconds * 1e6), run_id))
 
-    def count_waiting(self, host_id: str) -> int:
-        """Return how many of this host's running runs wait for others."""
-        row = self._database.row("SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits = 1", (host_id,))
+    def waits_until(self, run_id: str) -> float:
+        """Return until when the run's program waits for another run, in monotonic seconds; 0 if it was never recorded, or has ended."""
+        row = self._database.row("SELECT waits FROM runs WHERE run_id = ? AND status = 'running'", (run_id,))
+        return 0.0 if row is None else row["waits"] / 1e6
+
+    def count_waiting(self, host_id: str, now_seconds: float) -> int:
+        """Return how many of this host's running runs wait for others at this time, in monotonic seconds."""
+        row = self._database.row(
+            "SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits > ?", (host_id, round(now_seconds * 1e6))
+        )
         assert row is not None
         return int(row[0])
 

@@ -165,6 +165,38 @@ time.sleep(0.4)  # its host polls the store ten times a second
     assert began_after(task.wait(timeout=20), outer)
 
 
+_POLLS_AND_WORKS = """
+if "inner" in args: time.sleep(args["inner"]); sys.exit()
+task = me.run_once(json_args={"inner": 3})
+me.run_once(json_args={"inner": 0})
+for _ in range(3): task.status(), time.sleep(0.2)
+time.sleep(4)  # work of its own: it polls no more, and never sees the end of the first
+"""
+_DIES_WAITING = """
+if "inner" in args: time.sleep(args["inner"]); sys.exit()
+if (child := os.fork()) == 0:
+    threading.Timer(0.5, os.kill, (os.getpid(), 9)).start()
+    orchlite.Client().get_orchestration_by_id(me.id()).run_once(json_args={"inner": 2}).wait()
+os.waitpid(child, 0)
+time.sleep(12)
+me.run_once(json_args={"inner": 0})
+time.sleep(0.4)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(_POLLS_AND_WORKS, id="it does work of its own"),
+        pytest.param(_DIES_WAITING, id="its process was killed", marks=pytest.mark.slow),
+    ],
+)
+def test_a_program_that_waits_no_more_without_saying_so_gets_its_slot_back(run: Run, open_client: OpenClient, program: str) -> None:
+    outer = run(program)
+    [task] = [task for task in open_client().list_tasks() if task.input_data() == {"inner": 0}]
+    assert began_after(task.wait(timeout=20), outer)
+
+
 @pytest.mark.parametrize(
     ("base_image", "wait"),
     [

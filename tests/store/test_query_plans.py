@@ -98,7 +98,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     ),
     "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=False)),
     "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=True)),
-    "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host")),
+    "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host", 0.0)),
     "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
     "the newest skipped slot": (

@@ -34,8 +34,8 @@ class Process(Protocol):
             OSError: the request cannot be written, and the owner cannot be reached otherwise.
         """
 
-    def discard(self, folder: RunFolder) -> None:
-        """Kill the processes that a lost run has left. Block for up to 10 s."""
+    def discard(self, folder: RunFolder) -> tuple[int, ...]:
+        """Kill the processes that a lost run has left; return the ids of those that cannot be killed. Block for up to 10 s."""
 
     def close(self) -> None:
         """Release all owners: idle ones exit, busy ones finish their run first, or cancel it if it is on a leash."""

@@ -128,9 +128,9 @@ class Runners:
                 runner.terminate()
         return runner is not None
 
-    def discard(self, folder: RunFolder) -> None:
-        """Kill the processes that a lost run has left. Block for 0.5 to 10 s."""
-        discard(folder)
+    def discard(self, folder: RunFolder) -> tuple[int, ...]:
+        """Kill the processes that a lost run has left; return the ids of those that are alive after 10 s. Block for 0.5 to 10 s."""
+        return discard(folder)
 
     def close(self) -> None:
         """Close the pipes: idle runners exit, busy ones finish their run first, or cancel it if it is on a leash.

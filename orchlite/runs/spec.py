@@ -12,7 +12,9 @@ In the run's folder, `runs/<run_id>/`:
 `started.json`
     Created with O_EXCL by the one attempt that starts the program, after it has locked `alive.lock`. Keys: `attempt`, `pid` (of the
     runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null if the kernel has
-    none), `started_at_ns`. Not synced to disk: after a power failure the boot id has changed, and the run is never started again.
+    none), `started_at_ns`. As soon as the program is started, `session` (its process and session id), `session_start_ticks` and
+    `place` (`device:inode` of the run's folder) are added, if the kernel has the start time. Not synced to disk: after a power failure
+    the boot id has changed, and the run is never started again.
 `cancel`
     Its existence asks the owner, now or later, to end the run; its text is the reason. Written aside and renamed.
 
@@ -29,6 +31,11 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
     `killed`), `exit_code` (128 + n for signal n; null if nothing was started), `started_at_ns` (null if nothing was started),
     `ended_at_ns`, `duration_seconds` (of a monotonic clock; null if nothing was started), `reason` (null if the exit code says all),
     `log_complete` (false if output was lost), `left` (ids of processes that could not be killed).
+
+In the program's environment, and so in that of the processes that it starts:
+
+`ORCHLITE_RUN_TOKEN`, `ORCHLITE_RUN_PLACE`
+    The run's id, and `device:inode` of the run's folder: by both together the run's processes are found if its runner is dead.
 
 On the pipes, one line of JSON each, and at most one request in flight:
 

@@ -113,8 +113,9 @@ class StubProcess:
         """Keep the reason; the run ends when the clock is stepped."""
         self._reasons[folder.run_id] = reason
 
-    def discard(self, folder: RunFolder) -> None:
-        """Do nothing: no process was started."""
+    def discard(self, folder: RunFolder) -> tuple[int, ...]:
+        """Return nothing: no process was started."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: nothing is open."""

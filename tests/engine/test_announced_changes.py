@@ -97,7 +97,8 @@ class _Process:
 
     def cancel(self, folder: RunFolder, reason: str) -> None: ...
 
-    def discard(self, folder: RunFolder) -> None: ...
+    def discard(self, folder: RunFolder) -> tuple[int, ...]:
+        return ()
 
     def close(self) -> None: ...
 

@@ -188,7 +188,9 @@ def test_a_lack_of_descriptors_says_nothing_about_the_run(folder: RunFolder, no_
 
 def test_a_run_that_has_removed_the_sign_of_its_start_is_not_started_again(folder: RunFolder) -> None:
     folder.started.unlink()
-    program = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "ORCHLITE_RUN_TOKEN": folder.run_id})
+    status = folder.path.stat()
+    ours = {"ORCHLITE_RUN_TOKEN": folder.run_id, "ORCHLITE_RUN_PLACE": f"{status.st_dev}:{status.st_ino}"}
+    program = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], **ours})
     try:
         observed = observe(folder)
     finally:

@@ -54,6 +54,25 @@ class Claim:
         finally:
             os.close(descriptor)
 
+    def place(self) -> str:
+        """Return the device and the inode of the run's folder; with the run's id, they name the processes of the run."""
+        status = os.stat(self._folder)
+        return f"{status.st_dev}:{status.st_ino}"
+
+    def note_program(self, pid: int) -> None:
+        """Add the program's session to `started.json`, for those who must end it if this runner cannot. Never raises."""
+        start_ticks = processes.start_ticks(pid)
+        if start_ticks is None:
+            return
+        end = len(json.dumps(self._mark)) - 1
+        with suppress(OSError):
+            self._mark |= {"session": pid, "session_start_ticks": start_ticks, "place": self.place()}
+            descriptor = os.open(f"{self._folder}/started.json", os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                os.pwrite(descriptor, json.dumps(self._mark)[end:].encode(), end)
+            finally:
+                os.close(descriptor)
+
     def record(self, result: dict[str, Any], durable: Callable[[], bool]) -> None:
         """Write `result.json`; if `durable()`, sync file and folder to disk before returning. Block while the disk is full.
 

@@ -130,8 +130,13 @@ def _parent(pid: int) -> int | None:
 
 @cache
 def my_start_ticks() -> int | None:
-    """Return when this process started, in clock ticks after boot. Boot id, pid and this identify a process for ever."""
-    fields = _stat_fields(os.getpid())
+    """Return the `start_ticks` of this process."""
+    return start_ticks(os.getpid())
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when a process started, in clock ticks after boot. Boot id, pid and this identify a process for ever."""
+    fields = _stat_fields(pid)
     return int(fields[19]) if fields else None
 
 

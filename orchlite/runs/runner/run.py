@@ -72,10 +72,13 @@ class Run:
             self._streams[descriptor] = stream
             self._poll.register(descriptor, select.POLLIN)
         try:
-            return processes.start(self._spec["command"], self._spec["env"], self._spec["working_folder"], out_write, error_write)
+            env = {**self._spec["env"], "ORCHLITE_RUN_PLACE": self._claim.place()}
+            pid = processes.start(self._spec["command"], env, self._spec["working_folder"], out_write, error_write)
         finally:
             os.close(out_write)
             os.close(error_write)
+        self._claim.note_program(pid)
+        return pid
 
     def _supervise(self, pid: int, started: float) -> None:
         """Read the program's output until it has ended; stop it when it is cancelled or times out."""

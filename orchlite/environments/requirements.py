@@ -12,37 +12,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import BadRequirement
 from orchlite.core.hints import Api, join
-from orchlite.core.text import mask_credentials, quoted
+from orchlite.core.text import mask_credentials
+from orchlite.environments.requirement_lines import CONTENT_BYTES, LINE_CHARACTERS, SourceLine, logical_lines, printable
 
 if TYPE_CHECKING:
     from orchlite.environments.pypa import Requirement, Specifier
 
-CONTENT_BYTES = 1024 * 1024
-"""Size limit of a requirements file."""
+__all__ = ["CONTENT_BYTES", "LINES", "LINE_CHARACTERS", "Requirements", "parse_requirements"]
 
-LINE_CHARACTERS = 64 * 1024
-"""Length limit of a line with its continuations: enough for the hashes of several hundred files."""
+LINES = 10_000
+"""Limit of the lines with an option or a requirement: reading one takes up to 0.1 ms."""
 
 _ALL, _NONE = ":all:", ":none:"
 _LISTED_LINES = 10
-_TEXT_CHARACTERS = 200
 _HASH_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _COMMIT_FORM = "git+https://HOST/PATH@COMMIT"
 
 # Texts, compiled at their first use: most processes that import this module never use them.
-_UTF16 = rb"\xff\xfe|\xfe\xff"
-_NEWLINE = r"\r\n|\r|\n"
-# pip splits lines at some of these.
-_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"
-_COMMENT = r"(?:\A|\s)#.*\Z"
 _VARIABLE = r"\$\{\w+\}"
 _COMMAND = r"[!%$]?\s*(?:python\S*\s+-m\s+)?(?:pip[\d.]*|uv\s+pip|conda|mamba)\s+install\s+(?P<rest>.+)\Z"
 _SINGLE_EQUALS = r"(?P<name>[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s*=\s*(?P<version>[^=\s;]+)"
+_SWAPPED = r"(?P<name>[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s*(?P<wrong>=[<>~!])\s*(?P<rest>[^=<>~!\s].*)\Z"
 _SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):"
-_PATH = r"\A(?:[/\\~.]|[A-Za-z]:|[^@:\s]*/)|\\|\A[^@\s]+\.(?:whl|zip|tar\.\w+|tgz)\s*\Z"
+_PATH = r"\A(?:[/\\~.]|[A-Za-z]:|[^@:\s]*/)|\A[^@:\s\\]+\\\S|\A[^@\s]+\.(?:whl|zip|tar\.\w+|tgz)\s*\Z"
 _GIT = r"git\+https://[^/\s]+/\S+@(?P<commit>[0-9a-fA-F]{40})(?P<fragment>#\S*)?\Z"
-_EGG = r"[#&]egg=(?P<egg>[^&\s]+)"
+_EGG = r"#(?:\S*?&)??egg=(?P<egg>[^&\s]+)"
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 
 _BESIDE_MAIN = "Put the package's folder into the bundle, beside main.py, where it can be imported as it is."
@@ -53,6 +48,7 @@ _REFUSED_OPTIONS = {
     **dict.fromkeys(("-e", "--editable"), f"{_BESIDE_MAIN} Or write NAME @ {_COMMIT_FORM}."),
     **dict.fromkeys(("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host"), _INDEX),
 }
+_OWN_LINE = ("--pre", "--only-binary", "--no-binary")
 _ALLOWED_OPTIONS = "Allowed are --pre, --only-binary, --no-binary and, after a requirement, --hash."
 
 
@@ -70,12 +66,16 @@ def parse_requirements(content: bytes, *, name: str = "requirements.txt") -> Req
     Options come first in the result, then the requirements, sorted. A line for `wallaroo` is left out, with a warning.
 
     Raises:
-        BadRequirement: lines are refused. The message covers the first ten; `details` has `line`, `text` (credentials masked) and `file`
-            of the first, and `limit_bytes` if the file is too long.
+        BadRequirement: lines are refused. The message covers the first ten; what follows them is not read. `details` has `line`, `text`
+            (credentials masked) and `file` of the first, and `limit_bytes` or `limit` if the file is too long.
 
     """
     collected, refused = _Collected(), list[BadRequirement]()
-    for line in _logical_lines(_decoded(content, name), name):
+    for count, line in enumerate(logical_lines(content, name), start=1):
+        if len(refused) == _LISTED_LINES:
+            raise _combined(refused, f"Lines from {line.number} on were not read; more of them may be refused.")
+        if count > LINES:
+            raise _too_many(line)
         try:
             _check_variables(line)
             (_read_options if line.text.startswith("-") else _read_requirement)(line, collected)
@@ -86,31 +86,14 @@ def parse_requirements(content: bytes, *, name: str = "requirements.txt") -> Req
     return Requirements((*collected.options(), *sorted(collected.requirements)), tuple(collected.warnings))
 
 
-def _combined(refused: Sequence[BadRequirement]) -> BadRequirement:
+def _combined(refused: Sequence[BadRequirement], *more: str) -> BadRequirement:
     first, *others = refused
-    if not others:
-        return first
-    more = [f"And {len(others) - _LISTED_LINES + 1} more lines are refused."] if len(others) >= _LISTED_LINES else []
-    return BadRequirement(join("\n", [*(error.args[0] for error in refused[:_LISTED_LINES]), *more]), **first.details)
+    return BadRequirement(join("\n", [*(error.args[0] for error in refused), *more]), **first.details) if others else first
 
 
-class _SourceLine(NamedTuple):
-    file: str
-    number: int
-    text: str
-
-    @property
-    def place(self) -> str:
-        return self.file + f", line {self.number}"
-
-    def error(self, complaint: str, hint: str) -> BadRequirement:
-        message = self.place + f": {_printable(self.text)!r} {_printable(complaint)}."
-        return BadRequirement(message, hint=hint, line=self.number, text=mask_credentials(self.text), file=self.file)
-
-
-def _printable(text: str) -> str:
-    text = mask_credentials(text)
-    return text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}…"
+def _too_many(line: SourceLine) -> BadRequirement:
+    complaint = f"{line.file} has more than {LINES} requirements."
+    return BadRequirement(complaint, hint="Leave out what is not needed.", line=line.number, text="", file=line.file, limit=LINES)
 
 
 class _Collected:
@@ -122,7 +105,7 @@ class _Collected:
         self.pre = False
         self.format_control: dict[str, set[str]] = {"--only-binary": set(), "--no-binary": set()}
 
-    def warn(self, line: _SourceLine, text: str) -> None:
+    def warn(self, line: SourceLine, text: str) -> None:
         self.warnings.append(mask_credentials(f"{line.place}: {text}"))
 
     def add_format_control(self, option: str, value: str) -> None:
@@ -148,60 +131,7 @@ class _Collected:
             yield f"{option}={name}"
 
 
-# --- Lines
-
-
-def _decoded(content: bytes, name: str) -> str:
-    if len(content) > CONTENT_BYTES:
-        complaint = f"{name} is longer than {CONTENT_BYTES} bytes."
-        raise BadRequirement(complaint, hint="Keep only requirements in it.", line=1, text="", file=name, limit_bytes=CONTENT_BYTES)
-    if re.match(_UTF16, content):
-        raise _bad_bytes(content, 0, name, "is UTF-16, not UTF-8")
-    if (position := content.find(b"\0")) >= 0:
-        raise _bad_bytes(content, position, name, "contains a NUL")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _bad_bytes(content, error.start, name, "is not valid UTF-8") from error
-
-
-def _bad_bytes(content: bytes, position: int, name: str, complaint: str) -> BadRequirement:
-    begin = max(content.rfind(b"\n", 0, position) + 1, position - _TEXT_CHARACTERS)
-    text = content[begin : position + 1].decode(errors="backslashreplace")
-    line = _SourceLine(name, len(re.findall(_NEWLINE.encode(), content[:position])) + 1, text)
-    return line.error(complaint, "Save the file as UTF-8 text (PowerShell's `>` writes UTF-16).")
-
-
-def _logical_lines(text: str, name: str) -> Iterator[_SourceLine]:
-    """Join continued lines and drop comments as pip does: a comment line cannot be continued, and ends a continuation."""
-    joined, number = "", 0
-    for here, physical in enumerate(re.split(_NEWLINE, text), start=1):
-        _check_characters(_SourceLine(name, here, physical))
-        number = number if joined else here
-        is_comment = physical.lstrip().startswith("#")
-        if physical.endswith("\\") and not is_comment:
-            joined += physical[:-1] or " "
-            continue
-        yield from _without_comment(_SourceLine(name, number, f"{joined} {physical}" if is_comment else joined + physical))
-        joined = ""
-    yield from _without_comment(_SourceLine(name, number, joined))
-
-
-def _without_comment(line: _SourceLine) -> Iterator[_SourceLine]:
-    text = re.sub(_COMMENT, "", line.text).strip()
-    if len(text) > LINE_CHARACTERS:
-        raise line.error(f"is longer than {LINE_CHARACTERS} characters", "Write one requirement on a line.")
-    if text:
-        yield _SourceLine(line.file, line.number, text)
-
-
-def _check_characters(line: _SourceLine) -> None:
-    found = re.search(_CONTROL, line.text)
-    if found:
-        raise line.error(f"contains the control character {quoted(found[0])}", "Remove it.")
-
-
-def _check_variables(line: _SourceLine) -> None:
+def _check_variables(line: SourceLine) -> None:
     found = re.search(_VARIABLE, line.text)
     if found:
         hint = "Write the value itself; for the address of an index or a password, use pip's own configuration."
@@ -211,7 +141,7 @@ def _check_variables(line: _SourceLine) -> None:
 # --- Options
 
 
-def _read_options(line: _SourceLine, collected: _Collected) -> None:
+def _read_options(line: SourceLine, collected: _Collected) -> None:
     words = _split_words(line.text)
     for option in words:
         if option == "--pre":
@@ -234,7 +164,7 @@ def _split_words(text: str) -> Iterator[str]:
             yield word
 
 
-def _format_control_value(line: _SourceLine, option: str, value: str) -> str:
+def _format_control_value(line: SourceLine, option: str, value: str) -> str:
     from orchlite.environments.pypa import canonicalize_name
 
     if value in (_ALL, _NONE):
@@ -244,7 +174,11 @@ def _format_control_value(line: _SourceLine, option: str, value: str) -> str:
     return canonicalize_name(value)
 
 
-def _refuse_option(line: _SourceLine, option: str) -> None:
+def _refuse_option(line: SourceLine, option: str) -> None:
+    if not option.startswith("-"):
+        raise line.error(f"has {option!r} after an option", "Write options and requirements on lines of their own.")
+    if option in _OWN_LINE and not line.text.startswith("-"):
+        raise line.error(f"has the option {option!r} after a requirement", f"Write {option} on a line of its own.")
     # A short option may be joined to its value: -rother.txt
     name = option if option.startswith("--") else option[:2]
     hint = _REFUSED_OPTIONS.get(name, _ALLOWED_OPTIONS)
@@ -254,7 +188,7 @@ def _refuse_option(line: _SourceLine, option: str) -> None:
 # --- Requirements
 
 
-def _read_requirement(line: _SourceLine, collected: _Collected) -> None:
+def _read_requirement(line: SourceLine, collected: _Collected) -> None:
     _check_common_mistakes(line)
     text, *options = re.split(r"\s(?=-)", line.text, maxsplit=1)
     text, hashes = text.rstrip(), _hashes(line, "".join(options))
@@ -270,18 +204,23 @@ def _read_requirement(line: _SourceLine, collected: _Collected) -> None:
     _warn_of_requirement(line, requirement, collected)
 
 
-def _check_common_mistakes(line: _SourceLine) -> None:
+def _check_common_mistakes(line: SourceLine) -> None:
     if found := re.match(_COMMAND, line.text):
-        rest = found["rest"]
-        raise line.error("is a command", "Write only the requirement." if rest.startswith("-") else f"Write only {_printable(rest)}")
+        is_one = len(found["rest"].split()) == 1 and not found["rest"].startswith("-")
+        hint = f"Write only {printable(found['rest'])}" if is_one else "Write only the requirements, one on a line."
+        raise line.error("is a command", hint)
+    if found := re.match(_SWAPPED, line.text):
+        raise line.error(f"has {found['wrong']!r}", f"Write {printable(found['name'])}{found['wrong'][::-1]}{printable(found['rest'])}")
     if found := re.match(_SINGLE_EQUALS, line.text):
-        raise line.error("has a single '='", f"Write {_printable(found['name'])}=={_printable(found['version'])}")
+        raise line.error("has a single '='", f"Write {printable(found['name'])}=={printable(found['version'])}")
+    if line.text.endswith("\\"):
+        raise line.error("has blanks after the backslash, so that it continues nothing", "Remove the blanks at its end.")
     is_url = re.match(_SCHEME, line.text)
     if not is_url and re.search(_PATH, line.text.partition(";")[0]):
-        raise line.error("is a path, which exists on one machine only", _BESIDE_MAIN)
+        raise line.error("is a path, which exists only on one machine", _BESIDE_MAIN)
 
 
-def _hashes(line: _SourceLine, options: str) -> list[str]:
+def _hashes(line: SourceLine, options: str) -> list[str]:
     words = _split_words(options)
     found = set()
     for option in words:
@@ -298,7 +237,7 @@ def _with_hashes(text: str, hashes: list[str]) -> str:
     return " ".join((text, *hashes))
 
 
-def _parsed(line: _SourceLine, text: str) -> Requirement | None:
+def _parsed(line: SourceLine, text: str) -> Requirement | None:
     """Return the parsed requirement, or None for a bare URL without a package name."""
     from orchlite.environments.pypa import Requirement
 
@@ -310,32 +249,42 @@ def _parsed(line: _SourceLine, text: str) -> Requirement | None:
     try:
         return Requirement(text)
     except (ValueError, RecursionError) as error:
+        _check_blank_before_marker(line)
         reason = str(error).partition("\n")[0].rstrip(".")
         # Without the cause: it quotes the line, which may hold a password.
         raise line.error(f"is not a requirement ({reason})", "Write NAME==VERSION, one on a line.") from None
 
 
+def _check_blank_before_marker(line: SourceLine) -> None:
+    if found := re.search(r"://[^\s;]*(?P<rest>;\s*[\w'\"(].*)", line.text):
+        raise line.error("has no blank before the ';' that ends the URL", f"Write URL {printable(found['rest'])}")
+
+
 def _without_egg(url: str) -> str:
-    # Keep the rest of a fragment such as `#egg=name&subdirectory=x`.
-    return re.sub(r"&?egg=[^&\s]*&?", "", url).replace("# ", " ").rstrip("#")
+    """Return the URL, perhaps with a marker, without the name in its fragment; a hash or subdirectory beside it stays."""
+    address, _, rest = url.partition("#")
+    fragment, *marker = re.split(r"(?=\s)", rest, maxsplit=1)
+    kept = [part for part in fragment.split("&") if part and not part.startswith("egg=")]
+    return address + (f"#{'&'.join(kept)}" if kept else "") + "".join(marker)
 
 
-def _bare_url(line: _SourceLine, text: str) -> str:
+def _bare_url(line: SourceLine, text: str) -> str:
     from orchlite.environments.pypa import Requirement
 
     try:
         # With a stand-in name, so that the library separates URL and marker.
         requirement = Requirement(f"unnamed @ {text}")
     except (ValueError, RecursionError):
+        _check_blank_before_marker(line)
         raise line.error("is not a requirement", "Write NAME @ URL.") from None
     url = _checked_url(line, requirement.url or "")
     path = re.split("[?#]", url, maxsplit=1)[0]
     if url.startswith("https:") and not path.lower().endswith(_ARCHIVES):
-        raise line.error(f"is a URL that does not end with one of {', '.join(_ARCHIVES)}", f"Write NAME @ {_printable(url)}")
+        raise line.error(f"is a URL that does not end with one of {', '.join(_ARCHIVES)}", f"Write NAME @ {printable(url)}")
     return f"{url} ; {requirement.marker}" if requirement.marker else url
 
 
-def _checked_url(line: _SourceLine, url: str) -> str:
+def _checked_url(line: SourceLine, url: str) -> str:
     found = re.match(_SCHEME, url)
     scheme = found["scheme"].lower() if found else ""
     url = f"{scheme}{url[len(scheme) :]}"
@@ -346,12 +295,18 @@ def _checked_url(line: _SourceLine, url: str) -> str:
             raise line.error("has a URL without host or path", "Write https://HOST/PATH.")
         return url
     if scheme in ("", "file"):
-        raise line.error("is a path, which exists on one machine only", _BESIDE_MAIN)
+        raise line.error("is a path, which exists only on one machine", _way_out_of_file(line))
     hint = f"Write {_COMMIT_FORM}." if scheme.startswith("git") else "Use an https URL."
     raise line.error(f"has a URL with the scheme {scheme!r}; only https and git+https are allowed", hint)
 
 
-def _pinned_git(line: _SourceLine, url: str) -> str:
+def _way_out_of_file(line: SourceLine) -> str:
+    """Return what to write in place of `NAME @ file:…`, as `pip freeze` prints packages that conda installed."""
+    found = re.match(rf"(?P<name>{_NAME})\s*(?:\[[^\]]*\]\s*)?@", line.text)
+    return f"Write {found['name']}==VERSION; `pip list --format=freeze` prints it. {_BESIDE_MAIN}" if found else _BESIDE_MAIN
+
+
+def _pinned_git(line: SourceLine, url: str) -> str:
     found = re.match(_GIT, url)
     if not found:
         hint = f"Add the commit's 40 digits: {_COMMIT_FORM}."
@@ -360,7 +315,7 @@ def _pinned_git(line: _SourceLine, url: str) -> str:
     return f"{url[:begin]}{url[begin:end].lower()}{url[end:]}"
 
 
-def _normalised(line: _SourceLine, requirement: Requirement) -> str:
+def _normalised(line: SourceLine, requirement: Requirement) -> str:
     extras = ",".join(sorted({_canonical(extra) for extra in requirement.extras}))
     begin = _canonical(requirement.name) + (f"[{extras}]" if extras else "")
     marker = f"; {requirement.marker}" if requirement.marker else ""
@@ -386,15 +341,16 @@ def _specifier(specifier: Specifier) -> str:
         return str(specifier)
 
 
-def _warn_of_requirement(line: _SourceLine, requirement: Requirement, collected: _Collected) -> None:
+def _warn_of_requirement(line: SourceLine, requirement: Requirement, collected: _Collected) -> None:
     if requirement.url:
         _warn_of_credentials(line, requirement.url, collected)
     elif not requirement.specifier:
-        collected.warn(
-            line, f"{requirement.name} has no version, so that a later build may install another one. Write {requirement.name}==VERSION"
-        )
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        marker = f"; {requirement.marker}" if requirement.marker else ""
+        pinned = f"{requirement.name}{extras}==VERSION{marker}"
+        collected.warn(line, f"{requirement.name} has no version, so that a later build may install another one. Write {pinned}")
 
 
-def _warn_of_credentials(line: _SourceLine, url: str, collected: _Collected) -> None:
+def _warn_of_credentials(line: SourceLine, url: str, collected: _Collected) -> None:
     if mask_credentials(url) != url:
         collected.warn(line, f"{url} holds credentials, which are stored with the bundle; keep them in ~/.netrc instead.")

@@ -166,10 +166,12 @@ def _record_environment(context: Context, orchestration: OrchestrationRow, insta
 
 
 def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
-    """Return the program's whole environment. In case of conflict, orchlite's own variables win, then the task's, then the host's."""
+    """Return the program's whole environment. In case of conflict, orchlite's own variables win, then the task's, then the host's.
+
+    Whoever sets PATH, the environment's programs come first.
+    """
     task, orchestration = assignment.task, assignment.orchestration
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
-    passed["PATH"] = os.pathsep.join([str(installation.python.parent), passed.get("PATH", os.defpath)])
     requested = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
     host = context.environments.host_packages().directories if orchestration.base_image == HOST else ()
     own = {
@@ -190,7 +192,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
         own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too
     if assignment.run.slot_at is not None:
         own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
-    return {**passed, **requested, **task.env, **own}
+    found = {**passed, **requested, **task.env, **own}
+    return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
 
 
 @cache

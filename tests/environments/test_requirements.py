@@ -6,7 +6,7 @@ import pytest
 
 from orchlite.core.errors import BadRequirement
 from orchlite.core.text import mask_credentials
-from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, parse_requirements
+from orchlite.environments.requirements import CONTENT_BYTES, LINE_CHARACTERS, LINES, parse_requirements
 
 COMMIT = "0123456789abcdef0123456789ABCDEF01234567"
 DIGITS = "ab" * 32
@@ -140,10 +140,20 @@ def test_only_binary_and_no_binary_combine_as_in_pip(text: str, lines: tuple[str
         pytest.param("requests=2.0", "Write requests==2.0", id="single equals"),
         pytest.param("numpy[x] = 1.2=py38_0", "Write numpy[x]==1.2", id="as conda writes it"),
         pytest.param("pip install x", "Write only x", id="pip install"),
-        pytest.param("!pip3 install x==2 y", "Write only x==2 y", id="pip install in a notebook"),
+        pytest.param("!pip3 install x==2 y", "Write only the requirements, one on a line", id="pip install in a notebook"),
         pytest.param("python3 -m pip install x", "Write only x", id="python -m pip install"),
         pytest.param("conda install x", "Write only x", id="conda install"),
-        pytest.param("pip install -r more.txt", "Write only the requirement", id="pip install -r"),
+        pytest.param("pip install -r more.txt", "Write only the requirements", id="pip install -r"),
+        pytest.param("pip install x -U", "Write only the requirements, one on a line", id="pip install with an option at the end"),
+        pytest.param("a==1 --no-binary a", "Write --no-binary on a line of its own", id="--no-binary after a requirement"),
+        pytest.param("a==1 --pre", "Write --pre on a line of its own", id="--pre after a requirement"),
+        pytest.param("--pre a", "on lines of their own", id="a requirement after an option"),
+        pytest.param("a=>1.0", "Write a>=1.0", id="swapped >="),
+        pytest.param("a[x] =~ 1.0, <2", "Write a[x]~=1.0, <2", id="swapped ~="),
+        pytest.param("https://h/a.zip; os_name=='x'", "Write URL ; os_name=='x'", id="no blank between a bare URL and a marker"),
+        pytest.param("a @ https://h/a.zip; os_name=='x'", "Write URL ; os_name=='x'", id="no blank between a URL and a marker"),
+        pytest.param("a @ file:///croot/a_1/dist/a-1.0.whl#sha256=00", "a==VERSION; `pip list --format=freeze`", id="from conda"),
+        pytest.param("a[x] @ file:///croot/a_1/work", "Write a==VERSION; ", id="from conda with an extra"),
         pytest.param("a b", "NAME==VERSION", id="two words"),
         pytest.param("a>=", "NAME==VERSION", id="no version"),
         pytest.param("a==1;", "NAME==VERSION", id="empty marker"),
@@ -196,7 +206,7 @@ def test_a_requirement_without_a_version_is_kept_with_a_warning() -> None:
     assert requirements.lines == ("loose[x]", "pinned==1", "ranged>=1")
     (warning,) = requirements.warnings
     assert "line 3" in warning
-    assert "Loose==VERSION" in warning
+    assert "Write Loose[x]==VERSION" in warning
 
 
 @pytest.mark.parametrize("line", ["https://user:secret@host/a.whl", "a @ https://user:secret@host/a.whl"])
@@ -230,6 +240,55 @@ def test_all_lines_that_are_refused_are_named_at_once() -> None:
 
 
 def test_of_many_lines_that_are_refused_the_first_ten_are_named() -> None:
-    with pytest.raises(BadRequirement, match="And 90 more lines are refused") as caught:
-        parse_requirements(b"a=1\n" * 100)
+    with pytest.raises(BadRequirement, match="Lines from 12 on were not read; more of them may be refused") as caught:
+        parse_requirements(b"a=1\n" * 10 + b"# comment\n" + b"a=1\n" * 200_000)
     assert len(str(caught.value).splitlines()) == 11
+
+
+def test_ten_lines_that_are_refused_are_all_of_them() -> None:
+    with pytest.raises(BadRequirement) as caught:
+        parse_requirements(b"a=1\n" * 10)
+    assert len(str(caught.value).splitlines()) == 10
+
+
+def test_more_lines_than_any_environment_needs_are_refused() -> None:
+    with pytest.raises(BadRequirement, match=f"has more than {LINES} requirements") as caught:
+        parse_requirements(b"--pre\n" * (LINES + 1))
+    assert caught.value.details["limit"] == LINES
+    assert caught.value.details["line"] == LINES + 1
+
+
+@pytest.mark.parametrize("line", ["", " ", "#", "\t# x", "\\"])
+def test_a_megabyte_of_lines_without_a_requirement_is_read(line: str) -> None:
+    text = f"{line}\n" * ((CONTENT_BYTES - 10) // (len(line) + 1)) + "\na==1"
+    assert parse_requirements(text.encode()).lines == ("a==1",)
+
+
+def test_the_version_that_a_warning_asks_for_keeps_extras_and_marker() -> None:
+    (warning,) = parse_requirements(b"psycopg[pool,binary] ; os_name == 'posix'").warnings
+    assert warning.endswith('Write psycopg[binary,pool]==VERSION; os_name == "posix"')
+
+
+@pytest.mark.parametrize(
+    ("fragment", "kept"),
+    [
+        ("subdirectory=s&egg=a&sha256=00", "#subdirectory=s&sha256=00"),
+        ("egg=a&sha256=00", "#sha256=00"),
+        ("sha256=00&egg=a", "#sha256=00"),
+        ("egg=a", ""),
+        ("egg=a&egg=b&sha256=00", "#sha256=00"),
+        ("&egg=a&&sha256=00", "#sha256=00"),
+    ],
+)
+def test_the_rest_of_a_fragment_that_names_the_package_is_kept(fragment: str, kept: str) -> None:
+    assert lines_of(f"https://host/a.zip#{fragment}") == (f"a @ https://host/a.zip{kept}",)
+    assert lines_of(f"https://host/a.zip#{fragment} ; os_name == 'x'") == (f'a @ https://host/a.zip{kept} ; os_name == "x"',)
+
+
+def test_a_backslash_before_a_blank_is_refused_as_what_it_is() -> None:
+    with pytest.raises(BadRequirement, match=r"continues nothing\. Remove the blanks at its end"):
+        lines_of("a==1 \\ \n --hash=sha256:00")
+
+
+def test_a_query_names_no_package() -> None:
+    assert lines_of("https://host/a-1.zip?x=1&egg=b") == ("https://host/a-1.zip?x=1&egg=b",)

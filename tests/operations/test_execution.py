@@ -161,6 +161,15 @@ class TestTheEnvironment:
         }
         assert task.env() == dict.fromkeys(("BOTH", "CLIENT", "PYTHONHASHSEED", "ODD"), "********")
 
+    @pytest.mark.parametrize("options", [{"env": {"PATH": "/mine"}}, {"env": {"PATH": ""}}, {"env_passthrough": ["PATH"]}, {}], ids=str)
+    def test_has_the_programs_of_its_environment_first_on_the_path(
+        self, open_client: OpenClient, folder: MakeFolder, options: dict[str, Any]
+    ) -> None:
+        orchestration = open_client(**options).upload_orchestration(
+            path=folder("import shutil, sys; print(shutil.which('python') == sys.executable)")
+        )
+        assert str(orchestration.run_once().wait().logs()).strip() == "True"
+
     def test_passes_on_what_is_named_and_keeps_no_value_of_it(
         self, open_client: OpenClient, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -52,7 +52,8 @@ def test_what_is_installed_from_a_clone_brings_the_manual(tmp_path: Path) -> Non
 def test_its_two_commands_are_what_ci_runs_word_for_word() -> None:
     commands = [block.text for block in blocks(README) if block.mark == "ci"]
     assert len(commands) == 2
-    assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert [command for command in commands if f"readme '{command.strip()}'" not in ci] == []
 
 
 def test_the_files_that_it_names_are_there() -> None:

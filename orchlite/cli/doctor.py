@@ -158,7 +158,10 @@ def _environments() -> Iterator[Check]:
     if not os.access(cache, os.W_OK):
         yield Check("environments", _BAD, f"{cache} is not writable. Set ORCHLITE_CACHE to a folder that is.")
     count = sum(path.is_dir() for path in (cache / "environments").glob("*"))
-    unused = Environments(cache).unused_since(SystemClock().now() - _OLD)
+    environments = Environments(cache)
+    for change in environments.changes():
+        yield Check("environments", _WARNING, f"A program has changed {change}, which runs share; the next run builds it again.")
+    unused = environments.unused_since(SystemClock().now() - _OLD)
     old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which `orchlite prune` removes" if unused else ""
     yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(tree_size_bytes(cache))}{old}.")
 

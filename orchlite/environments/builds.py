@@ -7,6 +7,9 @@ Owns `<cache>/environments`, with one folder for each key:
     <key>/<build>/        a virtual environment, made in its final place
     <key>/<build>.lock    locked (flock, shared) by everything that uses the build: its runs and its installer
 
+A finished build is read-only, and sealed: `find` does not return one in which a program has changed something, and the next builder
+replaces it. `ready.json` has the seal. Builds of orchlite 0.1 have none, and count as intact.
+
 Every attempt to build gets a folder of its own, so that the installer of a killed host, which may still be running, disturbs nothing. A
 build that `ready.json` does not name is half-built or replaced: it is never used again, and the next builder removes it if its lock is
 free. A replaced build stays until then, because a run that has found it may not have locked it yet.
@@ -27,7 +30,9 @@ from typing import Any, NamedTuple, Protocol
 
 from orchlite.core.errors import DeviceFailed
 from orchlite.core.files import fsync_folder, remove_tree
+from orchlite.environments import bytecode, pip_in_runs, seals
 from orchlite.environments.build_locks import builder_lock, device_errors, is_linked, opened, try_lock
+from orchlite.environments.seals import Seal
 
 
 class Installation(NamedTuple):
@@ -70,7 +75,7 @@ class Builds:
     def __init__(self, cache: Path, creator: Creator) -> None:
         self._cache = cache
         self._creator = creator
-        self._known: dict[str, tuple[tuple[int, int], Installation | None]] = {}
+        self._known: dict[str, tuple[tuple[int, int], _Current | None]] = {}
         """By key: inode and time of `ready.json`, and what it said. Every run reads it, and it almost never changes."""
         self._suitable: dict[Path, bool] = {}
 
@@ -88,18 +93,20 @@ class Builds:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     def find(self, key: str) -> Installation | None:
-        """Return the current build of an environment, or None if there is none or its interpreter has been removed."""
-        key_folder = self._key_folder(key)
-        try:
-            status = (key_folder / "ready.json").stat()
-        except OSError:
-            return None
-        stamp = (status.st_ino, status.st_mtime_ns)
-        if self._known.get(key, (None, None))[0] != stamp:
-            self._known[key] = (stamp, _read_installation(key, key_folder))
-        installation = self._known[key][1]
+        """Return the current build of an environment, or None if there is none, its interpreter has been removed, or its seal is broken.
+
+        Of a large environment each call checks a part of the seal, the first one in this process all of it.
+        """
+        current = self._current(key)
         # `exists` follows the link to the base interpreter, without which the environment does not work.
-        return installation if installation is not None and installation.python.exists() else None
+        if current is None or not current.installation.python.exists():
+            return None
+        return None if current.seal.next_change(current.folder) else current.installation
+
+    def change(self, key: str) -> str | None:
+        """Return a folder of the current build that a program has changed; None if there is no such build, or it is intact."""
+        current = self._current(key)
+        return current.seal.change(current.folder) if current is not None and current.folder.exists() else None
 
     def inputs(self, key: str) -> tuple[str, ...] | None:
         """Return the inputs from which the current build was installed; None if that is not known, as for those of orchlite 0.1."""
@@ -149,11 +156,30 @@ class Builds:
             return try_lock(descriptor) and is_linked(lock, descriptor) and _remove_build(folder)
         return False
 
+    def _current(self, key: str) -> _Current | None:
+        key_folder = self._key_folder(key)
+        try:
+            status = (key_folder / "ready.json").stat()
+        except OSError:
+            return None
+        stamp = (status.st_ino, status.st_mtime_ns)
+        if self._known.get(key, (None, None))[0] != stamp:
+            self._known[key] = (stamp, _read_current(key, key_folder))
+        return self._known[key][1]
+
     def _create(self, folder: Path) -> tuple[Path, ...]:
         return self._creator.create(folder, self._cache / "virtualenv")
 
     def _key_folder(self, key: str) -> Path:
         return self._cache / "environments" / key
+
+
+class _Current(NamedTuple):
+    """The build that `ready.json` names."""
+
+    folder: Path
+    installation: Installation
+    seal: Seal
 
 
 class Build:
@@ -213,10 +239,17 @@ class Build:
         with device_errors(self._folder):
             remove_tree(self.install_folder)
             (self._folder / ".lock").unlink(missing_ok=True)  # uv locks an environment by this file, and leaves it
+            pip_in_runs.add(self.python.parent, self._site_packages[0])
+            for module in self._site_packages[0].glob("*.py"):  # virtualenv's own, which every start imports
+                with suppress(SyntaxError, ValueError):
+                    bytecode.write(module)
             installed = _installed(self._site_packages)
+            seal = seals.close(self._folder)
             if installed:
                 _sync_file_system(self._folder)
-            _write_ready(self._key_folder, {"build": self._folder.name, "installed": installed, "inputs": self.inputs})
+            _write_ready(
+                self._key_folder, {"build": self._folder.name, "installed": installed, "inputs": self.inputs, "seal": seal.entries}
+            )
             self._is_finished = True
         return Installation(self.key, self.python, self.lock, installed)
 
@@ -244,12 +277,12 @@ def _installed(site_packages: tuple[Path, ...]) -> tuple[str, ...]:
 # --- Files
 
 
-def _read_installation(key: str, key_folder: Path) -> Installation | None:
+def _read_current(key: str, key_folder: Path) -> _Current | None:
     ready = _read_ready(key_folder)
     if ready is None:
         return None
     folder = key_folder / ready["build"]
-    return Installation(key, _python_of(folder), _lock_of(folder), tuple(ready["installed"]))
+    return _Current(folder, Installation(key, _python_of(folder), _lock_of(folder), tuple(ready["installed"])), ready["seal"])
 
 
 def _read_ready(key_folder: Path) -> dict[str, Any] | None:
@@ -261,6 +294,7 @@ def _read_ready(key_folder: Path) -> dict[str, Any] | None:
             "build": str(ready["build"]),
             "installed": [str(each) for each in ready["installed"]],
             "inputs": None if inputs is None else tuple(str(each) for each in inputs),
+            "seal": Seal.from_json(ready.get("seal", ())),
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -81,6 +81,15 @@ class Environments:
         """Return the finished environment, or None if there is none or its interpreter has been removed."""
         return self._builds.find(key)
 
+    def change(self, key: str) -> str | None:
+        """Return a folder of the environment that a program has changed since it was built; None if there is none, or it is intact."""
+        return self._builds.change(key)
+
+    def changes(self) -> list[str]:
+        """Return such a folder of every environment of the cache that a program has changed."""
+        keys = {build.path.parent.name for build in self._builds.folders() if build.is_current}
+        return [change for key in sorted(keys) if (change := self.change(key))]
+
     def find_recorded(self, key: str | None) -> Installation | None:
         """Return the environment that an orchestration has recorded, if it exists and runs on this interpreter.
 

@@ -99,7 +99,7 @@ def uv_command(
     if uv_indexes:
         options = {name: value for name, value in options.items() if name not in ADDRESS_OPTIONS}
     file, empty, git_variables = _write_files(target, options, lines)
-    flags += ["--refresh"] if refresh else []
+    flags += ["--compile-bytecode", *(["--refresh"] if refresh else [])]  # the environment is read-only to what runs in it
     args = (str(program), "pip", "install", "--python", str(target.python), *flags, "-r", str(file))
     env = _passed_variables(environ) | git_variables | uv.passed_variables(environ, with_indexes=uv_indexes) | uv.translated(options)
     return InstallCommand(args, empty, env, target.lock)

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache as remembered
-from importlib.util import MAGIC_NUMBER, source_hash
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from orchlite.core.files import exclusive_lock, make_private_folders, remove_tree
 from orchlite.core.version import VERSION
-from orchlite.environments import seals
+from orchlite.environments import bytecode, seals
 
 _PACKAGE = Path(__file__).parents[1]
 _EXCLUDED = frozenset({"cli", "rest", "testing"})  # no task uses these
@@ -102,7 +102,7 @@ def _unpack(wheel: Path, folder: Path) -> None:
         archive.extractall(folder)
     for source in folder.rglob("*.py"):
         with suppress(SyntaxError, ValueError):  # a template, or of another Python
-            _compile(source)
+            bytecode.write(source)
 
 
 @remembered
@@ -146,26 +146,7 @@ def _copy_package(folder: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
         if copy.suffix == ".py":
-            _compile(copy)
-
-
-def _compile(copy: Path) -> None:
-    """Write the bytecode for an interpreter without `-O`, never to be compared with the source, which does not change (PEP 552).
-
-    Not by `py_compile`: up to Python 3.11 it keeps a cut-off file, without an error, if the disk is full.
-
-    Raises:
-        SyntaxError, ValueError: the source cannot be compiled.
-        OSError: it cannot be written.
-    """
-    import marshal
-
-    source = copy.read_bytes()
-    code = compile(source, str(copy), "exec", dont_inherit=True, optimize=0)  # an import corrects the path
-    # Not `cache_from_source`: PYTHONPYCACHEPREFIX may move the host's own bytecode elsewhere.
-    cached = copy.parent / "__pycache__" / f"{copy.stem}.{sys.implementation.cache_tag}.pyc"
-    cached.parent.mkdir(mode=0o700, exist_ok=True)
-    cached.write_bytes(MAGIC_NUMBER + (1).to_bytes(4, "little") + source_hash(source) + marshal.dumps(code))
+            bytecode.write(copy)
 
 
 def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
@@ -187,7 +168,7 @@ def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
                 _log.warning("%s is not complete, or was changed by a program that runs in it; it is made again", final)
                 final.rename(old)
             part.rename(final)
-            _seal_of(final).write_text(json.dumps(closed), encoding="utf-8")
+            _seal_of(final).write_text(json.dumps(closed.entries), encoding="utf-8")
             remove_tree(old)
     return final
 
@@ -198,10 +179,10 @@ def _is_intact(folder: Path) -> bool:
         status = _seal_of(folder).stat()
         stamp = (status.st_ino, status.st_mtime_ns)
         if _seals.get(folder, (None, ()))[0] != stamp:
-            _seals[folder] = (stamp, seals.from_json(json.loads(_seal_of(folder).read_bytes())))
+            _seals[folder] = (stamp, seals.Seal.from_json(json.loads(_seal_of(folder).read_bytes())))
     except (OSError, ValueError, TypeError):
         return False
-    return seals.broken(folder, _seals[folder][1]) is None
+    return _seals[folder][1].next_change(folder) is None
 
 
 def _seal_of(folder: Path) -> Path:

@@ -23,12 +23,13 @@ _VERSION_SECONDS = 10.0
 _INDEX_VARIABLES = frozenset({"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"})
 _PASSED_VARIABLES = frozenset(
     {
-        *("UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_OFFLINE", "UV_KEYRING_PROVIDER", "UV_INSECURE_HOST", "UV_INDEX_STRATEGY"),
+        *("UV_CACHE_DIR", "UV_NO_CACHE", "UV_OFFLINE", "UV_KEYRING_PROVIDER", "UV_INSECURE_HOST", "UV_INDEX_STRATEGY"),
         *("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "SSL_CLIENT_CERT"),
         *("UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_BUILDS", "UV_CONCURRENT_INSTALLS"),
     }
 )
-_FIXED_VARIABLES = {"UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+# A hard link into uv's cache would let a program that writes into its environment change others. Copies are reflinks where there are any.
+_FIXED_VARIABLES = {"UV_LINK_MODE": "copy", "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _NOT_TRANSLATED = frozenset({"index-url", "extra-index-url", "find-links", "no-index", "cache-dir"})
 """Both installers read the first four in the requirements file, in the same words; each has its own cache."""

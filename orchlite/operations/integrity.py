@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     """Something that is wrong with a store."""
 
     kind: str
-    """`database`, `row`, `bundle`, `run` or `leftover`."""
+    """`database`, `row`, `bundle`, `environment`, `run` or `leftover`."""
     subject: str
     """The path or the id of what is wrong."""
     what: str
@@ -67,7 +67,7 @@ def check(context: Context) -> Table[Finding]:
     findings: Table[Finding] = Table()
     try:
         findings += _database(context)
-        for part in (_rows, _bundles, _ended_runs, _abandoned_runs, _orphans):
+        for part in (_rows, _bundles, _environments, _ended_runs, _abandoned_runs, _orphans):
             findings += part(context)
     except StoreDamaged as error:
         # Rows that cannot be read cannot be compared with anything.
@@ -107,6 +107,13 @@ def _bundle_problem(path: Path, bundle: StoredBundle) -> str | None:
     except OSError as error:
         return f"It cannot be read: {error.strerror}."
     return None if sha == bundle.sha else "Its bytes have changed: their SHA-256 differs from the one in its name."
+
+
+def _environments(context: Context) -> Iterator[Finding]:
+    for key in sorted(context.store.maintenance.recorded_environments()):
+        if change := context.environments.change(key):
+            what = f"A program has changed it in {change}, and other runs share it."
+            yield Finding("environment", key, what, "The next run that needs it builds it again.")
 
 
 def _ended_runs(context: Context) -> Iterator[Finding]:

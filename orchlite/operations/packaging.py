@@ -111,6 +111,7 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, files:
     found = None if refresh else context.environments.find(key)
     if found is not None:
         return found
+    _log_changes(context, {orchestration.environment_key or key, key}, files.log)
     with context.environments.building(key, files.folder.cancel.exists, refresh=refresh) as build:
         if build.found is not None:
             return build.found
@@ -118,6 +119,16 @@ def ensure_environment(context: Context, orchestration: OrchestrationRow, files:
         if requirements:
             _install(context, build, requirements, files)
         return build.finish()
+
+
+def _log_changes(context: Context, keys: set[str], log: Path) -> None:
+    """Write to both logs which of these environments a program has changed, so that it is built again."""
+    for change in filter(None, map(context.environments.change, sorted(keys))):
+        text = f"a program has changed the environment, which other runs share, in {change}; it is built again"
+        _log.warning(text)
+        with suppress(OSError):
+            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            logs.append(log, context.clock.now(), text)
 
 
 def _install(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> None:

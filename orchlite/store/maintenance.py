@@ -195,6 +195,11 @@ class StoreMaintenance:
         )
         return {row["environment_key"] for row in rows if row["environment_key"] is not None}
 
+    def recorded_environments(self) -> set[str]:
+        """Return the keys of the environments of all orchestrations."""
+        rows = self._database.rows("SELECT DISTINCT environment_key FROM orchestrations WHERE environment_key IS NOT NULL")
+        return {row["environment_key"] for row in rows}
+
     def bundles(self) -> list[StoredBundle]:
         """Return every bundle that an orchestration has, each once, sorted by SHA-256."""
         return [StoredBundle(*row) for row in self._database.rows("SELECT DISTINCT sha, size_bytes FROM orchestrations ORDER BY sha")]

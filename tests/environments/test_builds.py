@@ -160,7 +160,7 @@ def test_a_build_that_raises_leaves_nothing(builds: Builds, tmp_path: Path) -> N
 def test_the_cache_is_accessible_to_this_account_only(builds: Builds, tmp_path: Path) -> None:
     python = _build(builds, "key")
     made = [folder for folder in python.parents[1:] if folder.is_relative_to(tmp_path / "cache")]
-    assert [folder.stat().st_mode & 0o777 for folder in made] == [0o700] * 4
+    assert [folder.stat().st_mode & 0o777 for folder in made] == [0o500, 0o700, 0o700, 0o700]
 
 
 def test_a_build_that_is_not_finished_leaves_nothing(builds: Builds, tmp_path: Path) -> None:

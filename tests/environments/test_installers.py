@@ -41,7 +41,15 @@ def test_the_environments_own_interpreter_runs_pip_isolated(tmp_path: Path) -> N
 
 
 def test_uv_installs_into_the_interpreter_of_the_environment(tmp_path: Path) -> None:
-    assert _uv(tmp_path).args[:-2] == ("/bin/uv", "pip", "install", "--python", "/env/bin/python", "--only-binary=idna")
+    assert _uv(tmp_path).args[:-2] == (
+        "/bin/uv",
+        "pip",
+        "install",
+        "--python",
+        "/env/bin/python",
+        "--only-binary=idna",
+        "--compile-bytecode",
+    )
 
 
 @_both
@@ -78,7 +86,11 @@ def test_no_index_is_a_flag(tmp_path: Path, prepare: Prepare, value: str, lines:
     ("prepare", "own"),
     [
         pytest.param(_pip, {"PIP_CONFIG_FILE": os.devnull}, id="pip"),
-        pytest.param(_uv, {"UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}, id="uv"),
+        pytest.param(
+            _uv,
+            {"UV_LINK_MODE": "copy", "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"},
+            id="uv",
+        ),
     ],
 )
 def test_of_the_hosts_variables_only_network_and_locale_reach_the_installer(tmp_path: Path, prepare: Prepare, own: dict[str, str]) -> None:

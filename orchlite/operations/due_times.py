@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchlite.core.errors import BadSchedule, Closed, DeviceFailed
@@ -56,9 +57,17 @@ def schedule_of(policy: SchedulePolicy) -> Schedule:
     Raises:
         BadSchedule: it is unusable on this machine.
     """
-    from orchlite.schedules.schedule import parse  # imported when needed: most stores have no schedules
+    return _schedule(policy.expression, policy.timezone)
 
-    return parse(policy.expression, policy.timezone)
+
+@lru_cache(maxsize=4096)  # so that each warning is logged once
+def _schedule(expression: str, timezone: str) -> Schedule:
+    from orchlite.schedules.schedule import parse_stored  # imported when needed: most stores have no schedules
+
+    schedule = parse_stored(expression, timezone)
+    if schedule.is_ambiguous:
+        _log.warning("a task has the schedule %r. %s", expression, " ".join(schedule.warnings))
+    return schedule
 
 
 def follow_clock_back(context: Context, now: datetime) -> None:

@@ -13,12 +13,13 @@ from typing import NamedTuple, NoReturn
 
 from orchlite.core.errors import BadSchedule
 from orchlite.core.hints import Api
+from orchlite.schedules.day_fields import Disagreement, ParsedField, disagreement, longest
+from orchlite.schedules.dialects import unsupported
 
 _CHARACTERS = 256
 _SHOWN_CHARACTERS = 80
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 _MACROS = {
     "@hourly": "0 * * * *",
@@ -36,29 +37,6 @@ _OTHER_MACROS = {
 
 _ITEM = re.compile(r"(?:(?P<star>[*?])|(?P<first>[0-9]+|[a-z]+)(?:-(?P<last>[0-9]+|[a-z]+))?)(?:/(?P<step>[0-9]+))?")
 _ZONE = re.compile(r"(?:cron_)?tz=(?P<zone>\S*)", re.IGNORECASE)
-
-_UNSUPPORTED = (
-    (
-        re.compile(r".*#.*"),
-        "the nth weekday of a month ('#')",
-        "List the possible days in day of month, such as 15-21 for the third, and check the weekday in main.py.",
-    ),
-    (
-        re.compile(r"l(-?[0-9]+)?|lw|[0-9]l|[a-z]{3}l"),
-        "the last day of a month ('L')",
-        "Use 28-31 in day of month, and check in main.py whether it is the last day.",
-    ),
-    (
-        re.compile(r"[0-9]*w[0-9]*"),
-        "the nearest working day ('W')",
-        "List the possible days in day of month, such as 14-16 for the 15th, and check the date in main.py.",
-    ),
-    (
-        re.compile(r"[hr](\(.*\))?(/.*)?|.*~.*"),
-        "a random time ('R', 'H', '~')",
-        "A schedule must have the same slots on every host: write a number of your own choice.",
-    ),
-)
 
 
 class _Field(NamedTuple):
@@ -93,16 +71,6 @@ _FIELDS = (
 _EVERY_DAY, _EVERY_WEEKDAY = (tuple(range(field.low, field.last + 1)) for field in (_FIELDS[2], _FIELDS[4]))
 
 
-class _Part(NamedTuple):
-    """A parsed field, or one item of its list."""
-
-    text: str
-    values: tuple[int, ...]
-    """For a whole field: ascending and distinct."""
-    is_open: bool
-    """True if `*` is the field or one of its items: a day field like that leaves the choice to the other day field."""
-
-
 class CronExpression(NamedTuple):
     """An accepted expression."""
 
@@ -119,13 +87,28 @@ class CronExpression(NamedTuple):
     is_fixed: bool
     """True for a fixed-time job, as cron(8) of Debian calls it: neither minute nor hour begins with `*`."""
     warnings: tuple[str, ...]
+    disagreement: Disagreement | None = None
+    """Set if Debian's cron and Kubernetes name different days; then these are the days of Kubernetes."""
 
 
 def parse_cron(expression: object) -> CronExpression:
     """Parse five fields of cron, or a macro such as `@daily`.
 
     Raises:
-        BadSchedule: the expression is invalid, is not supported, or never fires. `details["field"]` is the field's name, or "expression".
+        BadSchedule: the expression is invalid, is not supported, never fires, or means different days in Debian's cron and Kubernetes.
+            `details["field"]` is the field's name, or "expression".
+    """
+    cron = parse_stored_cron(expression)
+    if cron.disagreement is not None:
+        _refuse(cron.disagreement.message, cron.disagreement.hint, cron.disagreement.field)
+    return cron
+
+
+def parse_stored_cron(expression: object) -> CronExpression:
+    """Parse as `parse_cron`; accept also what the dialects read differently, with a warning: earlier versions stored such expressions.
+
+    Raises:
+        BadSchedule: the expression is invalid, is not supported, or never fires.
     """
     if not isinstance(expression, str):
         raise BadSchedule(
@@ -180,16 +163,16 @@ def _check_prefix(expression: str) -> None:
 
 # Different expressions share most of their fields.
 @lru_cache(maxsize=1024)
-def _parse_field(field: _Field, text: str) -> _Part:
+def _parse_field(field: _Field, text: str) -> ParsedField:
     items = [_parse_item(field, item, text) for item in text.split(",")]
-    return _Part(
+    return ParsedField(
         text=",".join(item.text for item in items),
         values=tuple(sorted({value for item in items for value in item.values})),
         is_open=any(item.is_open for item in items),
     )
 
 
-def _parse_item(field: _Field, item: str, text: str) -> _Part:
+def _parse_item(field: _Field, item: str, text: str) -> ParsedField:
     if not item:
         _refuse_field(field, text, "has an empty item")
     match = _ITEM.fullmatch(item.lower())
@@ -198,16 +181,16 @@ def _parse_item(field: _Field, item: str, text: str) -> _Part:
     step = _step(field, item, match["step"])
     written_step = "" if match["step"] is None else f"/{step}"
     if match["star"]:
-        return _Part(f"*{written_step}", _values(field, field.low, field.last, step), is_open=step == 1)
+        return ParsedField(f"*{written_step}", _values(field, field.low, field.last, step), is_open=step == 1)
     first = _value(field, item, match["first"])
     if match["last"] is not None:
         last = _value(field, item, match["last"])
         if last < first:
             _refuse_backwards(field, item, first, last, step)
-        return _Part(f"{first}-{last}{written_step}", _values(field, first, last, step), is_open=False)
+        return ParsedField(f"{first}-{last}{written_step}", _values(field, first, last, step), is_open=False)
     # As in Kubernetes and croniter, `5/15` is every 15 from 5 to the end of the field.
     last = first if match["step"] is None else max(first, field.last)
-    return _Part(f"{first}{written_step}", _values(field, first, last, step), is_open=False)
+    return ParsedField(f"{first}{written_step}", _values(field, first, last, step), is_open=False)
 
 
 def _values(field: _Field, first: int, last: int, step: int) -> tuple[int, ...]:
@@ -236,22 +219,24 @@ def _step(field: _Field, item: str, digits: str | None) -> int:
     return step
 
 
-def _joined(parts: tuple[_Part, ...]) -> CronExpression:
+def _joined(parts: tuple[ParsedField, ...]) -> CronExpression:
     minute, hour, day, month, weekday = parts
     days, weekdays = _day_values(day, month, weekday)
+    differs = disagreement(parts)
     return CronExpression(
         text=" ".join(part.text for part in parts),
         minutes_of_day=array("H", [h * 60 + m for h in hour.values for m in minute.values]),
         months=month.values,
         day_fields=" ".join(map(_list_text, _FIELDS[2:], (days, month.values, weekdays))),
         is_fixed=not (minute.text.startswith("*") or hour.text.startswith("*")),
-        warnings=_warnings(day, weekday),
+        warnings=_warnings(day, weekday, differs),
+        disagreement=differs,
     )
 
 
-def _day_values(day: _Part, month: _Part, weekday: _Part) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _day_values(day: ParsedField, month: ParsedField, weekday: ParsedField) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the values of both day fields in the spelling that croniter reads as cron does; refuse an expression that never fires."""
-    exists = day.values[0] <= max(_LONGEST_MONTHS[number - 1] for number in month.values)
+    exists = day.values[0] <= longest(month.values)
     if day.is_open or weekday.is_open:
         if not exists:
             _refuse_never(day, month)
@@ -262,7 +247,9 @@ def _day_values(day: _Part, month: _Part, weekday: _Part) -> tuple[tuple[int, ..
     return (day.values if exists else _EVERY_DAY), weekday.values
 
 
-def _warnings(day: _Part, weekday: _Part) -> tuple[str, ...]:
+def _warnings(day: ParsedField, weekday: ParsedField, differs: Disagreement | None) -> tuple[str, ...]:
+    if differs is not None:
+        return (f"{differs.message} It runs as in Kubernetes. {differs.hint}",)
     if day.is_open or weekday.is_open:
         return ()
     return (
@@ -292,9 +279,9 @@ def _refuse_field(field: _Field, text: str, complaint: str, also: str = "") -> N
 
 
 def _refuse_item(field: _Field, item: str) -> NoReturn:
-    for pattern, what, hint in _UNSUPPORTED:
-        if pattern.fullmatch(item.lower()):
-            _refuse(f"The {field.name} {_shown(item)} means {what}, which is not supported.", hint, field.name)
+    if meaning := unsupported(field.name, item.lower()):
+        what, hint = meaning
+        _refuse(f"The {field.name} {_shown(item)} means {what}, which is not supported.", hint, field.name)
     _refuse_field(field, item, "is not valid", ", lists (1,2), ranges (1-3) and steps (*/2)")
 
 
@@ -316,7 +303,7 @@ def _spelled(field: _Field, value: int, has_names: bool) -> str:
     return field.names[value - field.low] if has_names else str(value)
 
 
-def _refuse_never(day: _Part, month: _Part) -> NoReturn:
+def _refuse_never(day: ParsedField, month: ParsedField) -> NoReturn:
     _refuse(
         f"The schedule never fires: day of month {_shown(day.text)} does not exist in month {_shown(month.text)}.",
         "Name a day that the month has.",

@@ -15,7 +15,7 @@ from orchlite.core.arguments import checked_count
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, BadSchedule
 from orchlite.core.hints import Argument, PythonOnly
-from orchlite.schedules.cron import CronExpression, parse_cron
+from orchlite.schedules.cron import CronExpression, parse_cron, parse_stored_cron
 from orchlite.schedules.wall_clock import count_between, first_at_or_after, last_at_or_before
 from orchlite.schedules.zones import Period, periods_back_from, periods_from, zone_of
 
@@ -25,7 +25,7 @@ _MAX_UPCOMING = 10_000
 
 
 class Schedule(NamedTuple):
-    """An accepted expression in a zone; made by `parse`. Methods take aware times of any zone and return aware UTC.
+    """An accepted expression in a zone; made by `parse` or `parse_stored`. Methods take aware times of any zone and return aware UTC.
 
     What the methods need beyond these strings is kept in bounded caches, so any number of schedules may be alive. Each method raises
     `BadArgument` for a time without a zone, and `BadSchedule` if the zone's data has vanished from this machine.
@@ -35,6 +35,11 @@ class Schedule(NamedTuple):
     """Five fields in one spelling, which `parse` accepts again."""
     timezone: str = "UTC"
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether Debian's cron and Kubernetes read it differently; only a stored schedule may be."""
+        return self._cron().disagreement is not None
 
     def next_after(self, at: datetime) -> datetime:
         """Return the first slot later than `at`.
@@ -95,7 +100,7 @@ class Schedule(NamedTuple):
         return sum(_count(cron, period, begin, end) for period in takewhile(lambda period: period.begins_at <= end, periods))
 
     def _cron(self) -> CronExpression:
-        return parse_cron(self.expression)
+        return parse_stored_cron(self.expression)
 
     def _forward(self, after: datetime) -> Iterator[datetime]:
         cron, latest = self._cron(), after
@@ -128,6 +133,17 @@ def parse(expression: str, timezone: str = "UTC") -> Schedule:
         BadSchedule: expression or zone is refused. `details["field"]` names the field of the expression, or is "expression" or "timezone".
     """
     cron = parse_cron(expression)
+    zone_of(timezone)
+    return Schedule(cron.text, timezone, cron.warnings)
+
+
+def parse_stored(expression: str, timezone: str) -> Schedule:
+    """Return the schedule of a stored expression: as `parse`, but accept what Debian's cron and Kubernetes read differently, and warn.
+
+    Raises:
+        BadSchedule: expression or zone is refused, or the zone's data cannot be read.
+    """
+    cron = parse_stored_cron(expression)
     zone_of(timezone)
     return Schedule(cron.text, timezone, cron.warnings)
 

@@ -181,7 +181,7 @@ def _unusable(timezone: str, error: Exception) -> BadSchedule | DeviceFailed:
 def _has_file(timezone: str) -> bool:
     from zoneinfo import TZPATH
 
-    is_name = "." not in timezone and not timezone.startswith("/")
+    is_name = "." not in timezone and not timezone.startswith("/") and len(timezone) <= _SHOWN_CHARACTERS
     return is_name and any(Path(folder, timezone).is_file() for folder in TZPATH)
 
 

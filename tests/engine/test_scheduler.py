@@ -299,6 +299,17 @@ class TestAScheduleThatCannotBeKept:
         assert broken.task.kill() is TaskStatus.KILLED
 
 
+def test_a_stored_expression_that_is_refused_by_now_continues_with_one_warning(
+    broken: _Repaired, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken.write(json.dumps({**broken.read(), "expression": "0 16 */2 * 6"}))
+    clock.advance(days=14)
+    days = [slot.day for slot in _slots(broken.task) if slot.hour == 16]
+    assert days == [1, 3, 5, 7, 9, 11, 13, 14]
+    [warning] = [record for record in caplog.records if "Debian's cron" in record.getMessage()]
+    assert "'0 16 1-31/2 * 6'" in warning.getMessage()
+
+
 class _RunningClock:
     """A clock that runs, and that can be set to half a second before noon."""
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import strategies as st
 
 from orchlite.core.errors import BadSchedule
-from orchlite.schedules.schedule import Schedule, parse
+from orchlite.schedules.schedule import Schedule, parse, parse_stored
 from tests.properties.held import held
 from tests.schedules.slot_walk import slots_between
 
@@ -155,7 +155,7 @@ def random_expressions(count: int) -> Iterator[Expression]:
 
 def check(window: Window, expression: Expression) -> None:
     expected = due_in(window, expression)
-    schedule = parse(expression.text, window.timezone)
+    schedule = parse_stored(expression.text, window.timezone)
     assert slots_between(schedule, window.start, window.end) == expected, expression.text
     assert schedule.newest_slots(window.start, window.end, 2 * len(expected) + 1) == expected, expression.text
     assert schedule.count_between(window.start, window.end) == len(expected), expression.text
@@ -185,7 +185,7 @@ expressions = (
 )
 zones = st.sampled_from(ZONES)
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
-schedules = st.builds(lambda expression, timezone: parse(expression.text, timezone), expressions, zones)
+schedules = st.builds(lambda expression, timezone: parse_stored(expression.text, timezone), expressions, zones)
 
 
 @held(25, 100, expressions, st.integers(0, 99), st.integers(0, 960), st.integers(0, 960))
@@ -193,7 +193,7 @@ def test_slots_of_a_part_of_a_window_are_those_of_the_reference(expression: Expr
     window = windows()[number % len(windows())]
     start, end = (window.start + MINUTE * minute for minute in sorted((one, other)))
     expected = [at for at in due_in(window, expression) if start < at <= end]
-    schedule = parse(expression.text, window.timezone)
+    schedule = parse_stored(expression.text, window.timezone)
     assert slots_between(schedule, start, end) == expected
     assert schedule.newest_between(start, end) == (expected[-1] if expected else None)
     assert schedule.count_between(start, end) == len(expected)
@@ -214,7 +214,7 @@ def test_counting_and_searching_back_agree_with_a_walk(schedule: Schedule, after
 @held(15, 60, expressions, zones, instants)
 def test_slots_are_readings_that_the_expression_names(expression: Expression, timezone: str, after: datetime) -> None:
     zone = ZoneInfo(timezone)
-    for slot in islice(parse(expression.text, timezone).slots_after(after), 50):
+    for slot in islice(parse_stored(expression.text, timezone).slots_after(after), 50):
         reading = slot.astimezone(zone)
         is_named = expression.has_day(reading.date()) and expression.has_time(reading.hour * 60 + reading.minute)
         is_after_a_gap = (slot - MINUTE).astimezone(zone).utcoffset() < reading.utcoffset()  # type: ignore[operator]
@@ -227,7 +227,7 @@ def test_days_are_those_of_a_calendar_that_is_read_day_by_day(expression: Expres
     start = datetime(year, 1, 1, tzinfo=UTC)
     days = [start + timedelta(days=number) for number in range(11 * 365)]
     expected = [day.replace(hour=12) for day in days if noon.has_day(day.date())]
-    schedule, end = parse(noon.text), days[-1].replace(hour=23)
+    schedule, end = parse_stored(noon.text, "UTC"), days[-1].replace(hour=23)
     assert slots_between(schedule, start, end) == expected
     assert schedule.newest_slots(start, end, 5) == expected[-5:]
     assert schedule.count_between(start, end) == len(expected)
@@ -235,8 +235,8 @@ def test_days_are_those_of_a_calendar_that_is_read_day_by_day(expression: Expres
 
 @held(25, 100, expressions, zones)
 def test_the_spelling_is_read_as_the_same_schedule(expression: Expression, timezone: str) -> None:
-    schedule = parse(expression.text, timezone)
-    assert parse(schedule.expression, timezone) == schedule
+    schedule = parse_stored(expression.text, timezone)
+    assert parse_stored(schedule.expression, timezone) == schedule
 
 
 def refusal_of(expression: str, timezone: str = "UTC") -> BadSchedule | None:

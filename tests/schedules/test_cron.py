@@ -122,10 +122,10 @@ class TestTheWhole:
             ("H(0-29)/10 * * * *", "minute", "number of your own choice"),
             ("* 0~5 * * *", "hour", "number of your own choice"),
             ("* * L * *", "day of month", "28-31"),
-            ("* * l-3 * *", "day of month", "28-31"),
-            ("* * LW * *", "day of month", "28-31"),
-            ("* * * * 5L", "day of week", "28-31"),
-            ("* * * * fril", "day of week", "28-31"),
+            ("* * l-3 * *", "day of month", "25-28"),
+            ("* * LW * *", "day of month", "26-31"),
+            ("* * * * 5L", "day of week", "22-31"),
+            ("* * * * fril", "day of week", "22-31"),
             ("* * 15W * *", "day of month", "14-16"),
             ("* * * * 5#3", "day of week", "15-21"),
             ("* * * * fri#3", "day of week", "15-21"),
@@ -219,7 +219,7 @@ class TestDays:
             pytest.param("0 0 * * 7/2", ["Sun 04 Feb", "Sun 11 Feb"], id="a step from the last one on"),
             pytest.param("0 0 31 * *", ["Sun 31 Mar", "Fri 31 May"], id="months that have the day"),
             pytest.param("0 0 29 2 *", ["Thu 29 Feb", "Tue 29 Feb"], id="leap years"),
-            pytest.param("0 0 */10 * 1", ["Thu 01 Feb", "Mon 05 Feb", "Sun 11 Feb", "Mon 12 Feb"], id="either day matches"),
+            pytest.param("0 0 1-31/10 * 1", ["Thu 01 Feb", "Mon 05 Feb", "Sun 11 Feb", "Mon 12 Feb"], id="either day matches"),
             pytest.param("0 0 30 2 1", ["Mon 05 Feb", "Mon 12 Feb"], id="either, one of which never comes"),
             pytest.param("0 0 1-31 * 1", ["Thu 01 Feb", "Fri 02 Feb"], id="either, one of which always comes"),
             pytest.param("0 0 */1 * 1", ["Mon 05 Feb", "Mon 12 Feb"], id="every day leaves it to the weekday"),
@@ -229,7 +229,7 @@ class TestDays:
     def test_are_those_of_cron(self, expression: str, days: list[str]) -> None:
         assert _days(expression, len(days)) == days
 
-    @pytest.mark.parametrize("expression", ["0 0 */2 * 1", "0 0 1 * sun", "0 0 1-31 * 1"])
+    @pytest.mark.parametrize("expression", ["0 0 1-31/2 * 1", "0 0 1 * sun", "0 0 1-31 * 1", "0 0 5,*/2 * 1"])
     def test_of_month_and_week_together_are_warned_about(self, expression: str) -> None:
         (warning,) = parse(expression).warnings
         assert "either" in warning

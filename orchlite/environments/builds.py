@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Protocol
 
 from orchlite.core.errors import DeviceFailed
 from orchlite.core.files import fsync_folder, remove_tree
-from orchlite.environments import bytecode, pip_in_runs, seals
+from orchlite.environments import bytecode, pip_in_runs, scripts, seals
 from orchlite.environments.build_locks import builder_lock, device_errors, is_linked, opened, try_lock
 from orchlite.environments.seals import Seal
 
@@ -243,6 +243,7 @@ class Build:
             for module in self._site_packages[0].glob("*.py"):  # virtualenv's own, which every start imports
                 with suppress(SyntaxError, ValueError):
                     bytecode.write(module)
+            scripts.mend(self.python.parent)
             installed = _installed(self._site_packages)
             seal = seals.close(self._folder)
             if installed:

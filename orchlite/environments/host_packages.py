@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import site
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
     from orchlite.environments.pypa import Requirement
+
+_WITHOUT_MODULES = r"_virtualenv|~orchlite|(?:\w+_|pytest-)?cov(?:erage)?|.*-nspkg|.*editable.*"
+"""Path files whose code runs do without: tools' own, packages that are found without it, and those that `_editable_roots` is about."""
+
+_CODE = ("import ", "import\t")
+"""How a line begins that `site` executes."""
 
 _SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 
@@ -103,6 +110,7 @@ def _found(path: tuple[str, ...], sites: tuple[str, ...], _: tuple[int, ...]) ->
     named = {entry for folder in sites for entry in _pth_entries(Path(folder))}
     listed = [entry for entry in path if entry in sites or (entry in named and Path(entry).is_dir())]
     resolved, warnings = _editable_roots(sites)
+    warnings += [_not_executed(file) for folder in sites for file in _code_files(Path(folder))]
     found = list(dict.fromkeys([*listed, *resolved]))
     unusable = [entry for entry in found if os.pathsep in entry]
     warnings += [f"The host's folder {entry!r} is not visible to runs: its name contains {os.pathsep!r}." for entry in unusable]
@@ -117,9 +125,24 @@ def _pth_entries(folder: Path) -> Iterator[str]:
 def _entries_of(file: Path) -> Iterator[str]:
     """Yield the folders that a `.pth` file names; to `site`, lines that begin with `import` are code."""
     for line in _read(file).splitlines():
-        if line.strip() and not line.startswith(("#", "import ", "import\t")):
+        if line.strip() and not line.startswith(("#", *_CODE)):
             # Not Path.absolute(): `site` removes `..`, and the entry is compared with the one in `sys.path`.
             yield os.path.abspath(file.parent / line.rstrip())  # noqa: PTH100
+
+
+def _code_files(folder: Path) -> Iterator[Path]:
+    """Yield the `.pth` files with a line of code that may provide modules."""
+    for file in sorted(folder.glob("*.pth")):
+        is_known = re.fullmatch(_WITHOUT_MODULES, file.stem)
+        # Before 3.12, the standard library has the `distutils` that this file of setuptools replaces.
+        is_needless = file.stem == "distutils-precedence" and sys.version_info < (3, 12)
+        if not is_known and not is_needless and any(line.startswith(_CODE) for line in _read(file).splitlines()):
+            yield file
+
+
+def _not_executed(file: Path) -> str:
+    way_out = "If the program needs what it provides, require its package."
+    return f"The host's path file {file.name!r} executes code at the start of Python, which runs do not. {way_out}"
 
 
 def _read(file: Path) -> str:

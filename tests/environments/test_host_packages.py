@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_folders_named_in_pth_files_are_seen_in_the_order_of_the_hosts_path(host
     one, two = _package(tmp_path / "one", "first"), _package(tmp_path / "two" / "src", "second")
     host.write("b.pth", f"# comment\n\n{one}\nimport os; os.environ['X'] = '1'\n{tmp_path}/absent\n")
     host.write("a.pth", f"{two.parent}/../two/src\n")
-    assert host.see() == HostPackages((str(host.site_packages), str(two), str(one)))
+    assert host.see().directories == (str(host.site_packages), str(two), str(one))
 
 
 def test_an_editable_install_by_pth_file_is_seen_even_from_inside_its_folder(host: Host, tmp_path: Path) -> None:
@@ -145,6 +146,24 @@ def test_an_editable_install_by_another_tools_hook_gets_a_warning(host: Host, tm
     seen = host.see()
     assert len(seen.warnings) == 1
     assert "'meson_made' is not visible to runs" in seen.warnings[0]
+
+
+@pytest.mark.parametrize("code", ["import os; os.environ.get('X')", "import\tos"])
+def test_a_path_file_that_executes_code_gets_a_warning(host: Host, code: str) -> None:
+    host.write("hook.pth", f"# a comment\n{code}\n")
+    (warning,) = host.see().warnings
+    assert "'hook.pth' executes code at the start of Python, which runs do not" in warning
+
+
+@pytest.mark.parametrize("name", ["_virtualenv", "~orchlite", "a1_coverage", "pytest-cov", "sphinxcontrib-nspkg"])
+def test_a_path_file_whose_code_provides_no_modules_gets_no_warning(host: Host, name: str) -> None:
+    host.write(f"{name}.pth", "import os\n")
+    assert host.see().warnings == ()
+
+
+def test_distutils_is_missing_in_runs_only_where_the_standard_library_has_none(host: Host) -> None:
+    host.write("distutils-precedence.pth", "import os; os.environ\n")
+    assert bool(host.see().warnings) == (sys.version_info >= (3, 12))
 
 
 def test_a_host_without_site_packages_has_no_folders_and_a_warning(host: Host) -> None:

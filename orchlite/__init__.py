@@ -1,6 +1,6 @@
 """orchlite: ML workload orchestrations, in-process, on one machine, offline.
 
-The public names. They are imported on first use (PEP 562), because `import orchlite` is a part of every task's start.
+The public names. They are imported on first use (PEP 562), because every run that calls `in_task()` imports this package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m orchlite`: hands the words that follow to the command line."""
+"""`python -m orchlite`: the command line."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A ZIP or a folder: the names in it, its structure, its content, and where it is kept."""
+"""Bundles, from a ZIP or a folder: names, structure and content, inspection, packing, unpacking and storage. No rows, and no runs."""

@@ -208,7 +208,7 @@ def _add(body: bytearray, directory: bytearray, name: str, content: bytes, mode:
 
 def _compressed(content: bytes, limits: Limits) -> tuple[int, bytes]:
     compressed = zlib.compress(content, _LEVEL, -zlib.MAX_WBITS)
-    # Stored if compression gains nothing, or so much that inspection would refuse the entry as a bomb.
+    # Stored if compression gains nothing, or exceeds the ratio at which inspection refuses an entry as a ZIP bomb.
     exceeds_ratio = len(content) > limits.ratio_free_bytes and len(content) > len(compressed) * limits.ratio
     return (STORED, content) if exceeds_ratio or len(compressed) >= len(content) else (DEFLATED, compressed)
 

@@ -98,7 +98,7 @@ def _line_of_nul(source: bytes) -> int | None:
 
 def _reset_after_fork() -> None:
     global _places
-    _places = threading.BoundedSemaphore(_AT_A_TIME)  # another thread of the parent may hold the old one for ever
+    _places = threading.BoundedSemaphore(_AT_A_TIME)  # another thread of the parent may hold the old one forever
 
 
 os.register_at_fork(after_in_child=_reset_after_fork)

@@ -59,7 +59,7 @@ def _newest(client: Client, count: int | None, since: datetime | None) -> Sequen
 
 
 def _following(client: Client, count: int | None, since: datetime | None) -> Iterator[Event]:
-    """Yield the newest events, and then new ones, for ever."""
+    """Yield the newest events, and then new ones, forever."""
     last = max((event.id() for event in lookup_of(client).newest_events(1)), default=0)
     for event in _newest(client, count, since):
         yield event

@@ -61,7 +61,7 @@ def start(adopt_copy: bool, workers: int | None, retain: timedelta | None, insta
 @click.option(
     "--accounts", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="File of accounts that may log in with a password."
 )
-@click.option("--compatibility", metavar="YEAR", help="Answer like the platform of this year, whatever the client.")
+@click.option("--compatibility", metavar="YEAR", help="Respond like the platform of this year, whatever the client.")
 @_workers_option
 @_retain_option
 @install_options
@@ -109,7 +109,7 @@ def _announce(server: Server, out: Output) -> None:
     exports = [f"export {name}={quote(value)}" for name, value in server.environment().items()]
     out.line(
         "\n".join([server.url, *exports])
-    )  # one write, so that a reader that closes the pipe after the first line does not end the server
+    )  # one write: a reader may close the pipe after the first line, which must not end the server
     out.note("serving; Ctrl-C stops this process, not the runs")
 
 

@@ -1,1 +1,1 @@
-"""`Client`, and the handles that it returns: they check arguments and shape results."""
+"""`Client`, and the handles that it returns. They check arguments and shape results; the engine does the work, and `store/` the SQL."""

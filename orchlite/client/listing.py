@@ -45,7 +45,7 @@ class Listing:
         """Return the orchestration with this id, of any workspace.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             BadArgument: the id is not a string.
         """
         row = self._engine.store.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
@@ -64,7 +64,7 @@ class Listing:
         """Return the task with this id, of any workspace.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             BadArgument: the id is not a string.
         """
         return Task(self._engine, self._engine.store.tasks.get(checked_id(task_id, "task_id")))
@@ -73,7 +73,7 @@ class Listing:
         """Return the run with this id, of any task.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             BadArgument: the id is not a string.
         """
         row = self._engine.store.runs.get(checked_id(run_id, "run_id"))
@@ -97,7 +97,7 @@ class Listing:
         """Return the workspace of this name. With `create_if_not_exist`, create it if there is none. Underscores are allowed here.
 
         Raises:
-            NotFound: there is none, and none was to be created.
+            NotFound: it does not exist, and `create_if_not_exist` is false.
             BadArgument: the name is refused, or `create_if_not_exist` is not a bool.
         """
         store = self._engine.store
@@ -154,7 +154,7 @@ class Listing:
         """Return the connection of this name, whether or not a workspace lists it.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             BadArgument: the name is refused.
         """
         return Connection(self._engine, self._engine.store.connections.named(checked_label(name, "name")))
@@ -163,7 +163,7 @@ class Listing:
         """Return the connection with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
             BadArgument: the id is not a string.
         """
         return Connection(self._engine, self._engine.store.connections.get(checked_id(connection_id, "connection_id")))

@@ -1,4 +1,4 @@
-"""Finds handles by a name or the first digits of an id, and tells the present state of a whole store. For the command line."""
+"""Finds handles by a name or the first digits of an id, and counts what a whole store contains now. For the command line."""
 
 from __future__ import annotations
 

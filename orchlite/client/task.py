@@ -62,7 +62,7 @@ class Task:
     def status(self) -> TaskStatus:
         """Return the status now; it compares equal to its string.
 
-        A one-shot task stays `started` however its run ends: `last_runs()` tells how.
+        A one-shot task stays `started` however its run ends; see the status of its run, `last_runs()[0]`.
         """
         return self._row().status
 
@@ -184,7 +184,7 @@ class Task:
         return ("id", "name", "kind", "status", "last run", "created at")
 
     def _cells(self) -> Sequence[object]:
-        # A one-shot task stays `started`: the status of its run tells more.
+        # A one-shot task stays `started`, so the run's status is listed too.
         newest = self.last_runs(1)
         return (self.id(), self.name(), self.kind(), self.status(), newest[0].status() if newest else None, self.created_at())
 

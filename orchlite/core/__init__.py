@@ -1,1 +1,1 @@
-"""Words that every package uses: errors, statuses, records, settings, folders, the clock. Imports no other package."""
+"""What every package uses: errors, statuses, records, settings, folders, files, the clock. Imports no other package."""

@@ -1,4 +1,4 @@
-"""Checks of what callers pass: names, times, task arguments, environment variables, paths. Pure; each error names its argument."""
+"""Checks arguments of callers: names, times, task arguments, environment variables, paths. Pure; each error names its argument."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def checked_label(label: object, argument: str) -> str:
 def checked_workspace_name(name: object, *, underscores: bool = False) -> str:
     """Return a workspace's name. The platform's rule: a letter, then letters, digits and dashes, 63 characters at most.
 
-    underscores: allow these, too, as the platform does where it looks up or creates a workspace in one call.
+    underscores: allow these, too, as the platform does in the call that finds or creates a workspace.
 
     Raises:
         BadArgument: `name` is something else.

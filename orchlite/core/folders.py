@@ -88,7 +88,7 @@ class StoreFolder(NamedTuple):
 
     @property
     def database(self) -> Path:
-        """The SQLite database; its WAL lies beside it."""
+        """The SQLite database; its WAL is beside it."""
         return self.path / "store.sqlite"
 
     @property
@@ -192,7 +192,7 @@ def cache_folder() -> Path:
 
 
 def own_cache_folder(*, allow_foreign_owner: bool = False) -> Path:
-    """Return `cache_folder()`, secured. Create it, so that no other account can; one that cannot be created is left to whoever needs it.
+    """Return `cache_folder()`, created and secured. If it cannot be created, the first operation that needs it raises the error.
 
     Raises:
         BadArgument: it is not a path, is a file, or belongs to another account.

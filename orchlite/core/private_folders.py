@@ -1,4 +1,4 @@
-"""Folders in which only this account may write: a store's and the cache's. Whoever else can write there can make runs execute anything."""
+"""Folders in which only this account may write: a store's and the cache's. Anyone who can write there can make runs execute any code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def allows_foreign_owner(given: bool = False) -> bool:
 def secure(folder: Path, name: str, *, allow_foreign_owner: bool) -> None:
     """Refuse a folder of another account; close one of this account's in which others may write, with a warning in the log.
 
-    One `stat` for a folder with mode 0700, whose content nobody else can reach. `name` is what messages call the folder.
+    One `stat` suffices for a folder with mode 0700: no other account can reach its content. `name` is what messages call the folder.
 
     Raises:
         BadArgument: the folder, or something in it, belongs to another account, or it cannot be closed.
@@ -59,7 +59,7 @@ def exposed_folders(folder: Path, name: str, *, allow_foreign_owner: bool) -> It
 
 
 def _exposed_entries(folder: Path, name: str, owners: set[int]) -> Iterator[Path]:
-    """Yield the subfolders in which others may write, after a check of who owns the entries there."""
+    """Yield the subfolders in which other accounts may write, after checking the owner of each entry."""
     with os.scandir(folder) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)

@@ -171,7 +171,7 @@ class PendingNotification(NamedTuple):
 
 
 class IdentityRow(NamedTuple):
-    """Where a store lies: how a copy of its folder is told from itself."""
+    """The location of a store's database file, by which a copy of its folder is recognized."""
 
     path: str
     """The store's folder, absolute and without symbolic links."""

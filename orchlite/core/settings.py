@@ -1,4 +1,4 @@
-"""What a client can be set to: its settings, the limits it enforces, and how long a store keeps what has ended.
+"""The settings of a client, the limits that it enforces, and how long a store keeps what has ended.
 
 The annotations are evaluated here: see `records`.
 """
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
 
 
 class Retention(NamedTuple):
-    """How long a store keeps what has ended. None keeps it for ever."""
+    """How long a store keeps what has ended. None keeps it forever."""
 
     runs_older_than: timedelta | None = timedelta(days=30)
     """Remove runs that ended longer ago, with their logs and files, and their tasks if these have ended, too."""

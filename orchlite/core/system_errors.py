@@ -1,4 +1,4 @@
-"""From errors of the operating system to orchlite's: a lack of descriptors, a full disk, a missing permission are each told apart."""
+"""Translates the operating system's errors into orchlite's: one for each cause, such as a full disk or a lack of descriptors."""
 
 from __future__ import annotations
 

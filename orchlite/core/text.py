@@ -1,4 +1,4 @@
-"""Text that may stand in a message: names of any length and content, URLs without their passwords."""
+"""Text that is safe to show in a message: names of any length and content, URLs without their passwords."""
 
 from __future__ import annotations
 

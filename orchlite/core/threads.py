@@ -1,4 +1,4 @@
-"""Starting threads: what cannot be started is an error of orchlite's, and leaves nothing half started."""
+"""Starts threads. A thread that cannot be started raises an error of orchlite's, and leaves nothing half started."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who does the work and when: threads, loops, waiting, shutting down."""
+"""The threads, loops, waits and shutdown of one open store: they decide when an operation runs. No SQL; each step is in `operations/`."""

@@ -1,4 +1,4 @@
-"""One open store at work: its workers, its cron loop and its recovery, built and held together; submit, wait, kill, delete, close."""
+"""An open store: builds its workers, cron loop and recovery, and passes each call (submit, wait, kill, delete, close) to one of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ logging.getLogger("orchlite").addHandler(logging.NullHandler())  # silent unless
 
 
 class Engine:
-    """One open store at work. Any thread may use it; nothing runs before the first submission or `start`."""
+    """An open store and its threads. Any thread may use it; nothing runs before the first submission or `start`."""
 
     def __init__(self, folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> None:
         """Open the store, creating it if needed, and recover what dead hosts left.
@@ -181,7 +181,7 @@ class Engine:
         return task
 
     def poll_run(self, run_id: str) -> RunRow:
-        """Return a run as it is now. If no host is at work on it, recover it first.
+        """Return a run as it is now. If it is orphaned, recover it first.
 
         Inside a task this may write that the run waits for it.
         """
@@ -278,9 +278,9 @@ class Engine:
                 workdirs.clean_up(self.context)
 
     def kill_all(self, timeout_seconds: float | None = None) -> None:
-        """Kill every run that this host has submitted, and wait for their ends: for the grace and 12 s more, or `timeout_seconds`.
+        """Kill every run that this host has submitted. Block until all have ended, for the grace plus 12 s or `timeout_seconds`.
 
-        What is still alive then is killed at once.
+        Send SIGKILL to what is still alive then.
         """
         self._scheduler.stop()
         self.request_kills()
@@ -322,7 +322,7 @@ class Engine:
             self._watcher.start()
 
     def _execute_queued(self) -> None:
-        """Execute what was queued here, or handed over to this host."""
+        """Execute queued runs, including those that another process queued for this host."""
         self._start_workers()
         self._workers.wake()
 
@@ -355,7 +355,7 @@ class Engine:
         self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id, self.context.clock.monotonic()))
 
     def _reclaim_slots(self) -> None:
-        """Take back the slots of runs whose wait has lapsed, of which no change of the store tells."""
+        """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
         if self._workers.has_yielded():
             self._count_waiting()
 

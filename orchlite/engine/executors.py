@@ -54,7 +54,7 @@ class ProgramExecutor:
         """Do nothing: `Recovery` adopts runs that have a process."""
 
     def next_end_at(self) -> None:
-        """Return None: nobody knows when a program ends."""
+        """Return None: it is not known when a program ends."""
         return
 
     def raise_errors(self) -> None:

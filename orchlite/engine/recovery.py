@@ -71,7 +71,7 @@ class Recovery:
             self._turn.release()
 
     def is_orphaned(self, run: RunRow) -> bool:
-        """Return whether no host is at work on this running run: its host is dead, or it is this host (not a task) and dropped it."""
+        """Return whether no host handles this running run: its host is dead, or is this one (not inside a task) and has dropped it."""
         context = self._context
         if run.host_id == context.host_id:
             return context.own_run_id is None and not self._simulated and not self._workers.holds(run)
@@ -111,8 +111,8 @@ class Recovery:
                 self._recover_run(run)
             except Closed:
                 raise
-            except Exception:  # what is wrong with one run must not stop the recovery of the others
-                _log.warning("run %s, on which no host is at work, could not be recovered", run.run_id, exc_info=True)
+            except Exception:  # a fault of one run must not stop the recovery of the others
+                _log.warning("the orphaned run %s could not be recovered", run.run_id, exc_info=True)
         if self._thread is not None:
             self._take_over_queued()
         notification.send_overdue(context)

@@ -1,4 +1,4 @@
-"""The end of an engine: on a signal, by its client, at the interpreter's exit if it was never closed, or with everything it created."""
+"""Closes engines: on a signal, at the client's request, at the interpreter's exit if still open, or with everything it created."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_until_signalled(
         BadArgument: one of the signals cannot be handled. Nothing was started.
         Conflict: this process is a run of this store.
     """
-    # Not an event: a second signal may interrupt the handler of the first inside the event's lock, and would wait for it for ever.
+    # Not an event: a second signal may interrupt the handler of the first inside the event's lock, and would wait for it forever.
     stop: SimpleQueue[None] = SimpleQueue()
     with _handled(signals, stop):
         engine.start(adopt_copy=adopt_copy)
@@ -76,7 +76,7 @@ def close_temporary(engine: Engine, timeout_seconds: float | None = None) -> Non
     """
     if not engine.is_closed and engine.is_ours():
         try:
-            with suppress(DeviceFailed):  # a store that is lost cannot tell what is in flight; the leash ends it
+            with suppress(DeviceFailed):  # without the store it is not known what is in flight; the leash ends it
                 engine.kill_all(timeout_seconds)
         finally:  # after an interrupt, too
             engine.close(drain=False)

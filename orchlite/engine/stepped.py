@@ -62,7 +62,7 @@ class SteppedExecutor:
         self._planned: list[_Planned] = []
         self._started = 0
         self._errors: list[Exception] = []
-        """What the simulation raised and nobody was told of yet."""
+        """Exceptions of the simulation that have not been raised to the caller yet."""
 
     def execute(self, assignment: Assignment) -> None:
         """Declare an orchestration ready without installing anything, then start the runs that waited for it."""

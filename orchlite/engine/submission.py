@@ -1,4 +1,4 @@
-"""Submitting tasks: a task and its run become rows, and the run starts at once if a worker is free."""
+"""Submits tasks: inserts a task and its run, and starts the run at once if a worker is free."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
 
 
 def _insert(context: Context, transaction: Transaction, task: TaskRow) -> None:
-    # Packaging may have failed a moment ago: a task inserted after that would wait for ever.
+    # Packaging may have failed a moment ago: a task inserted after that would wait forever.
     if context.store.orchestrations.status(transaction, task.orchestration_id) in (None, OrchestrationStatus.ERROR):
         raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))
     context.store.tasks.insert(transaction, task)

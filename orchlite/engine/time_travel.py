@@ -1,4 +1,4 @@
-"""One open store on a clock moved by hand: what happens at each instant, in order, until nothing more happens then."""
+"""Steps an open store on a clock moved by hand: does what is due at each instant, in order, until nothing more is due then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchlite.operations.context import Context
 
 
 class TimeTravel:
-    """What `ManualClock` steps. Any thread may call it, one at a time."""
+    """The part of an engine that `ManualClock` steps. Any thread may call it, one at a time."""
 
     def __init__(self, context: Context, scheduler: Scheduler, executor: Executor, waiting: Waiting) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Waiting for runs and packaging to end, and making sure that a host is at work on what is waited for."""
+"""Waits for runs and packaging to end, and makes sure that a host handles them."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Waiting:
             raise Conflict(f"{what}, and time does not pass by itself.", hint="Advance the clock, then wait.")
 
     def _ensure_progress(self, run_id: str, has_happened: Callable[[RunRow], bool]) -> None:
-        """Make sure that a host executes the run. For a stepped run that only this thread can move on, do so, and check that it moved."""
+        """Make sure that a host executes the run. A stepped run that only this thread can advance is advanced, and must have changed."""
         if self._executor.is_stepped and self._only_this_thread_moves_the_clock():
             self.for_submitted(None, {TaskKind.PACKAGING})
             self._executor.adopt()
@@ -195,9 +195,9 @@ class Waiting:
         self._ensure_executed(self._context.store.runs.get(run_id))
 
     def _ensure_executed(self, run: RunRow) -> None:
-        """If no host is at work on a run, import its result, adopt it, or take over what its host left in the queue.
+        """If no host handles the run, import its result, adopt it, or take it over if it is queued.
 
-        Inside a task this is left to hosts; but what is queued is handed over to the host of this program, which is at work.
+        Inside a task, hosts recover running runs; a queued run is transferred to the host that executes this program.
         """
         context = self._context
         context.refresh_host()

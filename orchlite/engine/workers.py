@@ -1,7 +1,7 @@
 """The threads that execute queued runs: claim, execute, repeat. As many runs at once as there are worker slots, oldest first.
 
 A worker slot is occupied by a run that is executed here, or by one that was adopted from a dead host and has not ended. A run whose program
-waits for another run yields its slot: otherwise, with one worker, a run that starts others and waits for them would wait for ever.
+waits for another run yields its slot: otherwise, with one worker, a run that starts others and waits for them would wait forever.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Workers:
             self._condition.notify()
 
     def wake(self) -> None:
-        """Have a worker look at the queue."""
+        """Have a worker check the queue."""
         with self._condition:
             self._woken += 1
             self._condition.notify()
@@ -174,13 +174,13 @@ class Workers:
                 self._executing -= 1
                 if assignment:
                     self._active.discard((assignment.run.run_id, assignment.run.attempt))
-                    self._woken += 1  # a slot is free again: this thread looks at the queue next
+                    self._woken += 1  # a slot is free again: this thread checks the queue next
                 elif self._woken > self._answered:
                     self._condition.notify()  # there was no slot for the thread that was woken meanwhile
         return assignment is not None
 
     def _wait(self, timeout_seconds: float | None) -> tuple[bool, Assignment | None]:
-        """Block until this thread has a slot, and a run or a reason to look at the queue. Return False at the timeout."""
+        """Block until this thread has a slot, and a run or a reason to check the queue. Return False at the timeout."""
         with self._condition:
             self._idle += 1
             was_notified = True

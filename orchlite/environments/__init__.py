@@ -1,1 +1,1 @@
-"""From the lines of a `requirements.txt` to a virtual environment that is ready to run in."""
+"""Virtual environments, from the lines of a `requirements.txt` to a folder that runs can use. Knows neither the store nor runs."""

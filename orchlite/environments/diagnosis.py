@@ -140,7 +140,7 @@ def _no_package(output: _Output) -> Iterator[str]:
     elif missing := _missing(output):
         yield (
             f"Nothing on {where} fits {missing.requirement}: there is no such package, or no file of it for this Python ({output.python}),"
-            f" or the index did not answer. {_SPELLING}, or {_ELSEWHERE}."
+            f" or the index did not respond. {_SPELLING}, or {_ELSEWHERE}."
         )
 
 

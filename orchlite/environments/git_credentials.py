@@ -59,7 +59,7 @@ def write_credentials(file: Path, credentials: Iterable[Credential]) -> dict[str
         return {}
     with open(file, "x", encoding="utf-8", opener=private_opener) as lines:
         lines.writelines(f"{credential.line}\n" for credential in known)
-        # git asks for a host, without a path, unless it was told to; then the first line of the host counts.
+        # git asks for a host without a path, unless `credential.useHttpPath` is set; then the host's first line counts.
         lines.writelines(f"{one._replace(path='').line}\n" for one in known)
     settings: list[tuple[str, str]] = []
     for host in dict.fromkeys(one.host for one in known):

@@ -90,7 +90,7 @@ def uv_command(
     """Write the installer's files and return the command for `program`, uv. Call it once per target.
 
     `uv_indexes`: uv's own variables say where packages come from, instead of pip's `options`. `refresh`: ask the index again instead of
-    using uv's cache of its answers.
+    using uv's cache of its responses.
 
     Raises:
         OSError: the target's folder cannot be written.

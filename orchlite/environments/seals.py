@@ -2,7 +2,8 @@
 
 A seal is of folders, not of files: it has the time at which the names in each last changed (stat(2): a file that is added, removed or
 replaced sets its folder's time), and a digest of names and sizes. The digest is compared only where the time differs, as in a cache that
-was copied. `__pycache__` is left out: what lies there changes no meaning, and programs run with `-O` or pytest may add to it.
+was copied. `__pycache__` is left out: its files do not change what a program does, and programs run with `-O` or pytest may add
+some.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The stores that use a cache folder: a small file for each in `<cache>/stores`, so that pruning one store spares what others need.
 
-A reference names the store's path, device and inode, and the mount point that it lies below. A store that is not found at its path is
+A reference names the store's path, device and inode, and the mount point above it. A store that is not found at its path is
 gone if its file system is mounted; else it cannot be seen, and may come back.
 """
 
@@ -39,7 +39,7 @@ class StoreReference(NamedTuple):
 
 
 def add(cache: Path, store: Path) -> None:
-    """Leave a reference to the store, whose folder exists, unless there is one. Safe from several processes.
+    """Add a reference to the store, whose folder must exist, if it is missing. Several processes may do so at once.
 
     Raises:
         OSError: the cache cannot be written.
@@ -79,7 +79,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _mount_point(path: Path) -> str:
-    """Return the mount point of the file system that the path lies on, or would lie on."""
+    """Return the mount point of the path's file system; the path need not exist."""
     found = os.path.realpath(path)
     while not os.path.ismount(found):
         found = os.path.dirname(found)  # noqa: PTH120 - as text, like the line above

@@ -74,7 +74,7 @@ def other_versions(cache: Path, wheel: Path) -> list[tuple[Path, float]]:
 
 
 def remove(folder: Path) -> bool:
-    """Remove a folder that `other_versions` returned, atomically for those who use it; return False if that is not possible."""
+    """Remove a folder that `other_versions` returned, atomically for its users; return False if that is not possible."""
     doomed = folder.with_name(".part")
     try:
         with exclusive_lock(folder.parent / "lock"):

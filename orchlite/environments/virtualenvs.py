@@ -152,7 +152,7 @@ def _write_pth_file(folder: Path, site_packages: Path) -> None:
 
 def _reset_after_fork() -> None:
     global _one_at_a_time
-    _one_at_a_time = threading.Lock()  # another thread of the parent may hold the old one for ever
+    _one_at_a_time = threading.Lock()  # another thread of the parent may hold the old one forever
 
 
 os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,4 +1,4 @@
-"""Backs up a store while hosts are at work on it.
+"""Backs up a store while hosts use it.
 
 Rows are copied first, and then the files that they refer to, which exist by then; so the copy refers to nothing that it lacks. The copy
 must never do what the original does or has done: what was queued or running has ended in the copy.

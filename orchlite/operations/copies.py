@@ -1,8 +1,8 @@
-"""A store whose folder was copied, by `cp -r`, rsync or a snapshot: the copy must not do what the original does.
+"""Copies of a store's folder, by `cp -r`, rsync or a snapshot: a copy must not do what the original does.
 
-The store records where its database file lies. A copy is told by another device and inode. In it, what the original executes has ended, and
-schedules wait until the copy is adopted: else both would run the night. A store that was moved while nothing ran is no copy, nor is a
-restored backup, which records nothing.
+A store records the path, device and inode of its database file; in a copy, they differ. There the original's unfinished runs have ended,
+and schedules wait until the copy is adopted: otherwise each nightly run would happen twice. A store that was moved while nothing ran is not
+a copy. Neither is a restored backup, which has no such record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checks whether a store is intact: its database, its rows among themselves, its files against its rows. Reads everything, changes nothing.
 
-An intact store has no findings, even while hosts are at work on it. These are not findings: a run without a folder, which was restored
+An intact store has no findings, even while hosts use it. These are not findings: a run without a folder, which was restored
 from a backup made while it ran; and a missing environment, which the next run builds again.
 """
 

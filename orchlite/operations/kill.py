@@ -136,7 +136,7 @@ def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reaso
     context.changes.announce()
     if failed:
         run_id, cause = failed[0]
-        raise device_error(cause, f"Run {run_id} cannot be told to end", run_id=run_id) from cause
+        raise device_error(cause, f"Run {run_id} cannot be asked to end", run_id=run_id) from cause
 
 
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:

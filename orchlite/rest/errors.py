@@ -144,7 +144,7 @@ def describe_errors(document: dict[str, Any]) -> None:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Answer every exception with an error response."""
+    """Turn every exception into an error response."""
     app.add_exception_handler(OrchliteError, _handle_orchlite_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
     # FastAPI's HTTPException is a subclass; bodies that cannot be parsed raise Starlette's.

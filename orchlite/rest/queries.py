@@ -62,7 +62,7 @@ class StoreQueries:
         """Return the workspace with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         return self._store.workspaces.get(workspace_id)
 
@@ -83,7 +83,7 @@ class StoreQueries:
         """Return the handle of the workspace with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         return Workspace(self._engine, self.workspace(workspace_id))
 
@@ -104,7 +104,7 @@ class StoreQueries:
 
         Raises:
             BadArgument: the id is invalid.
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         return self._engine.poll_orchestration(checked_id(orchestration_id, "orch_id"))
 
@@ -164,7 +164,7 @@ class StoreQueries:
 
         Raises:
             BadArgument: an id is invalid.
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         task = self._engine.poll_task(checked_id(task_id, "id"))
         runs = [self._current(run) for run in self._store.runs.of_task(task_id, run_limit, SHOWN)]
@@ -246,7 +246,7 @@ class StoreQueries:
 
         Raises:
             BadArgument: an id is invalid.
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         return self._with_workspaces(self._store.connections.get(checked_id(connection_id, "connection_id")))
 
@@ -255,7 +255,7 @@ class StoreQueries:
 
         Raises:
             BadArgument: the name is invalid.
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         return self._with_workspaces(self._store.connections.named(checked_label(name, "name")))
 

@@ -38,7 +38,7 @@ PORT = 8080
 _MAX_PORT = 65_535
 _BACKLOG = 1024
 _GRACE_SECONDS = 3
-"""How long open requests may take once the server is told to stop."""
+"""How long open requests may take once the server is asked to stop."""
 _JOIN_SECONDS = 10.0
 _START_SECONDS = 30.0
 _log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def serve(
             token=token,
             hosts=names if address.is_loopback else (*names, address.name),
             compatibility=compatibility,
-            # Signed with the token, so that a restart logs nobody out.
+            # Signed with the token, so that log-ins outlast a restart.
             accounts=Accounts(known, secret=token) if known else None,
         )
         return Server(app, listener, token, path)

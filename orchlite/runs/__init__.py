@@ -1,1 +1,1 @@
-"""The process of one run: what it is given, the pool of runners, and its log. `runner/` is the program that owns runs."""
+"""The process of one run: its spec, the pool of runners, and its log. `runner/` is the program that owns runs. No rows: files only."""

@@ -53,7 +53,7 @@ def _observe(folder: RunFolder) -> Observation:
 
 
 def _without_start(folder: RunFolder) -> Observation:
-    """Tell a run that was never started from one that has removed the sign of its start: the latter must not be started again."""
+    """Return whether a run without `started.json` was never started, or has removed that file and must not be started again."""
     if processes_of(folder):
         return Lost(None, "its files were removed while it ran, and its runner was killed, so its outcome is not known")
     return NeverStarted()

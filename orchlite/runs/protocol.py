@@ -1,4 +1,4 @@
-"""What a client needs from that which executes its runs; `Runners` implements it, and tests may replace it."""
+"""The interface through which an engine executes runs. `Runners` implements it; tests may pass another implementation."""
 
 from __future__ import annotations
 

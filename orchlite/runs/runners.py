@@ -1,4 +1,4 @@
-"""The host's side of the runners: gives runs to them, waits for runs and cancels them.
+"""The host's side of the runners: sends runs to them, waits for runs and cancels them.
 
 Every method works on the run's folder and is idempotent. The files and the lock there are the truth; the pipe to a runner only saves
 polling. `spec.py` describes files and messages; `runner/` is the other side.
@@ -80,7 +80,7 @@ class Runners:
                 return
 
     def wait(self, folder: RunFolder) -> Observation:
-        """Block until the run has no owner, then observe it. Read the runner's answer if the run is one of this pool, else poll."""
+        """Block until the run has no owner, then observe it. Read the runner's response if the run is one of this pool, else poll."""
         runner = self._busy.get(folder.run_id)
         if runner is None:
             return self._poll(folder)
@@ -236,7 +236,7 @@ def _write(runner: Popen[bytes], request: bytes) -> None:
 
 
 def _read_line(runner: Popen[bytes]) -> bytes | None:
-    """Block until the runner answers; None if it dies first. At most one answer is in flight, so nothing is read beyond it."""
+    """Block until the runner responds; None if it dies first. At most one response is in flight, so nothing is read beyond it."""
     assert runner.stdout is not None
     line = b""
     while not line.endswith(b"\n"):

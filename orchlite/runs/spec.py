@@ -42,7 +42,7 @@ On the pipes, one line of JSON each, and at most one request in flight:
 Request, on the runner's standard input
     The fields of `RunSpec`. End of file means that the host is gone: an idle runner exits, a busy one finishes its run first, or cancels
     it if `leash` is set.
-Answer, on the runner's standard output
+Response, on the runner's standard output
     `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's owner, `result` is null and
     `refused` the reason; else `refused` is null. End of file means that the runner is gone.
 """

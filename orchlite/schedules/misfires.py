@@ -1,4 +1,4 @@
-"""Decides what becomes of a scheduled task's slots: which get a run, which are skipped and why, and when the task is due next.
+"""Decides which slots of a scheduled task get a run, which are skipped and why, and when the task is due next.
 
 Pure: policy and times in, a decision out. All bounds are here: a clock that jumps a year ahead costs no more than they say.
 """

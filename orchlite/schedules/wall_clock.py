@@ -1,8 +1,8 @@
 """The wall times that a cron expression names: the next one, the previous one, how many. No time zones; every datetime is naive.
 
-croniter decides which days an expression names, and nothing else. Its answers are kept for each kind of month (12 months, 7 first
-weekdays, leap years), so that a search or a count costs a look-up per month, and threads share no croniter. It is imported for the first
-expression that leaves out a day: an import costs 20 ms or more.
+croniter only decides which days an expression names. Its results are cached for each kind of month (12 months, 7 first weekdays, leap
+years), so that a search or a count costs a look-up per month, and threads share no croniter. It is imported when an expression first leaves
+out a day, because the import takes 20 ms or more.
 """
 
 from __future__ import annotations

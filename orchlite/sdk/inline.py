@@ -1,6 +1,6 @@
 """Runs a program in this process as a task run, so that breakpoints, coverage and test doubles reach it.
 
-Owns what has to be changed for that, and restores it: environment variables, `sys.path`, `sys.argv`, import hooks, `wallaroo` and the
+Changes and restores what that needs: environment variables, `sys.path`, `sys.argv`, import hooks, `wallaroo` and the
 program's own modules in `sys.modules`, the current folder. Anything else that a program changes in its process (signal handlers, logging,
 `sys.stdout`) stays changed.
 """

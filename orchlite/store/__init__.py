@@ -1,1 +1,1 @@
-"""The only home of SQL: one class for each kind of row, over one that owns the connections."""
+"""The only package with SQL: one class for each kind of row, over one that owns the connections. Touches no files but the database."""

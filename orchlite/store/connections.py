@@ -47,7 +47,7 @@ class Connections:
         """Return the connection with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         row = self._database.row("SELECT * FROM connections WHERE connection_id = ?", (connection_id,))
         if row is None:
@@ -58,7 +58,7 @@ class Connections:
         """Return the connection of this name.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         row = self._database.row("SELECT * FROM connections WHERE name = ?", (name,))
         if row is None:
@@ -121,7 +121,7 @@ class Connections:
         """Delete the connection, and remove it from every workspace.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         with self._database.transaction() as transaction:
             row = transaction.row("DELETE FROM connections WHERE connection_id = ? RETURNING *", (connection_id,))

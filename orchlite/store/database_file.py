@@ -1,4 +1,4 @@
-"""The files of a SQLite database on disk: created for this account only, and told apart from others of the same name.
+"""The files of a SQLite database on disk: creates them for this account only, and identifies them by device and inode.
 
 None of them is ever opened here once it exists: closing any descriptor of a file releases all POSIX locks that the process holds on it, and
 the next program to close the database would delete the WAL under this one (sqlite.org/howtocorrupt.html, section 2.2).

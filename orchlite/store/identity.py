@@ -1,4 +1,4 @@
-"""The row that says where the store lies."""
+"""The row that records the location of the store's database file."""
 
 from __future__ import annotations
 

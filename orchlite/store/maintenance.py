@@ -71,7 +71,7 @@ class StoreMaintenance:
         """Yield pages of the runs that ended before this, oldest first.
 
         The newest packaging run of each orchestration is left out. So are slots at or after the time at which their task is due next: the
-        clock was set back after they were dispatched, and their rows prevent that they are dispatched again.
+        clock was set back after they were dispatched, and their rows keep them from being dispatched again.
         """
         cutoff = to_microseconds(ended_before)
         return _pages(

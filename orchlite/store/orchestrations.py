@@ -48,7 +48,7 @@ class Orchestrations:
         """Return the orchestration with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         row = self._database.row("SELECT * FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
         if row is None:

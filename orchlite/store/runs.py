@@ -253,7 +253,7 @@ class Runs:
         """Return the run with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         run = self.find(run_id)
         if run is None:

@@ -53,7 +53,7 @@ class Tasks:
         """Return the task with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         row = self._database.row("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
         if row is None:

@@ -44,7 +44,7 @@ class Workspaces:
         """Return the workspace with this id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
         row = self._database.row("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
         if row is None:

@@ -54,7 +54,7 @@ class ManualClock:
         Wait for packaging first. Then stop at every instant at which something is due, in order, and let it happen: slots are dispatched,
         simulated runs end, real runs are waited for. Return when the clock has reached its time and nothing else is due.
 
-        Any thread may advance the clock; threads take turns. A real program that never ends blocks this for ever, unless it is killed.
+        Any thread may advance the clock; threads take turns. A real program that never ends blocks this forever, unless it is killed.
 
         Raises:
             BadArgument: the time would go back, or beyond the year 9999.

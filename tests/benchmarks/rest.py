@@ -129,4 +129,4 @@ def _starting(store: Path) -> None:
     actions: dict[str, Action] = {kind: partial(subprocess.run, [*command, kind], check=True, cwd=root) for kind in ("client", "serve")}
     taken = interleaved(actions, rounds=15)
     seconds = statistics.median(taken["serve"]) - statistics.median(taken["client"])
-    report("server start, to its first answer", seconds, "s over a client", "<= 1.0", **{"with client": summary(taken["serve"])})
+    report("server start, to its first response", seconds, "s over a client", "<= 1.0", **{"with client": summary(taken["serve"])})

@@ -13,7 +13,7 @@ _REQUESTS, _ANSWERS = 0, 1
 
 
 class Host:
-    """Reads requests and signals, writes answers, and notices when the host is gone. `runs/spec.py` describes the messages."""
+    """Reads requests and signals, writes responses, and notices when the host is gone. `runs/spec.py` describes the messages."""
 
     def __init__(self, wake_fd: int) -> None:
         self.gone = False
@@ -58,6 +58,6 @@ class Host:
         return None
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Send an answer. A broken pipe is no failure: the result is in the run's folder."""
+        """Send a response. A broken pipe is no failure: the result is in the run's folder."""
         with suppress(OSError):
             os.write(_ANSWERS, json.dumps(message).encode() + b"\n")

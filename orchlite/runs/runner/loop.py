@@ -1,6 +1,6 @@
-"""The runner's main loop: read a request from standard input, own that run to its end, answer on standard output, repeat.
+"""The runner's main loop: read a request from standard input, own that run to its end, respond on standard output, repeat.
 
-`runs/spec.py` describes requests, answers, and what end of file means.
+`runs/spec.py` describes requests, responses, and what end of file means.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Claim:
         self._mark = mark
 
     def requested_end(self) -> str | None:
-        """Return why the run must end, perhaps an empty text; None if nobody has requested it."""
+        """Return why the run must end, perhaps an empty text; None if there is no request."""
         try:
             # Opening a named pipe would block.
             descriptor = os.open(f"{self._folder}/cancel", os.O_RDONLY | os.O_NONBLOCK)

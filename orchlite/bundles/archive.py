@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from orchlite.bundles.unicode_names import has_field, unicode_name
 from orchlite.core.errors import BadBundle
 from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
@@ -228,8 +229,9 @@ def _central_entry(content: bytes, position: int) -> tuple[Entry, int]:
     if disk or extra_end + comment_bytes > len(content):
         raise _bad_zip("has a damaged directory")
     raw_name = content[position + CENTRAL.size : name_end]
-    name = _decoded(raw_name, flags)
-    size, compressed, offset = _zip64_values(content[name_end:extra_end], (size, compressed, offset), name)
+    extra = content[name_end:extra_end]
+    name = _unicode_name(extra, raw_name, flags) or _decoded(raw_name, flags)
+    size, compressed, offset = _zip64_values(extra, (size, compressed, offset), name)
     return Entry(name, raw_name, flags, method, crc, compressed, size, offset, external >> 16), extra_end + comment_bytes
 
 
@@ -243,6 +245,17 @@ def _decoded(raw_name: bytes, flags: int) -> str:
         name = raw_name.decode(errors="backslashreplace")
         hint = "Rename the file and pack again."
         raise BadBundle(f"Entry {quoted(name)} has a name that is not valid UTF-8.", hint=hint, entry=name) from error
+
+
+def _unicode_name(extra: bytes, raw_name: bytes, flags: int) -> str | None:
+    if not has_field(extra):
+        return None
+    try:
+        return unicode_name(extra, raw_name, is_utf8=bool(flags & UTF8_FLAG))
+    except ValueError as error:
+        name = raw_name.decode(errors="backslashreplace")
+        complaint = f"Entry {quoted(name)} has another name in its Unicode Path field: two readers would see two bundles."
+        raise BadBundle(complaint, hint=_REPACK, entry=name) from error
 
 
 def _zip64_values(extra: bytes, values: Sequence[int], name: str) -> tuple[int, ...]:
@@ -278,8 +291,12 @@ def _with_data_offset(read_at: ReadAt, entry: Entry, directory_offset: int) -> E
     if name_bytes != len(entry.raw_name) or header[LOCAL.size :] != entry.raw_name:
         raise _bad_entry(entry, "has a different name in its own header than in the directory")
     extra_offset = entry.header_offset + LOCAL.size + name_bytes
+    extra = read_at(extra_offset, extra_bytes) if extra_bytes else b""
+    # A reader of a stream sees this field alone.
+    if (_unicode_name(extra, entry.raw_name, flags) or entry.name) != entry.name:
+        raise _bad_entry(entry, "has a different name in its own header than in the directory")
     if _ZIP64_VALUE in (size, compressed):
-        size, compressed = _zip64_values(read_at(extra_offset, extra_bytes), (size, compressed), entry.name)
+        size, compressed = _zip64_values(extra, (size, compressed), entry.name)
     _check_header(entry, flags, method, (crc, compressed, size))
     return entry._replace(data_offset=extra_offset + extra_bytes)
 

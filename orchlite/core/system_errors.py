@@ -11,6 +11,20 @@ from orchlite.core.files import is_disk_full
 _OUT_OF_FILES = {errno.EMFILE: "this process may open no more files", errno.ENFILE: "this machine may open no more files"}
 
 
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, means a lack of descriptors, memory, processes or disk space."""
+    while error is not None:
+        if isinstance(error, MemoryError | ResourceExhausted | StorageFull):
+            return True
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            return True
+        error = error.__cause__
+    return False
+
+
 def device_error(error: OSError, failed: str, **details: Any) -> DeviceFailed:
     """Return orchlite's error for one of the operating system's. `failed` says what failed: "The store X cannot be opened"."""
     if error.errno in _OUT_OF_FILES:

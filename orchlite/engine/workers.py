@@ -146,11 +146,14 @@ class Workers:
         timeout_seconds: float | None = None
         while not self._is_stopping:
             try:
-                if self._execute_next(timeout_seconds):
+                postponed_seconds = self._context.postponed.seconds_until_due()
+                if self._execute_next(postponed_seconds if timeout_seconds is None else timeout_seconds):
                     timeout_seconds = _PAUSE_SECONDS
                 elif timeout_seconds is not None:
                     timeout_seconds = None
                     workdirs.clean_up(self._context)
+                if self._context.postponed.take_news():
+                    self.wake()  # an idle thread, which then knows how long to wait for the next postponed run, or executes it
             except Closed:
                 return
             except Exception:
@@ -215,7 +218,9 @@ class Workers:
     def _next_claimable(self) -> str | None:
         woken = self._woken  # before the query: it does not see what is queued meanwhile
         packaging = True if self._executor.is_stepped else None
-        run_id = self._context.store.runs.next_claimable(self._context.host_id, whole_store=self.whole_store, packaging=packaging)
+        run_id = self._context.store.runs.next_claimable(
+            self._context.host_id, whole_store=self.whole_store, packaging=packaging, excluded=self._context.postponed.not_due()
+        )
         if run_id is None:
             with self._condition:
                 self._answered = max(self._answered, woken)

@@ -17,6 +17,7 @@ from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.operations.cleaner import Cleaner
 from orchlite.operations.notifier import Notifier
+from orchlite.operations.postponed_runs import PostponedRuns
 from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
@@ -93,6 +94,7 @@ class Context:
         """The run of this store that this process is. It submits, reads and kills; all other work is left to its host."""
         self.notifier = Notifier(clock)
         self.cleaner = Cleaner()
+        self.postponed = PostponedRuns()
         self.closed = threading.Event()
         """Set when this host closes the store."""
         self.changes = Changes()

@@ -22,6 +22,7 @@ from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.packaging import ensure_environment, install_files
+from orchlite.operations.postponement import try_postpone
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
@@ -51,7 +52,9 @@ def execute(context: Context, assignment: Assignment) -> None:
         remove_tree(folder.path)
         return
     _log.info("run %s of %s starts", run.run_id, _label(assignment.task, assignment.orchestration))
-    finalize(context, run, _start_and_wait(context, run, folder, spec))
+    observed = _start_and_wait(context, assignment, folder, spec)
+    if observed is not None:
+        finalize(context, run, observed)
 
 
 def finalize(context: Context, run: RunRow, observed: Observation) -> None:
@@ -85,7 +88,7 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> None:
 def _may_retry(context: Context, run: RunRow) -> bool:
     # A host's death is seldom the run's fault, unless it happens many times. Runners that fail under a living host are.
     limit = _MAX_ATTEMPTS if run.host_id == context.host_id else _MAX_ATTEMPTS_ACROSS_HOSTS
-    return run.boot_id == context.boot_id and run.attempt < limit
+    return run.boot_id == context.boot_id and run.attempt - context.postponed.count(run.run_id) < limit
 
 
 def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
@@ -100,7 +103,8 @@ def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder) ->
         return error
 
 
-def _start_and_wait(context: Context, run: RunRow, folder: RunFolder, spec: RunSpec | Exception) -> Observation:
+def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder, spec: RunSpec | Exception) -> Observation | None:
+    """Start the run and wait for its end. None: it was put back into the queue instead, because something was short for a moment."""
     try:
         if isinstance(spec, Exception):
             raise spec
@@ -108,8 +112,10 @@ def _start_and_wait(context: Context, run: RunRow, folder: RunFolder, spec: RunS
     except Closed:
         raise
     except Exception as error:
+        if try_postpone(context, assignment, error):
+            return None
         status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
-        return Ended(run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
+        return Ended(assignment.run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
     return context.process.wait(folder)
 
 
@@ -214,6 +220,7 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
         context.commit_eventually(record, run.run_id)
     except IllegalMove:
         return  # another host has imported the result first
+    context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":
         context.cleaner.schedule(run.run_id)

@@ -34,6 +34,9 @@ _CONFIG_PATH = "/v1/api/config"
 
 _BODY_TYPES = {_UPLOAD_PATH: "multipart/form-data", _TOKEN_PATH: "application/x-www-form-urlencoded"}
 _LOGIN_LIMIT_BYTES = 4096
+_LOGIN_SECONDS = 10.0
+_UPLOAD_SECONDS = 3600.0
+"""How long a body may take to arrive: before log-in, and for an upload."""
 MIN_TOKEN_CHARACTERS = 16
 _MAKE_ONE = PythonOnly("Make one: secrets.token_urlsafe(32).")
 _BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -61,7 +64,8 @@ class Guard:
         hosts: names under which the server may be addressed, besides those of the loopback interface.
         limit_bytes, document_limit_bytes: the largest body of an upload, and of any other request.
         accounts: accounts whose tokens are accepted besides `token`.
-        stall_seconds: a body of which nothing arrives for this long counts as cut off.
+        stall_seconds: a body of which nothing arrives for this long counts as cut off, and so does one that is no upload and takes
+            longer in all.
 
         Raises:
             BadArgument: the token cannot be sent in a header, or a host is not a host name.
@@ -89,7 +93,7 @@ class Guard:
         if refusal is not None:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return
-        body = LimitedBody(receive, send, self._body_limit_bytes(head), self._stall_seconds)
+        body = LimitedBody(receive, send, self._body_limit_bytes(head), self._stall_seconds, self._body_seconds(head))
         await body.run(self._app, {**head.scope_without_token(), ACCOUNT_KEY: account})
 
     def _check_source(self, head: RequestHead) -> Response | None:
@@ -133,6 +137,11 @@ class Guard:
             message = f"The body has the wrong media type. Send {expected}."
             return error_response(415, message, "UnsupportedMediaType", {"expected": expected})
         return None
+
+    def _body_seconds(self, head: RequestHead) -> float:
+        if self._is_open(head):
+            return _LOGIN_SECONDS
+        return _UPLOAD_SECONDS if head.path == _UPLOAD_PATH else self._stall_seconds
 
     def _body_limit_bytes(self, head: RequestHead) -> int:
         if self._is_open(head):

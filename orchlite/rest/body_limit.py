@@ -18,12 +18,13 @@ _DRAIN_SECONDS = 2.0
 class LimitedBody:
     """The body of one request, between the server and the application."""
 
-    def __init__(self, receive: Receive, send: Send, limit_bytes: int, stall_seconds: float) -> None:
-        """Pass on at most `limit_bytes`, and wait at most `stall_seconds` for each piece."""
+    def __init__(self, receive: Receive, send: Send, limit_bytes: int, stall_seconds: float, total_seconds: float) -> None:
+        """Pass on at most `limit_bytes`, and wait at most `stall_seconds` for each piece, and `total_seconds` for all of them."""
         self._receive = receive
         self._send = send
         self._limit_bytes = limit_bytes
         self._stall_seconds = stall_seconds
+        self._complete_by = asyncio.get_running_loop().time() + total_seconds
         self._seen_bytes = 0
         self._is_complete = False
         self._is_answered = False
@@ -31,7 +32,7 @@ class LimitedBody:
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the application, and send 413 instead of its response if the body exceeds the limit before it has responded.
 
-        A body that is too large, or stalls, looks to the application as if the client had disconnected.
+        A body that is too large, stalls, or takes too long, looks to the application as if the client had disconnected.
         """
         try:
             await app(scope, self._next, self._pass)
@@ -49,7 +50,8 @@ class LimitedBody:
         if self._is_complete:  # the application now waits for the client to disconnect, which may take any time
             return await self._receive()
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            left_seconds = self._complete_by - asyncio.get_running_loop().time()
+            async with asyncio.timeout(min(self._stall_seconds, left_seconds)):
                 message = await self._receive()
         except TimeoutError:
             message = {"type": "http.disconnect"}

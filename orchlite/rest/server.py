@@ -26,6 +26,7 @@ from orchlite.core.hints import Api, Argument
 from orchlite.engine import shutdown
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.rest.app import guarded
+from orchlite.rest.bounded_http import BoundedHttp, max_connections
 from orchlite.rest.credentials import FILE_NAME, ensure_token
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 PORT = 8080
 _MAX_PORT = 65_535
-_BACKLOG = 1024
 _GRACE_SECONDS = 3
 """How long open requests may take once the server is asked to stop."""
 _JOIN_SECONDS = 10.0
@@ -115,13 +115,13 @@ class _Uvicorn(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=BoundedHttp,
                 ws="none",
                 log_config=None,
                 access_log=False,  # addresses may contain tokens
                 proxy_headers=False,
                 server_header=False,
-                backlog=_BACKLOG,
+                backlog=_backlog(),
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
@@ -255,6 +255,11 @@ def _checked_address(host: str, port: int, *, allow_remote: bool) -> _Address:
     return _Address(family, (str(sockaddr[0]), port), f"[{ip}]" if ip.version == 6 and ":" in host else host, ip.is_loopback)
 
 
+def _backlog() -> int:
+    """Return how many connections may wait to be accepted. asyncio accepts all of them before it handles the first."""
+    return max(1, max_connections() // 2)
+
+
 def _listen(address: _Address) -> socket.socket:
     listener = socket.socket(address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -263,7 +268,7 @@ def _listen(address: _Address) -> socket.socket:
         # whose protocol is named, as above.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address.sockaddr)
-        listener.listen(_BACKLOG)
+        listener.listen(_backlog())
     except OSError as error:
         listener.close()
         port = address.sockaddr[1]

@@ -88,12 +88,16 @@ class Runs:
         events.record(transaction, "run", run_id, RunStatus.QUEUED, RunStatus.RUNNING, claim.at)
         return _record(row)
 
-    def next_claimable(self, host_id: str, *, whole_store: bool, packaging: bool | None = None) -> str | None:
+    def next_claimable(
+        self, host_id: str, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
+    ) -> str | None:
         """Return the id of the oldest queued run that this host may start now; None if there is none.
 
         whole_store: consider the runs that any host submitted, not only this one.
         packaging: consider only packaging runs, or only others; both by default.
+        excluded: ids of runs not to consider.
         """
+        none_or_ids = json.dumps(list(excluded)) if excluded else None
         row = self._database.row(
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
@@ -102,8 +106,9 @@ class Runs:
             " AND (tasks.schedule IS NULL OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
             " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
             " AND old.status = 'running'))"
+            " AND (? IS NULL OR runs.run_id NOT IN (SELECT value FROM json_each(?)))"
             " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id, None if packaging is None else not packaging),
+            (whole_store, host_id, None if packaging is None else not packaging, none_or_ids, none_or_ids),
         )
         return None if row is None else str(row["run_id"])
 

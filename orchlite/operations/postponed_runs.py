@@ -1,0 +1,80 @@
+"""Which runs this host has postponed, and when it tries each of them again: after 1 s, then twice as long each time, up to 30 s."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+_FIRST_DELAY_SECONDS = 1.0
+_MAX_DELAY_SECONDS = 30.0
+_PATIENCE_SECONDS = 600.0
+
+
+class _Tries(NamedTuple):
+    number: int
+    first_at: float
+    next_at: float
+
+
+class PostponedRuns:
+    """The runs that this host has postponed, and when it tries them again. Thread-safe; forgotten when the host ends."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._tries: dict[str, _Tries] = {}
+        self._has_new = False
+        self._seen_due: set[str] = set()
+
+    def postpone(self, run_id: str, left_seconds: float | None = None) -> float | None:
+        """Return the seconds after which to try the run again; None if that is too late.
+
+        left_seconds: the time until the run's starting deadline; without one, ten minutes after the first call for this run.
+        """
+        now = self._monotonic()
+        with self._lock:
+            number, first_at, _ = self._tries.get(run_id, _Tries(0, now, now))
+            delay_seconds: float = min(_FIRST_DELAY_SECONDS * 2**number, _MAX_DELAY_SECONDS)
+            if delay_seconds >= (first_at + _PATIENCE_SECONDS - now if left_seconds is None else left_seconds):
+                return None
+            self._tries[run_id] = _Tries(number + 1, first_at, now + delay_seconds)
+            self._has_new = True
+            return delay_seconds
+
+    def count(self, run_id: str) -> int:
+        """Return how often the run was postponed."""
+        tries = self._tries.get(run_id)
+        return 0 if tries is None else tries.number
+
+    def forget(self, run_id: str) -> None:
+        """Forget a run that has ended."""
+        with self._lock:
+            self._tries.pop(run_id, None)
+
+    def not_due(self) -> tuple[str, ...]:
+        """Return the runs that must not be tried yet."""
+        if not self._tries:  # on the path of every run
+            return ()
+        now = self._monotonic()
+        with self._lock:
+            return tuple(run_id for run_id, tries in self._tries.items() if tries.next_at > now)
+
+    def seconds_until_due(self) -> float | None:
+        """Return the seconds until the next of them is due; None if none is waiting."""
+        now = self._monotonic()
+        with self._lock:
+            waits = [tries.next_at - now for tries in self._tries.values() if tries.next_at > now]
+            return min(waits, default=None)
+
+    def take_news(self) -> bool:
+        """Return whether a run was postponed, or has become due, since the last call."""
+        if not self._tries:
+            return False
+        now = self._monotonic()
+        with self._lock:
+            due = {run_id for run_id, tries in self._tries.items() if tries.next_at <= now}
+            is_new = self._has_new or not due <= self._seen_due
+            self._has_new, self._seen_due = False, due
+            return is_new

@@ -71,9 +71,12 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> None:
         case Ended():
             _record(context, run, observed.result, observed.attempt)
         case Lost():
-            context.process.discard(folder)
+            left = context.process.discard(folder)
             reason = observed.reason or "its runner was killed or the machine went down, so its outcome is not known"
-            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason), observed.attempt)
+            if left:
+                reason += f"; processes that it started could not be ended: {', '.join(map(str, left))}"
+            result = RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason, left=left)
+            _record(context, run, result, observed.attempt)
         case NeverStarted() if run.kill_requested:
             _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
         case NeverStarted() if _may_retry(context, run):
@@ -228,9 +231,9 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
 
 
 def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
-    level = logging.WARNING if result.status in FAILED else logging.INFO
+    level = logging.WARNING if result.status in FAILED or result.left else logging.INFO
     if _log.isEnabledFor(level):
-        how = result.reason if result.exit_code is None else f"exit code {result.exit_code}"
+        how = result.reason if result.exit_code is None or result.left else f"exit code {result.exit_code}"
         _log.log(level, "run %s of %s: %s", run.run_id, _label_of(context, run), f"{result.status}, {how}" if how else result.status)
 
 

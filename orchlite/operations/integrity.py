@@ -18,12 +18,14 @@ from orchlite.core.hints import Api
 from orchlite.core.tables import Table, table_html
 from orchlite.operations import garbage, liveness
 from orchlite.operations.context import Context
+from orchlite.runs import survivors
 from orchlite.runs.spec import Alive
 from orchlite.store.maintenance import EndedRun, StoredBundle
 
 _RESTORE = "Restore the store from a backup."
 _REPORT = "Restore the store from a backup, and report this: it is a bug in orchlite."
 _UNREADABLE = "Its own program may have replaced it. Its outcome is recorded; its log and files are lost unless you restore them."
+_SURVIVORS = "They could not be ended; `kill -9` with these numbers does it, perhaps only as root."
 _ORPHAN_HINTS = {
     "bundle": Api.PRUNE + " removes it.",
     "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
@@ -117,26 +119,33 @@ def _environments(context: Context) -> Iterator[Finding]:
 
 
 def _ended_runs(context: Context) -> Iterator[Finding]:
+    bearers = survivors.run_ids()
     for page in context.store.maintenance.all_ended_runs():
         for run in page:
             try:
-                problem = _run_problem(context, run)
+                problem = _run_problem(context, run, has_processes=run.run_id in bearers)
             except OSError as error:
-                yield Finding("run", run.run_id, f"Its folder cannot be read: {error.strerror}.", _UNREADABLE)
-            else:
-                if problem:
-                    yield Finding("run", run.run_id, problem, _REPORT)
+                problem = f"Its folder cannot be read: {error.strerror}.", _UNREADABLE
+            if problem:
+                yield Finding("run", run.run_id, *problem)
 
 
-def _run_problem(context: Context, run: EndedRun) -> str | None:
+def _run_problem(context: Context, run: EndedRun, *, has_processes: bool) -> tuple[str, str] | None:
     folder = context.folder.run(run.run_id)
     if is_locked(folder.alive_lock):
-        return f"It is {run.status}, but its runner is alive."
+        return f"It is {run.status}, but its runner is alive.", _REPORT
     try:
-        status = json.loads(folder.attempt(run.attempt).result.read_bytes())["status"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None  # no result, or an unreadable one, as after a power failure: then the row is all that is known
-    return None if status == run.status else f"It is {run.status}, but its result says {str(status)!r:.40}."
+        result = json.loads(folder.attempt(run.attempt).result.read_bytes())
+        status, left = (
+            result["status"],
+            survivors.still_alive(zip(result.get("left", ()), result.get("left_start_ticks", ()), strict=False)),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        status, left = run.status, []  # no result, or an unreadable one, as after a power failure: then the row is all that is known
+    if status != run.status:
+        return f"It is {run.status}, but its result says {str(status)!r:.40}.", _REPORT
+    left = sorted({*left, *(survivors.processes_of(folder) if has_processes else ())})
+    return (f"It has ended, but processes that it started are alive: {', '.join(map(str, left))}.", _SURVIVORS) if left else None
 
 
 def _abandoned_runs(context: Context) -> Iterator[Finding]:

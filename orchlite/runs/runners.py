@@ -85,16 +85,17 @@ class Runners:
         if runner is None:
             return self._poll(folder)
         answer = _read_line(runner)
+        found = None if answer is None else json.loads(answer)
         with self._lock:
             del self._busy[folder.run_id]
-            is_kept = answer is not None and not self._is_closed
+            # Processes that could not be ended are children of the runner: it would try to end them after each later run.
+            is_kept = found is not None and not (found["result"] and found["result"]["left"]) and not self._is_closed
             if is_kept:
                 self._idle.append(runner)
         if not is_kept:
             _dismiss(runner)
-        if answer is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
+        if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
             return self._poll(folder)
-        found = json.loads(answer)
         if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
             return Ended(found["result"]["attempt"], checked_result(found["result"]))
         observed = self._poll(folder)

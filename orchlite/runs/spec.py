@@ -30,7 +30,7 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
     commits the result durably to the database instead. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or
     `killed`), `exit_code` (128 + n for signal n; null if nothing was started), `started_at_ns` (null if nothing was started),
     `ended_at_ns`, `duration_seconds` (of a monotonic clock; null if nothing was started), `reason` (null if the exit code says all),
-    `log_complete` (false if output was lost), `left` (ids of processes that could not be killed).
+    `log_complete` (false if output was lost), `left` (ids of processes that could not be killed), `left_start_ticks` (when they started).
 
 In the program's environment, and so in that of the processes that it starts:
 

@@ -55,6 +55,18 @@ def processes_of(folder: RunFolder) -> list[int]:
     return [process.pid for process in _members(folder, _session_of(folder))]
 
 
+def run_ids() -> set[str]:
+    """Return the ids of all runs, of any store, that have processes with the run's id in their environment."""
+    found = (_environment(process.pid) for process in _processes())
+    return {value.removeprefix(_RUN_ID).decode("utf-8", "replace") for values in found for value in values if value.startswith(_RUN_ID)}
+
+
+def still_alive(left: Iterable[tuple[int, int]]) -> list[int]:
+    """Return the ids of those of these processes, given with their start times, that are alive."""
+    found = ((start_ticks, _process(pid)) for pid, start_ticks in left)
+    return [process.pid for start_ticks, process in found if process and process.start_ticks == start_ticks and not process.is_dead]
+
+
 class _Session:
     """The session that the run's program has begun. Once it was recognized, it stays so while `discard` is at work."""
 
@@ -93,7 +105,7 @@ def _members(folder: RunFolder, session: _Session | None) -> list[Process]:
     """Return the live processes that belong to the run, without this one."""
     processes = {process.pid: process for process in _processes() if process.pid != os.getpid()}
     wanted = _names_in_environment(folder)
-    found = {pid for pid in processes if _has_in_environment(pid, wanted)}
+    found = {pid for pid in processes if wanted <= _environment(pid)}
     if session is not None:
         found.update(session.members(processes, found, folder))
     while added := {process.pid for process in processes.values() if process.parent in found} - found:
@@ -146,11 +158,11 @@ def _place_of(folder: RunFolder) -> str:
     return f"{status.st_dev}:{status.st_ino}"
 
 
-def _has_in_environment(pid: int, wanted: set[bytes]) -> bool:
+def _environment(pid: int) -> set[bytes]:
     try:
-        return wanted <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return False
+        return set()
 
 
 def _works_in(pid: int, folder: RunFolder) -> bool:

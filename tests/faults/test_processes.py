@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -218,3 +219,109 @@ def test_a_process_that_cannot_be_killed_is_named_in_the_result(
     [left] = bearers(marker)
     os.kill(left, signal.SIGKILL)
     assert answer == f"success 0 {left}\n"
+
+
+_TELLS = """
+import ctypes, logging, sys, time, orchlite
+PR_CAPBSET_DROP, CAP_KILL = 24, 5
+assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) == 0
+logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(message)s")
+with orchlite.Client(sys.argv[1], workers=1) as client:
+    run = client.run(sys.argv[2])
+    print(run.status(), run.reason())
+    print([event.reason() for event in client.events() if event.object_id() == run.id()][-1])
+    print([(finding.subject == run.id(), finding.what) for finding in client.check()])
+    began = time.monotonic()
+    client.run(sys.argv[3])
+    print(time.monotonic() - began < 8)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a process that belongs to another account")
+@pytest.mark.slow
+def test_a_process_that_cannot_be_killed_is_told_and_delays_no_later_run(
+    start_host: Callable[..., subprocess.Popen[str]], folder: MakeFolder, bearers: Bearers, marker: str, tmp_path: Path
+) -> None:
+    program = folder(f"import os\nif os.fork() == 0: os.setuid(65534); os.execv('/bin/sleep', ['sleep', '{marker}'])")
+    host = start_host(_TELLS, tmp_path / "store", program, folder("print('next')"))
+    assert host.stdout is not None
+    said = host.stdout.read()
+    [left] = bearers(marker)
+    os.kill(left, signal.SIGKILL)
+    reason = f"processes that it started could not be ended: {left}"
+    told = [
+        re.escape(f": success, {reason}"),
+        re.escape(f"success {reason}"),
+        re.escape(reason),
+        re.escape(str([(True, f"It has ended, but processes that it started are alive: {left}.")])),
+        "True",
+    ]
+    assert re.fullmatch(".*" + "\n".join(told) + "\n", said)
+
+
+_SHARES_MEMORY = """
+from multiprocessing import shared_memory
+import os, signal, sys, time
+memory = shared_memory.SharedMemory(create=True, size=1000)
+print(memory.name, flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is no file here")
+@pytest.mark.parametrize("end", ["kill", pytest.param("timeout", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param("", id="plain"),
+        pytest.param("signal.signal(signal.SIGTERM, signal.SIG_IGN)", id="ignores SIGTERM"),
+        pytest.param("os.dup2(os.open(os.devnull, os.O_WRONLY), 2)", id="tracker without a pipe"),
+        pytest.param("if os.fork() == 0: time.sleep(1000)", id="child that shares it"),
+        pytest.param("if os.fork() == 0: os.setsid(); time.sleep(1000)", id="daemon that shares it"),
+    ],
+)
+def test_shared_memory_of_a_run_that_is_ended_is_removed(runners: Runners, make_spec: MakeSpec, program: str, end: str) -> None:
+    # The resource tracker has standard error from the beginning; it loses the pipe only if that was replaced before.
+    before, after = (program, "") if "devnull" in program else ("", program)
+    script = f"import os\n{before}\n{_SHARES_MEMORY}\n{after}\nopen('ready', 'w').close()\ntime.sleep(60)"
+    spec = make_spec(command=_python(script), timeout_seconds=3.0 if end == "timeout" else None)
+    runners.place(spec)
+    ready = Path(spec.working_folder) / "ready"
+    give_up_at = time.monotonic() + 10
+    while not ready.exists():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
+    if end == "kill":
+        runners.cancel(RunFolder(Path(spec.folder)), "enough")
+    assert _ended(runners, spec).status in ("killed", "timed_out")
+    assert not Path("/dev/shm", Path(spec.log).read_text().split()[3]).exists()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is no file here")
+def test_shared_memory_of_a_program_that_dies_is_removed_although_a_child_lives(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec
+) -> None:
+    spec = make_spec(command=_python(f"{_SHARES_MEMORY}\nif os.fork() == 0: time.sleep(1000)\nos.kill(os.getpid(), signal.SIGKILL)"))
+    assert run(spec).exit_code == 137
+    assert not Path("/dev/shm", Path(spec.log).read_text().split()[3]).exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+@pytest.mark.slow
+def test_a_crowd_that_forks_as_fast_as_it_is_killed_is_ended(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec, bearers: Bearers
+) -> None:
+    most = len(list(Path("/proc").iterdir())) + 100
+    script = f"""
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    if len(os.listdir("/proc")) < {most}:
+        if os.fork() == 0:
+            os.setsid()
+            continue
+    time.sleep(0.005)
+"""
+    spec = make_spec(command=_python(script), timeout_seconds=2.0)
+    result = run(spec)
+    assert (result.status, result.left) == (RunStatus.TIMED_OUT, ())
+    assert bearers(spec.run_id) == []

@@ -73,21 +73,61 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def sweep(deadline_seconds: float) -> list[int]:
-    """Kill and reap every child until there is none; return the pids that are left at the deadline.
+def helpers(pid: int) -> list[int]:
+    """Return the living children without the program `pid`; reap those that have ended."""
+    return [child for child in _children() if child != pid and not _is_reaped(child)]
 
-    The children of a killed child become children of this process, so this repeats until none is left.
+
+def _is_reaped(child: int) -> bool:
+    with suppress(ChildProcessError):
+        return os.waitpid(child, os.WNOHANG)[0] == child
+    return True
+
+
+def terminate(pid: int) -> None:
+    """Send SIGTERM to a child that has not been reaped."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGTERM)
+
+
+def sweep(deadline_seconds: float) -> list[tuple[int, int]]:
+    """Kill and reap every descendant; return the ids and start times of those that are alive at the deadline.
+
+    All are stopped before the first is killed: a crowd that forks as fast as its members are killed would never end otherwise.
     """
     give_up_at = time.monotonic() + deadline_seconds
+    stopped: set[tuple[int, int]] = set()
     while _reap_all():
-        children = _children()
-        for child in children:
-            with suppress(ProcessLookupError, PermissionError):  # a setuid program belongs to another user
-                os.kill(child, signal.SIGKILL)
-        if time.monotonic() > give_up_at:
-            return children
-        time.sleep(0.001)
+        found = _descendants()
+        added = found - stopped
+        stopped |= added
+        _signal(added, signal.SIGSTOP)
+        now = time.monotonic()
+        if not added or now > give_up_at:
+            _signal(found, signal.SIGKILL)
+            time.sleep(0.001)
+        if now > give_up_at:
+            _reap_all()
+            return sorted(_descendants())
     return []
+
+
+def _signal(processes: set[tuple[int, int]], number: signal.Signals) -> None:
+    for pid, started_at_ticks in processes:
+        # One that is no child of this process may have been reaped, and its id reused; and a setuid program belongs to another account.
+        if start_ticks(pid) == started_at_ticks:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
+def _descendants() -> set[tuple[int, int]]:
+    """Return the ids and start times of the living descendants of this process."""
+    fields = {pid: found for pid in map(int, filter(str.isdecimal, _proc())) if (found := _stat_fields(pid))}
+    pids, generation = set[int](), {os.getpid()}
+    while generation:
+        generation = {pid for pid, found in fields.items() if int(found[1]) in generation} - pids
+        pids |= generation
+    return {(pid, int(fields[pid][19])) for pid in pids if fields[pid][0] not in (b"Z", b"X")}
 
 
 def _reap_all() -> bool:

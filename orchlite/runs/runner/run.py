@@ -7,6 +7,7 @@ import select
 import signal
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,11 +17,14 @@ from .log_writer import LogWriter
 from .ownership import Claim
 
 _CANCEL_CHECK_SECONDS = 0.05
-_HELD_PIPE_SECONDS = 2.0
-"""How long the runner reads on after a program has ended by itself, if descendants hold its pipes open."""
+_HELPERS_SECONDS = 2.0
+"""How long processes that a program has started may outlive it."""
+_TERMINATED_SECONDS = 0.25
+"""How long they have at least after SIGTERM."""
 _EMPTY_PIPE_SECONDS = 0.5
 """How long it reads on when all descendants are killed: what is in the pipes by then."""
 _SWEEP_SECONDS = 10.0
+_NAMED = 10
 _READ_BYTES = 256 * 1024
 
 
@@ -55,11 +59,12 @@ class Run:
             traceback.print_exc()
             self._stopping, self._reason = "failure", f"its runner failed: {error!r}"
         duration_seconds = time.monotonic() - started
-        if self._stopping is None:
-            self._drain(_HELD_PIPE_SECONDS)
+        self._let_helpers_end(pid)
         processes.kill_group(pid)
         code = processes.exit_code(pid)
         left = processes.sweep(_SWEEP_SECONDS)
+        if left:
+            self._reason = "; ".join(filter(None, [self._reason, _unended([pid for pid, _ in left])]))
         self._drain(_EMPTY_PIPE_SECONDS)
         status = self._stopping or ("failure" if code else "success")
         return self._result(status, code, started_ns, duration_seconds, left)
@@ -99,7 +104,8 @@ class Run:
     def _stop_if_due(self, pid: int, now: float, deadline: float) -> None:
         """Send SIGTERM if the run is cancelled or has timed out, and SIGKILL when the grace period has passed."""
         if now >= self._kill_at:
-            processes.kill_group(pid)
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
             self._kill_at = float("inf")
         elif self._stopping is not None:
             return
@@ -112,8 +118,23 @@ class Run:
     def _stop(self, pid: int, status: str) -> None:
         self._stopping = status
         self._kill_at = time.monotonic() + self._spec["grace_seconds"]
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)  # not reaped yet, so the pid cannot have been reused
+        processes.terminate(pid)
+
+    def _let_helpers_end(self, pid: int) -> None:
+        """After the program's end, give what it has started time to end: if it has ended by itself, to say the rest, then on SIGTERM.
+
+        CPython's resource tracker ignores SIGTERM; it removes shared memory and semaphores when the last process that uses them is gone.
+        """
+        give_up_at = time.monotonic() + _HELPERS_SECONDS
+        if self._stopping is None:
+            self._drain(_HELPERS_SECONDS)
+            give_up_at = max(give_up_at, time.monotonic() + _TERMINATED_SECONDS)
+        told: set[int] = set()
+        while (helpers := set(processes.helpers(pid))) and (left_seconds := give_up_at - time.monotonic()) > 0:
+            for helper in helpers - told:  # the children of one that has ended become this process's
+                processes.terminate(helper)
+            told |= helpers
+            self._read_for(min(left_seconds, _CANCEL_CHECK_SECONDS))
 
     def _is_cancelled(self) -> bool:
         """Return whether the run must end, and keep the reason."""
@@ -159,7 +180,12 @@ class Run:
         del self._streams[descriptor]
 
     def _result(
-        self, status: str, code: int | None, started_ns: int | None, duration_seconds: float | None, left: list[int] | None = None
+        self,
+        status: str,
+        code: int | None,
+        started_ns: int | None,
+        duration_seconds: float | None,
+        left: Sequence[tuple[int, int]] = (),
     ) -> dict[str, Any]:
         for descriptor in self._streams:
             os.close(descriptor)
@@ -174,5 +200,11 @@ class Run:
             "duration_seconds": duration_seconds,
             "reason": self._reason or None,
             "log_complete": self._log.complete,
-            "left": left or [],
+            "left": [pid for pid, _ in left],
+            "left_start_ticks": [start_ticks for _, start_ticks in left],
         }
+
+
+def _unended(pids: Sequence[int]) -> str:
+    more = f" and {len(pids) - _NAMED} more" if len(pids) > _NAMED else ""
+    return f"processes that it started could not be ended: {', '.join(map(str, pids[:_NAMED]))}{more}"

@@ -39,6 +39,7 @@ class Scheduler:
         """Whether nothing is dispatched: the store is a copy that was not adopted."""
         self._seen_at = datetime.max.replace(tzinfo=UTC)
         """The latest reading of the clock. At first the maximum: the clock may have been set back while no host was up."""
+        self._has_read_zones = False
 
     def start(self) -> None:
         """Run the loop until the store is closed; idempotent. Does nothing on a clock moved by hand.
@@ -72,10 +73,16 @@ class Scheduler:
             self._change.set()
 
     def notice_clock(self) -> None:
-        """If the clock was set back, bring forward what would otherwise wait until the old time comes again."""
+        """If the clock was set back, bring forward what would otherwise wait until the old time comes again.
+
+        The first call also follows changes of the time zone data.
+        """
         now = self._context.clock.now()
         if now < self._seen_at:
             due_times.follow_clock_back(self._context, now)
+        if not self._has_read_zones:
+            due_times.follow_zone_data(self._context, now)
+            self._has_read_zones = True
         self._seen_at = now  # last, so that a call that failed is repeated
 
     def dispatch_due(self) -> None:
@@ -120,5 +127,7 @@ class Scheduler:
         self._dispatch(batch)
 
     def _dispatch(self, batch: Batch) -> None:
-        dispatch.dispatch(self._context, batch, self._context.clock.now())
+        now = self._context.clock.now()
+        dispatch.dispatch(self._context, batch, now)
+        self._seen_at = max(self._seen_at, now)
         self._on_queued()

@@ -94,7 +94,10 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
 def _decided(context: Context, task: TaskRow, now: datetime) -> Due:
     policy, first = due_times.policy_of(task), task.next_at or now
     taken = context.store.runs.slots_since(task.task_id, first, now)
-    return Due(task, misfires.decide(due_times.schedule_of(policy), policy, first, now, set(taken)), str(uuid.uuid4()))
+    schedule = due_times.schedule_of(policy)
+    decision = misfires.decide(schedule, policy, first, now, set(taken))
+    next_at = due_times.free_from(context.store, task, schedule, decision.next_at)
+    return Due(task, decision._replace(next_at=next_at), str(uuid.uuid4()))
 
 
 def _confined(context: Context, task: TaskRow, act: Callable[[], T]) -> T | None:

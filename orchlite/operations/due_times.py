@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 COMMON_ERRORS = (DeviceFailed, Closed, MemoryError)
 """Errors that concern every task: the store or the machine is in trouble."""
 
-_TAKEN_SLOTS_READ = 100
-"""Upper bound on the slots read when the clock was set back."""
+_MICROSECOND = timedelta(microseconds=1)
+_GIVEN_BACK = "the clock that skipped it was ahead, and was set back"
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +71,9 @@ def _schedule(expression: str, timezone: str) -> Schedule:
 
 
 def follow_clock_back(context: Context, now: datetime) -> None:
-    """Bring due times forward after the clock was set back to `now`; otherwise they would come only when the old time is reached again.
+    """After the clock was set back to `now`, bring due times forward that would come only when the old time is reached again.
+
+    Slots later than `now` that were skipped become due again: the clock that skipped them was wrong. Those that had a run do not.
 
     Raises:
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; calling again completes it.
@@ -80,19 +82,70 @@ def follow_clock_back(context: Context, now: datetime) -> None:
         if context.store.tasks.shorten_backoffs(transaction, now + backoff.MAX_BACKOFF):
             _log.info("the clock was set back; continuous tasks start again accordingly")
     for task in context.store.tasks.ahead_of_clock(now):
-        with suppress(BadSchedule), task_errors(task):  # it becomes `schedule_error` when it is due
-            if (next_at := _first_free(context.store, task, now)) < (task.next_at or now):
+        # If its schedule is unusable, it becomes `schedule_error` when it is due.
+        with suppress(BadSchedule), task_errors(task), context.store.transaction() as transaction:
+            if (next_at := _first_free(context.store, transaction, task, now)) < (task.next_at or now):
                 _log.info("the clock was set back; task %s is now due at %s", task.task_id, next_at)
-                with context.store.transaction() as transaction:
-                    context.store.tasks.bring_forward(transaction, task, next_at)
+                context.store.tasks.bring_forward(transaction, task, next_at)
 
 
-def _first_free(store: Store, task: TaskRow, now: datetime) -> datetime:
-    """Return the task's first slot after `now` that was not dispatched. Slots whose rows may have been pruned count as dispatched."""
-    after = max(now, task.pruned_until or now)
-    # Slots beyond the limit are recognised as taken when they are due.
-    taken = store.runs.slots_since(task.task_id, after, task.next_at or now, _TAKEN_SLOTS_READ)
-    return misfires.first_free(schedule_of(policy_of(task)), after, set(taken))
+def follow_zone_data(context: Context, now: datetime) -> None:
+    """Compute again when tasks are due: the data of their zones may have changed since the last host was started.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; calling again completes it.
+    """
+    for task in context.store.tasks.scheduled():
+        if task.schedule is not None and task.schedule.timezone != "UTC" and task.next_at is not None and task.created_at <= now:
+            with suppress(BadSchedule), task_errors(task):
+                _follow_zone_data(context, task, task.next_at, now)
+
+
+def _follow_zone_data(context: Context, task: TaskRow, next_at: datetime, now: datetime) -> None:
+    store, schedule = context.store, schedule_of(policy_of(task))
+    # Slots from `next_at` on were not dealt with, or under a clock that was ahead.
+    newest = store.runs.newest_slot(task.task_id, min(now, next_at - _MICROSECOND))
+    pruned = task.pruned_until if task.pruned_until and task.pruned_until < next_at else None
+    dealt_with = max(filter(None, (task.created_at, newest, pruned)))
+    if (found := free_from(store, task, schedule, schedule.next_after(dealt_with))) != next_at:
+        _log.info("the data of time zone %s has changed; task %s is now due at %s", schedule.timezone, task.task_id, found)
+        with store.transaction() as transaction:
+            store.tasks.advance(transaction, task, found, task.skipped_in_row)
+
+
+def free_from(store: Store, task: TaskRow, schedule: Schedule, slot: datetime) -> datetime:
+    """Return `slot`, or the first one after it, without a row: if the clock was set back, slots to come may have had their runs."""
+    while store.runs.has_slot(task.task_id, slot):
+        slot = schedule.next_after(slot)
+    return slot
+
+
+def _first_free(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> datetime:
+    """Return the task's first slot after `now` that had no run; give back those that were skipped.
+
+    Slots whose rows may have been pruned count as dispatched.
+    """
+    schedule = schedule_of(policy_of(task))
+    _give_back(store, transaction, task, schedule, now)
+    return free_from(store, task, schedule, schedule.next_after(max(now, task.pruned_until or now)))
+
+
+def _give_back(store: Store, transaction: Transaction, task: TaskRow, schedule: Schedule, now: datetime) -> None:
+    """Remove the rows of skipped slots later than `now`; a row that also stands for earlier slots is cut down to these."""
+    rows = store.runs.skipped_after(transaction, task.task_id, now)
+    for row in rows:
+        assert row.slot_at is not None
+        others = len(store.runs.slots_since(task.task_id, now + _MICROSECOND, row.slot_at)) - 1
+        kept = row.slots - max(1, schedule.count_between(now, row.slot_at) - others)
+        newest = _newest_without_row(store, task, schedule, now) if kept > 0 else None
+        store.runs.give_back(transaction, row, None if newest is None else SkippedSlots(newest, row.reason or "", kept), now, _GIVEN_BACK)
+    if rows:
+        store.tasks.set_skipped_in_row(transaction, task.task_id, 0)
+
+
+def _newest_without_row(store: Store, task: TaskRow, schedule: Schedule, now: datetime) -> datetime | None:
+    newest = schedule.newest_slots(min(task.created_at, now), now, misfires.MAX_SKIPPED_ROWS)
+    return next((slot for slot in reversed(newest) if not store.runs.has_slot(task.task_id, slot)), None)
 
 
 def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datetime, reason: str) -> None:
@@ -106,9 +159,9 @@ def skip_until(store: Store, transaction: Transaction, task: TaskRow, now: datet
         if first is not None and first <= now:
             decision = misfires.skip_all(schedule, first, now, reason, set(store.runs.slots_since(task.task_id, first, now)))
             skip(store, transaction, task, decision.skipped, now)
-            store.tasks.set_next(transaction, task.task_id, decision.next_at)
+            store.tasks.set_next(transaction, task.task_id, free_from(store, task, schedule, decision.next_at))
         elif first is not None:  # the clock may have been set back meanwhile
-            store.tasks.set_next(transaction, task.task_id, min(first, _first_free(store, task, now)))
+            store.tasks.set_next(transaction, task.task_id, min(first, _first_free(store, transaction, task, now)))
 
 
 def skip(store: Store, transaction: Transaction, task: TaskRow, skipped: Iterable[SkippedSlots], now: datetime) -> None:

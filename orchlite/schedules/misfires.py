@@ -5,7 +5,7 @@ Pure: policy and times in, a decision out. All bounds are here: a clock that jum
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,18 +64,6 @@ def skip_all(schedule: Schedule, first: datetime, now: datetime, reason: str, ta
     count = schedule.count_between(first - _MICROSECOND, now) - len(taken)
     newest = _newest(schedule, first, now, taken)
     return Decision((), _rows([(slot, reason) for slot in newest], count), schedule.next_after(now))
-
-
-def first_free(schedule: Schedule, after: datetime, taken: Container[datetime]) -> datetime:
-    """Return the first slot later than `after` that is not in `taken`.
-
-    Raises:
-        BadSchedule: there is no such slot, or the zone's data has vanished.
-    """
-    slot = schedule.next_after(after)
-    while slot in taken:
-        slot = schedule.next_after(slot)
-    return slot
 
 
 def _in_time(policy: SchedulePolicy, slot: datetime, now: datetime) -> bool:

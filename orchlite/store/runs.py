@@ -200,13 +200,40 @@ class Runs:
         )
         return [PendingNotification(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
 
-    def slots_since(self, task_id: str, first: datetime, until: datetime, limit: int = -1) -> list[datetime]:
+    def slots_since(self, task_id: str, first: datetime, until: datetime) -> list[datetime]:
         """Return the task's slots from `first` to `until`, both included, that have a run or were skipped; oldest first."""
         rows = self._database.rows(
-            "SELECT slot_at FROM runs WHERE task_id = ? AND slot_at BETWEEN ? AND ? ORDER BY slot_at LIMIT ?",
-            (task_id, to_microseconds(first), to_microseconds(until), limit),
+            "SELECT slot_at FROM runs WHERE task_id = ? AND slot_at BETWEEN ? AND ? ORDER BY slot_at",
+            (task_id, to_microseconds(first), to_microseconds(until)),
         )
         return [known_datetime(row["slot_at"]) for row in rows]
+
+    def has_slot(self, task_id: str, slot_at: datetime) -> bool:
+        """Return whether the task's slot has a run or was skipped."""
+        return self._database.row("SELECT 1 FROM runs WHERE task_id = ? AND slot_at = ?", (task_id, to_microseconds(slot_at))) is not None
+
+    def newest_slot(self, task_id: str, until: datetime) -> datetime | None:
+        """Return the task's newest slot up to `until` that has a run or was skipped; None if there is none."""
+        row = self._database.row("SELECT MAX(slot_at) FROM runs WHERE task_id = ? AND slot_at <= ?", (task_id, to_microseconds(until)))
+        return None if row is None else to_datetime(row[0])
+
+    def skipped_after(self, transaction: Transaction, task_id: str, at: datetime) -> list[RunRow]:
+        """Return the task's rows of skipped slots later than `at`, oldest slot first."""
+        rows = transaction.rows(
+            "SELECT * FROM runs WHERE task_id = ? AND slot_at > ? AND status = 'skipped' ORDER BY slot_at", (task_id, to_microseconds(at))
+        )
+        return [_record(row) for row in rows]
+
+    def give_back(self, transaction: Transaction, row: RunRow, kept: SkippedSlots | None, now: datetime, reason: str) -> None:
+        """Delete the row of skipped slots, so that they may have runs; or let it stand for `kept`, the earlier ones, only."""
+        if kept is None:
+            transaction.execute("DELETE FROM runs WHERE run_id = ? AND status = 'skipped'", (row.run_id,))
+        else:
+            transaction.execute(
+                "UPDATE runs SET slot_at = ?, slots = ? WHERE run_id = ? AND status = 'skipped'",
+                (to_microseconds(kept.slot_at), kept.slots, row.run_id),
+            )
+        events.record(transaction, "run", row.run_id, RunStatus.SKIPPED, "given_back", now, reason)
 
     def requeue(self, transaction: Transaction, run_id: str, now: datetime, reason: str, *, attempt: int | None = None) -> None:
         """Put a claimed run back into the queue, at its old position: one that never started, or a dead host's packaging run.

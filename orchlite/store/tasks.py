@@ -188,6 +188,13 @@ class Tasks:
         )
         return [_record(row) for row in rows]
 
+    def scheduled(self) -> list[TaskRow]:
+        """Return the scheduled tasks that may yet have runs, in no particular order."""
+        rows = self._database.rows(
+            "SELECT * FROM tasks WHERE kind = 'scheduled' AND next_at IS NOT NULL AND status NOT IN ('killed', 'pending_kill', 'failed')"
+        )
+        return [_record(row) for row in rows]
+
     def bring_forward(self, transaction: Transaction, task: TaskRow, next_at: datetime) -> bool:
         """Set an earlier due time. Return False if the task differs from `task`, or if rows of slots since `next_at` were pruned."""
         at = to_microseconds(next_at)

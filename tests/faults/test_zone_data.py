@@ -1,4 +1,4 @@
-"""Files of the machine's time zone database that are damaged or missing: each stops its own tasks, and no others."""
+"""Files of the machine's time zone database that are damaged, each of which stops its own tasks and no others; or updated."""
 
 from __future__ import annotations
 
@@ -88,3 +88,61 @@ def test_a_damaged_file_stops_the_tasks_of_its_zone_only(
         assert words in text
     listed = _run(zones, "-m", "orchlite", "--store", store, "tasks")
     assert "Europe/Paris" in listed
+
+
+# Schedules a task at nine and runs it for two days, or lists the slots of the next days and the next two runs.
+_CAIRO = """
+import sys
+from datetime import datetime, timedelta, UTC
+from orchlite import Client
+from orchlite.testing import ManualClock, StubProcess
+
+store, path, expression, what = sys.argv[1:]
+start = datetime(2023, 4, 25, tzinfo=UTC)
+clock = ManualClock(start if what == "make" else start + timedelta(days=2, hours=13))
+with Client(store, clock=clock, process=StubProcess()) as client:
+    if what == "make":
+        client.upload_orchestration(path=path).run_scheduled("x", expression, timezone="Africa/Cairo")
+        clock.advance(days=2, hours=12)
+        if path.endswith("paused"):
+            client.list_tasks()[0].pause()
+    else:
+        client.start()
+        [task] = client.list_tasks()
+        task.resume()
+        clock.advance()
+        print(f"{task.next_run_at():%d %H:%M}")
+        clock.advance(days=2)
+        for run in reversed(task.last_runs()):
+            print(f"{run.scheduled_at():%d %H:%M}", end=",")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expression", "first", "slots"),
+    [
+        pytest.param("Tripoli", "Cairo", "0 9 * * *", "28 06:00", "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,", id="introduced"),
+        pytest.param("Cairo", "Tripoli", "0 9 * * *", "28 07:00", "25 07:00,26 07:00,27 07:00,28 07:00,29 07:00,", id="abolished"),
+        pytest.param(
+            "Tripoli",
+            "Cairo",
+            "0 9,10 28-30 * *",
+            "28 06:00",
+            "28 06:00,28 07:00,29 06:00,29 07:00,",
+            id="introduced, and the old time is a slot still",
+        ),
+        pytest.param("Cairo", "Cairo", "0 9 * * *", "28 06:00", "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,", id="not changed"),
+    ],
+)
+@pytest.mark.parametrize("state", ["started", "paused"])
+def test_the_next_slot_follows_data_that_was_updated_between_two_hosts(
+    tmp_path: Path, folder: Callable[..., Path], before: str, after: str, expression: str, first: str, slots: str, state: str
+) -> None:
+    bundle = folder("print(1)").rename(tmp_path / state)
+    zones = tmp_path / "zones"
+    (zones / "Africa").mkdir(parents=True)
+    for name, what in ((before, "make"), (after, "go")):
+        [source, *_] = [path for root in zoneinfo.TZPATH if (path := Path(root, "Africa", name)).is_file()]
+        shutil.copy(source, zones / "Africa" / "Cairo")
+        printed = _run(zones, "-c", _CAIRO, tmp_path / "store", bundle, expression, what)
+    assert printed.splitlines() == [first, slots]

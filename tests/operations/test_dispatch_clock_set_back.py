@@ -84,6 +84,69 @@ class TestAScheduleWhoseClockWasAYearAhead:
         assert set(_slots(task)) >= {_START + day * _DAY for day in range(11, 21)}
 
 
+class TestSlotsThatWereOnlySkippedUnderAClockThatWasAhead:
+    @pytest.mark.parametrize("concurrency", ["allow", "forbid", "replace"])
+    @pytest.mark.parametrize("missed", ["latest", "none"])
+    def test_have_their_runs_when_it_is_right_again(self, travel: Travel, clock: ManualClock, missed: str, concurrency: str) -> None:
+        task = travel().run_scheduled("x", "0 3 * * *", missed=missed, concurrency=concurrency)
+        clock.advance(days=2)
+        _go_ahead_and_back(clock, _START + 2 * _DAY + _HOUR, 30 * _DAY)
+        assert task.next_run_at() == _START + 2 * _DAY + 3 * _HOUR
+        clock.advance(days=32)
+        nights = [_START + day * _DAY + 3 * _HOUR for day in range(34)]
+        assert Counter(_slots(task)) == Counter(nights)
+        assert task.missed() == 0
+
+    def test_have_an_event_that_says_so(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
+        client = open_client(clock=clock, process=StubProcess())
+        client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *")
+        _go_ahead_and_back(clock, _START, 3 * _HOUR)
+        given_back = [event for event in client.events() if event.became() == "given_back"]
+        assert [(event.was(), event.reason()) for event in given_back] == [
+            ("skipped", "the clock that skipped it was ahead, and was set back")
+        ] * 2
+
+    def test_are_given_back_to_a_task_that_is_resumed(self, travel: Travel, clock: ManualClock) -> None:
+        task = travel().run_scheduled("x", "0 * * * *")
+        clock.set(_START + 5 * _HOUR)
+        clock.advance()
+        task.pause()
+        clock.set(_START)
+        task.resume()
+        clock.advance(hours=6)
+        assert _slots(task) == [_START + 5 * _HOUR, *_hours(4), _START + 6 * _HOUR]
+        assert task.missed() == 0
+
+    def test_stay_skipped_if_they_have_passed(self, travel: Travel, clock: ManualClock) -> None:
+        task = travel().run_scheduled("x", "* * * * *")
+        clock.advance(minutes=5)
+        _go_ahead_and_back(clock, _START + timedelta(minutes=20), 2 * _DAY)  # more slots than rows: one row stands for many
+        assert task.missed() == 15
+        clock.advance(minutes=10)
+        minutes = [(slot - _START) // timedelta(minutes=1) for slot in _slots(task)]
+        assert minutes == [1, 2, 3, 4, 5, 2 * 24 * 60 + 5, *range(21, 31)]
+        assert task.missed() == 15
+
+    def test_are_given_back_when_it_is_set_to_a_moment_within_the_last_advance(self, travel: Travel, clock: ManualClock) -> None:
+        task = travel(duration_seconds=30 * 3600).run_scheduled("x", "0 0 * * *", concurrency="forbid")
+        clock.advance(days=3, hours=1)
+        assert (_slots(task), task.missed()) == ([_START + _DAY, _START + 3 * _DAY], 1)
+        clock.set(_START + 2 * _DAY - _HOUR)
+        clock.advance()
+        assert (task.missed(), task.next_run_at()) == (0, _START + 2 * _DAY)
+
+
+def test_the_next_run_is_never_one_that_a_slot_had_before_the_clock_was_set_back(travel: Travel, clock: ManualClock) -> None:
+    task = travel().run_scheduled("x", "0 * * * *")
+    clock.set(_START + 3 * _HOUR)
+    clock.advance()
+    clock.set(_START)
+    clock.advance(hours=2)
+    assert task.next_run_at() == _START + 4 * _HOUR
+    clock.advance(hours=1, minutes=30)
+    assert _slots(task) == [_START + 3 * _HOUR, *_hours(2)]
+
+
 def test_slots_whose_rows_were_pruned_are_not_run_again(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
     client = open_client(clock=clock, process=StubProcess())
     task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *")

@@ -118,6 +118,7 @@ class Model:
         else:
             _, slots = self._take_slots(task)
             self._skip(task, slots)
+            self._give_back(task)
             self._bring_forward(task)
 
     def kill_run(self, task: Task, run: Run) -> None:
@@ -174,7 +175,13 @@ class Model:
             if task.kind == "continuous" and task.next_at and task.status in ACTIVE:
                 task.next_at = min(task.next_at, self.now + timedelta(seconds=60))
             elif task.status in ACTIVE:
+                self._give_back(task)
                 self._bring_forward(task)
+
+    def _give_back(self, task: Task) -> None:
+        """What was only skipped, by a clock that was ahead, comes once more."""
+        for slot in [slot for slot in task.skipped if slot > self.now]:
+            del task.skipped[slot]
 
     def _bring_forward(self, task: Task) -> None:
         slot = task.next_at
@@ -241,6 +248,8 @@ class Model:
         while task.next_at is not None and task.next_at <= self.now:
             slots.append(task.next_at)
             task.next_at += HOUR
+        while task.next_at in task.known_slots:
+            task.next_at += HOUR
         return slots[-1:], [slot for slot in slots if slot not in task.known_slots]
 
     def _slots_to_run(self, task: Task, newest: list[datetime], slots: list[datetime]) -> list[datetime]:
@@ -249,6 +258,8 @@ class Model:
         return [] if is_missed else [slot for slot in wanted if not task.is_too_late(slot, self.now)]
 
     def _run_slots(self, task: Task, slots: list[datetime], runs: list[datetime]) -> None:
+        if task.concurrency != "allow" or slots != runs or len(runs) != 1:
+            self._skip_late(task)
         unfinished = task.unfinished
         if task.concurrency == "replace":
             runs = runs[-1:]
@@ -259,6 +270,14 @@ class Model:
         for slot in runs:
             self._enqueue(task, slot)
         self._skip(task, [slot for slot in slots if slot not in runs])
+
+    def _skip_late(self, task: Task) -> None:
+        """What can no longer start in time is in no slot's way."""
+        for run in task.unfinished:
+            if run.status == "queued" and run.slot is not None and task.is_too_late(run.slot, self.now):
+                self.queue.remove((task, run))
+                task.runs.remove(run)
+                self._skip(task, [run.slot])
 
     def _skip(self, task: Task, slots: list[datetime]) -> None:
         task.skipped.update(dict.fromkeys(slots, self.now))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchlite.core.records import SchedulePolicy
-from orchlite.schedules.misfires import MAX_CATCH_UP_RUNS, MAX_SKIPPED_ROWS, Decision, decide, first_free, skip_all
+from orchlite.schedules.misfires import MAX_CATCH_UP_RUNS, MAX_SKIPPED_ROWS, Decision, decide, skip_all
 from orchlite.schedules.schedule import Schedule, parse
 from tests.schedules.slot_walk import slots_between
 
@@ -164,8 +164,3 @@ class TestSlotsThatAreTaken:
         decision = decide(_EVERY_MINUTE, _policy("none"), _NOON, _NOON + (MAX_SKIPPED_ROWS + 19) * _MINUTE + 2 * _MINUTE, taken)
         assert sum(one.slots for one in decision.skipped) == MAX_SKIPPED_ROWS + 12 - len(decision.runs)
         assert len(decision.skipped) == MAX_SKIPPED_ROWS
-
-    def test_are_passed_over_by_the_next_one(self) -> None:
-        taken = {_NOON + minute * _MINUTE for minute in (1, 2, 4)}
-        assert first_free(_EVERY_MINUTE, _NOON, taken) == _NOON + 3 * _MINUTE
-        assert first_free(_EVERY_MINUTE, _NOON, set()) == _NOON + _MINUTE

@@ -176,7 +176,10 @@ class TestAClockThatWasSetBack:
         _add_slot(store, other, now + 5 * _MINUTE)
         assert store.runs.slots_since(task.task_id, now + _MINUTE, now + 9 * _MINUTE) == [now + minutes * _MINUTE for minutes in (1, 2, 3)]
         assert store.runs.slots_since(task.task_id, now, now + _MINUTE) == [now, now + _MINUTE]
-        assert store.runs.slots_since(task.task_id, now, now + 9 * _MINUTE, 1) == [now]
+        assert store.runs.newest_slot(task.task_id, now + 2.5 * _MINUTE) == now + 2 * _MINUTE
+        assert store.runs.newest_slot(task.task_id, now - _MINUTE) is None
+        assert store.runs.has_slot(task.task_id, now + 3 * _MINUTE)
+        assert not store.runs.has_slot(task.task_id, now + 5 * _MINUTE)
 
 
 class TestTheQueue:

@@ -16,8 +16,8 @@ from typing import Any
 
 _WRITE = 0o222
 _MODE = 0o7777
-_PART = 24
-"""How many folders are checked together: about 0.05 ms."""
+_PART = 16
+"""How many folders are checked together, twice in each run: 0.03 to 0.08 ms."""
 
 
 class Seal:

@@ -176,7 +176,7 @@ def _placed(final: Path, fill: Callable[[Path], None]) -> Path:
 def _is_intact(folder: Path) -> bool:
     """Return whether the folder is as it was sealed. Every run waits for this: 2 µs for each folder in it."""
     try:
-        status = _seal_of(folder).stat()
+        status = os.stat(f"{folder}.seal")  # noqa: PTH116 - quicker than Path.stat, and every run waits for it
         stamp = (status.st_ino, status.st_mtime_ns)
         if _seals.get(folder, (None, ()))[0] != stamp:
             _seals[folder] = (stamp, seals.Seal.from_json(json.loads(_seal_of(folder).read_bytes())))

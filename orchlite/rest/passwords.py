@@ -97,7 +97,7 @@ def _main() -> None:
         password = sys.stdin.readline().rstrip("\n")
     if not password:
         raise SystemExit("The password is empty.")
-    print(hash_password(password))
+    print(hash_password(password), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from typing import Any, NoReturn
 
 import click
@@ -31,13 +32,21 @@ from orchlite.cli.options import CommonOptions, Verb, common_parameters
 from orchlite.cli.output import discard
 
 _SECTIONS = {
-    "Create": ("init", "check", "pack"),
-    "Run": ("upload", "run", "schedule", "upcoming"),
-    "Inspect": ("status", "orchestrations", "tasks", "runs", "show", "logs", "events"),
-    "Control": ("kill", "pause", "resume"),
-    "Serve and share": ("start", "serve", "workspaces", "connections"),
-    "Maintain": ("doctor", "prune", "backup", "restore", "completion", "manual"),
+    "Create": (bundles.init, bundles.check, bundles.pack),
+    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming),
+    "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
+    "Control": (control.kill, control.pause, control.resume),
+    "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),
+    "Maintain": (
+        doctor.doctor,
+        maintenance.prune,
+        maintenance.backup,
+        maintenance.restore,
+        completion.completion,
+        manual.manual,
+    ),
 }
+"""Every verb, in the order of the help."""
 
 
 class CommandLine(click.Group):
@@ -68,9 +77,9 @@ class CommandLine(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs by section."""
-        for title, names in _SECTIONS.items():
+        for title, verbs in _SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(100)) for name in names])
+                formatter.write_dl([(verb.name or "", verb.get_short_help_str(100)) for verb in verbs])
 
 
 @click.group(
@@ -95,12 +104,5 @@ def command_line(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (
-    *(bundles.init, bundles.check, bundles.pack),
-    *(upload.upload, run.run, schedule.schedule, schedule.upcoming),
-    *(status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
-    *(control.kill, control.pause, control.resume),
-    *(serve.start, serve.serve, workspaces.workspaces, connections.connections),
-    *(doctor.doctor, maintenance.prune, maintenance.backup, maintenance.restore, completion.completion, manual.manual),
-):
+for _verb in chain.from_iterable(_SECTIONS.values()):
     command_line.add_command(_verb)

@@ -237,7 +237,7 @@ def checked_command(value: object, argument: str) -> tuple[str, ...] | None:
     return command
 
 
-def checked_env(env: object, argument: str = "env") -> dict[str, str]:
+def checked_env(env: object) -> dict[str, str]:
     """Return a copy of environment variables; None becomes `{}`. Surrogate escapes stand for bytes that are not UTF-8.
 
     Raises:
@@ -246,14 +246,14 @@ def checked_env(env: object, argument: str = "env") -> dict[str, str]:
     if env is None:
         return {}
     if not isinstance(env, Mapping):
-        raise _wrong_type(argument, "a dictionary of strings", env)
+        raise _wrong_type("env", "a dictionary of strings", env)
     for name, value in env.items():
-        _check_variable_name(name, argument)
+        _check_variable_name(name, "env")
         if not isinstance(value, str) or not _can_be_passed(value):
             raise BadArgument(
-                Argument(argument) + f"[{name!r}] cannot be passed to a process.",
+                Argument("env") + f"[{name!r}] cannot be passed to a process.",
                 hint="Values are strings without NUL" + PythonOnly(": str(value)") + ".",
-                argument=argument,
+                argument="env",
             )
     return dict(env)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +44,6 @@ class UnusedFolder(NamedTuple):
 
     path: Path
     size_bytes: int
-    last_used: datetime
-    """When it was last used, or created if it never was; aware UTC."""
 
 
 class Environments:
@@ -167,9 +165,9 @@ class Environments:
             ModuleNotFoundError: the library `packaging` is not installed.
         """
         limit = cutoff.timestamp()
-        builds = [(build.path, build.used_at) for build in self._builds.folders() if not build.is_current or build.used_at < limit]
-        copies = [(path, used_at) for path, used_at in task_files.other_versions(self.cache, virtualenvs.embedded_pip()) if used_at < limit]
-        return [UnusedFolder(path, tree_size_bytes(path), datetime.fromtimestamp(used_at, UTC)) for path, used_at in (*builds, *copies)]
+        builds = [build.path for build in self._builds.folders() if not build.is_current or build.used_at < limit]
+        copies = [path for path, used_at in task_files.other_versions(self.cache, virtualenvs.embedded_pip()) if used_at < limit]
+        return [UnusedFolder(path, tree_size_bytes(path)) for path in (*builds, *copies)]
 
     def remove(self, path: Path) -> bool:
         """Remove a folder that `unused_since` returned; return False if it is in use by now, or cannot be removed."""

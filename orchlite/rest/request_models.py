@@ -111,7 +111,7 @@ class TaskById(_Request):
     run_limit: Count | None = None
 
 
-class Tasks(_Request):
+class TaskCriteria(_Request):
     """The criteria that listed tasks match. Killed tasks are listed with `killed` only."""
 
     workspace_id: WorkspaceId | None = None

@@ -53,7 +53,7 @@ def get_by_id(body: request_models.TaskById, queries: Queries, dialect: ClientDi
 
 
 @router.post("/list", response_model=list[response_models.Task])
-def list_tasks(body: request_models.Tasks, queries: Queries, dialect: ClientDialect) -> Response:
+def list_tasks(body: request_models.TaskCriteria, queries: Queries, dialect: ClientDialect) -> Response:
     """List tasks, newest first, each with its newest runs. Killed tasks are listed with `killed` only."""
     task_ids = queries.task_ids(workspace_id=body.workspace_id, orchestration_id=body.orch_id, sha=body.orch_sha, killed=bool(body.killed))
     tasks = queries.tasks(task_ids, _run_limit(body.run_limit))

@@ -26,8 +26,8 @@ _RUN_ID = b"ORCHLITE_RUN_TOKEN="
 _PLACE = b"ORCHLITE_RUN_PLACE="
 
 
-class Process(NamedTuple):
-    """A process at one moment; its id and start time identify it until the machine goes down."""
+class ProcessStat(NamedTuple):
+    """What /proc shows of a process at one moment. Its id and start time identify it until the machine goes down."""
 
     pid: int
     parent: int
@@ -75,7 +75,7 @@ class _Session:
         self._start_ticks = start_ticks
         self._is_recognized = False
 
-    def members(self, processes: Mapping[int, Process], known: Iterable[int], folder: RunFolder) -> list[int]:
+    def members(self, processes: Mapping[int, ProcessStat], known: Iterable[int], folder: RunFolder) -> list[int]:
         """Return the ids of its processes.
 
         The kernel does not reuse the id of a session that still has a process. So all of them belong to the run if its leader is the
@@ -101,7 +101,7 @@ def _session_of(folder: RunFolder) -> _Session | None:
         return None
 
 
-def _members(folder: RunFolder, session: _Session | None) -> list[Process]:
+def _members(folder: RunFolder, session: _Session | None) -> list[ProcessStat]:
     """Return the live processes that belong to the run, without this one."""
     processes = {process.pid: process for process in _processes() if process.pid != os.getpid()}
     wanted = _names_in_environment(folder)
@@ -113,7 +113,7 @@ def _members(folder: RunFolder, session: _Session | None) -> list[Process]:
     return [processes[pid] for pid in found if not processes[pid].is_dead]
 
 
-def kill_all(processes: Iterable[Process]) -> None:
+def kill_all(processes: Iterable[ProcessStat]) -> None:
     """Send SIGKILL to each, through a pidfd and only if it is still the same process: its id may have been reused."""
     for process in processes:
         with suppress(OSError):
@@ -125,7 +125,7 @@ def kill_all(processes: Iterable[Process]) -> None:
                 os.close(descriptor)
 
 
-def _processes() -> list[Process]:
+def _processes() -> list[ProcessStat]:
     try:
         names = [path.name for path in Path("/proc").iterdir()]
     except OSError:
@@ -133,14 +133,14 @@ def _processes() -> list[Process]:
     return [process for process in map(_process, map(int, filter(str.isdecimal, names))) if process is not None]
 
 
-def _process(pid: int) -> Process | None:
+def _process(pid: int) -> ProcessStat | None:
     """Read proc(5)'s stat; the second field, the name in parentheses, may contain anything."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
     state, parent, session, start_ticks = fields[0], fields[1], fields[3], fields[19]
-    return Process(pid, int(parent), int(session), int(start_ticks), state in (b"Z", b"X"))
+    return ProcessStat(pid, int(parent), int(session), int(start_ticks), state in (b"Z", b"X"))
 
 
 def _names_in_environment(folder: RunFolder) -> set[bytes]:

@@ -29,9 +29,9 @@ def main() -> None:
 
 def _serve(spec: dict[str, Any], host: Host) -> dict[str, Any]:
     try:
-        with own(spec) as claim:
-            result = Run(spec, host, claim).execute()
-            claim.record(result, durable=lambda: host.gone)
+        with own(spec) as ownership:
+            result = Run(spec, host, ownership).execute()
+            ownership.record(result, durable=lambda: host.gone)
     except Refused as refusal:
         return {"run_id": spec["run_id"], "result": None, "refused": str(refusal)}
     return {"run_id": spec["run_id"], "result": result, "refused": None}

@@ -31,7 +31,7 @@ class Refused(Exception):
     """This attempt must not run; nothing was touched."""
 
 
-class Claim:
+class Ownership:
     """The right to run one attempt, and the duty to record its result."""
 
     def __init__(self, spec: dict[str, Any], lock: int, mark: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ class Claim:
 
 
 @contextmanager
-def own(spec: dict[str, Any]) -> Iterator[Claim]:
+def own(spec: dict[str, Any]) -> Iterator[Ownership]:
     """Own the run while the block runs.
 
     Raises:
@@ -120,18 +120,18 @@ def own(spec: dict[str, Any]) -> Iterator[Claim]:
     """
     with ExitStack() as held:
         try:
-            claim = _claim(spec, held)
+            ownership = _take(spec, held)
         except OSError as error:
             raise Refused(f"{error.filename or spec['folder']}: {error.strerror}") from None
-        yield claim
+        yield ownership
 
 
-def _claim(spec: dict[str, Any], held: ExitStack) -> Claim:
+def _take(spec: dict[str, Any], held: ExitStack) -> Ownership:
     if spec["environment_lock"] is not None:
         # The file's time records the last use of the environment: one that is unused for long is removed.
         os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
     lock = held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
-    return Claim(spec, lock, _mark_started(spec))
+    return Ownership(spec, lock, _mark_started(spec))
 
 
 @contextmanager

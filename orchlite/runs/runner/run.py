@@ -14,7 +14,7 @@ from typing import Any
 from . import processes
 from .host import Host
 from .log_writer import LogWriter
-from .ownership import Claim
+from .ownership import Ownership
 
 _CANCEL_CHECK_SECONDS = 0.05
 _HELPERS_SECONDS = 2.0
@@ -31,10 +31,10 @@ _READ_BYTES = 256 * 1024
 class Run:
     """One program. `execute()` is called once."""
 
-    def __init__(self, spec: dict[str, Any], host: Host, claim: Claim) -> None:
+    def __init__(self, spec: dict[str, Any], host: Host, ownership: Ownership) -> None:
         self._spec = spec
         self._host = host
-        self._claim = claim
+        self._ownership = ownership
         self._log = LogWriter(spec["log"], spec["log_bytes"], masked=spec.get("masked", False))
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
@@ -77,12 +77,12 @@ class Run:
             self._streams[descriptor] = stream
             self._poll.register(descriptor, select.POLLIN)
         try:
-            env = {**self._spec["env"], "ORCHLITE_RUN_PLACE": self._claim.place()}
+            env = {**self._spec["env"], "ORCHLITE_RUN_PLACE": self._ownership.place()}
             pid = processes.start(self._spec["command"], env, self._spec["working_folder"], out_write, error_write)
         finally:
             os.close(out_write)
             os.close(error_write)
-        self._claim.note_program(pid)
+        self._ownership.note_program(pid)
         return pid
 
     def _supervise(self, pid: int, started: float) -> None:
@@ -143,7 +143,7 @@ class Run:
         elif self._host.gone and self._spec["leash"]:
             self._reason = "its host is gone"
         else:
-            reason = self._claim.requested_end()
+            reason = self._ownership.requested_end()
             if reason is None:
                 return False
             self._reason = reason

@@ -9,7 +9,7 @@ from orchlite.core.records import ConnectionRow
 from orchlite.engine.engine import Engine
 
 from ._absent import fill
-from ._display import Listing
+from ._display import NotebookList
 from ._submodules import members
 
 
@@ -28,7 +28,7 @@ class Connection(orchlite.client.connection.Connection):
 fill(Connection, members("connection", "Connection"))
 
 
-class ConnectionList(Listing[Connection]):
+class ConnectionList(NotebookList[Connection]):
     """Connections, oldest first."""
 
     _empty = "(no connections)"

@@ -10,7 +10,7 @@ from orchlite.core.tables import Table, Tabular
 Item = TypeVar("Item", bound=Tabular)
 
 
-class Listing(Table[Item]):
+class NotebookList(Table[Item]):
     """A list that is a table in a notebook; an empty one says what it lists."""
 
     _empty = "(empty)"

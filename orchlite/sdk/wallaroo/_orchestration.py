@@ -13,7 +13,7 @@ from orchlite.core.status import TaskStatus
 from orchlite.engine.engine import Engine
 
 from ._absent import fill
-from ._display import Listing, moment
+from ._display import NotebookList, moment
 from ._errors import OrchestrationDeployOneshotFailed
 from ._submodules import members
 from ._task import Task, TaskList
@@ -107,7 +107,7 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
 fill(Orchestration, members("orchestration", "Orchestration"))
 
 
-class OrchestrationList(Listing[Orchestration]):
+class OrchestrationList(NotebookList[Orchestration]):
     """Orchestrations, oldest first."""
 
     _empty = "(no orchestrations)"

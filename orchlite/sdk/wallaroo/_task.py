@@ -12,7 +12,7 @@ from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskSta
 from orchlite.engine.engine import Engine
 
 from ._absent import fill
-from ._display import Listing, moment
+from ._display import NotebookList, moment
 from ._submodules import members
 from ._task_run import TaskRun, TaskRunList
 
@@ -101,7 +101,7 @@ class Task(orchlite.client.task.Task):
 fill(Task, members("task", "Task"))
 
 
-class TaskList(Listing[Task]):
+class TaskList(NotebookList[Task]):
     """Tasks, newest first."""
 
     _empty = "(no tasks)"

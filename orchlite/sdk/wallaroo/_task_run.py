@@ -13,7 +13,7 @@ from orchlite.engine.engine import Engine
 from orchlite.runs.logs import Log
 
 from ._absent import fill
-from ._display import Listing, moment
+from ._display import NotebookList, moment
 from ._submodules import members
 
 
@@ -57,7 +57,7 @@ class TaskRun(orchlite.client.task_run.TaskRun):
 fill(TaskRun, members("task_run", "TaskRun"))
 
 
-class TaskRunList(Listing[TaskRun]):
+class TaskRunList(NotebookList[TaskRun]):
     """Runs, newest first."""
 
     _empty = "(no task runs)"

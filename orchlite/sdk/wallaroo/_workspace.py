@@ -11,7 +11,7 @@ from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._connection import Connection, ConnectionList
-from ._display import Listing, moment
+from ._display import NotebookList, moment
 from ._errors import as_plain
 from ._submodules import members
 
@@ -64,7 +64,7 @@ class Workspace(orchlite.client.workspace.Workspace):
 fill(Workspace, members("workspace", "Workspace"))
 
 
-class Workspaces(Listing[Workspace]):
+class Workspaces(NotebookList[Workspace]):
     """Workspaces, oldest first."""
 
     _empty = "(no workspaces)"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.app import _SECTIONS, command_line
+from orchlite.cli.app import command_line
 from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
@@ -41,8 +41,9 @@ def test_every_verb_has_the_common_options_and_a_description(call: Call, verb: s
 
 
 def test_the_help_names_every_verb(call: Call) -> None:
-    assert sorted(name for names in _SECTIONS.values() for name in names) == sorted(command_line.commands)
-    assert call().stdout == call("--help").stdout
+    shown = call("--help").stdout
+    assert [verb for verb in command_line.commands if f"\n  {verb} " not in shown] == []
+    assert call().stdout == shown
     assert call().exit_code == 0
 
 

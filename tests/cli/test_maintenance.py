@@ -137,6 +137,20 @@ def test_doctor_finds_a_damaged_bundle_and_exits_with_1(call: Call, folder: Make
     assert _states(done)["store"] == "bad"
 
 
+def test_doctor_finds_an_environment_that_a_program_has_changed(
+    call: Call, folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHLITE_CACHE", str(tmp_path / "own-cache"))
+    call("upload", folder("print(1)"))
+    [build] = (path.parent for path in (tmp_path / "own-cache").glob("environments/*/*/pyvenv.cfg"))
+    build.chmod(0o700)
+    (build / "added").touch()
+    done = call("doctor", "--offline", "--json")
+    words = {check["words"] for check in json.loads(done.stdout) if check["state"] != "ok"}
+    assert done.exit_code == 1
+    assert len([text for text in words if str(build) in text]) == 2, "in this store, and in the whole cache"
+
+
 def test_doctor_reports_a_file_that_is_not_a_database(call: Call, folder: MakeFolder, store: Path) -> None:
     store.mkdir(mode=0o700)
     (store / "store.sqlite").write_text("not a database, but text that is long enough to be taken for one" * 100)

@@ -23,7 +23,6 @@ from orchlite.core.errors import OrchliteError
 if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding
 
-_INDEX = "https://pypi.org/simple"
 _INDEX_TIMEOUT_SECONDS = 5.0
 _OLD = timedelta(days=30)
 _AHEAD = timedelta(minutes=1)
@@ -181,17 +180,23 @@ def _installer() -> Iterator[Check]:
 def _index() -> Iterator[Check]:
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
+    from urllib.parse import unquote, urlsplit
     from urllib.request import Request, urlopen
 
     from orchlite.core.text import mask_credentials
-    from orchlite.environments import pip_config
 
-    options = pip_config.options()
-    if pip_config.is_true(options.get("no-index", "")):
+    url = _index_address()
+    if url is None:
         yield Check("index", _OK, "None is configured (no-index).")
         return
-    url = options.get("index-url") or _INDEX
     shown = mask_credentials(url)
+    if not url:
+        yield Check("index", _WARNING, "None is configured, and pip does not say which one it uses then.")
+        return
+    if url.startswith("file:"):
+        is_there = Path(unquote(urlsplit(url).path)).is_dir()
+        yield Check("index", _OK if is_there else _WARNING, f"{shown} is {'a' if is_there else 'no'} folder.")
+        return
     try:
         with urlopen(Request(f"{url.rstrip('/')}/pip/", headers={"Accept": "text/html"}), timeout=_INDEX_TIMEOUT_SECONDS):  # noqa: S310 - as configured
             yield Check("index", _OK, f"{shown} responds.")
@@ -202,6 +207,21 @@ def _index() -> Iterator[Check]:
     except (URLError, HTTPException, OSError, ValueError) as error:
         why = mask_credentials(str(getattr(error, "reason", None) or error))
         yield Check("index", _WARNING, f"{shown} cannot be reached ({why}): only existing environments and cached packages can be used.")
+
+
+def _index_address() -> str | None:
+    """Return the address of the index that the installer would ask first; None if it would ask none."""
+    from orchlite.environments import pip_config, uv, virtualenvs
+
+    options = pip_config.options()
+    has_uv = (program := uv.find()) is not None and uv.is_new_enough(uv.version(program))
+    if has_uv and uv.configures_indexes(os.environ):
+        if pip_config.is_true(os.environ.get("UV_NO_INDEX", "")):
+            return None
+        options = {"index-url": uv.first_index(os.environ) or ""}
+    if pip_config.is_true(options.get("no-index", "")):
+        return None
+    return options.get("index-url") or pip_config.default_index(virtualenvs.embedded_pip()) or ""
 
 
 def _clock() -> Iterator[Check]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 _LISTED_VERSIONS = 8
@@ -18,6 +19,7 @@ _ELSEWHERE = (
 )
 """Both spellings: the explanation is stored, and read through any interface."""
 _SPELLING = "Check the spelling"
+_UNSATISFIABLE = r"ecause you require [^\n]{1,2000}, we can conclude that your requirements are unsatisfiable"
 _CONTRADICTION = "The requirements contradict each other: no set of versions meets all of them. The lines below name those that conflict."
 
 
@@ -83,6 +85,31 @@ def _host(output: _Output) -> str:
     return next((found[1] for pattern in patterns if (found := output.find(pattern))), "The index")
 
 
+def _link(output: _Output) -> Iterator[str]:
+    if found := output.find(
+        r"HTTP error (?P<code>\d+) while getting (?P<url>\S+)|\((?P<status>\d{3}) [^()]*\) for url \((?P<address>[^\s)]+)"
+    ):
+        yield f"{found['url'] or found['address']} responds with {found['code'] or found['status']}. Check the address."
+
+
+def _broken(output: _Output) -> Iterator[str]:
+    name = rf"(?P<name>{_NAME})"
+    patterns = (rf"Wheel '{name}' located at \S.* is invalid", rf"Because {name}(?:==\S+)? has an invalid package format")
+    found = next((match for pattern in patterns if (match := output.find(pattern))), None)
+    if found:
+        yield f"The file of {found['name']} is damaged. Require another version, or have it uploaded or built again."
+    elif found := output.find(r"Failed to read metadata: (?P<url>\S+)\n.*(?:zip file|unexpected header)"):
+        yield f"{found['url']} is damaged: it is no wheel."
+
+
+def _uv_link(output: _Output) -> Iterator[str]:
+    if found := output.find(rf"Package `(?P<name>{_NAME})` (?:was included as|attempted to resolve via) (?:a )?URL"):
+        yield (
+            f"A package depends on {found['name']} by a link, which uv accepts only for packages that are required by the same link. Write"
+            f" {found['name']} @ LINK into requirements.txt, or use installer='pip'."
+        )
+
+
 def _hashes(output: _Output) -> Iterator[str]:
     if output.find(r"DO NOT MATCH THE HASHES|Hash mismatch for"):
         yield "A file does not match its --hash. If the index can be trusted, update the hashes."
@@ -93,6 +120,12 @@ def _hashes(output: _Output) -> Iterator[str]:
 def _python_version(output: _Output) -> Iterator[str]:
     if found := output.find(rf"does not satisfy Python(?P<needed>\S+) and (?P<what>{_NAME}(?:==\S+)?) depends"):
         yield f"{found['what']} does not support this Python ({output.python}): it needs {found['needed']}. Require another version of it."
+    if found := output.find(rf"Package '(?P<what>{_NAME})' requires a different Python: \S+ not in '(?P<needed>[^']+)'"):
+        yield f"{found['what']} does not support this Python ({output.python}): it needs {found['needed']}. Require another version of it."
+    if found := output.find(
+        rf"Packages require a different Python[^\n]*\n'(?P<needed>[^']+)' \(required by (?P<name>{_NAME}) (?P<version>\S+)"
+    ):
+        yield f"{found['name']} {found['version']} does not support this Python ({output.python}): it needs {found['needed']}."
     missing, ignored = _missing(output), output.find(r"require a different python version: (?P<listed>.+)")
     if missing and ignored:
         needed = re.search(rf"(?<!\S){re.escape(missing.version)} Requires-Python (?P<needed>[^;]+)", ignored["listed"])
@@ -102,6 +135,8 @@ def _python_version(output: _Output) -> Iterator[str]:
 
 
 def _no_wheel(output: _Output) -> Iterator[str]:
+    if found := output.find(r"ERROR: (?P<file>\S+\.whl) is not a supported wheel on this platform"):
+        yield f"{found['file']} is for another Python or platform than this ({output.python}). Link to a wheel that fits, or to the source."
     if found := output.find(rf"(?P<what>{_NAME}(?:==\S+)?) has no (?:usable wheels|wheels with)"):
         yield f"{found['what']} has no wheel for this Python ({output.python}) and platform. Require a version that has one."
     patterns = (
@@ -126,18 +161,23 @@ def _conflict(output: _Output) -> Iterator[str]:
 def _no_version(output: _Output) -> Iterator[str]:
     missing = _missing(output)
     if missing and missing.versions:
-        yield f"There is no {missing.requirement} for this Python ({output.python}). {_available(missing.versions, 'There are')}"
+        fitting = _fitting(missing)
+        if not fitting:
+            yield f"There is no {missing.requirement} for this Python ({output.python}). {_available(missing.versions, 'There are')}"
+        elif all(_is_prerelease(version) for version in fitting):
+            way_out = "Require one of them with ==, or write --pre on a line of its own."
+            yield f"Only pre-releases fit {missing.requirement}. {_available(fitting, 'There are')} {way_out}"
     elif found := output.find(rf"only (?P<have>{_NAME}\S*) (?:is|are) available and you require (?P<want>[^\s,]+)"):
         yield f"There is no {found['want']}: only {found['have']} is available. Require one of these."
     elif found := output.find(r"there is no version of (?P<want>[^\s,]+)"):
-        yield f"There is no {found['want']}. Require another version; `pip index versions` lists them."
+        yield f"There is no {found['want']}. Require another version."
 
 
 def _no_package(output: _Output) -> Iterator[str]:
     where = output.indexes or "the package index"
     if found := output.find(rf"Because (?P<name>{_NAME}) was not found in the "):
         yield f"There is no package {found['name']} on {where}. {_SPELLING}, or {_ELSEWHERE}."
-    elif missing := _missing(output):
+    elif (missing := _missing(output)) and not missing.versions:
         yield (
             f"Nothing on {where} fits {missing.requirement}: there is no such package, or no file of it for this Python ({output.python}),"
             f" or the index did not respond. {_SPELLING}, or {_ELSEWHERE}."
@@ -145,9 +185,36 @@ def _no_package(output: _Output) -> Iterator[str]:
 
 
 def _no_solution(output: _Output) -> Iterator[str]:
-    # An earlier rule would have named a missing package or version, so what exists does not fit together.
-    if output.find(r"ecause you require [^\n]{1,2000}, we can conclude that your requirements are unsatisfiable"):
+    # Only what packages and the requirements demand of each other is a contradiction; what cannot be had is another reason.
+    _, because, reasons = output.text.partition("Because ")
+    is_other = re.search(r"\b(?:has|have) (?:no|an invalid)\b|\bno version of\b|\bnot found\b|\bavailable\b|\bPython\b", reasons)
+    demands = re.search(r"\bdepends? on\b|\Ayou require", reasons)
+    if not is_other and demands and re.search(_UNSATISFIABLE, because + reasons):
         yield _CONTRADICTION
+
+
+def _fitting(missing: _Missing) -> tuple[str, ...]:
+    """Return the listed versions that the requirement allows, pre-releases included; all of them if it cannot be read."""
+    from orchlite.environments.pypa import InvalidRequirement, InvalidVersion, Requirement, Version
+
+    found: list[str] = []
+    try:
+        allowed = Requirement(re.sub(r"\s*\(from .*", "", missing.requirement)).specifier
+    except InvalidRequirement:
+        return missing.versions
+    for version in missing.versions:
+        with suppress(InvalidVersion):
+            found += [version] if allowed.contains(Version(version), prereleases=True) else []
+    return tuple(found)
+
+
+def _is_prerelease(version: str) -> bool:
+    from orchlite.environments.pypa import InvalidVersion, Version
+
+    try:
+        return Version(version).is_prerelease
+    except InvalidVersion:
+        return False
 
 
 class _Missing(NamedTuple):
@@ -180,6 +247,6 @@ def _available(versions: tuple[str, ...], prefix: str) -> str:
 
 # In order of precedence, causes before their effects: without a network no package is found.
 _RULES: tuple[Callable[[_Output], Iterator[str]], ...] = (
-    *(_disk, _git, _authentication, _certificate, _network, _hashes),
+    *(_disk, _git, _authentication, _certificate, _network, _link, _broken, _uv_link, _hashes),
     *(_python_version, _no_wheel, _conflict, _no_version, _no_package, _no_solution),
 )

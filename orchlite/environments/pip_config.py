@@ -56,6 +56,19 @@ def _comparable(value: str) -> str:
     return "" if is_true(value) else " ".join(word.rstrip("/") for word in mask_userinfo(value).split())
 
 
+def default_index(wheel: Path) -> str | None:
+    """Return the index that pip, in this wheel, uses where none is configured; None if it does not say. Runs pip's own module: 0.2 s."""
+    from subprocess import DEVNULL, SubprocessError, run
+
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    try:
+        command = [sys.executable, "-I", "-S", "-c", program, str(wheel)]
+        done = run(command, capture_output=True, text=True, stdin=DEVNULL, timeout=10, check=True)
+    except (OSError, SubprocessError, UnicodeError):
+        return None
+    return done.stdout.strip() or None
+
+
 def is_true(value: str) -> bool:
     """Return whether pip takes the value of a flag, such as `no-index`, as set."""
     return value.lower() in _TRUE

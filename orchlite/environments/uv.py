@@ -90,6 +90,13 @@ def sources(environ: Mapping[str, str], *, with_indexes: bool) -> tuple[str, ...
     return tuple(f"{name} {mask_userinfo(environ[name])}" for name in names if environ.get(name))
 
 
+def first_index(environ: Mapping[str, str]) -> str | None:
+    """Return the first index that uv's own variables name, without a name before it; None if they name none."""
+    named = (environ.get(name, "").split() for name in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"))
+    found = next((words[0] for words in named if words), None)
+    return re.sub(r"\A[\w.-]+=", "", found) if found else None
+
+
 def translated(options: Mapping[str, str]) -> dict[str, str]:
     """Return pip's options as variables for uv, leaving out those that uv has no equivalent for and those of the requirements file."""
     variables: dict[str, str] = {}

@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
+from orchlite.cli import doctor
 from orchlite.cli.app import command_line
 from orchlite.testing import ManualClock, StubProcess
 
@@ -166,6 +167,24 @@ def test_an_unreachable_index_is_a_warning_without_passwords(call: Call, monkeyp
     assert _states(done)["index"] == "warning"
     assert "hidden-word" not in done.output
     assert done.exit_code == 0
+
+
+def test_doctor_asks_the_index_that_is_configured(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def words() -> tuple[str, str]:
+        (found,) = [check for check in json.loads(call("doctor", "--json").stdout) if check["name"] == "index"]
+        return found["state"], found["words"]
+
+    monkeypatch.setenv("PIP_INDEX_URL", tmp_path.as_uri())
+    assert words() == ("ok", f"{tmp_path.as_uri()} is a folder.")
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "none").as_uri())
+    assert words() == ("warning", f"{(tmp_path / 'none').as_uri()} is no folder.")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert words() == ("ok", "None is configured (no-index).")
+
+
+def test_doctor_has_no_address_of_its_own() -> None:
+    source = Path(doctor.__file__).read_text(encoding="utf-8")
+    assert "://" not in source
 
 
 def test_doctor_finds_a_folder_that_hides_an_editable_installation(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,80 @@ def test_unknown_output_is_not_explained(output: str) -> None:
     assert explain(output.splitlines(), "3.11") is None
 
 
+_NO_SOLUTION = "error: No solution found when resolving dependencies\n  cause: "
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        pytest.param(
+            "ERROR: other-1.0-cp39-cp39-manylinux1_x86_64.whl is not a supported wheel on this platform.",
+            "other-1.0-cp39-cp39-manylinux1_x86_64.whl is for another Python or platform",
+            id="pip: a link to a wheel for another Python",
+        ),
+        pytest.param(
+            "ERROR: HTTP error 404 while getting http://host/a-1-py3-none-any.whl",
+            "http://host/a-1-py3-none-any.whl responds with 404",
+            id="pip: a link to nothing",
+        ),
+        pytest.param(
+            "  cause: HTTP status client error (404 Not Found) for url (http://host/a-1-py3-none-any.whl)",
+            "http://host/a-1-py3-none-any.whl responds with 404",
+            id="uv: a link to nothing",
+        ),
+        pytest.param(
+            "ERROR: Wheel 'a-b' located at /tmp/x y/a_b-1-py3-none-any.whl is invalid.", "The file of a-b is damaged", id="pip: damaged"
+        ),
+        pytest.param(
+            f"{_NO_SOLUTION}Because a-b==1.0 has an invalid package format and only a-b==1.0 is available, we can conclude that all"
+            " versions of a-b cannot be used.\n"
+            "         And because you require a-b, we can conclude that your requirements are unsatisfiable.",
+            "The file of a-b is damaged",
+            id="uv: damaged",
+        ),
+        pytest.param(
+            "  cause: Failed to read metadata: http://host/a.whl\n  cause: Failed to read from zip file",
+            "http://host/a.whl is damaged",
+            id="uv: a damaged file by link",
+        ),
+        pytest.param(
+            "ERROR: Package 'capped' requires a different Python: 3.11.7 not in '<3.9,>=3.8'",
+            "capped does not support this Python (3.11): it needs <3.9,>=3.8",
+            id="pip: a file for another Python",
+        ),
+        pytest.param(
+            "ERROR: Packages require a different Python. 3.11.7 not in:\n'<3.9,>=3.8' (required by capped 2.0 (from /a.whl))",
+            "capped 2.0 does not support this Python (3.11): it needs <3.9,>=3.8",
+            id="pip: files for another Python",
+        ),
+        pytest.param(
+            "error: Package `a` attempted to resolve via URL: file:///a.whl. URL dependencies must be expressed as direct requirements",
+            "Write a @ LINK into requirements.txt",
+            id="uv: a dependency by link",
+        ),
+        pytest.param(
+            "ERROR: Could not find a version that satisfies the requirement a>2.5 (from versions: 1.0, 2.0, 3.0rc1)",
+            "Only pre-releases fit a>2.5. There are: 3.0rc1. Require one of them with ==",
+            id="pip: pre-releases only",
+        ),
+    ],
+)
+def test_an_explanation_says_what_cannot_be_had(output: str, words: str) -> None:
+    assert words in str(explain(output.splitlines(), "3.11"))
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "ERROR: Could not find a version that satisfies the requirement a==1.0 (from versions: 1.0, 2.0)",
+        f"{_NO_SOLUTION}Because all versions of a are odd and you require a, we can conclude that your requirements are unsatisfiable.",
+    ],
+    ids=["a version that exists", "an unknown reason"],
+)
+def test_what_the_output_does_not_say_is_not_explained(output: str) -> None:
+    assert explain(output.splitlines(), "3.11") is None
+
+
 def test_a_lost_connection_that_was_retried_does_not_explain_a_failed_build() -> None:
     output = f"{_RETRY}'ReadTimeoutError(...)': /simple/six/\n{_PIP['a build that fails'][0]}"
     assert "broken-pkg has no wheel" in str(explain(output.splitlines(), "3.11"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchlite.core.errors import PackagingFailed
-from orchlite.environments import pip_config
+from orchlite.environments import pip_config, virtualenvs
 
 
 class Home:
@@ -172,3 +172,11 @@ def test_sources_are_equal_if_the_same_is_installed(one: dict[str, str], other: 
 
 def test_sources_have_no_passwords() -> None:
     assert pip_config.sources({"index-url": "https://me:s3cret@a/x"}) == ("index-url https://****@a/x",)
+
+
+def test_the_index_that_is_used_where_none_is_configured_is_pips_own() -> None:
+    assert str(pip_config.default_index(virtualenvs.embedded_pip())).startswith("https://")
+
+
+def test_a_wheel_that_is_no_pip_has_no_default_index(tmp_path: Path) -> None:
+    assert pip_config.default_index(tmp_path) is None

@@ -84,3 +84,16 @@ def test_options_are_split_off_for_the_command_line(lines: list[str], options: l
 def test_uv_is_configured_by_a_variable_that_names_a_source(name: str) -> None:
     assert uv.configures_indexes({name: "x"})
     assert not uv.configures_indexes({name: "", "UV_CACHE_DIR": "/c"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "index"),
+    [
+        ({}, None),
+        ({"UV_DEFAULT_INDEX": "https://a/simple"}, "https://a/simple"),
+        ({"UV_INDEX": "first=https://b/simple https://c", "UV_DEFAULT_INDEX": "https://a"}, "https://b/simple"),
+        ({"UV_INDEX_URL": "", "UV_EXTRA_INDEX_URL": "https://d"}, "https://d"),
+    ],
+)
+def test_the_first_index_is_the_one_that_is_asked_first(variables: dict[str, str], index: str | None) -> None:
+    assert uv.first_index(variables) == index

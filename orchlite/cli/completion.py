@@ -17,4 +17,22 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = click.get_current_context().find_root().command
-    click.echo(kind(root, {}, "orchlite", _VARIABLE).source())
+    script = kind(root, {}, "orchlite", _VARIABLE).source()
+    click.echo(_quoting(script) if shell == "bash" else script)
+
+
+def _quoting(script: str) -> str:
+    """Return click's script for bash, changed to insert words as quoted text: bash would run what a name like `$(date)` or `x;date` holds.
+
+    zsh and fish quote by themselves. Within quotes that are open already nothing is completed: they would need another form.
+    """
+    changes = {
+        "local response\n": "local response\n    [[ ${COMP_WORDS[COMP_CWORD]} == [\\\"\\']* ]] && return 0\n",
+        "IFS=',' read type": "IFS=',' read -r type",
+        "COMPREPLY+=($value)": 'printf -v value \'%q\' "$value"\n            COMPREPLY+=("$value")',
+    }
+    for old, new in changes.items():
+        if old not in script:
+            raise RuntimeError(f"click's completion script for bash has changed: it has no {old!r}")
+        script = script.replace(old, new)
+    return script

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
 from orchlite.cli.lists import open_store, runs_below
 from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
-from orchlite.cli.options import Moment, Verb
+from orchlite.cli.options import Moment, Verb, raw_option
 from orchlite.cli.output import Output
 from orchlite.core.errors import BadArgument, NotFound
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 @click.option("--since", type=Moment(), help="Print only newer lines: 10m, 2d, or 2026-03-01T14:00.")
 @click.option("--timestamps", "-t", is_flag=True, help="Print the time of arrival, in UTC, before each line.")
 @click.option("--packaging", is_flag=True, help="Print the installer's log of the orchestration instead.")
-def logs(word: str | None, follow: bool, count: int | None, since: datetime | None, timestamps: bool, packaging: bool) -> None:
+@raw_option
+def logs(word: str | None, follow: bool, count: int | None, since: datetime | None, timestamps: bool, packaging: bool, raw: bool) -> None:
     """Print the log of a run, by default of the newest one.
 
     ID is a run, or a task or an orchestration for its newest run; a name includes all that have it.
@@ -40,14 +43,15 @@ def logs(word: str | None, follow: bool, count: int | None, since: datetime | No
     with open_store() as (client, out):
         run = _packaging_run(client, word) if packaging else _run(client, word)
         for line in _lines(run, follow, count, since):
-            _print(line, out, timestamps, flush=follow)
+            _print(line, out, timestamps, flush=follow, raw=raw)
 
 
-def _print(line: LogLine, out: Output, timestamps: bool, *, flush: bool) -> None:
+def _print(line: LogLine, out: Output, timestamps: bool, *, flush: bool, raw: bool) -> None:
     if out.as_json:
         out.json_line({"at": time_json(line.at), "stream": line.stream, "text": line.text})
     else:
-        print(f"{time_json(line.at)} {line.text}" if timestamps else line.text, flush=flush)
+        text = shown_on(sys.stdout, line.text, raw=raw)
+        print(f"{time_json(line.at)} {text}" if timestamps else text, flush=flush)
 
 
 def _lines(run: TaskRun, follow: bool, count: int | None, since: datetime | None) -> Iterator[LogLine]:

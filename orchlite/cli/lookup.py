@@ -176,7 +176,9 @@ class IdOrName(Converter):
         """Return the matching names, then the matching short ids, each once."""
         found = [CompletionItem(incomplete, type="file")] if self._paths else []
         with suppress(OrchliteError, OSError):
-            found += [CompletionItem(word, help=text) for word, text in self._words(context).items() if word.startswith(incomplete)]
+            words = self._words(context).items()
+            # The protocol with the shell is one word per line, so a line end in a name would make two.
+            found += [CompletionItem(word, help=text) for word, text in words if word.startswith(incomplete) and word.isprintable()]
         return found
 
     def _words(self, context: click.Context) -> dict[str, str]:

@@ -85,6 +85,10 @@ class CommonOptions:
         return client
 
 
+raw_option = click.option("--raw", is_flag=True, help="Pass all control sequences of the program to the terminal, not only colours.")
+"""Decorate a verb that prints programs' output with `--raw`, passed as the flag `raw`."""
+
+
 def _default_workspace() -> str:
     return os.environ.get("ORCHLITE_WORKSPACE") or "default"
 

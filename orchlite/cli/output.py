@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orchlite.cli.escapes import shown_on
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status as Spinner
@@ -92,12 +94,15 @@ class Output:
             with suppress(BrokenPipeError):
                 print(f"orchlite: {one_line(text)}", file=sys.stderr, flush=True)
 
-    def program(self, text: str, stream: str) -> None:
-        """Print a line of a program on the stream it came from, or on standard error if `as_json`. Ignore a reader that is gone."""
+    def program(self, text: str, stream: str, *, raw: bool = False) -> None:
+        """Print a line of a program on the stream it came from, or on standard error if `as_json`. Ignore a reader that is gone.
+
+        A terminal gets no control sequences but colours, unless `raw`.
+        """
         target = sys.stderr if stream == "stderr" or self.as_json else sys.stdout
         if not self._is_cut_off:
             try:
-                print(text, file=target, flush=True)
+                print(shown_on(target, text, raw=raw), file=target, flush=True)
             except BrokenPipeError:
                 self._is_cut_off = True
                 discard(target)

@@ -12,7 +12,7 @@ import click
 from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
-from orchlite.cli.options import Duration, Verb, common_options
+from orchlite.cli.options import Duration, Verb, common_options, raw_option
 from orchlite.cli.output import Output, counted, seconds_text, short_id
 from orchlite.cli.run_options import RunOptions, run_options
 from orchlite.cli.signals import Interrupted, Signals
@@ -32,8 +32,9 @@ _MAX_FILES = 5
 @click.option("--timeout", type=Duration(), help="Time limit of the run: 90s, 5m, 1h30m.")
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
 @click.option("--name", metavar="NAME", help="Name of the task.")
+@raw_option
 @run_options
-def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None) -> int:
+def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None, raw: bool) -> int:
     """Run a folder, a ZIP, or an orchestration by id or name, once.
 
     Prints its output as it arrives, and exits with its exit code. Ctrl-C kills the run. With --json, its output goes to
@@ -49,7 +50,7 @@ def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach:
                 if detach:
                     _detach(client, one, out)
                     return SUCCESS
-            return _follow(client, one, out)
+            return _follow(client, one, out, raw=raw)
     except Interrupted as stop:
         return stop.exit_code
 
@@ -66,9 +67,9 @@ def _detach(client: Client, one: TaskRun, out: Output) -> None:
     client.close(drain=False)
 
 
-def _follow(client: Client, one: TaskRun, out: Output) -> int:
+def _follow(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
     """Print the run's output until it has ended, and return the exit code. An interrupt kills the run; a second one ends the wait."""
-    log = _LogPrinter(one, out)
+    log = _LogPrinter(one, out, raw=raw)
     try:
         log.print_rest()
         one.wait()
@@ -87,7 +88,8 @@ def _follow(client: Client, one: TaskRun, out: Output) -> int:
 class _LogPrinter:
     """Prints the log of a run, each line once."""
 
-    def __init__(self, one: TaskRun, out: Output) -> None:
+    def __init__(self, one: TaskRun, out: Output, *, raw: bool) -> None:
+        self._raw = raw
         self._one = one
         self._out = out
         self._count = 0
@@ -97,7 +99,7 @@ class _LogPrinter:
         for number, line in enumerate(self._one.logs(follow=True), start=1):
             if number > self._count:
                 self._count = number
-                self._out.program(line.text, line.stream)
+                self._out.program(line.text, line.stream, raw=self._raw)
 
 
 def exit_code(one: TaskRun) -> int:

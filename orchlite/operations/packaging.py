@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
+from orchlite.core.files import make_private_folders
 from orchlite.core.folders import RunFolder
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow
@@ -127,13 +128,13 @@ def _log_changes(context: Context, keys: set[str], log: Path) -> None:
         text = f"a program has changed the environment, which other runs share, in {change}; it is built again"
         _log.warning(text)
         with suppress(OSError):
-            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folders(log.parent.parent, log.parent)
             logs.append(log, context.clock.now(), text)
 
 
 def _install(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> None:
     attempt = files.folder.attempt(1)
-    attempt.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folders(*reversed(files.folder.path.parents[:2]), files.folder.path, attempt.path)
     context.process.place(_installer_spec(context, build, requirements, files))
     observed = context.process.wait(files.folder)
     attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
@@ -201,7 +202,7 @@ def _start(context: Context, run: RunRow, orchestration: OrchestrationRow, log: 
     context.commit_eventually(
         lambda transaction: context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, now)
     )
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folders(log.parent.parent, log.parent)
     if run.attempt > 1:
         logs.append(log, now, f"attempt {run.attempt}: the host that was packaging has died")
 
@@ -211,7 +212,7 @@ def _log_error(context: Context, log: Path, error: Exception) -> None:
     if isinstance(error, PackagingFailed) and "exit_code" in error.details:
         return
     with suppress(OSError):
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folders(log.parent.parent, log.parent)
         logs.append(log, context.clock.now(), mask_credentials(str(error)))
 
 

@@ -75,6 +75,22 @@ def test_bash_completes_a_verb_and_a_name(call: Call, folder: MakeFolder, press_
     press_tab("orchlite show rep", "orchlite show report ")
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "line"),
+    [
+        ("nightly report", "ni", "nightly\\ report "),
+        ("x;touch PWNED", "x", "x\\;touch\\ PWNED "),
+        ("y$(touch PWNED)", "y", "y\\$\\(touch\\ PWNED\\) "),
+        ("z`touch PWNED`", "z", "z\\`touch\\ PWNED\\` "),
+        ("w&touch PWNED", "w", "w\\&touch\\ PWNED "),
+        ("v'touch \"PWNED", "v", "v\\'touch\\ \\\"PWNED "),
+    ],
+)
+def test_bash_inserts_names_as_quoted_text(call: Call, folder: MakeFolder, press_tab: PressTab, name: str, typed: str, line: str) -> None:
+    call("upload", folder("print(1)"), "--name", name)
+    press_tab(f"orchlite show {typed}", f"orchlite show {line}")
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_have_a_script_too(call: Call, shell: str) -> None:
     script = call("completion", shell).stdout

@@ -308,3 +308,10 @@ def test_what_happens_can_be_followed_in_the_log_of_the_host(
     told = [record for record in caplog.records if run.id() in record.getMessage()]
     assert told
     assert {record.name.partition(".")[0] for record in told} == {"orchlite"}
+
+
+def test_the_folders_of_runs_are_this_accounts_only(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder({"main.py": "print(1)", "requirements.txt": ""}))
+    folders = [path for path in (client.path() / "runs").rglob("*") if path.is_dir() and "work" not in path.parts]
+    assert len(folders) >= 4
+    assert {oct(path.stat().st_mode & 0o777) for path in folders} == {"0o700"}

@@ -159,6 +159,10 @@ class Task:
     def next_run_at(self) -> datetime | None:
         """Return when the next run is due: aware, UTC; None if none is, for instance while the task is paused."""
         row = self._row()
+        if row.status is TaskStatus.CRASH_LOOP:
+            newest = self._engine.store.runs.newest_to_wait_for(row.task_id)
+            if newest is not None and not newest.status.is_final:
+                return None  # the row has the time of the next check
         return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
 
     def _row(self) -> TaskRow:

@@ -107,17 +107,18 @@ def checked_seconds(value: object, argument: str) -> float:
     return seconds
 
 
-def checked_count(value: object, argument: str, least: int) -> int:
-    """Return an integer from `least` to 2**63 - 1, the largest that the store can hold.
+def checked_count(value: object, argument: str, least: int, most: int = _MAX_COUNT) -> int:
+    """Return an integer from `least` to `most`, by default the largest that the store can hold.
 
     Raises:
         BadArgument: `value` is something else.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type(argument, "an integer", value)
-    if not least <= value <= _MAX_COUNT:
-        how = f"less than {least}" if value < least else "too large"
-        raise BadArgument(Argument(argument) + f" is {how}.", hint=f"It takes {least} to {_MAX_COUNT}.", argument=argument, limit=least)
+    if not least <= value <= most:
+        how, limit = ("less than", least) if value < least else ("more than", most)
+        takes = f"{least} or more" if most == _MAX_COUNT and value < least else f"{least} to {most}"
+        raise BadArgument(Argument(argument) + f" is {how} {limit}.", hint=f"It takes {takes}.", argument=argument, limit=limit)
     return value
 
 

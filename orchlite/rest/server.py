@@ -235,8 +235,7 @@ class _Address(NamedTuple):
 
 
 def _checked_address(host: str, port: int, *, allow_remote: bool) -> _Address:
-    if checked_count(port, "port", 0) > _MAX_PORT:
-        raise BadArgument(Argument("port") + f" is {port}.", hint=f"Use 0 to {_MAX_PORT}; 0 chooses a free one.", argument="port")
+    checked_count(port, "port", 0, _MAX_PORT)
     try:
         if not isinstance(host, str) or not host:
             raise ValueError("no host")

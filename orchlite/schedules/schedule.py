@@ -14,7 +14,7 @@ from typing import NamedTuple
 from orchlite.core.arguments import checked_count
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, BadSchedule
-from orchlite.core.hints import Argument, PythonOnly
+from orchlite.core.hints import PythonOnly
 from orchlite.schedules.cron import CronExpression, parse_cron, parse_stored_cron
 from orchlite.schedules.wall_clock import count_between, first_at_or_after, last_at_or_before
 from orchlite.schedules.zones import Period, periods_back_from, periods_from, zone_of
@@ -169,8 +169,7 @@ def upcoming_after(at: datetime, expression: str, n: int, *, timezone: str = "UT
         BadArgument: `n` is not an integer from 0 to 10,000, or `at` has no zone.
     """
     schedule = parse(expression, timezone)
-    if checked_count(n, "n", 0) > _MAX_UPCOMING:
-        raise BadArgument(Argument("n") + f" is {n}.", hint=f"It must be from 0 to {_MAX_UPCOMING}.", argument="n", limit=_MAX_UPCOMING)
+    checked_count(n, "n", 0, _MAX_UPCOMING)
     zone = zone_of(timezone)
     return [slot.astimezone(zone) for slot in islice(schedule.slots_after(at), n)]
 

@@ -6,23 +6,18 @@ Owns what happens to slots where a zone's clocks change: the first wall time of 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
-from orchlite.core.errors import BadSchedule, DeviceFailed
-from orchlite.core.system_errors import device_error
+from orchlite.core.errors import BadSchedule
+from orchlite.schedules.zone_names import NOT_ZONES, unknown, unusable
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
-_SHOWN_CHARACTERS = 80
 
-_NOT_ZONES = ("right/", "localtime", "posixrules")
-"""Zone files that name no zone: `right/` counts leap seconds, which POSIX time does not; the others depend on the machine."""
 _LONGEST_CHANGE = 2 * _DAY
 """No change was ever longer than a day: that of zones that crossed the date line."""
 _FIRST_YEAR, _LAST_YEAR = MINYEAR + 1, MAXYEAR - 1
@@ -156,57 +151,11 @@ def _zone(timezone: str) -> tzinfo:
         return UTC
     from zoneinfo import ZoneInfo
 
-    if timezone.startswith(_NOT_ZONES):
-        raise _unknown(timezone)
+    if timezone.startswith(NOT_ZONES):
+        raise unknown(timezone)
     try:
         return ZoneInfo(timezone)
     except MemoryError:
         raise
     except Exception as error:  # of a damaged file: whatever its parser stumbles over, such as struct.error
-        raise _unusable(timezone, error) from error
-
-
-def _unusable(timezone: str, error: Exception) -> BadSchedule | DeviceFailed:
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return device_error(error, f"The data of time zone {_shown(timezone)} cannot be read")
-    if not isinstance(error, KeyError) and _has_file(timezone):
-        return BadSchedule(
-            f"The data of time zone {_shown(timezone)} cannot be read on this machine: {type(error).__name__}: {error!s:.200}.",
-            hint="Install the machine's time zone data (tzdata) again.",
-            field="timezone",
-        )
-    return _unknown(timezone)
-
-
-def _has_file(timezone: str) -> bool:
-    from zoneinfo import TZPATH
-
-    is_name = "." not in timezone and not timezone.startswith("/") and len(timezone) <= _SHOWN_CHARACTERS
-    return is_name and any(Path(folder, timezone).is_file() for folder in TZPATH)
-
-
-def _names() -> list[str]:
-    from zoneinfo import available_timezones
-
-    try:
-        return sorted(available_timezones().difference(_NOT_ZONES))
-    except OSError:  # it reads every file of the database, and one of them is not readable
-        return ["UTC"]
-
-
-def _unknown(timezone: str) -> BadSchedule:
-    from difflib import get_close_matches
-
-    names = _names()
-    known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
-    if not known:
-        hint = "This machine has no time zone data: `pip install tzdata` installs it. UTC works without."
-    elif close := get_close_matches(timezone[:_SHOWN_CHARACTERS].lower(), known, n=1, cutoff=0.8):
-        hint = f"Did you mean {known[close[0]]!r}?"
-    else:
-        hint = "Use a name of the IANA database, such as 'UTC' or 'Europe/Berlin'."
-    return BadSchedule(f"There is no time zone {_shown(timezone)}.", hint=hint, field="timezone")
-
-
-def _shown(timezone: str) -> str:
-    return repr(timezone if len(timezone) <= _SHOWN_CHARACTERS else f"{timezone[:_SHOWN_CHARACTERS]}…")
+        raise unusable(timezone, error) from error

@@ -129,6 +129,18 @@ class TestCounts:
     def test_are_refused(self, count: object) -> None:
         assert _refusal(checked_count, count, "limit", 2).details["argument"] == "limit"
 
+    @pytest.mark.parametrize(
+        ("count", "bounds", "words"),
+        [
+            (-1, (0,), "is less than 0. It takes 0 or more."),
+            (2**63, (0,), f"is more than {2**63 - 1}. It takes 0 to {2**63 - 1}."),
+            (-1, (0, 10), "is less than 0. It takes 0 to 10."),
+            (11, (0, 10), "is more than 10. It takes 0 to 10."),
+        ],
+    )
+    def test_are_refused_with_the_bounds_that_hold(self, count: int, bounds: tuple[int, ...], words: str) -> None:
+        assert words in str(_refusal(checked_count, count, "limit", *bounds))
+
 
 @pytest.mark.parametrize("flag", [True, False])
 def test_a_flag_is_true_or_false(flag: bool) -> None:

@@ -124,6 +124,7 @@ class TestACrashLoop:
         task = travel(lambda run: ("failure", 0 if run.number <= 5 else 100_000)).run_continuously("x")
         clock.advance(seconds=31 + 59)
         assert (task.status(), task.last_runs()[0].status()) == (TaskStatus.CRASH_LOOP, RunStatus.RUNNING)
+        assert task.next_run_at() is None
         clock.advance(seconds=1)
         assert (task.status(), task.next_run_at()) == (TaskStatus.STARTED, None)
         clock.advance(hours=1)

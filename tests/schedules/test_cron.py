@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchlite.core.errors import BadSchedule
+from orchlite.core.errors import BadArgument, BadSchedule
 from orchlite.schedules.schedule import parse, upcoming_after
 
 
@@ -274,3 +275,38 @@ class TestZones:
     )
     def test_are_guessed_where_one_was_misspelt(self, timezone: str, meant: str) -> None:
         assert _refusal("* * * * *", timezone).hint == f"Did you mean {meant!r}?"
+
+    @pytest.mark.parametrize(
+        ("timezone", "hours"),
+        [
+            ("GMT+5", 5),
+            ("UTC+5", 5),
+            ("utc-3", -3),
+            ("GMT+05:00", 5),
+            ("+02:00", 2),
+            ("-0800", -8),
+            ("UTC+14", 14),
+            ("UTC-12", -12),
+            ("Etc/UTC+1", 1),
+        ],
+    )
+    def test_that_are_offsets_are_replaced_by_one_with_that_offset(self, timezone: str, hours: int) -> None:
+        [name] = re.findall(r"'(Etc/GMT[^']+)'", str(_refusal("* * * * *", timezone).hint))
+        [slot] = upcoming_after(datetime(2026, 1, 1, tzinfo=UTC), "0 12 * * *", 1, timezone=name)
+        assert slot.utcoffset() == timedelta(hours=hours)
+
+    @pytest.mark.parametrize("timezone", ["UTC+05:30", "GMT+15", "UTC-13", "Etc/GMT-15", "UTC+99"])
+    def test_that_are_offsets_of_no_zone_are_not_guessed(self, timezone: str) -> None:
+        assert "Etc/" not in str(_refusal("* * * * *", timezone).hint)
+
+    @pytest.mark.parametrize(
+        ("timezone", "meant"), [("etc/gmt+5", "'Etc/GMT+5' is 5 hours behind UTC"), ("UTC+0", "'UTC'"), ("+00:00", "'UTC'")]
+    )
+    def test_that_are_spelt_otherwise_keep_their_sign(self, timezone: str, meant: str) -> None:
+        assert meant in str(_refusal("* * * * *", timezone).hint)
+
+
+@pytest.mark.parametrize(("n", "takes"), [(-1, "0 to 10000"), (10_001, "0 to 10000"), (2**70, "0 to 10000")])
+def test_the_number_of_times_that_may_be_asked_for_is_told(n: int, takes: str) -> None:
+    with pytest.raises(BadArgument, match=f"It takes {takes}"):
+        upcoming_after(datetime(2026, 1, 1, tzinfo=UTC), "@daily", n)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
@@ -203,13 +203,13 @@ class Client(Listing, Maintenance):
             orchestration = self._upload(path, _printable(path.stem) or None, None, reuse=True)
         if follow and orchestration.requirements() and orchestration.status() != "ready":
             for line in orchestration.task().last_runs()[0].logs(follow=True):
-                print(line.text, file=sys.stderr, flush=True)
+                _print(line.text, sys.stderr)
         task = orchestration.wait().run_once(name, json_args, timeout, env=env)
         [run] = task.last_runs()
         try:
             if follow:
                 for line in run.logs(follow=True):
-                    print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
+                    _print(line.text, sys.stderr if line.stream == "stderr" else sys.stdout)
             return run.wait()
         except KeyboardInterrupt:
             if not self._is_temporary:
@@ -381,3 +381,11 @@ def _bundle_path(path: object) -> Path:
 def _printable(name: str) -> str:
     """Return a file's name as a label: file systems allow characters that a label may not have."""
     return "".join(character if character.isprintable() else "_" for character in name)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Print a line, with escapes for the characters that the stream's encoding lacks."""
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError as error:
+        print(text.encode(error.encoding, "backslashreplace").decode(error.encoding), file=stream, flush=True)

@@ -19,12 +19,18 @@ from orchlite.core.system_errors import device_error
 
 _POLL_SECONDS = 0.05
 _CHUNK_BYTES = 1024 * 1024
+_LINE_BYTES = 256
+"""A guess at the size of a record."""
+_RECORD_BYTES = 64 * 1024
+"""More than any record has: 16 KiB, of which each byte may have become three."""
+_GAP = b"G"
 _MARKER = "[orchlite: a part of the log is missing here, it was longer than the limit]"
 
 
 class LogLine(str):
     """One line in the platform's wire form, `2024-04-17T16:03:19.756251122Z stdout F text`."""
 
+    __slots__ = ()  # a full log has a million of them
     _complete = True
     """False if the program wrote no newline after the line."""
 
@@ -42,6 +48,11 @@ class LogLine(str):
     def text(self) -> str:
         """What the program wrote, without the newline."""
         return self.split(" ", 3)[3]
+
+
+class _Unfinished(LogLine):
+    __slots__ = ()
+    _complete = False
 
 
 class Log(list[LogLine]):
@@ -67,12 +78,33 @@ def read(path: Path, limit: int | None = None) -> Log:
     Raises:
         DeviceFailed: the log cannot be read.
     """
+    if limit is not None and (found := _tail(path, limit)) is not None:
+        return found
+    lines = _lines(_Segments(path))
+    return Log(map(_log_line, lines if limit is None else deque(lines, maxlen=limit)))
+
+
+def _lines(segments: _Segments) -> Iterator[_Line]:
     joiner = _Joiner()
+    for record in segments.new_records():
+        yield from joiner.join(record)
+    yield from joiner.rest()
+
+
+def _tail(path: Path, limit: int) -> Log | None:
+    """Return the newest `limit` lines if the end of the log has them, which takes the same time for any log; else None."""
+    segments = _Segments(path)
+    if not segments.go_to_end(max(_CHUNK_BYTES, limit * _LINE_BYTES)):
+        return None
     newest: deque[_Line] = deque(maxlen=limit)
-    for record in _records(path):
-        newest.extend(joiner.join(record))
-    newest.extend(joiner.rest())
-    return Log(map(_log_line, newest))
+    streams: set[bytes] = set()
+    for line in _lines(segments):
+        if line.stream in streams:
+            newest.append(line)
+        else:  # its beginning may lie before what was read, so the newest lines must all follow it
+            streams.add(line.stream)
+            newest.clear()
+    return Log(map(_log_line, newest)) if len(newest) == limit else None
 
 
 def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) -> Iterator[LogLine]:
@@ -132,9 +164,8 @@ class _Line(NamedTuple):
 
 
 def _log_line(line: _Line) -> LogLine:
-    found = LogLine(b"%b %b F %b" % line[:3], "utf-8", "replace")
-    found._complete = line.is_complete
-    return found
+    kind = LogLine if line.is_complete else _Unfinished
+    return kind(b"%b %b F %b" % line[:3], "utf-8", "replace")
 
 
 class _Joiner:
@@ -146,14 +177,16 @@ class _Joiner:
 
     def join(self, record: bytes) -> Iterator[_Line]:
         stamp, stream, tag, text = record.split(b" ", 3)
+        if tag == _GAP:
+            yield from self.rest()
+            yield _Line(stamp, stream, text, is_complete=True)
+            return
         if tag == b"P":
             self._heads.setdefault(stream, stamp)
             self._parts.setdefault(stream, []).append(text)
             return
         parts = self._parts.pop(stream, [])
         self._heads.pop(stream, None)
-        if text == _MARKER.encode():
-            yield from self.rest()
         yield _Line(stamp, stream, b"".join([*parts, text]), is_complete=True)
 
     def rest(self) -> list[_Line]:
@@ -176,6 +209,20 @@ class _Segments:
 
     def __del__(self) -> None:
         self._close()
+
+    def go_to_end(self, size_bytes: int) -> bool:
+        """Skip to a record after which about this many bytes follow; return False if there are fewer."""
+        with _reading(self._path), suppress(FileNotFoundError, ValueError):
+            for number in reversed(_segments(self._path)):
+                self._close()
+                self._file = os.open(_segment(self._path, number), os.O_RDONLY | os.O_NONBLOCK)
+                start = os.fstat(self._file).st_size - size_bytes
+                if start > 0:
+                    os.lseek(self._file, start + os.pread(self._file, _RECORD_BYTES, start).index(b"\n") + 1, os.SEEK_SET)
+                    self._number = number
+                    return True
+                size_bytes = -start
+        return False
 
     def new_records(self) -> Iterator[bytes]:
         """Yield what was written since the last call, with a marker in place of segments that were dropped unread."""
@@ -209,16 +256,12 @@ class _Segments:
             self._number = number
             break
         if self._file >= 0 and self._number != expected:
-            yield os.pread(self._file, 64, 0).split(b" ", 1)[0] + b" stderr F " + _MARKER.encode()
+            yield os.pread(self._file, 64, 0).split(b" ", 1)[0] + b" stderr " + _GAP + b" " + _MARKER.encode()
 
     def _close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._torn = -1, b""
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    return _Segments(path).new_records()
 
 
 @contextmanager

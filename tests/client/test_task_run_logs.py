@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import orchlite
 from orchlite import Client, TaskRun
 
 MakeFolder = Callable[..., Path]
@@ -56,3 +60,16 @@ def test_the_newest_lines_of_a_long_log_take_little_memory(client: Client, folde
         tracemalloc.stop()
     assert [text.split()[0] for text in texts] == ["59998", "59999"]
     assert peak_bytes < log_bytes
+
+
+def test_following_a_run_shows_what_the_terminal_cannot_with_escapes(folder: Callable[..., Path], tmp_path: Path) -> None:
+    program = folder({"main.py": 'print("h\\u00fc \\U0001f600")'})
+    script = "import sys, orchlite\nwith orchlite.Client(sys.argv[1]) as client: print(client.run(sys.argv[2], follow=True).status())"
+    followed = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "followed"), str(program)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(orchlite.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert followed.stdout == "h\\xfc \\U0001f600\nsuccess\n"

@@ -109,6 +109,24 @@ def test_a_long_line_is_written_in_parts(written: Callable[..., Written], at_onc
     assert [(tag, len(text)) for _, tag, text in records] == [("P", _PART_BYTES), ("P", _PART_BYTES), ("F", 5)]
 
 
+def test_long_lines_among_short_ones_are_written_in_parts(written: Callable[..., Written]) -> None:
+    lines = [b"", b"a" * _PART_BYTES, b"", b"b" * (_PART_BYTES + 1), b"c", b"d" * (3 * _PART_BYTES), b"", b"e"]
+    expected = []
+    for line in lines:
+        parts = [line[start : start + _PART_BYTES].decode() for start in range(0, len(line), _PART_BYTES)] or [""]
+        expected += [*(("stdout", "P", part) for part in parts[:-1]), ("stdout", "F", parts[-1])]
+    assert written(b"\n".join(lines) + b"\n") == expected
+
+
+def test_lines_that_arrive_together_have_one_time(path: Path) -> None:
+    # The clock is read once for what is read at once: a flood of short lines costs no more than one of long lines.
+    writer = LogWriter(str(path), 100 * _LARGE_BYTES)
+    writer.feed("stdout", b"\n" * 100_000)
+    writer.finish(durable=False)
+    stamps = [record.split(b" ")[0] for record in path.read_bytes().splitlines()]
+    assert (len(stamps), len(set(stamps))) == (100_000, 1)
+
+
 def test_a_part_ends_between_two_characters(written: Callable[..., Written]) -> None:
     records = written(("x" + "📈" * 5000 + "\n").encode())
     assert "".join(text for *_, text in records) == "x" + "📈" * 5000

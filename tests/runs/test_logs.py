@@ -97,6 +97,20 @@ def test_a_limit_keeps_the_newest_lines(path: Path, write: Write, limit: int | N
     assert [line.text for line in logs.read(path, limit)] == texts
 
 
+def test_the_newest_lines_are_those_of_the_whole_log(path: Path, write: Write) -> None:
+    pieces: list[bytes | tuple[str, bytes]] = [("stderr", b"the first of standard error\n")]
+    for number in range(60):
+        pieces.append(b"".join(b"%d of %d\n" % (number, line) for line in range(1000)))
+        pieces.append(b"x" * 1000 * number + (b"\n" if number % 3 else b""))
+        if number in (20, 59):
+            pieces.append(("stderr", b"y" * 40_000 + b"\nshort\n"))
+    write(*pieces, ("stderr", b"unfinished"), limit_bytes=64 * _LARGE_BYTES)
+    whole = logs.read(path)
+    assert path.stat().st_size > 3 * _LARGE_BYTES
+    for limit in (0, 1, 2, 3, 50, 1500, 30_000, len(whole), len(whole) + 1):
+        assert logs.read(path, limit) == whole[len(whole) - min(limit, len(whole)) :]
+
+
 class TestALog:
     def test_is_searched_by_its_text(self, path: Path, write: Write) -> None:
         write(b"one two\nthree\n")
@@ -140,6 +154,13 @@ class TestAGap:
         assert _MARKER in texts
         assert texts[-1] == "end"
         assert texts[0] == "x" * 20_000 + "y" * 15_000
+
+    def test_is_not_joined_with_a_long_line_of_standard_error_before_it(self, path: Path, write: Write) -> None:
+        write(("stderr", b"x" * 20_000), *[b"line\n"] * 2000, limit_bytes=40_000)
+        lines = logs.read(path)
+        [gap] = [line for line in lines if "a part of the log is missing" in line.text]
+        assert gap.text == _MARKER
+        assert [len(line.text) for line in lines if line.stream == "stderr" and line != gap] in ([16_384], [16_384, 20_000 - 16_384])
 
     def test_is_not_marked_where_there_is_none(self, path: Path, write: Write) -> None:
         write(*(b"line %d\n" % number for number in range(100)), limit_bytes=8000)

@@ -39,7 +39,7 @@ class LogWriter:
         data = self._pending.get(stream, b"") + data
         end = data.rfind(b"\n") + 1
         lines, rest = data[:end], data[end:]
-        records = [self._line(stream, line) for line in lines.split(b"\n")[:-1]] if lines else []
+        records = self._full_lines(stream, lines)
         while len(rest) > _PART_BYTES:
             part, rest = _split_part(rest)
             records.append(self._record(stream, b"P", part))
@@ -59,7 +59,25 @@ class LogWriter:
             os.close(self._file)
             self._file = -1
 
-    def _line(self, stream: str, line: bytes) -> bytes:
+    def _full_lines(self, stream: str, lines: bytes) -> list[bytes]:
+        """Return the records of lines that end with a newline. The cost is that of the bytes, however many lines they are."""
+        records, begin, start = [], 0, 0
+        while len(lines) - start > _PART_BYTES:
+            newline = lines.rfind(b"\n", start, start + _PART_BYTES + 1)
+            if newline >= 0:
+                start = newline + 1
+                continue
+            end = lines.index(b"\n", start)
+            records += [self._short_lines(stream, lines[begin:start]), self._long_line(stream, lines[start:end])]
+            begin = start = end + 1
+        return [*records, self._short_lines(stream, lines[begin:])]
+
+    def _short_lines(self, stream: str, lines: bytes) -> bytes:
+        """Return one record a line, all with the same time: that of their arrival."""
+        head = self._head(stream, b"F")
+        return head + self._clean(lines)[:-1].replace(b"\n", b"\n" + head) + b"\n" if lines else b""
+
+    def _long_line(self, stream: str, line: bytes) -> bytes:
         records = []
         while len(line) > _PART_BYTES:
             part, line = _split_part(line)
@@ -68,10 +86,14 @@ class LogWriter:
         return b"".join(records)
 
     def _record(self, stream: str, tag: bytes, text: bytes) -> bytes:
+        return self._head(stream, tag) + self._clean(text) + b"\n"
+
+    def _head(self, stream: str, tag: bytes) -> bytes:
+        return b"%b %b %b " % (self._now(), stream.encode(), tag)
+
+    def _clean(self, text: bytes) -> bytes:
         clean = text.decode("utf-8", "replace").encode()
-        if self._masked:
-            clean = _without_credentials(clean)
-        return b"%b %b %b %b\n" % (self._now(), stream.encode(), tag, clean)
+        return _without_credentials(clean) if self._masked else clean
 
     def _now(self) -> bytes:
         second, nanosecond = divmod(time.time_ns(), 1_000_000_000)

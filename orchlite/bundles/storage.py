@@ -54,7 +54,7 @@ class BundleStorage:
             upload.unlink(missing_ok=True)
 
     def add(self, upload: Path, sha: str) -> None:
-        """Make a received file the bundle with this SHA-256, unless there is one, whose bytes are then the same. Durable on return.
+        """Store a received file as the bundle with this SHA-256; an existing one, which has the same bytes, stays. Durable on return.
 
         Raises:
             OSError: the file cannot be linked.

@@ -1,8 +1,8 @@
-"""The name of a ZIP's entry that its Unicode Path field gives, for tools on Windows that write the name itself in a code page.
+"""The name of a ZIP entry from its Unicode Path field, which tools on Windows add when they write the name itself in a code page.
 
 APPNOTE 6.3.10, section 4.6.9: an extra field of kind 0x7075 with a version, the CRC of the name in the header, and the name in UTF-8. Some
-readers honour it and others do not, so it is taken only if the header has the same name, as some tool writes it there. All else would be
-two bundles in one file.
+readers ignore the field. So it is accepted only if the header has the same name in a spelling that a known tool writes; otherwise different
+readers would see different bundles in one file.
 """
 
 from __future__ import annotations

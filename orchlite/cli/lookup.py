@@ -76,7 +76,7 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
 
     Raises:
         Ambiguous: several tasks of this name can be that.
-        IllegalMove: several tasks have this name, and none of them can be that.
+        IllegalMove: several tasks have this name, and `can_be` is false for each of them.
     """
     ids = {one.id() for one in client.list_orchestrations() if one.name() == word}
     called = [task for task in client.list_tasks() if task.name() == word or (task.name() is None and task.orchestration() in ids)]

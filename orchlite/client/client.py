@@ -291,7 +291,7 @@ class Client(Listing, Maintenance):
         what is queued stays queued until `Client(path).start()`. Idempotent. Does nothing in a forked child.
 
         Raises:
-            DeviceFailed: the store failed during the wait; it was closed all the same.
+            DeviceFailed: the store failed during the wait; it was closed anyway.
         """
         try:
             self._engine.close(drain=drain)

@@ -73,7 +73,7 @@ class Language:
     """How an interface spells what the interfaces spell differently."""
 
     def __init__(self, names: Mapping[Name, str], arguments: Mapping[str, str]) -> None:
-        """Take the spelling of every name in `Api`, and of the arguments that are not called as in Python."""
+        """Create a language from the spelling of every name in `Api`, and of arguments whose names differ from Python's."""
         self.names = names
         self.arguments = arguments
 

@@ -244,7 +244,7 @@ class Engine:
         forked child it does nothing.
 
         Raises:
-            DeviceFailed: the store failed while waiting; it was closed all the same, as after an interrupt.
+            DeviceFailed: the store failed while waiting; it was closed anyway, as after an interrupt.
         """
         if self._is_closed or not self.is_ours():
             return
@@ -264,7 +264,7 @@ class Engine:
             self._is_closed = True
         self.context.closed.set()
         self._scheduler.stop()
-        with ExitStack() as steps:  # each is taken, whatever happens in those before it, last entered first
+        with ExitStack() as steps:  # last entered first; each runs even if an earlier one fails
             steps.callback(self.context.changes.announce)
             steps.callback(self._remove_dead_hosts)
             steps.callback(self._release_lock)

@@ -11,7 +11,7 @@ from orchlite.operations.context import Assignment, Context
 
 
 class Executor(Protocol):
-    """What the engine asks of the way in which runs are executed."""
+    """The interface of both ways to execute runs."""
 
     is_stepped: bool
     """Whether runs start and end only when the clock is moved. Worker threads then execute packaging runs only."""

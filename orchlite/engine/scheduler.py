@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Dispatches what is due in one store. Any number of hosts may have one; each slot has one run all the same."""
+    """Dispatches what is due in one store. Any number of hosts may have one; each slot still gets one run."""
 
     def __init__(self, context: Context, on_queued: Callable[[], None]) -> None:
         """`on_queued` is called after runs were queued."""
@@ -100,7 +100,7 @@ class Scheduler:
             except Closed:
                 return
             except Exception:
-                # The store or the disk is in trouble, or this is a bug: other schedules must be kept all the same.
+                # The store or the disk is in trouble, or this is a bug: other schedules must still be kept.
                 _log.warning("the schedules of %s cannot be kept at the moment; trying again", self._context.folder.path, exc_info=True)
                 self._context.closed.wait(_RETRY_SECONDS)
 

@@ -3,8 +3,8 @@
 A program waits in one of two ways: it blocks in a `wait()`, or it polls what it submitted, as programs written for the platform do. Either
 way, with one worker, what it waits for could never start if this run kept its slot.
 
-What is recorded lapses unless it is renewed: a program that polls no more does its own work, and one that was killed while it waited, in a
-child process of the run for instance, cannot say that it waits no more.
+A recorded wait lapses unless it is renewed: a program that stops polling is working again, and a process that is killed while it waits,
+such as a child of the program, cannot withdraw the record.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
 _POLLING_SECONDS = 0.1
-"""A program that polls once, or shows a task and its runs in one go, does not wait; one that polls again after this time does."""
+"""Polls closer together than this count as one; a program that polls again later is waiting."""
 _WAIT_LAPSE_SECONDS = 10.0
-"""How long a blocking wait is taken to last unless it is renewed, which it is every 0.5 s."""
+"""After how long a blocking wait lapses; it is renewed every 0.5 s."""
 _POLL_LAPSE_SECONDS = 1.0
 """How much longer than twice its last interval a program may take to poll again."""
 

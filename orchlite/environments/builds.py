@@ -183,7 +183,7 @@ class _Current(NamedTuple):
 
 
 class Build:
-    """One host's turn at building an environment: `create()`, install, `finish()`; nothing of these if `found` is set."""
+    """One host's turn at building an environment: `create()`, install, `finish()`; none of these if `found` is set."""
 
     def __init__(
         self, key: str, key_folder: Path, create: Callable[[Path], tuple[Path, ...]], found: Installation | None, *, is_refresh: bool

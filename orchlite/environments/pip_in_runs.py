@@ -1,7 +1,7 @@
-"""What `pip` is in a run: everything that pip does but to change the environment, which other runs share.
+"""The `pip` of a run. It refuses to change the environment, which other runs share, and does everything else that pip does.
 
-A package `pip` in the environment stands before the host's, which it uses for all the rest; programs named `pip` stand before those on
-PATH, which would change the host's own environment. An environment that requires pip itself has only that.
+A package `pip` in the environment is found before the host's, and uses it for everything else. Programs named `pip` are found before those
+on PATH, which would change the host's own environment. An environment that requires pip itself has only that.
 """
 
 from __future__ import annotations

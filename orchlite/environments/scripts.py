@@ -1,7 +1,7 @@
-"""Mend the programs that an installer wrote where the system cannot start them: those of an environment below a path with a blank.
+"""Repair scripts that the system cannot start because the environment's path has a blank.
 
-A first line `#!/my cache/…/python` names the program `/my`. For console scripts pip writes a shell's `exec` instead, but not for scripts
-that a wheel brings ready-made; uv does for both.
+A first line `#!/my cache/…/python` names the program `/my`. For console scripts pip writes a shell's `exec` instead, but not for
+ready-made scripts in a wheel; uv does for both.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Seals: what a shared folder looked like when it was finished, so that a change by a program that runs in it is noticed.
 
-A seal is of folders, not of files: it has the time at which the names in each last changed (stat(2): a file that is added, removed or
-replaced sets its folder's time), and a digest of names and sizes. The digest is compared only where the time differs, as in a cache that
-was copied. `__pycache__` is left out: its files do not change what a program does, and programs run with `-O` or pytest may add
-some.
+A seal covers folders, not the content of files. For each folder it has the time at which its names last changed (stat(2): adding, removing
+or replacing a file sets its folder's time), and a digest of names and sizes. The digest is compared only where the time differs, as in a
+cache that was copied. `__pycache__` is left out: it does not change what a program does, and `-O` or pytest may add to it.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class Seal:
 
 
 def close(folder: Path) -> Seal:
-    """Make everything in the folder read-only, and return its seal. To root, read-only files are writable all the same.
+    """Make everything in the folder read-only, and return its seal. Root can still write to read-only files.
 
     Raises:
         OSError: the folder cannot be changed.

@@ -1,7 +1,7 @@
 """What all tasks share in the cache: pip, unpacked, and the copy of orchlite that tasks import.
 
 Each is a folder named after its content, with all of its bytecode, put in place whole, read-only and sealed. It never changes afterwards;
-if a program has changed it all the same, it is made again. Neither refers to the hosting interpreter's files: a run must not change
+if a program has changed it anyway, it is created again. Neither refers to the hosting interpreter's files: a run must not change
 because its host is upgraded or removed.
 """
 
@@ -136,7 +136,7 @@ def _pypa_library() -> Path:
 
     found = find_spec(_PYPA_LIBRARY)
     if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(f"The package {_PYPA_LIBRARY!r}, which virtualenv brings, is not installed.", name=_PYPA_LIBRARY)
+        raise ModuleNotFoundError(f"The package {_PYPA_LIBRARY!r}, which virtualenv depends on, is not installed.", name=_PYPA_LIBRARY)
     return Path(found.submodule_search_locations[0])
 
 

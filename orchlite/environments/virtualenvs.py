@@ -1,4 +1,4 @@
-"""Create virtual environments from the hosting interpreter, and find the pip that virtualenv brings. The only importer of virtualenv."""
+"""Create virtual environments from the hosting interpreter, and find the pip that virtualenv includes. The only importer of virtualenv."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _environ() -> dict[str, str]:
 
 
 def embedded_pip() -> Path:
-    """Return the newest wheel of pip that virtualenv brings. Avoids importing virtualenv (125 ms) if its wheels are where it puts them.
+    """Return the newest wheel of pip that virtualenv includes. Avoids importing virtualenv (125 ms) if its wheels are where it puts them.
 
     Raises:
         PackagingFailed: virtualenv has no pip for this Python.
@@ -129,7 +129,7 @@ def _distribution_pip() -> Path:
 
     wheel = get_embed_wheel("pip", f"{sys.version_info.major}.{sys.version_info.minor}")
     if wheel is None:
-        raise PackagingFailed("virtualenv brings no pip for this Python.", hint="Install virtualenv from the package index.")
+        raise PackagingFailed("virtualenv includes no pip for this Python.", hint="Install virtualenv from the package index.")
     return Path(wheel.path)
 
 

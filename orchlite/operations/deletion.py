@@ -19,7 +19,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         NotFound: there is no orchestration with one of these ids. None was deleted.
         Conflict: a task of one is still active. None was deleted.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
-        OSError: a bundle cannot be removed; its orchestrations are deleted all the same.
+        OSError: a bundle cannot be removed; its orchestrations are still deleted.
     """
     store = context.store
     with store.transaction() as transaction:

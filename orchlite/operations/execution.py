@@ -177,7 +177,7 @@ def _record_environment(context: Context, orchestration: OrchestrationRow, insta
 def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
     """Return the program's whole environment. In case of conflict, orchlite's own variables win, then the task's, then the host's.
 
-    Whoever sets PATH, the environment's programs come first.
+    The environment's programs come first on PATH, wherever PATH was set.
     """
     task, orchestration = assignment.task, assignment.orchestration
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}

@@ -24,7 +24,7 @@ def kill_run(context: Context, run_id: str) -> None:
     Raises:
         NotFound: there is no such run.
         IllegalMove: it has ended already.
-        StorageFull: it is queued, and the request cannot be stored. A running run is ended all the same.
+        StorageFull: it is queued, and the request cannot be stored. A running run is still ended.
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the request cannot be stored.
     """
     run = context.store.runs.get(run_id)
@@ -71,7 +71,7 @@ def kill_task(context: Context, task_id: str) -> TaskStatus:
 
     Raises:
         NotFound: there is no such task.
-        StorageFull: the request cannot be stored. Its running runs are ended all the same.
+        StorageFull: the request cannot be stored. Its running runs are still ended.
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the request cannot be stored.
     """
     task = context.store.tasks.get(task_id)
@@ -121,7 +121,7 @@ def request_kills(
 
 
 def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reason: str = _REASON) -> None:
-    """Signal the runners of those of these runs that are running; never block. Repeating this has no further effect.
+    """Signal the runners of the runs that are running; never block. Repeating this has no further effect.
 
     Raises:
         DeviceFailed: one of them cannot be signalled, for example because its folder was removed; the others are.
@@ -140,7 +140,7 @@ def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reaso
 
 
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:
-    """Signal the runners of those of these running runs whose killer died between its request and its signal."""
+    """Signal again the runners of running runs whose killing process died between its request and its signal."""
     for run in running:
         install = packaging.install_files(context.folder.run(run.run_id), run.attempt)
         if run.kill_requested and not os.path.lexists(install.folder.cancel):  # `_cancel` writes it last

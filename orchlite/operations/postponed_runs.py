@@ -1,4 +1,4 @@
-"""Which runs this host has postponed, and when it tries each of them again: after 1 s, then twice as long each time, up to 30 s."""
+"""The runs that this host has postponed. Each is tried again after 1 s, then after twice as long each time, up to 30 s."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Tries(NamedTuple):
 
 
 class PostponedRuns:
-    """The runs that this host has postponed, and when it tries them again. Thread-safe; forgotten when the host ends."""
+    """Postponed runs and their next tries. Thread-safe. Kept in memory only."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -54,7 +54,7 @@ class PostponedRuns:
             self._tries.pop(run_id, None)
 
     def not_due(self) -> tuple[str, ...]:
-        """Return the runs that must not be tried yet."""
+        """Return the ids of the runs whose next try is in the future."""
         if not self._tries:  # on the path of every run
             return ()
         now = self._monotonic()
@@ -62,7 +62,7 @@ class PostponedRuns:
             return tuple(run_id for run_id, tries in self._tries.items() if tries.next_at > now)
 
     def seconds_until_due(self) -> float | None:
-        """Return the seconds until the next of them is due; None if none is waiting."""
+        """Return the seconds until the next try; None if no run waits for one."""
         now = self._monotonic()
         with self._lock:
             waits = [tries.next_at - now for tries in self._tries.values() if tries.next_at > now]

@@ -32,7 +32,7 @@ class AllowedHosts:
         self._hosts = frozenset(_checked(host) for host in ([hosts] if isinstance(hosts, str) else hosts))
 
     def allows(self, netloc: str, server_port: int | None, scheme: str = "http") -> bool:
-        """Return whether `name` or `name:port` belongs to this server. Without a port, that of the scheme is meant."""
+        """Return whether `name` or `name:port` belongs to this server. The default port is that of the scheme."""
         found = _parsed(netloc)
         if found is None:
             return False

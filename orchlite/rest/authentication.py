@@ -64,8 +64,8 @@ class Guard:
         hosts: names under which the server may be addressed, besides those of the loopback interface.
         limit_bytes, document_limit_bytes: the largest body of an upload, and of any other request.
         accounts: accounts whose tokens are accepted besides `token`.
-        stall_seconds: a body of which nothing arrives for this long counts as cut off, and so does one that is no upload and takes
-            longer in all.
+        stall_seconds: how long a request's body may pause; also how long the body of a request that is not an upload may take in all.
+            After that it counts as cut off.
 
         Raises:
             BadArgument: the token cannot be sent in a header, or a host is not a host name.

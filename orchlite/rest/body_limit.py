@@ -32,7 +32,7 @@ class LimitedBody:
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the application, and send 413 instead of its response if the body exceeds the limit before it has responded.
 
-        A body that is too large, stalls, or takes too long, looks to the application as if the client had disconnected.
+        If a body is too large, stalls, or takes too long, the application sees the client disconnect.
         """
         try:
             await app(scope, self._next, self._pass)

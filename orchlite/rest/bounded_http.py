@@ -1,6 +1,6 @@
-"""HTTP connections that are bounded in number and in time, so that those of strangers take neither descriptors nor memory from runs.
+"""Limits the number of HTTP connections and the time for a request's head, so that no client can take descriptors or memory from runs.
 
-uvicorn's protocol bounds neither: a connection that sends nothing, or a byte now and then, would stay open for ever.
+uvicorn has neither limit: a connection that sends nothing, or a byte now and then, would stay open forever.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def max_connections() -> int:
 class BoundedHttp(H11Protocol):
     """uvicorn's protocol with a limit on connections, and on the time for a head.
 
-    A connection over the limit takes the place of the one that has waited longest without a request; if all have one, it is closed.
+    A connection over the limit replaces the one that has been idle longest; if every other one has a request, it is closed.
     """
 
     head_seconds = 10.0
@@ -39,7 +39,7 @@ class BoundedHttp(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection if there is a place for it."""
+        """Accept the connection; at the limit, close the connection that has been idle longest."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._waiting_since = self.loop.time()
         if len(self.connections) > self.limit():
@@ -51,7 +51,7 @@ class BoundedHttp(H11Protocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what has arrived. A head that has begun must be complete in time, also that of a later request."""
+        """Pass on the data. The first byte of a later request starts the time for its head; that of the first request runs already."""
         if not self._has_request() and self._head_timer is None:
             self._start_timer()
         super().data_received(data)
@@ -87,7 +87,7 @@ class BoundedHttp(H11Protocol):
 
 
 def _log_limit() -> None:
-    """Warn that the limit is reached, once a minute at most: strangers must not fill the log."""
+    """Warn that the limit is reached, once a minute at most, so that clients cannot fill the log."""
     global _logged_at
     now = time.monotonic()
     if now - _logged_at >= _LOG_SECONDS:

@@ -29,7 +29,7 @@ def router(client: Client) -> APIRouter:
     # Not `async`: it waits for the store, so FastAPI runs it in a thread.
     @routes.post("/v1/graphql")
     def graphql(body: GraphQLRequest) -> dict[str, Any]:
-        """Execute a query. Errors are in `errors`, and the status is 200, as GraphQL has it."""
+        """Execute a query. Errors are in `errors`, and the status is 200, as clients of GraphQL expect."""
         from orchlite.rest.graphql_resolvers import RootResolvers, execute_query
 
         return execute_query(RootResolvers(queries), body.query, body.variables, body.operationName)

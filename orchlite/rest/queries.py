@@ -126,7 +126,7 @@ class StoreQueries:
         return Orchestration(self._engine, row)
 
     def orchestrations(self, workspace_ids: Collection[int] = ()) -> list[OrchestrationRow]:
-        """List the orchestrations of these workspaces, or without ids of all, oldest first.
+        """List the orchestrations of these workspaces, by default of all, oldest first.
 
         Raises:
             NotFound: there is no such workspace.

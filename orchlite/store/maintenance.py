@@ -113,7 +113,7 @@ class StoreMaintenance:
         return {row["task_id"]: row["number"] or 0 for row in rows}
 
     def delete_runs(self, transaction: Transaction, run_ids: Collection[str], ended_before: datetime) -> list[str]:
-        """Delete those of these runs that may still be deleted, and record up to which slot rows are gone. Return the deleted ids."""
+        """Delete the runs that may still be deleted, and record the slot up to which rows were removed. Return the deleted ids."""
         rows = transaction.rows(
             "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) AND ended_at < ?"
             " AND status NOT IN ('queued', 'running')"
@@ -144,7 +144,7 @@ class StoreMaintenance:
         return ([task_id for _, task_id in page] for page in pages)
 
     def delete_tasks(self, transaction: Transaction, task_ids: Collection[str]) -> int:
-        """Delete those of these tasks that have ended and have no run left. Return how many were deleted."""
+        """Delete the tasks that have ended and have no run left. Return how many were deleted."""
         return transaction.execute(
             "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
             " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
@@ -170,21 +170,21 @@ class StoreMaintenance:
         return transaction.execute("DELETE FROM events WHERE event_id IN (SELECT value FROM json_each(?))", (json.dumps(list(event_ids)),))
 
     def unknown_runs(self, run_ids: Collection[str]) -> set[str]:
-        """Return those of these ids that no run has."""
+        """Return the ids that no run has."""
         rows = self._database.rows(
             "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM runs WHERE run_id = value)", (json.dumps(list(run_ids)),)
         )
         return {row["value"] for row in rows}
 
     def unknown_bundles(self, shas: Collection[str]) -> set[str]:
-        """Return those of these SHA-256 that no orchestration has."""
+        """Return the hashes that no orchestration has."""
         rows = self._database.rows(
             "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM orchestrations WHERE sha = value)", (json.dumps(list(shas)),)
         )
         return {row["value"] for row in rows}
 
     def needed_environments(self) -> set[str]:
-        """Return the keys of the environments in which a run is unfinished or a task may yet start one."""
+        """Return the keys of the environments in which a run is unfinished or a task may still start one."""
         rows = self._database.rows(
             "SELECT environment_key FROM tasks JOIN orchestrations USING (orchestration_id)"
             " WHERE tasks.status IN ('pending', 'pending_kill') OR kind IN ('scheduled', 'continuous') AND tasks.status <> 'killed'"

@@ -116,7 +116,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def active_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[TaskRow]:
-        """Return the orchestration's tasks that have, or may yet get, an unfinished run."""
+        """Return the orchestration's tasks that have, or may still get, an unfinished run."""
         rows = transaction.rows(
             "SELECT * FROM tasks WHERE orchestration_id = ? AND (EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id"
             " AND runs.status IN ('queued', 'running')) OR (kind IN ('scheduled', 'continuous') AND status NOT IN ('killed', 'failed')))",
@@ -189,7 +189,7 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def scheduled(self) -> list[TaskRow]:
-        """Return the scheduled tasks that may yet have runs, in no particular order."""
+        """Return the scheduled tasks that may still have runs, in no particular order."""
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE kind = 'scheduled' AND next_at IS NOT NULL AND status NOT IN ('killed', 'pending_kill', 'failed')"
         )

@@ -14,7 +14,7 @@ from orchlite.core.errors import BadArgument, Conflict
 
 
 class ManualClock:
-    """A clock that stands still until it is advanced: `Client.temporary(clock=ManualClock(start))`.
+    """A clock that stops until it is advanced: `Client.temporary(clock=ManualClock(start))`.
 
     A client with such a clock starts no cron loop: whatever is due happens during `advance`, in the thread that calls it. All times of
     tasks and runs come from this clock; the time limits of real programs and of waits are real.

@@ -78,7 +78,7 @@ class Ownership:
 
         A living host commits the result to its database durably, so the runner syncs only for a host that is gone: one wait for the
         disk per run, not two. `durable` is asked before each sync, because the host may go meanwhile. Never raises: a program may have
-        removed the folder, or put something else in its place; a living host is sent the result by the pipe all the same.
+        removed the folder, or put something else in its place; a living host still gets the result through the pipe.
         """
         try:
             _patiently(lambda: self._write(result, durable))

@@ -175,7 +175,7 @@ def my_start_ticks() -> int | None:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks after boot. Boot id, pid and this identify a process for ever."""
+    """Return when a process started, in clock ticks after boot. Boot id, pid and this identify a process forever."""
     fields = _stat_fields(pid)
     return int(fields[19]) if fields else None
 

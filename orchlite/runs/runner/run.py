@@ -22,7 +22,7 @@ _HELPERS_SECONDS = 2.0
 _TERMINATED_SECONDS = 0.25
 """How long they have at least after SIGTERM."""
 _EMPTY_PIPE_SECONDS = 0.5
-"""How long it reads on when all descendants are killed: what is in the pipes by then."""
+"""How long the pipes are read after all descendants were killed, for what is in them by then."""
 _SWEEP_SECONDS = 10.0
 _NAMED = 10
 _READ_BYTES = 256 * 1024
@@ -121,7 +121,7 @@ class Run:
         processes.terminate(pid)
 
     def _let_helpers_end(self, pid: int) -> None:
-        """After the program's end, give what it has started time to end: if it has ended by itself, to say the rest, then on SIGTERM.
+        """After the program's end, let the processes that it started end: by themselves unless the run was stopped, then on SIGTERM.
 
         CPython's resource tracker ignores SIGTERM; it removes shared memory and semaphores when the last process that uses them is gone.
         """

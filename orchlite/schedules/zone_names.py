@@ -61,6 +61,7 @@ def _hint(timezone: str) -> str:
         return "This machine has no time zone data: `pip install tzdata` installs it. UTC works without."
     if offset := _OFFSET.fullmatch(timezone):
         return _hint_for_offset(offset, names)
+    names = [name for name in names if not _OFFSET.fullmatch(name)]  # a guess at a sign would be as often wrong as right
     known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
     if close := get_close_matches(timezone[:_SHOWN_CHARACTERS].lower(), known, n=1, cutoff=0.8):
         return f"Did you mean {known[close[0]]!r}?"

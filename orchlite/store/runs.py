@@ -103,7 +103,8 @@ class Runs:
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
             " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
             # A run that replaces another starts when that one has ended.
-            " AND (tasks.schedule IS NULL OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
+            " AND (tasks.schedule IS NULL OR NOT json_valid(tasks.schedule)"
+            " OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
             " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
             " AND old.status = 'running'))"
             " AND (? IS NULL OR runs.run_id NOT IN (SELECT value FROM json_each(?)))"
@@ -115,11 +116,13 @@ class Runs:
     def is_past_deadline(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
         """Return whether the run's slot is longer ago than the task's starting deadline."""
         row = transaction.row(
-            "SELECT slot_at, json_extract(schedule, '$.starting_deadline_seconds') AS seconds FROM runs JOIN tasks USING (task_id)"
-            " WHERE run_id = ? AND slot_at IS NOT NULL",
+            # A schedule that cannot be read has no deadline: its runs must not stop those of other tasks.
+            "SELECT slot_at, CASE WHEN json_valid(schedule) THEN json_extract(schedule, '$.starting_deadline_seconds') END AS seconds"
+            " FROM runs JOIN tasks USING (task_id) WHERE run_id = ? AND slot_at IS NOT NULL",
             (run_id,),
         )
-        return row is not None and row["seconds"] is not None and to_microseconds(now) - row["slot_at"] > row["seconds"] * 1e6
+        seconds = None if row is None else row["seconds"]
+        return row is not None and isinstance(seconds, int | float) and to_microseconds(now) - row["slot_at"] > seconds * 1e6
 
     def hand_over(self, transaction: Transaction, task_id: str, host_id: str) -> None:
         """Make this host the submitter of the task's queued runs, so that it starts them."""

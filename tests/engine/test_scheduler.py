@@ -293,6 +293,21 @@ class TestAScheduleThatCannotBeKept:
         with pytest.raises(BadSchedule, match="has no schedule"):
             broken.task.resume()
 
+    @pytest.mark.parametrize("schedule", ["{", '{"concurrency": "replace", "starting_deadline_seconds": "soon"}'])
+    def test_does_not_hold_up_the_queue(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes, schedule: str) -> None:
+        stub = StubProcess(lambda run: ("success", 3600 if run.task_name == "busy" else 0))
+        client = open_client(clock=clock, process=stub)
+        orchestration = client.upload_orchestration(smallest_bundle)
+        orchestration.run_once("busy")
+        broken = _Repaired(client, orchestration)
+        clock.advance(minutes=59)
+        orchestration.run_once("busy")
+        clock.advance(minutes=31)
+        assert [task.last_runs()[0].status() for task in (broken.task, broken.well)] == [RunStatus.QUEUED] * 2
+        broken.write(schedule)
+        clock.advance(hours=1)
+        assert RunStatus.SUCCESS in {run.status() for run in broken.well.last_runs()}
+
     def test_may_be_killed(self, broken: _Repaired, clock: ManualClock) -> None:
         broken.write(json.dumps({**broken.read(), "expression": "never"}))
         clock.advance(hours=1)

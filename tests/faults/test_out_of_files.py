@@ -64,10 +64,8 @@ except OSError:
 task = orchestration.run_once()
 def reasons():
     return [event.reason() for event in client.events() if event.became() == "queued" and "could not be started" in (event.reason() or "")]
-for file in taken[:2]:  # so that this thread can look
-    file.close()
 deadline = time.monotonic() + 30
-while not reasons() and time.monotonic() < deadline:
+while not reasons() and not task.last_runs()[0].ended_at() and time.monotonic() < deadline:
     time.sleep(0.05)
 for file in taken:
     file.close()

@@ -159,6 +159,12 @@ def test_any_reason_ends_a_run(runners: Runners, make_spec: MakeSpec, content: s
     assert _ended(runners.wait(folder)) == ("killed", "caf\ufffd" if content else None)
 
 
+def test_a_reason_without_bound_is_cut(runners: Runners, make_spec: MakeSpec) -> None:
+    spec = make_spec("head -c 100000 /dev/zero | tr '\\0' x > ../../new; mv ../../new ../../cancel; sleep 60")
+    runners.place(spec)
+    assert _ended(runners.wait(RunFolder(Path(spec.folder)))) == ("killed", "x" * 1000)
+
+
 def test_a_named_pipe_in_place_of_the_request_does_not_stop_the_clock(runners: Runners, make_spec: MakeSpec) -> None:
     spec = make_spec("mkfifo ../../cancel; sleep 60", timeout_seconds=0.3)
     runners.place(spec)

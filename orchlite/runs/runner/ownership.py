@@ -22,7 +22,7 @@ from . import processes
 
 _LOCK_PATIENCE_SECONDS = 1.0
 _DISK_FULL_SECONDS = 1.0
-_REASON_BYTES = 64 * 1024
+_REASON_BYTES = 1000
 _MARKED = "it was killed on request"
 T = TypeVar("T")
 

@@ -33,5 +33,5 @@ def device_error(error: OSError, failed: str, **details: Any) -> DeviceFailed:
     if is_disk_full(error):
         return StorageFull(f"{failed}: the disk is full.", hint="Nothing was stored; make room and try again.", **details)
     where = f" ({error.filename})" if error.filename else ""
-    hint = "See to the file system and its permissions, then try again."
+    hint = "Check the file system and its permissions, then try again."
     return DeviceFailed(f"{failed}: {error.strerror or error}{where}.", hint=hint, **details)

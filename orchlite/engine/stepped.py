@@ -71,7 +71,7 @@ class SteppedExecutor:
         self.settle()
 
     def settle(self) -> None:
-        """End the runs that were killed or whose end has come, and start those that have a worker slot, until there are none."""
+        """End the runs that were killed or have reached their end, and start those that have a worker slot, until nothing changes."""
         with self._lock:
             while self._end_due() or self._end_killed() or self._start_next():
                 pass

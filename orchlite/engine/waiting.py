@@ -108,7 +108,7 @@ class Waiting:
         return orchestration
 
     def for_submitted(self, timeout_seconds: float | None, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> None:
-        """Block until all runs that this host submitted have ended: those of tasks of these kinds.
+        """Block until all runs that this host submitted, of tasks of these kinds, have ended.
 
         Raises:
             WaitTimeout: some have not ended.

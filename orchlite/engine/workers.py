@@ -62,7 +62,7 @@ class Workers:
         """Start the threads; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing inside a task.
 
         Raises:
-            ResourceExhausted: a thread could not be started; those that were are at work.
+            ResourceExhausted: a thread could not be started; those started before it keep working.
         """
         if self._context.own_run_id is not None:
             return

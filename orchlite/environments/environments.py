@@ -84,7 +84,7 @@ class Environments:
         return self._builds.change(key)
 
     def changes(self) -> list[str]:
-        """Return such a folder of every environment of the cache that a program has changed."""
+        """Return one changed folder for each environment of the cache that a program has changed."""
         keys = {build.path.parent.name for build in self._builds.folders() if build.is_current}
         return [change for key in sorted(keys) if (change := self.change(key))]
 

@@ -1,4 +1,4 @@
-"""When a scheduled task is due next, if anything but a dispatch decides it; and which errors are those of one task alone."""
+"""Computes when a scheduled task is due next, outside of dispatching, and confines the errors that concern one task only."""
 
 from __future__ import annotations
 

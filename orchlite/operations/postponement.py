@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def try_postpone(context: Context, assignment: Assignment, error: Exception) -> bool:
-    """Put a claimed run back into the queue if it could not be started for want of a resource, and nothing of it was. Return whether.
+    """Put a claimed run back into the queue if a resource was lacking and nothing of it was started. Return whether it was put back.
 
     Blocks until that is committed. On False the caller records the failure.
     """

@@ -7,7 +7,7 @@ from orchlite.store.database import Database, Transaction
 
 
 class Identity:
-    """Reads and writes the one row of `identity`."""
+    """Reads and writes the only row of the table `identity`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""All kinds of rows of one store, on one database."""
+"""Combines the classes for all kinds of rows on one database. What concerns one kind only is in its own file."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def terminate(pid: int) -> None:
 def sweep(deadline_seconds: float) -> list[tuple[int, int]]:
     """Kill and reap every descendant; return the ids and start times of those that are alive at the deadline.
 
-    All are stopped before the first is killed: a crowd that forks as fast as its members are killed would never end otherwise.
+    All are stopped before the first is killed: otherwise, processes that fork as fast as they are killed would never end.
     """
     give_up_at = time.monotonic() + deadline_seconds
     stopped: set[tuple[int, int]] = set()

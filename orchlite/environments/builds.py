@@ -212,12 +212,17 @@ class Build:
         return _lock_of(self._folder)
 
     @property
+    def site_packages(self) -> tuple[Path, ...]:
+        """Where packages are installed; empty before `create()`."""
+        return self._site_packages
+
+    @property
     def install_folder(self) -> Path:
         """A folder inside the build for the installer's files; exists from `create()` to `finish()`."""
         return self._folder / "install"
 
     def create(self) -> Path:
-        """Create the environment, with nothing installed; return its interpreter.
+        """Create the environment, with nothing installed; return its interpreter. Called again, it starts from nothing.
 
         Raises:
             PackagingFailed: the hosting interpreter cannot create one.
@@ -225,6 +230,7 @@ class Build:
         """
         with device_errors(self._folder):
             self.lock.touch(mode=0o600)
+            remove_tree(self._folder)
             self._folder.mkdir(mode=0o700)
             self._site_packages = self._create(self._folder)
             self.install_folder.mkdir(mode=0o700)

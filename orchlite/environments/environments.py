@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, PackagingFailed
 from orchlite.core.files import tree_size_bytes
-from orchlite.environments import host_packages, pip_config, store_references, task_files, uv, virtualenvs
+from orchlite.environments import host_packages, pip_config, pip_parity, store_references, task_files, uv, virtualenvs
 from orchlite.environments.builds import Build, Builds, Installation
 from orchlite.environments.host_packages import HostPackages
 from orchlite.environments.installers import InstallCommand, InstallTarget, pip_command, pip_identity, uv_command
@@ -123,8 +123,10 @@ class Environments:
         """
         return self._builds.building(key, cancelled, refresh=refresh)
 
-    def install_command(self, build: Build, requirements: tuple[str, ...]) -> InstallCommand:
-        """Return the command that installs into a created build. Writes its files, so call it once per build.
+    def install_command(self, build: Build, requirements: tuple[str, ...], *, use_pip: bool = False) -> InstallCommand:
+        """Return the command that installs into a created build. Writes its files, so call it once after each `create()`.
+
+        `use_pip`: pip installs although uv was chosen.
 
         Raises:
             PackagingFailed: there is no installer, or a configuration file of pip cannot be read.
@@ -133,10 +135,19 @@ class Environments:
         target = InstallTarget(build.python, build.install_folder, build.lock)
         plan = self._plans.get(build.key) or self._plan(requirements)
         installer, build.inputs = plan.installer, plan.inputs
-        if installer.is_uv:
+        if installer.is_uv and not use_pip:
             uv_indexes = self._uses_uv_indexes()
             return uv_command(installer.path, target, requirements, plan.options, uv_indexes=uv_indexes, refresh=build.is_refresh)
-        return pip_command(task_files.place_pip(self.cache, installer.path), target, requirements, plan.options)
+        wheel = virtualenvs.embedded_pip() if installer.is_uv else installer.path
+        return pip_command(task_files.place_pip(self.cache, wheel), target, requirements, plan.options)
+
+    def may_use_pip(self, requirements: tuple[str, ...]) -> bool:
+        """Return whether pip installs where uv refuses, or installs something else: uv was not asked for by name, nor by its variables."""
+        return self._installer_name == "auto" and not self._uses_uv_indexes() and self._plan(requirements).installer.is_uv
+
+    def difference_from_pip(self, build: Build, requirements: tuple[str, ...]) -> str | None:
+        """Return what uv has installed and pip would not have, or None if nothing is known, or pip does not matter."""
+        return pip_parity.difference(build.site_packages, requirements) if self.may_use_pip(requirements) else None
 
     def host_packages(self) -> HostPackages:
         """Return the folders of the hosting interpreter that a run on the base image `host` sees."""
@@ -209,7 +220,11 @@ class Environments:
             return None
         program = uv.find()
         version = uv.version(program) if program else None
-        return _Installer(f"uv {version}", program, is_uv=True) if program and uv.is_new_enough(version) else None
+        if program is None or not uv.is_new_enough(version):
+            return None
+        # What is installed by either is pip's result, which uv by name does not promise.
+        identity = f"uv {version} as pip" if self._installer_name == "auto" else f"uv {version}"
+        return _Installer(identity, program, is_uv=True)
 
     def _suits_uv(self, requirements: tuple[str, ...]) -> bool:
         """Return whether uv would install what pip installs."""

@@ -133,23 +133,37 @@ def _log_changes(context: Context, keys: set[str], log: Path) -> None:
 
 
 def _install(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> None:
-    attempt = files.folder.attempt(1)
+    result = _run_installer(context, build, requirements, files)
+    if result.reason is None and context.environments.may_use_pip(requirements):
+        is_refused = result.status is not RunStatus.SUCCESS
+        why = "uv failed" if is_refused else context.environments.difference_from_pip(build, requirements)
+        if why:
+            logs.append(files.log, context.clock.now(), f"pip installs instead of uv: {why}")
+            build.create()
+            files.folder.started.unlink(missing_ok=True)
+            result = _run_installer(context, build, requirements, files, number=2)
+    if result.status is not RunStatus.SUCCESS:
+        raise _failure(result, files.log, context.settings)
+
+
+def _run_installer(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles, number: int = 1) -> RunResult:
+    """Execute the chosen installer as attempt 1, or pip as attempt 2."""
+    attempt = files.folder.attempt(number)
     make_private_folders(*reversed(files.folder.path.parents[:2]), files.folder.path, attempt.path)
-    context.process.place(_installer_spec(context, build, requirements, files))
+    context.process.place(_installer_spec(context, build, requirements, files, number))
     observed = context.process.wait(files.folder)
     attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
     if not isinstance(observed, Ended):
         context.process.discard(files.folder)
         raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
-    if observed.result.status is not RunStatus.SUCCESS:
-        raise _failure(observed.result, files.log, context.settings)
+    return observed.result
 
 
-def _installer_spec(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> RunSpec:
-    command = context.environments.install_command(build, requirements)
+def _installer_spec(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles, number: int) -> RunSpec:
+    command = context.environments.install_command(build, requirements, use_pip=number > 1)
     return RunSpec(
         run_id=files.folder.run_id,
-        attempt=1,
+        attempt=number,
         folder=str(files.folder.path),
         command=command.args,
         working_folder=str(command.working_folder),

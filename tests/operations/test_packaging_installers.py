@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -171,8 +172,8 @@ class TestWhichInstaller:
         assert chosen("--only-binary=:all:", "--no-binary=six", "six==1.0") == "pip"
 
     def test_each_installer_has_environments_of_its_own(self, tmp_path: Path) -> None:
-        keys = {Environments(tmp_path, installer=installer).key(("six==1.0",)) for installer in ("pip", "uv")}
-        assert len(keys) == 2
+        keys = {Environments(tmp_path, installer=installer).key(("six==1.0",)) for installer in ("pip", "uv", "auto")}
+        assert len(keys) == 3
 
     def test_a_missing_uv_is_refused_with_a_hint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -197,6 +198,51 @@ class TestWhichInstaller:
     def test_an_unknown_installer_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(orchlite.BadArgument, match=r"installer is 'conda'.*auto, pip, uv"):
             orchlite.Client(tmp_path / "store", installer="conda")
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels, the only place to install from: a version for an old Python, a pre-release, a dependency by link."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    _wheel(folder, "plain-1.0")
+    _wheel(folder, "capped-1.0", "Requires-Python: >=3.8")
+    _wheel(folder, "capped-2.0", "Requires-Python: >=3.8,<3.9")
+    _wheel(folder, "linking-1.0", f"Requires-Dist: plain @ {(folder / 'plain-1.0-py3-none-any.whl').as_uri()}")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def _wheel(folder: Path, name: str, *metadata: str) -> None:
+    project, _, version = name.partition("-")
+    files = {
+        "METADATA": "\n".join(["Metadata-Version: 2.1", f"Name: {project}", f"Version: {version}", *metadata, ""]),
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "".join(f"{name}.dist-info/{file},,\n" for file in ("METADATA", "WHEEL", "RECORD")),
+    }
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(f"{name}.dist-info/{file}", text)
+
+
+@pytest.mark.usefixtures("wheels")
+@pytest.mark.parametrize(
+    ("line", "installed", "by"),
+    [
+        pytest.param("plain", {"plain==1.0"}, "uv", id="no difference"),
+        pytest.param("capped", {"capped==1.0"}, "pip", id="for another Python"),
+        pytest.param("linking", {"linking==1.0", "plain==1.0"}, "pip", id="what uv refuses"),
+    ],
+)
+def test_auto_gives_pips_result(
+    open_client: OpenClient, folder: Callable[..., Path], tmp_path: Path, line: str, installed: set[str], by: str
+) -> None:
+    client = open_client(environment=Environments(tmp_path / "cache", installer="auto"))
+    orchestration = client.upload_orchestration(path=folder({"main.py": "", "requirements.txt": line})).wait()
+    assert set(orchestration.installed()) == installed
+    told = "".join(log.read_text() for log in (client.path() / "runs").rglob("log"))
+    assert ("pip installs instead of uv" in told) == (by == "pip")
 
 
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchlite.environments import scripts
+from orchlite.environments import scripts, virtualenvs
+from orchlite.environments.builds import Builds
 
 
 @pytest.fixture(params=["with blanks", "it's $HOME", "l" * 150], ids=["blanks", "quotes", "long"])
@@ -67,3 +68,11 @@ def test_scripts_below_an_ordinary_path_are_left_alone(tmp_path: Path) -> None:
     folder = Path("/tmp") / "x"
     assert not folder.exists()
     scripts.mend(folder)  # it does not even read the folder
+
+
+def test_a_finished_environment_has_mended_scripts(tmp_path: Path) -> None:
+    with Builds(tmp_path / "my cache", virtualenvs).building("key", lambda: False) as build:
+        python = build.create()
+        script = _script(python.parent, "import sys", "print(sys.argv[1:])")
+        build.finish()
+        assert _output(script) == "['a b', 'c']"

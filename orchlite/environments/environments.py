@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, PackagingFailed
 from orchlite.core.files import tree_size_bytes
-from orchlite.environments import host_packages, pip_config, pip_parity, store_references, task_files, uv, virtualenvs
+from orchlite.environments import host_packages, pip_config, store_references, task_files, uv, virtualenvs
 from orchlite.environments.builds import Build, Builds, Installation
 from orchlite.environments.host_packages import HostPackages
 from orchlite.environments.installers import InstallCommand, InstallTarget, pip_command, pip_identity, uv_command
@@ -147,6 +147,8 @@ class Environments:
 
     def difference_from_pip(self, build: Build, requirements: tuple[str, ...]) -> str | None:
         """Return what uv has installed and pip would not have, or None if nothing is known, or pip does not matter."""
+        from orchlite.environments import pip_parity  # its imports would cost every client
+
         return pip_parity.difference(build.site_packages, requirements) if self.may_use_pip(requirements) else None
 
     def host_packages(self) -> HostPackages:

@@ -144,7 +144,8 @@ def _run_problem(context: Context, run: EndedRun, *, has_processes: bool) -> tup
         status, left = run.status, []  # no result, or an unreadable one, as after a power failure: then the row is all that is known
     if status != run.status:
         return f"It is {run.status}, but its result says {str(status)!r:.40}.", _REPORT
-    left = sorted({*left, *(survivors.processes_of(folder) if has_processes else ())})
+    if has_processes and folder.path.is_dir():  # a restored backup has no folder of a run that the original executes
+        left = sorted({*left, *survivors.processes_of(folder)})
     return (f"It has ended, but processes that it started are alive: {', '.join(map(str, left))}.", _SURVIVORS) if left else None
 
 

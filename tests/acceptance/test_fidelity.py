@@ -11,7 +11,7 @@ What must differ, and does, each in a test at the end of this file:
 - the parent: it is the runner, which also adopts orphans;
 - what is left running: it is ended when the run is;
 - the working folder: a new one in the store, which other accounts cannot read;
-- the variables: of the host's only those that are listed, `PATH` with the environment's programs first, and ours;
+- the variables: of the host's only those that are listed, and ours; the environment's programs come first in `PATH`, whoever sets it;
 - the path of imports: our `wallaroo` before the installed packages, the host's packages at the end;
 - how an end by a signal is reported: as exit code 128+n;
 - the text of the log: bytes that are no UTF-8 are replaced;
@@ -314,6 +314,14 @@ def test_of_the_variables_only_listed_ones_are_the_hosts(both: Both) -> None:
     ours = {name: run[name] for name in _OURS}
     path = os.pathsep.join([str(Path(_facts("print(json.dumps(sys.executable))", both)[0]).parent), by_hand["PATH"]])
     assert run == by_hand | ours | {"PATH": path}
+
+
+def test_a_path_that_is_given_has_the_environments_programs_in_front(both: Both) -> None:
+    source = "import os, shutil, sys\nprint(os.environ['PATH'], shutil.which('python'), sys.executable, sep='\\n')"
+    run, _ = both(_main(source, PATH="/nowhere:/nowhere/either"))
+    path, python, executable = run.stdout.decode().splitlines()
+    assert path == f"{Path(executable).parent}:/nowhere:/nowhere/either"
+    assert python == executable
 
 
 def test_the_path_gains_our_module_before_the_packages_and_the_hosts_packages_at_the_end(both: Both) -> None:

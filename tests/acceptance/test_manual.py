@@ -11,8 +11,8 @@ from tests.acceptance.pages import MANUAL, ROOT, blocks, run_page
 
 _PAGES = [*sorted(MANUAL.glob("*.md")), ROOT / "examples" / "README.md"]
 _WITH_SLOW_BLOCKS = [page for page in _PAGES if any(block.mark == "slow" for block in blocks(page))]
-_WITH_A_CACHE_OF_ITS_OWN = {"requirements"}
-"""Pages that show how an environment is built."""
+_WITH_A_CACHE_OF_ITS_OWN = {"requirements", "upkeep"}
+"""Pages that show how an environment is built, or what is unused in the cache."""
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import textwrap
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +89,17 @@ def test_a_program_that_cannot_be_compiled_is_refused_with_the_line(
     if line is not None:
         assert error.details["line"] == line
         assert f"line {line}" in error.message
+
+
+def test_a_host_that_takes_much_memory_has_its_bundles_compiled_as_well() -> None:
+    script = """
+    host = bytearray(200 * 2**20)
+    host[::4096] = b"x" * len(host[::4096])
+    from orchlite.bundles.syntax import check_source
+    check_source(b"x = " + b"-" * 100_000 + b"1", "main.py")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert "BadBundle: 'main.py' is nested too deeply" in done.stderr
 
 
 # --- Several programs

@@ -55,6 +55,7 @@ def test_everything_else_is_the_hosts_pip(python: Path, host: Path, arguments: t
     assert "refused" not in _run(python, host, "pip", *arguments).stderr
 
 
+@pytest.mark.slow
 def test_it_is_the_hosts_version_and_installs_into_another_folder(python: Path, host: Path, tmp_path: Path) -> None:
     assert _run(python, host, "pip", "--version").stdout.startswith(f"pip {_VERSION} from {host}")
     done = _run(python, host, "pip", "install", "--no-deps", "--target", str(tmp_path / "own"), str(embedded_pip()))

@@ -45,7 +45,9 @@ def _environments(cache: Path, index: str, installer: str = "pip") -> Environmen
     return Environments(cache, installer=installer, index_urls=(index,))
 
 
-@pytest.mark.parametrize("stores", [("one", "other"), ("one", "one")], ids=["two stores", "one store"])
+@pytest.mark.parametrize(
+    "stores", [pytest.param(("one", "other"), id="two stores"), pytest.param(("one", "one"), id="one store", marks=pytest.mark.slow)]
+)
 def test_what_is_installed_comes_from_the_index_that_the_client_names(
     tmp_path: Path, folder: MakeFolder, cache: Path, indexes: tuple[str, str], stores: tuple[str, str]
 ) -> None:
@@ -56,6 +58,7 @@ def test_what_is_installed_comes_from_the_index_that_the_client_names(
     assert seen == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_without_an_index_what_is_installed_already_is_used(
     open_client: OpenClient, folder: MakeFolder, cache: Path, indexes: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +112,7 @@ class TestARecordedEnvironment:
         run = self._run(open_client(environment=_environments(cache, _NO_INDEX, "uv")), orchestration_id)
         assert (run.status(), str(run.logs())) == ("success", "first\n")
 
+    @pytest.mark.slow
     def test_that_was_removed_is_built_again_from_the_present_index_and_recorded(
         self, open_client: OpenClient, orchestration_id: str, cache: Path, indexes: tuple[str, str]
     ) -> None:
@@ -120,6 +124,7 @@ class TestARecordedEnvironment:
         recorded = client._engine.context.store.orchestrations.get(orchestration_id).environment_key
         assert recorded == environments.key(("twofold==1.0",))
 
+    @pytest.mark.slow
     def test_of_another_interpreter_is_not_used_and_stays_recorded(
         self, open_client: OpenClient, orchestration_id: str, cache: Path, indexes: tuple[str, str]
     ) -> None:

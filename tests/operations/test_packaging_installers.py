@@ -182,7 +182,9 @@ class TestWhichInstaller:
             orchlite.Client(tmp_path / "store", installer="uv")
         assert not (tmp_path / "store").exists()
 
-    @pytest.mark.parametrize("says", ["echo uv 0.4.30", "exit 1", "echo something else"], ids=["too old", "broken", "another program"])
+    @pytest.mark.parametrize(
+        "says", ["echo uv 0.4.30", *(pytest.param(says, marks=pytest.mark.slow) for says in ("exit 1", "echo something else"))]
+    )
     def test_an_unusable_uv_counts_as_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Callable[..., str], says: str
     ) -> None:
@@ -230,9 +232,9 @@ def _wheel(folder: Path, name: str, *metadata: str) -> None:
 @pytest.mark.parametrize(
     ("line", "installed", "by"),
     [
-        pytest.param("plain", {"plain==1.0"}, "uv", id="no difference"),
+        pytest.param("plain", {"plain==1.0"}, "uv", id="no difference", marks=pytest.mark.slow),
         pytest.param("capped", {"capped==1.0"}, "pip", id="for another Python"),
-        pytest.param("linking", {"linking==1.0", "plain==1.0"}, "pip", id="what uv refuses"),
+        pytest.param("linking", {"linking==1.0", "plain==1.0"}, "pip", id="what uv refuses", marks=pytest.mark.slow),
     ],
 )
 def test_auto_gives_pips_result(

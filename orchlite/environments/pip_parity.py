@@ -24,7 +24,7 @@ def _objection(distribution: Distribution, requirements: tuple[str, ...]) -> str
     from orchlite.environments.pypa import InvalidVersion, Version, canonicalize_name
 
     name, version = distribution.name, distribution.version
-    needed = distribution.metadata["Requires-Python"]
+    [needed] = distribution.metadata.get_all("Requires-Python") or [None]
     if needed and not _allows(needed):
         return f"{name} {version} needs Python {needed}"
     try:

@@ -229,7 +229,7 @@ class Database:
         deadline = time.monotonic() + self._busy_timeout_seconds
         try:
             if not self._turns.acquire(self._busy_timeout_seconds):
-                raise busy(self.path)
+                raise busy(self.path, "other threads of this process, or by another process")
             yield deadline
         finally:
             self._turns.release()

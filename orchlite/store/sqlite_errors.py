@@ -48,9 +48,9 @@ def translation(error: sqlite3.Error, path: Path) -> DeviceFailed | Closed:
     return DeviceFailed(f"The store {path} failed: {error}.", hint="Nothing was written; try again.", store=str(path))
 
 
-def busy(path: Path) -> StoreBusy:
+def busy(path: Path, by: str = "another process") -> StoreBusy:
     """Return the error for a write lock that was not free in time."""
-    return StoreBusy(f"The store {path} is locked by another process or thread.", hint="Nothing was written; try again.", store=str(path))
+    return StoreBusy(f"The store {path} is locked by {by}.", hint="Nothing was written; try again.", store=str(path))
 
 
 def _cause(path: Path) -> OSError | None:

@@ -71,6 +71,7 @@ def test_an_account_without_a_home_folder_has_no_configuration_of_pip_there() ->
 
 
 def test_a_home_of_nobody_on_the_command_line_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("click", reason="the extra `cli` is not installed")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "main.py").touch()
     command = [sys.executable, "-m", "orchlite", "pack", "bundle", "--output", "~nobody-of-that-name/x.zip"]

@@ -345,6 +345,9 @@ class Life(RuleBasedStateMachine):
             assert [self.seen[run.id()] for run in runs] == [run.status() for run in runs]
 
     def check_move(self, event: orchlite.Event) -> None:
+        if event.became() == "given_back":  # a slot that a wrong clock skipped has no row any more
+            assert self.seen.pop(event.object_id()) == event.was() == "skipped"
+            return
         was, became = event.was(), KINDS[event.kind()](event.became())
         assert self.seen.get(event.object_id()) == was, event
         assert was is None or became in LEGAL_TRANSITIONS[KINDS[event.kind()](was)], event

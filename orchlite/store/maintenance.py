@@ -28,7 +28,7 @@ _NAMES_OF_FILES = (
     ("task id", "task_id", "tasks", _UUID),
     ("orchestration id", "orchestration_id", "orchestrations", _UUID),
     ("bundle's SHA-256", "sha", "orchestrations", _DIGIT * 64),
-    ("environment", "coalesce(environment_key, 'a')", "orchestrations", f"{_DIGIT}*"),
+    ("environment", "coalesce(nullif(environment_key, ''), 'a')", "orchestrations", f"{_DIGIT}*"),
 )
 """What names a file or a folder: a description, its column and table, and its form as a GLOB pattern."""
 

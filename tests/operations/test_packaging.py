@@ -91,13 +91,14 @@ def test_a_task_waits_for_its_orchestration(open_client: OpenClient, folder: Mak
 def test_packaging_that_outlives_its_client_leaves_no_process_behind(
     open_client: OpenClient, folder: MakeFolder, held: _HeldEnvironments, until: Until
 ) -> None:
-    before = _children()
+    before, threads = _children(), threading.enumerate()  # other tests may have left some
     client = open_client(environment=held)
     orchestration = client.upload_orchestration(path=folder("print('hello')"))
     until(lambda: orchestration.status() is OrchestrationStatus.PACKAGING)
     client.close(drain=False)
     held.go_on.set()
-    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("orchlite-worker")])
+    ours = [thread for thread in threading.enumerate() if thread not in threads and thread.name.startswith("orchlite-worker")]
+    until(lambda: not any(thread.is_alive() for thread in ours))
     assert _children() <= before
     assert open_client().start().get_orchestration_by_id(orchestration.id()).wait(20).status() is OrchestrationStatus.READY
 

@@ -19,6 +19,7 @@ from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
+from orchlite.core.files import is_folder
 
 if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding
@@ -194,7 +195,7 @@ def _index() -> Iterator[Check]:
         yield Check("index", _WARNING, "None is configured, and pip does not say which one it uses then.")
         return
     if url.startswith("file:"):
-        is_there = Path(unquote(urlsplit(url).path)).is_dir()
+        is_there = is_folder(unquote(urlsplit(url).path))
         yield Check("index", _OK if is_there else _WARNING, f"{shown} is {'a' if is_there else 'no'} folder.")
         return
     try:

@@ -15,6 +15,16 @@ _INLINE_BYTES = 65_536  # what file systems keep elsewhere than in blocks, or co
 _COPY_BYTES = 2**30
 
 
+def is_file(path: str | Path) -> bool:
+    """Return whether this account finds a file there; False below a folder that it may not enter, where `Path.is_file` may raise."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | Path) -> bool:
+    """Return whether this account finds a folder there; False below one that it may not enter, where `Path.is_dir` may raise."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def is_locked(path: Path) -> bool:
     """Return whether any process holds an exclusive lock on the file; False if there is no file."""
     try:

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchlite.core.files import is_folder
+
 if TYPE_CHECKING:
     import ast
     from importlib.metadata import Distribution
@@ -81,9 +83,7 @@ def _site_folders(path: tuple[str, ...], python_path: str) -> tuple[str, ...]:
     own = {*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])}
     named = {str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry}
     # By name as well: sitecustomize, Debian and layered environments add site folders that `site` does not list.
-    return tuple(
-        entry for entry in path if Path(entry).is_dir() and (entry in own or (Path(entry).name in _SITE_NAMES and entry not in named))
-    )
+    return tuple(entry for entry in path if is_folder(entry) and (entry in own or (Path(entry).name in _SITE_NAMES and entry not in named)))
 
 
 def _python_path() -> str:
@@ -108,7 +108,7 @@ def _found(path: tuple[str, ...], sites: tuple[str, ...], _: tuple[int, ...]) ->
             (), ("The hosting interpreter has no site-packages: runs see none of its packages, as with the base image 'clean'.",)
         )
     named = {entry for folder in sites for entry in _pth_entries(Path(folder))}
-    listed = [entry for entry in path if entry in sites or (entry in named and Path(entry).is_dir())]
+    listed = [entry for entry in path if entry in sites or (entry in named and is_folder(entry))]
     resolved, warnings = _editable_roots(sites)
     warnings += [_not_executed(file) for folder in sites for file in _code_files(Path(folder))]
     found = list(dict.fromkeys([*listed, *resolved]))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchlite.core.errors import PackagingFailed
+from orchlite.core.files import is_file, is_folder
 from orchlite.core.text import mask_userinfo
 
 INDEX_OPTIONS = frozenset({"index-url", "extra-index-url", "no-index"})
@@ -81,7 +82,11 @@ def _indexes(urls: tuple[str, ...]) -> dict[str, str]:
 def _one_line(name: str, value: str) -> str:
     """Join several values as pip wants them in a variable; make paths absolute, since the installer has another working folder."""
     words = [value] if name in _SINGLE_VALUES else value.split()
-    return " ".join(str(Path(word).absolute()) if name in _RELATIVE_TO_HOST and Path(word).exists() else word for word in words)
+    return " ".join(str(Path(word).absolute()) if name in _RELATIVE_TO_HOST and _exists(word) else word for word in words)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - as pip: False below a folder that this account may not enter
 
 
 def _configured(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -106,9 +111,9 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
     if named == os.devnull:
         return []
     # pip reads PIP_CONFIG_FILE, if it exists, in place of the user's files.
-    user = [] if named and Path(named).exists() else _user_files(environ)
+    user = [] if named and _exists(named) else _user_files(environ)
     files = [*_global_files(environ), *user, Path(sys.prefix, "pip.conf"), *([Path(named)] if named else [])]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if is_file(file)]
 
 
 def _global_files(environ: Mapping[str, str]) -> list[Path]:
@@ -126,7 +131,7 @@ def _user_files(environ: Mapping[str, str]) -> list[Path]:
     current = Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "pip")
     if sys.platform == "darwin":
         support = home / "Library" / "Application Support" / "pip"
-        current = support if support.is_dir() else home / ".config" / "pip"
+        current = support if is_folder(support) else home / ".config" / "pip"
     return [home / ".pip" / "pip.conf", current / "pip.conf"]
 
 

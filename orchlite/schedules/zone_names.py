@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from orchlite.core.errors import BadSchedule, DeviceFailed
+from orchlite.core.files import is_file
 from orchlite.core.system_errors import device_error
 
 NOT_ZONES = ("right/", "localtime", "posixrules")
@@ -36,7 +37,7 @@ def _has_file(timezone: str) -> bool:
     from zoneinfo import TZPATH
 
     is_name = "." not in timezone and not timezone.startswith("/") and len(timezone) <= _SHOWN_CHARACTERS
-    return is_name and any(Path(folder, timezone).is_file() for folder in TZPATH)
+    return is_name and any(is_file(Path(folder, timezone)) for folder in TZPATH)
 
 
 def _names() -> list[str]:

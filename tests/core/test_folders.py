@@ -70,6 +70,24 @@ def test_an_account_without_a_home_folder_has_no_configuration_of_pip_there() ->
     assert told == "nothing"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an account that may not enter a folder")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from orchlite.environments import pip_config; pip_config.options(environ={{'PIP_CONFIG_FILE': '{0}', 'HOME': '{0}'}})",
+        "from orchlite.environments import pip_config; pip_config.options(environ={{'PIP_FIND_LINKS': '{0}', 'HOME': '/'}})",
+        "import sys; from orchlite.environments import host_packages; sys.path.append('{0}'); host_packages.find()",
+        "import zoneinfo; from orchlite.schedules import zone_names; "
+        "zoneinfo.reset_tzpath(['{0}']); zone_names.unusable('No/Where', ValueError())",
+    ],
+)
+@pytest.mark.usefixtures("no_variables")
+def test_folders_that_the_account_may_not_enter_count_as_absent(code: str, tmp_path: Path) -> None:
+    (tmp_path / "closed" / "site-packages").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    assert _in_child_without_home(code.format(tmp_path / "closed" / "site-packages")) == "nothing"
+
+
 def test_a_home_of_nobody_on_the_command_line_is_told(tmp_path: Path) -> None:
     pytest.importorskip("click", reason="the extra `cli` is not installed")
     (tmp_path / "bundle").mkdir()

@@ -22,11 +22,10 @@ CPU_SECONDS = 2
 MEMORY_BYTES = 512 * 1024 * 1024
 _WALL_SECONDS = 10.0
 """For a machine so busy that the child gets no CPU time to exceed."""
-
+_REMEMBERED_BYTES = 16 * 1024
+_REMEMBERED = 256
 _PROGRAM = Path(__file__).with_name("compiler.py")
 _AT_A_TIME = 2
-_places = threading.BoundedSemaphore(_AT_A_TIME)
-"""Bounds the memory that many uploads take together."""
 
 
 class _Record(NamedTuple):
@@ -35,10 +34,17 @@ class _Record(NamedTuple):
     text: str
 
 
+_places = threading.BoundedSemaphore(_AT_A_TIME)
+"""Bounds the memory that many uploads take together."""
+_finished: dict[bytes, list[_Record]] = {}
+"""What the compiler said of the latest small programs: a test suite uploads the same few a thousand times."""
+
+
 def check_source(source: bytes, name: str) -> list[str]:
     """Check that Python can compile a program; return warnings about it, the compiler's own included.
 
-    Blocks for about 20 ms; at most until the child has used `CPU_SECONDS` of CPU time, or 10 s have passed. Threads take turns.
+    Blocks for about 20 ms, unless the same small program was checked before; at most until the child has used `CPU_SECONDS` of CPU
+    time, or 10 s have passed. Threads take turns.
 
     Raises:
         BadBundle: with `entry` and `line`, which is None if unknown.
@@ -46,7 +52,7 @@ def check_source(source: bytes, name: str) -> list[str]:
     """
     if len(source) >= SOURCE_BYTES:
         return [_unchecked(name, f"it has {SOURCE_BYTES} bytes or more")]
-    records, reason = _compiled(source)
+    records, reason = _remembered(source)
     for record in records:
         if record.kind == "error":
             line = record.line or _line_of_nul(source)
@@ -62,6 +68,18 @@ def check_source(source: bytes, name: str) -> list[str]:
 
 def _unchecked(name: str, reason: str) -> str:
     return f"{quoted(name)} was not checked for syntax errors: {reason}."
+
+
+def _remembered(source: bytes) -> tuple[list[_Record], str]:
+    """Return what `_compiled` does; from memory if the program is small and the compiler has finished it before."""
+    if source in _finished:
+        return _finished[source], ""
+    records, reason = _compiled(source)
+    if len(source) <= _REMEMBERED_BYTES and any(record.kind == "done" for record in records):
+        while len(_finished) >= _REMEMBERED:
+            _finished.pop(next(iter(_finished)), None)
+        _finished[source] = records
+    return records, reason
 
 
 def _compiled(source: bytes) -> tuple[list[_Record], str]:

@@ -79,3 +79,13 @@ def test_a_long_complaint_is_cut() -> None:
         check_source(b"def f():\n " + name + b" = 1\n global " + name, "main.py")
     assert len(caught.value.message) < 1000
     assert caught.value.details["line"] == 3
+
+
+def test_a_small_program_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, other = b"if 1 is 1: pass\n", b"if 2 is 2: pass\n"
+    warnings = check_source(source, "main.py")
+    monkeypatch.setattr(sys, "_base_executable", "/nowhere")  # no process can be started now
+    assert [*warnings, *check_source(source, "other.py")] == [*warnings, *(text.replace("main.py", "other.py") for text in warnings)]
+    assert "no process could be started" in check_source(other, "main.py")[0]
+    monkeypatch.undo()
+    assert "no process could be started" not in check_source(other, "main.py")[0]

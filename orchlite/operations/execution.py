@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 
 from orchlite.core import private_folders
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
 from orchlite.core.files import private_opener, remove_tree
 from orchlite.core.folders import AttemptFolder, RunFolder
+from orchlite.core.owner import owner_id
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.environments.base_image import HOST
@@ -203,12 +202,6 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
         own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
     found = {**passed, **requested, **task.env, **own}
     return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
-
-
-@cache
-def owner_id() -> str:
-    """Return a UUID for this Unix account, always the same one."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(os.getuid())))
 
 
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:

@@ -18,9 +18,9 @@ from typing import Any, Literal, NamedTuple
 
 import jwt
 
+from orchlite.core import owner
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.errors import BadArgument
-from orchlite.operations.execution import owner_id
 from orchlite.rest.passwords import is_hash, matches
 from orchlite.rest.secret_files import read_secret_file
 
@@ -54,7 +54,7 @@ class Account(NamedTuple):
 ACCOUNT_KEY = "orchlite.account"
 """Where the guard puts the account into the scope of a request; None if the endpoint needs no token and it has none."""
 
-OWNER = Account("orchlite", "orchlite@localhost", owner_id(), None)
+OWNER = Account("orchlite", owner.EMAIL, owner.owner_id(), None)
 """The account that owns the store and everything in it. The server's own token authenticates as this account."""
 
 

@@ -38,7 +38,7 @@ def call(path: str) -> Callable[[], Any]:
         (lambda: client().auth.auth_header(), "Client.auth.auth_header"),
         (lambda: client().httpx_client.get("/"), "Client.httpx_client.get"),
         (call("Client.list_models"), "Client.list_models"),
-        (call("DeploymentConfigBuilder"), "wallaroo.deployment_config.DeploymentConfigBuilder"),
+        (call("DeploymentConfigBuilder.convert_acceleration"), "DeploymentConfigBuilder.convert_acceleration"),
         (call("pipeline.Pipeline"), "wallaroo.pipeline.Pipeline"),
         (call("pipeline.Pipeline.publish"), "Pipeline.publish"),
         (call("user.User"), "wallaroo.user.User"),
@@ -113,8 +113,8 @@ def test_absent_classes_can_be_asked_about_instances(path: str) -> None:
     [
         ("object.EntityNotFoundError", Exception),
         ("object.CommunicationError", Exception),
-        ("deployment.WaitForDeployError", RuntimeError),
-        ("exceptions.InferenceError", Exception),
+        ("object.ModelConversionError", Exception),
+        ("framework.ModelOptimizationConfigError", Exception),
     ],
 )
 def test_the_sdks_errors_are_made_raised_and_caught(path: str, base: type[Exception]) -> None:

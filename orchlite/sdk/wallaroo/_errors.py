@@ -37,6 +37,22 @@ class RequiredAttributeMissing(Exception):
         super().__init__(f"{class_name}: Missing required attribute '{attribute_name}' in response")
 
 
+class WaitForError(Exception):
+    """A deployment did not reach the expected status in time."""
+
+    __module__ = "wallaroo.deployment"
+
+    def __init__(self, message: str, status: dict[str, Any] | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WaitForDeployError(RuntimeError):
+    """A pipeline could not be deployed."""
+
+    __module__ = "wallaroo.deployment"
+
+
 class OrchestrationMissingFile(Exception):
     """An upload has neither bytes nor a path."""
 

@@ -1,0 +1,122 @@
+"""`wallaroo.exceptions`: the errors that the platform's SDK makes of the engine's answers, with its attributes and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
+
+from orchlite.core.errors import DeviceFailed, NotFound, OrchliteError
+
+
+class APIErrorResponse(NamedTuple):
+    """What the platform said about an error."""
+
+    code: int | None = None
+    """A status code of HTTP."""
+    status: str | None = None
+    error: str | None = None
+    """The reason, for people."""
+    source: str | None = None
+    """The part of the platform that failed, such as `engine`."""
+    original_response: Any = None
+
+    @classmethod
+    def from_response(cls, response: Any) -> Self:
+        """Read an HTTP response with a JSON body: either `{code, status, error, source}` or `{code, msg}`."""
+        try:
+            body = response.json()
+        except Exception:
+            body = {}
+        code, text = body.get("code", response.status_code), response.text
+        if body.keys() & {"error", "status", "source"}:
+            return cls(code, body.get("status"), body.get("error") or text, body.get("source"), response)
+        return cls(code, None, body.get("msg") or text, None, response)
+
+
+class WallarooAPIError(Exception):
+    """The platform refused a request, or failed."""
+
+    __module__ = "wallaroo.exceptions"
+
+    def __init__(self, error_response: APIErrorResponse, prefix: str = "") -> None:
+        self.code, self.status, self.error, self.source, _ = error_response
+        self.response = error_response
+        self.prefix = prefix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"[{self.code}] {self.error}"
+        if self.prefix:
+            text = f"{self.prefix}: {text}"
+        if not self.source:
+            return text
+        return f"{text} (source: {self.source}{f', status: {self.status}' if self.status else ''})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.response, self.prefix)
+
+
+class InferenceError(WallarooAPIError):
+    """An inference was refused, or has failed."""
+
+    __module__ = "wallaroo.exceptions"
+
+    def __init__(self, response: Any) -> None:
+        super().__init__(APIErrorResponse.from_response(response), prefix="Inference failed")
+
+
+class ModelUploadError(WallarooAPIError):
+    """The upload of a model was refused."""
+
+    __module__ = "wallaroo.exceptions"
+
+    def __init__(self, response: Any) -> None:
+        super().__init__(APIErrorResponse.from_response(response), prefix="Model failed to upload")
+
+
+class InferenceTimeoutError(Exception):
+    """An inference took longer than its `timeout`."""
+
+    __module__ = "wallaroo.exceptions"
+
+    def __init__(self, error: object) -> None:
+        super().__init__(f"Inference failed: {error}")
+
+
+@contextmanager
+def as_inference_error() -> Iterator[None]:
+    """Turn an `OrchliteError` of the block into what the SDK raises where the engine refuses an inference.
+
+    Raises:
+        InferenceError: the block raised an `OrchliteError`.
+    """
+    try:
+        yield
+    except OrchliteError as error:
+        said = APIErrorResponse(_code(error), "Error", str(error), "engine")
+        raise _rebuild(InferenceError, said, "Inference failed") from error
+
+
+@contextmanager
+def as_upload_error() -> Iterator[None]:
+    """Turn an `OrchliteError` of the block into what the SDK raises where the platform refuses a model.
+
+    Raises:
+        ModelUploadError: the block raised an `OrchliteError`.
+    """
+    try:
+        yield
+    except OrchliteError as error:
+        raise _rebuild(ModelUploadError, APIErrorResponse(_code(error), None, str(error)), "Model failed to upload") from error
+
+
+def _code(error: OrchliteError) -> int:
+    return 404 if isinstance(error, NotFound) else 500 if isinstance(error, DeviceFailed) else 400
+
+
+def _rebuild(kind: type[WallarooAPIError], response: APIErrorResponse, prefix: str) -> WallarooAPIError:
+    """Create an error without the response of HTTP that its class takes."""
+    error = kind.__new__(kind)
+    WallarooAPIError.__init__(error, response, prefix)
+    return error

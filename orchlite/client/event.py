@@ -10,7 +10,7 @@ from orchlite.core.tables import table_html
 
 
 class Event:
-    """A change of status of an orchestration, a task or a run, or an operation on a connection or the store. It never changes."""
+    """A change of status of an orchestration, a task or a run, or an operation on something else. It never changes."""
 
     def __init__(self, row: EventRow) -> None:
         self._row = row
@@ -24,7 +24,7 @@ class Event:
         return self._row.at
 
     def kind(self) -> str:
-        """Return what it happened to: `orchestration`, `task`, `run`, `connection` or `store`."""
+        """Return what it happened to: `orchestration`, `task`, `run`, `connection`, `model`, `pipeline` or `store`."""
         return self._row.kind
 
     def object_id(self) -> str:

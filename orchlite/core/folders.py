@@ -97,6 +97,11 @@ class StoreFolder(NamedTuple):
         return self.path / "bundles"
 
     @property
+    def models(self) -> Path:
+        """One file for each distinct model, named by its SHA-256."""
+        return self.path / "models"
+
+    @property
     def runs(self) -> Path:
         """One folder for each run, named by its id."""
         return self.path / "runs"
@@ -112,8 +117,8 @@ class StoreFolder(NamedTuple):
         return self.path / "runners.log"
 
     def holds_files(self) -> bool:
-        """Return whether bundles or runs are stored here: then the database exists, too, or was lost."""
-        return any(_has_entries(folder) for folder in (self.bundles, self.runs))
+        """Return whether bundles, models or runs are stored here: then the database exists, too, or was lost."""
+        return any(_has_entries(folder) for folder in (self.bundles, self.models, self.runs))
 
     def run(self, run_id: str) -> RunFolder:
         """Return the folder of a run."""
@@ -132,7 +137,7 @@ class StoreFolder(NamedTuple):
         _make(self.path)
         secure(self.path, "the store", allow_foreign_owner=allow_foreign_owner)
         self._check_file_system()
-        for folder in (self.bundles, self.runs, self.hosts):
+        for folder in (self.bundles, self.models, self.runs, self.hosts):
             _make(folder)
 
     def _check_file_system(self) -> None:

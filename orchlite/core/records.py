@@ -183,11 +183,11 @@ class IdentityRow(NamedTuple):
     """Whether it is a copy that was not adopted: its schedules wait."""
 
 
-EventKind = Literal["orchestration", "task", "run", "connection", "store"]
+EventKind = Literal["orchestration", "task", "run", "connection", "model", "pipeline", "store"]
 
 
 class EventRow(NamedTuple):
-    """A transition of an orchestration, a task or a run, or an operation on a connection or the store."""
+    """A transition of an orchestration, a task or a run, or an operation on a connection, a model, a pipeline or the store."""
 
     event_id: int
     """A number that grows in the order of events."""

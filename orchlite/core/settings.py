@@ -12,7 +12,7 @@ MEBIBYTE = 1024 * 1024
 
 
 class Limits(NamedTuple):
-    """The bounds that a client enforces on bundles, arguments and logs: `Client(limits=Limits(upload_bytes=...))`."""
+    """The bounds that a client enforces on bundles, arguments, models and logs: `Client(limits=Limits(upload_bytes=...))`."""
 
     upload_bytes: int = 100 * MEBIBYTE
     """Size of a bundle's ZIP."""
@@ -35,6 +35,12 @@ class Limits(NamedTuple):
     """Size of one run's log. Of a longer one the first half and the newest part are kept."""
     details_bytes: int = MEBIBYTE
     """Size of a connection's details as JSON."""
+    model_bytes: int = 2048 * MEBIBYTE
+    """Size of a model's file."""
+    inference_log_rows: int = 1_000_000
+    """Number of records in a pipeline's inference log, of which the oldest are deleted."""
+    inference_log_bytes: int = 256 * MEBIBYTE
+    """Size of a pipeline's inference log."""
 
 
 class Retention(NamedTuple):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from orchlite.bundles.storage import BundleStorage
 from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
@@ -74,7 +73,6 @@ class Engine:
         self.context = Context(
             folder=folder,
             store=self.store,
-            bundles=BundleStorage(folder.bundles, durable=not settings.leash),
             environments=environments,
             process=process or Runners(folder.diagnostics),
             clock=clock,

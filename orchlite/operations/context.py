@@ -16,6 +16,7 @@ from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.operations.cleaner import Cleaner
+from orchlite.operations.model_storage import ModelStorage
 from orchlite.operations.notifier import Notifier
 from orchlite.operations.postponed_runs import PostponedRuns
 from orchlite.runs.protocol import Process
@@ -71,7 +72,6 @@ class Context:
         *,
         folder: StoreFolder,
         store: Store,
-        bundles: BundleStorage,
         environments: Environments,
         process: Process,
         clock: Clock,
@@ -82,7 +82,8 @@ class Context:
     ) -> None:
         self.folder = folder
         self.store = store
-        self.bundles = bundles
+        self.bundles = BundleStorage(folder.bundles, durable=not settings.leash)
+        self.model_files = ModelStorage(folder.models, durable=not settings.leash)
         self.environments = environments
         self.process = process
         self.clock = clock

@@ -133,10 +133,11 @@ class Database:
         suspend_at_fork(self)
 
     @contextmanager
-    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, urgent: bool = False, durable: bool = True) -> Iterator[Transaction]:
         """Run the block between BEGIN IMMEDIATE and COMMIT: durable when it ends, rolled back if it raises. Threads take turns.
 
         urgent: leave the checkpoint, more than half of a large commit, to a later transaction, unless the WAL has reached 20 MiB.
+        durable: if False, the commit survives a killed process, and a machine that goes down only once a later commit is durable.
 
         Raises:
             StoreBusy: the write lock was not free within the busy timeout.
@@ -150,6 +151,9 @@ class Database:
                     try:
                         if urgent:
                             connection.execute(_RARE_CHECKPOINTS)
+                        if not durable:
+                            # In WAL mode only checkpoints are synced then, so that the file stays intact (sqlite.org/pragma.html).
+                            connection.execute("PRAGMA synchronous=NORMAL")
                         # Inside `try`: an interrupt may arrive when the transaction is open already.
                         if self._begin(connection, deadline):
                             yield Transaction(connection)
@@ -163,6 +167,8 @@ class Database:
                     finally:
                         if urgent:
                             connection.execute(_CHECKPOINTS)
+                        if not durable:
+                            connection.execute(f"PRAGMA synchronous={self._synchronous}")
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Return all rows of a query outside any transaction.
@@ -301,7 +307,7 @@ class Database:
 
     def _emptied(self) -> StoreDamaged:
         return StoreDamaged(
-            f"The database {self.path} is empty, but bundles or runs lie beside it.",
+            f"The database {self.path} is empty, but bundles, models or runs lie beside it.",
             hint="Restore the store from a backup. If there is none, move its folder away to start a new store.",
             store=str(self.path),
         )

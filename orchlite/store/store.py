@@ -10,12 +10,16 @@ from orchlite.core.records import Claim, RunResult, RunRow
 from orchlite.core.status import RunStatus, TaskStatus
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
+from orchlite.store.deployments import Deployments
 from orchlite.store.events import Events
 from orchlite.store.identity import Identity
+from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups
 from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.migrate import migrate
+from orchlite.store.models import Models
 from orchlite.store.orchestrations import Orchestrations
+from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.tasks import Tasks
 from orchlite.store.workspaces import Workspaces
@@ -44,6 +48,10 @@ class Store:
         self.orchestrations = Orchestrations(self._database)
         self.tasks = Tasks(self._database)
         self.runs = Runs(self._database)
+        self.models = Models(self._database)
+        self.pipelines = Pipelines(self._database)
+        self.deployments = Deployments(self._database)
+        self.inference_logs = InferenceLogs(self._database)
         self.events = Events(self._database)
         self.maintenance = StoreMaintenance(self._database)
         self.lookups = Lookups(self._database)

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchlite.core.model_records import ModelVersionRow, PipelineRow
 from orchlite.core.records import Claim, OrchestrationRow, RunResult, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
@@ -127,5 +129,47 @@ def add_run(store: Store, add_task: Callable[..., TaskRow]) -> Callable[..., str
             if status.is_final:
                 store.runs.end(transaction, run_id, RunResult(status, 0, _NOW, _NOW, 0.0))
         return run_id
+
+    return add
+
+
+@pytest.fixture
+def add_model_version(store: Store) -> Callable[..., ModelVersionRow]:
+    """Insert a version of the model of this name; optionally with a `workspace_id`, a `sha` and other fields."""
+
+    def add(name: str, *, workspace_id: int = 1, sha: str = "0" * 64, **fields: Any) -> ModelVersionRow:
+        with store.transaction() as transaction:
+            model = store.models.find_or_create(transaction, workspace_id, name, _NOW)
+            version = ModelVersionRow(
+                model_version_id=0,
+                model_id=model.model_id,
+                workspace_id=workspace_id,
+                name=name,
+                version=str(uuid.uuid4()),
+                sha=sha,
+                size_bytes=5,
+                file_name="model.onnx",
+                framework="onnx",
+                input_schema=None,
+                output_schema=None,
+                config={},
+                arch=None,
+                accel=None,
+                status="ready",
+                created_at=_NOW,
+                updated_at=_NOW,
+            )
+            return store.models.add_version(transaction, version._replace(**fields))
+
+    return add
+
+
+@pytest.fixture
+def add_pipeline(store: Store) -> Callable[..., PipelineRow]:
+    """Insert a pipeline of this name, or find it; optionally with a `workspace_id`."""
+
+    def add(name: str, *, workspace_id: int = 1) -> PipelineRow:
+        with store.transaction() as transaction:
+            return store.pipelines.find_or_create(transaction, workspace_id, name, _NOW)
 
     return add

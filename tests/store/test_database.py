@@ -109,6 +109,15 @@ def test_every_commit_is_durable_and_readers_never_wait(database: Database, stra
     assert _names(database) == []
 
 
+def test_only_a_transaction_that_need_not_be_durable_is_not_synced(database: Database) -> None:
+    with database.transaction(durable=False) as transaction:
+        assert [*transaction.rows("PRAGMA synchronous")[0]] == [1]
+    with pytest.raises(ValueError, match="no reason"), database.transaction(durable=False):
+        raise ValueError("no reason")
+    with database.transaction() as transaction:
+        assert [*transaction.rows("PRAGMA synchronous")[0]] == [2]
+
+
 def test_a_locked_store_is_busy_after_the_time_out_and_nothing_is_written(database: Database, stranger: sqlite3.Connection) -> None:
     began = time.monotonic()
     with pytest.raises(StoreBusy, match="locked") as failure:

@@ -50,8 +50,8 @@ class _ExplainingDatabase(Database):
         return super().rows(sql, parameters)
 
     @contextmanager
-    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        with super().transaction(urgent=urgent) as transaction:
+    def transaction(self, *, urgent: bool = False, durable: bool = True) -> Iterator[Transaction]:
+        with super().transaction(urgent=urgent, durable=durable) as transaction:
             yield _ExplainingTransaction(transaction, self.steps)
 
 

@@ -1,0 +1,115 @@
+"""Uploaded files on disk, named by the SHA-256 of their bytes: each stored once, durably, however often it is uploaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from orchlite.core.errors import BadArgument, InvalidInput, StorageFull
+from orchlite.core.files import fsync_folder, is_disk_full, private_opener
+
+UPLOAD_SUFFIX = ".upload"
+"""Of files that are being received."""
+_CHUNK_BYTES = 1024 * 1024
+
+
+class ContentStorage(ABC):
+    """The files of one kind in one store. Safe to use from several threads and processes."""
+
+    suffix = ""
+    """Of the stored files."""
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        """Use an existing folder. Without `durable`, files survive the end of this process, but not a power failure."""
+        self.folder = folder
+        self._durable = durable
+
+    def path(self, sha: str) -> Path:
+        """Return the path of the file with this SHA-256, whether it exists or not."""
+        return self.folder / f"{sha}{self.suffix}"
+
+    @contextmanager
+    def receive(self, source: bytes | Path, limit_bytes: int) -> Iterator[Path]:
+        """Copy an upload to a temporary file in the folder, which is removed when the block ends.
+
+        Raises:
+            BadArgument: the file to upload cannot be read.
+            InvalidInput: it is longer than `limit_bytes`; a subclass says which error it is.
+            StorageFull: the disk is full, also if that shows inside the block.
+            OSError: the temporary file cannot be written.
+        """
+        upload = self.folder / f"{uuid.uuid4()}{UPLOAD_SUFFIX}"
+        try:
+            self._write(source, upload, limit_bytes)
+            yield upload
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise StorageFull(f"The disk that holds {self.folder} is full.", hint="Nothing was stored; make room and try again.") from error
+        finally:
+            upload.unlink(missing_ok=True)
+
+    def add(self, upload: Path, sha: str) -> None:
+        """Store a received file as the one with this SHA-256; an existing one, which has the same bytes, stays. Durable on return.
+
+        Raises:
+            OSError: the file cannot be linked.
+        """
+        try:
+            os.link(upload, self.path(sha))
+        except FileExistsError:
+            return
+        if self._durable:
+            fsync_folder(self.folder)
+
+    def discard(self, sha: str) -> None:
+        """Remove the file, if it exists. The caller makes sure that no row refers to it.
+
+        Raises:
+            OSError: the file cannot be removed.
+        """
+        self.path(sha).unlink(missing_ok=True)
+
+    @abstractmethod
+    def _too_large(self, size_bytes: int, limit_bytes: int) -> InvalidInput:
+        """Return the error about an upload above the limit."""
+
+    @abstractmethod
+    def _unreadable(self, path: Path, reason: str) -> BadArgument:
+        """Return the error about a file that cannot be read."""
+
+    def _write(self, source: bytes | Path, upload: Path, limit_bytes: int) -> None:
+        size_bytes = len(source) if isinstance(source, bytes) else self._size_bytes(source)
+        if size_bytes > limit_bytes:
+            raise self._too_large(size_bytes, limit_bytes)
+        with open(upload, "xb", opener=private_opener) as target:
+            if isinstance(source, bytes):
+                target.write(source)
+            else:
+                with self._opened(source) as file:
+                    shutil.copyfileobj(file, target, _CHUNK_BYTES)
+            target.flush()
+            if self._durable:
+                os.fsync(target.fileno())
+
+    def _size_bytes(self, path: Path) -> int:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise self._unreadable(path, str(error.strerror)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise self._unreadable(path, "it is not a regular file")  # a pipe could block, and a device may have no end
+        return status.st_size
+
+    def _opened(self, path: Path) -> BufferedReader:
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise self._unreadable(path, str(error.strerror)) from error

@@ -1,0 +1,24 @@
+"""The files of uploaded models on disk: `models/<sha256>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchlite.core.content_storage import ContentStorage
+from orchlite.core.errors import BadArgument
+from orchlite.core.hints import PythonOnly
+
+
+class ModelStorage(ContentStorage):
+    """The model files of one store. Safe to use from several threads and processes."""
+
+    def _too_large(self, size_bytes: int, limit_bytes: int) -> BadArgument:
+        return BadArgument(
+            f"The model has {size_bytes} bytes; the limit is {limit_bytes}.",
+            hint="Use a smaller model" + PythonOnly(", or raise Limits.model_bytes") + ".",
+            argument="path",
+            limit_bytes=limit_bytes,
+        )
+
+    def _unreadable(self, path: Path, reason: str) -> BadArgument:
+        return BadArgument(f"The model {str(path)!r} cannot be read: {reason}.", hint="Give the path of a file.", argument="path")

@@ -1,0 +1,173 @@
+"""Inference logs: the records of each inference as one row, kept up to a number of records and bytes a pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from orchlite.core.errors import NotFound
+from orchlite.core.model_records import InferenceLogPage, InferenceLogRow, StoppedBy
+from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
+
+_PAGE = 500
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
+_NEWEST_FIRST = (
+    "SELECT log_id, row_count, size_bytes, schema_key FROM inference_logs WHERE pipeline_id = ? AND at BETWEEN ? AND ?"
+    " AND (at, log_id) <= (?, ?) ORDER BY at DESC, log_id DESC LIMIT ?"
+)
+_OLDEST_FIRST = (
+    "SELECT log_id, row_count, size_bytes, schema_key FROM inference_logs WHERE pipeline_id = ? AND at BETWEEN ? AND ?"
+    " AND (at, log_id) >= (?, ?) ORDER BY at, log_id LIMIT ?"
+)
+
+
+class InferenceLogs:
+    """The inference logs of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Run the block in a transaction that survives a killed process, but perhaps not a machine that goes down."""
+        return self._database.transaction(urgent=True, durable=False)
+
+    def insert(self, transaction: Transaction, log: InferenceLogRow, *, row_limit: int, size_limit_bytes: int) -> int:
+        """Insert a log and return its id. Delete the pipeline's oldest logs if it now has more rows or bytes than the limits.
+
+        The new log stays, even if it exceeds the limits alone.
+
+        Raises:
+            NotFound: there is no such pipeline.
+        """
+        row = transaction.row(
+            "INSERT INTO inference_logs (pipeline_id, at, row_count, size_bytes, schema_key, data)"
+            " SELECT pipeline_id, ?, ?, ?, ?, ? FROM pipelines WHERE pipeline_id = ? RETURNING log_id",
+            (to_microseconds(log.at), log.row_count, log.size_bytes, log.schema_key, log.data, log.pipeline_id),
+        )
+        if row is None:
+            raise NotFound(f"There is no pipeline {log.pipeline_id!r} in this store: it was deleted.", pipeline_id=log.pipeline_id)
+        log_id = int(row["log_id"])
+        self._add_to_sums(transaction, log.pipeline_id, log.row_count, log.size_bytes)
+        self.trim(transaction, log.pipeline_id, row_limit=row_limit, size_limit_bytes=size_limit_bytes, kept=log_id)
+        return log_id
+
+    def read(
+        self,
+        pipeline_id: int,
+        row_limit: int,
+        *,
+        size_limit_bytes: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        oldest_first: bool = False,
+        position: tuple[datetime, int] | None = None,
+    ) -> InferenceLogPage:
+        """Return a pipeline's logs from `since` to `until`, inclusive: newest first, or with `oldest_first` the other way round.
+
+        Stop at `row_limit` records, before `size_limit_bytes` is exceeded (but not before the first log), and at a change of columns.
+
+        position: time and id of the log to begin with, or to continue behind if it was deleted.
+        """
+        at, log_id = (None, _EARLIEST if oldest_first else _LATEST) if position is None else position
+        rows = self._database.rows(
+            _OLDEST_FIRST if oldest_first else _NEWEST_FIRST,
+            (
+                pipeline_id,
+                _EARLIEST if since is None else to_microseconds(since),
+                _LATEST if until is None else to_microseconds(until),
+                log_id if at is None else to_microseconds(at),
+                log_id,
+                row_limit + 1,  # no log has less than one row, and one more shows whether there are others
+            ),
+        )
+        log_ids, stopped_by = _selection(rows, row_limit, size_limit_bytes)
+        return InferenceLogPage(self._with_data(log_ids), stopped_by)
+
+    def trim(self, transaction: Transaction, pipeline_id: int, *, row_limit: int, size_limit_bytes: int, kept: int | None = None) -> int:
+        """Delete the pipeline's oldest logs until it has no more rows and bytes than these; never `kept`. Return how many were deleted."""
+        deleted = 0
+        while True:
+            row = transaction.row("SELECT log_rows, log_bytes FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
+            if row is None or (row["log_rows"] <= row_limit and row["log_bytes"] <= size_limit_bytes):
+                return deleted
+            oldest = transaction.rows(
+                "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND log_id IS NOT ?"
+                " ORDER BY at, log_id LIMIT ?",
+                (pipeline_id, kept, _PAGE),
+            )
+            chosen = _freeing(oldest, row["log_rows"] - row_limit, row["log_bytes"] - size_limit_bytes)
+            if not chosen:
+                return deleted
+            deleted += self._delete(transaction, pipeline_id, chosen)
+
+    def delete_before(self, transaction: Transaction, pipeline_id: int, before: datetime, limit: int) -> int:
+        """Delete at most `limit` of the pipeline's logs that are older than `before`, oldest first. Return how many were deleted."""
+        rows = transaction.rows(
+            "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND at < ? ORDER BY at, log_id LIMIT ?",
+            (pipeline_id, to_microseconds(before), limit),
+        )
+        return self._delete(transaction, pipeline_id, rows)
+
+    def _delete(self, transaction: Transaction, pipeline_id: int, rows: Sequence[Row]) -> int:
+        log_ids = json.dumps([row["log_id"] for row in rows])
+        deleted = transaction.execute("DELETE FROM inference_logs WHERE log_id IN (SELECT value FROM json_each(?))", (log_ids,))
+        row_count, size_bytes = sum(row["row_count"] for row in rows), sum(row["size_bytes"] for row in rows)
+        self._add_to_sums(transaction, pipeline_id, -row_count, -size_bytes)
+        return deleted
+
+    def _add_to_sums(self, transaction: Transaction, pipeline_id: int, row_count: int, size_bytes: int) -> None:
+        transaction.execute(
+            "UPDATE pipelines SET log_rows = log_rows + ?, log_bytes = log_bytes + ? WHERE pipeline_id = ?",
+            (row_count, size_bytes, pipeline_id),
+        )
+
+    def _with_data(self, log_ids: Sequence[int]) -> list[InferenceLogRow]:
+        """Return the logs with these ids, in this order, without those that were deleted meanwhile."""
+        rows = self._database.rows("SELECT * FROM inference_logs WHERE log_id IN (SELECT value FROM json_each(?))", (json.dumps(log_ids),))
+        found = {row["log_id"]: _record(row) for row in rows}
+        return [found[log_id] for log_id in log_ids if log_id in found]
+
+
+def _selection(rows: Iterable[Row], row_limit: int, size_limit_bytes: int) -> tuple[list[int], StoppedBy | None]:
+    """Return the ids of the logs that keep to the limits, and what left out the others."""
+    log_ids: list[int] = []
+    row_count = size_bytes = 0
+    schema_key = None
+    for row in rows:
+        if row_count >= row_limit:
+            return log_ids, "rows"
+        if log_ids and row["schema_key"] != schema_key:
+            return log_ids, "schema"
+        if log_ids and size_bytes + row["size_bytes"] > size_limit_bytes:
+            return log_ids, "bytes"
+        log_ids.append(row["log_id"])
+        schema_key = row["schema_key"]
+        row_count += row["row_count"]
+        size_bytes += row["size_bytes"]
+    return log_ids, "rows" if row_count > row_limit else None
+
+
+def _freeing(oldest: Iterable[Row], row_count: int, size_bytes: int) -> list[Row]:
+    """Return as many of the first logs as have this many rows and bytes together."""
+    chosen: list[Row] = []
+    for row in oldest:
+        if row_count <= 0 and size_bytes <= 0:
+            break
+        chosen.append(row)
+        row_count -= row["row_count"]
+        size_bytes -= row["size_bytes"]
+    return chosen
+
+
+def _record(row: Row) -> InferenceLogRow:
+    return InferenceLogRow(
+        log_id=row["log_id"],
+        pipeline_id=row["pipeline_id"],
+        at=known_datetime(row["at"]),
+        row_count=row["row_count"],
+        size_bytes=row["size_bytes"],
+        schema_key=row["schema_key"],
+        data=row["data"],
+    )

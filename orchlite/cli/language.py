@@ -43,6 +43,7 @@ COMMAND_LINE = Language(
         "name": "--name",
         "older_than": "--older-than",
         "port": "--port",
+        "replace_pins": "--replace-pins",
         "starting_deadline_seconds": "--deadline",
         "timeout": "--timeout",
     },

@@ -11,6 +11,8 @@ import click
 
 from orchlite.cli.key_values import read_arguments, read_environment, read_lines
 from orchlite.cli.options import Duration
+from orchlite.environments.base_image import CLEAN, HOST
+from orchlite.environments.pin_sets import NAMES
 
 ClientSettings = dict[str, Any]
 """Keyword arguments of `Client`; None and () stand for its defaults."""
@@ -54,23 +56,31 @@ def install_options(function: Callable[..., Any]) -> Any:
     )
 
 
+def environment_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for environments, those of `install_options` among them, passed as `installing`."""
+
+    @wraps(function)
+    def wrapper(base_image: tuple[str, ...], replace_pins: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
+        images = {"base_image": _name_or_list(base_image), "replace_pins": _name_or_list(replace_pins)}
+        return function(installing={**installing, **images}, **others)
+
+    image_help = "Packages that runs see besides their requirements: `host`, `clean`, `platform`, `platform-2023`, or one (repeatable)."
+    pins_help = "Versions to install where a bundle pins others: `platform`, `platform-2023`, or a requirement (repeatable)."
+    return _decorated(
+        install_options(wrapper),
+        click.option("--base-image", multiple=True, metavar="IMAGE", help=image_help),
+        click.option("--replace-pins", multiple=True, metavar="SET", help=pins_help),
+    )
+
+
 def source_options(function: Callable[..., Any]) -> Any:
     """Decorate a verb with the options for bundles and their environments, passed as `source`."""
 
     @wraps(function)
-    def wrapper(exclude: tuple[str, ...], base_image: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
-        return function(source=Source(exclude, {**installing, "base_image": _base_image(base_image)}), **others)
+    def wrapper(exclude: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
+        return function(source=Source(exclude, installing), **others)
 
-    return _decorated(
-        install_options(wrapper),
-        exclude_option,
-        click.option(
-            "--base-image",
-            multiple=True,
-            metavar="IMAGE",
-            help="Packages that runs see besides their requirements: `host`, `clean`, or a requirement (repeatable).",
-        ),
-    )
+    return _decorated(environment_options(wrapper), exclude_option)
 
 
 def run_options(function: Callable[..., Any]) -> Any:
@@ -100,5 +110,5 @@ def _decorated(function: Any, *decorators: Callable[[Any], Any]) -> Any:
     return function
 
 
-def _base_image(values: tuple[str, ...]) -> str | list[str] | None:
-    return values[0] if values in (("host",), ("clean",)) else list(values) or None
+def _name_or_list(values: tuple[str, ...]) -> str | list[str] | None:
+    return values[0] if len(values) == 1 and values[0] in (HOST, CLEAN, *NAMES) else list(values) or None

@@ -12,7 +12,7 @@ import click
 
 from orchlite.cli.options import Duration, Verb, common_options
 from orchlite.cli.output import Output, time_text
-from orchlite.cli.run_options import ClientSettings, install_options
+from orchlite.cli.run_options import ClientSettings, environment_options, install_options
 from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def start(adopt_copy: bool, workers: int | None, retain: timedelta | None, insta
 @click.option("--compatibility", metavar="YEAR", help="Respond like the platform of this year, whatever the client.")
 @_workers_option
 @_retain_option
-@install_options
+@environment_options
 def serve(
     host: str,
     port: int,

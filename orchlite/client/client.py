@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from orchlite.client.bundle_source import bundle_bytes, bundle_path, printable
 from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
 from orchlite.client.orchestration import Orchestration
@@ -25,7 +26,6 @@ from orchlite.core.arguments import (
     checked_flag,
     checked_limits,
     checked_name,
-    checked_path,
     checked_seconds,
     checked_texts,
 )
@@ -33,7 +33,7 @@ from orchlite.core.clock import Clock, ControlledClock, SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
-from orchlite.core.hints import Argument, PythonOnly
+from orchlite.core.hints import PythonOnly
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
@@ -41,6 +41,7 @@ from orchlite.engine.engine import Engine, open_engine
 from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
+from orchlite.environments.replaced_pins import checked_replace_pins
 from orchlite.operations.upload import Upload
 from orchlite.runs.protocol import Process
 
@@ -75,6 +76,7 @@ class Client(Listing, Maintenance):
         path: str | os.PathLike[str] | None = None,
         *,
         base_image: str | Sequence[str] = "host",
+        replace_pins: str | Sequence[str] | None = None,
         workers: int | None = None,
         clock: Clock | None = None,
         env: Mapping[str, str] | None = None,
@@ -96,8 +98,12 @@ class Client(Listing, Maintenance):
         Recover what dead hosts left: record how their runs ended, and wait in the background for those that still run. This blocks 10 s at
         most. No run starts before the first submission, `start()` or `run_forever()`.
 
-        base_image: the packages that a run sees below its requirements: `"host"`, those of this interpreter; `"clean"`, none; or a list of
-            requirements, such as `["numpy==2.1.0", "pandas"]`, exactly these.
+        base_image: the packages that a run sees below its requirements: `"host"`, those of this interpreter; `"clean"`, none; a list of
+            requirements, such as `["numpy==2.1.0", "pandas"]`, exactly these; or `"platform"` or `"platform-2023"`, such a list that is
+            near to what programs find on the platform.
+        replace_pins: pins that fit together, `"platform"`, `"platform-2023"` or a list, for bundles whose own have no wheels for this
+            Python. Where a bundle pins another version of one of these packages, all of them are installed in these versions. The
+            packaging log and `warnings()` name each change.
         workers: how many runs this client executes at a time; by default the number of cores.
         env: environment variables for every run submitted here. They are stored with the task.
         env_passthrough: names of variables that runs take from the process that starts them. Their values are not stored.
@@ -123,6 +129,7 @@ class Client(Listing, Maintenance):
         """
         settings = Settings(
             base_image=checked_base_image(base_image),
+            replace_pins=checked_replace_pins(replace_pins),
             workers=os.cpu_count() or 1 if workers is None else checked_count(workers, "workers", 1),
             env=checked_env(env),
             env_passthrough=checked_env_names(env_passthrough),
@@ -199,8 +206,9 @@ class Client(Listing, Maintenance):
         """
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
-            path = _bundle_path(orchestration)
-            orchestration = self._upload(path, _printable(path.stem) or None, None, reuse=True)
+            path = bundle_path(orchestration)
+            upload = Upload(path, self._workspace.id(), printable(path.stem) or None, _file_name(path))
+            orchestration = Orchestration(self._engine, self._engine.upload(upload, reuse=True))
         if follow and orchestration.requirements() and orchestration.status() != "ready":
             for line in orchestration.task().last_runs()[0].logs(follow=True):
                 _print(line.text, sys.stderr)
@@ -226,6 +234,8 @@ class Client(Listing, Maintenance):
         exclude: Sequence[str] = (),
         refresh: bool = False,
         reuse: bool = False,
+        base_image: str | Sequence[str] | None = None,
+        replace_pins: str | Sequence[str] | None = None,
     ) -> Orchestration:
         """Upload a bundle, from the bytes of a ZIP or the path of a ZIP or folder, and start packaging it.
 
@@ -237,8 +247,9 @@ class Client(Listing, Maintenance):
         file_name: the name under which `download()` saves the ZIP; by default that of the file or folder.
         exclude: patterns of file names and paths in a folder, such as `["*.csv", "data/raw"]`.
         refresh: build the environment again even if there is one. Runs that use the old one continue to do so.
-        reuse: store nothing, and return the workspace's newest orchestration of the same bytes, base image and package indexes that is not
-            in `error`, if there is one.
+        reuse: store nothing, and return the workspace's newest orchestration of the same bytes, base image, replaced pins and package
+            indexes that is not in `error`, if there is one.
+        base_image, replace_pins: as for `Client`; by default the client's.
 
         Raises:
             BadBundle: the bundle is refused; `details["entry"]` names the entry. Nothing was stored.
@@ -248,10 +259,18 @@ class Client(Listing, Maintenance):
         """
         if (bytes_buffer is None) == (path is None):
             raise BadArgument("Pass either bytes_buffer or path.", hint="path takes a ZIP or a folder.", argument="path")
-        source = _bundle_bytes(bytes_buffer) if path is None else _bundle_path(path)
-        patterns = checked_texts(exclude, "exclude")
-        name, file_name, refresh = checked_name(name), checked_name(file_name, "file_name"), checked_flag(refresh, "refresh")
-        return self._upload(source, name, file_name, patterns, refresh=refresh, reuse=checked_flag(reuse, "reuse") and not refresh)
+        source = bundle_bytes(bytes_buffer) if path is None else bundle_path(path)
+        upload = Upload(
+            source,
+            self._workspace.id(),
+            checked_name(name),
+            checked_name(file_name, "file_name") or _file_name(source),
+            checked_texts(exclude, "exclude"),
+            checked_flag(refresh, "refresh"),
+            None if base_image is None else checked_base_image(base_image),
+            None if replace_pins is None else checked_replace_pins(replace_pins),
+        )
+        return Orchestration(self._engine, self._engine.upload(upload, reuse=checked_flag(reuse, "reuse") and not refresh))
 
     def start(self, *, adopt_copy: bool = False) -> Self:
         """Serve the whole store in background threads: execute what any client has queued, keep all schedules. Return the client.
@@ -307,22 +326,6 @@ class Client(Listing, Maintenance):
     def __repr__(self) -> str:
         return f"Client({str(self.path())!r})"
 
-    def _upload(
-        self,
-        source: bytes | Path,
-        name: str | None,
-        file_name: str | None,
-        exclude: Sequence[str] = (),
-        *,
-        reuse: bool = False,
-        refresh: bool = False,
-    ) -> Orchestration:
-        if file_name is None:
-            file_name = _printable(source.name) if isinstance(source, Path) else "bundle.zip"
-            file_name += ".zip" if isinstance(source, Path) and source.is_dir() else ""
-        upload = Upload(source, self._workspace.id(), name, file_name, exclude, refresh)
-        return Orchestration(self._engine, self._engine.upload(upload, reuse=reuse))
-
 
 def engine_of(client: Client) -> Engine:
     """Return the engine behind a client. Only by this do REST, the command line and the SDK reach past the handles."""
@@ -354,33 +357,11 @@ class TemporaryClient(Client):
         shutdown.close_temporary(self._engine)
 
 
-def _bundle_bytes(buffer: object) -> bytes:
-    if isinstance(buffer, io.BytesIO):
-        return buffer.getvalue()
-    if isinstance(buffer, bytes | bytearray | memoryview):
-        return bytes(buffer)
-    hint = "It takes the bytes of a ZIP."
-    if isinstance(buffer, str | os.PathLike):
-        hint += PythonOnly(f" Did you mean path={os.fspath(buffer)!r:.80}?")
-    raise BadArgument(Argument("bytes_buffer") + f" is of type {type(buffer).__name__}.", hint=hint, argument="bytes_buffer")
-
-
-def _bundle_path(path: object) -> Path:
-    found = checked_path(path)
-    try:
-        found.stat()
-    except OSError as error:
-        raise BadArgument(
-            f"The bundle {str(found)!r:.300} cannot be read: {error.strerror}.",
-            hint="Give the path of a ZIP or of a folder.",
-            argument="path",
-        ) from error
-    return found
-
-
-def _printable(name: str) -> str:
-    """Return a file's name as a label: file systems allow characters that a label may not have."""
-    return "".join(character if character.isprintable() else "_" for character in name)
+def _file_name(source: bytes | Path) -> str:
+    """Return the name under which a ZIP is saved by default."""
+    if isinstance(source, bytes):
+        return "bundle.zip"
+    return printable(source.name) + (".zip" if source.is_dir() else "")
 
 
 def _print(text: str, stream: TextIO) -> None:

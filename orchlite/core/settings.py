@@ -60,6 +60,7 @@ class Settings(NamedTuple):
     """The checked settings of one client; `Client` describes them."""
 
     base_image: str = "host"
+    replace_pins: tuple[str, ...] = ()
     workers: int = 1
     env: Mapping[str, str] = MappingProxyType({})
     env_passthrough: tuple[str, ...] = ()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from orchlite.environments import pin_sets
+
 _LISTED_VERSIONS = 8
 _EXAMINED_CHARACTERS = 1024 * 1024
 # Starts only where a word starts: tried at each letter of a long word, a search would take quadratic time.
@@ -30,21 +32,25 @@ class _Output(NamedTuple):
     python: str
     indexes: str
     """The addresses of its indexes; empty if unknown."""
+    requirements: Sequence[str]
+    """The lines that it was to install."""
 
     def find(self, pattern: str) -> re.Match[str] | None:
         return re.search(pattern, self.text)
 
 
-def explain(lines: Sequence[str], python: str, indexes: str = "") -> str | None:
-    """Return what went wrong and a way out, in one to three sentences, or None if no rule matches.
+def explain(lines: Sequence[str], python: str, indexes: str = "", requirements: Sequence[str] = ()) -> str | None:
+    """Return what went wrong and a way out, in one to four sentences, or None if no rule matches.
 
     `lines` are the installer's output; only the last MiB is examined. `python` is the version to install for, e.g. `3.11`; `indexes` are
-    the addresses of the package indexes, if known. The result quotes the lines as they are: the caller masks passwords.
+    the addresses of the package indexes, if known; `requirements` are the normalised lines to install. The result quotes the lines as they
+    are: the caller masks passwords.
     """
     text = "\n".join(lines)[-_EXAMINED_CHARACTERS:]
     found = re.search(r"Looking in indexes: (.+)", text)
-    output = _Output(text, python, found[1] if found else indexes)
-    return next((sentence for rule in _RULES for sentence in rule(output)), None)
+    output = _Output(text, python, found[1] if found else indexes, requirements)
+    rule, explanation = next(((rule, sentence) for rule in _RULES for sentence in rule(output)), (None, None))
+    return explanation + _other_pins(output, explanation) if explanation and rule in _ABOUT_FILES else explanation
 
 
 def _disk(output: _Output) -> Iterator[str]:
@@ -245,8 +251,22 @@ def _available(versions: tuple[str, ...], prefix: str) -> str:
     return f"{prefix}: {versions[0]} (the oldest), …, {', '.join(versions[-_LISTED_VERSIONS + 2 :])} (the newest)."
 
 
+def _other_pins(output: _Output, explanation: str) -> str:
+    """Return a sentence about replacing pins, if a set has other versions for what is explained and for what is pinned."""
+    pins = (re.match(r"([\w.-]+)(?:\[[^\]]*\])?(?:===?|~=|<=?)([^\s,;]+)", line) for line in output.requirements)
+    name = pin_sets.nearest({pin[1]: pin[2] for pin in pins if pin}, output.python)
+    if name is None or not re.search(rf"(?<![\w.-])(?:{'|'.join(pin_sets.COMPILED)})(?![\w-])", explanation):
+        return ""
+    return (
+        f" Or have pins replaced by versions that fit together and have wheels for this Python: replace_pins={name!r} in Python,"
+        f" --replace-pins {name} on the command line."
+    )
+
+
 # In order of precedence, causes before their effects: without a network no package is found.
 _RULES: tuple[Callable[[_Output], Iterator[str]], ...] = (
     *(_disk, _git, _authentication, _certificate, _network, _link, _broken, _uv_link, _hashes),
     *(_python_version, _no_wheel, _conflict, _no_version, _no_package, _no_solution),
 )
+_ABOUT_FILES = (_python_version, _no_wheel, _no_version)
+"""Rules for packages that have no file for this Python in the version that is required."""

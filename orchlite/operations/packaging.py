@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskS
 from orchlite.core.text import mask_credentials
 from orchlite.environments import base_image
 from orchlite.environments.builds import Build, Installation
+from orchlite.environments.pin_sets import THIS_PYTHON
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Outcome
@@ -64,11 +64,13 @@ def package(context: Context, assignment: Assignment) -> None:
     """
     run, orchestration = assignment.run, assignment.orchestration
     files = install_files(context.folder.run(run.run_id), run.attempt)
-    refresh = bool(json.loads(assignment.task.arguments).get("refresh"))
+    arguments = json.loads(assignment.task.arguments)
     _log.info("packaging orchestration %s", orchestration.orchestration_id)
     try:
         _start(context, run, orchestration, files.log)
-        installation = ensure_environment(context, orchestration, files, refresh=refresh)
+        if replaced := arguments.get("replaced_pins"):
+            logs.append(files.log, context.clock.now(), "\n".join(replaced))
+        installation = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
         warnings = _host_warnings(context, orchestration, installation)
         _log_installed(context, files.log, installation, warnings)
         context.environments.sdk()  # so that no run has to wait for it
@@ -143,7 +145,7 @@ def _install(context: Context, build: Build, requirements: tuple[str, ...], file
             files.folder.started.unlink(missing_ok=True)
             result = _run_installer(context, build, requirements, files, number=2)
     if result.status is not RunStatus.SUCCESS:
-        raise _failure(result, files.log, context.settings)
+        raise _failure(result, files.log, context.settings, requirements)
 
 
 def _run_installer(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles, number: int = 1) -> RunResult:
@@ -178,14 +180,15 @@ def _installer_spec(context: Context, build: Build, requirements: tuple[str, ...
     )
 
 
-def _failure(result: RunResult, log: Path, settings: Settings) -> PackagingFailed:
+def _failure(result: RunResult, log: Path, settings: Settings, requirements: tuple[str, ...]) -> PackagingFailed:
     lines = [line.text for line in logs.read(log, _DIAGNOSED_LINES)]
     how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
-    message = "\n".join([f"{_cause(result, lines, settings)} (The installer {how}.)", "Its last lines:", *lines[-_QUOTED_LINES:]])
+    cause = _cause(result, lines, settings, requirements)
+    message = "\n".join([f"{cause} (The installer {how}.)", "Its last lines:", *lines[-_QUOTED_LINES:]])
     return PackagingFailed(mask_credentials(message), exit_code=result.exit_code)
 
 
-def _cause(result: RunResult, lines: list[str], settings: Settings) -> str:
+def _cause(result: RunResult, lines: list[str], settings: Settings, requirements: tuple[str, ...]) -> str:
     from orchlite.environments.diagnosis import explain
 
     if result.status is RunStatus.TIMED_OUT:
@@ -193,9 +196,8 @@ def _cause(result: RunResult, lines: list[str], settings: Settings) -> str:
         return f"The installation did not end within {limit_seconds:g} s. The limit is install_timeout_seconds, or --install-timeout."
     if result.reason is not None:
         return "The installation did not end by itself."
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     beginnings = [line[:_DIAGNOSED_CHARACTERS] for line in lines]
-    return explain(beginnings, python, " ".join(settings.index_urls)) or "The requirements could not be installed."
+    return explain(beginnings, THIS_PYTHON, " ".join(settings.index_urls), requirements) or "The requirements could not be installed."
 
 
 def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:

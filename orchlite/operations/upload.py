@@ -30,6 +30,10 @@ class Upload(NamedTuple):
     """Patterns of what to leave out of a folder."""
     refresh: bool = False
     """Build its environment again, even if there is one."""
+    base_image: str | None = None
+    """As it is stored; None: the client's."""
+    replace_pins: tuple[str, ...] | None = None
+    """The set that replaces pins of the bundle; None: the client's."""
 
 
 def receive(context: Context, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
@@ -49,15 +53,32 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
     source, left_out = _source(context, upload)
     limits = context.settings.limits
     with context.bundles.receive(source, limits.upload_bytes) as received:
-        report = bundle.inspect(received, limits)
+        report, changes = _with_pins_replaced(context, upload, bundle.inspect(received, limits))
         # Read without `reuse`, too: a store that fails should do so before it contains the bundle.
-        existing = context.store.orchestrations.newest_of_bytes(upload.workspace_id, report.sha, context.settings.base_image)
+        existing = context.store.orchestrations.newest_of_bytes(
+            upload.workspace_id, report.sha, _base_image(context, upload), report.requirements.lines
+        )
         if reuse and existing is not None and not _has_other_sources(context, existing):
             return existing
         left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
-        base_warnings = base_image.warnings(context.settings.base_image)
-        report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings))
-        return _store(context, upload, report, received)
+        base_warnings = base_image.warnings(_base_image(context, upload))
+        report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings, *changes))
+        return _store(context, upload, report, received, changes)
+
+
+def _base_image(context: Context, upload: Upload) -> str:
+    return context.settings.base_image if upload.base_image is None else upload.base_image
+
+
+def _with_pins_replaced(context: Context, upload: Upload, report: BundleReport) -> tuple[BundleReport, tuple[str, ...]]:
+    """Return the report with the requirements to install, and what was replaced."""
+    pins = context.settings.replace_pins if upload.replace_pins is None else upload.replace_pins
+    if not pins:
+        return report, ()
+    from orchlite.environments.replaced_pins import replace_pins
+
+    replaced = replace_pins(report.requirements.lines, pins)
+    return report._replace(requirements=report.requirements._replace(lines=replaced.lines)), replaced.changes
 
 
 def _has_other_sources(context: Context, existing: OrchestrationRow) -> bool:
@@ -77,9 +98,9 @@ def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, 
     return upload.source, ()
 
 
-def _store(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+def _store(context: Context, upload: Upload, report: BundleReport, received: Path, changes: tuple[str, ...]) -> OrchestrationRow:
     try:
-        return _add(context, upload, report, received)
+        return _add(context, upload, report, received, changes)
     except StorageFull:
         with suppress(OrchliteError):
             _discard_unreferenced(context, report.sha)
@@ -93,10 +114,10 @@ def _discard_unreferenced(context: Context, sha: str) -> None:
             context.bundles.discard(sha)
 
 
-def _add(context: Context, upload: Upload, report: BundleReport, received: Path) -> OrchestrationRow:
+def _add(context: Context, upload: Upload, report: BundleReport, received: Path, changes: tuple[str, ...]) -> OrchestrationRow:
     context.bundles.add(received, report.sha)
     orchestration = _orchestration(context, upload, report)
-    task = _packaging_task(context, orchestration, refresh=upload.refresh)
+    task = _packaging_task(context, orchestration, changes, refresh=upload.refresh)
     with context.store.transaction() as transaction:
         # Again: deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
         context.bundles.add(received, report.sha)
@@ -118,7 +139,7 @@ def _orchestration(context: Context, upload: Upload, report: BundleReport) -> Or
         entrypoint=report.entrypoint,
         requirements=report.requirements.lines,
         warnings=report.warnings,
-        base_image=context.settings.base_image,
+        base_image=_base_image(context, upload),
         status=OrchestrationStatus.PENDING_PACKAGING,
         reason=None,
         environment_key=None,
@@ -129,14 +150,15 @@ def _orchestration(context: Context, upload: Upload, report: BundleReport) -> Or
     )
 
 
-def _packaging_task(context: Context, orchestration: OrchestrationRow, *, refresh: bool) -> TaskRow:
+def _packaging_task(context: Context, orchestration: OrchestrationRow, changes: tuple[str, ...], *, refresh: bool) -> TaskRow:
+    arguments = {**({"refresh": True} if refresh else {}), **({"replaced_pins": changes} if changes else {})}
     return TaskRow(
         task_id=orchestration.task_id,
         workspace_id=orchestration.workspace_id,
         orchestration_id=orchestration.orchestration_id,
         kind=TaskKind.PACKAGING,
         name=None,
-        arguments=json.dumps({"refresh": True} if refresh else {}),
+        arguments=json.dumps(arguments),
         timeout_seconds=None,
         debug=False,
         env={},

@@ -63,7 +63,12 @@ async def upload(request: Request, queries: Queries) -> Response:
 def _accept(queries: StoreQueries, received: ReceivedUpload, path: Path) -> Response:
     metadata = request_models.validated(request_models.UploadMetadata, request_models.parse_json(received.metadata, "metadata"))
     orchestration = queries.client_in(metadata.workspace_id).upload_orchestration(
-        path=path, name=metadata.name, file_name=received.file_name, refresh=bool(metadata.refresh)
+        path=path,
+        name=metadata.name,
+        file_name=received.file_name,
+        refresh=bool(metadata.refresh),
+        base_image=metadata.base_image,
+        replace_pins=metadata.replace_pins,
     )
     return serializers.json_response(response_models.Id(id=orchestration.id()), 202)
 

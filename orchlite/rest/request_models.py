@@ -38,7 +38,11 @@ class UploadMetadata(_Request):
     workspace_id: WorkspaceId
     name: str | None = None
     refresh: bool | None = None
-    """orchlite's: build the environment again, even if it exists."""
+    """orchlite's, like all fields after it: build the environment again, even if it exists."""
+    base_image: str | list[str] | None = None
+    """`host`, `clean`, `platform`, `platform-2023` or a list of requirements; by default the server's."""
+    replace_pins: str | list[str] | None = None
+    """`platform`, `platform-2023` or a list of requirements, which replace other versions that the bundle pins; by default the server's."""
 
 
 class OrchestrationsOfWorkspace(_Request):

@@ -94,12 +94,12 @@ class Orchestrations:
         )
         return {row["orchestration_id"]: row["sha"] for row in rows}
 
-    def newest_of_bytes(self, workspace_id: int, sha: str, base_image: str) -> OrchestrationRow | None:
-        """Return the workspace's newest orchestration with these bytes and base image that is not in `error`; None if there is none."""
+    def newest_of_bytes(self, workspace_id: int, sha: str, base_image: str, requirements: Sequence[str]) -> OrchestrationRow | None:
+        """Return the workspace's newest orchestration with these bytes, base image and requirements that is not in `error`, or None."""
         row = self._database.row(
-            "SELECT * FROM orchestrations WHERE sha = ? AND workspace_id = ? AND base_image = ? AND status <> 'error'"
-            " ORDER BY created_at DESC LIMIT 1",
-            (sha, workspace_id, base_image),
+            "SELECT * FROM orchestrations WHERE sha = ? AND workspace_id = ? AND base_image = ? AND requirements = ?"
+            " AND status <> 'error' ORDER BY created_at DESC LIMIT 1",
+            (sha, workspace_id, base_image, json.dumps(requirements)),
         )
         return None if row is None else _record(row)
 

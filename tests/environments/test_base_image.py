@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 
 from orchlite.core.errors import BadArgument
+from orchlite.environments import pin_sets
 from orchlite.environments.base_image import checked_base_image, effective_requirements, warnings
 
 _HASH = "--hash=sha256:" + "0" * 64
@@ -31,7 +35,9 @@ def test_a_list_without_requirements_is_clean(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        pytest.param("hosts", r"base_image is 'hosts'\. It takes 'host', 'clean' or a list", id="another word"),
+        pytest.param(
+            "hosts", r"base_image is 'hosts'\. It takes 'host', 'clean', 'platform', 'platform-2023' or a", id="another word"
+        ),
         pytest.param('["six"]', "base_image is", id="its stored form"),
         pytest.param(None, "base_image is a NoneType", id="nothing"),
         pytest.param({"six"}, "base_image is a set", id="no order"),
@@ -49,6 +55,11 @@ def test_anything_else_is_refused_with_the_argument(value: object, complaint: st
     with pytest.raises(BadArgument, match=complaint) as caught:
         checked_base_image(value)
     assert caught.value.details["argument"] == "base_image"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="no set for this Python")
+def test_the_name_of_a_set_is_stored_as_its_list_for_this_interpreter() -> None:
+    assert json.loads(checked_base_image("platform")) == list(pin_sets.named("platform", "base_image").lines)
 
 
 def test_a_refused_line_shows_no_password() -> None:

@@ -333,3 +333,28 @@ def test_a_line_of_a_megabyte_is_examined_in_linear_time(piece: str) -> None:
     begun_at = time.process_time()
     explain([piece * (2**20 // len(piece))], "3.11")
     assert time.process_time() - begun_at < 60  # takes about 1 s; in quadratic time it would take days
+
+
+_NO_WHEEL = "ERROR: Failed to build 'pandas' when getting requirements to build wheel"
+
+
+def test_a_set_of_pins_is_suggested_for_a_pin_without_a_wheel() -> None:
+    explained = explain([_NO_WHEEL], "3.11", requirements=["numpy==1.22.3", "pandas[excel]==1.3.4", "six==1.17.0"])
+    assert explained is not None
+    assert explained.startswith("pandas has no wheel for this Python (3.11)")
+    assert explained.endswith("replace_pins='platform-2023' in Python, --replace-pins platform-2023 on the command line.")
+
+
+@pytest.mark.parametrize(
+    ("output", "requirements", "python"),
+    [
+        pytest.param("ERROR: Failed to build 'six' when getting", ["six==1.0", "pandas==1.3.4"], "3.11", id="another package failed"),
+        pytest.param(_NO_WHEEL, ["six==1.0"], "3.11", id="not pinned"),
+        pytest.param(_NO_WHEEL, ["pandas==1.3.4"], "3.99", id="no set for this Python"),
+        pytest.param("No space left on device: pandas", ["pandas==1.3.4"], "3.11", id="another reason"),
+    ],
+)
+def test_no_set_of_pins_is_suggested_where_it_would_not_help(output: str, requirements: list[str], python: str) -> None:
+    explained = explain([output], python, requirements=requirements)
+    assert explained is not None
+    assert "replace_pins" not in explained

@@ -131,3 +131,37 @@ class TestRefresh:
     def test_takes_true_or_false(self, client: orchlite.Client, folder: MakeFolder) -> None:
         with pytest.raises(orchlite.BadArgument, match="refresh is of type str"):
             client.upload_orchestration(path=folder("print()"), refresh="yes")  # type: ignore[arg-type]
+
+
+class TestReplacedPins:
+    """A bundle that pins what cannot be installed gets the versions of a set."""
+
+    def test_are_installed_together_and_said_line_by_line(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+        one, other = index.add("one", "2.0"), index.add("other", "2.0")
+        client = open_client(base_image="clean", index_urls=[index.url], replace_pins=[one, other])
+        pinned = f"{_module(one)}==1.0".replace("_", "-")
+        bundle = folder({"main.py": _SAYS.format(names=[_module(one), _module(other)]), "requirements.txt": pinned})
+        orchestration = client.upload_orchestration(path=bundle).wait()
+        assert str(orchestration.run_once().wait(20).logs()) == "one 2.0\nother 2.0\n"
+        changes = [
+            f"replace_pins: {pinned} is replaced by {one.replace('_', '-')}",
+            f"replace_pins: {other.replace('_', '-')} is added, because the versions of the set belong together",
+        ]
+        assert orchestration.warnings() == changes
+        assert str(orchestration.task().last_runs()[0].logs()).splitlines()[:2] == changes
+
+    def test_are_those_of_the_upload_if_it_names_some(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+        older, newer = index.add("one", "1.0"), index.add("one", "2.0")
+        client = open_client(base_image="clean", index_urls=[index.url])
+        bundle = folder({"main.py": _SAYS.format(names=[_module(older)]), "requirements.txt": older})
+        as_pinned = client.upload_orchestration(path=bundle)
+        replaced = client.upload_orchestration(path=bundle, replace_pins=[newer], base_image=[older], reuse=True).wait()
+        assert [str(each.wait().run_once().wait(20).logs()) for each in (as_pinned, replaced)] == ["one 1.0\n", "one 2.0\n"]
+
+    def test_are_part_of_what_is_used_again(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
+        older, newer = index.add("one", "1.0"), index.add("one", "2.0")
+        bundle = folder({"main.py": _SAYS.format(names=[_module(older)]), "requirements.txt": older})
+        sets: list[list[str]] = [[newer], [], [newer], []]
+        clients = [open_client(base_image="clean", index_urls=[index.url], replace_pins=pins) for pins in sets]
+        assert [str(client.run(bundle).logs()) for client in clients] == ["one 2.0\n", "one 1.0\n"] * 2
+        assert len(clients[0].list_orchestrations()) == 2

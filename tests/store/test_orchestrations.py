@@ -101,29 +101,36 @@ class TestTheNewestOfTheSameBytes:
 
     def test_is_found(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(sha="a")
-        assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
+        assert store.orchestrations.newest_of_bytes(1, "a", "host", ["six==1.17.0"]) == known
 
     def test_may_be_waiting_for_packaging(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         known = add_orchestration(OrchestrationStatus.PENDING_PACKAGING, sha="a")
-        assert store.orchestrations.newest_of_bytes(1, "a", "host") == known
+        assert store.orchestrations.newest_of_bytes(1, "a", "host", ["six==1.17.0"]) == known
 
     def test_has_not_failed(self, store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
         add_orchestration(OrchestrationStatus.ERROR, sha="a")
-        assert store.orchestrations.newest_of_bytes(1, "a", "host") is None
+        assert store.orchestrations.newest_of_bytes(1, "a", "host", ["six==1.17.0"]) is None
 
     @pytest.mark.parametrize(
-        ("workspace_id", "sha", "base_image"),
+        ("workspace_id", "sha", "base_image", "requirements"),
         [
-            pytest.param(1, "b", "host", id="other bytes"),
-            pytest.param(1, "a", "clean", id="another base image"),
-            pytest.param(2, "a", "host", id="another workspace"),
+            pytest.param(1, "b", "host", ["six==1.17.0"], id="other bytes"),
+            pytest.param(1, "a", "clean", ["six==1.17.0"], id="another base image"),
+            pytest.param(1, "a", "host", ["six==1.16.0"], id="other requirements"),
+            pytest.param(2, "a", "host", ["six==1.17.0"], id="another workspace"),
         ],
     )
-    def test_has_the_same_workspace_and_base_image(
-        self, store: Store, add_orchestration: Callable[..., OrchestrationRow], workspace_id: int, sha: str, base_image: str
+    def test_has_the_same_workspace_base_image_and_requirements(
+        self,
+        store: Store,
+        add_orchestration: Callable[..., OrchestrationRow],
+        workspace_id: int,
+        sha: str,
+        base_image: str,
+        requirements: list[str],
     ) -> None:
         add_orchestration(sha="a")
-        assert store.orchestrations.newest_of_bytes(workspace_id, sha, base_image) is None
+        assert store.orchestrations.newest_of_bytes(workspace_id, sha, base_image, requirements) is None
 
 
 def test_deleting_removes_its_tasks_and_runs(

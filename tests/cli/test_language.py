@@ -83,6 +83,8 @@ def _verbs(verb: click.Command) -> Iterator[click.Command]:
         (["schedule", "bundle-0", "TZ=Europe/Berlin 0 0 * * *"], "--timezone 'Europe/Berlin'"),
         (["run", "bundle-0", "--env", "=x"], "not a name of a variable"),
         (["run", "bundle-0", "--base-image", "nosuch image"], "--base-image"),
+        (["run", "bundle-0", "--replace-pins", "six"], "--replace-pins has a line that is not NAME==VERSION"),
+        (["serve", "--port", "0", "--replace-pins", "host"], "--replace-pins is 'host'. It takes 'platform', 'platform-2023'"),
         (["prune", "--older-than", "99999999d"], "--older-than"),
         (["connections", "create", "taken", "postgres"], "`orchlite connections delete taken`"),
         (["connections", "delete", "nosuch"], "`orchlite connections` lists them"),

@@ -35,9 +35,7 @@ def test_a_list_without_requirements_is_clean(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        pytest.param(
-            "hosts", r"base_image is 'hosts'\. It takes 'host', 'clean', 'platform', 'platform-2023' or a", id="another word"
-        ),
+        pytest.param("hosts", r"base_image is 'hosts'\. It takes 'host', 'clean', 'platform', 'platform-2023' or a", id="another word"),
         pytest.param('["six"]', "base_image is", id="its stored form"),
         pytest.param(None, "base_image is a NoneType", id="nothing"),
         pytest.param({"six"}, "base_image is a set", id="no order"),

@@ -59,6 +59,11 @@ class TestUpload:
         assert client.get_orchestration_by_id(orchestration_id).workspace_id() == workspace_id
         assert client.get_current_workspace().name() == "default"
 
+    def test_may_name_a_base_image_of_its_own(self, api: Any, client: Client) -> None:
+        program = "import importlib.util; print(importlib.util.find_spec('pytest'))"
+        orchestration_id = api.orchestration(program, base_image="clean")
+        assert str(client.get_orchestration_by_id(orchestration_id).run_once().wait(20).logs()) == "None\n"
+
     @pytest.mark.parametrize(
         ("metadata", "status", "argument"),
         [
@@ -69,6 +74,8 @@ class TestUpload:
             ({"workspace_id": 2**70}, 400, "workspace_id"),
             ({"workspace_id": 1, "name": "\0"}, 400, "name"),
             ({"workspace_id": 1, "name": 5}, 400, "name"),
+            ({"workspace_id": 1, "base_image": "other"}, 400, "base_image"),
+            ({"workspace_id": 1, "replace_pins": "host"}, 400, "replace_pins"),
             ([], 400, "the body"),
         ],
         ids=repr,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchlite.core.errors import (
         BadArgument,
         BadBundle,
+        BadModel,
         BadRequirement,
         BadSchedule,
         Closed,
@@ -61,9 +62,9 @@ _HOMES = {
     "orchlite.client.task_run": ("TaskRun",),
     "orchlite.client.workspace": ("Workspace",),
     "orchlite.core.errors": (
-        "BadArgument", "BadBundle", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed", "IllegalMove", "InvalidInput",
-        "NotFound", "NotInTask", "OrchliteError", "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy",
-        "StoreDamaged", "StoreTooNew", "WaitTimeout",
+        "BadArgument", "BadBundle", "BadModel", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed", "IllegalMove",
+        "InvalidInput", "NotFound", "NotInTask", "OrchliteError", "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull",
+        "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
     ),
     "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
@@ -79,6 +80,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "BadArgument",
     "BadBundle",
+    "BadModel",
     "BadRequirement",
     "BadSchedule",
     "Client",

@@ -52,6 +52,10 @@ class BadArgument(InvalidInput):
     """An argument of a call is invalid. `details["argument"]` is its name."""
 
 
+class BadModel(InvalidInput):
+    """The file is no model that orchlite can run. `details["model"]` is the model's name."""
+
+
 class NotFound(OrchliteError, LookupError):
     """Nothing in the store has this id or name."""
 

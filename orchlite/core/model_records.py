@@ -37,7 +37,7 @@ class ModelVersionRow(NamedTuple):
     framework: str
     """As the platform's SDK spells it: `onnx`, `python`, …"""
     input_schema: bytes | None
-    """The schema of an Arrow IPC stream, if one was given."""
+    """A schema, as `pyarrow.Schema.serialize` returns it, if one was given."""
     output_schema: bytes | None
     config: Mapping[str, Any]
     """A JSON object: what `configure` was given, such as `tensor_fields`."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchlite.core.content_storage import ContentStorage
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, BadModel
 from orchlite.core.hints import PythonOnly
 
 
 class ModelStorage(ContentStorage):
     """The model files of one store. Safe to use from several threads and processes."""
 
-    def _too_large(self, size_bytes: int, limit_bytes: int) -> BadArgument:
-        return BadArgument(
+    def _too_large(self, size_bytes: int, limit_bytes: int) -> BadModel:
+        return BadModel(
             f"The model has {size_bytes} bytes; the limit is {limit_bytes}.",
             hint="Use a smaller model" + PythonOnly(", or raise Limits.model_bytes") + ".",
-            argument="path",
             limit_bytes=limit_bytes,
         )
 

@@ -1,0 +1,121 @@
+"""Recognizes what is no model at upload, without loading it: neither onnxruntime nor the model's own code runs here."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from orchlite.core.errors import BadModel
+
+ONNX = "onnx"
+PYTHON = "python"
+FRAMEWORKS = (ONNX, PYTHON)
+"""Those whose models orchlite runs, as the platform's SDK spells them."""
+
+_SOURCE_BYTES = 16 * 1024 * 1024
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+"""Types of fields in the encoding of protocol buffers (protobuf.dev/programming-guides/encoding)."""
+_GRAPH = 7
+_ONNX_FIELDS = {
+    1: _VARINT,
+    2: _BYTES,
+    3: _BYTES,
+    4: _BYTES,
+    5: _VARINT,
+    6: _BYTES,
+    7: _BYTES,
+    8: _BYTES,
+    14: _BYTES,
+    20: _BYTES,
+    25: _BYTES,
+}
+"""The fields of `ModelProto` (onnx.proto) and their types. A file may have others, which are passed over."""
+
+
+def check(path: Path, name: str, framework: str) -> None:
+    """Check that a file can be a model of this framework, one of `FRAMEWORKS`.
+
+    An ONNX file of any size costs a few reads: the lengths in it must add up to its size, so that a truncated one is found. Of a Python
+    step only the source of a `.py` is read.
+
+    Raises:
+        BadModel: it cannot be one.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise _bad(name, "is empty", "Upload the file of a model.")
+        if framework == ONNX:
+            _check_onnx(file, name)
+        elif not zipfile.is_zipfile(file):
+            _check_source(file, name)
+
+
+def _check_onnx(file: BinaryIO, name: str) -> None:
+    hint = "Upload the file that was exported, unchanged and as a whole."
+    try:
+        fields = {number for number, kind in _fields(file) if _is_known(number, kind)}
+    except EOFError as error:
+        raise _bad(name, "is truncated, or no ONNX model", hint) from error
+    except ValueError as error:
+        raise _bad(name, "is no ONNX model", hint) from error
+    if _GRAPH not in fields:
+        raise _bad(name, "is no ONNX model: it has no graph", hint)
+
+
+def _is_known(number: int, kind: int) -> bool:
+    if _ONNX_FIELDS.get(number, kind) != kind or number == 0:
+        raise ValueError("a field has another type")
+    return True
+
+
+def _fields(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield number and type of each field of a message, without reading its content.
+
+    Raises:
+        EOFError: a field is longer than the file.
+        ValueError: it is no message.
+    """
+    file.seek(0, os.SEEK_END)
+    end = file.tell()
+    file.seek(0)
+    while file.tell() < end:
+        number, kind = divmod(_varint(file), 8)
+        if kind == _VARINT:
+            _varint(file)
+        elif kind in (_FIXED64, _FIXED32):
+            file.seek(8 if kind == _FIXED64 else 4, os.SEEK_CUR)
+        elif kind == _BYTES:
+            length = _varint(file)
+            file.seek(length, os.SEEK_CUR)
+        else:
+            raise ValueError("a field has an unknown type")
+        if file.tell() > end:
+            raise EOFError
+        yield number, kind
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise EOFError
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("a number is too long")
+
+
+def _bad(name: str, problem: str, hint: str) -> BadModel:
+    return BadModel(f"The file of model {name!r} {problem}.", hint=hint, model=name)
+
+
+def _check_source(file: BinaryIO, name: str) -> None:
+    file.seek(0)
+    source = file.read(_SOURCE_BYTES + 1)
+    if len(source) > _SOURCE_BYTES or b"\0" in source:
+        raise _bad(name, "is neither a ZIP nor Python source", "Upload a .py with process_data, or a ZIP that has one.")

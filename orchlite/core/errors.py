@@ -56,6 +56,10 @@ class BadModel(InvalidInput):
     """The file is no model that orchlite can run. `details["model"]` is the model's name."""
 
 
+class BadData(InvalidInput):
+    """The data does not fit the pipeline's models. `details["column"]` is the column, `details["row"]` the row, if it is about one."""
+
+
 class NotFound(OrchliteError, LookupError):
     """Nothing in the store has this id or name."""
 
@@ -66,6 +70,14 @@ class Conflict(OrchliteError):
 
 class IllegalMove(Conflict):
     """The status of an orchestration, task or run does not allow the request. `details["status"]` is that status."""
+
+
+class InferenceFailed(OrchliteError):
+    """A pipeline cannot run, or a model of it failed. `details["model"]` is the model's name, if it is about one."""
+
+
+class MissingExtra(OrchliteError, ImportError):
+    """A package that an extra of orchlite installs is not there. `details["package"]` and `details["extra"]` name them."""
 
 
 class DeviceFailed(OrchliteError):

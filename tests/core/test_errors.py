@@ -17,6 +17,10 @@ _PARENTS = {
     "BadRequirement": "InvalidInput",
     "BadSchedule": "InvalidInput",
     "BadArgument": "InvalidInput",
+    "BadData": "InvalidInput",
+    "BadModel": "InvalidInput",
+    "InferenceFailed": "OrchliteError",
+    "MissingExtra": "OrchliteError",
     "NotFound": "OrchliteError",
     "Conflict": "OrchliteError",
     "IllegalMove": "Conflict",
@@ -32,7 +36,13 @@ _PARENTS = {
     "NotInTask": "OrchliteError",
     "Closed": "OrchliteError",
 }
-_BUILT_IN = {"InvalidInput": ValueError, "NotFound": LookupError, "WaitTimeout": TimeoutError, "NotInTask": FileNotFoundError}
+_BUILT_IN = {
+    "InvalidInput": ValueError,
+    "MissingExtra": ImportError,
+    "NotFound": LookupError,
+    "WaitTimeout": TimeoutError,
+    "NotInTask": FileNotFoundError,
+}
 
 _KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OrchliteError)]
 

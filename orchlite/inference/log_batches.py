@@ -1,0 +1,104 @@
+"""Inference logs: the columns of one inference as bytes, and several of them as a table or a DataFrame again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from orchlite.inference import libraries as lib
+from orchlite.inference.arrow import to_array
+from orchlite.inference.results import COUNT, TIME, InferenceResult
+from orchlite.inference.selection import DEFAULT, Selection
+
+_SAME_FOR_ALL_ROWS = b"orchlite"
+"""Key of the schema's metadata: JSON of what is the same for all rows, which is written once: time and `metadata.*`."""
+
+
+class LogBatch(NamedTuple):
+    """The columns of one inference, as they are kept."""
+
+    row_count: int
+    schema_key: str
+    """Differs if names or kinds of columns differ; float32 and float64 are one kind."""
+    data: bytes
+    """An Arrow IPC stream."""
+
+
+def encode(result: InferenceResult) -> LogBatch:
+    """Return the columns of a result as bytes. Numbers that a model was fed have its type."""
+    pa = lib.pa
+    columns = {f"in.{name}": _logged(result, name) for name in result.inputs.columns}
+    columns |= {name: to_array(column) for name, column in result.outputs.items()}
+    columns |= {f"anomaly.{name}": pa.array(marks) for name, marks in result.anomalies.items()}
+    known = json.dumps({TIME: result.at_ms, "metadata": dict(result.metadata)})
+    schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata={_SAME_FOR_ALL_ROWS: known})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_table(pa.Table.from_arrays(list(columns.values()), schema=schema))
+    return LogBatch(result.row_count, _key(schema), sink.getvalue().to_pybytes())
+
+
+def decode(data: bytes) -> Any:
+    """Return the table of all columns, those of metadata among them."""
+    pa = lib.pa
+    with pa.ipc.open_stream(data) as reader:
+        table = reader.read_all()
+    known = json.loads(table.schema.metadata[_SAME_FOR_ALL_ROWS])
+    times = pa.array(lib.np.full(table.num_rows, known[TIME], dtype=lib.np.int64)).cast(pa.timestamp("ms"))
+    fields = [(pa.field(TIME, times.type), times)]
+    fields += [(field.with_nullable(field.name.startswith("in.")), table.column(field.name)) for field in table.schema]
+    fields.append((pa.field(COUNT, pa.uint32(), nullable=False), _count(table)))
+    for name, value in known["metadata"].items():
+        repeated = pa.array([value] * table.num_rows, type=pa.list_(pa.string()) if name == "dropped" else None)
+        fields.append((pa.field(f"metadata.{name}", repeated.type, nullable=False), repeated))
+    return pa.Table.from_arrays([column for _, column in fields], schema=pa.schema([field for field, _ in fields]))
+
+
+def joined(batches: Sequence[bytes], *, is_reversed: bool, limit: int | None = None, selection: Selection = DEFAULT) -> Any:
+    """Return the rows of several batches with one schema key as a table; an empty one without columns if there are none.
+
+    is_reversed: whether each batch is read from its last row to its first, as logs without dates are: newest first.
+    limit: number of rows at most.
+    """
+    pa = lib.pa
+    tables = [decode(data) for data in batches]
+    if not tables:
+        return pa.table({})
+    if is_reversed:
+        tables = [table.take(pa.array(range(table.num_rows - 1, -1, -1))) for table in tables]
+    schema = tables[0].schema
+    table = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables]).slice(0, limit)
+    chosen = selection.columns(table.column_names)
+    return table.select(list(chosen)).rename_columns(list(chosen.values()))
+
+
+def to_frame(table: Any) -> Any:
+    """Return a table of logs as a DataFrame. Its cells are arrays of numpy."""
+    return lib.pd.DataFrame({name: table.column(name).to_pandas() for name in table.column_names})
+
+
+def _logged(result: InferenceResult, name: str) -> Any:
+    column, fed = result.inputs.columns[name], result.fed.get(name)
+    if result.row_count != result.inputs.row_count:  # one row for all of them: so they are one value of it
+        return to_array(column[None])
+    if result.inputs.echo:
+        return result.inputs.echo[name]
+    return to_array(column if fed is None or fed.size != column.size else fed.reshape(column.shape))
+
+
+def _count(table: Any) -> Any:
+    np = lib.np
+    marks = [table.column(name).to_numpy() for name in table.column_names if name.startswith("anomaly.")]
+    return lib.pa.array(sum((each.astype(np.uint32) for each in marks), np.zeros(table.num_rows, dtype=np.uint32)))
+
+
+def _key(schema: Any) -> str:
+    return ";".join(f"{field.name}:{_kind(field.type)}" for field in schema)
+
+
+def _kind(kind: Any) -> str:
+    types = lib.pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return f"[{_kind(kind.value_type)}]"
+    return "float" if types.is_floating(kind) else "int" if types.is_integer(kind) else str(kind)

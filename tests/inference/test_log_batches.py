@@ -1,0 +1,68 @@
+"""What is logged of an inference, and how it is read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+from orchlite.inference import log_batches
+from orchlite.inference.results import InferenceResult
+from orchlite.inference.selection import Selection
+from orchlite.inference.validations import serialized
+from tests.inference.conftest import Run
+from tests.onnx_models import summing
+
+
+def _result(run: Run, folder: Path, data: object) -> InferenceResult:
+    check = {"Check": {"tree": [serialized("large", pl.col("out.sum").list.get(0) > 10)]}}
+    return run(data, "m", check, models={"m": summing(folder / "a")})
+
+
+_FRAME = pd.DataFrame({"x": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "label": ["a", "b"]})
+
+
+def test_the_columns_are_those_of_the_result(run: Run, tmp_path: Path) -> None:
+    result = _result(run, tmp_path, _FRAME)
+    table = log_batches.joined([log_batches.encode(result).data], is_reversed=False, selection=Selection(["*", "metadata"]))
+    assert table.column_names == list(result.to_frame(Selection(["*", "metadata"])).columns)
+    assert table.schema.field("anomaly.count") == pa.field("anomaly.count", pa.uint32(), nullable=False)
+    assert table.column("anomaly.count").to_pylist() == [0, 1]
+    assert table.column("in.label").to_pylist() == ["a", "b"]
+    assert table.column("time").cast(pa.int64()).to_pylist() == [result.at_ms] * 2
+
+
+def test_the_cells_of_the_frame_are_arrays_of_float32(run: Run, tmp_path: Path) -> None:
+    frame = log_batches.to_frame(log_batches.joined([log_batches.encode(_result(run, tmp_path, _FRAME)).data], is_reversed=False))
+    assert frame.loc[1, "out.sum"].tolist() == [15.0]
+    assert frame.loc[1, "out.sum"].dtype == np.float32
+    assert frame.loc[1, "in.x"].dtype == np.float32
+    assert "metadata.elapsed" not in frame.columns
+
+
+def test_newest_first_is_also_the_order_inside_a_batch(run: Run, tmp_path: Path) -> None:
+    old, new = (log_batches.encode(_result(run, tmp_path, pd.DataFrame({"x": [[n, 0, 0], [n + 1, 0, 0]]}))).data for n in (1, 3))
+    assert log_batches.joined([new, old], is_reversed=True, limit=3).column("out.sum").to_pylist() == [[4.0], [3.0], [2.0]]
+    assert log_batches.joined([old, new], is_reversed=False).column("out.sum").to_pylist() == [[1.0], [2.0], [3.0], [4.0]]
+
+
+def test_frames_and_tables_are_logged_alike(run: Run, tmp_path: Path) -> None:
+    of_frame = log_batches.encode(_result(run, tmp_path, pd.DataFrame({"x": [[1.0, 2.0, 3.0]]})))
+    of_table = log_batches.encode(_result(run, tmp_path, pa.table({"x": pa.array([[4.0, 5.0, 6.0]], pa.list_(pa.float32(), 3))})))
+    assert of_frame.schema_key == of_table.schema_key
+    for batches in ([of_frame, of_table], [of_table, of_frame]):
+        assert log_batches.joined([each.data for each in batches], is_reversed=True).num_rows == 2
+
+
+def test_other_columns_have_another_key(run: Run, tmp_path: Path) -> None:
+    assert (
+        log_batches.encode(_result(run, tmp_path, _FRAME)).schema_key
+        != log_batches.encode(_result(run, tmp_path, _FRAME[["x"]])).schema_key
+    )
+
+
+def test_no_records_are_a_frame_without_columns() -> None:
+    assert log_batches.to_frame(log_batches.joined([], is_reversed=True)).columns.empty

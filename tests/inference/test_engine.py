@@ -130,7 +130,8 @@ def test_a_step_that_does_not_run_here_is_named(run: Run, tmp_path: Path) -> Non
 
 
 def test_threads_share_a_session(run: Run, tmp_path: Path) -> None:
-    models, found = {"m": summing(tmp_path / "a")}, []
+    models = {"m": summing(tmp_path / "a")}
+    found: list[tuple[float, list[float]]] = []
 
     def infer(start: float) -> None:
         frame = pd.DataFrame({"x": [[start, start, start]]})

@@ -29,6 +29,7 @@ def test_hello_greets_whom_its_arguments_name(client: orchlite.Client) -> None:
     assert (run.status(), str(run.logs())) == ("success", "Hello, Ada!\n")
 
 
+@pytest.mark.slow
 def test_report_makes_a_database_and_a_summary(client: orchlite.Client) -> None:
     run = client.run(EXAMPLES / "report", {"top": 2}).raise_for_failure()
     [made] = run.files()

@@ -356,6 +356,7 @@ def test_bytes_that_are_no_utf_8_are_replaced(written: bytes, both: Both) -> Non
     assert run.stdout == written.decode(errors="replace").encode()
 
 
+@pytest.mark.slow
 def test_signals_but_for_the_c_librarys_own_are_not_ignored(both: Both) -> None:
     source = "print(json.dumps(next(line for line in open('/proc/self/status') if line.startswith('SigIgn'))))"
     run, by_hand = (int(line.split()[1], 16) for line in _facts(source, both))

@@ -13,14 +13,10 @@ _PAGES = [*sorted(MANUAL.glob("*.md")), ROOT / "examples" / "README.md"]
 _WITH_SLOW_BLOCKS = [page for page in _PAGES if any(block.mark == "slow" for block in blocks(page))]
 _WITH_A_CACHE_OF_ITS_OWN = {"requirements", "upkeep"}
 """Pages that show how an environment is built, or what is unused in the cache."""
-_LONG = {"testing", "requirements", "rest", "command-line"}
-"""Pages whose snippets take more than five seconds."""
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in _LONG), id=f"{page.parent.name}-{page.stem}") for page in _PAGES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_every_snippet_does_what_stands_below_it(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     run_page(page, tmp_path / "home", cache=None if page.stem in _WITH_A_CACHE_OF_ITS_OWN else shared_cache)
 

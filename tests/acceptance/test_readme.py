@@ -37,6 +37,7 @@ def test_a_picture_stands_before_the_first_section() -> None:
     assert "```console\n$ orchlite run " in _TEXT.partition("\n## ")[0]
 
 
+@pytest.mark.slow
 def test_every_snippet_does_what_stands_below_it(tmp_path: Path) -> None:
     run_page(README, tmp_path / "home")
 

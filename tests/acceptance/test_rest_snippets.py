@@ -19,6 +19,7 @@ def printed() -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_every_snippet_prints_its_result(printed: list[str]) -> None:
     results = [line for line in printed if not line.startswith(("{", " "))]
     assert results == [

@@ -75,6 +75,7 @@ def test_bash_completes_a_verb_and_a_name(call: Call, folder: MakeFolder, press_
     press_tab("orchlite show rep", "orchlite show report ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "typed", "line"),
     [

@@ -70,6 +70,7 @@ class TestFailedPackaging:
         assert "`orchlite logs ID --packaging`" in shown
         assert "\nfailed " not in shown
 
+    @pytest.mark.slow
     def test_is_listed_once_per_name_and_not_if_a_later_upload_is_ready(self, call: Call, folder: MakeFolder, tmp_path: Path) -> None:
         (tmp_path / "index").mkdir()
         words = ["--index-url", (tmp_path / "index").as_uri(), "--name"]

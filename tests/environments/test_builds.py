@@ -225,6 +225,7 @@ with builds.building("key", lambda: False) as build:
 """
 
 
+@pytest.mark.slow
 def test_eight_hosts_that_need_one_new_environment_build_it_once(builds: Builds, tmp_path: Path) -> None:
     hosts = [_host(_BUILD_IF_MISSING, tmp_path / "cache") for _ in range(8)]
     said = sorted(host.communicate(timeout=60)[0].strip() for host in hosts)

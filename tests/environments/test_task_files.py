@@ -168,7 +168,13 @@ class TestAnIncompleteOrChangedFolder:
         wheel = _wheel(tmp_path)
         return lambda: task_files.place_pip(tmp_path, wheel) if request.param == "pip" else task_files.place_sdk(tmp_path)
 
-    @pytest.mark.parametrize("change", ["added", "removed", "replaced", "added below", "no seal", "seal cut off"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "added below",
+            *(pytest.param(each, marks=pytest.mark.slow) for each in ("added", "removed", "replaced", "no seal", "seal cut off")),
+        ],
+    )
     def test_is_made_again(self, place: Callable[[], Path], change: str, caplog: pytest.LogCaptureFixture) -> None:
         folder = place()
         before = _files(folder)
@@ -205,6 +211,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.suffix == ".py"}
 
 
+@pytest.mark.slow
 def test_pip_is_imported_from_its_bytecode_and_writes_none(tmp_path: Path) -> None:
     folder = task_files.place_pip(tmp_path, embedded_pip())
     before = sorted(folder.rglob("*"))

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import orchlite
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
@@ -57,6 +59,7 @@ def test_a_host_that_is_killed_in_an_upload_has_uploaded_nothing_and_the_next_on
     check_store(store, [run.id()])
 
 
+@pytest.mark.slow
 def test_a_run_whose_host_is_killed_while_it_unpacks_finds_everything_when_the_next_one_starts_it(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ print(len(list(client.path().joinpath("hosts").iterdir())))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["a worker", "the change watcher", "the scheduler", "recovery"])
 def test_a_thread_that_cannot_be_started_is_an_error_and_the_next_submission_works(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path, number: int

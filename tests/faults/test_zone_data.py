@@ -68,9 +68,11 @@ def _run(zones: Path, *arguments: object) -> str:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        pytest.param(lambda path: os.truncate(path, path.stat().st_size // 2), "cannot be read", id="cut in the middle"),
-        pytest.param(lambda path: os.truncate(path, 44), "cannot be read", id="cut after its header"),
-        pytest.param(lambda path: os.truncate(path, 0), "cannot be read", id="empty"),
+        pytest.param(
+            lambda path: os.truncate(path, path.stat().st_size // 2), "cannot be read", id="cut in the middle", marks=pytest.mark.slow
+        ),
+        pytest.param(lambda path: os.truncate(path, 44), "cannot be read", id="cut after its header", marks=pytest.mark.slow),
+        pytest.param(lambda path: os.truncate(path, 0), "cannot be read", id="empty", marks=pytest.mark.slow),
         pytest.param(lambda path: path.write_bytes(b"TZif2" + bytes(range(256))), "cannot be read", id="nonsense"),
         pytest.param(lambda path: path.write_bytes(path.read_bytes().replace(b"CET-1CEST", b"CET-1,,,,")), "cannot be read", id="its rule"),
     ],
@@ -134,7 +136,7 @@ with Client(store, clock=clock, process=StubProcess()) as client:
         pytest.param("Cairo", "Cairo", "0 9 * * *", "28 06:00", "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,", id="not changed"),
     ],
 )
-@pytest.mark.parametrize("state", ["started", "paused"])
+@pytest.mark.parametrize("state", ["started", pytest.param("paused", marks=pytest.mark.slow)])
 def test_the_next_slot_follows_data_that_was_updated_between_two_hosts(
     tmp_path: Path, folder: Callable[..., Path], before: str, after: str, expression: str, first: str, slots: str, state: str
 ) -> None:

@@ -42,7 +42,13 @@ def site_packages(client: orchlite.Client, folder: MakeFolder, package_index: tu
     return str(path.relative_to(next(each for each in path.parents if each.name == "lib").parent))
 
 
-@pytest.mark.parametrize("where", ["{site}/shadow.py", "{site}/{package}/shadow.py", "bin/shadow", "{site}/shadow.pth"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "{site}/{package}/shadow.py",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("{site}/shadow.py", "bin/shadow", "{site}/shadow.pth")),
+    ],
+)
 def test_the_next_run_gets_it_as_it_was_built(
     client: orchlite.Client, folder: MakeFolder, package_index: tuple[str, str], site_packages: str, where: str, tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def test_the_next_run_is_never_one_that_a_slot_had_before_the_clock_was_set_back
     assert _slots(task) == [_START + 3 * _HOUR, *_hours(2)]
 
 
+@pytest.mark.slow
 def test_slots_whose_rows_were_pruned_are_not_run_again(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
     client = open_client(clock=clock, process=StubProcess())
     task = client.upload_orchestration(smallest_bundle).run_scheduled("x", "0 * * * *")
@@ -157,6 +158,7 @@ def test_slots_whose_rows_were_pruned_are_not_run_again(open_client: OpenClient,
     assert _slots(task) == [_START + hour * _HOUR for hour in range(48, 97)]
 
 
+@pytest.mark.slow
 def test_rows_of_slots_that_will_come_again_are_not_pruned(open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
     client = open_client(clock=clock, process=StubProcess())
     clock.set(_START + 4 * _DAY)

@@ -74,6 +74,7 @@ def test_the_same_index_with_another_password_has_the_same_environment(cache: Pa
     assert len(keys) == 1
 
 
+@pytest.mark.slow
 def test_an_environment_is_installed_from_what_its_key_was_made_of(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexes: tuple[str, str]
 ) -> None:
@@ -106,6 +107,7 @@ class TestARecordedEnvironment:
         [orchestration] = [each for each in client.list_orchestrations() if each.id() == orchestration_id]
         return orchestration.run_once().wait(60)
 
+    @pytest.mark.slow
     def test_stays_valid_without_an_index_whatever_keys_are_made_of(
         self, open_client: OpenClient, orchestration_id: str, cache: Path
     ) -> None:

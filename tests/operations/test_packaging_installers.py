@@ -157,17 +157,20 @@ class TestWhichInstaller:
     def test_uv_is_chosen_if_pip_would_install_from_the_same_index(self, chosen: Callable[..., str]) -> None:
         assert (chosen(), chosen(index_urls=("https://a",)), chosen(installer="pip")) == ("uv", "uv", "pip")
 
+    @pytest.mark.slow
     def test_pip_is_chosen_for_several_indexes(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
         several = ("https://a", "https://b")
         assert (chosen(index_urls=several), chosen(index_urls=several, installer="uv")) == ("pip", "uv")
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
         assert chosen() == "pip"
 
+    @pytest.mark.slow
     def test_uv_is_chosen_if_its_own_indexes_are_configured(self, chosen: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b")
         monkeypatch.setenv("UV_DEFAULT_INDEX", "https://a")
         assert (chosen(), chosen(index_urls=("https://a", "https://b"))) == ("uv", "pip")
 
+    @pytest.mark.slow
     def test_pip_is_chosen_for_lines_that_uv_reads_differently(self, chosen: Callable[..., str]) -> None:
         assert chosen("--only-binary=:all:", "--no-binary=six", "six==1.0") == "pip"
 

@@ -93,6 +93,7 @@ def test_a_moved_store_counts_again_as_soon_as_it_was_opened(pruning: orchlite.C
     assert _prune(pruning) == Pruned()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["database away", "database empty", "database damaged", "newer schema", "not mounted"])
 def test_a_store_that_cannot_be_read_counts_until_it_is_forced(pruning: orchlite.Client, other: Path, cache: Path, damage: str) -> None:
     database = other / "store.sqlite"

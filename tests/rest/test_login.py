@@ -199,6 +199,7 @@ class TestLoggingInOverAndOver:
         renewal = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
         assert door.request("POST", _LOGIN, token=None, data=renewal).status_code == 200
 
+    @pytest.mark.slow
     def test_at_once_checks_one_password_at_a_time_and_keeps_the_server_free(self, client: orchlite.Client) -> None:
         jane = _JANE._replace(password=hash_password("correct horse"))
         codes: list[int] = []

@@ -97,6 +97,7 @@ def test_a_limit_keeps_the_newest_lines(path: Path, write: Write, limit: int | N
     assert [line.text for line in logs.read(path, limit)] == texts
 
 
+@pytest.mark.slow
 def test_the_newest_lines_are_those_of_the_whole_log(path: Path, write: Write) -> None:
     pieces: list[bytes | tuple[str, bytes]] = [("stderr", b"the first of standard error\n")]
     for number in range(60):

@@ -50,6 +50,19 @@ def summing(path: Path, width: int = 3, *, source: str = "x", target: str = "sum
     return path
 
 
+def weighing(path: Path, weights: Sequence[float], *, source: str = "tensor", target: str = "variable") -> Path:
+    """The sum of each row's products with `weights`: one number, in a list of one."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", [source, "weights"], [target])],
+        "test",
+        [helper.make_tensor_value_info(source, FLOAT, [None, len(weights)])],
+        [helper.make_tensor_value_info(target, FLOAT, [None, 1])],
+        [helper.make_tensor("weights", FLOAT, [len(weights), 1], weights)],
+    )
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString())
+    return path
+
+
 def identity(path: Path, kind: int, shape: Sequence[int | str | None]) -> Path:
     """`y = x`, of any type and shape."""
     return save(path, [helper.make_node("Identity", ["x"], ["y"])], [("x", kind, shape)], [("y", kind, shape)], {})

@@ -104,15 +104,18 @@ def status(context: Context, pipeline_id: int) -> dict[str, Any] | None:
         return None
     version = context.store.pipelines.version(deployment.pipeline_version_id)
     models = [_model_status(context, model) for model in _unique(models_of(version.definition))]
-    running: dict[str, Any] = {"ip": _LOCAL_ADDRESS, "status": _RUNNING, "reason": None, "details": []}
     engine = {
-        **running,
-        "name": f"engine-{deployment.name}",
+        **_running(f"engine-{deployment.name}"),
         "pipeline_statuses": {"pipelines": [{"id": pipeline.name, "status": _RUNNING, "version": version.version}]},
         "model_statuses": {"models": models},
     }
-    balancer = {**running, "name": f"engine-lb-{deployment.name}"}
+    balancer = _running(f"engine-lb-{deployment.name}")
     return {"status": _RUNNING, "details": [], "engines": [engine], "engine_lbs": [balancer], "sidekicks": []}
+
+
+def _running(name: str) -> dict[str, Any]:
+    # In the order in which the platform lists them: programs print it.
+    return {"ip": _LOCAL_ADDRESS, "name": name, "status": _RUNNING, "reason": None, "details": []}
 
 
 def models_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:

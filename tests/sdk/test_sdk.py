@@ -70,7 +70,7 @@ def test_asking_whether_this_is_a_task_reads_no_json(python: Python) -> None:
 
 def test_everything_the_module_needs_of_orchlite_is_a_few_files_of_the_standard_library(python: Python, tmp_path: Path) -> None:
     (tmp_path / "arguments.json").write_text("{}")
-    code = "import wallaroo\nwallaroo.Client().task_args()\nwallaroo.__orchlite__\nwallaroo.pipeline.Pipeline"
+    code = "import wallaroo\nwallaroo.Client().task_args()\nwallaroo.__orchlite__\nwallaroo.tag.Tag"
     names = loaded(python, code, WALLAROO_TASK_ID="5d4a", ORCHLITE_RUN_FOLDER=str(tmp_path))
     assert {name for name in names if name.startswith("orchlite")} == {
         "orchlite",
@@ -112,7 +112,7 @@ def test_the_versions_are_the_sdks_and_orchlites(python: Python) -> None:
         "from wallaroo.framework import Framework",
         "from wallaroo.engine_config import Architecture, Acceleration",
         "from wallaroo.object import EntityNotFoundError, RequiredAttributeMissing",
-        "from wallaroo.client import Client, Pipeline, DEFAULT_RECORDS_LIMIT",
+        "from wallaroo.client import Client, Tag, DEFAULT_RECORDS_LIMIT",
         "from wallaroo.assays_v2.assay_v2_builder import V1Metric",
         "from wallaroo.auth import logout",
         "import wallaroo as w; w.deployment_config.DeploymentConfigBuilder, w.assays_v2.scheduling.Scheduling",
@@ -144,8 +144,8 @@ def test_what_the_sdk_lacks_fails_as_in_any_module(python: Python, statement: st
 def test_the_two_ways_to_a_name_lead_to_one_thing(python: Python) -> None:
     code = """
 import wallaroo, wallaroo.client
-from wallaroo.pipeline import Pipeline
-print(wallaroo.Client is wallaroo.client.Client, wallaroo.client.Pipeline is Pipeline is wallaroo.pipeline.Pipeline)
+from wallaroo.tag import Tag
+print(wallaroo.Client is wallaroo.client.Client, wallaroo.client.Tag is Tag is wallaroo.tag.Tag)
 """
     assert python(code) == "True True\n"
 

@@ -33,13 +33,12 @@ def call(path: str) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("made", "name"),
     [
-        (lambda: client().get_pipeline("x"), "Client.get_pipeline"),
-        (lambda: client().upload_model("x", framework=None), "Client.upload_model"),
+        (lambda: client().create_tag("x"), "Client.create_tag"),
         (lambda: client().auth.auth_header(), "Client.auth.auth_header"),
         (lambda: client().httpx_client.get("/"), "Client.httpx_client.get"),
-        (call("Client.list_models"), "Client.list_models"),
+        (call("Client.list_assays"), "Client.list_assays"),
         (call("DeploymentConfigBuilder.convert_acceleration"), "DeploymentConfigBuilder.convert_acceleration"),
-        (call("pipeline.Pipeline"), "wallaroo.pipeline.Pipeline"),
+        (call("tag.Tag"), "wallaroo.tag.Tag"),
         (call("pipeline.Pipeline.publish"), "Pipeline.publish"),
         (call("user.User"), "wallaroo.user.User"),
         (call("auth.logout"), "wallaroo.auth.logout"),
@@ -58,14 +57,14 @@ def test_a_call_is_refused_by_name_and_on_stderr(made: Callable[[], Any], name: 
 
 def test_a_refusal_survives_a_program_without_stderr() -> None:
     with mock.patch("sys.stderr", None), pytest.raises(NotImplementedError):
-        client().get_pipeline("x")
+        client().create_tag("x")
 
 
 def test_a_class_derived_from_an_absent_one_is_refused_when_it_is_made() -> None:
-    class Mine(wallaroo.pipeline.Pipeline):  # type: ignore[misc]
+    class Mine(wallaroo.tag.Tag):  # type: ignore[misc]
         pass
 
-    with pytest.raises(NotImplementedError, match="Pipeline is not emulated"):
+    with pytest.raises(NotImplementedError, match="Tag is not emulated"):
         Mine()
 
 
@@ -76,25 +75,25 @@ def test_a_name_that_the_sdks_client_lacks_is_an_attribute_error() -> None:
 
 def test_looking_costs_nothing_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     made = client()
-    assert hasattr(made, "get_pipeline")
+    assert hasattr(made, "create_tag")
     assert not hasattr(made, "nonsense")
-    assert repr(made.get_pipeline) == "<Client.get_pipeline: not emulated by orchlite>"
+    assert repr(made.create_tag) == "<Client.create_tag: not emulated by orchlite>"
     assert capsys.readouterr().err == ""
 
 
 def test_an_absent_method_can_be_replaced_in_tests_of_the_program() -> None:
-    with mock.patch.object(Client, "get_pipeline", return_value="a double") as double:
-        assert client().get_pipeline("x") == "a double"
+    with mock.patch.object(Client, "create_tag", return_value="a double") as double:
+        assert client().create_tag("x") == "a double"
     double.assert_called_once_with("x")
 
 
 @pytest.mark.parametrize(
     "hint",
     [
-        lambda: wallaroo.pipeline.Pipeline | None,
-        lambda: Optional[wallaroo.pipeline.Pipeline],  # noqa: UP045 - as programs write it
+        lambda: wallaroo.tag.Tag | None,
+        lambda: Optional[wallaroo.tag.Tag],  # noqa: UP045 - as programs write it
         lambda: list[wallaroo.framework.Framework],
-        lambda: dict[str, wallaroo.deployment_config.DeploymentConfig],
+        lambda: dict[str, wallaroo.assay.Assay],
     ],
     ids=["union", "optional", "list", "dict"],
 )
@@ -102,7 +101,7 @@ def test_absent_classes_stand_in_type_hints(hint: Callable[[], Any]) -> None:
     assert "wallaroo." in repr(hint())
 
 
-@pytest.mark.parametrize("path", ["pipeline.Pipeline", "framework.Framework", "object.EntityNotFoundError"])
+@pytest.mark.parametrize("path", ["tag.Tag", "framework.Framework", "object.EntityNotFoundError"])
 def test_absent_classes_can_be_asked_about_instances(path: str) -> None:
     module, name = path.split(".")
     assert not isinstance("x", getattr(getattr(wallaroo, module), name))
@@ -190,5 +189,5 @@ def test_every_name_of_the_sdk_leads_somewhere() -> None:
 
 
 def test_an_absent_thing_can_be_copied_into_another_process() -> None:
-    copied = pickle.loads(pickle.dumps(client().get_pipeline))
-    assert repr(copied) == repr(client().get_pipeline)
+    copied = pickle.loads(pickle.dumps(client().create_tag))
+    assert repr(copied) == repr(client().create_tag)

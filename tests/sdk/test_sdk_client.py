@@ -359,11 +359,6 @@ class TestWorkspaces:
         with pytest.raises(TypeError, match="Workspace type was expected"):
             wl.set_current_workspace(workspace)
 
-    def test_its_models_and_pipelines_are_not_emulated(self, wl: Client) -> None:
-        workspace: Any = wl.get_current_workspace()
-        with pytest.raises(NotImplementedError, match=r"Workspace\.pipelines"):
-            workspace.pipelines()
-
 
 class TestConnections:
     def test_one_is_created_and_found_by_name(self, wl: Client) -> None:

@@ -63,7 +63,7 @@ class InferenceError(WallarooAPIError):
     __module__ = "wallaroo.exceptions"
 
     def __init__(self, response: Any) -> None:
-        super().__init__(APIErrorResponse.from_response(response), prefix="Inference failed")
+        super().__init__(APIErrorResponse.from_response(response), _PREFIXES[InferenceError])
 
 
 class ModelUploadError(WallarooAPIError):
@@ -72,7 +72,10 @@ class ModelUploadError(WallarooAPIError):
     __module__ = "wallaroo.exceptions"
 
     def __init__(self, response: Any) -> None:
-        super().__init__(APIErrorResponse.from_response(response), prefix="Model failed to upload")
+        super().__init__(APIErrorResponse.from_response(response), _PREFIXES[ModelUploadError])
+
+
+_PREFIXES: dict[type[WallarooAPIError], str] = {InferenceError: "Inference failed", ModelUploadError: "Model failed to upload"}
 
 
 class InferenceTimeoutError(Exception):
@@ -85,30 +88,17 @@ class InferenceTimeoutError(Exception):
 
 
 @contextmanager
-def as_inference_error() -> Iterator[None]:
-    """Turn an `OrchliteError` of the block into what the SDK raises where the engine refuses an inference.
+def as_api_error(kind: type[WallarooAPIError] = WallarooAPIError) -> Iterator[None]:
+    """Turn an `OrchliteError` of the block into what the SDK raises where the platform refuses something.
 
     Raises:
-        InferenceError: the block raised an `OrchliteError`.
+        WallarooAPIError: the block raised an `OrchliteError`.
     """
     try:
         yield
     except OrchliteError as error:
-        said = APIErrorResponse(_code(error), "Error", str(error), "engine")
-        raise _rebuild(InferenceError, said, "Inference failed") from error
-
-
-@contextmanager
-def as_upload_error() -> Iterator[None]:
-    """Turn an `OrchliteError` of the block into what the SDK raises where the platform refuses a model.
-
-    Raises:
-        ModelUploadError: the block raised an `OrchliteError`.
-    """
-    try:
-        yield
-    except OrchliteError as error:
-        raise _rebuild(ModelUploadError, APIErrorResponse(_code(error), None, str(error)), "Model failed to upload") from error
+        source = {"status": "Error", "source": "engine"} if kind is InferenceError else {}
+        raise _rebuild(kind, APIErrorResponse(_code(error), error=str(error), **source), _PREFIXES.get(kind, "")) from error
 
 
 def _code(error: OrchliteError) -> int:

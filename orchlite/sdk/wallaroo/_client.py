@@ -9,28 +9,26 @@ from __future__ import annotations
 from orchlite.core import task_context
 
 from ._absent import fill
+from ._model_calls import ModelCalls
+from ._pipeline_calls import PipelineCalls
 from ._submodules import members
 
 TYPE_CHECKING = False  # type checkers take this name for True
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from os import PathLike
-    from pathlib import Path
     from typing import Any
 
-    import orchlite.client.client
     import orchlite.client.connection
-    import orchlite.client.workspace
-    from orchlite.engine.engine import Engine
 
+    from ._auth import Auth
     from ._connection import Connection, ConnectionList
     from ._orchestration import Orchestration, OrchestrationList
     from ._task import Task, TaskList
     from ._workspace import Workspace, Workspaces
 
 
-class Client:
-    """A connection to the platform. Takes the arguments of the SDK; only `time_format` has an effect."""
+class Client(ModelCalls, PipelineCalls):
+    """A connection to the platform. Takes the arguments of the SDK; only `time_format` and `interactive` have an effect."""
 
     def __init__(
         self,
@@ -41,16 +39,24 @@ class Client:
         interactive: bool | None = None,
         time_format: str = "%Y-%d-%b %H:%M:%S",
         config: dict[str, Any] | None = None,
+        *,
+        auth_endpoint: str = "",  # until 2024.1
     ) -> None:
+        super().__init__(time_format)
         self.api_endpoint = api_endpoint
         self.timeout = request_timeout
         self._auth_type = auth_type
         self._gql_client = gql_client
-        self._interactive = interactive
-        self._time_format = time_format
+        self._interactive = in_notebook() if interactive is None else interactive
         self._config = config
-        self._folder: Path | None = None
-        self._current_workspace: Workspace | None = None
+        self.auth_endpoint = auth_endpoint
+
+    @property
+    def auth(self) -> Auth:
+        """The account that this client acts for."""
+        from ._auth import Auth
+
+        return Auth()
 
     def in_task(self) -> bool:
         """Return whether this process is a task run."""
@@ -69,7 +75,7 @@ class Client:
         """Return every workspace, oldest first."""
         from ._workspace import Workspaces
 
-        return Workspaces(self._workspace(found) for found in self._opened().list_workspaces())
+        return Workspaces(self._workspace(found._row) for found in self._opened().list_workspaces())
 
     def get_workspace(self, name: str, create_if_not_exist: bool | None = False) -> Workspace:
         """Return the workspace with this name; with `create_if_not_exist`, create it if it is missing.
@@ -81,7 +87,7 @@ class Client:
 
         found = next((found for found in self._opened().list_workspaces() if found.name() == name), None)
         if found is not None:
-            return self._workspace(found)
+            return self._workspace(found._row)
         if create_if_not_exist is not True:
             # Class and text as in the SDK.
             raise Exception(
@@ -89,7 +95,7 @@ class Client:
                 "send in the request with `create_if_not_exist` flag set to True."
             )
         with as_plain("Failed to create workspace."):
-            return self._workspace(self._opened().get_workspace(name, create_if_not_exist=True))
+            return self._workspace(self._opened().get_workspace(name, create_if_not_exist=True)._row)
 
     def create_workspace(self, workspace_name: str) -> Workspace:
         """Create a workspace.
@@ -99,39 +105,12 @@ class Client:
                 64 or more characters.
             Exception: the name is taken.
         """
-        from orchlite.core.arguments import checked_workspace_name
-        from orchlite.core.errors import BadArgument
+        from ._errors import as_plain
+        from ._names import require_dns_compliance
 
-        from ._errors import InvalidNameError, as_plain
-
-        rule = "must be DNS-compatible (ASCII alpha-numeric plus dash (-))"
-        try:
-            checked_workspace_name(workspace_name)
-        except BadArgument as error:
-            raise InvalidNameError(workspace_name, rule) from error
-        if workspace_name.endswith("-"):
-            raise InvalidNameError(workspace_name, rule)
+        require_dns_compliance(workspace_name)
         with as_plain("Failed to create workspace."):
-            return self._workspace(self._opened().create_workspace(workspace_name))
-
-    def set_current_workspace(self, workspace: Workspace) -> Workspace:
-        """Upload to `workspace` from now on; return it. Affects this client only.
-
-        Raises:
-            TypeError: it is not a `Workspace`.
-        """
-        from ._workspace import Workspace
-
-        if not isinstance(workspace, Workspace):
-            raise TypeError("Workspace type was expected")
-        self._current_workspace = workspace
-        return workspace
-
-    def get_current_workspace(self) -> Workspace:
-        """Return the workspace to which this client uploads."""
-        if self._current_workspace is None:
-            self._current_workspace = self._workspace(self._opened().get_current_workspace())
-        return self._current_workspace
+            return self._workspace(self._opened().create_workspace(workspace_name)._row)
 
     def list_orchestrations(self, workspace_id: int | None = None, workspace_name: str | None = None) -> OrchestrationList:
         """Return the orchestrations of one workspace, or of all if none is named, as in the SDK; oldest first.
@@ -231,39 +210,17 @@ class Client:
                 # Class and text as in the SDK.
                 raise Exception("This connection already exists.  Please choose a different connection name.") from error
 
-    def _opened(self) -> orchlite.client.client.Client:
-        from . import _store
-
-        if self._folder is None:
-            self._folder = _store.folder()
-        return _store.opened(self._folder)
-
-    def _engine(self) -> Engine:
-        from orchlite.client.client import engine_of
-
-        return engine_of(self._opened())
-
-    def _workspace(self, found: orchlite.client.workspace.Workspace) -> Workspace:
-        from ._workspace import Workspace
-
-        return Workspace(self, self._engine(), found._row)
-
     def _connection(self, found: orchlite.client.connection.Connection) -> Connection:
         from ._connection import Connection
 
         return Connection(self, self._engine(), found._row)
 
-    def _workspace_ids(self, workspace_id: int | None, workspace_name: str | None) -> Iterable[int]:
-        if workspace_id is not None and not isinstance(workspace_id, int):
-            raise TypeError("Workspace ID must be an integer.")
-        if workspace_name is not None and not isinstance(workspace_name, str):
-            raise TypeError("Workspace name must be a string.")
-        known = {found.name(): found.id() for found in self._opened().list_workspaces()}
-        if workspace_id is None and workspace_name is None:
-            return known.values()
-        if workspace_id is None and workspace_name not in known:
-            raise Exception(f"Workspace by name {workspace_name} is not found")  # class and text as in the SDK
-        return [known[str(workspace_name)] if workspace_id is None else workspace_id]
+
+def in_notebook() -> bool:
+    """Return whether this process runs in the platform's notebooks, where the SDK prints more."""
+    from os import environ
+
+    return "JUPYTER_SVC_SERVICE_HOST" in environ or "JUPYTERHUB_HOST" in environ
 
 
 fill(Client, members("client", "Client"))

@@ -25,15 +25,17 @@ class DeploymentConfig(dict[str, Any]):
 
     __module__ = "wallaroo.deployment_config"
 
-    def complete(self, workspace_id: int) -> Self:
-        """Add what `deploy()` adds: the workspace, the architecture and the acceleration, where none is named. Return this dictionary.
+    def complete(self, workspace_id: int, arch: str | None = None, accel: str | None = None) -> Self:
+        """Add what `deploy()` adds where nothing is named: the workspace, and the first model's processor. Return this dictionary.
 
         Raises:
             InvalidAccelerationError: an accelerator is not one of its architecture.
         """
         if self.get("workspace_id") is None:
             self["workspace_id"] = workspace_id
-        for part in (self["engine"], *self.get("engineAux", {}).get("images", {}).values()):
+        for part in (self.setdefault("engine", {}), *self.get("engineAux", {}).get("images", {}).values()):
+            if part.get("arch") is None and part.get("accel") is None:
+                part["arch"], part["accel"] = arch, accel
             part["arch"] = part.get("arch") or str(Architecture.default())
             part["accel"] = part.get("accel") or str(Acceleration.default())
             if not Acceleration(part["accel"]).is_applicable(Architecture(part["arch"])):

@@ -1,8 +1,8 @@
-"""Lists and times in a notebook, with the columns and words of the platform's SDK."""
+"""Lists and times in prints and in notebooks, with the columns and words of the platform's SDK."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from orchlite.core.tables import Table, Tabular
@@ -17,6 +17,30 @@ class NotebookList(Table[Item]):
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() if self else self._empty
+
+
+class _Utc(tzinfo):
+    """UTC, with the name that it has in the library by which the platform's SDK parses times: programs print it."""
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def dst(self, at: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, at: datetime | None) -> str:
+        return "UTC"
+
+    def __repr__(self) -> str:
+        return "tzutc()"
+
+
+_UTC = _Utc()
+
+
+def platform_time(at: datetime) -> datetime:
+    """Return the same time, which prints as the platform's SDK prints it."""
+    return at.replace(tzinfo=_UTC)
 
 
 def moment(client: Any, at: datetime) -> str:

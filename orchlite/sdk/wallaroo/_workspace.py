@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orchlite.client.workspace
+from orchlite.core.owner import owner_id
 from orchlite.core.records import WorkspaceRow
 from orchlite.engine.engine import Engine
 
@@ -30,6 +31,34 @@ class Workspace(orchlite.client.workspace.Workspace):
     def archived(self) -> bool:
         """Whether it is archived; always False in orchlite."""
         return self._row.archived
+
+    def created_by(self) -> str:
+        """The id of the account that owns the store."""
+        return owner_id()
+
+    def models(self) -> list[Any]:
+        """Return its models; the last changed first."""
+        models: list[Any] = self.client.list_models(workspace_id=self.id())
+        return models
+
+    def pipelines(self) -> list[Any]:
+        """Return its pipelines, oldest first."""
+        return [self.client._pipeline(row) for row in self._engine.store.pipelines.of_workspace(self.id())]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what it prints as."""
+        return {
+            "name": self.name(),
+            "id": self.id(),
+            "archived": self.archived(),
+            "created_by": self.created_by(),
+            "created_at": self.created_at(),
+            "models": self.models(),
+            "pipelines": self.pipelines(),
+        }
+
+    def __repr__(self) -> str:
+        return str(self.to_json())
 
     @staticmethod
     def _columns() -> Sequence[str]:

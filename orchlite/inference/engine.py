@@ -21,9 +21,12 @@ Load = Callable[[ModelName], LoadedModel]
 _SPLIT = "_model_split"
 
 
-def run(steps: tuple[Step, ...], inputs: Inputs, load: Load, *, pipeline_version: str = "", is_json: bool = False) -> InferenceResult:
+def run(
+    steps: tuple[Step, ...], inputs: Inputs, load: Load, *, at_ms: int, pipeline_version: str = "", is_json: bool = False
+) -> InferenceResult:
     """Run the steps one after the other; each model gets the outputs of the one before by name. Safe for several threads.
 
+    at_ms: when this is: milliseconds since 1970.
     is_json: let a Python step return one row for all of them, as models that forecast do when they are sent JSON.
 
     Raises:
@@ -34,7 +37,7 @@ def run(steps: tuple[Step, ...], inputs: Inputs, load: Load, *, pipeline_version
     """
     if not any(isinstance(step, RunModels | Split) for step in steps):
         raise InferenceFailed("The pipeline has no model.", hint="Add a model step, and deploy it.")
-    return _Run(inputs, load, is_json=is_json).result(steps, pipeline_version)
+    return _Run(inputs, load, is_json=is_json).result(steps, at_ms, pipeline_version)
 
 
 class _Run:
@@ -50,9 +53,8 @@ class _Run:
         self._anomalies: Columns = {}
         self._last: tuple[ModelName, LoadedModel] | None = None
 
-    def result(self, steps: tuple[Step, ...], pipeline_version: str) -> InferenceResult:
+    def result(self, steps: tuple[Step, ...], at_ms: int, pipeline_version: str) -> InferenceResult:
         begin = time.perf_counter_ns()
-        at_ms = time.time_ns() // 1_000_000
         for step in steps:
             match step:
                 case RunModels(champion, challengers):

@@ -41,7 +41,6 @@ class ModelFile(NamedTuple):
     """SHA-256 of the file."""
     framework: str
     """One of `FRAMEWORKS`."""
-    is_zip: bool = False
     fields: tuple[str, ...] | None = None
     """`tensor_fields`: names for the inputs of an ONNX model, by position."""
     input_schema: bytes | None = None
@@ -80,6 +79,11 @@ def load(file: ModelFile) -> LoadedModel:
     return model
 
 
+def is_loaded(file: ModelFile) -> bool:
+    """Return whether `load` has the model already."""
+    return file[1:] in _cache.models
+
+
 def checked(file: ModelFile) -> None:
     """Load a file without keeping it, to see whether it is a model.
 
@@ -95,7 +99,7 @@ def _load(file: ModelFile) -> LoadedModel:
         return OnnxModel(file.path, file.name, file.fields)
     if file.framework == PYTHON:
         schemas = {"input_schema": _schema(file.input_schema), "output_schema": _schema(file.output_schema)}
-        return load_step(file.path, file.name, is_zip=file.is_zip, **schemas)
+        return load_step(file.path, file.name, **schemas)
     message = f"Model {file.name!r} is of the framework {file.framework!r}, which orchlite does not run."
     hint = f"It runs {' and '.join(FRAMEWORKS)}: convert the model to ONNX, or stand in for it with a Python step."
     raise BadModel(message, hint=hint, model=file.name, framework=file.framework)

@@ -133,13 +133,13 @@ class StepModules:
         self._lock.release()
 
 
-def load_step(path: Path, name: str, *, is_zip: bool, input_schema: Any = None, output_schema: Any = None) -> PythonStep:
+def load_step(path: Path, name: str, *, input_schema: Any = None, output_schema: Any = None) -> PythonStep:
     """Import the function `process_data` of a Python file, or of the one file in a ZIP that defines it.
 
     Raises:
         BadModel: the file cannot be imported, or has no such function.
     """
-    folder = _unpacked(path, name) if is_zip else None
+    folder = _unpacked(path, name) if zipfile.is_zipfile(path) else None
     home = StepModules(folder)
     files = [path] if folder is None else sorted(Path(folder).rglob("*.py"))
     with home, _mac_importable():

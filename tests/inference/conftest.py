@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,10 @@ def run() -> Run:
             if not isinstance(known, Path):
                 return known  # type: ignore[no-any-return]
             framework = PYTHON if known.suffix in (".py", ".zip") else "onnx"
-            file = ModelFile(known, name.name, str(known), framework, is_zip=known.suffix == ".zip", fields=fields)
+            file = ModelFile(known, name.name, str(known), framework, fields=fields)
             return load(file)
 
         definition = {"id": "pipe", "steps": [step(each) if isinstance(each, str) else each for each in steps]}
-        return engine.run(steps_of(definition), inputs_of(data), loaded, **more)
+        return engine.run(steps_of(definition), inputs_of(data), loaded, at_ms=time.time_ns() // 1_000_000, **more)
 
     return run

@@ -109,10 +109,11 @@ def test_a_file_that_is_no_step_is_refused(tmp_path: Path, text: str, message: s
 def test_a_zip_with_two_steps_or_that_is_none_is_refused(tmp_path: Path) -> None:
     step = "def process_data(input_data):\n    return input_data\n"
     with pytest.raises(BadModel, match="defines several functions 'process_data'"):
-        checked(ModelFile(_zip(tmp_path / "a.zip", a=step, b=step), "m", "sha", PYTHON, is_zip=True))
-    (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-30])
+        checked(ModelFile(_zip(tmp_path / "a.zip", a=step, b=step), "m", "sha", PYTHON))
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "b.zip").write_bytes(content[:30] + bytes(30) + content[60:])
     with pytest.raises(BadModel, match="The file of model 'm' cannot be unpacked"):
-        checked(ModelFile(tmp_path / "b.zip", "m", "sha", PYTHON, is_zip=True))
+        checked(ModelFile(tmp_path / "b.zip", "m", "sha", PYTHON))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""Infers with deployed pipelines, logs every inference, and reads the logs.
+
+Import it where it is needed, inside functions: a process that does not infer should not pay for the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from orchlite.core.errors import BadArgument, Conflict, WaitTimeout
+from orchlite.core.hints import Argument, PythonOnly
+from orchlite.core.model_records import InferenceLogRow, StoppedBy
+from orchlite.core.settings import MEBIBYTE
+from orchlite.core.threads import start_daemon
+from orchlite.inference import arrow, engine, frames, log_batches
+from orchlite.inference import libraries as lib
+from orchlite.inference.columns import Inputs
+from orchlite.inference.results import InferenceResult
+from orchlite.inference.selection import DEFAULT, Selection
+from orchlite.operations.context import Context
+from orchlite.operations.inference_plans import InferencePlans, Plan
+from orchlite.store.store import Store
+
+LOG_LIMIT = 100
+"""How many records of logs are returned by default, where no dates are given."""
+
+_LOG_BYTES = 100 * MEBIBYTE
+_NO_LIMIT = 2**31
+_plans: WeakKeyDictionary[Store, InferencePlans] = WeakKeyDictionary()
+_MILLISECONDS = 1000
+
+
+class InferenceLogs(NamedTuple):
+    """What was read of a pipeline's logs."""
+
+    table: Any
+    """Of pyarrow; without columns if there are no records."""
+    stopped_by: StoppedBy | None
+    """Which limit, or change of columns, left out further records; None if there are no others."""
+
+
+def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: float | None = None) -> InferenceResult:
+    """Infer with what is deployed, and log the result. Block until both are done, or until the time limit has passed.
+
+    data: a DataFrame, an Arrow table, a dictionary of columns or a list of records.
+    timeout_seconds: by default there is none. A model that is late continues, and is logged, in a thread of its own.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        Conflict: it is not deployed, or a model of it was deleted.
+        BadArgument: the data is of another type.
+        BadData: the data does not fit the models.
+        BadModel: the file of a model is gone, was changed, or is no model.
+        InferenceFailed: a model failed, or a step is of a kind that orchlite does not run.
+        MissingExtra: a package is not installed.
+        WaitTimeout: the time limit has passed.
+        ResourceExhausted, StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the result cannot be logged.
+    """
+    plan = deployed_plan(context, pipeline_id)
+    inputs, is_json = _inputs(data)
+    if timeout_seconds is None:
+        return _logged(context, pipeline_id, plan, inputs, is_json)
+    return _Attempt(lambda: _logged(context, pipeline_id, plan, inputs, is_json)).result(timeout_seconds)
+
+
+def deployed_plan(context: Context, pipeline_id: int) -> Plan:
+    """Return what is deployed of a pipeline.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        Conflict: it is not deployed, or a model of it was deleted.
+        InferenceFailed: a step is of a kind that orchlite does not run.
+    """
+    deployment = context.store.deployments.of_pipeline(pipeline_id)
+    if deployment is None or not deployment.is_deployed:
+        name = context.store.pipelines.get(pipeline_id).name
+        raise Conflict(
+            f"Pipeline {name!r} is not deployed.", hint="Deploy it first" + PythonOnly(": pipeline.deploy()") + ".", pipeline=name
+        )
+    return _plans_of(context).get(deployment.pipeline_version_id)
+
+
+def read_logs(
+    context: Context,
+    pipeline_id: int,
+    *,
+    limit: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    selection: Selection = DEFAULT,
+) -> InferenceLogs:
+    """Return the records of a pipeline's inferences: the newest first, or all from `since` to `until`, the oldest first.
+
+    limit: by default 100, and with dates none; never more than 100 MiB. since, until: aware, inclusive.
+
+    Raises:
+        BadArgument: only one of the dates was given.
+        MissingExtra: pyarrow is not installed.
+        StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read.
+    """
+    if (since is None) != (until is None):
+        raise BadArgument(
+            "Only one of the dates was given.",
+            hint="Give both " + Argument("start_datetime") + " and " + Argument("end_datetime") + ", or none.",
+            argument="start_datetime" if since is None else "end_datetime",
+        )
+    by_dates = since is not None
+    known = limit if limit is not None else _NO_LIMIT if by_dates else LOG_LIMIT
+    page = context.store.inference_logs.read(
+        pipeline_id, known, size_limit_bytes=_LOG_BYTES, since=since, until=until, oldest_first=by_dates
+    )
+    table = log_batches.joined([log.data for log in page.logs], is_reversed=not by_dates, limit=known, selection=selection)
+    return InferenceLogs(table, page.stopped_by)
+
+
+def _plans_of(context: Context) -> InferencePlans:
+    plans = _plans.get(context.store)
+    if plans is None:
+        plans = _plans[context.store] = InferencePlans(context.store, context.model_files)
+    return plans
+
+
+def _inputs(data: Any) -> tuple[Inputs, bool]:
+    pandas, pyarrow = lib.loaded("pd"), lib.loaded("pa")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return frames.from_frame(data), False
+    if pyarrow is not None and isinstance(data, pyarrow.Table):
+        return arrow.from_table(data), False
+    if isinstance(data, Mapping) or (isinstance(data, Sequence) and not isinstance(data, str | bytes)):
+        return frames.from_json(data), True
+    message = f"The data is of type {type(data).__name__}."
+    raise BadArgument(
+        message, hint="It takes a DataFrame, an Arrow table, a dictionary of columns or a list of records.", argument="tensor"
+    )
+
+
+def _logged(context: Context, pipeline_id: int, plan: Plan, inputs: Inputs, is_json: bool) -> InferenceResult:
+    at_ms = int(context.clock.now().timestamp() * _MILLISECONDS)
+    result = engine.run(plan.steps, inputs, plan.load, at_ms=at_ms, pipeline_version=plan.version, is_json=is_json)
+    batch = log_batches.encode(result)
+    at = datetime.fromtimestamp(at_ms / _MILLISECONDS, UTC)
+    log = InferenceLogRow(0, pipeline_id, at, batch.row_count, len(batch.data), batch.schema_key, batch.data)
+    limits = context.settings.limits
+    logs = context.store.inference_logs
+    with logs.transaction() as transaction:
+        logs.insert(transaction, log, row_limit=limits.inference_log_rows, size_limit_bytes=limits.inference_log_bytes)
+    return result
+
+
+class _Attempt:
+    """A call in a thread of its own, for whose end the caller need not wait."""
+
+    def __init__(self, call: Callable[[], InferenceResult]) -> None:
+        self._call = call
+        self._result: InferenceResult | None = None
+        self._error: BaseException | None = None
+
+    def result(self, timeout_seconds: float) -> InferenceResult:
+        thread = start_daemon(self._run, "orchlite-inference")
+        thread.join(timeout_seconds)
+        if thread.is_alive():
+            message = f"Inference did not return within {timeout_seconds:g} s."
+            raise WaitTimeout(message, hint="Give a longer " + Argument("timeout") + ", or fewer rows.", timeout_seconds=timeout_seconds)
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error

@@ -13,7 +13,7 @@ from orchlite.cli.options import Duration, Verb, common_options
 from orchlite.cli.output import Output, short_id, time_text
 from orchlite.cli.run_options import RunOptions, run_options
 from orchlite.cli.upload import open_packaged
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, BadSchedule
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -101,12 +101,21 @@ def _seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()
 
 
-def _print_start(client: Client, task: Task, out: Output) -> None:
-    if (expression := task.schedule()) is not None:
-        from orchlite.schedules.schedule import parse
+def schedule_warnings(task: Task) -> list[str]:
+    """Return what is worth knowing about the task's schedule; nothing if it has none, or an unusable one, which is the task's reason."""
+    from orchlite.schedules.schedule import parse_stored
 
-        for warning in parse(expression, task.timezone() or "UTC").warnings:
-            out.note(f"warning: {warning}")
+    if (expression := task.schedule()) is None:
+        return []
+    try:
+        return list(parse_stored(expression, task.timezone() or "UTC").warnings)
+    except BadSchedule:
+        return []
+
+
+def _print_start(client: Client, task: Task, out: Output) -> None:
+    for warning in schedule_warnings(task):
+        out.note(f"warning: {warning}")
     next_at = task.next_run_at()
     when = f", first at {time_text(next_at, task.timezone())}" if next_at and task.schedule() else ""
     start = common_options().command("start", anywhere=True)

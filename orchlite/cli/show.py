@@ -12,6 +12,7 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
 from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import seconds_text, short_id, time_text
+from orchlite.cli.schedule import schedule_warnings
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -47,7 +48,9 @@ def _json(client: Client, one: Orchestration | Task | TaskRun) -> JsonObject:
 
     if isinstance(one, Orchestration):
         return full_orchestration_json(one)
-    return task_json_maker(client)(one) if isinstance(one, Task) else full_run_json(client, one)
+    if isinstance(one, Task):
+        return {**task_json_maker(client)(one), "warnings": schedule_warnings(one)}
+    return full_run_json(client, one)
 
 
 def _facts(client: Client, one: Orchestration | Task | TaskRun) -> Facts:
@@ -90,6 +93,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "timeout": seconds_text(task.timeout()),
         "schedule": task.schedule(),
         "timezone": task.timezone(),
+        "warnings": schedule_warnings(task),
         "next run at": time_text(task.next_run_at(), task.timezone()),
         "missed": task.missed() or None,
         "last run": newest,

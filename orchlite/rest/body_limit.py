@@ -64,7 +64,7 @@ class LimitedBody:
 
     async def _pass(self, message: Message) -> None:
         if self._is_refused:
-            return  # the application's response to the disconnect that we made up
+            return  # the application's response to the disconnect that `_next` reported
         self._is_answered = True
         await self._send(message)
 

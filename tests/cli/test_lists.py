@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -153,6 +155,28 @@ def test_show_finds_a_thing_by_its_first_digits(call: Call, filled: orchlite.Cli
     shown = json.loads(call("show", one[:6], "--json").stdout)
     assert (shown["what"], shown["id"]) == (what, one)
     assert one in call("show", one[:6]).stdout
+
+
+def test_show_warns_of_a_stored_schedule_that_would_be_refused_now(call: Call, filled: orchlite.Client, store: Path) -> None:
+    [task] = filled.list_tasks()[:1]
+    with closing(sqlite3.connect(store / "store.sqlite")) as database, database:
+        database.execute("UPDATE tasks SET schedule = json_set(schedule, '$.expression', '0 16 */2 * 6') WHERE task_id = ?", (task.id(),))
+    [warning] = json.loads(call("show", task.id(), "--json").stdout)["warnings"]
+    assert "It runs as in Kubernetes." in warning
+    assert "For either, write '0 16 1-31/2 * 6'." in warning
+    assert "It runs as in Kubernetes." in call("show", task.id()).stdout
+
+
+@pytest.mark.parametrize(("zone", "warnings"), [("Europe/Berlin", 1), ("Mars/Olympus", 0)])
+def test_show_has_what_schedule_warned_of(
+    call: Call, wl: orchlite.Client, store: Path, folder: MakeFolder, zone: str, warnings: int
+) -> None:
+    orchestration = wl.upload_orchestration(path=folder("print(1)"))
+    task = orchestration.run_scheduled("report", "0 9 1 * 1", timezone="Europe/Berlin")
+    with closing(sqlite3.connect(store / "store.sqlite")) as database, database:
+        database.execute("UPDATE tasks SET schedule = json_set(schedule, '$.timezone', ?) WHERE task_id = ?", (zone, task.id()))
+    assert len(json.loads(call("show", "report", "--json").stdout)["warnings"]) == warnings
+    assert call("show", "report").stdout.count("both set") == warnings
 
 
 @pytest.mark.parametrize("word", ["abc", "zzzzzzzz", "%", "ffff' OR 1"], ids=["short", "no digits", "a pattern", "SQL"])

@@ -1,4 +1,4 @@
-"""A disk without room: programs go on, what cannot be stored is refused with a clear error, and what was late is made up for."""
+"""A disk without room: programs go on, what cannot be stored is refused with a clear error, and what was put off is recorded later."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.connection import Connection
     from orchlite.client.event import Event
+    from orchlite.client.model import Model, ModelVersion
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline, PipelineVersion
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
@@ -60,7 +62,9 @@ _HOMES = {
     "orchlite.client.client": ("Client",),
     "orchlite.client.connection": ("Connection",),
     "orchlite.client.event": ("Event",),
+    "orchlite.client.model": ("Model", "ModelVersion"),
     "orchlite.client.orchestration": ("Orchestration",),
+    "orchlite.client.pipeline": ("Pipeline", "PipelineVersion"),
     "orchlite.client.task": ("Task",),
     "orchlite.client.task_run": ("TaskRun",),
     "orchlite.client.workspace": ("Workspace",),
@@ -101,12 +105,16 @@ __all__ = [
     "Log",
     "LogLine",
     "MissingExtra",
+    "Model",
+    "ModelVersion",
     "NotFound",
     "NotInTask",
     "Orchestration",
     "OrchestrationStatus",
     "OrchliteError",
     "PackagingFailed",
+    "Pipeline",
+    "PipelineVersion",
     "Pruned",
     "ResourceExhausted",
     "Retention",

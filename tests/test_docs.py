@@ -123,7 +123,22 @@ def test_every_name_of_the_library_is_in_the_manual_and_no_other() -> None:
     assert "`OrchliteError`" in _section("python", "Errors")
 
 
-@pytest.mark.parametrize("name", ["Client", "Connection", "Event", "Orchestration", "Task", "TaskRun", "Workspace"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Client",
+        "Connection",
+        "Event",
+        "Model",
+        "ModelVersion",
+        "Orchestration",
+        "Pipeline",
+        "PipelineVersion",
+        "Task",
+        "TaskRun",
+        "Workspace",
+    ],
+)
 def test_every_method_is_in_the_manual_and_no_other(name: str) -> None:
     assert {*_words("python", name, calls=True)} == {member for member, _ in _members(name)}
 

@@ -14,6 +14,7 @@ from typing import Any, Self, TextIO
 from orchlite.client.bundle_source import bundle_bytes, bundle_path, printable
 from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
+from orchlite.client.model_catalogue import ModelCatalogue
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task_run import TaskRun
 from orchlite.core import folders
@@ -49,7 +50,7 @@ _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"
 
 
-class Client(Listing, Maintenance):
+class Client(Listing, ModelCatalogue, Maintenance):
     """An open store: upload bundles, run them once or on a schedule, read what has happened.
 
     Use it as a context manager: leaving the block waits for the one-shot runs that were submitted in it, unless an exception leaves it; see

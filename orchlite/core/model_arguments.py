@@ -37,6 +37,17 @@ def checked_pipeline_name(name: object, argument: str = "pipeline_name") -> str:
     )
 
 
+def checked_framework(framework: object) -> str:
+    """Return the text of a framework, which may be a member of an enumeration of strings. Whether it is known is not checked.
+
+    Raises:
+        BadArgument: it is no string.
+    """
+    if not isinstance(framework, str):
+        raise _wrong_type("framework", framework)
+    return str.__str__(framework)
+
+
 def checked_schema(schema: object, argument: str) -> bytes | None:
     """Return an Arrow schema as the message that `pyarrow.Schema.serialize` returns; None for None. pyarrow is not imported.
 
@@ -71,7 +82,11 @@ def checked_fields(fields: Iterable[str] | None, argument: str) -> list[str] | N
 
 def _checked(name: object, argument: str, rule: re.Pattern[str], words: str) -> str:
     if not isinstance(name, str):
-        raise BadArgument(Argument(argument) + f" is of type {type(name).__name__}.", hint="It takes a string.", argument=argument)
+        raise _wrong_type(argument, name)
     if not rule.fullmatch(name):
         raise BadArgument(f"{name[:80]!r} is not a valid name.", hint=f"It takes {words}.", argument=argument)
     return name
+
+
+def _wrong_type(argument: str, value: object) -> BadArgument:
+    return BadArgument(Argument(argument) + f" is of type {type(value).__name__}.", hint="It takes a string.", argument=argument)

@@ -1,4 +1,4 @@
-"""Deletes orchestrations: all their rows in one transaction, then the files that no row refers to any more."""
+"""Deletes orchestrations, models and pipelines: all their rows in one transaction, then the files that no row refers to any more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_tree
 from orchlite.operations.context import Context
+from orchlite.operations.model_upload import discard_unreferenced
 from orchlite.store.database import Transaction
 
 
@@ -36,6 +37,45 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         for sha in shas:
             if not store.orchestrations.is_referenced(transaction, sha):
                 context.bundles.discard(sha)
+
+
+def delete_model(context: Context, model_id: int) -> None:
+    """Delete a model with its versions, and each file that no other model shares.
+
+    Raises:
+        NotFound: there is no such model.
+        Conflict: a deployed pipeline uses a version of it. Nothing was deleted.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
+        OSError: a file cannot be removed; the model is still deleted.
+    """
+    models = context.store.models
+    with context.store.transaction() as transaction:
+        versions = models.versions(model_id)
+        users = context.store.deployments.using(transaction, [row.version for row in versions])
+        if users:
+            raise Conflict(
+                f"Model {versions[0].name!r} is used by the deployed pipeline {users[0].name!r}.",
+                hint="Undeploy the pipeline, or replace its step and deploy it again, first.",
+                pipelines=[pipeline.name for pipeline in users],
+            )
+        models.delete(transaction, model_id, context.clock.now())
+    for sha in {row.sha for row in versions}:
+        discard_unreferenced(context, sha)
+
+
+def delete_pipeline(context: Context, pipeline_id: int) -> None:
+    """Delete a pipeline with its versions, its deployment and its inference logs.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        Conflict: it is deployed. Nothing was deleted.
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
+    """
+    with context.store.transaction() as transaction:
+        pipeline, deployment = context.store.pipelines.get(pipeline_id), context.store.deployments.of_pipeline(pipeline_id)
+        if deployment is not None and deployment.is_deployed:
+            raise Conflict(f"Pipeline {pipeline.name!r} is deployed.", hint="Undeploy it first.", pipeline=pipeline.name)
+        context.store.pipelines.delete(transaction, pipeline_id, context.clock.now())
 
 
 def _check_inactive(context: Context, transaction: Transaction, orchestration_ids: Sequence[str]) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 from orchlite.core.errors import Conflict
 from orchlite.core.hints import PythonOnly
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
+from orchlite.core.pipeline_steps import Step, models_of
 from orchlite.operations.context import Context
 
 _RUNNING = "Running"
 _LOCAL_ADDRESS = "127.0.0.1"
-
-Step = Mapping[str, Any]
-"""A step of a definition; see `PipelineVersionRow`."""
 
 
 def build(context: Context, workspace_id: int, name: str, definition: Mapping[str, Any] | None = None) -> PipelineVersionRow:
@@ -79,7 +77,7 @@ def undeploy(context: Context, pipeline_id: int) -> bool:
 
 
 def stored_steps(context: Context, pipeline_id: int, version: PipelineVersionRow | None = None) -> list[Step]:
-    """Return the steps to deploy again: those of `version`, by default of the pipeline's newest one.
+    """Return the steps of a version of the pipeline, by default of its newest one.
 
     Raises:
         Conflict: that version has no steps.
@@ -118,16 +116,6 @@ def _running(name: str) -> dict[str, Any]:
     return {"ip": _LOCAL_ADDRESS, "name": name, "status": _RUNNING, "reason": None, "details": []}
 
 
-def models_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
-    """Yield the models `{"name", "version", "sha"}` that a definition names, in the order of its steps."""
-    for step in definition.get("steps") or ():
-        for content in step.values():
-            yield from content.get("models", ())
-            yield from (weighted["model"] for weighted in content.get("weights", ()))
-            yield from content.get("routes", {}).values()
-            yield from filter(None, [content.get("control")])
-
-
 def _unique(models: Iterator[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
     return iter({model["version"]: model for model in models}.values())
 
@@ -155,7 +143,8 @@ def _check_steps(context: Context, pipeline: PipelineRow, definition: Mapping[st
 
 def _without_steps(pipeline: PipelineRow) -> Conflict:
     return Conflict(
-        f"The newest version of pipeline {pipeline.name!r} has no steps: it was built, and then neither given steps nor deployed.",
-        hint="Add steps first" + PythonOnly(", or name an earlier version: get_pipeline(name, version=...)") + ".",
+        f"Pipeline {pipeline.name!r} has no steps to deploy.",
+        hint="Add a step" + PythonOnly(", or get an earlier version: get_pipeline(name, version=...)") + "."
+        " Building a pipeline again stores a version without steps.",
         pipeline=pipeline.name,
     )

@@ -10,6 +10,7 @@ from typing import Any, Self
 from orchlite.core.errors import Conflict
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
 from orchlite.core.owner import owner_id
+from orchlite.core.pipeline_steps import models_of
 from orchlite.engine.engine import Engine
 from orchlite.operations import deployments
 
@@ -149,7 +150,7 @@ class Pipeline(StepEditing):
 
     def _processor(self) -> tuple[str | None, str | None]:
         """Return architecture and acceleration of the first model that names one."""
-        names = deployments.models_of({"steps": self._steps})
+        names = models_of({"steps": self._steps})
         models = (self._engine.store.models.find_version(model["version"]) for model in names)
         return next(((model.arch, model.accel) for model in models if model and (model.arch or model.accel)), (None, None))
 

@@ -1,0 +1,46 @@
+"""The steps of pipelines as JSON, in the shapes of the platform's SDK; `PipelineVersionRow` lists them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from orchlite.core.model_records import ModelVersionRow
+
+Step = Mapping[str, Any]
+"""An object with one key, the kind of the step."""
+
+
+def model_step(*models: ModelVersionRow) -> Step:
+    """Return a step that runs a model; with several, all of them on the same columns, the first of which is the champion."""
+    return {"ModelInference": {"models": [_named(model) for model in models]}}
+
+
+def shadow_steps(champion: ModelVersionRow, challengers: Iterable[ModelVersionRow]) -> list[Step]:
+    """Return the three steps of a shadow deployment."""
+    return [model_step(champion, *challengers), {"AuditResults": {"from": 1, "to": None}}, {"MultiOut": {}}]
+
+
+def split_step(weighted: Iterable[tuple[float, ModelVersionRow]], hash_key: str | None) -> Step:
+    """Return a step that runs one of several models, chosen at random by their weights."""
+    weights = [{"model": _named(model), "weight": weight} for weight, model in weighted]
+    return {"RandomSplit": {"hash_key": hash_key, "weights": weights}}
+
+
+def validations_step(expressions: Sequence[str]) -> Step:
+    """Return a step that evaluates expressions of polars, each with its name, as JSON."""
+    return {"Check": {"tree": list(expressions)}}
+
+
+def models_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    """Yield the models `{"name", "version", "sha"}` that a definition names, in the order of its steps, each as often as it is named."""
+    for step in definition.get("steps") or ():
+        for content in step.values():
+            yield from content.get("models", ())
+            yield from (weighted["model"] for weighted in content.get("weights", ()))
+            yield from content.get("routes", {}).values()
+            yield from filter(None, [content.get("control")])
+
+
+def _named(model: ModelVersionRow) -> Mapping[str, str]:
+    return {"name": model.name, "version": model.version, "sha": model.sha}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from orchlite.core.errors import DeviceFailed, NotFound, OrchliteError
+from orchlite.core.errors import Conflict, DeviceFailed, InferenceFailed, MissingExtra, NotFound, OrchliteError
 
 
 class APIErrorResponse(NamedTuple):
@@ -102,7 +102,9 @@ def as_api_error(kind: type[WallarooAPIError] = WallarooAPIError) -> Iterator[No
 
 
 def _code(error: OrchliteError) -> int:
-    return 404 if isinstance(error, NotFound) else 500 if isinstance(error, DeviceFailed) else 400
+    if isinstance(error, NotFound | Conflict):  # a pipeline that is not deployed has no address there
+        return 404
+    return 500 if isinstance(error, DeviceFailed | InferenceFailed | MissingExtra) else 400
 
 
 def _rebuild(kind: type[WallarooAPIError], response: APIErrorResponse, prefix: str) -> WallarooAPIError:

@@ -20,12 +20,13 @@ from ._display import NotebookList, moment, platform_time
 from ._errors import EntityNotFoundError, WaitForDeployError
 from ._names import require_dns_compliance
 from ._pipeline_config import Steps
+from ._pipeline_inference import Inference
 from ._pipeline_steps import StepEditing
 from ._pipeline_version import PipelineVersion, PipelineVersionList
 from ._submodules import members
 
 
-class Pipeline(StepEditing):
+class Pipeline(StepEditing, Inference):
     """A pipeline, and the steps that this handle will deploy.
 
     As on the platform, a handle begins without steps, whatever is deployed, and `deploy()` of such a handle deploys those that are stored:

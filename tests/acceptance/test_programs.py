@@ -1,0 +1,159 @@
+"""Programs in the styles of public ones, written from the SDK's documentation, run as a user would: a driver prepares, a task infers.
+
+They are in `programs/*.txt`, so that their style stays theirs. The driver is `orchlite.Client`'s process; each program is a run of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import orchlite
+import orchlite.sdk.wallaroo as wallaroo
+from orchlite.sdk.wallaroo import Client, _store
+from tests.onnx_models import weighing
+
+_PROGRAMS = Path(__file__).with_name("programs")
+_ARGUMENTS = {"workspace_name": "houses", "pipeline_name": "house-prices", "connection_name": "new-houses", "model_name": "house-model"}
+_ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The platform's SDK in a notebook: it has uploaded a model and deployed a pipeline of it once."""
+    monkeypatch.setenv("ORCHLITE_STORE", str(tmp_path / "store"))
+    wl: Any = Client()
+    wl.set_current_workspace(wl.create_workspace(_ARGUMENTS["workspace_name"]))
+    onnx = wallaroo.framework.Framework.ONNX
+    model = wl.upload_model(_ARGUMENTS["model_name"], weighing(tmp_path / "m.onnx", [1.0, 2.0, 3.0]), framework=onnx)
+    wl.build_pipeline(_ARGUMENTS["pipeline_name"]).add_model_step(model.configure(tensor_fields=["tensor"])).deploy().undeploy()
+    yield wl
+    _store.close()
+
+
+@pytest.fixture
+def run(driver: Any, tmp_path: Path) -> Any:
+    """Run a program to its end, and return the lines that it has printed."""
+
+    def run(name: str, **files: bytes) -> list[str]:
+        bundle = tmp_path / name
+        bundle.mkdir()
+        (bundle / "main.py").write_text((_PROGRAMS / f"{name}.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        for path, content in files.items():
+            (bundle / path.replace("_", ".")).write_bytes(content)
+        with orchlite.Client(os.environ["ORCHLITE_STORE"], workers=1) as client:
+            ended = client.run(bundle, _ARGUMENTS, timeout=120)
+            assert ended.status() == "success", str(ended.logs())
+            return [line.text for line in ended.logs() if line.stream == "stdout"]
+
+    return run
+
+
+@pytest.fixture
+def source() -> Iterator[str]:
+    """The address of an HTTP server with a table in an Arrow file."""
+    table, sink = pa.table({"tensor": _ROWS}), pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write(table)
+    content = sink.getvalue().to_pybytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_pipeline_is_looked_up_or_built_and_infers_a_frame(driver: Any, run: Any) -> None:
+    driver.create_connection(_ARGUMENTS["connection_name"], "HOUSES", {"houses": {"tensor": _ROWS}})
+    lines = run("lookup_with_fallback")
+    assert lines[0] == "Getting the workspace houses"
+    assert lines[1].startswith("{'name': 'houses', 'id': 2, 'archived': False, 'created_by': ")
+    assert lines[3].endswith("tzinfo=tzutc()), 'definition': '[]'}")
+    assert "ModelInference" in lines[4]
+    assert lines[5] == "['time', 'in.tensor', 'out.variable', 'anomaly.count']"
+    assert lines[7:] == ["[[14.0], [32.0]]", "Pipeline not found: {'pipeline_name': 'no-such-pipeline'}"]
+    assert driver.get_pipeline(_ARGUMENTS["pipeline_name"]).logs()["out.variable"].str[0].to_list() == [32, 14]
+
+
+@pytest.mark.slow
+def test_a_pipeline_is_deployed_without_waiting_and_infers_a_table_from_http(driver: Any, run: Any, source: str) -> None:
+    driver.create_connection(_ARGUMENTS["connection_name"], "HTTP", {"host": source})
+    assert run("deploy_without_waiting") == [
+        "Deployment initiated for house-prices. Please check pipeline status.",
+        "0 ['status', 'details', 'engines', 'engine_lbs', 'sidekicks']",
+        "house-model house-prices",
+        "<class 'pyarrow.lib.Table'>",
+        "list<inner: float not null> uint32 timestamp[ms]",
+        "[[14.0], [32.0]]",
+        "EntityNotFoundError Deployment not found not found: {'name': 'house-prices'}",
+    ]
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_the_workspace_infers_from_files(run: Any) -> None:
+    assert run("from_files") == [
+        "deployed: True",
+        "[[14.0], [32.0]]",
+        "[[14.0], [32.0]]",
+        "[{'variable': [14.0]}, {'variable': [32.0]}]",
+        "['time', 'out.variable']",
+        "TypeError  File is of type .csv, but only '.arrow' or '.json' are accepted",
+        "TypeError Not an accepted data_format, it can only be 'pandas-record', 'custom-json' or 'arrow'.",
+        "deployed: False",
+    ]
+
+
+@pytest.mark.slow
+def test_logs_are_read_by_number_and_by_dates(driver: Any, run: Any) -> None:
+    assert run("logs_by_dates") == [
+        "house-prices house-model True True",
+        "[array([9.], dtype=float32), array([4.], dtype=float32), array([2.], dtype=float32)]",
+        "6 ['time', 'in.tensor', 'out.variable', 'anomaly.count']",
+        "[array([0.], dtype=float32), array([2.], dtype=float32), array([1.], dtype=float32), "
+        "array([3.], dtype=float32), array([2.], dtype=float32), array([4.], dtype=float32)]",
+        "Table ['metadata.dropped', 'metadata.elapsed', 'metadata.last_model', 'metadata.partition', 'metadata.pipeline_version']",
+        "Exception Please provide both start datetime and end datetime together.",
+    ]
+    assert len(driver.get_pipeline(_ARGUMENTS["pipeline_name"]).logs()) == 7
+
+
+@pytest.mark.slow
+def test_names_of_2023_are_still_taken(run: Any) -> None:
+    assert run("names_of_2023") == [
+        "True True",
+        "house-model ['house-model']",
+        "list [{'variable': [14.0]}, {'variable': [32.0]}]",
+        "list [[[0.0]], [[1.0]], [[2.0]]]",
+        "DataFrame [[0.0], [1.0], [2.0]]",
+    ]
+
+
+def test_a_new_version_of_a_model_replaces_the_old_one(driver: Any, run: Any, tmp_path: Path) -> None:
+    lines = run("new_version", new_onnx=weighing(tmp_path / "n.onnx", [3.0, 2.0, 1.0]).read_bytes())
+    assert lines == [
+        "True True ready",
+        "[[10.0]]",
+        "[[14.0]]",
+        "[] 4",
+        "IndexError list assignment index out of range",
+        "Exception Pipeline absent not found in this workspace.",
+    ]
+    assert len(driver.list_models()[0].versions()) == 2

@@ -24,6 +24,9 @@ STORE_VARIABLE = "ORCHLITE_STORE"
 RUN_VARIABLE = "ORCHLITE_RUN_TOKEN"
 """Environment variable: the run's id. Processes that the program starts inherit it, and are found by it."""
 
+HOST_LIBRARIES_VARIABLE = "ORCHLITE_HOST_LIBRARIES"
+"""Environment variable: the folders of the hosting interpreter in which inference finds packages that the environment does not have."""
+
 ARGUMENTS_NAME = "arguments.json"
 
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from orchlite.core.errors import MissingExtra
+from orchlite.core.task_context import in_task
+from orchlite.inference import host_libraries
 
 np: Any
 """numpy"""
@@ -46,7 +48,20 @@ def _imported(package: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        extra = _EXTRAS.get(package, _DEFAULT_EXTRA)
-        message = f"Inference needs the package {package!r}, which is not installed in this environment."
-        hint = f'Install it with: pip install "orchlite[{extra}]".'
-        raise MissingExtra(message, hint=hint, package=package, extra=extra) from error
+        if not host_libraries.make_importable(package):
+            raise _missing(package) from error
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise _missing(package) from error
+
+
+def _missing(package: str) -> MissingExtra:
+    extra = _EXTRAS.get(package, _DEFAULT_EXTRA)
+    hint = f'Install it with: pip install "orchlite[{extra}]".'
+    where = "in this environment"
+    if in_task():
+        where = "in this run's environment, nor found in that of its host"
+        hint = f'Install it in the host\'s environment: pip install "orchlite[{extra}]"; or require {package} in the bundle.'
+    message = f"Inference needs the package {package!r}, which is not installed {where}."
+    return MissingExtra(message, hint=hint, package=package, extra=extra)

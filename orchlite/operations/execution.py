@@ -15,6 +15,7 @@ from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.core.owner import owner_id
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
+from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
@@ -181,7 +182,7 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
     task, orchestration = assignment.task, assignment.orchestration
     passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
     requested = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
-    host = context.environments.host_packages().directories if orchestration.base_image == HOST else ()
+    host = context.environments.host_packages().directories
     own = {
         "WALLAROO_TASK_ID": task.task_id,
         "TASK_ID": task.task_id,
@@ -194,7 +195,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
         "ORCHLITE_RUN_FOLDER": str(attempt.path),
         "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
         "ORCHLITE_SDK": str(context.environments.sdk()),
-        "ORCHLITE_HOST_PATHS": os.pathsep.join(host),
+        "ORCHLITE_HOST_PATHS": os.pathsep.join(host if orchestration.base_image == HOST else ()),
+        HOST_LIBRARIES_VARIABLE: os.pathsep.join(host),
     }
     if context.settings.allow_foreign_owner:
         own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too

@@ -55,6 +55,7 @@ _OURS = {
         "ORCHLITE_RUN_PLACE",
         "ORCHLITE_SDK",
         "ORCHLITE_HOST_PATHS",
+        "ORCHLITE_HOST_LIBRARIES",
     ),
 }
 

@@ -61,9 +61,13 @@ def test_requirements_are_installed_into_the_environment_itself(with_six: Instal
 
 def test_the_installer_leaves_nothing_of_itself_in_the_environment(with_six: Installation, tmp_path: Path) -> None:
     # What is called pip there is orchlite's own: it refuses to install, and there is no pip of a host behind it here.
-    assert "Refuses to install" in _ask(
-        with_six, "import pathlib, pip; print(pathlib.Path(pip.__file__).with_name('__main__.py').read_text())", tmp_path
-    )
+    calls = [
+        subprocess.run([with_six.python, "-m", "pip", *words], env={"PATH": os.defpath}, cwd=tmp_path, capture_output=True, text=True)
+        for words in (["install", "attrs"], ["list"])
+    ]
+    assert [call.returncode for call in calls] == [1, 1]
+    assert "`pip install` is refused here" in calls[0].stderr
+    assert "No module named pip" in calls[1].stderr
     assert with_six.installed == ("six==1.16.0",)
     assert sorted(path.name for path in with_six.python.parents[1].iterdir() if path.suffix != ".TAG") == [
         "bin",

@@ -94,7 +94,7 @@ class TestAYear:
         assert _slots(task) == [begin + number * timedelta(minutes=30) for number in range(1, 21)]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("zone", _ZONES)
+    @pytest.mark.parametrize("zone", _ZONES[2:])  # the one that changes by half an hour
     def test_of_half_hours_has_as_many_runs_as_half_hours(self, travel: Travel, clock: ManualClock, zone: str) -> None:
         task = travel().run_scheduled("often", "*/30 * * * *", timezone=zone)
         clock.advance(days=365)

@@ -6,31 +6,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orchlite.client.model
 from orchlite.core.model_records import ModelRow
 from orchlite.core.owner import owner_id
 from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._display import NotebookList, platform_time
-from ._model_version import ModelVersion, ModelVersionList
+from ._model_version import ModelVersionList
 from ._submodules import members
 
 
-class Model:
+class Model(orchlite.client.model.Model):
     """A name in a workspace, under which versions are uploaded."""
 
     def __init__(self, client: Any, engine: Engine, row: ModelRow) -> None:
+        super().__init__(engine, row)
         self.client = client
-        self._engine = engine
-        self._row = row
-
-    def id(self) -> int:
-        """The id, an integer."""
-        return self._row.model_id
-
-    def name(self) -> str:
-        """The name."""
-        return self._row.name
 
     def owner_id(self) -> str:
         """The id of the account that owns the store."""
@@ -44,20 +36,13 @@ class Model:
         """When the newest version was uploaded or configured."""
         return max((version.last_update_time() for version in self.versions()), default=self.created_at())
 
-    def versions(self) -> ModelVersionList:
+    def versions(self) -> ModelVersionList:  # type: ignore[override]
         """The versions, newest first."""
-        rows = self._engine.store.models.versions(self.id())
-        return ModelVersionList(ModelVersion(self.client, self._engine, row) for row in rows)
+        return ModelVersionList(map(self.client._model_version, self._engine.store.models.versions(self.id())))
 
     def workspace(self) -> Any:
         """The workspace that has it."""
-        return self.client._workspace_with_id(self._row.workspace_id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and (self._engine, self.id()) == (other._engine, other.id())
-
-    def __hash__(self) -> int:
-        return hash(self.id())
+        return self.client._workspace_with_id(self.workspace_id())
 
     def __repr__(self) -> str:
         shown = {

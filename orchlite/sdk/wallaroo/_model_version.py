@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from orchlite.core.model_arguments import checked_fields
+import orchlite.client.model
 from orchlite.core.model_records import ModelVersionRow
 from orchlite.engine.engine import Engine
 
@@ -17,73 +17,40 @@ from ._engine_config import Acceleration, Architecture
 from ._submodules import members
 
 
-class ModelVersion:
-    """An uploaded version of a model. It shows the store's present state."""
+class ModelVersion(orchlite.client.model.ModelVersion):
+    """An uploaded version of a model. Only its configuration changes."""
 
     def __init__(self, client: Any, engine: Engine, row: ModelVersionRow) -> None:
+        super().__init__(engine, row)
         self.client = client
-        self._engine = engine
-        self._row = row
-
-    def id(self) -> int:
-        """The id, an integer."""
-        return self._row.model_version_id
 
     def uid(self) -> str:
         """Name and id: `house-3`."""
         return f"{self.name()}-{self.id()}"
 
-    def name(self) -> str:
-        """The model's name."""
-        return self._row.name
-
-    def version(self) -> str:
-        """The version's name, a UUID."""
-        return self._row.version
-
     def models_pk_id(self) -> int:
         """The id of the model."""
-        return self._row.model_id
-
-    def sha(self) -> str:
-        """The SHA-256 of the file."""
-        return self._row.sha
-
-    def file_name(self) -> str:
-        """The name of the uploaded file."""
-        return self._row.file_name
+        return self._known.model_id
 
     def image_path(self) -> None:
         """None: orchlite runs models without containers."""
-
-    def arch(self) -> str | None:
-        """The architecture, such as `x86`."""
-        return self._row.arch
-
-    def accel(self) -> str | None:
-        """The acceleration, such as `none`."""
-        return self._row.accel
-
-    def status(self) -> str:
-        """`ready`."""
-        return self._refreshed().status
 
     def error_summary(self) -> None:
         """None: what cannot be a model is refused at its upload."""
 
     def last_update_time(self) -> datetime:
         """When it was uploaded or last configured."""
-        return platform_time(self._row.updated_at)
+        return platform_time(self.updated_at())
 
     def workspace(self) -> Any:
         """The workspace that has the model."""
-        return self.client._workspace_with_id(self._row.workspace_id)
+        return self.client._workspace_with_id(self.workspace_id())
 
     def config(self) -> ModelConfig:
         """What it is configured with."""
         return ModelConfig(self)
 
-    def configure(
+    def configure(  # type: ignore[override]  # the SDK's arguments
         self,
         runtime: str | None = None,
         tensor_fields: list[str] | None = None,
@@ -98,27 +65,19 @@ class ModelVersion:
         """Configure it, in place of its former configuration; return it.
 
         tensor_fields: the names of the columns that are its inputs, in the model's order.
-        runtime, filter_threshold, batch_config: without effect. The last three are not kept.
+        All others: without effect.
 
         Raises:
             ValueError: batch_config contradicts another argument.
             wallaroo.exceptions.WallarooAPIError: an argument is refused; nothing was changed.
         """
         _check_batching(batch_config, dynamic_batching_config, continuous_batching_config)
-        settings = {"tensor_fields": tensor_fields, "filter_threshold": filter_threshold, "batch_config": batch_config}
         with as_api_error():
-            self._store({name: value for name, value in settings.items() if value})
-        return self
+            return super().configure(runtime, tensor_fields or None, batch_config)
 
     def deploy(self, pipeline_name: str, deployment_config: Any = None) -> Any:
         """Build a pipeline with this model as its only step, deploy it, and return it; see `Pipeline.deploy`."""
         return self.client.build_pipeline(pipeline_name).add_model_step(self).deploy(pipeline_name, deployment_config)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ModelVersion) and (self._engine, self.id()) == (other._engine, other.id())
-
-    def __hash__(self) -> int:
-        return hash(self.id())
 
     def __repr__(self) -> str:
         shown = {
@@ -131,17 +90,6 @@ class ModelVersion:
             "last_update_time": self.last_update_time(),
         }
         return str(shown)
-
-    def _store(self, settings: dict[str, Any]) -> None:
-        if "tensor_fields" in settings:
-            settings["tensor_fields"] = checked_fields(settings["tensor_fields"], "tensor_fields")
-        context = self._engine.context
-        with context.store.transaction() as transaction:
-            context.store.models.configure(transaction, self.id(), settings, context.clock.now())
-        self._row = self._refreshed()
-
-    def _refreshed(self) -> ModelVersionRow:
-        return self._engine.store.models.version(self.id())
 
     @staticmethod
     def _columns() -> Sequence[str]:
@@ -160,12 +108,9 @@ class ModelVersion:
         )
 
     def _cells(self) -> Sequence[object]:
-        row, workspace = self._refreshed(), self.workspace()
+        row, workspace = self._row(), self.workspace()
         about = (row.name, row.version, row.file_name, row.sha, row.status, None, row.arch, row.accel)
         return (*about, moment(self.client, row.updated_at), workspace.id(), workspace.name())
-
-    def _repr_html_(self) -> str:
-        return ModelVersionList([self])._repr_html_()
 
 
 def _check_batching(batch_config: str | None, dynamic: Any, continuous: Any) -> None:
@@ -187,7 +132,7 @@ class ModelConfig:
 
     def __init__(self, model_version: ModelVersion) -> None:
         self._model_version = model_version
-        self._row = model_version._refreshed()
+        self._row = model_version._row()
 
     def id(self) -> int:
         """The id of the version, which has one configuration."""
@@ -204,10 +149,6 @@ class ModelConfig:
     def tensor_fields(self) -> list[str] | None:
         """The names of the inputs, in the model's order; None: the model's own."""
         return self._row.config.get("tensor_fields")
-
-    def filter_threshold(self) -> float | None:
-        """What `configure` was given."""
-        return self._row.config.get("filter_threshold")
 
     def input_schema(self) -> str | None:
         """The Arrow schema of the inputs, in base64."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 from orchlite.core.errors import Conflict
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
 from orchlite.core.owner import owner_id
-from orchlite.core.pipeline_steps import models_of
+from orchlite.core.pipeline_steps import Step, models_of
 from orchlite.engine.engine import Engine
 from orchlite.operations import deployments
 
@@ -155,7 +155,7 @@ class Pipeline(StepEditing, Inference):
         models = (self._engine.store.models.find_version(model["version"]) for model in names)
         return next(((model.arch, model.accel) for model in models if model and (model.arch or model.accel)), (None, None))
 
-    def _add_first_model(self, step: Any) -> None:
+    def _add_first_model(self, step: Step) -> None:
         if "ModelInference" in step:
             first = step["ModelInference"]["models"][0]
             self.add_model_step(self.client.model_version_by_name(first["name"], first["version"]))

@@ -27,11 +27,6 @@ class ModelForStep:
         """Read what `to_json` returns."""
         return cls(json_dict["name"], json_dict["version"], json_dict["sha"])
 
-    @classmethod
-    def from_model(cls, model: Any) -> Self:
-        """Return the name of a `ModelVersion`."""
-        return cls(model.name(), model.version(), model.sha())
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ModelForStep) and self.to_json() == other.to_json()
 

@@ -6,9 +6,12 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, Self
 
-from orchlite.inference.validations import serialized
+from orchlite.client.model import ModelVersion
+from orchlite.client.step_arguments import serialized
+from orchlite.core.model_records import ModelVersionRow
+from orchlite.core.pipeline_steps import Step, model_step, shadow_steps, split_step, validations_step
 
-from ._pipeline_config import ModelForStep, Steps
+from ._pipeline_config import Steps
 
 
 class StepEditing:
@@ -18,7 +21,7 @@ class StepEditing:
     """
 
     def __init__(self) -> None:
-        self._steps: list[dict[str, Any]] = []
+        self._steps: list[Step] = []
 
     def steps(self) -> Steps:
         """The steps in hand; none after the pipeline was fetched or built."""
@@ -40,17 +43,15 @@ class StepEditing:
 
     def add_model_step(self, model_version: Any = None, *, model: Any = None) -> Self:
         """Run a model."""
-        return self._add(_inference([_given(model_version, model)]))
+        return self._add(model_step(_row_of(model_version, model)))
 
     def replace_with_model_step(self, index: int, model_version: Any = None, *, model: Any = None) -> Self:
         """Run a model instead of a step."""
-        return self._replace(index, _inference([_given(model_version, model)]))
+        return self._replace(index, model_step(_row_of(model_version, model)))
 
     def add_shadow_deploy(self, champion: Any, challengers: Iterable[Any]) -> Self:
         """Run the challengers beside the champion, whose outputs are those of the step. It becomes three steps, as in the SDK."""
-        for step in _shadow(champion, challengers):
-            self._add(step)
-        return self
+        return self._add(*_shadow(champion, challengers))
 
     def replace_with_shadow_deploy(self, index: int, champion: Any, challengers: Iterable[Any]) -> Self:
         """Run a shadow deployment instead of a step."""
@@ -74,35 +75,29 @@ class StepEditing:
         """Evaluate expressions of polars on every row; `anomaly.NAME` tells for which rows one is true."""
         if validations.pop("count", None) is not None:
             warnings.warn("'count' is not a valid name for a validation", stacklevel=2)
-        return self._add({"Check": {"tree": [serialized(name, expression) for name, expression in validations.items()]}})
+        return self._add(validations_step([serialized(*each) for each in validations.items()]))
 
-    def _add(self, step: dict[str, Any]) -> Self:
-        self._steps.append(step)
+    def _add(self, *steps: Step) -> Self:
+        self._steps += steps
         return self
 
-    def _replace(self, index: int, step: dict[str, Any]) -> Self:
+    def _replace(self, index: int, step: Step) -> Self:
         self._steps[index] = step
         return self
 
 
-def _inference(models: Iterable[Any]) -> dict[str, Any]:
-    return {"ModelInference": {"models": [_named(model) for model in models]}}
+def _shadow(champion: Any, challengers: Iterable[Any]) -> list[Step]:
+    return shadow_steps(_row_of(champion), map(_row_of, challengers))
 
 
-def _shadow(champion: Any, challengers: Iterable[Any]) -> list[dict[str, Any]]:
-    return [_inference([champion, *challengers]), {"AuditResults": {"from": 1, "to": None}}, {"MultiOut": {}}]
+def _split(weighted: Iterable[tuple[float, Any]], hash_key: str | None) -> Step:
+    return split_step([(weight, _row_of(model)) for weight, model in weighted], hash_key)
 
 
-def _split(weighted: Iterable[tuple[float, Any]], hash_key: str | None) -> dict[str, Any]:
-    weights = [{"model": _named(model), "weight": weight} for weight, model in weighted]
-    return {"RandomSplit": {"hash_key": hash_key, "weights": weights}}
-
-
-def _named(model: Any) -> dict[str, str]:
-    return ModelForStep.from_model(model).to_json()
-
-
-def _given(model_version: Any, model: Any) -> Any:
-    if model_version is None and model is None:
+def _row_of(model_version: Any, model: Any = None) -> ModelVersionRow:
+    given = model if model_version is None else model_version
+    if given is None:
         raise TypeError("missing 1 required positional argument: 'model_version'")
-    return model if model_version is None else model_version
+    if not isinstance(given, ModelVersion):
+        raise TypeError(f"model_version is of type {type(given)}, but a ModelVersion is required")
+    return given._known

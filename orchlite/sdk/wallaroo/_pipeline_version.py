@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orchlite.client.pipeline
 from orchlite.core.model_records import PipelineVersionRow
 from orchlite.engine.engine import Engine
 
@@ -15,25 +16,13 @@ from ._pipeline_config import Steps
 from ._submodules import members
 
 
-class PipelineVersion:
+class PipelineVersion(orchlite.client.pipeline.PipelineVersion):
     """The steps of a pipeline, as they were stored once."""
 
     def __init__(self, client: Any, engine: Engine, row: PipelineVersionRow) -> None:
+        super().__init__(row)
         self.client = client
         self._engine = engine
-        self._row = row
-
-    def id(self) -> int:
-        """The id, an integer."""
-        return self._row.pipeline_version_id
-
-    def name(self) -> str:
-        """The version's name, a UUID."""
-        return self._row.version
-
-    def definition(self) -> dict[str, Any]:
-        """`{"id": pipeline name, "steps": [{kind: {…}}, …]}`; `{}` if no steps were given."""
-        return dict(self._row.definition)
 
     def create_time(self) -> datetime:
         """When it was stored."""
@@ -51,15 +40,6 @@ class PipelineVersion:
         """The deployment of this version, in a list; an empty one if it was not deployed, or another version has replaced it."""
         found = self._engine.store.deployments.of_pipeline(self._row.pipeline_id)
         return [self.client._deployment(found)] if found is not None and found.pipeline_version_id == self.id() else []
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PipelineVersion) and (self._engine, self.id()) == (other._engine, other.id())
-
-    def __hash__(self) -> int:
-        return hash(self.id())
-
-    def __repr__(self) -> str:
-        return f"PipelineVersion(name={self.name()!r}, definition={self.definition()})"
 
     @staticmethod
     def _columns() -> Sequence[str]:

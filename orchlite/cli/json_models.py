@@ -177,5 +177,5 @@ def connection_json(connection: Connection) -> JsonObject:
 
 
 def pruned_json(pruned: Pruned) -> JsonObject:
-    """Return the counts {runs, tasks, events, bundles, leftovers, environments, bytes, unseen_stores, dry_run}."""
+    """Return the counts {runs, tasks, events, bundles, models, inference_logs, leftovers, environments, bytes, unseen_stores, dry_run}."""
     return pruned._asdict()

@@ -26,8 +26,9 @@ class Maintenance:
     def prune(self, older_than: timedelta | None = None, *, dry_run: bool = False, force: bool = False) -> Pruned:
         """Remove what has ended and is old. Block until it is done, and return the counts; others may use the store meanwhile.
 
-        Removes runs that ended longer ago, with their logs and files; tasks that have ended; events; environments that were not used for
-        that long; and files that belong to nothing. Never removes queued or running runs, orchestrations, or tasks that may run again.
+        Removes runs that ended longer ago, with their logs and files; tasks that have ended; events; inference logs; environments that were
+        not used for that long; and files that belong to nothing. Never removes queued or running runs, orchestrations, models, pipelines,
+        or tasks that may run again.
 
         older_than: the age for all of these; by default the terms of this client's `retention`, else those of `Retention()`.
         dry_run: remove nothing, and return what would be removed.
@@ -80,9 +81,9 @@ class Maintenance:
         restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
 
     def check(self) -> Table[Finding]:
-        """Read the whole store, bundles included, and return what is wrong with it, each with a remedy; for a healthy store an empty table.
+        """Read the whole store and return what is wrong with it, each with a remedy; for a healthy store an empty table.
 
-        Block until everything was read; others may use the store meanwhile. Damage is returned, not raised.
+        Block until everything was read, bundles and models included; others may use the store meanwhile. Damage is returned, not raised.
         """
         from orchlite.operations import integrity
 

@@ -54,6 +54,8 @@ class Retention(NamedTuple):
     """Remove events that happened longer ago."""
     environments_unused_for: timedelta | None = timedelta(days=30)
     """Remove environments that no run has used for this long. Their cache is shared by all stores of this account."""
+    inference_logs_older_than: timedelta | None = timedelta(days=90)
+    """Remove records of inferences that were made longer ago, of every pipeline."""
 
 
 class Settings(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.errors import BadArgument, Conflict
@@ -26,7 +27,7 @@ _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, err
 
 
 def backup(context: Context, target: Path) -> Path:
-    """Copy the store into a new folder: its rows, its bundles, and the folders of runs that have ended. Return `target`.
+    """Copy the store into a new folder: its rows, bundles and models, and the folders of runs that have ended. Return `target`.
 
     Block until the copy is durable; other hosts continue meanwhile. It contains everything that was committed before the call. It holds the
     same secrets as the store, and only this account can read it.
@@ -48,6 +49,7 @@ def backup(context: Context, target: Path) -> Path:
         context.store.copy_to(folder.database)
         with closing(Store(folder.database)) as copy:
             _copy_bundles(context, folder, copy)
+            _copy_models(context, folder, copy, now)
             _copy_runs(context, folder, copy)
             with copy.transaction() as transaction:
                 end_unfinished(copy, transaction, now, "when the backup was made")
@@ -66,7 +68,7 @@ def _copy_bundles(context: Context, folder: StoreFolder, copy: Store) -> None:
 
 
 def _link_or_copy(path: Path, folder: Path) -> None:
-    """Link the bundle, which never changes; copy it where links are not possible."""
+    """Link a file that never changes; copy it where links are not possible."""
     try:
         os.link(path, folder / path.name)
     except OSError as error:
@@ -84,6 +86,21 @@ def _delete_orchestrations(context: Context, copy: Store, sha: str) -> None:
     with copy.transaction() as transaction:
         for orchestration_id in set(copy.maintenance.orchestrations_of(sha)) - set(remaining):
             copy.orchestrations.delete(transaction, orchestration_id)
+
+
+def _copy_models(context: Context, folder: StoreFolder, copy: Store, now: datetime) -> None:
+    for sha in copy.models.files():
+        try:
+            _link_or_copy(context.model_files.path(sha), folder.models)
+        except FileNotFoundError:
+            _delete_models(context, copy, sha, now)
+
+
+def _delete_models(context: Context, copy: Store, sha: str, now: datetime) -> None:
+    """Delete from the copy what was deleted from the store since its rows were copied; see `_delete_orchestrations`."""
+    for model_id in copy.models.of_sha(sha) - context.store.models.of_sha(sha):
+        with copy.transaction() as transaction:
+            copy.models.delete(transaction, model_id, now)
 
 
 def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:

@@ -7,15 +7,17 @@ The age is that of the file, by the machine's clock and not the store's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.clock import SystemClock
+from orchlite.core.content_storage import UPLOAD_SUFFIX, ContentStorage
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.core.folders import RunFolder
 from orchlite.operations.context import Context
+from orchlite.operations.model_upload import discard_unreferenced
 from orchlite.store.maintenance import PAGE
 
 _MIN_AGE_SECONDS = 3600.0
@@ -27,7 +29,7 @@ class Orphan(NamedTuple):
     """A file or folder that belongs to no row and no host."""
 
     kind: str
-    """`bundle`, `upload`, `run folder` or `host`."""
+    """`bundle`, `model`, `upload`, `run folder` or `host`."""
     path: Path
 
 
@@ -38,7 +40,8 @@ def find(context: Context) -> Iterator[Orphan]:
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read.
         OSError: one of its folders cannot be listed.
     """
-    yield from _bundles(context)
+    yield from _stored_files(context.bundles, "bundle", context.store.maintenance.unknown_bundles)
+    yield from _stored_files(context.model_files, "model", context.store.models.unknown_files)
     yield from _run_folders(context)
     yield from _hosts(context)
 
@@ -60,6 +63,8 @@ def remove(context: Context, orphan: Orphan) -> int | None:
                 if context.store.orchestrations.is_referenced(transaction, path.stem):
                     return None
                 context.bundles.discard(path.stem)
+        case "model":
+            return size_bytes if discard_unreferenced(context, path.name) else None
         case "run folder":
             return size_bytes if _has_no_runner(path) and remove_tree(path) else None
         case _:
@@ -67,12 +72,11 @@ def remove(context: Context, orphan: Orphan) -> int | None:
     return size_bytes
 
 
-def _bundles(context: Context) -> Iterator[Orphan]:
-    folder = context.folder.bundles
-    for page in _paged(path for path in _entries(folder) if _is_old(path)):
-        yield from (Orphan("upload", path) for path in page if path.suffix == ".upload" and len(path.stem) == _ID_CHARACTERS)
-        shas = [path.stem for path in page if path.suffix == ".zip" and len(path.stem) == _SHA_CHARACTERS]
-        yield from (Orphan("bundle", context.bundles.path(sha)) for sha in sorted(context.store.maintenance.unknown_bundles(shas)))
+def _stored_files(storage: ContentStorage, kind: str, unknown: Callable[[Collection[str]], set[str]]) -> Iterator[Orphan]:
+    for page in _paged(path for path in _entries(storage.folder) if _is_old(path)):
+        yield from (Orphan("upload", path) for path in page if path.suffix == UPLOAD_SUFFIX and len(path.stem) == _ID_CHARACTERS)
+        shas = [path.stem for path in page if path.suffix == storage.suffix and len(path.stem) == _SHA_CHARACTERS]
+        yield from (Orphan(kind, storage.path(sha)) for sha in sorted(unknown(shas)))
 
 
 def _run_folders(context: Context) -> Iterator[Orphan]:

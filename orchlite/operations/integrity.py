@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from orchlite.core.content_storage import ContentStorage
 from orchlite.core.errors import StoreDamaged
 from orchlite.core.files import is_locked
 from orchlite.core.hints import Api
@@ -20,14 +20,16 @@ from orchlite.operations import garbage, liveness
 from orchlite.operations.context import Context
 from orchlite.runs import survivors
 from orchlite.runs.spec import Alive
-from orchlite.store.maintenance import EndedRun, StoredBundle
+from orchlite.store.maintenance import EndedRun
 
 _RESTORE = "Restore the store from a backup."
 _REPORT = "Restore the store from a backup, and report this: it is a bug in orchlite."
 _UNREADABLE = "Its own program may have replaced it. Its outcome is recorded; its log and files are lost unless you restore them."
+_UPLOAD_AGAIN = "Upload the same bytes again, or restore the store from a backup."
 _SURVIVORS = "They could not be ended; `kill -9` with these numbers does it, perhaps only as root."
 _ORPHAN_HINTS = {
     "bundle": Api.PRUNE + " removes it.",
+    "model": Api.PRUNE + " removes it.",
     "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
     "run folder": Api.PRUNE + " removes it.",
     "host": "The next client that opens the store removes it, and so does " + Api.PRUNE + ".",
@@ -38,7 +40,7 @@ class Finding(NamedTuple):
     """Something that is wrong with a store."""
 
     kind: str
-    """`database`, `row`, `bundle`, `environment`, `run` or `leftover`."""
+    """`database`, `row`, `bundle`, `model`, `environment`, `run` or `leftover`."""
     subject: str
     """The path or the id of what is wrong."""
     what: str
@@ -60,7 +62,7 @@ class Finding(NamedTuple):
 
 
 def check(context: Context) -> Table[Finding]:
-    """Return what is wrong with the store. Block until everything has been read, including the bytes of all bundles.
+    """Return what is wrong with the store. Block until everything has been read, including the bytes of all bundles and models.
 
     Raises:
         StoreBusy, DeviceFailed, Closed: the store cannot be read. Damage is a finding, not an exception.
@@ -69,7 +71,7 @@ def check(context: Context) -> Table[Finding]:
     findings: Table[Finding] = Table()
     try:
         findings += _database(context)
-        for part in (_rows, _bundles, _environments, _ended_runs, _abandoned_runs, _orphans):
+        for part in (_rows, _bundles, _models, _environments, _ended_runs, _abandoned_runs, _orphans):
             findings += part(context)
     except StoreDamaged as error:
         # Rows that cannot be read cannot be compared with anything.
@@ -88,27 +90,39 @@ def _rows(context: Context) -> Iterator[Finding]:
         yield Finding("row", run_id, f"The run {what}.", _REPORT)
     for orchestration_id in maintenance.orchestrations_without_packaging():
         yield Finding("row", orchestration_id, "The orchestration has no packaging task.", _REPORT)
+    for pipeline_id in context.store.inference_logs.wrong_sums():
+        yield Finding("row", str(pipeline_id), "The pipeline's count of logged records or bytes is wrong.", _REPORT)
+    for pipeline, version in context.store.deployments.with_missing_models():
+        what = f"The pipeline {pipeline.name!r} is deployed with version {version} of a model, which does not exist."
+        yield Finding("row", str(pipeline.pipeline_id), what, _REPORT)
 
 
 def _bundles(context: Context) -> Iterator[Finding]:
     for bundle in context.store.maintenance.bundles():
-        path = context.bundles.path(bundle.sha)
-        problem = _bundle_problem(path, bundle)
+        problem = _file_problem(context.bundles, bundle.sha, bundle.size_bytes)
         # It may have been deleted with its last orchestration a moment ago.
         if problem and context.store.maintenance.orchestrations_of(bundle.sha):
-            yield Finding("bundle", str(path), problem, "Upload the same bytes again, or restore the store from a backup.")
+            yield Finding("bundle", str(context.bundles.path(bundle.sha)), problem, _UPLOAD_AGAIN)
 
 
-def _bundle_problem(path: Path, bundle: StoredBundle) -> str | None:
+def _models(context: Context) -> Iterator[Finding]:
+    for sha, size_bytes in context.store.models.files().items():
+        problem = _file_problem(context.model_files, sha, size_bytes)
+        if problem and context.store.models.of_sha(sha):
+            yield Finding("model", str(context.model_files.path(sha)), problem, _UPLOAD_AGAIN)
+
+
+def _file_problem(storage: ContentStorage, sha: str, known_size_bytes: int) -> str | None:
+    path = storage.path(sha)
     try:
         size_bytes = path.stat().st_size
-        if size_bytes != bundle.size_bytes:
-            return f"It has {size_bytes} bytes instead of {bundle.size_bytes}."
+        if size_bytes != known_size_bytes:
+            return f"It has {size_bytes} bytes instead of {known_size_bytes}."
         with path.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"It cannot be read: {error.strerror}."
-    return None if sha == bundle.sha else "Its bytes have changed: their SHA-256 differs from the one in its name."
+    return None if found == sha else "Its bytes have changed: their SHA-256 differs from the one in its name."
 
 
 def _environments(context: Context) -> Iterator[Finding]:

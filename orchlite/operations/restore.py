@@ -43,6 +43,8 @@ def restore(source: Path, into: Path, now: datetime) -> None:
             copy_file(path, part / path.name)
         _check_database(restored.database, source)
         copy_tree(saved.bundles, restored.bundles)
+        if saved.models.exists():  # it is missing in backups by 0.2.0 and earlier
+            copy_tree(saved.models, restored.models)
         copy_tree(saved.runs, restored.runs)
         restored.make()
         with closing(Store(restored.database)) as store, store.transaction() as transaction:
@@ -64,7 +66,8 @@ def _check_database(path: Path, source: Path) -> None:
 
 def _check_links(saved: StoreFolder) -> None:
     """Refuse links where a store has files and folders of its own; below a run's work folder they are the program's, and stay links."""
-    own = [saved.bundles, saved.runs, *saved.path.glob(f"{saved.database.name}*"), *saved.bundles.glob("*"), *saved.runs.glob("*")]
+    folders = (saved.bundles, saved.models, saved.runs)
+    own = [*folders, *saved.path.glob(f"{saved.database.name}*"), *(path for folder in folders for path in folder.glob("*"))]
     attempts = saved.runs.glob("*/*")
     for path in (*own, *attempts, *saved.runs.glob("*/*/*")):
         if path.is_symlink():

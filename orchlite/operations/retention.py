@@ -1,4 +1,4 @@
-"""Prunes what has ended and is old: runs, tasks, events, orphaned files, unused environments. Never what is alive.
+"""Prunes what has ended and is old: runs, tasks, events, inference logs, orphaned files, unused environments. Never what is alive.
 
 Rows are deleted first, in small transactions between which other writers have their turn, and then their files: a prune that is killed
 leaves folders without a row, which the next prune removes as orphans. Concurrent prunes share the work. The database file does not
@@ -30,9 +30,11 @@ _MIN_AGE = timedelta(minutes=1)
 """A run that has just ended stays: its submitter may be about to read how."""
 _INTERVAL = timedelta(days=1)
 _MAX_AGE = timedelta(days=36_500)
-_COUNTS = 6
+_COUNTS = 8
 """The first fields of `Pruned` count what was removed."""
-_AGES = ("runs_older_than", "events_older_than", "environments_unused_for")
+_AGES = ("runs_older_than", "events_older_than", "environments_unused_for", "inference_logs_older_than")
+_FIELDS = {"bundle": "bundles", "upload": "bundles", "model": "models"}
+"""Where `Pruned` counts an orphan of this kind; all others are leftovers."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +45,11 @@ class Pruned(NamedTuple):
     tasks: int = 0
     events: int = 0
     bundles: int = 0
-    """Bundles that no orchestration refers to, and interrupted uploads."""
+    """Bundles that no orchestration refers to, and interrupted uploads, of models as well."""
+    models: int = 0
+    """Model files that no model refers to."""
+    inference_logs: int = 0
+    """Inferences whose records were removed: by age, or beyond the limits of a pipeline."""
     leftovers: int = 0
     """Folders of runs that are not in the store, and files of dead hosts."""
     environments: int = 0
@@ -54,8 +60,8 @@ class Pruned(NamedTuple):
     dry_run: bool = False
 
     def __str__(self) -> str:
-        counts = (self.runs, self.tasks, self.events, self.bundles, self.leftovers, self.environments)
-        named = [_counted(count, name) for count, name in zip(counts, self._fields, strict=False) if count]
+        counts: list[int] = [getattr(self, name) for name in self._fields[:_COUNTS]]
+        named = [_counted(count, name.replace("_", " ")) for count, name in zip(counts, self._fields, strict=False) if count]
         verb = "would remove" if self.dry_run else "removed"
         return f"{verb} {', '.join(named)}: {self.bytes / 2**20:.1f} MiB" if named else f"{verb} nothing"
 
@@ -75,7 +81,7 @@ def prune(context: Context, retention: Retention, *, dry_run: bool = False, forc
         OSError: a folder cannot be listed, or an orphan cannot be removed.
     """
     now = context.clock.now()
-    parts = [*_old_rows(context, retention, now, dry_run), *_orphans(context, dry_run)]
+    parts = [*_old_rows(context, retention, now, dry_run), *_inference_logs(context, retention, now, dry_run), *_orphans(context, dry_run)]
     if retention.environments_unused_for is not None:
         parts.append(_environments(context, now - retention.environments_unused_for, dry_run, force))
     pruned = _total(parts, dry_run)
@@ -120,7 +126,7 @@ def older_than(age: object) -> Retention:
         BadArgument: `age` is not a positive timedelta of at most 36,500 days.
     """
     checked = _checked_age(age, "older_than")
-    return Retention(checked, 0, checked, checked)
+    return Retention(checked, 0, checked, checked, checked)
 
 
 def checked(retention: object) -> Retention:
@@ -201,12 +207,31 @@ def _events(context: Context, before: datetime, dry_run: bool) -> Iterator[Prune
         yield Pruned(events=count)
 
 
+def _inference_logs(context: Context, retention: Retention, now: datetime, dry_run: bool) -> Iterator[Pruned]:
+    logs, limits, age = context.store.inference_logs, context.settings.limits, retention.inference_logs_older_than
+    bounds = {"row_limit": limits.inference_log_rows, "size_limit_bytes": limits.inference_log_bytes}
+    before = None if age is None else now - age
+    for pipeline in context.store.pipelines.all():
+        if dry_run:
+            yield Pruned(inference_logs=logs.count_prunable(pipeline.pipeline_id, before, **bounds))
+            continue
+        while count := _delete_logs(context, pipeline.pipeline_id, before, bounds):
+            yield Pruned(inference_logs=count)
+
+
+def _delete_logs(context: Context, pipeline_id: int, before: datetime | None, bounds: dict[str, int]) -> int:
+    logs = context.store.inference_logs
+    with context.store.transaction() as transaction:
+        count = 0 if before is None else logs.delete_before(transaction, pipeline_id, before)
+        return count or logs.trim(transaction, pipeline_id, **bounds)
+
+
 def _orphans(context: Context, dry_run: bool) -> Iterator[Pruned]:
     for orphan in garbage.find(context):
         size_bytes = tree_size_bytes(orphan.path) if dry_run else garbage.remove(context, orphan)
         if size_bytes is not None:
-            is_bundle = orphan.kind in ("bundle", "upload")
-            yield Pruned(bundles=1, bytes=size_bytes) if is_bundle else Pruned(leftovers=1, bytes=size_bytes)
+            counted: dict[str, Any] = {_FIELDS.get(orphan.kind, "leftovers"): 1}
+            yield Pruned(bytes=size_bytes, **counted)
 
 
 def _environments(context: Context, unused_since: datetime, dry_run: bool, force: bool) -> Pruned:

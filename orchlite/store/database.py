@@ -36,6 +36,7 @@ _STEP_SECONDS = 0.05
 # follow. A checkpoint every 250 pages keeps the file at 1 MiB, so that nearly all commits overwrite it.
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
 _RARE_CHECKPOINTS = "PRAGMA wal_autocheckpoint=5000"
+_DURABLE = "FULL"
 _OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
 
 
@@ -120,7 +121,7 @@ class Database:
         """The newest schema that this orchlite knows; while it is None, every schema may be written to."""
         self._may_be_new = may_be_new
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._synchronous = "FULL" if durable else "OFF"
+        self._synchronous = _DURABLE if durable else "OFF"
         self._local = threading.local()
         self._connections: weakref.WeakSet[_OwnedConnection] = weakref.WeakSet()
         self._opened = 0
@@ -145,13 +146,14 @@ class Database:
             ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed: the file cannot be used.
             Closed: `close` was called before the block ended.
         """
+        is_relaxed = self._synchronous == _DURABLE and not durable
         with self._turn() as deadline:
             while True:
                 with self._connection() as connection:
                     try:
                         if urgent:
                             connection.execute(_RARE_CHECKPOINTS)
-                        if not durable:
+                        if is_relaxed:
                             # In WAL mode only checkpoints are synced then, so that the file stays intact (sqlite.org/pragma.html).
                             connection.execute("PRAGMA synchronous=NORMAL")
                         # Inside `try`: an interrupt may arrive when the transaction is open already.
@@ -167,7 +169,7 @@ class Database:
                     finally:
                         if urgent:
                             connection.execute(_CHECKPOINTS)
-                        if not durable:
+                        if is_relaxed:
                             connection.execute(f"PRAGMA synchronous={self._synchronous}")
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:

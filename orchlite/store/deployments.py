@@ -76,16 +76,27 @@ class Deployments:
             " WHERE is_deployed = 1 AND EXISTS (SELECT 1 FROM json_each(?) WHERE instr(definition, value)) ORDER BY pipeline_id",
             (json.dumps(list(versions)),),
         )
-        return [
-            PipelineRow(
-                row["pipeline_id"], row["workspace_id"], row["name"], known_datetime(row["created_at"]), known_datetime(row["updated_at"])
-            )
-            for row in rows
-        ]
+        return [_pipeline(row) for row in rows]
+
+    def with_missing_models(self) -> list[tuple[PipelineRow, str]]:
+        """Return the deployed pipelines of which a model version does not exist, and that version."""
+        rows = self._database.rows(
+            "SELECT pipelines.*, atom FROM deployments JOIN pipelines USING (pipeline_id)"
+            " JOIN pipeline_versions USING (pipeline_version_id) JOIN json_tree(definition) AS found"
+            " WHERE is_deployed = 1 AND found.key = 'version' AND found.type = 'text'"
+            " AND NOT EXISTS (SELECT 1 FROM model_versions WHERE model_versions.version = atom) ORDER BY pipeline_id"
+        )
+        return [(_pipeline(row), row["atom"]) for row in rows]
 
 
 def _record_event(transaction: Transaction, pipeline_id: int, became: str, at: datetime, reason: str | None = None) -> None:
     events.record(transaction, "pipeline", str(pipeline_id), None, became, at, reason)
+
+
+def _pipeline(row: Row) -> PipelineRow:
+    return PipelineRow(
+        row["pipeline_id"], row["workspace_id"], row["name"], known_datetime(row["created_at"]), known_datetime(row["updated_at"])
+    )
 
 
 def _deployment(row: Row) -> DeploymentRow:

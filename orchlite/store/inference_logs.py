@@ -50,7 +50,8 @@ class InferenceLogs:
             raise NotFound(f"There is no pipeline {log.pipeline_id!r} in this store: it was deleted.", pipeline_id=log.pipeline_id)
         log_id = int(row["log_id"])
         self._add_to_sums(transaction, log.pipeline_id, log.row_count, log.size_bytes)
-        self.trim(transaction, log.pipeline_id, row_limit=row_limit, size_limit_bytes=size_limit_bytes, kept=log_id)
+        while self.trim(transaction, log.pipeline_id, row_limit=row_limit, size_limit_bytes=size_limit_bytes, kept=log_id):
+            pass
         return log_id
 
     def read(
@@ -86,29 +87,48 @@ class InferenceLogs:
         return InferenceLogPage(self._with_data(log_ids), stopped_by)
 
     def trim(self, transaction: Transaction, pipeline_id: int, *, row_limit: int, size_limit_bytes: int, kept: int | None = None) -> int:
-        """Delete the pipeline's oldest logs until it has no more rows and bytes than these; never `kept`. Return how many were deleted."""
-        deleted = 0
-        while True:
-            row = transaction.row("SELECT log_rows, log_bytes FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
-            if row is None or (row["log_rows"] <= row_limit and row["log_bytes"] <= size_limit_bytes):
-                return deleted
-            oldest = transaction.rows(
-                "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND log_id IS NOT ?"
-                " ORDER BY at, log_id LIMIT ?",
-                (pipeline_id, kept, _PAGE),
-            )
-            chosen = _freeing(oldest, row["log_rows"] - row_limit, row["log_bytes"] - size_limit_bytes)
-            if not chosen:
-                return deleted
-            deleted += self._delete(transaction, pipeline_id, chosen)
+        """Delete the oldest logs of a pipeline that has more rows or bytes than the limits, 500 at most.
 
-    def delete_before(self, transaction: Transaction, pipeline_id: int, before: datetime, limit: int) -> int:
-        """Delete at most `limit` of the pipeline's logs that are older than `before`, oldest first. Return how many were deleted."""
+        Return how many were deleted: 0 if there is nothing more to delete. kept: the log that stays in any case; by default the newest.
+        """
+        sums = transaction.row("SELECT log_rows, log_bytes FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
+        if sums is None or (sums["log_rows"] <= row_limit and sums["log_bytes"] <= size_limit_bytes):
+            return 0
+        oldest = transaction.rows(
+            "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND log_id <> coalesce(?,"
+            " (SELECT log_id FROM inference_logs WHERE pipeline_id = ? ORDER BY at DESC, log_id DESC LIMIT 1)) ORDER BY at, log_id LIMIT ?",
+            (pipeline_id, kept, pipeline_id, _PAGE),
+        )
+        chosen = _freeing(oldest, sums["log_rows"] - row_limit, sums["log_bytes"] - size_limit_bytes)
+        return self._delete(transaction, pipeline_id, chosen)
+
+    def delete_before(self, transaction: Transaction, pipeline_id: int, before: datetime) -> int:
+        """Delete the pipeline's logs that are older than `before`, the oldest 500 at most. Return how many were deleted."""
         rows = transaction.rows(
             "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND at < ? ORDER BY at, log_id LIMIT ?",
-            (pipeline_id, to_microseconds(before), limit),
+            (pipeline_id, to_microseconds(before), _PAGE),
         )
         return self._delete(transaction, pipeline_id, rows)
+
+    def count_prunable(self, pipeline_id: int, before: datetime | None, *, row_limit: int, size_limit_bytes: int) -> int:
+        """Return how many logs `delete_before` (None: none) and then `trim` would delete if they were called until they return 0."""
+        [row] = self._database.rows(
+            "SELECT count(*) FROM (SELECT at, row_number() OVER newer AS place, sum(row_count) OVER newer AS row_count,"
+            " sum(size_bytes) OVER newer AS size_bytes"
+            " FROM inference_logs WHERE pipeline_id = ? WINDOW newer AS (ORDER BY at DESC, log_id DESC ROWS UNBOUNDED PRECEDING))"
+            " WHERE at < ? OR place > 1 AND (row_count > ? OR size_bytes > ?)",
+            (pipeline_id, _EARLIEST if before is None else to_microseconds(before), row_limit, size_limit_bytes),
+        )
+        return int(row[0])
+
+    def wrong_sums(self) -> list[int]:
+        """Return the ids of the pipelines whose sums of rows and bytes are not those of their logs."""
+        rows = self._database.rows(
+            "SELECT pipeline_id FROM pipelines LEFT JOIN (SELECT pipeline_id, sum(row_count) AS row_count, sum(size_bytes) AS size_bytes"
+            " FROM inference_logs GROUP BY pipeline_id) USING (pipeline_id)"
+            " WHERE log_rows <> coalesce(row_count, 0) OR log_bytes <> coalesce(size_bytes, 0) ORDER BY pipeline_id"
+        )
+        return [row["pipeline_id"] for row in rows]
 
     def _delete(self, transaction: Transaction, pipeline_id: int, rows: Sequence[Row]) -> int:
         log_ids = json.dumps([row["log_id"] for row in rows])

@@ -28,6 +28,7 @@ _NAMES_OF_FILES = (
     ("task id", "task_id", "tasks", _UUID),
     ("orchestration id", "orchestration_id", "orchestrations", _UUID),
     ("bundle's SHA-256", "sha", "orchestrations", _DIGIT * 64),
+    ("model's SHA-256", "sha", "model_versions", _DIGIT * 64),
     ("environment", "coalesce(nullif(environment_key, ''), 'a')", "orchestrations", f"{_DIGIT}*"),
 )
 """What names a file or a folder: a description, its column and table, and its form as a GLOB pattern."""
@@ -236,6 +237,7 @@ class StoreMaintenance:
         problems = [
             f"a {what} is {str(row[0])!r:.60}"
             for what, column, table, form in _NAMES_OF_FILES
+            if self._database.row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,))
             for row in self._database.rows(f"SELECT {column} FROM {table} WHERE {column} NOT GLOB ? LIMIT 1", (form,))  # noqa: S608 - constants
         ]
         entrypoints = self._database.rows(

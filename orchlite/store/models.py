@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -135,6 +135,22 @@ class Models:
         if row is None:
             raise _not_found(f"There is no model {model_id!r} in this store.", model_id=model_id)
         _record_event(transaction, _model(row), "deleted", now)
+
+    def files(self) -> dict[str, int]:
+        """Return the size of each file by its SHA-256."""
+        rows = self._database.rows("SELECT DISTINCT sha, size_bytes FROM model_versions ORDER BY sha")
+        return {row["sha"]: row["size_bytes"] for row in rows}
+
+    def of_sha(self, sha: str) -> set[int]:
+        """Return the ids of the models that have a version with these bytes."""
+        return {row["model_id"] for row in self._database.rows("SELECT model_id FROM model_versions WHERE sha = ?", (sha,))}
+
+    def unknown_files(self, shas: Collection[str]) -> set[str]:
+        """Return the hashes that no model version has."""
+        rows = self._database.rows(
+            "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM model_versions WHERE sha = value)", (json.dumps(list(shas)),)
+        )
+        return {row["value"] for row in rows}
 
     def is_referenced(self, transaction: Transaction, sha: str) -> bool:
         """Return whether any model version has these bytes."""

@@ -40,11 +40,21 @@ def _make_old(path: Path, seconds: float = 7200) -> None:
     [
         (f"bundles/{_ID}.upload", Pruned(bundles=1, bytes=5)),
         (f"bundles/{'a' * 64}.zip", Pruned(bundles=1, bytes=5)),
+        (f"models/{_ID}.upload", Pruned(bundles=1, bytes=5)),
+        (f"models/{'a' * 64}", Pruned(models=1, bytes=5)),
         (f"runs/{_ID}", Pruned(leftovers=1, bytes=5)),
         (f"hosts/{_ID}.lock", Pruned(leftovers=1, bytes=5)),
         (f"hosts/{_ID}.new", Pruned(leftovers=1, bytes=5)),
     ],
-    ids=["an interrupted upload", "a bundle without a row", "a run folder without a row", "a dead host", "a host that died at once"],
+    ids=[
+        "an interrupted upload",
+        "a bundle without a row",
+        "an interrupted upload of a model",
+        "a model without a row",
+        "a run folder without a row",
+        "a dead host",
+        "a host that died at once",
+    ],
 )
 def test_orphans_are_removed(client: orchlite.Client, path: str, expected: Pruned) -> None:
     left = client.path() / path
@@ -62,8 +72,8 @@ def test_orphans_are_removed(client: orchlite.Client, path: str, expected: Prune
 
 @pytest.mark.parametrize(
     "path",
-    [f"bundles/{_ID}.upload", f"bundles/{'a' * 64}.zip", f"runs/{_ID}", f"hosts/{_ID}.new"],
-    ids=["an upload", "a bundle", "a run folder", "a host"],
+    [f"bundles/{_ID}.upload", f"bundles/{'a' * 64}.zip", f"models/{'a' * 64}", f"runs/{_ID}", f"hosts/{_ID}.new"],
+    ids=["an upload", "a bundle", "a model", "a run folder", "a host"],
 )
 def test_young_files_stay_because_their_rows_may_follow(client: orchlite.Client, path: str) -> None:
     left = client.path() / path
@@ -72,7 +82,7 @@ def test_young_files_stay_because_their_rows_may_follow(client: orchlite.Client,
     assert left.exists()
 
 
-@pytest.mark.parametrize("path", ["bundles/notes.txt", "bundles/mine.zip", "runs/mine", "hosts/README"])
+@pytest.mark.parametrize("path", ["bundles/notes.txt", "bundles/mine.zip", "models/mine", "models/mine.onnx", "runs/mine", "hosts/README"])
 def test_only_files_with_names_that_orchlite_gives_are_orphans(client: orchlite.Client, path: str) -> None:
     stranger = client.path() / path
     stranger.write_text("12345")

@@ -388,7 +388,7 @@ class TestTheArguments:
 
     def test_one_age_applies_to_everything(self) -> None:
         day = timedelta(days=1)
-        assert retention.older_than(day) == Retention(day, 0, day, day)
+        assert retention.older_than(day) == Retention(day, 0, day, day, day)
 
 
 class TestTheSummary:

@@ -135,14 +135,50 @@ def test_a_log_that_exceeds_the_limits_alone_stays_alone(logs: _Logs, database: 
     assert logs.sums(database) == (99, 99)
 
 
-def test_old_logs_are_deleted_some_at_a_time(logs: _Logs, store: Store, database: Database) -> None:
-    ids = [logs.add(seconds) for seconds in range(5)]
+def test_old_logs_are_deleted_a_page_at_a_time(logs: _Logs, store: Store, database: Database) -> None:
+    ids = [logs.add(seconds) for seconds in range(502)]
     with store.transaction() as transaction:
-        assert store.inference_logs.delete_before(transaction, logs.pipeline_id, logs.at(4), 3) == 3
-        assert store.inference_logs.delete_before(transaction, logs.pipeline_id, logs.at(4), 3) == 1
-        assert store.inference_logs.delete_before(transaction, logs.pipeline_id, logs.at(4), 3) == 0
-    assert logs.read() == (ids[4:], None)
+        deleted = [store.inference_logs.delete_before(transaction, logs.pipeline_id, logs.at(501)) for _ in range(3)]
+    assert deleted == [500, 1, 0]
+    assert logs.read() == (ids[501:], None)
     assert logs.sums(database) == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("before", "rows", "size_bytes", "expected"),
+    [
+        (None, 10, 100, 0),
+        (None, 9, 100, 1),
+        (None, 10, 79, 2),
+        (2, 10, 100, 2),
+        (2, 5, 100, 3),
+        (3, 6, 100, 3),
+        (None, 0, 0, 4),
+        (99, 0, 0, 5),
+    ],
+)
+def test_what_a_prune_would_delete_is_what_it_deletes(
+    logs: _Logs, store: Store, database: Database, before: int | None, rows: int, size_bytes: int, expected: int
+) -> None:
+    for seconds in range(5):
+        logs.add(seconds, rows=2, size_bytes=20)
+    at = None if before is None else logs.at(before)
+    count = store.inference_logs.count_prunable(logs.pipeline_id, at, row_limit=rows, size_limit_bytes=size_bytes)
+    with store.transaction() as transaction:
+        deleted = 0 if at is None else store.inference_logs.delete_before(transaction, logs.pipeline_id, at)
+        while more := store.inference_logs.trim(transaction, logs.pipeline_id, row_limit=rows, size_limit_bytes=size_bytes):
+            deleted += more
+    assert count == deleted == expected
+    assert len(logs.read()[0]) == 5 - expected
+    logs.sums(database)
+    assert store.inference_logs.wrong_sums() == []
+
+
+def test_wrong_sums_are_found(logs: _Logs, store: Store, database: Database) -> None:
+    logs.add(1)
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE pipelines SET log_bytes = 0")
+    assert store.inference_logs.wrong_sums() == [logs.pipeline_id]
 
 
 def test_the_log_of_a_deleted_pipeline_is_refused(logs: _Logs, store: Store, database: Database, now: datetime) -> None:

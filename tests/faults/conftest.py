@@ -22,6 +22,9 @@ from orchlite.core.folders import RunFolder
 from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import RunSpec
+from tests.faults.small_disk import disk
+
+__all__ = ["disk"]
 
 _ROOT = Path(orchlite.__file__).parents[1]
 _FINAL = {status.value for status in RunStatus if status.is_final}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,13 +15,12 @@ import pytest
 
 import orchlite
 from orchlite.core.errors import StorageFull
+from tests.faults.small_disk import DISK_BYTES, Disk
 
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
 StartHost = Callable[..., "subprocess.Popen[str]"]
 
-_PAGE_BYTES = 4096
-_DISK_BYTES = 8 * 1024 * 1024
 
 # Waits for the gate, says more than the disk could hold, and notes that it came to its end.
 _TALKS = """
@@ -35,45 +33,6 @@ for _ in range(2 * {bytes} // 1000):
 pathlib.Path({done!r}).touch()
 sys.exit(3)
 """
-
-
-class Disk:
-    """A disk with little room."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._filler = path / "filler"
-
-    def fill(self, *, pages_left: int = 0) -> None:
-        """Take all of the room that there is, except for so many pages."""
-        with self._filler.open("ab", buffering=0) as filler, suppress(OSError):
-            while True:
-                filler.write(b"\0" * _PAGE_BYTES)
-        os.truncate(self._filler, self._filler.stat().st_size - pages_left * _PAGE_BYTES)
-
-    def make_room(self) -> None:
-        self._filler.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A file system of its own, in memory."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = _command("mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(path))
-    if mounted is not None:
-        pytest.skip(f"no small file system can be mounted here: {mounted}")
-    yield Disk(path)
-    _command("umount", "--lazy", str(path))
-
-
-def _command(*command: str) -> str | None:
-    """What the command complains about; None where it went well."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        return str(error)
-    return done.stderr.strip() or "it failed" if done.returncode else None
 
 
 @pytest.fixture
@@ -109,7 +68,7 @@ def test_a_program_is_not_blocked_when_its_log_finds_no_room_and_its_end_is_reco
 ) -> None:
     _move(disk, store, "runs")
     gate, done = tmp_path / "gate", tmp_path / "done"
-    program = folder(_TALKS.format(gate=str(gate), done=str(done), bytes=_DISK_BYTES))
+    program = folder(_TALKS.format(gate=str(gate), done=str(done), bytes=DISK_BYTES))
     with orchlite.Client(store, workers=1, grace_seconds=0.5) as client:
         [run] = client.upload_orchestration(path=program).wait().run_once().last_runs()
         next(run.logs(follow=True))

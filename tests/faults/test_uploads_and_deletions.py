@@ -1,4 +1,4 @@
-"""An upload of bytes whose last orchestration is deleted at the same time: the bundle stays."""
+"""An upload of bytes whose last orchestration or model is deleted at the same time: the bytes stay."""
 
 from __future__ import annotations
 
@@ -60,3 +60,21 @@ def test_a_bundle_that_is_deleted_while_it_is_uploaded_again_is_kept(
     assert seen == [(True, False)], "it was not deleted during the upload"
     assert stored.exists()
     assert "kept" in second.wait().run_once().wait(30).logs()
+
+
+def test_a_model_that_is_deleted_while_it_is_uploaded_again_is_kept(client: orchlite.Client, clock: _Interrupted, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x09\x3a\x05graph")
+    stored = client.path() / "models" / client.upload_model("first", tmp_path / "model.onnx").sha()
+    seen: list[tuple[bool, bool]] = []
+
+    def delete() -> None:
+        was_kept = stored.exists()
+        client.list_models()[0].delete()
+        seen.append((was_kept, stored.exists()))
+
+    clock.meanwhile = delete
+    client.upload_model("second", tmp_path / "model.onnx")
+    assert seen == [(True, False)], "it was not deleted during the upload"
+    assert stored.exists()
+    assert [model.name() for model in client.list_models()] == ["second"]
+    assert client.check() == []

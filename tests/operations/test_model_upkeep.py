@@ -70,18 +70,23 @@ class TestABackup:
             assert _count(restored, found) == 5
             assert restored.check() == []
 
-    def test_leaves_out_a_model_that_was_deleted_while_it_was_made(self, client: Client, model: ModelVersion, tmp_path: Path) -> None:
-        from orchlite.core.folders import StoreFolder
-        from orchlite.operations.backup import _copy_models
-        from orchlite.store.store import Store
+    def test_leaves_out_a_model_that_was_deleted_meanwhile(self, client: Client, model: ModelVersion, tmp_path: Path) -> None:
+        context = client._engine.context
+        copy_to = context.store.copy_to
 
-        folder = StoreFolder(tmp_path / "copy")
-        folder.make()
-        client._engine.store.copy_to(folder.database)
-        client.list_models()[0].delete()
-        with closing(Store(folder.database)) as copy:
-            _copy_models(client._engine.context, folder, copy, datetime.now(UTC))
-            assert copy.models.all() == []
+        class Store(type(context.store)):  # type: ignore[misc]
+            """A store from which another client deletes the model right after the rows were copied."""
+
+            def copy_to(self, path: Path) -> None:
+                copy_to(path)
+                client.list_models()[0].delete()
+
+        context.store.__class__ = Store
+        client.backup(tmp_path / "backup")
+        Client.restore(tmp_path / "backup", tmp_path / "restored")
+        with Client(tmp_path / "restored") as restored:
+            assert restored.list_models() == []
+            assert restored.check() == []
 
     @pytest.mark.parametrize("sql", ["UPDATE model_versions SET sha = '../../x'", "UPDATE model_versions SET sha = upper(sha)"])
     def test_with_a_hash_that_leads_elsewhere_is_refused(self, client: Client, model: ModelVersion, tmp_path: Path, sql: str) -> None:

@@ -1,6 +1,7 @@
 """Finds the errors that a function raises, by a walk through the source, not by calling it.
 
 The walk follows calls of functions and constructors, and of methods wherever an annotation or an assignment tells the type of their object.
+Reading a name that a module of the package annotates and does not assign calls its `__getattr__` (PEP 562).
 It leaves out what it cannot resolve: implementations of protocols, and callables that are passed by name.
 """
 
@@ -79,6 +80,8 @@ def _steps(node: ast.AST, scope: Scope, caught: tuple[type, ...]) -> Iterator[St
                 yield kind, caught
         case ast.Call():
             yield from ((call, caught) for call in _calls(node, scope))
+        case ast.Attribute(value=owner, attr=name) if _is_lazy(module := _value(owner, scope), name):
+            yield Call(module.__getattr__), caught
         case ast.Try(body=body, handlers=handlers):
             inner = (*caught, *(kind for handler in handlers if not _raises_again(handler) for kind in _classes(handler.type, scope)))
             yield from (step for statement in body for step in _steps(statement, scope, inner))
@@ -98,6 +101,11 @@ def _calls(node: ast.Call, scope: Scope) -> Iterator[Call]:
     called = inspect.unwrap(called) if callable(called) else None
     if is_ours(called):
         yield Call(called, owner)
+
+
+def _is_lazy(module: Any, name: str) -> bool:
+    ours = inspect.ismodule(module) and module.__name__.startswith("orchlite")
+    return ours and name in vars(module).get("__annotations__", {}) and is_ours(vars(module).get("__getattr__"))
 
 
 def _classes(node: ast.expr | None, scope: Scope) -> list[type]:

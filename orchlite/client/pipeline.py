@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from orchlite.client.model import ModelVersion
+from orchlite.client.pipeline_inference import PipelineInference
 from orchlite.client.step_arguments import checked_index, checked_weight, row_of, serialized
 from orchlite.core import pipeline_steps
 from orchlite.core.arguments import checked_flag
@@ -20,7 +21,7 @@ from orchlite.engine.engine import Engine
 from orchlite.operations import deployments
 
 
-class Pipeline:
+class Pipeline(PipelineInference):
     """A sequence of steps in a workspace, most of which run models. It is deployed, asked, and undeployed by any number of processes.
 
     Steps are changed in the handle, and stored by `deploy()`. The first step that is added to a pipeline that was looked up replaces those

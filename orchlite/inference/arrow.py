@@ -26,7 +26,7 @@ def from_table(table: Any) -> Inputs:
     count = checked_length(dict.fromkeys(names, table.num_rows))
     holes: dict[str, int] = {}
     columns = {name: _values(table.column(name), table.schema.field(name), holes) for name in names}
-    return Inputs(columns, count, {name: table.column(name) for name in names}, holes)
+    return Inputs(columns, count, {name: table.column(name) for name in names}, "table", holes)
 
 
 def to_array(column: Any) -> Any:

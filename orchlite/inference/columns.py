@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from orchlite.core.errors import BadData
 from orchlite.inference import libraries as lib
+
+Form = Literal["frame", "table", "json"]
 
 Columns = dict[str, Any]
 """Arrays of numpy by name, of equal first dimension."""
@@ -19,11 +21,13 @@ class Inputs(NamedTuple):
     row_count: int
     echo: Mapping[str, Any]
     """The columns as they were sent: of pyarrow, for an Arrow table. For everything else, empty: `columns` is the echo."""
+    form: Form
+    """The form in which they came; a result is returned in the same one."""
     holes: Mapping[str, int]
     """By name of a column: a row in which it has no value. NaN counts as none where the data came as JSON, which has no NaN."""
 
 
-def filled(columns: Columns, row_count: int | None = None) -> Inputs:
+def filled(columns: Columns, form: Form, row_count: int | None = None) -> Inputs:
     """Return columns that came as JSON or as a DataFrame.
 
     Raises:
@@ -33,7 +37,7 @@ def filled(columns: Columns, row_count: int | None = None) -> Inputs:
     if row_count is None:
         row_count = checked_length(lengths)
     holes = {name: row for name, column in columns.items() if (row := _hole(column)) is not None}
-    return Inputs(columns, row_count, {}, holes)
+    return Inputs(columns, row_count, {}, form, holes)
 
 
 def checked_length(lengths: Mapping[str, int]) -> int:

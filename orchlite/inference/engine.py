@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from orchlite.core.errors import BadData, InferenceFailed
@@ -17,34 +17,31 @@ from orchlite.inference.models import LoadedModel
 from orchlite.inference.results import InferenceResult
 from orchlite.inference.validations import evaluate
 
-Load = Callable[[ModelName], LoadedModel]
+Models = Mapping[ModelName, LoadedModel]
 _SPLIT = "_model_split"
 
 
-def run(
-    steps: tuple[Step, ...], inputs: Inputs, load: Load, *, at_ms: int, pipeline_version: str = "", is_json: bool = False
-) -> InferenceResult:
+def run(steps: tuple[Step, ...], inputs: Inputs, models: Models, *, at_ms: int, pipeline_version: str = "") -> InferenceResult:
     """Run the steps one after the other; each model gets the outputs of the one before by name. Safe for several threads.
 
+    From JSON, a Python step may make one row of all, as models that forecast do. Otherwise there are as many rows out as in.
+
     at_ms: when this is: milliseconds since 1970.
-    is_json: let a Python step return one row for all of them, as models that forecast do when they are sent JSON.
 
     Raises:
         BadData: the data does not fit a model.
-        BadModel: a model's file is no model.
         InferenceFailed: there are no steps, a model failed, or an output has not one entry a row.
         MissingExtra: a package is not installed.
     """
     if not any(isinstance(step, RunModels | Split) for step in steps):
         raise InferenceFailed("The pipeline has no model.", hint="Add a model step, and deploy it.")
-    return _Run(inputs, load, is_json=is_json).result(steps, at_ms, pipeline_version)
+    return _Run(inputs, models).result(steps, at_ms, pipeline_version)
 
 
 class _Run:
-    def __init__(self, inputs: Inputs, load: Load, *, is_json: bool) -> None:
+    def __init__(self, inputs: Inputs, models: Models) -> None:
         self._inputs = inputs
-        self._load = load
-        self._is_json = is_json
+        self._models = models
         self._current = inputs
         self._fed: Columns | None = None
         self._beside: Columns = {}
@@ -77,7 +74,7 @@ class _Run:
     def _run_models(self, champion: ModelName, challengers: tuple[ModelName, ...]) -> None:
         before = self._current
         for challenger in sorted(challengers):
-            model = self._load(challenger)
+            model = self._models[challenger]
             outputs, _ = model.predict(before)
             self._beside |= {f"out_{challenger.name}.{name}": _shown(column, model) for name, column in outputs.items()}
         self._run_model(champion)
@@ -88,17 +85,17 @@ class _Run:
         self._split = json.dumps(model._asdict(), separators=(",", ":"))
 
     def _run_model(self, name: ModelName) -> None:
-        model = self._load(name)
+        model = self._models[name]
         outputs, fed = model.predict(self._current)
         if self._fed is None:
             self._fed = fed
-        self._current = Inputs(outputs, self._row_count(outputs, name), {}, {})
+        self._current = Inputs(outputs, self._row_count(outputs, name), {}, self._inputs.form, {})
         self._last = name, model
 
     def _row_count(self, outputs: Columns, name: ModelName) -> int:
         lengths = {len(column) for column in outputs.values()}
         wanted = self._current.row_count
-        if lengths == {wanted} or (self._is_json and lengths == {1}):
+        if lengths == {wanted} or (self._inputs.form == "json" and lengths == {1}):
             return lengths.pop()
         shown = ", ".join(f"{output!r}: {len(column)}" for output, column in outputs.items())
         message = f"Model {name.name!r} returned {shown} rows for {wanted}."

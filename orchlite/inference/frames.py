@@ -22,7 +22,7 @@ def from_frame(frame: Any) -> Inputs:
     if twice:
         raise BadData(f"The DataFrame has several columns {twice[0]!r}.", hint="Rename them.", column=twice[0])
     columns = {name: _from_series(frame.iloc[:, place]) for place, name in enumerate(names)}
-    return filled(columns, len(frame) if names and len(frame) else None)
+    return filled(columns, "frame", len(frame) if names and len(frame) else None)
 
 
 def from_json(data: Mapping[str, Any] | Sequence[Any]) -> Inputs:
@@ -34,8 +34,8 @@ def from_json(data: Mapping[str, Any] | Sequence[Any]) -> Inputs:
         BadData: it is neither, the records differ in their keys, or there are no rows.
     """
     if isinstance(data, Mapping):
-        return filled({str(name): as_sent(array(_values(column))) for name, column in data.items()})
-    return filled({str(name): as_sent(array(values)) for name, values in _by_name(data).items()})
+        return filled({str(name): as_sent(array(_values(column))) for name, column in data.items()}, "json")
+    return filled({str(name): as_sent(array(values)) for name, values in _by_name(data).items()}, "json")
 
 
 def array(cells: Sequence[Any]) -> Any:

@@ -38,6 +38,16 @@ class InferenceResult(NamedTuple):
         echoed = [f"in.{name}" for name in self.inputs.columns]
         return [TIME, *echoed, *self.outputs, COUNT, *checks, *(f"metadata.{name}" for name in self.metadata)]
 
+    def returned(self, selection: Selection = DEFAULT) -> Any:
+        """Return the result in the form of the data: a DataFrame, an Arrow table; for JSON, all outputs in a list of dictionaries."""
+        match self.inputs.form:
+            case "frame":
+                return self.to_frame(selection)
+            case "table":
+                return self.to_table(selection)
+            case "json":
+                return self.to_outputs()
+
     def to_frame(self, selection: Selection = DEFAULT) -> Any:
         """Return a DataFrame: lists in the cells, floats with the shortest text of their float32, time as naive UTC."""
         chosen = selection.columns(self.names())

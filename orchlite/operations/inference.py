@@ -60,10 +60,10 @@ def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: flo
         ResourceExhausted, StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the result cannot be logged.
     """
     plan = deployed_plan(context, pipeline_id)
-    inputs, is_json = _inputs(data)
+    inputs = _inputs(data)
     if timeout_seconds is None:
-        return _logged(context, pipeline_id, plan, inputs, is_json)
-    return _Attempt(lambda: _logged(context, pipeline_id, plan, inputs, is_json)).result(timeout_seconds)
+        return _logged(context, pipeline_id, plan, inputs)
+    return _Attempt(lambda: _logged(context, pipeline_id, plan, inputs)).result(timeout_seconds)
 
 
 def deployed_plan(context: Context, pipeline_id: int) -> Plan:
@@ -72,7 +72,9 @@ def deployed_plan(context: Context, pipeline_id: int) -> Plan:
     Raises:
         NotFound: there is no such pipeline.
         Conflict: it is not deployed, or a model of it was deleted.
+        BadModel: the file of a model is gone, was changed, or is no model.
         InferenceFailed: a step is of a kind that orchlite does not run.
+        MissingExtra: a package that loads a model is not installed.
     """
     deployment = context.store.deployments.of_pipeline(pipeline_id)
     if deployment is None or not deployment.is_deployed:
@@ -123,23 +125,23 @@ def _plans_of(context: Context) -> InferencePlans:
     return plans
 
 
-def _inputs(data: Any) -> tuple[Inputs, bool]:
+def _inputs(data: Any) -> Inputs:
     pandas, pyarrow = lib.loaded("pd"), lib.loaded("pa")
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return frames.from_frame(data), False
+        return frames.from_frame(data)
     if pyarrow is not None and isinstance(data, pyarrow.Table):
-        return arrow.from_table(data), False
+        return arrow.from_table(data)
     if isinstance(data, Mapping) or (isinstance(data, Sequence) and not isinstance(data, str | bytes)):
-        return frames.from_json(data), True
+        return frames.from_json(data)
     message = f"The data is of type {type(data).__name__}."
     raise BadArgument(
         message, hint="It takes a DataFrame, an Arrow table, a dictionary of columns or a list of records.", argument="tensor"
     )
 
 
-def _logged(context: Context, pipeline_id: int, plan: Plan, inputs: Inputs, is_json: bool) -> InferenceResult:
+def _logged(context: Context, pipeline_id: int, plan: Plan, inputs: Inputs) -> InferenceResult:
     at_ms = int(context.clock.now().timestamp() * _MILLISECONDS)
-    result = engine.run(plan.steps, inputs, plan.load, at_ms=at_ms, pipeline_version=plan.version, is_json=is_json)
+    result = engine.run(plan.steps, inputs, plan.models, at_ms=at_ms, pipeline_version=plan.version)
     batch = log_batches.encode(result)
     at = datetime.fromtimestamp(at_ms / _MILLISECONDS, UTC)
     log = InferenceLogRow(0, pipeline_id, at, batch.row_count, len(batch.data), batch.schema_key, batch.data)

@@ -1,4 +1,4 @@
-"""Pipeline versions that this process infers with: their steps, read once, and the files of their models."""
+"""Pipeline versions that this process infers with: their steps and their models, read once."""
 
 from __future__ import annotations
 
@@ -22,19 +22,7 @@ class Plan(NamedTuple):
     version: str
     """Its UUID."""
     steps: tuple[Step, ...]
-    files: Mapping[ModelName, ModelFile]
-
-    def load(self, model: ModelName) -> LoadedModel:
-        """Return a model, loaded at the first call in this process. Blocks for 1 ms a MiB of the file, whose SHA-256 is verified.
-
-        Raises:
-            BadModel: the file is gone or was changed, or is no model.
-            MissingExtra: a package that loads it is not installed.
-        """
-        file = self.files[model]
-        if not is_loaded(file):
-            _verify(file)
-        return load(file)
+    models: Mapping[ModelName, LoadedModel]
 
 
 class InferencePlans:
@@ -46,12 +34,16 @@ class InferencePlans:
         self._plans: dict[int, Plan] = {}
 
     def get(self, pipeline_version_id: int) -> Plan:
-        """Return the plan of a pipeline version. The 64 that were read last are kept.
+        """Return the plan of a pipeline version. The last 64 are kept.
+
+        The first call in this process loads the models, for 1 ms a MiB and more; their files' SHA-256 is verified.
 
         Raises:
             NotFound: there is no such version.
             Conflict: a model of it was deleted.
+            BadModel: the file of a model is gone or was changed, or is no model.
             InferenceFailed: a step is of a kind that orchlite does not run.
+            MissingExtra: a package that loads a model is not installed.
         """
         plan = self._plans.get(pipeline_version_id)
         if plan is None:
@@ -63,7 +55,7 @@ class InferencePlans:
     def _read(self, pipeline_version_id: int) -> Plan:
         row = self._store.pipelines.version(pipeline_version_id)
         steps = steps_of(row.definition)
-        return Plan(row.version, steps, {model: self._file(model) for model in models_of(steps)})
+        return Plan(row.version, steps, {model: _loaded(self._file(model)) for model in models_of(steps)})
 
     def _file(self, model: ModelName) -> ModelFile:
         row = self._store.models.find_version(model.version)
@@ -84,6 +76,12 @@ class InferencePlans:
 def _fields(row: ModelVersionRow) -> tuple[str, ...] | None:
     fields = row.config.get("tensor_fields")
     return tuple(fields) if fields else None
+
+
+def _loaded(file: ModelFile) -> LoadedModel:
+    if not is_loaded(file):
+        _verify(file)
+    return load(file)
 
 
 def _verify(file: ModelFile) -> None:

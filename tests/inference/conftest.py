@@ -13,7 +13,7 @@ import pytest
 
 from orchlite.inference import arrow, engine, frames
 from orchlite.inference.columns import Inputs
-from orchlite.inference.definition import ModelName, steps_of
+from orchlite.inference.definition import ModelName, models_of, steps_of
 from orchlite.inference.models import PYTHON, LoadedModel, ModelFile, load
 from orchlite.inference.results import InferenceResult
 
@@ -70,6 +70,9 @@ def run() -> Run:
             return load(file)
 
         definition = {"id": "pipe", "steps": [step(each) if isinstance(each, str) else each for each in steps]}
-        return engine.run(steps_of(definition), inputs_of(data), loaded, at_ms=time.time_ns() // 1_000_000, **more)
+        known = steps_of(definition)
+        return engine.run(
+            known, inputs_of(data), {name: loaded(name) for name in models_of(known)}, at_ms=time.time_ns() // 1_000_000, **more
+        )
 
     return run

@@ -154,5 +154,5 @@ def test_an_output_with_another_number_of_rows_is_refused(run: Run, python_file:
 
 def test_a_forecast_of_one_row_may_be_made_from_json(run: Run, python_file: Callable[[str], Path]) -> None:
     path = python_file('return {"forecast": np.array([[input_data["count"].sum()]])}')
-    result = run({"count": {0: 1, 1: 2, 2: 3}}, "m", models={"m": path}, is_json=True)
+    result = run({"count": {0: 1, 1: 2, 2: 3}}, "m", models={"m": path})
     assert result.to_outputs() == [{"forecast": [6]}]

@@ -146,7 +146,7 @@ class TestJson:
         ids=["columns", "records", "columns by row"],
     )
     def test_the_response_is_a_list_of_the_outputs_a_row(self, run: Run, tmp_path: Path, data: object) -> None:
-        assert run(data, "m", models={"m": summing(tmp_path / "a")}, is_json=True).to_outputs() == [{"sum": [6.0]}, {"sum": [15.0]}]
+        assert run(data, "m", models={"m": summing(tmp_path / "a")}).to_outputs() == [{"sum": [6.0]}, {"sum": [15.0]}]
 
     def test_one_value_stands_for_a_row(self) -> None:
         assert frames.from_json({"a": 1, "b": "text"}).row_count == 1

@@ -12,6 +12,7 @@ from orchlite.core.settings import MEBIBYTE
 from orchlite.core.version import VERSION
 from orchlite.rest import authentication, connections, errors, graphql_endpoint, orchestrations, tasks, workspaces
 from orchlite.rest.queries import StoreQueries
+from orchlite.rest.run_tokens import RunTokens
 from orchlite.rest.serializers import COMPATIBILITIES
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def guarded(
         limit_bytes=limits.upload_bytes + _OVERHEAD_BYTES,
         document_limit_bytes=_ESCAPED_LENGTH * max(limits.arguments_bytes, limits.details_bytes) + _OVERHEAD_BYTES,
         accounts=accounts,
+        runs=RunTokens(client, token),
     )
 
 

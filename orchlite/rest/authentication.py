@@ -1,6 +1,7 @@
 """Access to the server: `Guard` checks every request before the application sees it; `router` has login and the lookup of users.
 
-The guard reads no file and no store. It knows one token, compared in constant time, and the accounts, if there are any.
+The guard reads no file, and the store only for the token of a run. It knows one token, compared in constant time, and the accounts, if
+there are any.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from orchlite.client.client import Client
+    from orchlite.rest.run_tokens import RunTokens
 
 _TOKEN_PATH = "/auth/realms/master/protocol/openid-connect/token"  # noqa: S105 - a path
 _USERS_PATH = "/auth/admin/realms/master/users"
@@ -57,13 +59,14 @@ class Guard:
         limit_bytes: int,
         document_limit_bytes: int = 8 * MEBIBYTE,
         accounts: Accounts | None = None,
+        runs: RunTokens | None = None,
         stall_seconds: float = 60.0,
     ) -> None:
         """Guard `app`.
 
         hosts: names under which the server may be addressed, besides those of the loopback interface.
         limit_bytes, document_limit_bytes: the largest body of an upload, and of any other request.
-        accounts: accounts whose tokens are accepted besides `token`.
+        accounts, runs: whose tokens are accepted besides `token`.
         stall_seconds: how long a request's body may pause; also how long the body of a request that is not an upload may take in all.
             After that it counts as cut off.
 
@@ -76,6 +79,7 @@ class Guard:
         self._limit_bytes = limit_bytes
         self._document_limit_bytes = document_limit_bytes
         self._accounts = accounts
+        self._runs = runs
         self._stall_seconds = stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,9 +124,11 @@ class Guard:
         return endpoint == ("GET", _CONFIG_PATH) or (endpoint == ("POST", _TOKEN_PATH) and self._accounts is not None)
 
     def _account(self, token: str) -> Account | None:
-        # Both are always checked: the time taken must not reveal which of them failed.
+        # All are always checked: the time taken must not reveal which of them failed.
         is_owner = hmac.compare_digest(_digest(token), self._token)
         account = self._accounts.authenticate(token) if self._accounts else None
+        if account is None and self._runs is not None:
+            account = self._runs.authenticate(token)
         return OWNER if is_owner else account
 
     def _check_body(self, head: RequestHead) -> Response | None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -23,6 +24,7 @@ from orchlite.client.client import engine_of
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_texts
 from orchlite.core.errors import BadArgument, Conflict, DeviceFailed
 from orchlite.core.hints import Api, Argument
+from orchlite.core.served_stores import Announcement, ServedStore
 from orchlite.engine import shutdown
 from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, accounts_of_file
 from orchlite.rest.app import guarded
@@ -47,8 +49,10 @@ _log = logging.getLogger(__name__)
 class Server:
     """A running server, in a thread of its own. As a context manager it closes itself at the end, but not the client."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, token: str, credentials: Path) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, token: str, credentials: Path, store: Path) -> None:
         """Start to serve the application on this socket, which then belongs to the server. Block until it accepts requests.
+
+        The runs of the store in this folder find the server while it is running.
 
         Raises:
             DeviceFailed: it does not start within 30 seconds.
@@ -58,11 +62,14 @@ class Server:
         self._credentials = credentials
         self._uvicorn = _Uvicorn(app)
         self._listener = listener
+        self._announcement: Announcement | None = None
         self._thread = threading.Thread(target=self._run, name="orchlite-rest", daemon=True)
         self._thread.start()
         if not self._uvicorn.is_ready.wait(_START_SECONDS) or not self._uvicorn.started:
             self.close()
             raise DeviceFailed("The server did not start.", hint="The log of `uvicorn.error` says why.")
+        with suppress(OSError):  # a store that cannot be written can still be read
+            self._announcement = Announcement(store, ServedStore(self._url, str(credentials.absolute())))
 
     @property
     def url(self) -> str:
@@ -85,6 +92,8 @@ class Server:
 
     def close(self) -> None:
         """Stop the server; idempotent. Block until open requests have ended, for up to 10 seconds. Runs continue."""
+        if self._announcement is not None:
+            self._announcement.close()
         self._uvicorn.should_exit = True
         self._thread.join(_JOIN_SECONDS)
         self._listener.close()
@@ -177,7 +186,7 @@ def serve(
             # Signed with the token, so that log-ins outlast a restart.
             accounts=Accounts(known, secret=token) if known else None,
         )
-        return Server(app, listener, token, path)
+        return Server(app, listener, token, path, client.path())
     except BaseException:
         listener.close()
         raise

@@ -34,7 +34,6 @@ def call(path: str) -> Callable[[], Any]:
     ("made", "name"),
     [
         (lambda: client().create_tag("x"), "Client.create_tag"),
-        (lambda: client().auth.auth_header(), "Client.auth.auth_header"),
         (lambda: client().httpx_client.get("/"), "Client.httpx_client.get"),
         (call("Client.list_assays"), "Client.list_assays"),
         (call("DeploymentConfigBuilder.convert_acceleration"), "DeploymentConfigBuilder.convert_acceleration"),
@@ -162,13 +161,14 @@ def test_string_enumerations_compare_with_strings() -> None:
         {},
         {"request_timeout": 120},
         {"api_endpoint": "https://platform.example", "auth_type": "sso", "gql_client": None},
+        {"auth_endpoint": "https://keycloak.example"},
         {"interactive": False, "time_format": "%H:%M", "config": {"default_arch": "x86"}},
     ],
-    ids=["bare", "timeout", "endpoint", "rest"],
+    ids=["bare", "timeout", "endpoint", "2023", "rest"],
 )
 def test_a_client_takes_the_sdks_arguments_without_effect(named: dict[str, Any]) -> None:
     made = client(**named)
-    assert (made.api_endpoint, made.timeout) == (named.get("api_endpoint"), named.get("request_timeout"))
+    assert (made._api_endpoint, made.timeout) == (named.get("api_endpoint"), named.get("request_timeout"))
 
 
 def test_a_client_refuses_an_argument_that_the_sdks_has_not() -> None:

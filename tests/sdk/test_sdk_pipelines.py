@@ -159,6 +159,15 @@ class TestDeploying:
         assert pipeline.undeploy() is pipeline
         assert pipeline.status() == {"status": "Pipeline houses is not deployed"}
 
+    def test_its_address_is_that_of_the_server_that_was_named(self, pipeline: Any) -> None:
+        with pytest.raises(RuntimeError, match="has no url"):
+            pipeline.url()
+        pipeline.deploy()
+        named: Any = Client(api_endpoint="http://127.0.0.1:8080")
+        assert named.get_pipeline("houses").url() == "http://127.0.0.1:8080/v1/api/pipelines/infer/houses-1/houses"
+        with pytest.raises(NotImplementedError, match="it needs a server of this store"):
+            pipeline.url()
+
     def test_one_without_steps_says_so(self, wl: Any) -> None:
         wl.build_pipeline("houses")
         with pytest.raises(wallaroo.deployment.WaitForDeployError, match=r"houses.*has no steps"):

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def refuse(name: str) -> NoReturn:
-    """Write to stderr that orchlite does not emulate `name`, and raise.
+def refuse(name: str, reason: str = "") -> NoReturn:
+    """Write to stderr that orchlite does not emulate `name`, or the reason why it does not here, and raise.
 
     Raises:
         NotImplementedError: always.
 
     """
     message = f"{name} is not emulated by orchlite; only the platform's SDK (wallaroo {__version__}) has it."
+    if reason:
+        message = f"{name}: {reason}"
     try:
         # One write, so that the lines of two threads do not mix. stderr is None under pythonw and some servers.
         sys.stderr.write(f"orchlite: {message}\n")

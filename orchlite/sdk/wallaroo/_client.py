@@ -43,7 +43,7 @@ class Client(ModelCalls, PipelineCalls):
         auth_endpoint: str = "",  # until 2024.1
     ) -> None:
         super().__init__(time_format)
-        self.api_endpoint = api_endpoint
+        self._api_endpoint = api_endpoint
         self.timeout = request_timeout
         self._auth_type = auth_type
         self._gql_client = gql_client
@@ -56,7 +56,18 @@ class Client(ModelCalls, PipelineCalls):
         """The account that this client acts for."""
         from ._auth import Auth
 
-        return Auth()
+        return Auth(self._store_path())
+
+    @property
+    def api_endpoint(self) -> str:
+        """The address that was given, else that of a REST server of this store.
+
+        Raises:
+            NotImplementedError: no server of this store is running.
+        """
+        from ._auth import served
+
+        return self._api_endpoint or served(self._store_path(), "Client.api_endpoint").url
 
     def in_task(self) -> bool:
         """Return whether this process is a task run."""

@@ -81,6 +81,14 @@ class Deployment:
             raise WaitForError("Undeployment failed. See status for details.", self.status())
         return self
 
+    def url(self) -> str:
+        """Return the address for requests that infer; see `Client.api_endpoint`.
+
+        Raises:
+            NotImplementedError: no server of this store is running.
+        """
+        return f"{self.client.api_endpoint}/v1/api/pipelines/infer/{self.name()}-{self.id()}/{self.pipeline_name()}"
+
     def infer(self, *args: Any, **named: Any) -> Any:
         """Run the pipeline; see `Pipeline.infer`."""
         return self._pipeline().infer(*args, **named)

@@ -138,6 +138,18 @@ class Pipeline(StepEditing, Inference):
             raise EntityNotFoundError("Deployment not found", {"name": deployment.name})
         return found
 
+    def url(self) -> str:
+        """Return the address for requests that infer; see `Client.api_endpoint`.
+
+        Raises:
+            RuntimeError: it was never deployed.
+            NotImplementedError: no server of this store is running.
+        """
+        deployment = self._deployment()
+        if deployment is None:
+            raise RuntimeError("Pipeline has not been deployed and has no url")
+        return str(self.client._deployment(deployment).url())
+
     def _deploy(self, name: str, config: Any) -> DeploymentRow:
         context, workspace_id = self._engine.context, self.client.get_current_workspace().id()
         if not self._steps:

@@ -48,12 +48,17 @@ class Session:
             self._current_workspace = self._workspace(self._opened().get_current_workspace()._row)
         return self._current_workspace
 
-    def _opened(self) -> orchlite.client.client.Client:
+    def _store_path(self) -> Path:
         from . import _store
 
         if self._folder is None:
             self._folder = _store.folder()
-        return _store.opened(self._folder)
+        return self._folder
+
+    def _opened(self) -> orchlite.client.client.Client:
+        from . import _store
+
+        return _store.opened(self._store_path())
 
     def _engine(self) -> Engine:
         from orchlite.client.client import engine_of

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,24 @@ class TestAScheduleThatCannotBeKept:
         assert len(broken.well.last_runs()) == 3
         [stopped] = [event for event in broken.client.events() if event.became() == TaskStatus.SCHEDULE_ERROR]
         assert (stopped.object_id(), stopped.was(), stopped.reason()) == (broken.task.id(), TaskStatus.STARTED, broken.task.reason())
+
+    def test_stops_no_other_if_that_shows_only_when_it_is_dispatched(
+        self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
+    ) -> None:
+        client = open_client(clock=clock, process=StubProcess(lambda _: ("success", 3 * 3600)))
+        orchestration = client.upload_orchestration(smallest_bundle)
+        spoiled = orchestration.run_scheduled("spoiled", "0 * * * *", concurrency="forbid")
+        well = orchestration.run_scheduled("well", "0 * * * *")
+        clock.advance(hours=1)
+        with closing(sqlite3.connect(client.path() / "store.sqlite", isolation_level=None)) as database:
+            [[slot_at]] = database.execute("SELECT slot_at FROM runs WHERE task_id = ?", (spoiled.id(),))
+            write_slot = "UPDATE runs SET slot_at = ? WHERE task_id = ?"
+            database.execute(write_slot, (1 << 60, spoiled.id()))  # a time that no calendar has
+            clock.advance(hours=1)
+            database.execute(write_slot, (slot_at, spoiled.id()))  # else the store could not be closed
+        assert spoiled.status() is TaskStatus.SCHEDULE_ERROR
+        assert "OverflowError" in (spoiled.reason() or "")
+        assert len(well.last_runs()) == 2
 
     def test_is_kept_again_after_resume_and_its_slots_were_skipped(self, broken: _Repaired, clock: ManualClock) -> None:
         was = broken.read()

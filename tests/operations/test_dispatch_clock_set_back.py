@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +55,22 @@ class TestAScheduleWhoseClockWasAYearAhead:
         second = open_client(clock=clock, process=stub)
         clock.advance(hours=1)
         assert _slots(second.get_task_by_id(task_id)) == [_START + _AHEAD, _START + _HOUR]
+
+    def test_continues_although_one_before_it_cannot_be_kept(
+        self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
+    ) -> None:
+        client = open_client(clock=clock, process=StubProcess())
+        orchestration = client.upload_orchestration(smallest_bundle)
+        broken, well = (orchestration.run_scheduled(name, "0 * * * *") for name in ("broken", "well"))
+        clock.set(_START + _AHEAD)
+        clock.advance()
+        with closing(sqlite3.connect(client.path() / "store.sqlite")) as database, database:
+            database.execute(
+                "UPDATE tasks SET schedule = json_set(schedule, '$.timezone', 'Mars/Olympus') WHERE task_id = ?", (broken.id(),)
+            )
+        clock.set(_START + _HOUR / 2)
+        clock.advance(hours=1)
+        assert _slots(well) == [_START + _AHEAD, _START + _HOUR]
 
     def test_continues_if_it_was_created_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
         clock.set(_START + _AHEAD)

@@ -19,6 +19,7 @@ from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
 from orchlite.core.hints import Api, Argument, PythonOnly
 from orchlite.core.settings import Limits
+from orchlite.core.system_errors import device_error, is_shortage
 from orchlite.core.text import quoted
 
 _ALWAYS_EXCLUDED = ("__pycache__", "node_modules", "*.pyc")
@@ -51,6 +52,7 @@ def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> Packed
         BadArgument: `folder` is not a folder, or `exclude` is a single string.
         BadBundle: a file is a symbolic link, a device, a pipe, a socket or unreadable, a name is not acceptable, or a limit is exceeded;
             with `entry` if one is to blame, and `limit` or `limit_bytes`.
+        ResourceExhausted: a file cannot be read because too many are open.
 
     """
     if not folder.is_dir():
@@ -140,6 +142,8 @@ def _check_count(count: int, limits: Limits) -> None:
 
 
 def _unreadable(name: str, error: OSError) -> NoReturn:
+    if is_shortage(error):  # which says nothing about the file
+        raise device_error(error, f"{quoted(name)} cannot be read") from error
     hint = "Make it readable, or name it in " + Api.EXCLUDE + "."
     raise BadBundle(f"{quoted(name)} cannot be read: {error.strerror}.", hint=hint, entry=name) from error
 

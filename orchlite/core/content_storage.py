@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from orchlite.core.errors import BadArgument, InvalidInput, StorageFull
-from orchlite.core.files import fsync_folder, is_disk_full, private_opener
+from orchlite.core.errors import BadArgument, InvalidInput
+from orchlite.core.files import fsync_folder, private_opener
+from orchlite.core.system_errors import device_error, is_shortage
 
 UPLOAD_SUFFIX = ".upload"
 """Of files that are being received."""
@@ -42,7 +43,7 @@ class ContentStorage(ABC):
         Raises:
             BadArgument: the file to upload cannot be read.
             InvalidInput: it is longer than `limit_bytes`; a subclass says which error it is.
-            StorageFull: the disk is full, also if that shows inside the block.
+            StorageFull, ResourceExhausted: the disk is full, or too many files are open, also if that shows inside the block.
             OSError: the temporary file cannot be written.
         """
         upload = self.folder / f"{uuid.uuid4()}{UPLOAD_SUFFIX}"
@@ -50,9 +51,9 @@ class ContentStorage(ABC):
             self._write(source, upload, limit_bytes)
             yield upload
         except OSError as error:
-            if not is_disk_full(error):
+            if not is_shortage(error):
                 raise
-            raise StorageFull(f"The disk that holds {self.folder} is full.", hint="Nothing was stored; make room and try again.") from error
+            raise device_error(error, f"The upload cannot be written to {self.folder}") from error
         finally:
             upload.unlink(missing_ok=True)
 
@@ -112,4 +113,6 @@ class ContentStorage(ABC):
         try:
             return path.open("rb")
         except OSError as error:
+            if is_shortage(error):
+                raise
             raise self._unreadable(path, str(error.strerror)) from error

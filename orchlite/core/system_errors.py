@@ -9,8 +9,6 @@ from orchlite.core.errors import DeviceFailed, ResourceExhausted, StorageFull
 from orchlite.core.files import is_disk_full
 
 _OUT_OF_FILES = {errno.EMFILE: "this process may open no more files", errno.ENFILE: "this machine may open no more files"}
-
-
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -25,13 +23,18 @@ def is_shortage(error: BaseException | None) -> bool:
     return False
 
 
-def device_error(error: OSError, failed: str, **details: Any) -> DeviceFailed:
-    """Return orchlite's error for one of the operating system's. `failed` says what failed: "The store X cannot be opened"."""
+def device_error(error: OSError, failed: str, *, elsewhere: str = "", **details: Any) -> DeviceFailed:
+    """Return orchlite's error for one of the operating system's.
+
+    `failed` says what failed: "The store X cannot be opened". `elsewhere` is a way out besides trying again: "give another folder".
+    """
     if error.errno in _OUT_OF_FILES:
         hint = "Nothing was changed. Close files, or raise the limit (`ulimit -n`), then try again."
         return ResourceExhausted(f"{failed}: {_OUT_OF_FILES[error.errno]}.", hint=hint, **details)
+    or_elsewhere = f"; or {elsewhere}." if elsewhere else "."
     if is_disk_full(error):
-        return StorageFull(f"{failed}: the disk is full.", hint="Nothing was stored; make room and try again.", **details)
+        hint = "Nothing was stored; make room and try again" + or_elsewhere
+        return StorageFull(f"{failed}: the disk is full.", hint=hint, **details)
     where = f" ({error.filename})" if error.filename else ""
-    hint = "Check the file system and its permissions, then try again."
+    hint = "Check the file system and its permissions, then try again" + or_elsewhere
     return DeviceFailed(f"{failed}: {error.strerror or error}{where}.", hint=hint, **details)

@@ -18,7 +18,7 @@ from orchlite.core.files import is_locked, remove_tree
 from orchlite.core.folders import RunFolder, StoreFolder
 from orchlite.core.records import RunRow
 from orchlite.core.settings import Retention
-from orchlite.core.status import OrchestrationStatus, TaskKind
+from orchlite.core.status import TaskKind
 from orchlite.core.threads import start_daemon
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
@@ -195,6 +195,4 @@ def _requeue_packaging(context: Context, run: RunRow) -> None:
     now, reason = context.clock.now(), "its host is gone"
     orchestration_id = context.store.tasks.get(run.task_id).orchestration_id
     with suppress(IllegalMove), context.store.transaction() as transaction:
-        context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
-        if context.store.orchestrations.status(transaction, orchestration_id) is OrchestrationStatus.PACKAGING:
-            context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)
+        context.store.requeue_packaging(transaction, run.run_id, orchestration_id, now, reason, attempt=run.attempt)

@@ -9,22 +9,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 
-from orchlite.core.errors import DeviceFailed, StorageFull, WaitTimeout
-from orchlite.core.files import is_disk_full, lock_descriptor, make_private_folders
+from orchlite.core.errors import WaitTimeout
+from orchlite.core.files import lock_descriptor, make_private_folders
+from orchlite.core.system_errors import device_error
 
 _POLL_SECONDS = 0.02
 
 
 @contextmanager
 def device_errors(folder: Path) -> Iterator[None]:
-    """Translate an OSError of the block: `StorageFull` if the disk is full, else `DeviceFailed`."""
+    """Translate an OSError of the block to `DeviceFailed`, `StorageFull` or `ResourceExhausted`."""
     try:
         yield
     except OSError as error:
-        kind, hint = (StorageFull, "Free some space, or") if is_disk_full(error) else (DeviceFailed, "Make it writable, or")
-        raise kind(
-            f"The environment folder {str(folder)!r} cannot be written: {error}.", hint=f"{hint} name another in ORCHLITE_CACHE."
-        ) from error
+        failed = f"The environment folder {str(folder)!r} cannot be written"
+        raise device_error(error, failed, elsewhere="name another one in ORCHLITE_CACHE") from error
 
 
 @contextmanager

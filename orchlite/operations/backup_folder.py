@@ -17,10 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchlite.core.errors import BadArgument, Conflict, DeviceFailed, StorageFull, StoreTooNew
-from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_disk_full, is_locked, remove_tree
+from orchlite.core.errors import BadArgument, Conflict, StoreTooNew
+from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api
+from orchlite.core.system_errors import device_error, is_shortage
 from orchlite.core.version import VERSION
 from orchlite.store.migrate import migrations
 
@@ -83,10 +84,7 @@ def _device_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind, remedy = (StorageFull, "Make room") if is_disk_full(error) else (DeviceFailed, "Remove the cause")
-        raise kind(
-            f"{str(target)!r} could not be written: {error}.", hint=f"{remedy} and try again, or give another folder.", path=str(target)
-        ) from error
+        raise device_error(error, f"{str(target)!r} cannot be written", elsewhere="give another folder", path=str(target)) from error
 
 
 def copy_tree(source: Path, target: Path, skipped_errors: frozenset[int] = frozenset()) -> None:
@@ -163,9 +161,17 @@ def _read_manifest(source: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((source / _MANIFEST).read_bytes())
         return {"format": int(manifest["format"]), "schema": int(manifest["schema"]), "orchlite": manifest["orchlite"]}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BadArgument(
-            f"{str(source)!r} is not a backup: it has no readable {_MANIFEST}.",
-            hint="Give a folder that " + Api.BACKUP + " made.",
-            argument="path",
-        ) from error
+    except OSError as error:
+        if is_shortage(error):
+            raise device_error(error, f"{str(source)!r} cannot be read", path=str(source)) from error
+        raise _no_backup(source) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise _no_backup(source) from error
+
+
+def _no_backup(source: Path) -> BadArgument:
+    return BadArgument(
+        f"{str(source)!r} is not a backup: it has no readable {_MANIFEST}.",
+        hint="Give a folder that " + Api.BACKUP + " made.",
+        argument="path",
+    )

@@ -26,8 +26,9 @@ from orchlite.environments.pin_sets import THIS_PYTHON
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Outcome
+from orchlite.operations.postponement import try_postpone
 from orchlite.runs import logs
-from orchlite.runs.spec import Ended, RunSpec
+from orchlite.runs.spec import Ended, NeverStarted, RunSpec
 from orchlite.store.database import Transaction
 
 _QUOTED_LINES = 12
@@ -55,7 +56,8 @@ def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallF
 def package(context: Context, assignment: Assignment) -> None:
     """Execute a claimed packaging run: make its orchestration `ready`, or `error`. Block until the outcome is recorded.
 
-    Whatever goes wrong with packaging becomes its outcome, not an exception.
+    Whatever goes wrong with packaging becomes its outcome, not an exception. If a resource is lacking for the moment, the run goes back
+    into the queue instead.
 
     Raises:
         Closed: the store was closed meanwhile; the next host packages again.
@@ -78,10 +80,14 @@ def package(context: Context, assignment: Assignment) -> None:
     except Closed:
         raise
     except Exception as error:  # whatever it is, the tasks that wait for this packaging must fail
+        is_cancelled = files.folder.cancel.exists()
+        if not is_cancelled and try_postpone(context, assignment, error):
+            return
         _log_error(context, files.log, error)
-        _fail(context, run, orchestration, error, RunStatus.KILLED if files.folder.cancel.exists() else RunStatus.FAILURE)
+        _fail(context, run, orchestration, error, RunStatus.KILLED if is_cancelled else RunStatus.FAILURE)
     else:
         _succeed(context, run, orchestration, installation, warnings)
+    context.postponed.forget(run.run_id)
 
 
 def mark_ready(context: Context, assignment: Assignment) -> None:
@@ -157,7 +163,9 @@ def _run_installer(context: Context, build: Build, requirements: tuple[str, ...]
     attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
     if not isinstance(observed, Ended):
         context.process.discard(files.folder)
-        raise PackagingFailed("The installer's runner was killed.", hint="Upload the orchestration again.")
+        refusal = observed.reason if isinstance(observed, NeverStarted) else None
+        complaint = f"The installer could not be started: {refusal}." if refusal else "The installer's runner was killed."
+        raise PackagingFailed(complaint, hint="Upload the orchestration again.")
     return observed.result
 
 
@@ -220,7 +228,7 @@ def _start(context: Context, run: RunRow, orchestration: OrchestrationRow, log: 
     )
     make_private_folders(log.parent.parent, log.parent)
     if run.attempt > 1:
-        logs.append(log, now, f"attempt {run.attempt}: the host that was packaging has died")
+        logs.append(log, now, f"attempt {run.attempt}: packaging was interrupted, and begins again")
 
 
 def _log_error(context: Context, log: Path, error: Exception) -> None:

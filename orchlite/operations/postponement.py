@@ -14,6 +14,7 @@ from datetime import timedelta
 from orchlite.core.errors import IllegalMove
 from orchlite.core.files import remove_tree
 from orchlite.core.records import RunRow, TaskRow
+from orchlite.core.status import TaskKind
 from orchlite.core.system_errors import is_shortage
 from orchlite.operations.context import Assignment, Context
 from orchlite.store.database import Transaction
@@ -22,9 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def try_postpone(context: Context, assignment: Assignment, error: Exception) -> bool:
-    """Put a claimed run back into the queue if a resource was lacking and nothing of it was started. Return whether it was put back.
+    """Put a claimed run back into the queue if a resource was lacking and its program was not started. Return whether it was put back.
 
-    Blocks until that is committed. On False the caller records the failure.
+    Packaging has no program of its own, and may be repeated whatever it has done. Blocks until that is committed. On False the caller
+    records the failure.
     """
     run = assignment.run
     folder = context.folder.run(run.run_id)
@@ -37,7 +39,11 @@ def try_postpone(context: Context, assignment: Assignment, error: Exception) -> 
     now = context.clock.now()
 
     def requeue(transaction: Transaction) -> None:
-        context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
+        if assignment.task.kind is TaskKind.PACKAGING:
+            orchestration_id = assignment.orchestration.orchestration_id
+            context.store.requeue_packaging(transaction, run.run_id, orchestration_id, now, reason, attempt=run.attempt)
+        else:
+            context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
 
     with suppress(IllegalMove):  # another host has adopted it
         context.commit_eventually(requeue, run.run_id)

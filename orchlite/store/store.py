@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.records import Claim, RunResult, RunRow
-from orchlite.core.status import RunStatus, TaskStatus
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.deployments import Deployments
@@ -73,6 +73,18 @@ class Store:
         if self.tasks.status(transaction, run.task_id) is TaskStatus.PENDING:
             self.tasks.move(transaction, run.task_id, TaskStatus.STARTED, claim.at)
         return run
+
+    def requeue_packaging(
+        self, transaction: Transaction, run_id: str, orchestration_id: str, now: datetime, reason: str, *, attempt: int | None = None
+    ) -> None:
+        """Queue a claimed packaging run again, and have its orchestration wait for it. It is repeatable, whatever it has done.
+
+        Raises:
+            IllegalMove: the run is not running, or not in this attempt.
+        """
+        self.runs.requeue(transaction, run_id, now, reason, attempt=attempt)
+        if self.orchestrations.status(transaction, orchestration_id) is OrchestrationStatus.PACKAGING:
+            self.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PENDING_PACKAGING, now, reason)
 
     def skip_late(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
         """Skip a queued run that is past its starting deadline. Return False if it is not.

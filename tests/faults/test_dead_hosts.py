@@ -186,7 +186,7 @@ def test_the_same_bytes_are_packaged_by_who_runs_them_after_the_packaging_host_d
     packaging = client.get_task_run_by_id(next(word for word in _lines(host, 2) if word != "packaging"))
     _kill(host)
     assert str(client.run(path).logs()) == "hello\n"
-    begins = [] if queued else ["attempt 2: the host that was packaging has died"]
+    begins = [] if queued else ["attempt 2: packaging was interrupted, and begins again"]
     assert [line.text for line in packaging.wait(_HURRY).logs()] == [*begins, "Installed in the environment:", "  nothing"]
 
 
@@ -202,7 +202,7 @@ def test_a_followed_packaging_log_goes_on_with_the_next_hosts_attempt(
     _kill(host)
     follower.join(_PATIENCE_SECONDS)
     assert not follower.is_alive()
-    assert lines == ["attempt 2: the host that was packaging has died", "Installed in the environment:", "  nothing"]
+    assert lines == ["attempt 2: packaging was interrupted, and begins again", "Installed in the environment:", "  nothing"]
 
 
 def test_a_host_that_works_for_the_store_records_a_dead_hosts_end_even_with_all_workers_busy(

@@ -6,6 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+import orchlite
+from orchlite.environments import virtualenvs
+from orchlite.environments.builds import Builds
+
 MakeFolder = Callable[..., Path]
 StartHost = Callable[..., "subprocess.Popen[str]"]
 
@@ -81,3 +87,73 @@ def test_a_run_that_cannot_be_started_meanwhile_waits_in_the_queue_and_succeeds(
     host = start_host(_RUNS, tmp_path / "store", folder("print('hello')"))
     output, _ = host.communicate(timeout=120)
     assert output.splitlines() == ["success 0 True"]
+
+
+_PACKAGES = """
+import os, resource, sys, time
+import orchlite
+
+client = orchlite.Client(sys.argv[1], workers=1)
+for _ in range(2):  # the worker has its connection and its runner now, and everything is imported
+    busy = client.upload_orchestration(path=sys.argv[2], refresh=True).wait()
+task = busy.run_once()
+while "waiting" not in task.last_runs()[0].logs():
+    time.sleep(0.01)
+orchestration = client.upload_orchestration(path=sys.argv[3], refresh=True)  # must wait for the only worker
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+taken = []
+try:
+    while True:
+        taken.append(open("/dev/null"))
+except OSError:
+    pass
+os.rename(sys.argv[4] + ".closed", sys.argv[4])
+def reasons():
+    return [event.reason() for event in client.events() if event.became() == "queued" and "could not be started" in (event.reason() or "")]
+deadline = time.monotonic() + 30
+while not reasons() and orchestration.status() != "error" and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(len(reasons()), orchestration.status())
+for file in taken:
+    file.close()
+print(orchestration.wait(60).status(), orchestration.run_once().wait().status())
+client.close()
+"""
+
+
+def test_packaging_that_cannot_begin_meanwhile_waits_in_the_queue_and_succeeds(
+    start_host: StartHost, folder: MakeFolder, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    (tmp_path / "gate.closed").touch()
+    waits = f"import os, time\nprint('waiting', flush=True)\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n"
+    host = start_host(_PACKAGES, tmp_path / "store", folder(waits), folder("print('hello')"), gate)
+    output, _ = host.communicate(timeout=120)
+    assert output.splitlines() == ["1 pending_packaging", "ready success"]
+
+
+_ZONES = {"first": "Pacific/Nauru", "second": "Pacific/Palau"}
+_CALLS: dict[str, Callable[[orchlite.Client, Path, bytes], object]] = {
+    "an upload of bytes": lambda client, folder, content: client.upload_orchestration(content),
+    "an upload of a ZIP": lambda client, folder, content: client.upload_orchestration(path=folder / "bundle.zip"),
+    "an upload of a folder": lambda client, folder, content: client.upload_orchestration(path=folder),
+    "a backup": lambda client, folder, content: client.backup(folder / "copy"),
+    "a restored backup": lambda client, folder, content: orchlite.Client.restore(folder.parent / "backup", folder / "restored"),
+    "a build": lambda client, folder, content: Builds(folder / "cache", virtualenvs).building("key", lambda: False).__enter__(),
+    "a schedule": lambda client, folder, content: orchlite.upcoming("0 0 * * *", 1, timezone=_ZONES[folder.name]),
+}
+
+
+@pytest.mark.parametrize("what", _CALLS)
+def test_it_is_never_taken_for_another_reason(
+    client: orchlite.Client, smallest_bundle: bytes, tmp_path: Path, no_descriptors: Callable[[], None], what: str
+) -> None:
+    client.backup(tmp_path / "backup")
+    for name in _ZONES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").touch()
+        (tmp_path / name / "bundle.zip").write_bytes(smallest_bundle)
+    _CALLS[what](client, tmp_path / "first", smallest_bundle)  # imports what it needs
+    no_descriptors()
+    with pytest.raises(orchlite.ResourceExhausted, match="may open no more files"):
+        _CALLS[what](client, tmp_path / "second", smallest_bundle)

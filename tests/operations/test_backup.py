@@ -254,7 +254,7 @@ class TestABackupIsRefused:
 
     def test_below_a_file_and_leaves_nothing_behind(self, client: orchlite.Client, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(orchlite.DeviceFailed, match="could not be written"):
+        with pytest.raises(orchlite.DeviceFailed, match="cannot be written"):
             backup.backup(_store(client), tmp_path / "file" / "backup")
 
     def test_if_the_folder_to_write_it_in_belongs_to_something_else(self, client: orchlite.Client, target: Path) -> None:

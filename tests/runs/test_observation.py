@@ -5,11 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,24 +158,6 @@ def test_a_named_pipe_in_place_of_a_file_blocks_nobody(folder: RunFolder, name: 
     os.mkfifo(path)
     observed = observe(folder)
     assert isinstance(observed, Ended if name == "alive.lock" else Lost)
-
-
-@pytest.fixture
-def no_descriptors() -> Iterator[Callable[[], None]]:
-    """Call it, and this process can open nothing more until the end of the test."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held: list[int] = []
-
-    def exhaust() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))  # noqa: PTH208
-        with suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
-
-    yield exhaust
-    for descriptor in held:
-        os.close(descriptor)
-    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_lack_of_descriptors_says_nothing_about_the_run(folder: RunFolder, no_descriptors: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ _DUE = 5
 _RECENT = timedelta(days=1)
 _MAX_FAILURES = 10
 _RUN_COLUMNS = ("id", "task", "status", "exit", "started", "took", "slot")
-_SIZES = (("database", "database_bytes"), ("bundles", "bundles_bytes"), ("runs", "runs_bytes"), ("environments", "environments_bytes"))
+_SIZES = tuple((kind, f"{kind}_bytes") for kind in ("database", "bundles", "models", "runs", "environments"))
 
 
 class _PackagingFailure(NamedTuple):
@@ -107,7 +107,7 @@ def _sizes() -> dict[str, int]:
     folder = common_options().store_folder()
     with common_options().output().busy("measuring sizes on disk"):
         database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
-        sizes = [database, *map(tree_size_bytes, (folder.bundles, folder.runs, folders.cache_folder()))]
+        sizes = [database, *map(tree_size_bytes, (folder.bundles, folder.models, folder.runs, folders.cache_folder()))]
     return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)}
 
 
@@ -116,7 +116,7 @@ def _status_json(client: Client, facts: _Facts) -> JsonObject:
 
     `failed` are runs of programs; `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the
     command that shows the installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes,
-    runs_bytes, environments_bytes}.
+    models_bytes, runs_bytes, environments_bytes}.
     """
     run, task = run_json_maker(client), task_json_maker(client)
     return {

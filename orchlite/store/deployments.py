@@ -31,18 +31,18 @@ class Deployments:
             (version.pipeline_id, version.pipeline_version_id, name, json.dumps(dict(config)), to_microseconds(now), to_microseconds(now)),
         )
         assert row is not None
-        _record_event(transaction, version.pipeline_id, "deployed", now, f"its version is {version.version}")
+        _record_event(transaction, version.pipeline_id, "deployed", now, f"its name is {name!r}, its version {version.version}")
         return _deployment(row)
 
     def undeploy(self, transaction: Transaction, pipeline_id: int, now: datetime) -> bool:
         """Undeploy a pipeline, and record the event. Return False if it is not deployed."""
-        is_changed = transaction.execute(
-            "UPDATE deployments SET is_deployed = 0, updated_at = ? WHERE pipeline_id = ? AND is_deployed = 1",
+        changed = transaction.row(
+            "UPDATE deployments SET is_deployed = 0, updated_at = ? WHERE pipeline_id = ? AND is_deployed = 1 RETURNING name",
             (to_microseconds(now), pipeline_id),
         )
-        if is_changed:
-            _record_event(transaction, pipeline_id, "undeployed", now)
-        return bool(is_changed)
+        if changed is not None:
+            _record_event(transaction, pipeline_id, "undeployed", now, f"its name is {changed['name']!r}")
+        return changed is not None
 
     def get(self, deployment_id: int) -> DeploymentRow:
         """Return the deployment with this id, deployed or not.
@@ -89,7 +89,7 @@ class Deployments:
         return [(_pipeline(row), row["atom"]) for row in rows]
 
 
-def _record_event(transaction: Transaction, pipeline_id: int, became: str, at: datetime, reason: str | None = None) -> None:
+def _record_event(transaction: Transaction, pipeline_id: int, became: str, at: datetime, reason: str) -> None:
     events.record(transaction, "pipeline", str(pipeline_id), None, became, at, reason)
 
 

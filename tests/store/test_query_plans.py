@@ -12,8 +12,11 @@ import pytest
 from orchlite.core.records import SkippedSlots
 from orchlite.core.status import RunStatus
 from orchlite.store.database import Database, Parameters, Row, Transaction
+from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups
+from orchlite.store.models import Models
 from orchlite.store.orchestrations import Orchestrations
+from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
 from orchlite.store.tasks import Tasks
@@ -66,6 +69,7 @@ class _Tables:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
         self.lookups = Lookups(database)
+        self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
 @pytest.fixture
@@ -114,6 +118,18 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the tasks that are due next": ("tasks_due", lambda on: on.lookups.due_next(10)),
     "the tasks of a workspace": ("tasks_of_workspace", lambda on: on.tasks.of_workspace(1, killed=False)),
     "the tasks of an orchestration": ("tasks_of_orchestration", lambda on: on.tasks.of_orchestration("orchestration")),
+    "the versions of a model": ("versions_of_model", lambda on: on.models.versions(1)),
+    "the newest version of a model": ("versions_of_model", lambda on: on.models.newest_version(1)),
+    "whether a model has these bytes": ("model_versions_of_sha", _inside(lambda on, inside: on.models.is_referenced(inside, "sha"))),
+    "the models with these bytes": ("model_versions_of_sha", lambda on: on.models.of_sha("sha")),
+    "the newest version of a pipeline": ("versions_of_pipeline", lambda on: on.pipelines.newest_version(1)),
+    "the pipelines of a name": ("pipelines_of_name", lambda on: on.pipelines.named("fraud")),
+    "the newest inference logs": ("logs_of_pipeline", lambda on: on.inference_logs.read(1, 10, size_limit_bytes=10)),
+    "the inference logs of a period": (
+        "logs_of_pipeline",
+        lambda on: on.inference_logs.read(1, 10, size_limit_bytes=10, since=_NOW, until=_NOW, oldest_first=True, position=(_NOW, 1)),
+    ),
+    "old inference logs": ("logs_of_pipeline", _inside(lambda on, inside: on.inference_logs.delete_before(inside, 1, _NOW))),
     "the orchestrations of a workspace": ("orchestrations_of_workspace", lambda on: on.orchestrations.of_workspace(1)),
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {

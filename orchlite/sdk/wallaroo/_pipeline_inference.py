@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,13 @@ from typing import Any
 from orchlite.core.errors import WaitTimeout
 from orchlite.core.model_records import PipelineRow
 from orchlite.engine.engine import Engine
-from orchlite.inference import data_files, log_batches
+from orchlite.inference import batches, data_files, log_batches
 from orchlite.inference import libraries as lib
+from orchlite.inference.results import InferenceResult
 from orchlite.inference.selection import Selection
 from orchlite.operations import inference
 
 from ._api_errors import InferenceError, InferenceTimeoutError, as_api_error
-from ._parallel import in_batches, one_by_one
 
 _SUFFIXES = (".arrow", ".json")
 _FORMATS = (data_files.RECORDS, data_files.CUSTOM_JSON, data_files.ARROW)
@@ -52,20 +54,14 @@ class Inference:
             wallaroo.exceptions.InferenceError: the pipeline was undeployed, the data does not fit, or a model failed.
             wallaroo.exceptions.InferenceTimeoutError: it took longer than `timeout`.
         """
-        self._require_deployment()
-        _check_timeout(timeout)
-        _check_data(tensor)
+        selection = Selection(_listed(dataset), _listed(dataset_exclude), dataset_separator)
         try:
-            with as_api_error(InferenceError):
-                result = inference.infer(self._engine.context, self._row.pipeline_id, tensor, timeout_seconds=timeout)
-        except InferenceError as error:
-            if isinstance(error.__cause__, WaitTimeout):
-                raise _timed_out(timeout, tensor) from error.__cause__
+            _check_timeout(timeout)
+            _check_data(tensor)
+            return self._infer(tensor, timeout).returned(selection)
+        except (TypeError, InferenceError):
+            self._require_deployment()  # which the SDK does first; here it would cost each inference one more reading of the store
             raise
-        if isinstance(tensor, dict | list):
-            return result.to_outputs()
-        selection = Selection(dataset, dataset_exclude, dataset_separator)
-        return result.to_table(selection) if _is("pa", "Table", tensor) else result.to_frame(selection)
 
     def infer_from_file(
         self,
@@ -107,7 +103,7 @@ class Inference:
     ) -> Any:
         """Run the pipeline on batches of a DataFrame or an Arrow table; return one such of all rows, in their order.
 
-        If some batches failed, it has a column `error`; if all did, only that. The batches run one after the other, in this thread.
+        If a batch failed, there is a column `error`; if all did, only that. The batches run one after the other, in this thread.
 
         tensor_list: until 2023.4, several things to infer; the results are returned as a list, exceptions among them.
         num_parallel, retries: without effect.
@@ -116,20 +112,17 @@ class Inference:
             RuntimeError: the pipeline was never deployed.
             ValueError: `tensor` is neither, or there is no batch size.
         """
-        named = {"dataset": dataset, "dataset_exclude": dataset_exclude, "dataset_separator": dataset_separator}
-
-        def infer(data: Any) -> Any:
-            return self.infer(data, timeout, **named)  # type: ignore[arg-type]
-
+        arguments = (timeout, dataset, dataset_exclude, dataset_separator)
         if tensor_list is not None:
             self._require_deployment(f"Pipeline {self!r} is not deployed")
-            return await one_by_one(infer, tensor_list)
+            return await self._infer_each(tensor_list, arguments)
         if not (_is("pd", "DataFrame", tensor) or _is("pa", "Table", tensor)):
             raise ValueError("tensor must be a pandas DataFrame or a pyarrow Table")
         if not batch_size:
             raise ValueError("batch_size must be a positive integer and cannot be None or 0")
         self._require_deployment(f"Pipeline {self!r} is not deployed")
-        return await in_batches(infer, tensor, batch_size)
+        parts = batches.split(tensor, batch_size)
+        return batches.joined(parts, await self._infer_each(parts, arguments))
 
     def logs(
         self,
@@ -160,11 +153,31 @@ class Inference:
             limit=0 if valid is False else limit,
             since=dates[0],
             until=dates[1],
-            selection=Selection(dataset, dataset_exclude, dataset_separator),
+            selection=Selection(_listed(dataset), _listed(dataset_exclude), dataset_separator),
         )
         if valid is not False:
             _say_what_is_missing(found, "newest" if start_datetime is None else "oldest")
         return found.table if arrow else log_batches.to_frame(found.table)
+
+    async def _infer_each(self, tensors: Sequence[Any], arguments: tuple[Any, ...]) -> list[Any]:
+        """Return the result of each; for one that failed, its exception."""
+        results: list[Any] = []
+        for tensor in tensors:
+            try:
+                results.append(self.infer(tensor, *arguments))
+            except Exception as error:
+                results.append(error)
+            await asyncio.sleep(0)  # lets the program's other coroutines run
+        return results
+
+    def _infer(self, tensor: Any, timeout: float | None) -> InferenceResult:
+        try:
+            with as_api_error(InferenceError):
+                return inference.infer(self._engine.context, self._row.pipeline_id, tensor, timeout_seconds=timeout)
+        except InferenceError as error:
+            if isinstance(error.__cause__, WaitTimeout):
+                raise _timed_out(timeout, tensor) from error.__cause__
+            raise
 
     def _require_deployment(self, text: str = "Pipeline {self.name} is not deployed") -> None:
         # The SDK's text, which lacks the f before its quotes.
@@ -186,6 +199,11 @@ def _timed_out(timeout: object, tensor: object) -> Exception:
 def _check_data(tensor: object) -> None:
     if not (isinstance(tensor, dict | list) or _is("pd", "DataFrame", tensor) or _is("pa", "Table", tensor)):
         raise TypeError(f"tensor is of type {type(tensor)} but 'pandas.DataFrame', 'pyarrow.Table', dict or list is required")
+
+
+def _listed(names: Any) -> Any:
+    """Return the names as a list: the SDK sends a single text as if it were one."""
+    return [names] if isinstance(names, str) else names
 
 
 def _is(package: str, name: str, value: object) -> bool:

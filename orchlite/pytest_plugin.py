@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchlite.client.client import Client
+    from orchlite.client.pipeline import Pipeline
     from orchlite.client.task_run import TaskRun
     from orchlite.testing import ManualClock
     from orchlite.testing.bundle_files import PathOrFiles
@@ -104,6 +105,20 @@ def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
         return testing.run_inline(path_or_files, json_args, argv=argv, env=env, work=work, client=client)
 
     return run
+
+
+@pytest.fixture
+def pipeline_stub(orchlite_client: Client) -> Callable[..., Pipeline]:
+    """Deploy a pipeline in `orchlite_client`'s store that calls a function, or returns a DataFrame's rows; return it.
+
+    `pipeline_stub(name, function_or_frame)`: see `orchlite.testing.pipeline_stub`.
+    """
+    from orchlite import testing
+
+    def stub(name: str, function_or_frame: Any) -> Pipeline:
+        return testing.pipeline_stub(name, function_or_frame, client=orchlite_client)
+
+    return stub
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 
 import orchlite
-from orchlite import BadArgument, BadSchedule, Client, Conflict, IllegalMove, NotFound, RunFailed, WaitTimeout
+from orchlite import BadArgument, BadModel, BadSchedule, Client, Conflict, IllegalMove, NotFound, RunFailed, WaitTimeout
 from tests.source_walk import Call, Errors, is_ours, raised
 
 _CANNOT: dict[str, Errors] = {
@@ -27,6 +27,7 @@ _CANNOT: dict[str, Errors] = {
     "Task.resume": {BadArgument},
     "TaskRun.logs": {WaitTimeout},
     "application": {NotFound},
+    "pipeline_stub": {BadModel, NotFound},
     "serve": {NotFound},
     "serve_forever": {NotFound, WaitTimeout},
 }

@@ -1,4 +1,4 @@
-"""For tests of orchestrations: a clock moved by hand, a process that only simulates runs, and runs inside the test's own process.
+"""For tests of orchestrations: a clock moved by hand, simulated runs, pipelines without models, and runs inside the test's own process.
 
 ```
 clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from orchlite.testing.clock import ManualClock
     from orchlite.testing.inline import run_inline
     from orchlite.testing.stub import StubProcess, StubRun
+    from orchlite.testing.stub_pipeline import pipeline_stub
 
-__all__ = ["ManualClock", "StubProcess", "StubRun", "run_inline"]
+__all__ = ["ManualClock", "StubProcess", "StubRun", "pipeline_stub", "run_inline"]
 
-_HOMES = {"ManualClock": "clock", "StubProcess": "stub", "StubRun": "stub", "run_inline": "inline"}
+_HOMES = {"ManualClock": "clock", "StubProcess": "stub", "StubRun": "stub", "pipeline_stub": "stub_pipeline", "run_inline": "inline"}
 
 
 def __getattr__(name: str) -> Any:

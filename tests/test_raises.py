@@ -15,6 +15,7 @@ from tests.source_walk import Call, Errors, is_ours, raised
 
 _CANNOT: dict[str, Errors] = {
     "Client.__init__": {IllegalMove, NotFound, WaitTimeout},
+    "Client.backup": {NotFound},
     "Client.build_pipeline": {NotFound},
     "Client.close": {NotFound, WaitTimeout},
     "Client.run": {BadSchedule, WaitTimeout},

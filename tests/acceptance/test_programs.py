@@ -157,3 +157,59 @@ def test_a_new_version_of_a_model_replaces_the_old_one(driver: Any, run: Any, tm
         "Exception Pipeline absent not found in this workspace.",
     ]
     assert len(driver.list_models()[0].versions()) == 2
+
+
+@pytest.mark.slow
+def test_a_shadow_is_reported_into_a_database(driver: Any, run: Any, tmp_path: Path) -> None:
+    champion = driver.get_model(_ARGUMENTS["model_name"])
+    rival = driver.upload_model("rival", weighing(tmp_path / "r.onnx", [3.0, 2.0, 1.0]), framework=wallaroo.framework.Framework.ONNX)
+    pipeline = driver.build_pipeline(_ARGUMENTS["pipeline_name"]).add_shadow_deploy(champion, [rival]).deploy()
+    pipeline.infer(pa.table({"tensor": _ROWS}))
+    driver.create_connection(_ARGUMENTS["connection_name"], "SQLITE", {"file": str(tmp_path / "report.db")})
+    assert run("shadow_report") == ["['time', 'out.variable', 'anomaly.count']", "['out_rival.variable']", "(2, 46.0, 38.0)"]
+
+
+@pytest.mark.slow
+def test_a_step_in_python_follows_a_model(run: Any) -> None:
+    assert run("python_step") == [
+        "Waiting for model loading - this will take up to 10min.",
+        "Ready",
+        "['time', 'in.id', 'in.tensor', 'out.is_dear', 'out.price', 'anomaly.count']",
+        "[[10.0], [30.0]] [[0], [1]] [7, 8]",
+        "list<inner: float not null> [[0]]",
+        "['house-model', 'rounding']",
+    ]
+
+
+@pytest.mark.slow
+def test_several_pipelines_are_used_by_threads_and_processes(run: Any) -> None:
+    assert run("several_pipelines") == [
+        "[14.0, 14.0, 14.0]",
+        "[('zone-a', 14.0), ('zone-b', 14.0), ('zone-c', 14.0)]",
+        "[14.0, 14.0, 14.0]",
+        "[14.0]",
+        "[4, 3, 3] ['zone-c', 'zone-b', 'zone-a', 'house-prices']",
+    ]
+
+
+def test_what_is_not_emulated_and_what_does_not_fit_say_so(run: Any) -> None:
+    assert run("beyond_the_surface") == [
+        "no registry is configured",
+        "Client.build_assay is not emulated by orchlite; only the platform's SDK (wallaroo 2026.1.3) has it.",
+        "'Pipeline' object has no attribute 'no_such_method'",
+        "TypeError True",
+        "404",
+        "400 Inference failed: [400] Column 'tensor' has 2 numbers a row,",
+        "400 Inference failed: [400] Model 'house-model' needs the column",
+        "400 Inference failed: [400] Column 'tensor' has str, and model '",
+        "400 Inference failed: [400] Column 'tensor' has no number in row",
+        "400 Inference failed: [400] The data has no rows. Give at least ",
+        "400 Inference failed: [400] The data has no columns. Give a colu",
+    ]
+
+
+@pytest.mark.slow
+def test_an_experiment_splits_by_a_key_and_cannot_be_fetched_again(run: Any, tmp_path: Path) -> None:
+    lines = run("random_split", new_onnx=weighing(tmp_path / "n.onnx", [3.0, 2.0, 1.0]).read_bytes())
+    assert lines[:3] == ["house-model [14.0] 1 True", "challenger [10.0] 0 False", "2 challenger"]
+    assert lines[3].startswith("WaitForDeployError Pipeline 'experiment' has no steps to deploy.")

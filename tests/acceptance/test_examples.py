@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import onnx
+import pyarrow as pa
 import pytest
 
 import orchlite
+from orchlite import Pipeline
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -69,10 +73,98 @@ def test_connection_reports_on_what_its_connection_leads_to(client: orchlite.Cli
     assert str(run.logs()) == "3 items in warehouse, 2 to order: see to-order.md\n"
 
 
+def driven(script: str) -> list[str]:
+    """The lines that a script of the examples prints, which must succeed without a warning."""
+    done = subprocess.run([sys.executable, "-W", "error", str(EXAMPLES / script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def priced(client: orchlite.Client, name: str, *challengers: str) -> Pipeline:
+    """A pipeline of a model of house prices, perhaps with challengers in its shadow."""
+    file = EXAMPLES / "models" / "house_prices.onnx"
+    champion, *others = (client.upload_model(each, file).configure(tensor_fields=["tensor"]) for each in (name, *challengers))
+    pipeline = client.build_pipeline(name)
+    return (pipeline.add_shadow_deploy(champion, others) if others else pipeline.add_model_step(champion)).deploy().undeploy()
+
+
+def test_connector_infers_what_its_connection_leads_to_and_the_driver_reads_the_logs() -> None:
+    houses, prices, _, *logs = driven("run_connector.py")
+    assert houses == "3 houses from new-houses"
+    assert prices == "3 prices by house-prices: 203000.0 to 583400.0, 394800.0 on average"
+    assert logs == [
+        "0   [2.0, 1.0, 60.0, 40.0]  [203000.0]",
+        "1   [4.0, 3.0, 180.0, 2.0]  [583400.0]",
+        "2  [3.0, 2.0, 120.0, 15.0]  [398000.0]",
+    ]
+
+
+def test_connector_undeploys_its_pipeline_though_the_table_does_not_fit(client: orchlite.Client, tmp_path: Path) -> None:
+    pipeline, table = priced(client, "unfitting"), pa.table({"tensor": [[1.0, 2.0]]})
+    with pa.ipc.new_file(tmp_path / "two.arrow", table.schema) as file:
+        file.write(table)
+    client.create_connection("two", "HTTP", {"url": (tmp_path / "two.arrow").as_uri(), "token": ""})
+    workspace = client.get_current_workspace().name()
+    run = client.run(EXAMPLES / "connector", {"workspace": workspace, "pipeline": "unfitting", "connection": "two"})
+    assert run.status() == "failure"
+    assert "wallaroo.exceptions.InferenceError: " in run.logs()
+    assert pipeline.status() == {"status": "Pipeline unfitting is not deployed"}
+
+
+def test_new_model_shows_the_change_and_leaves_the_new_version_in_the_pipeline() -> None:
+    replaced, *table, _, deployed, price = driven("run_new_model.py")
+    assert replaced.startswith("house-prices: ")
+    assert [line.split() for line in table] == [
+        ["old", "new", "change"],
+        ["0", "398000.0", "403000.0", "+1.3%"],
+        ["1", "583400.0", "602600.0", "+3.3%"],
+        ["2", "203000.0", "189000.0", "-6.9%"],
+    ]
+    assert (deployed, price) == ("deployed: the new version", "[{'price': [403000.0]}]")
+
+
+@pytest.mark.slow
+def test_shadow_report_writes_each_result_once_however_often_it_runs() -> None:
+    first, second, *rows = driven("run_shadow_report.py")
+    assert first.startswith("6 results of house-prices since ")
+    assert second.startswith("6 results of house-prices since ")
+    assert rows == [
+        "[3.0, 2.0, 120.0, 15.0] champion 398000.0",
+        "[3.0, 2.0, 120.0, 15.0] house-prices-by-area 408000.0",
+        "[4.0, 3.0, 180.0, 2.0] champion 583400.0",
+        "[4.0, 3.0, 180.0, 2.0] house-prices-by-area 582000.0",
+        "[2.0, 1.0, 60.0, 40.0] champion 203000.0",
+        "[2.0, 1.0, 60.0, 40.0] house-prices-by-area 234000.0",
+    ]
+
+
+@pytest.mark.slow
+def test_shadow_report_has_the_results_before_and_after_a_change_of_challengers(client: orchlite.Client, tmp_path: Path) -> None:
+    for challenger in ("first", "second"):
+        pipeline = priced(client, "changed", challenger).deploy()
+        pipeline.infer({"tensor": [[1.0, 1.0, 1.0, 1.0]]})
+        time.sleep(0.002)  # logs have times to the millisecond
+    database = tmp_path / "results.sqlite"
+    client.create_connection("results", "SQL", {"url": f"sqlite:///{database}"})
+    arguments = {"workspace": client.get_current_workspace().name(), "pipeline": "changed", "connection": "results"}
+    client.run(EXAMPLES / "shadow_report", arguments).raise_for_failure()
+    with closing(sqlite3.connect(database)) as results:
+        models = [model for (model,) in results.execute("SELECT model FROM shadow_results ORDER BY at, model")]
+    assert models == ["champion", "first", "champion", "second"]
+
+
+def test_the_models_are_what_their_script_makes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(EXAMPLES / "models" / "make_models.py"), str(tmp_path)], check=True, capture_output=True)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.onnx"))
+    assert made == sorted(path.relative_to(EXAMPLES) for path in EXAMPLES.rglob("*.onnx"))
+    for path in made:
+        assert onnx.load(tmp_path / path) == onnx.load(EXAMPLES / path)
+
+
 def test_every_example_has_a_line_about_itself_and_is_accepted(client: orchlite.Client) -> None:
     for folder in sorted(path for path in EXAMPLES.iterdir() if path.is_dir()):
         assert len((folder / "README.md").read_text().splitlines()) == 1
-        if list(folder.rglob("main.py")):  # examples/service is none
+        if list(folder.rglob("main.py")):  # examples/service and examples/models have none
             assert client.upload_orchestration(path=folder).sha()
 
 

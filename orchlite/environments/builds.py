@@ -145,7 +145,8 @@ class Builds:
             key_folders = sorted((self._cache / "environments").iterdir())
         except OSError:
             return []
-        return [build for key_folder in key_folders for build in _build_folders(key_folder)]
+        # What lies behind a link is not this cache's to remove.
+        return [build for key_folder in key_folders if not key_folder.is_symlink() for build in _build_folders(key_folder)]
 
     def remove(self, folder: Path) -> bool:
         """Remove a build, and the key's whole folder with its current build; return False if it is in use or its key is being built."""
@@ -329,7 +330,9 @@ def _sync_file_system(folder: Path) -> None:
 
 
 def _remove_stale(key_folder: Path) -> None:
-    """Remove every build that is neither current nor locked. The caller holds the key's lock."""
+    """Remove every build that is neither current nor locked, but nothing behind a link. The caller holds the key's lock."""
+    if key_folder.is_symlink():
+        return
     ready = _read_ready(key_folder)
     kept = {"lock", "ready.json", "ready.json.new", ready["build"] if ready else ""}
     for build in {path.name.removesuffix(".lock") for path in key_folder.iterdir()} - kept:

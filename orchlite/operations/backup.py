@@ -107,7 +107,7 @@ def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:
     for page in copy.maintenance.all_ended_runs():
         for run in page:
             source = context.folder.run(run.run_id).path
-            if source.is_dir():  # else it never had a folder, or was pruned a moment ago
+            if source.is_dir() and not source.is_symlink():  # else it never had a folder, was pruned, or the program has put a link there
                 copied = folder.run(run.run_id)
                 copy_tree(source, copied.path, _SKIPPED_ERRORS)
                 # Version 0.1.0 wrote the values of secret variables to it, and nothing reads it.

@@ -25,14 +25,21 @@ def clean_up(context: Context) -> None:
 
 
 def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
-    """Return the folder of the attempt that ran; None if nothing was started, or nothing is left."""
-    folder = context.folder.run(run.run_id).attempt(run.attempt)
-    return folder if run.attempt and folder.work.is_dir() else None
+    """Return the folder of the attempt that ran; None if nothing was started, nothing is left, or a link in its place leads elsewhere."""
+    attempt = _attempt(context, run)
+    return attempt if attempt is not None and not attempt.work.is_symlink() and attempt.work.is_dir() else None
+
+
+def _attempt(context: Context, run: RunRow) -> AttemptFolder | None:
+    folder = context.folder.run(run.run_id)
+    attempt = folder.attempt(run.attempt)
+    return attempt if run.attempt and not folder.path.is_symlink() and not attempt.path.is_symlink() else None
 
 
 def _clean_up(context: Context, run: RunRow) -> None:
     if context.settings.keep_work == "none":
-        remove_tree(context.folder.run(run.run_id).attempt(run.attempt).work)
+        if (attempt := _attempt(context, run)) is not None:
+            remove_tree(attempt.work)
     elif run.status is RunStatus.SUCCESS:
         _remove_unchanged(context, run)
     else:

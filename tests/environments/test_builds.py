@@ -265,6 +265,16 @@ def test_a_refreshed_environment_replaces_the_old_one_which_the_next_builder_rem
         assert not old.exists()
 
 
+def test_nothing_behind_a_link_in_place_of_an_environment_is_listed_or_removed(builds: Builds, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "other").mkdir(parents=True)
+    (tmp_path / "cache" / "environments").mkdir(parents=True)
+    (tmp_path / "cache" / "environments" / "key").symlink_to(elsewhere)
+    assert builds.folders() == []
+    assert _build(builds, "key").exists()
+    assert (elsewhere / "other").exists()
+
+
 def test_a_replaced_environment_stays_while_a_run_uses_it(builds: Builds) -> None:
     old = _build(builds, "key")
     found = builds.find("key")

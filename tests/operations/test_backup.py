@@ -68,6 +68,17 @@ class TestACopy:
             assert not (found.files()[0].parent / "pipe").exists()
             assert integrity.check(_store(restored)) == []
 
+    def test_holds_nothing_from_behind_a_link_in_place_of_a_run(
+        self, client: orchlite.Client, folder: MakeFolder, tmp_path: Path, target: Path
+    ) -> None:
+        run_folder = client.path() / "runs" / client.run(folder("print('hello')")).id()
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "private").touch()
+        run_folder.rename(tmp_path / "aside")
+        run_folder.symlink_to(tmp_path / "elsewhere")
+        client.backup(target)
+        assert list(target.rglob("private")) == []
+
     def test_runs_its_orchestrations(self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client]) -> None:
         orchestration = client.upload_orchestration(path=folder("print('hello')")).wait()
         with copied() as restored:

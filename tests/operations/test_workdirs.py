@@ -70,6 +70,32 @@ def test_nothing_may_be_kept(open_client: OpenClient, folder: MakeFolder, until:
     assert run.status() == "success"
 
 
+_LINKS = """
+import os, pathlib
+work = pathlib.Path.cwd()
+place = {{"work": work, "attempt": work.parent, "run": work.parent.parent}}[{place!r}]
+place.rename({aside!r})
+place.symlink_to({elsewhere!r})
+"""
+
+
+@pytest.mark.parametrize("keep_work", ["none", "changed"])
+@pytest.mark.parametrize(("place", "inside"), [("work", "."), ("attempt", "work"), ("run", "1/work")])
+def test_nothing_behind_a_link_that_the_program_has_put_in_its_place_is_removed_or_listed(
+    open_client: OpenClient, folder: MakeFolder, tmp_path: Path, keep_work: str, place: str, inside: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    program = _LINKS.format(place=place, aside=str(tmp_path / "aside"), elsewhere=str(elsewhere))
+    files = [elsewhere / inside / name for name in ("main.py", "other.txt")]
+    files[0].parent.mkdir(parents=True)
+    for file in files:
+        file.write_text(program)  # one is as in the bundle, the other is not
+    with open_client(keep_work=keep_work) as client:
+        run = client.run(folder(program))
+        assert (run.status(), run.files()) == ("success", [])
+    assert all(file.exists() for file in files)
+
+
 def test_a_failed_run_keeps_everything(open_client: OpenClient, folder: MakeFolder) -> None:
     with open_client() as client:
         run = client.run(folder({**_BUNDLE, "fails": ""}))

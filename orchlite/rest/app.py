@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from orchlite.core.arguments import checked_choice
-from orchlite.core.settings import MEBIBYTE
 from orchlite.core.version import VERSION
 from orchlite.rest import authentication, connections, errors, graphql_endpoint, orchestrations, tasks, workspaces
+from orchlite.rest.body_rules import rules_for
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.run_tokens import RunTokens
 from orchlite.rest.serializers import COMPATIBILITIES
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from orchlite.rest.serializers import Compatibility
 
 _ROUTERS = (orchestrations.upload_router, orchestrations.router, tasks.router, workspaces.router, connections.router)
-_OVERHEAD_BYTES = MEBIBYTE
-"""What a body may hold besides the uploaded file or the arguments."""
-_ESCAPED_LENGTH = 6
-"""The length of a character that JSON escapes: `\\u0041`."""
 
 
 def application(
@@ -50,13 +46,11 @@ def guarded(
     client: Client, *, token: str, hosts: Collection[str] = (), compatibility: Compatibility | None = None, accounts: Accounts | None = None
 ) -> ASGIApp:
     """Return what `application` does, also for a short token, which a credentials file of an earlier version may hold."""
-    limits = StoreQueries(client).limits
     return authentication.Guard(
         _fastapi(client, compatibility, accounts),
         token=token,
         hosts=hosts,
-        limit_bytes=limits.upload_bytes + _OVERHEAD_BYTES,
-        document_limit_bytes=_ESCAPED_LENGTH * max(limits.arguments_bytes, limits.details_bytes) + _OVERHEAD_BYTES,
+        rules=rules_for(StoreQueries(client).limits),
         accounts=accounts,
         runs=RunTokens(client, token),
     )

@@ -15,11 +15,11 @@ from fastapi import APIRouter, Response
 
 from orchlite.core.errors import BadArgument, NotFound
 from orchlite.core.hints import PythonOnly
-from orchlite.core.settings import MEBIBYTE
 from orchlite.rest import login
 from orchlite.rest.accounts import ACCOUNT_KEY, OWNER, Account, Accounts
 from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
+from orchlite.rest.body_rules import CONFIG_PATH, TOKEN_PATH, BodyRules
 from orchlite.rest.errors import error_response
 from orchlite.rest.request_head import RequestHead
 
@@ -29,16 +29,8 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.rest.run_tokens import RunTokens
 
-_TOKEN_PATH = "/auth/realms/master/protocol/openid-connect/token"  # noqa: S105 - a path
 _USERS_PATH = "/auth/admin/realms/master/users"
-_UPLOAD_PATH = "/v1/api/orchestration/upload"
-_CONFIG_PATH = "/v1/api/config"
 
-_BODY_TYPES = {_UPLOAD_PATH: "multipart/form-data", _TOKEN_PATH: "application/x-www-form-urlencoded"}
-_LOGIN_LIMIT_BYTES = 4096
-_LOGIN_SECONDS = 10.0
-_UPLOAD_SECONDS = 3600.0
-"""How long a body may take to arrive: before log-in, and for an upload."""
 MIN_TOKEN_CHARACTERS = 16
 _MAKE_ONE = PythonOnly("Make one: secrets.token_urlsafe(32).")
 _BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -56,8 +48,7 @@ class Guard:
         *,
         token: str,
         hosts: Iterable[str] = (),
-        limit_bytes: int,
-        document_limit_bytes: int = 8 * MEBIBYTE,
+        rules: BodyRules,
         accounts: Accounts | None = None,
         runs: RunTokens | None = None,
         stall_seconds: float = 60.0,
@@ -65,7 +56,7 @@ class Guard:
         """Guard `app`.
 
         hosts: names under which the server may be addressed, besides those of the loopback interface.
-        limit_bytes, document_limit_bytes: the largest body of an upload, and of any other request.
+        rules: what bodies may be.
         accounts, runs: whose tokens are accepted besides `token`.
         stall_seconds: how long a request's body may pause; also how long the body of a request that is not an upload may take in all.
             After that it counts as cut off.
@@ -76,8 +67,7 @@ class Guard:
         self._app = app
         self._token = _digest(sendable_token(token))
         self._hosts = AllowedHosts(hosts)
-        self._limit_bytes = limit_bytes
-        self._document_limit_bytes = document_limit_bytes
+        self._rules = rules
         self._accounts = accounts
         self._runs = runs
         self._stall_seconds = stall_seconds
@@ -97,7 +87,8 @@ class Guard:
         if refusal is not None:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return
-        body = LimitedBody(receive, send, self._body_limit_bytes(head), self._stall_seconds, self._body_seconds(head))
+        rule = self._rules.of(head.path)
+        body = LimitedBody(receive, send, rule.limit_bytes, self._stall_seconds, rule.total_seconds or self._stall_seconds)
         await body.run(self._app, {**head.scope_without_token(), ACCOUNT_KEY: account})
 
     def _check_source(self, head: RequestHead) -> Response | None:
@@ -121,7 +112,7 @@ class Guard:
     def _is_open(self, head: RequestHead) -> bool:
         """Return whether a request needs no token: the SDK reads the configuration, and users log in, before they have one."""
         endpoint = (head.method, head.path)
-        return endpoint == ("GET", _CONFIG_PATH) or (endpoint == ("POST", _TOKEN_PATH) and self._accounts is not None)
+        return endpoint == ("GET", CONFIG_PATH) or (endpoint == ("POST", TOKEN_PATH) and self._accounts is not None)
 
     def _account(self, token: str) -> Account | None:
         # All are always checked: the time taken must not reveal which of them failed.
@@ -135,24 +126,14 @@ class Guard:
         """Refuse a body for what the headers say about it."""
         if not head.has_body:
             return None
-        limit_bytes = self._body_limit_bytes(head)
-        if head.declared_bytes > limit_bytes:
-            return too_large(limit_bytes)
-        expected = _BODY_TYPES.get(head.path, "application/json")
-        if head.body_type != expected and head.method not in _BODILESS_METHODS:
+        rule = self._rules.of(head.path)
+        if head.declared_bytes > rule.limit_bytes:
+            return too_large(rule.limit_bytes)
+        if head.body_type not in rule.media_types and head.method not in _BODILESS_METHODS:
+            expected = " or ".join(rule.media_types)
             message = f"The body has the wrong media type. Send {expected}."
             return error_response(415, message, "UnsupportedMediaType", {"expected": expected})
         return None
-
-    def _body_seconds(self, head: RequestHead) -> float:
-        if self._is_open(head):
-            return _LOGIN_SECONDS
-        return _UPLOAD_SECONDS if head.path == _UPLOAD_PATH else self._stall_seconds
-
-    def _body_limit_bytes(self, head: RequestHead) -> int:
-        if self._is_open(head):
-            return _LOGIN_LIMIT_BYTES
-        return self._limit_bytes if head.path == _UPLOAD_PATH else self._document_limit_bytes
 
 
 def router(accounts: Accounts | None, client: Client) -> APIRouter:
@@ -178,7 +159,7 @@ def router(accounts: Accounts | None, client: Client) -> APIRouter:
         return [user(account)._asdict() for account in users.with_email(email)]
 
     if accounts is not None:
-        routes.post(_TOKEN_PATH)(login.endpoint(accounts))
+        routes.post(TOKEN_PATH)(login.endpoint(accounts))
     return routes
 
 

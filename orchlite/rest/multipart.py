@@ -6,16 +6,16 @@ returns a file without a name as text.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from orchlite.core.errors import BadArgument, BadBundle, StorageFull
+from orchlite.core.errors import BadArgument, InvalidInput, StorageFull
 from orchlite.core.files import is_disk_full
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.errors import HTTPError
@@ -34,20 +34,28 @@ class ReceivedUpload(NamedTuple):
     file_name: str
 
 
-async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit_bytes: int) -> ReceivedUpload:
+class SizeLimit(NamedTuple):
+    """The largest file that an endpoint accepts."""
+
+    limit_bytes: int
+    error: Callable[[int], InvalidInput]
+    """Returns the error about a larger file, from the limit."""
+
+
+async def receive(content_type: str | None, body: AsyncIterator[bytes], path: Path, limit: SizeLimit) -> ReceivedUpload:
     """Write the part `file` of a multipart body to a new file at `path`, and return the rest.
 
     The caller removes the file, also after an error. Memory use does not depend on the size of the file.
 
     Raises:
         BadArgument: the body is not a complete multipart body with the parts `file` and `metadata`.
-        HTTPError: the file is larger than `limit_bytes`, or the body has another type.
+        HTTPError: the file is larger than the limit, or the body has another type.
         StorageFull: the disk is full.
         FileExistsError: there is a file at `path`.
     """
     boundary = _boundary(content_type)
     with _errors_translated(), _written(path) as file:
-        parts = _Parts(boundary, file, limit_bytes)
+        parts = _Parts(boundary, file, limit)
         async for piece in body:
             await run_in_threadpool(parts.feed, piece)  # writes to disk, which must not block the event loop
         upload = parts.upload()
@@ -85,10 +93,23 @@ def _boundary(content_type: str | None) -> bytes:
     return boundary
 
 
+def body_description(file: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what the OpenAPI document says about such a body: what the file is, and the JSON schema of the metadata."""
+    content = {
+        "schema": {
+            "type": "object",
+            "required": ["file", "metadata"],
+            "properties": {"file": {"type": "string", "format": "binary", "description": file}, "metadata": metadata},
+        },
+        "encoding": {"file": {"contentType": "application/octet-stream"}, "metadata": {"contentType": "application/json"}},
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": content}}}
+
+
 class _Parts:
     """The parts of a body that arrives in pieces of any size."""
 
-    def __init__(self, boundary: bytes, file: BinaryIO, limit_bytes: int) -> None:
+    def __init__(self, boundary: bytes, file: BinaryIO, limit: SizeLimit) -> None:
         self._parser = MultipartParser(
             boundary,
             {
@@ -102,7 +123,7 @@ class _Parts:
             },
         )
         self._file = file
-        self._limit_bytes = limit_bytes
+        self._limit = limit
         self._header_name, self._header_value = b"", b""
         self._disposition = b""
         self._part_name = ""
@@ -164,20 +185,12 @@ class _Parts:
                 )
         elif self._part_name == "file":
             self._size_bytes += end - start
-            if self._size_bytes > self._limit_bytes:
-                raise HTTPError(_too_large(self._limit_bytes), 413)
+            if self._size_bytes > self._limit.limit_bytes:
+                raise HTTPError(self._limit.error(self._limit.limit_bytes), 413)
             self._file.write(memoryview(data)[start:end])
 
     def _end(self) -> None:
         self._is_complete = True
-
-
-def _too_large(limit_bytes: int) -> BadBundle:
-    return BadBundle(
-        f"The bundle is larger than {limit_bytes} bytes, which is the limit.",
-        hint="Leave large data out and fetch it in main.py.",
-        limit_bytes=limit_bytes,
-    )
 
 
 def _malformed(reason: str) -> BadArgument:

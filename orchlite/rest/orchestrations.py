@@ -13,12 +13,12 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.arguments import checked_choice
-from orchlite.core.errors import NotFound
+from orchlite.core.errors import BadBundle, NotFound
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest import multipart, request_models, response_models, serializers
 from orchlite.rest.dependencies import ClientDialect, JsonRoute, Queries
-from orchlite.rest.multipart import ReceivedUpload
+from orchlite.rest.multipart import ReceivedUpload, SizeLimit
 from orchlite.rest.queries import SHOWN, StoreQueries
 from orchlite.rest.serializers import Dialect
 from orchlite.rest.tasks import RUNS_PER_TASK
@@ -26,24 +26,7 @@ from orchlite.rest.tasks import RUNS_PER_TASK
 router = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"], route_class=JsonRoute)
 upload_router = APIRouter(prefix="/v1/api/orchestration", tags=["orchestrations"])
 
-_UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file", "metadata"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "The ZIP."},
-                        "metadata": request_models.UploadMetadata.model_json_schema(),
-                    },
-                },
-                "encoding": {"file": {"contentType": "application/octet-stream"}, "metadata": {"contentType": "application/json"}},
-            }
-        },
-    }
-}
+_UPLOAD_BODY = multipart.body_description("The ZIP.", request_models.UploadMetadata.model_json_schema())
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The uploaded bytes.", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -54,10 +37,19 @@ async def upload(request: Request, queries: Queries) -> Response:
     """Upload a bundle. Returns the orchestration's id; packaging continues in the background."""
     path = queries.new_upload_path()
     try:
-        received = await multipart.receive(request.headers.get("content-type"), request.stream(), path, queries.limits.upload_bytes)
+        limit = SizeLimit(queries.limits.upload_bytes, _too_large)
+        received = await multipart.receive(request.headers.get("content-type"), request.stream(), path, limit)
         return await run_in_threadpool(_accept, queries, received, path)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _too_large(limit_bytes: int) -> BadBundle:
+    return BadBundle(
+        f"The bundle is larger than {limit_bytes} bytes, which is the limit.",
+        hint="Leave large data out and fetch it in main.py.",
+        limit_bytes=limit_bytes,
+    )
 
 
 def _accept(queries: StoreQueries, received: ReceivedUpload, path: Path) -> Response:

@@ -24,15 +24,17 @@ TimeRange = Annotated[list[Timestamp], Field(min_length=2, max_length=2)]
 Ids = Annotated[list[str], Field(max_length=10_000)]
 Seconds = Annotated[float, Field(description="1 second to 366 days")]
 
-Model = TypeVar("Model", bound="_Request")
+Model = TypeVar("Model", bound="RequestBody")
 
 
-class _Request(BaseModel):
+class RequestBody(BaseModel):
+    """A JSON object."""
+
     # Strict: "5" is not a number, and 1 is not a flag. Once a run has started with a misread value, it is too late to say so.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class UploadMetadata(_Request):
+class UploadMetadata(RequestBody):
     """The part `metadata` of an upload."""
 
     workspace_id: WorkspaceId
@@ -45,13 +47,13 @@ class UploadMetadata(_Request):
     """`platform`, `platform-2023` or a list of requirements, which replace other versions that the bundle pins; by default the server's."""
 
 
-class OrchestrationsOfWorkspace(_Request):
+class OrchestrationsOfWorkspace(RequestBody):
     """The workspace whose orchestrations to list."""
 
     workspace_id: WorkspaceId
 
 
-class AllOrchestrations(_Request):
+class AllOrchestrations(RequestBody):
     """The orchestrations to list with their tasks: those of some workspaces, or by default of all."""
 
     workspace_ids: Annotated[list[WorkspaceId], Field(max_length=10_000)] | None = None
@@ -62,13 +64,13 @@ class AllOrchestrations(_Request):
     """Only tasks created in this range."""
 
 
-class OrchestrationById(_Request):
+class OrchestrationById(RequestBody):
     """The id of an orchestration."""
 
     id: str
 
 
-class DeleteOrchestrations(_Request):
+class DeleteOrchestrations(RequestBody):
     """The orchestrations to delete with their tasks and runs: all of them or none."""
 
     orchestrations: Ids
@@ -76,7 +78,7 @@ class DeleteOrchestrations(_Request):
     """`false` deletes nothing and returns how many bytes would be deleted."""
 
 
-class _Run(_Request):
+class _Run(RequestBody):
     orch_id: str
     workspace_id: WorkspaceId
     arguments: dict[str, Any] | None = Field(None, alias="json")
@@ -108,14 +110,14 @@ class RunScheduled(RunOnce):
     starting_deadline_seconds: Seconds | None = None
 
 
-class TaskById(_Request):
+class TaskById(RequestBody):
     """The id of a task, and how many of its newest runs to include."""
 
     id: str
     run_limit: Count | None = None
 
 
-class TaskCriteria(_Request):
+class TaskCriteria(RequestBody):
     """The criteria that listed tasks match. Killed tasks are listed with `killed` only."""
 
     workspace_id: WorkspaceId | None = None
@@ -125,13 +127,13 @@ class TaskCriteria(_Request):
     run_limit: Count | None = None
 
 
-class TasksOfSha(_Request):
+class TasksOfSha(RequestBody):
     """The SHA-256 of a bundle."""
 
     sha: str
 
 
-class TaskRuns(_Request):
+class TaskRuns(RequestBody):
     """The runs of a task to list."""
 
     task_id: str
@@ -141,46 +143,46 @@ class TaskRuns(_Request):
     time_range: TimeRange | None = None
 
 
-class RunOfTask(_Request):
+class RunOfTask(RequestBody):
     """A run of a task."""
 
     task: str
     pod_id: str
 
 
-class RunLogs(_Request):
+class RunLogs(RequestBody):
     """The id of a run, and how many of the newest lines of its log to return."""
 
     id: str
     lines: Count | None = None
 
 
-class KillTask(_Request):
+class KillTask(RequestBody):
     """The task to kill."""
 
     id: str
 
 
-class PauseTask(_Request):
+class PauseTask(RequestBody):
     """The task to pause or to resume."""
 
     id: str
     pause: bool
 
 
-class CreateWorkspace(_Request):
+class CreateWorkspace(RequestBody):
     """The workspace to create."""
 
     workspace_name: str
 
 
-class ListWorkspaces(_Request):
+class ListWorkspaces(RequestBody):
     """Every workspace. `user_id` is ignored: every workspace belongs to all users."""
 
     user_id: str | None = None
 
 
-class CreateConnection(_Request):
+class CreateConnection(RequestBody):
     """The connection to create."""
 
     name: str
@@ -188,25 +190,25 @@ class CreateConnection(_Request):
     details: dict[str, Any] | None = None
 
 
-class ConnectionNamed(_Request):
+class ConnectionNamed(RequestBody):
     """The name of a connection."""
 
     name: str
 
 
-class ConnectionById(_Request):
+class ConnectionById(RequestBody):
     """The id of a connection."""
 
     id: str
 
 
-class ListConnections(_Request):
+class ListConnections(RequestBody):
     """The workspace whose connections to list; by default all connections are listed."""
 
     workspace_id: WorkspaceId | None = None
 
 
-class ConnectionInWorkspace(_Request):
+class ConnectionInWorkspace(RequestBody):
     """A workspace, and a connection to add to its list or to remove from it."""
 
     workspace_id: WorkspaceId

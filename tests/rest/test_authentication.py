@@ -13,9 +13,11 @@ import pytest
 from orchlite.core.errors import BadArgument
 from orchlite.rest.accounts import Account, Accounts
 from orchlite.rest.authentication import Guard
+from orchlite.rest.body_rules import BodyRules
 
 _TOKEN = "a-token-of-tests"
 _HERE = "http://127.0.0.1:8080"
+_RULES = BodyRules(document_bytes=100, bundle_bytes=1000, model_bytes=2000, data_bytes=500)
 _JANE = Account("jane", "jane@example.com", "00000000-0000-4000-8000-000000000001", "correct horse")
 
 
@@ -44,7 +46,7 @@ class Guarded:
 
     def __init__(self, **settings: Any) -> None:
         self.behind = Behind()
-        self.guard = Guard(self.behind, **{"token": _TOKEN, "limit_bytes": 1000, "document_limit_bytes": 100, **settings})
+        self.guard = Guard(self.behind, **{"token": _TOKEN, "rules": _RULES, **settings})
 
     def ask(self, method: str = "GET", path: str = "/v1/api/x", base: str = _HERE, **more: Any) -> httpx.Response:
         """Send a request, with the token unless headers are given."""
@@ -206,8 +208,15 @@ class TestTheOrigin:
 class TestTheBody:
     @pytest.mark.parametrize(
         ("path", "content_type", "limit_bytes"),
-        [("/v1/api/x", "application/json", 100), ("/v1/api/orchestration/upload", "multipart/form-data; boundary=x", 1000)],
-        ids=["document", "upload"],
+        [
+            ("/v1/api/x", "application/json", 100),
+            ("/v1/api/orchestration/upload", "multipart/form-data; boundary=x", 1000),
+            ("/v1/api/models/upload", "multipart/form-data; boundary=x", 2000),
+            ("/v1/api/models/upload_and_convert", "multipart/form-data; boundary=x", 2000),
+            ("/v1/api/pipelines/infer/first-1/first", "application/vnd.apache.arrow.file", 500),
+            ("/v1/api/pipelines/infer/first-1/first", "application/json; format=pandas-records", 500),
+        ],
+        ids=["document", "bundle", "model", "model to convert", "table", "records"],
     )
     def test_may_be_as_large_as_the_limit_and_no_larger(self, path: str, content_type: str, limit_bytes: int) -> None:
         guarded = Guarded()

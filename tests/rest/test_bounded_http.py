@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from orchlite.rest.authentication import Guard
+from orchlite.rest.body_rules import BodyRules
 from orchlite.rest.bounded_http import BoundedHttp, max_connections
 
 _HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -163,7 +164,7 @@ def test_the_limit_leaves_most_descriptors_to_runs() -> None:
 
 
 def test_a_body_that_trickles_in_is_not_waited_for() -> None:
-    guard = Guard(_application, token="a-token-of-tests", limit_bytes=1000, document_limit_bytes=1000, stall_seconds=0.3)
+    guard = Guard(_application, token="a-token-of-tests", rules=BodyRules(1000, 1000, 1000), stall_seconds=0.3)
 
     async def use(port: int) -> None:
         reader, writer = await _connect(port)

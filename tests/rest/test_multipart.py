@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import BlockingPortal
 
-from orchlite.core.errors import StorageFull
-from orchlite.rest.multipart import ReceivedUpload, receive
+from orchlite.core.errors import BadBundle, StorageFull
+from orchlite.rest.multipart import ReceivedUpload, SizeLimit, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'
 _CONTENT = b"PK\r\n--a almost\r\n-\r\n--"
@@ -22,13 +22,17 @@ _BODY = (
 )
 
 
+def _too_large(limit_bytes: int) -> BadBundle:
+    return BadBundle(f"more than {limit_bytes} bytes")
+
+
 def _received(portal: BlockingPortal, pieces: Iterable[bytes], path: Path, limit_bytes: int = 2**20) -> ReceivedUpload:
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
     async def call() -> ReceivedUpload:
-        return await receive(_TYPE, body(), path, limit_bytes)
+        return await receive(_TYPE, body(), path, SizeLimit(limit_bytes, _too_large))
 
     found: ReceivedUpload = portal.call(call)
     return found

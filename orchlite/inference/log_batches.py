@@ -55,11 +55,13 @@ def decode(data: bytes) -> Any:
     return pa.Table.from_arrays([column for _, column in fields], schema=pa.schema([field for field, _ in fields]))
 
 
-def joined(batches: Sequence[bytes], *, is_reversed: bool, limit: int | None = None, selection: Selection = DEFAULT) -> Any:
+def joined(
+    batches: Sequence[bytes], *, is_reversed: bool, skipped: int = 0, limit: int | None = None, selection: Selection = DEFAULT
+) -> Any:
     """Return the rows of several batches with one schema key as a table; an empty one without columns if there are none.
 
     is_reversed: whether each batch is read from its last row to its first, as logs without dates are: newest first.
-    limit: number of rows at most.
+    skipped: number of rows to leave out at the beginning. limit: number of rows at most.
     """
     pa = lib.pa
     tables = [decode(data) for data in batches]
@@ -68,7 +70,7 @@ def joined(batches: Sequence[bytes], *, is_reversed: bool, limit: int | None = N
     if is_reversed:
         tables = [table.take(pa.array(range(table.num_rows - 1, -1, -1))) for table in tables]
     schema = tables[0].schema
-    table = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables]).slice(0, limit)
+    table = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables]).slice(skipped, limit)
     chosen = selection.columns(table.column_names)
     return table.select(list(chosen)).rename_columns(list(chosen.values()))
 

@@ -33,6 +33,16 @@ _plans: WeakKeyDictionary[Store, InferencePlans] = WeakKeyDictionary()
 _MILLISECONDS = 1000
 
 
+class LogPosition(NamedTuple):
+    """A place between two records of a pipeline's logs."""
+
+    at: datetime
+    """The time of a log."""
+    log_id: int
+    rows: int
+    """How many records of that log are before the place."""
+
+
 class InferenceLogs(NamedTuple):
     """What was read of a pipeline's logs."""
 
@@ -40,12 +50,14 @@ class InferenceLogs(NamedTuple):
     """Of pyarrow; without columns if there are no records."""
     stopped_by: StoppedBy | None
     """Which limit, or change of columns, left out further records; None if there are no others."""
+    end: LogPosition | None
+    """Where these begin; None if there are no others."""
 
 
 def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: float | None = None) -> InferenceResult:
     """Infer with what is deployed, and log the result. Block until both are done, or until the time limit has passed.
 
-    data: a DataFrame, an Arrow table, a dictionary of columns or a list of records.
+    data: a DataFrame, an Arrow table, a dictionary of columns or a list of records; or columns that one of them was converted to.
     timeout_seconds: by default there is none. A model that is late continues, and is logged, in a thread of its own.
 
     Raises:
@@ -93,10 +105,11 @@ def read_logs(
     since: datetime | None = None,
     until: datetime | None = None,
     selection: Selection = DEFAULT,
+    position: LogPosition | None = None,
 ) -> InferenceLogs:
     """Return the records of a pipeline's inferences: the newest first, or all from `since` to `until`, the oldest first.
 
-    limit: by default 100, and with dates none; never more than 100 MiB. since, until: aware, inclusive.
+    limit: by default 100, and with dates none; never more than 100 MiB. since, until: aware, inclusive. position: where to continue.
 
     Raises:
         BadArgument: only one of the dates was given.
@@ -112,10 +125,28 @@ def read_logs(
     by_dates = since is not None
     known = limit if limit is not None else _NO_LIMIT if by_dates else LOG_LIMIT
     page = context.store.inference_logs.read(
-        pipeline_id, known, size_limit_bytes=_LOG_BYTES, since=since, until=until, oldest_first=by_dates
+        pipeline_id,
+        known + (position.rows if position else 0),
+        size_limit_bytes=_LOG_BYTES,
+        since=since,
+        until=until,
+        oldest_first=by_dates,
+        position=position[:2] if position else None,
     )
-    table = log_batches.joined([log.data for log in page.logs], is_reversed=not by_dates, limit=known, selection=selection)
-    return InferenceLogs(table, page.stopped_by)
+    skipped = position.rows if position and page.logs and page.logs[0].log_id == position.log_id else 0
+    batches = [log.data for log in page.logs]
+    table = log_batches.joined(batches, is_reversed=not by_dates, skipped=skipped, limit=known, selection=selection)
+    end = _end(page.logs, skipped + known, oldest_first=by_dates) if page.stopped_by and page.logs else None
+    return InferenceLogs(table, page.stopped_by, end)
+
+
+def _end(logs: Sequence[InferenceLogRow], row_count: int, *, oldest_first: bool) -> LogPosition:
+    """Return the place behind the first `row_count` records of some logs, or behind all of them."""
+    for log in logs:
+        if row_count < log.row_count:
+            return LogPosition(log.at, log.log_id, row_count)
+        row_count -= log.row_count
+    return LogPosition(logs[-1].at, logs[-1].log_id + (1 if oldest_first else -1), 0)
 
 
 def _plans_of(context: Context) -> InferencePlans:
@@ -126,6 +157,8 @@ def _plans_of(context: Context) -> InferencePlans:
 
 
 def _inputs(data: Any) -> Inputs:
+    if isinstance(data, Inputs):
+        return data
     pandas, pyarrow = lib.loaded("pd"), lib.loaded("pa")
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return frames.from_frame(data)

@@ -9,8 +9,22 @@ from fastapi import FastAPI
 
 from orchlite.core.arguments import checked_choice
 from orchlite.core.version import VERSION
-from orchlite.rest import authentication, connections, errors, graphql_endpoint, orchestrations, tasks, workspaces
+from orchlite.rest import (
+    authentication,
+    connections,
+    errors,
+    graphql_endpoint,
+    infer,
+    inference_logs,
+    models,
+    orchestrations,
+    pipelines,
+    tasks,
+    workspaces,
+)
 from orchlite.rest.body_rules import rules_for
+from orchlite.rest.model_queries import ModelQueries
+from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.run_tokens import RunTokens
 from orchlite.rest.serializers import COMPATIBILITIES
@@ -22,7 +36,18 @@ if TYPE_CHECKING:
     from orchlite.rest.accounts import Accounts
     from orchlite.rest.serializers import Compatibility
 
-_ROUTERS = (orchestrations.upload_router, orchestrations.router, tasks.router, workspaces.router, connections.router)
+_ROUTERS = (
+    orchestrations.upload_router,
+    orchestrations.router,
+    tasks.router,
+    workspaces.router,
+    connections.router,
+    models.upload_router,
+    models.router,
+    pipelines.router,
+    infer.router,
+    inference_logs.router,
+)
 
 
 def application(
@@ -67,6 +92,8 @@ def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Acco
         responses=errors.RESPONSES,
     )
     app.state.queries = StoreQueries(client)
+    app.state.models = ModelQueries(client)
+    app.state.pipelines = PipelineQueries(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
     for router in (*_ROUTERS, graphql_endpoint.router(client), authentication.router(accounts, client)):
         app.include_router(router)

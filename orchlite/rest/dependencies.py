@@ -11,7 +11,10 @@ from fastapi.routing import APIRoute
 from orchlite.core.errors import BadArgument
 from orchlite.rest import request_models
 from orchlite.rest.accounts import ACCOUNT_KEY, Account
+from orchlite.rest.data_formats import is_old
 from orchlite.rest.errors import HTTPError
+from orchlite.rest.model_queries import ModelQueries
+from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.serializers import Dialect, dialect_of
 
@@ -45,8 +48,22 @@ async def _queries(request: Request) -> StoreQueries:
     return queries
 
 
+async def _models(request: Request) -> ModelQueries:
+    models: ModelQueries = request.app.state.models
+    return models
+
+
+async def _pipelines(request: Request) -> PipelineQueries:
+    pipelines: PipelineQueries = request.app.state.pipelines
+    return pipelines
+
+
 async def _dialect(request: Request) -> Dialect:
     return dialect_of(request.headers.get("user-agent"), request.app.state.compatibility)
+
+
+async def _old_data(request: Request) -> bool:
+    return is_old(request.headers.get("user-agent"), request.app.state.compatibility)
 
 
 async def _sees_details(request: Request) -> bool:
@@ -55,6 +72,10 @@ async def _sees_details(request: Request) -> bool:
 
 
 Queries = Annotated[StoreQueries, Depends(_queries)]
+Models = Annotated[ModelQueries, Depends(_models)]
+Pipelines = Annotated[PipelineQueries, Depends(_pipelines)]
 ClientDialect = Annotated[Dialect, Depends(_dialect)]
+OldData = Annotated[bool, Depends(_old_data)]
+"""Whether the client expects data in the formats of 2023."""
 SeesDetails = Annotated[bool, Depends(_sees_details)]
 """Whether the request's account may see the details of connections."""

@@ -1,7 +1,7 @@
-"""Error responses: the status, and one JSON shape for all of them, `{"code", "msg", "error", "details"}`.
+"""Error responses: the status, and one JSON shape for all of them, `{"code", "msg", "error", "kind", "details"}`.
 
-The platform's clients read `code` and `msg`; `error` is the name of orchlite's exception, and `details` are its facts. No response
-repeats the rejected value: arguments and details may be secret.
+The platform's clients read `code` and `msg`; newer ones show `error`, the same text. `kind` is the name of orchlite's exception, and
+`details` are its facts. No response repeats the rejected value: arguments and details may be secret.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchlite.core.errors import (
     Closed,
     Conflict,
     InvalidInput,
+    MissingExtra,
     NotFound,
     OrchliteError,
     PackagingFailed,
@@ -42,6 +43,7 @@ _STATUSES: tuple[tuple[type[OrchliteError], int], ...] = (
     (StorageFull, 507),
     (StoreBusy, 503),
     (Closed, 503),
+    (MissingExtra, 501),
 )
 LANGUAGE = Language(
     names={
@@ -55,7 +57,7 @@ LANGUAGE = Language(
         Api.LIST_CONNECTIONS: "connections/list",
         Api.LIST_MODELS: "models/list",
         Api.LIST_ORCHESTRATIONS: "orchestration/list",
-        Api.LIST_PIPELINES: "pipelines/list",
+        Api.LIST_PIPELINES: "pipelines/list_pipelines",
         Api.LIST_TASKS: "task/list",
         Api.LIST_WORKSPACES: "workspaces/list",
         Api.PRUNE: "pruning",
@@ -65,7 +67,7 @@ LANGUAGE = Language(
         Api.THIRTY_DAYS: "30 days",
         Api.TIMEZONE: "timezone ",
     },
-    arguments={"connection_type": "type", "json_args": "json"},
+    arguments={"connection_type": "type", "end_datetime": "time.end", "json_args": "json", "start_datetime": "time.start"},
 )
 """How error responses name parts of the Python API: by the endpoint or the field that corresponds to them."""
 
@@ -76,6 +78,8 @@ class Refusal(TypedDict):
     code: int
     msg: str
     error: str
+    """The same text as `msg`."""
+    kind: str
     details: dict[str, Any]
 
 
@@ -89,6 +93,7 @@ _MEANINGS = {
     415: "The body has the wrong media type",
     429: "Too many log-ins have failed; `Retry-After` says when to try again",
     500: "orchlite failed",
+    501: "orchlite does not have this, or a package that it needs is not installed",
     503: "The store is busy or closed",
     507: "The disk is full; nothing was stored",
 }
@@ -114,11 +119,14 @@ def status_of(error: OrchliteError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
-def error_response(status: int, message: str, error: str, details: Mapping[str, Any] | None = None) -> Response:
+def error_response(status: int, message: str, kind: str, details: Mapping[str, Any] | None = None) -> Response:
     """Return an error response."""
-    content = Refusal(code=status, msg=message, error=error, details=dict(details or {}))
+    return _json(Refusal(code=status, msg=message, error=message, kind=kind, details=dict(details or {})))
+
+
+def _json(content: Refusal) -> Response:
     # json.dumps escapes to ASCII: a message may contain what UTF-8 cannot encode, such as a lone surrogate.
-    return Response(json.dumps(content, default=str), status, media_type="application/json")
+    return Response(json.dumps(content, default=str), content["code"], media_type="application/json")
 
 
 def message_of(error: OrchliteError) -> str:
@@ -127,11 +135,17 @@ def message_of(error: OrchliteError) -> str:
 
 
 def response_to(error: OrchliteError, status: int | None = None) -> Response:
-    """Return the error response for an exception. An argument has the name that requests use for it."""
+    """Return the error response for an exception."""
+    return _json(refusal(error, status or status_of(error)))
+
+
+def refusal(error: OrchliteError, status: int) -> Refusal:
+    """Return the body of the error response for an exception. An argument has the name that requests use for it."""
     details = error.details
     if (wire_name := LANGUAGE.arguments.get(details.get("argument", ""))) is not None:
         details = {**details, "argument": wire_name}
-    return error_response(status or status_of(error), message_of(error), type(error).__name__, details)
+    message = message_of(error)
+    return Refusal(code=status, msg=message, error=message, kind=type(error).__name__, details=dict(details))
 
 
 def describe_errors(document: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from orchlite.rest.model_queries import ModelQueries
+from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class GraphQLRequest(BaseModel):
 
 def router(client: Client) -> APIRouter:
     """Return the endpoint, over the client's store."""
-    queries = StoreQueries(client)
+    queries = StoreQueries(client), ModelQueries(client), PipelineQueries(client)
     routes = APIRouter(tags=["graphql"])
 
     # Not `async`: it waits for the store, so FastAPI runs it in a thread.
@@ -32,6 +34,6 @@ def router(client: Client) -> APIRouter:
         """Execute a query. Errors are in `errors`, and the status is 200, as clients of GraphQL expect."""
         from orchlite.rest.graphql_resolvers import RootResolvers, execute_query
 
-        return execute_query(RootResolvers(queries), body.query, body.variables, body.operationName)
+        return execute_query(RootResolvers(*queries), body.query, body.variables, body.operationName)
 
     return routes

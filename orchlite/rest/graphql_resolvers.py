@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -28,24 +28,24 @@ from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.rest import serializers
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.errors import message_of
+from orchlite.rest.graphql_models import ModelRoots, bigint
 from orchlite.rest.graphql_schema import SCHEMA
+from orchlite.rest.model_queries import ModelQueries
+from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
-
-if TYPE_CHECKING:
-    from orchlite.core.records import WorkspaceRow
 
 _MAX_QUERY_CHARACTERS = 16_384
 _MAX_QUERY_TOKENS = 2_000
 _MAX_QUERY_DEPTH = 24
 _CACHED_QUERIES = 64
-_BIGINT = 2**63
 _log = logging.getLogger(__name__)
 
 
-class RootResolvers:
+class RootResolvers(ModelRoots):
     """The fields of `query_root` and `mutation_root`: each is resolved by the method of its name."""
 
-    def __init__(self, queries: StoreQueries) -> None:
+    def __init__(self, queries: StoreQueries, models: ModelQueries, pipelines: PipelineQueries) -> None:
+        super().__init__(models, pipelines)
         self._queries = queries
 
     def orchestration_by_pk(self, info: GraphQLResolveInfo[Any], id: Any) -> Mapping[str, Any] | None:  # noqa: A002 - the wire's name
@@ -58,7 +58,7 @@ class RootResolvers:
     def workspace_by_pk(self, info: GraphQLResolveInfo[Any], id: Any) -> Mapping[str, Any] | None:  # noqa: A002 - the wire's name
         """Return the workspace with this id."""
         try:
-            return _workspace(self._queries.workspace(_bigint(id)))
+            return self._nodes.workspace(self._queries.workspace(bigint(id)))
         except NotFound:
             return None
 
@@ -74,7 +74,7 @@ class RootResolvers:
     ) -> Mapping[str, Any]:
         """Create a workspace; with `on_conflict`, return an existing one of this name."""
         name = checked_label(object.get("name"), "name")
-        return _workspace(self._queries.create_workspace(name)) if on_conflict is None else self._workspace_named(name)
+        return self._nodes.workspace(self._queries.create_workspace(name)) if on_conflict is None else self._workspace_named(name)
 
     def delete_workspace_users(self, info: GraphQLResolveInfo[Any], where: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do nothing: every workspace belongs to all users."""
@@ -82,11 +82,7 @@ class RootResolvers:
 
     def _workspace_named(self, name: str) -> Mapping[str, Any]:
         workspace = self._queries.client.get_workspace(name, create_if_not_exist=True)
-        return _workspace(self._queries.workspace(workspace.id()))
-
-
-def _workspace(row: WorkspaceRow) -> Mapping[str, Any]:
-    return {**serializers.workspace(row), "users": [{"user_id": OWNER.user_id}]}
+        return self._nodes.workspace(self._queries.workspace(workspace.id()))
 
 
 def execute_query(resolvers: RootResolvers, query: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> dict[str, Any]:
@@ -141,10 +137,3 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
 @cache
 def _schema() -> GraphQLSchema:
     return build_schema(SCHEMA)
-
-
-def _bigint(value: Any) -> int:
-    # Not in the scalar, whose methods are named differently in each minor version of graphql-core.
-    if isinstance(value, bool) or not isinstance(value, int) or not -_BIGINT <= value < _BIGINT:
-        raise GraphQLError("A bigint is an integer of 64 bits.")
-    return value

@@ -1,4 +1,4 @@
-"""The part of the platform's GraphQL schema that its clients need for orchestrations and workspaces, in the schema language.
+"""The part of the platform's GraphQL schema that its clients need, in the schema language.
 
 The clients fetch it by introspection and validate their queries against it, so all names are the platform's, including those of arguments
 and inputs. Users are not managed here: fields about them are accepted and have no effect.
@@ -6,7 +6,10 @@ and inputs. Users are not managed here: fields about them are accepted and have 
 
 from __future__ import annotations
 
-SCHEMA = """
+from orchlite.rest.graphql_model_schema import MODEL_SCHEMA
+
+SCHEMA = (
+    """
 schema { query: query_root mutation: mutation_root }
 
 scalar bigint
@@ -54,14 +57,11 @@ type workspace {
   created_by: String
   archived: Boolean!
   users: [workspace_users!]!
-  models(order_by: [workspace_models_order_by!]): [workspace_models!]!
+  models(order_by: [models_order_by!]): [models!]!
   pipelines: [pipeline!]!
 }
 
 type workspace_users { user_id: String! }
-type workspace_models { id: bigint! models: [model!]! }
-type model { id: bigint! }
-type pipeline { id: bigint! }
 type user_default_workspace { user_id: String! workspace: workspace! }
 type workspace_users_mutation_response { affected_rows: Int! }
 
@@ -77,7 +77,6 @@ input workspace_users_bool_exp {
   user_id: String_comparison_exp
   workspace_id: bigint_comparison_exp
 }
-input workspace_models_order_by { id: order_by created_at: order_by updated_at: order_by }
 
 input workspace_insert_input {
   name: String
@@ -93,3 +92,5 @@ input user_default_workspace_arr_rel_insert_input { data: [user_default_workspac
 input user_default_workspace_insert_input { user_id: String }
 input workspace_on_conflict { constraint: workspace_constraint! update_columns: [workspace_update_column!]! = [] }
 """
+    + MODEL_SCHEMA
+)

@@ -92,7 +92,7 @@ class Task(TypedDict):
 
 
 class Workspace(TypedDict):
-    """A workspace. It has no models and no pipelines."""
+    """A workspace. The ids of its models and pipelines are only in the list of workspaces."""
 
     id: int
     name: str

@@ -217,16 +217,16 @@ def run_statuses(status: str | None, dialect: Dialect) -> frozenset[RunStatus] |
     return frozenset(selected) if status in RUN_FILTERS else None
 
 
-def workspace(row: WorkspaceRow) -> Workspace:
-    """Serialize a workspace."""
+def workspace(row: WorkspaceRow, models: Iterable[int] = (), pipelines: Iterable[int] = ()) -> Workspace:
+    """Serialize a workspace with the ids of its models and pipelines."""
     return Workspace(
         id=row.workspace_id,
         name=row.name,
         created_at=timestamp(row.created_at),
         created_by=OWNER.user_id,
         archived=row.archived,
-        models=[],
-        pipelines=[],
+        models=list(models),
+        pipelines=list(pipelines),
     )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from orchlite.core.version import VERSION
 from orchlite.rest import request_models, response_models, serializers
-from orchlite.rest.dependencies import JsonRoute, Queries
+from orchlite.rest.dependencies import JsonRoute, Models, Pipelines, Queries
 
 router = APIRouter(prefix="/v1/api", tags=["workspaces"], route_class=JsonRoute)
 
@@ -25,7 +25,14 @@ def create(body: request_models.CreateWorkspace, queries: Queries) -> Response:
 
 
 @router.post("/workspaces/list", response_model=response_models.Workspaces)
-def list_all(queries: Queries, body: request_models.ListWorkspaces | None = None) -> Response:
+def list_all(queries: Queries, models: Models, pipelines: Pipelines, body: request_models.ListWorkspaces | None = None) -> Response:
     """List every workspace, oldest first."""
-    rows = queries.workspaces()
-    return serializers.json_response(response_models.Workspaces(workspaces=[serializers.workspace(row) for row in rows]))
+    listed = [
+        serializers.workspace(
+            row,
+            [model.model_id for model in models.models(row.workspace_id)],
+            [pipeline.pipeline_id for pipeline in pipelines.pipelines(row.workspace_id)],
+        )
+        for row in queries.workspaces()
+    ]
+    return serializers.json_response(response_models.Workspaces(workspaces=listed))

@@ -101,7 +101,7 @@ def refusal_of(response: httpx.Response, status: int) -> dict[str, Any]:
     """Return the content of an error response, which must have this status and the common shape."""
     assert response.status_code == status, response.text
     found: dict[str, Any] = response.json()
-    assert list(found) == ["code", "msg", "error", "details"]
+    assert list(found) == ["code", "msg", "error", "kind", "details"]
     assert (found["code"], bool(found["msg"])) == (status, True)
     return found
 

@@ -210,7 +210,7 @@ class TestLoggingIn:
     )
     def test_is_refused(self, door: Any, refused: Any, fields: dict[str, str], status: int, error: str) -> None:
         answer = self._log_in(door, **fields)
-        assert refused(answer, status)["error"] == error
+        assert refused(answer, status)["kind"] == error
         assert "wrong" not in answer.text.replace("is wrong", "")
 
     def test_accepts_a_form_only(self, door: Any, refused: Any) -> None:

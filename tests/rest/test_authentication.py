@@ -96,7 +96,7 @@ class TestTheToken:
         guarded = Guarded()
         refused, without = guarded.ask(headers=headers), guarded.ask(headers={})
         assert (refused.status_code, refused.content, refused.headers.raw) == (401, without.content, without.headers.raw)
-        assert refused.json() | {"msg": ""} == {"code": 401, "msg": "", "error": "Unauthorized", "details": {}}
+        assert refused.json() | {"msg": "", "error": ""} == {"code": 401, "msg": "", "error": "", "kind": "Unauthorized", "details": {}}
         assert guarded.behind.seen == []
 
     def test_is_required_before_a_path_is_known_to_exist(self) -> None:
@@ -172,7 +172,7 @@ class TestTheHost:
     def test_may_not_be_another(self, host: str) -> None:
         guarded = Guarded()
         refused = guarded.ask(headers={"Host": host, "Authorization": f"Bearer {_TOKEN}"})
-        assert (refused.status_code, refused.json()["error"], guarded.behind.seen) == (403, "ForeignHost", [])
+        assert (refused.status_code, refused.json()["kind"], guarded.behind.seen) == (403, "ForeignHost", [])
 
     @pytest.mark.parametrize(
         ("host", "status"),
@@ -229,7 +229,7 @@ class TestTheBody:
         guarded = Guarded()
         assert guarded.post(_pieces(10)).status_code == 200
         refused = guarded.post(_pieces(11))
-        assert (refused.status_code, refused.json()["error"], guarded.behind.was_cut) == (413, "TooLarge", True)
+        assert (refused.status_code, refused.json()["kind"], guarded.behind.was_cut) == (413, "TooLarge", True)
 
     @pytest.mark.parametrize(
         "content_type", ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded", "application/jsonx", None]

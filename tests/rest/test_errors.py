@@ -45,7 +45,8 @@ def test_an_exception_becomes_a_status_a_name_a_message_and_details(error: Orchl
     assert status_of(error) == status
     error = type(error)("What is wrong.", hint="What to do.", limit=5)
     found = json.loads(bytes(response_to(error).body))
-    assert found == {"code": status, "msg": "What is wrong. What to do.", "error": type(error).__name__, "details": {"limit": 5}}
+    text = "What is wrong. What to do."
+    assert found == {"code": status, "msg": text, "error": text, "kind": type(error).__name__, "details": {"limit": 5}}
 
 
 def test_details_that_are_not_json_are_converted_to_text() -> None:
@@ -74,7 +75,7 @@ def test_details_that_are_not_json_are_converted_to_text() -> None:
 def test_a_body_that_is_not_a_json_object_is_refused(shared_api: Any, refused: Any, body: bytes, message: str) -> None:
     response = shared_api.request("POST", "/v1/api/task/get_by_id", content=body, headers={"Content-Type": "application/json"})
     found = refused(response, 400)
-    assert (found["error"], message in found["msg"]) == ("BadArgument", True)
+    assert (found["kind"], message in found["msg"]) == ("BadArgument", True)
     assert len(found["msg"]) < 300
 
 
@@ -110,7 +111,7 @@ def test_an_unknown_path_or_method_is_refused_in_the_same_shape(shared_api: Any,
 def test_a_closed_client_is_reported(tmp_path: Path, api_of: Callable[..., Any], refused: Any) -> None:
     with Client(tmp_path / "closed") as closed:
         api = api_of(closed)
-    assert refused(api.post("workspaces/list"), 503)["error"] == "Closed"
+    assert refused(api.post("workspaces/list"), 503)["kind"] == "Closed"
 
 
 def test_an_argument_of_the_application_is_checked(client: Client, api_of: Callable[..., Any]) -> None:
@@ -134,7 +135,7 @@ class TestTheDocument:
             assert "422" not in operation["responses"], path
             for status in ("400", "401", "403", "404", "409", "413", "415", "500", "503", "507"):
                 assert operation["responses"][status]["content"]["application/json"]["schema"] == shape, path
-        assert set(document["components"]["schemas"]["Refusal"]["required"]) == {"code", "msg", "error", "details"}
+        assert set(document["components"]["schemas"]["Refusal"]["required"]) == {"code", "msg", "error", "kind", "details"}
         assert "HTTPValidationError" not in document["components"]["schemas"]
 
     def test_has_every_endpoint_with_its_success_status(self, document: dict[str, Any]) -> None:

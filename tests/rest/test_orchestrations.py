@@ -84,7 +84,7 @@ class TestUpload:
         self, api: Any, client: Client, bundle: MakeBundle, refused: Any, metadata: object, status: int, argument: str
     ) -> None:
         found = refused(api.upload(bundle(_HELLO), metadata), status)
-        assert (found["error"], found["details"]["argument"]) == ("BadArgument", argument)
+        assert (found["kind"], found["details"]["argument"]) == ("BadArgument", argument)
         assert _left(client) == ([], 0)
 
     def test_an_unknown_workspace_is_not_found(self, api: Any, client: Client, bundle: MakeBundle, refused: Any) -> None:
@@ -93,7 +93,7 @@ class TestUpload:
 
     def test_a_bad_bundle_is_refused_as_in_python(self, api: Any, client: Client, bundle: MakeBundle, refused: Any) -> None:
         found = refused(api.upload(bundle({"../main.py": "print()"})), 400)
-        assert (found["error"], found["details"]["entry"]) == ("BadBundle", "../main.py")
+        assert (found["kind"], found["details"]["entry"]) == ("BadBundle", "../main.py")
         assert _left(client) == ([], 0)
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class TestUpload:
 
         with Client(tmp_path / "small", limits=Limits(upload_bytes=1000)) as small:
             found = refused(api_of(small).upload(b"x" * 1001), 413)
-            assert (found["error"], found["details"]) == ("BadBundle", {"limit_bytes": 1000})
+            assert (found["kind"], found["details"]) == ("BadBundle", {"limit_bytes": 1000})
             assert _left(small) == ([], 0)
             assert api_of(small).upload(bundle(_HELLO)).status_code == 202
 
@@ -165,7 +165,7 @@ class TestReading:
             api.until(lambda: api.call("orchestration/get_by_id", id=orchestration_id)["status"] == "error")
             assert api.call("orchestration/get_by_id", id=orchestration_id)["reason"]
             found = api.refusal(409, "task/run_once", orch_id=orchestration_id, workspace_id=1, json={})
-            assert found["error"] == "PackagingFailed"
+            assert found["kind"] == "PackagingFailed"
             assert api.call("task/list") == []
 
     def test_a_list_has_the_orchestrations_of_one_workspace_oldest_first(self, api: Any, client: Client) -> None:

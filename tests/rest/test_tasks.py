@@ -101,7 +101,7 @@ class TestRunOnce:
         self, shared_api: Any, shared_orch_id: str, fields: dict[str, Any], argument: str
     ) -> None:
         found = shared_api.refusal(400, "task/run_once", **{"orch_id": shared_orch_id, "workspace_id": 1, "json": {}, **fields})
-        assert (found["error"], found["details"]["argument"]) == ("BadArgument", argument)
+        assert (found["kind"], found["details"]["argument"]) == ("BadArgument", argument)
         assert shared_api.call("task/list", killed=True) == []
 
     def test_arguments_are_limited_in_size_and_depth(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
@@ -161,7 +161,7 @@ class TestRunScheduled:
     ) -> None:
         valid = {"orch_id": shared_orch_id, "workspace_id": 1, "json": {}, "schedule": "0 2 * * *"}
         found = shared_api.refusal(400, "task/run_scheduled", **{**valid, **fields})
-        assert (found["error"], found["details"].get("argument", found["details"].get("field"))) == (error, field)
+        assert (found["kind"], found["details"].get("argument", found["details"].get("field"))) == (error, field)
         assert shared_api.call("task/list", killed=True) == []
 
 
@@ -357,7 +357,7 @@ class TestPause:
 
     def test_of_a_task_that_runs_once_is_a_conflict(self, stepped_api: Any, orch_id: str) -> None:
         task = stepped_api.create("task/run_once", orch_id=orch_id, workspace_id=1, json={})
-        assert stepped_api.refusal(409, "task/pause", id=task, pause=True)["error"] == "IllegalMove"
+        assert stepped_api.refusal(409, "task/pause", id=task, pause=True)["kind"] == "IllegalMove"
         stepped_api.refusal(400, "task/pause", id=task)
         stepped_api.refusal(404, "task/pause", id=str(uuid.uuid4()), pause=True)
 

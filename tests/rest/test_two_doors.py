@@ -79,7 +79,7 @@ class HttpDoor:
     def _read(response: Any) -> Any:
         content = response.json() if response.content else {}
         if response.status_code >= 400:
-            error = getattr(orchlite, content["error"])
+            error = getattr(orchlite, content["kind"])
             kinds: Any = _ANSWERS_ALIKE[response.status_code]
             assert issubclass(error, kinds)
             raise error(content["msg"], **content["details"])

@@ -41,7 +41,7 @@ class TestWorkspaces:
         assert client.get_workspace("with_underscore").name() == "with_underscore"
 
     def test_that_exist_are_a_conflict(self, api: Any) -> None:
-        assert api.refusal(409, "workspaces/create", workspace_name="default")["error"] == "Conflict"
+        assert api.refusal(409, "workspaces/create", workspace_name="default")["kind"] == "Conflict"
 
     @pytest.mark.parametrize("name", ["", "9lives", "two words", "x" * 64, "a\0", None, 5, ["a"]], ids=repr)
     def test_with_a_bad_name_are_refused(self, shared_api: Any, name: object) -> None:
@@ -93,7 +93,7 @@ class TestConnections:
 
     def test_with_a_name_in_use_are_a_conflict(self, api: Any, connection_id: str) -> None:
         found = api.refusal(409, "connections/create", name="warehouse", type="other", details={"password": "x-secret"})
-        assert found["error"] == "Conflict"
+        assert found["kind"] == "Conflict"
         assert "x-secret" not in str(found)
         assert api.call("connections/get", name="warehouse")["type"] == "postgres"
 

@@ -133,7 +133,7 @@ class TestTheDocument:
         shape = {"$ref": "#/components/schemas/Refusal"}
         for path, operation in self._operations(document):
             assert "422" not in operation["responses"], path
-            for status in ("400", "401", "403", "404", "409", "413", "415", "500", "503", "507"):
+            for status in ("400", "401", "403", "404", "409", "413", "415", "500", "501", "503", "507"):
                 assert operation["responses"][status]["content"]["application/json"]["schema"] == shape, path
         assert set(document["components"]["schemas"]["Refusal"]["required"]) == {"code", "msg", "error", "kind", "details"}
         assert "HTTPValidationError" not in document["components"]["schemas"]
@@ -153,7 +153,11 @@ class TestTheDocument:
                 *("orchestration/delete_orchestrations", "orchestration/download", "task/get_by_id", "task/list"),
                 *("task/get_tasks_by_orch_sha", "task/list_task_runs", "task/get_run_details", "task/get_logs_for_run"),
                 *("workspaces/create", "workspaces/list", "connections/create", "connections/get", "connections/get_by_id"),
-                *("connections/list", "connections/add_to_workspace"),
+                *("connections/list", "connections/add_to_workspace", "status/get_deployment"),
+                *("models/upload", "models/upload_and_convert", "models/list", "models/get", "models/get_version_by_id"),
+                *("models/get_config_by_id", "models/insert_model_config", "plateau/get_topic_name", "plateau/get_pipeline_topic_name"),
+                *("pipelines/create", "pipelines/list_pipelines", "pipelines/get_pipeline_by_name", "pipelines/get_version"),
+                *("pipelines/deploy", "pipelines/undeploy", "pipelines/infer/{deployment}/{pipeline}"),
             ],
         }
         assert good == {path: [status] for status, paths in special.items() for path in paths}

@@ -1,22 +1,22 @@
-"""The part of a client that uploads models and builds pipelines, and finds both."""
+"""The part of a client that uploads models and builds pipelines, and finds both. Its imports are made at the first call."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchlite.client.bundle_source import printable
-from orchlite.client.model import Model, ModelVersion
-from orchlite.client.pipeline import Pipeline
 from orchlite.client.workspace import Workspace
 from orchlite.core.arguments import checked_id, checked_name, checked_path
 from orchlite.core.errors import NotFound
 from orchlite.core.hints import Api
-from orchlite.core.model_arguments import checked_framework, checked_model_name, checked_pipeline_name, checked_schema
-from orchlite.core.model_records import PipelineRow
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
-from orchlite.operations import deployments
+
+if TYPE_CHECKING:
+    from orchlite.client.model import Model, ModelVersion
+    from orchlite.client.pipeline import Pipeline
+    from orchlite.core.model_records import PipelineRow
 
 
 class ModelCatalogue:
@@ -49,6 +49,8 @@ class ModelCatalogue:
             BadArgument: an argument is refused, or the file cannot be read. Nothing was stored.
             BadModel: the file is no model of this framework, or is too large. Nothing was stored.
         """
+        from orchlite.client.model import ModelVersion
+        from orchlite.core.model_arguments import checked_framework, checked_model_name, checked_schema
         from orchlite.operations.model_upload import ModelUpload, receive
 
         source = checked_path(path)
@@ -72,6 +74,9 @@ class ModelCatalogue:
             NotFound: it does not exist.
             BadArgument: an argument is refused.
         """
+        from orchlite.client.model import ModelVersion
+        from orchlite.core.model_arguments import checked_model_name
+
         models, hint = self._engine.store.models, Api.LIST_MODELS + " shows those of the current workspace."
         wanted = None if version is None else checked_id(version, "version")
         model = models.find(self._workspace.id(), checked_model_name(name))
@@ -84,6 +89,8 @@ class ModelCatalogue:
 
     def list_models(self) -> Table[Model]:
         """Return the current workspace's models, oldest first."""
+        from orchlite.client.model import Model
+
         return Table(Model(self._engine, row) for row in self._engine.store.models.of_workspace(self._workspace.id()))
 
     def build_pipeline(self, pipeline_name: str) -> Pipeline:
@@ -95,6 +102,10 @@ class ModelCatalogue:
         Raises:
             BadArgument: the name is refused.
         """
+        from orchlite.client.pipeline import Pipeline
+        from orchlite.core.model_arguments import checked_pipeline_name
+        from orchlite.operations import deployments
+
         version = deployments.build(self._engine.context, self._workspace.id(), checked_pipeline_name(pipeline_name))
         return Pipeline(self._engine, self._engine.store.pipelines.get(version.pipeline_id), steps=[])
 
@@ -105,6 +116,9 @@ class ModelCatalogue:
             NotFound: it does not exist.
             BadArgument: an argument is refused.
         """
+        from orchlite.client.pipeline import Pipeline
+        from orchlite.core.model_arguments import checked_pipeline_name
+
         pipelines, hint = self._engine.store.pipelines, Api.LIST_PIPELINES + " shows those of the current workspace."
         wanted = None if version is None else checked_id(version, "version")
         row = pipelines.find(self._workspace.id(), checked_pipeline_name(name, "name"))
@@ -127,7 +141,11 @@ class ModelCatalogue:
         Raises:
             BadArgument: the name is refused.
         """
+        from orchlite.core.model_arguments import checked_pipeline_name
+
         return self._pipelines(self._engine.store.pipelines.named(checked_pipeline_name(pipeline_name)))
 
     def _pipelines(self, rows: list[PipelineRow]) -> Table[Pipeline]:
+        from orchlite.client.pipeline import Pipeline
+
         return Table(Pipeline(self._engine, row) for row in rows)

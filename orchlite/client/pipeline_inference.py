@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -107,6 +106,8 @@ class PipelineInference:
             BadArgument: an argument is refused.
             MissingExtra: the extra `inference` is not installed.
         """
+        import asyncio  # with what it imports, it would double the time to open a client
+
         from orchlite.inference import batches
 
         rows, at_a_time = checked_count(batch_size, "batch_size", 1), checked_count(num_parallel, "num_parallel", 1, _MAX_PARALLEL)

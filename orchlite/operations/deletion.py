@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_tree
 from orchlite.operations.context import Context
-from orchlite.operations.model_upload import discard_unreferenced
 from orchlite.store.database import Transaction
 
 
@@ -60,7 +59,21 @@ def delete_model(context: Context, model_id: int) -> None:
             )
         models.delete(transaction, model_id, context.clock.now())
     for sha in {row.sha for row in versions}:
-        discard_unreferenced(context, sha)
+        discard_model_file(context, sha)
+
+
+def discard_model_file(context: Context, sha: str) -> bool:
+    """Remove a model's file if no version refers to it; return whether none does.
+
+    Raises:
+        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be locked.
+        OSError: the file cannot be removed.
+    """
+    with context.store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile
+        if context.store.models.is_referenced(transaction, sha):
+            return False
+        context.model_files.discard(sha)
+    return True
 
 
 def delete_pipeline(context: Context, pipeline_id: int) -> None:

@@ -17,7 +17,7 @@ from orchlite.core.content_storage import UPLOAD_SUFFIX, ContentStorage
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.core.folders import RunFolder
 from orchlite.operations.context import Context
-from orchlite.operations.model_upload import discard_unreferenced
+from orchlite.operations.deletion import discard_model_file
 from orchlite.store.maintenance import PAGE
 
 _MIN_AGE_SECONDS = 3600.0
@@ -64,7 +64,7 @@ def remove(context: Context, orphan: Orphan) -> int | None:
                     return None
                 context.bundles.discard(path.stem)
         case "model":
-            return size_bytes if discard_unreferenced(context, path.name) else None
+            return size_bytes if discard_model_file(context, path.name) else None
         case "run folder":
             return size_bytes if _has_no_runner(path) and remove_tree(path) else None
         case _:

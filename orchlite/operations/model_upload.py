@@ -1,4 +1,4 @@
-"""Uploads models: receive the bytes, look whether they can be a model, store them once, and add a version."""
+"""Uploads models: receive the bytes, refuse what is no model, store them once, and add a version."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from orchlite.core.model_arguments import checked_model_name
 from orchlite.core.model_records import ModelVersionRow
 from orchlite.operations import model_inspection
 from orchlite.operations.context import Context
+from orchlite.operations.deletion import discard_model_file
 
 _READY = "ready"
 
@@ -57,20 +58,6 @@ def receive(context: Context, upload: ModelUpload) -> ModelVersionRow:
         return _store(context, upload, received, sha)
 
 
-def discard_unreferenced(context: Context, sha: str) -> bool:
-    """Remove a model's file if no version refers to it; return whether none does.
-
-    Raises:
-        StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be locked.
-        OSError: the file cannot be removed.
-    """
-    with context.store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile
-        if context.store.models.is_referenced(transaction, sha):
-            return False
-        context.model_files.discard(sha)
-    return True
-
-
 def _check_framework(framework: str) -> None:
     if framework not in model_inspection.FRAMEWORKS:
         raise BadArgument(
@@ -85,7 +72,7 @@ def _store(context: Context, upload: ModelUpload, received: Path, sha: str) -> M
         return _add(context, upload, received, sha)
     except StorageFull:
         with suppress(OrchliteError):
-            discard_unreferenced(context, sha)  # it must not occupy space on a full disk
+            discard_model_file(context, sha)  # it must not occupy space on a full disk
         raise
 
 

@@ -58,8 +58,7 @@ class Models:
             ),
         )
         assert row is not None
-        reason = f"its name is {version.name!r}, its version {version.version}"
-        events.record(transaction, "model", str(version.model_id), None, "uploaded", version.created_at, reason)
+        _record_version_event(transaction, version, "uploaded", version.created_at)
         return version._replace(model_version_id=row["model_version_id"])
 
     def get(self, model_id: int) -> ModelRow:
@@ -114,16 +113,17 @@ class Models:
         return None if row is None else _version(row)
 
     def configure(self, transaction: Transaction, model_version_id: int, config: Mapping[str, Any], now: datetime) -> None:
-        """Replace the configuration of a model version.
+        """Replace the configuration of a model version, and record the event.
 
         Raises:
             NotFound: it does not exist.
         """
-        if not transaction.execute(
+        version = self.version(model_version_id)
+        transaction.execute(
             "UPDATE model_versions SET config = ?, updated_at = ? WHERE model_version_id = ?",
             (json.dumps(dict(config)), to_microseconds(now), model_version_id),
-        ):
-            raise _not_found(f"There is no model version {model_version_id!r} in this store.", model_version_id=model_version_id)
+        )
+        _record_version_event(transaction, version, "configured", now)
 
     def delete(self, transaction: Transaction, model_id: int, now: datetime) -> None:
         """Delete a model with its versions, and record the event. Its events stay.
@@ -160,6 +160,11 @@ class Models:
 def _record_event(transaction: Transaction, model: ModelRow, became: str, at: datetime) -> None:
     # With the name, because the id of a deleted model cannot be looked up.
     events.record(transaction, "model", str(model.model_id), None, became, at, f"its name is {model.name!r}")
+
+
+def _record_version_event(transaction: Transaction, version: ModelVersionRow, became: str, at: datetime) -> None:
+    reason = f"its name is {version.name!r}, its version {version.version}"
+    events.record(transaction, "model", str(version.model_id), None, became, at, reason)
 
 
 def _not_found(message: str, **details: int) -> NotFound:

@@ -70,11 +70,13 @@ def test_deleting_a_model_deletes_its_versions_and_its_numbers_are_not_used_agai
 def test_what_happens_to_a_model_is_an_event_with_its_name(store: Store, add_model_version: AddVersion, now: datetime) -> None:
     row = add_model_version("ccfraud")
     with store.transaction() as transaction:
+        store.models.configure(transaction, row.model_version_id, {}, now)
         store.models.delete(transaction, row.model_id, now)
     events = [(event.kind, event.object_id, event.became, event.reason) for event in store.events.after(0)]
     assert events == [
         ("model", "1", "created", "its name is 'ccfraud'"),
         ("model", "1", "uploaded", f"its name is 'ccfraud', its version {row.version}"),
+        ("model", "1", "configured", f"its name is 'ccfraud', its version {row.version}"),
         ("model", "1", "deleted", "its name is 'ccfraud'"),
     ]
 

@@ -214,7 +214,7 @@ def _size(cell: object) -> tuple[int, ...]:
 
 
 def _shape_text(shape: Sequence[int | None]) -> str:
-    if not shape:
+    if all(size == 1 for size in shape):
         return "one number"
     return f"{' x '.join('any' if size is None else str(size) for size in shape)} numbers"
 

@@ -71,6 +71,8 @@ class TestColumns:
             run(pd.DataFrame({"x": [[1.0, 2.0]]}), "m", models={"m": doubling(tmp_path / "a")})
         with pytest.raises(BadData, match="Column 'x' has one number a row, and model 'm' needs 3 numbers"):
             run(pd.DataFrame({"x": [1.0, 2.0]}), "m", models={"m": doubling(tmp_path / "a")})
+        with pytest.raises(BadData, match="Column 'x' has one number a row"):
+            run(pd.DataFrame({"x": [[1.0], [2.0]]}), "m", models={"m": doubling(tmp_path / "a")})
 
     def test_rows_of_different_lengths_are_refused(self, run: Run, tmp_path: Path) -> None:
         with pytest.raises(BadData, match="column 'x' differ in shape: row 1 is not like row 0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from orchlite.core.errors import BadData
@@ -38,17 +39,27 @@ def to_array(column: Any) -> Any:
     kind = values.type
     for width in reversed(column.shape[1:]):
         count = len(values) // width if width else int(lib.np.prod(column.shape[: column.ndim - 1]))
-        kind = pa.list_(pa.field("inner", kind, nullable=False))
+        kind = _list_of(kind)
         offsets = pa.array(lib.np.arange(count + 1, dtype=lib.np.int32) * width)
         values = pa.ListArray.from_arrays(offsets, values, type=kind)
     return values
 
 
+def combined(column: Any) -> Any:
+    """Return a chunked column as one array."""
+    whole = column.combine_chunks()
+    # pyarrow returns several chunks where one would overflow its offsets.
+    return lib.pa.concat_arrays(whole.chunks) if isinstance(whole, lib.pa.ChunkedArray) else whole
+
+
+@lru_cache(maxsize=64)
+def _list_of(kind: Any) -> Any:
+    return lib.pa.list_(lib.pa.field("inner", kind, nullable=False))
+
+
 def _values(column: Any, field: Any, holes: dict[str, int]) -> Any:
     np = lib.np
-    whole = column.combine_chunks()
-    if isinstance(whole, lib.pa.ChunkedArray):  # pyarrow returns several chunks where one would overflow its offsets
-        whole = lib.pa.concat_arrays(whole.chunks)
+    whole = combined(column)
     if whole.null_count:
         holes[field.name] = int(np.argmax(np.asarray(whole.is_null())))
     found = _nested(whole, field.name, holes)

@@ -21,7 +21,7 @@ def from_frame(frame: Any) -> Inputs:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadData(f"The DataFrame has several columns {twice[0]!r}.", hint="Rename them.", column=twice[0])
-    columns = {name: _from_series(frame.iloc[:, place]) for place, name in enumerate(names)}
+    columns = {name: _from_series(frame[label]) for name, label in zip(names, frame.columns, strict=True)}
     return filled(columns, "frame", len(frame) if names and len(frame) else None)
 
 

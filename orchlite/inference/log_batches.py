@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
-from orchlite.inference.arrow import to_array
+from orchlite.inference.arrow import combined, to_array
 from orchlite.inference.results import COUNT, TIME, InferenceResult
 from orchlite.inference.selection import DEFAULT, Selection
 
@@ -34,8 +34,9 @@ def encode(result: InferenceResult) -> LogBatch:
     known = json.dumps({TIME: result.at_ms, "metadata": dict(result.metadata)})
     schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata={_SAME_FOR_ALL_ROWS: known})
     sink = pa.BufferOutputStream()
+    arrays = [combined(column) if isinstance(column, pa.ChunkedArray) else column for column in columns.values()]
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_table(pa.Table.from_arrays(list(columns.values()), schema=schema))
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
     return LogBatch(result.row_count, _key(schema), sink.getvalue().to_pybytes())
 
 

@@ -51,7 +51,8 @@ class InferenceResult(NamedTuple):
     def to_frame(self, selection: Selection = DEFAULT) -> Any:
         """Return a DataFrame: lists in the cells, floats with the shortest text of their float32, time as naive UTC."""
         chosen = selection.columns(self.names())
-        return lib.pd.DataFrame({shown: self._frame_column(name) for name, shown in chosen.items()}, index=range(self.row_count))
+        # Without a copy, which takes a third of the time: the columns are new, and belong to nothing else.
+        return lib.pd.DataFrame({shown: self._frame_column(name) for name, shown in chosen.items()}, copy=False)
 
     def to_table(self, selection: Selection = DEFAULT) -> Any:
         """Return an Arrow table: the inputs as they were sent, the outputs with the model's types."""
@@ -79,7 +80,7 @@ class InferenceResult(NamedTuple):
         if name.startswith("metadata."):
             return objects(self._cells(name))
         column = self._column(name)
-        return as_written(column) if column.ndim == 1 else objects(as_written(column).tolist())
+        return as_written(column).copy() if column.ndim == 1 else objects(as_written(column).tolist())
 
     def _arrow_column(self, name: str) -> Any:
         pa, np = lib.pa, lib.np

@@ -88,13 +88,13 @@ def deployed_plan(context: Context, pipeline_id: int) -> Plan:
         InferenceFailed: a step is of a kind that orchlite does not run.
         MissingExtra: a package that loads a model is not installed.
     """
-    deployment = context.store.deployments.of_pipeline(pipeline_id)
-    if deployment is None or not deployment.is_deployed:
+    version_id = context.store.deployments.deployed_version(pipeline_id)
+    if version_id is None:
         name = context.store.pipelines.get(pipeline_id).name
         raise Conflict(
             f"Pipeline {name!r} is not deployed.", hint="Deploy it first" + PythonOnly(": pipeline.deploy()") + ".", pipeline=name
         )
-    return _plans_of(context).get(deployment.pipeline_version_id)
+    return _plans_of(context).get(version_id)
 
 
 def read_logs(

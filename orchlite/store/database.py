@@ -67,6 +67,16 @@ class _OwnedConnection:
         self.files: tuple[FileIdentity | None, ...] = ()
         self.in_use = threading.RLock()
         self.is_open = True
+        self._settings: tuple[str, ...] = ()
+        """Those that `apply` has executed; empty if that is not known."""
+
+    def apply(self, *settings: str) -> None:
+        """Execute these PRAGMA statements, unless they were the last ones: an inference notices what they cost."""
+        if settings != self._settings:
+            self._settings = ()  # an interrupt may arrive between two of them
+            for setting in settings:
+                self.connection.execute(setting)
+            self._settings = settings
 
     def close(self) -> None:
         self.is_open = False
@@ -146,16 +156,14 @@ class Database:
             ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed: the file cannot be used.
             Closed: `close` was called before the block ended.
         """
-        is_relaxed = self._synchronous == _DURABLE and not durable
+        # In WAL mode only checkpoints are synced with NORMAL, so that the file stays intact (sqlite.org/pragma.html).
+        synchronous = "NORMAL" if self._synchronous == _DURABLE and not durable else self._synchronous
+        settings = _RARE_CHECKPOINTS if urgent else _CHECKPOINTS, f"PRAGMA synchronous={synchronous}"
         with self._turn() as deadline:
             while True:
                 with self._connection() as connection:
                     try:
-                        if urgent:
-                            connection.execute(_RARE_CHECKPOINTS)
-                        if is_relaxed:
-                            # In WAL mode only checkpoints are synced then, so that the file stays intact (sqlite.org/pragma.html).
-                            connection.execute("PRAGMA synchronous=NORMAL")
+                        self._local.owned.apply(*settings)
                         # Inside `try`: an interrupt may arrive when the transaction is open already.
                         if self._begin(connection, deadline):
                             yield Transaction(connection)
@@ -166,11 +174,6 @@ class Database:
                         with suppress(sqlite3.Error):
                             connection.execute("ROLLBACK")
                         raise
-                    finally:
-                        if urgent:
-                            connection.execute(_CHECKPOINTS)
-                        if is_relaxed:
-                            connection.execute(f"PRAGMA synchronous={self._synchronous}")
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Return all rows of a query outside any transaction.

@@ -64,6 +64,11 @@ class Deployments:
         row = self._database.row("SELECT * FROM deployments WHERE pipeline_id = ?", (pipeline_id,))
         return None if row is None else _deployment(row)
 
+    def deployed_version(self, pipeline_id: int) -> int | None:
+        """Return the id of the version that is deployed of a pipeline; None if none is. Every inference asks."""
+        row = self._database.row("SELECT pipeline_version_id FROM deployments WHERE pipeline_id = ? AND is_deployed = 1", (pipeline_id,))
+        return None if row is None else int(row["pipeline_version_id"])
+
     def named(self, name: str) -> list[DeploymentRow]:
         """Return the deployments of this name, deployed or not, in all workspaces, newest first."""
         rows = self._database.rows("SELECT * FROM deployments WHERE name = ? ORDER BY deployment_id DESC", (name,))

@@ -2,7 +2,7 @@
 
 *bare* is `subprocess.run([environment_python, "main.py"])` of the same program that does nothing, in the same process as what it is
 compared with. Names: warm_run, many_runs, environment, install, unpack, imports,
-schedules, year, rest.
+schedules, year, rest, inference.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from orchlite.core.folders import cache_folder
 from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
 from orchlite.environments.installers import InstallCommand
+from tests.benchmarks.inference import inference
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
 from tests.benchmarks.rest import rest
 from tests.benchmarks.schedules import schedules, year
@@ -214,7 +215,8 @@ def imports(folder: Path) -> None:
         report(f"import: {name}", summary(taken[name])["median_ms"] - bare_ms, "ms over a bare interpreter", goal)
 
 
-MEASURES = {measure.__name__: measure for measure in (warm_run, many_runs, environment, install, unpack, imports, schedules, year, rest)}
+_ALL = (warm_run, many_runs, environment, install, unpack, imports, schedules, year, rest, inference)
+MEASURES = {measure.__name__: measure for measure in _ALL}
 
 
 def main(names: list[str]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument, Conflict, StoreTooNew
-from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_locked, remove_tree
+from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_file, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api
 from orchlite.core.system_errors import device_error, is_shortage
@@ -158,6 +158,8 @@ def check_manifest(source: Path) -> None:
 
 
 def _read_manifest(source: Path) -> dict[str, Any]:
+    if not is_file(source / _MANIFEST):  # opening a named pipe would block
+        raise _no_backup(source)
     try:
         manifest = json.loads((source / _MANIFEST).read_bytes())
         return {"format": int(manifest["format"]), "schema": int(manifest["schema"]), "orchlite": manifest["orchlite"]}

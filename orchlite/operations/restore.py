@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchlite.core.errors import Conflict, StoreDamaged
-from orchlite.core.files import copy_file
+from orchlite.core.files import copy_file, is_file
 from orchlite.core.folders import StoreFolder
 from orchlite.operations.backup_folder import check_manifest, copy_tree, written_aside
 from orchlite.operations.copies import skip_passed_slots
@@ -36,7 +36,7 @@ def restore(source: Path, into: Path, now: datetime) -> None:
     for path in (saved.database, saved.bundles, saved.runs):
         if not path.exists():
             raise _damaged(source, f"it has no {path.name}")
-    _check_links(saved)
+    _check_files(saved)
     with written_aside(into) as part:
         restored = StoreFolder(part)
         for path in source.glob(f"{saved.database.name}*"):  # and its -wal file, which exists if the backup was opened as a store
@@ -64,14 +64,20 @@ def _check_database(path: Path, source: Path) -> None:
         raise _damaged(source, problems[0])
 
 
-def _check_links(saved: StoreFolder) -> None:
-    """Refuse links where a store has files and folders of its own; below a run's work folder they are the program's, and stay links."""
-    folders = (saved.bundles, saved.models, saved.runs)
-    own = [*folders, *saved.path.glob(f"{saved.database.name}*"), *(path for folder in folders for path in folder.glob("*"))]
+def _check_files(saved: StoreFolder) -> None:
+    """Refuse links where a store has files and folders of its own; below a run's work folder they are the program's, and stay links.
+
+    Also anything else in place of the database's files: opening a named pipe would block.
+    """
+    folders, database = (saved.bundles, saved.models, saved.runs), list(saved.path.glob(f"{saved.database.name}*"))
+    own = [*folders, *database, *(path for folder in folders for path in folder.glob("*"))]
     attempts = saved.runs.glob("*/*")
     for path in (*own, *attempts, *saved.runs.glob("*/*/*")):
         if path.is_symlink():
             raise _damaged(saved.path, f"{str(path.relative_to(saved.path))!r} is a symbolic link, which no store has there")
+    for path in database:
+        if not is_file(path):
+            raise _damaged(saved.path, f"{path.name!r} is not a regular file")
 
 
 def _damaged(source: Path, what: str) -> StoreDamaged:

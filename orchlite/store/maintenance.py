@@ -29,7 +29,7 @@ _NAMES_OF_FILES = (
     ("orchestration id", "orchestration_id", "orchestrations", _UUID),
     ("bundle's SHA-256", "sha", "orchestrations", _DIGIT * 64),
     ("model's SHA-256", "sha", "model_versions", _DIGIT * 64),
-    ("environment", "coalesce(nullif(environment_key, ''), 'a')", "orchestrations", f"{_DIGIT}*"),
+    ("environment", f"coalesce(nullif(environment_key, ''), '{'0' * 32}')", "orchestrations", _DIGIT * 32),
 )
 """What names a file or a folder: a description, its column and table, and its form as a GLOB pattern."""
 
@@ -241,7 +241,8 @@ class StoreMaintenance:
             for row in self._database.rows(f"SELECT {column} FROM {table} WHERE {column} NOT GLOB ? LIMIT 1", (form,))  # noqa: S608 - constants
         ]
         entrypoints = self._database.rows(
-            "SELECT entrypoint FROM orchestrations WHERE '/' || entrypoint || '/' LIKE '%/../%' OR entrypoint LIKE '/%' LIMIT 1"
+            "SELECT entrypoint FROM orchestrations"
+            " WHERE '/' || entrypoint LIKE '%/../%' OR entrypoint LIKE '/%' OR '/' || entrypoint NOT GLOB '*/main.py' LIMIT 1"
         )
         others = self._database.rows("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1")
         problems += [f"an entrypoint is {row[0]!r:.60}" for row in entrypoints]

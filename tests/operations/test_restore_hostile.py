@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -47,6 +48,11 @@ _CHANGES = {
     "a hash": ("UPDATE orchestrations SET sha = '../../secret'", r"SHA-256 is '../../secret'"),
     "a hash that is too long": ("UPDATE orchestrations SET sha = sha || '/..'", "SHA-256 is"),
     "an environment": ("UPDATE orchestrations SET environment_key = '../../evil'", "environment is '../../evil'"),
+    "an environment that begins well": (
+        "UPDATE orchestrations SET environment_key = environment_key || '/../../../evil'",
+        "environment is '[0-9a-f]{32}/../../../evil'",
+    ),
+    "an entrypoint that is an option": ("UPDATE orchestrations SET entrypoint = '-c'", "entrypoint is '-c'"),
     "an absolute entrypoint": ("UPDATE orchestrations SET entrypoint = '/etc/evil.py'", "entrypoint is '/etc/evil.py'"),
     "an entrypoint above": ("UPDATE orchestrations SET entrypoint = 'a/../../evil.py'", "entrypoint is"),
     "a trigger": ("CREATE TRIGGER evil AFTER INSERT ON runs BEGIN DELETE FROM tasks; END", "the trigger 'evil'"),
@@ -81,6 +87,14 @@ def test_a_link_where_a_store_has_a_file_of_its_own_is_refused(backup: Path, tmp
     path.rename(outside)
     path.symlink_to(outside)
     _check_refused(backup, "is a symbolic link")
+
+
+@pytest.mark.parametrize("name", ["store.sqlite", "store.sqlite-wal", "backup.json"])
+def test_a_named_pipe_in_place_of_a_file_is_refused_and_not_opened(backup: Path, name: str) -> None:
+    (backup / name).unlink(missing_ok=True)
+    os.mkfifo(backup / name)
+    with pytest.raises((orchlite.StoreDamaged, orchlite.BadArgument), match=r"is not a (regular file|backup)"):
+        orchlite.Client.restore(backup, backup.with_name("restored"))
 
 
 def test_links_that_a_program_has_made_in_its_folder_are_restored_as_links(good: Path, backup: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Listing:
         return Orchestration(self._engine, row)
 
     def list_tasks(self, killed: bool = False) -> Table[Task]:
-        """Return the current workspace's tasks, newest first; with `killed`, killed ones, too.
+        """Return the current workspace's tasks, the one that changed last first; with `killed`, killed ones, too.
 
         Raises:
             BadArgument: `killed` is not a bool.

@@ -103,7 +103,7 @@ class Orchestration:
         return Task(self._engine, self._engine.store.tasks.get(self._known.task_id))
 
     def list_tasks(self) -> Table[Task]:
-        """Return the tasks that run it, newest first; without the packaging task."""
+        """Return the tasks that run it, the one that changed last first; without the packaging task."""
         return Table(Task(self._engine, row) for row in self._engine.store.tasks.of_orchestration(self.id()))
 
     def wait(self, timeout: float | None = None) -> Orchestration:

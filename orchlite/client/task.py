@@ -62,7 +62,7 @@ class Task:
     def status(self) -> TaskStatus:
         """Return the status now; it compares equal to its string.
 
-        A one-shot task stays `started` however its run ends; see the status of its run, `last_runs()[0]`.
+        A one-shot task stays `started` when its run ends, but is `timed_out` if that was; see the status of its run, `last_runs()[0]`.
         """
         return self._row().status
 
@@ -84,7 +84,9 @@ class Task:
         return dict.fromkeys(self._known.env, "********")
 
     def last_runs(self, limit: int | None = None, status: str | None = None) -> Table[TaskRun]:
-        """Return the newest `limit` runs, newest first; by default all.
+        """Return up to `limit` runs, by default all: the one that changed last first.
+
+        Of runs that overlap, the one that ended last comes before those that ended earlier. `wait()` waits for the run created last.
 
         status: only runs of this status. `"failure"` includes `unknown` runs; `"all"` is the default.
 
@@ -188,7 +190,7 @@ class Task:
         return ("id", "name", "kind", "status", "last run", "created at")
 
     def _cells(self) -> Sequence[object]:
-        # A one-shot task stays `started`, so the run's status is listed too.
+        # A one-shot task mostly stays `started`, so the run's status is listed too.
         newest = self.last_runs(1)
         return (self.id(), self.name(), self.kind(), self.status(), newest[0].status() if newest else None, self.created_at())
 

@@ -35,7 +35,10 @@ class TaskKind(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """The status of a task, not of its runs: a one-shot task stays `started` however its run ends. Members are strings."""
+    """The status of a task, not of its runs. Members are strings.
+
+    A one-shot task stays `started` when its run ends, unless the run timed out.
+    """
 
     PENDING = "pending"
     """Waits for its orchestration to be ready, or for its first run to start."""
@@ -43,6 +46,8 @@ class TaskStatus(StrEnum):
     """A one-shot task's run has been started; a schedule is kept; a continuous task runs or waits for its next start."""
     FAILED = "failed"
     """It has never run and never will: packaging failed, or its run was killed in the queue."""
+    TIMED_OUT = "timed_out"
+    """The run of a one-shot task exceeded its time limit."""
     PENDING_KILL = "pending_kill"
     """A kill was requested; a run has not ended yet."""
     KILLED = "killed"
@@ -82,7 +87,7 @@ class RunStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the run has ended: no transition leaves this status."""
-        return not LEGAL_TRANSITIONS[self]
+        return not targets_of(self)
 
 
 Status = OrchestrationStatus | TaskStatus | RunStatus
@@ -99,35 +104,47 @@ UNSUCCESSFUL = FAILED | {_R.KILLED}
 LISTED_AS_FAILURE = frozenset({_R.FAILURE, _R.UNKNOWN})
 """What `last_runs(status="failure")` lists: the platform has no `unknown`."""
 
-LEGAL_TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    _O.PENDING_PACKAGING: frozenset({_O.PACKAGING, _O.ERROR}),
-    # Back to pending only if the packaging host has died: packaging is repeatable.
-    _O.PACKAGING: frozenset({_O.READY, _O.ERROR, _O.PENDING_PACKAGING}),
-    _O.READY: frozenset(),
-    _O.ERROR: frozenset(),
-    _T.PENDING: frozenset({_T.STARTED, _T.FAILED, _T.PENDING_PAUSE}) | _KILL,
-    _T.STARTED: frozenset({_T.PENDING_PAUSE, _T.CRASH_LOOP, _T.SCHEDULE_ERROR}) | _KILL,
-    _T.FAILED: _KILL,
-    _T.PENDING_KILL: frozenset({_T.KILLED}),
-    _T.KILLED: frozenset(),
-    _T.PENDING_PAUSE: frozenset({_T.PAUSED}) | _KILL,
-    _T.PAUSED: frozenset({_T.PENDING_RESUME}) | _KILL,
-    _T.PENDING_RESUME: frozenset({_T.STARTED, _T.FAILED}) | _KILL,
-    _T.CRASH_LOOP: frozenset({_T.STARTED, _T.PENDING_PAUSE, _T.SCHEDULE_ERROR}) | _KILL,
-    _T.SCHEDULE_ERROR: frozenset({_T.STARTED}) | _KILL,
-    _R.QUEUED: frozenset({_R.RUNNING, _R.KILLED, _R.SKIPPED, _R.FAILURE}),
-    # Back to the queue only if no program was started, or for packaging, which is repeatable: user code starts at most once.
-    _R.RUNNING: frozenset({_R.SUCCESS, _R.FAILURE, _R.TIMED_OUT, _R.KILLED, _R.UNKNOWN, _R.QUEUED}),
-    _R.SUCCESS: frozenset(),
-    _R.FAILURE: frozenset(),
-    _R.TIMED_OUT: frozenset(),
-    _R.KILLED: frozenset(),
-    _R.UNKNOWN: frozenset(),
-    _R.SKIPPED: frozenset(),
+LEGAL_TRANSITIONS: Mapping[type[Status], Mapping[Status, frozenset[Status]]] = {
+    _O: {
+        _O.PENDING_PACKAGING: frozenset({_O.PACKAGING, _O.ERROR}),
+        # Back to pending only if the packaging host has died: packaging is repeatable.
+        _O.PACKAGING: frozenset({_O.READY, _O.ERROR, _O.PENDING_PACKAGING}),
+        _O.READY: frozenset(),
+        _O.ERROR: frozenset(),
+    },
+    _T: {
+        _T.PENDING: frozenset({_T.STARTED, _T.FAILED, _T.PENDING_PAUSE}) | _KILL,
+        _T.STARTED: frozenset({_T.TIMED_OUT, _T.PENDING_PAUSE, _T.CRASH_LOOP, _T.SCHEDULE_ERROR}) | _KILL,
+        _T.FAILED: _KILL,
+        _T.TIMED_OUT: _KILL,
+        _T.PENDING_KILL: frozenset({_T.KILLED}),
+        _T.KILLED: frozenset(),
+        _T.PENDING_PAUSE: frozenset({_T.PAUSED}) | _KILL,
+        _T.PAUSED: frozenset({_T.PENDING_RESUME}) | _KILL,
+        _T.PENDING_RESUME: frozenset({_T.STARTED, _T.FAILED}) | _KILL,
+        _T.CRASH_LOOP: frozenset({_T.STARTED, _T.PENDING_PAUSE, _T.SCHEDULE_ERROR}) | _KILL,
+        _T.SCHEDULE_ERROR: frozenset({_T.STARTED}) | _KILL,
+    },
+    _R: {
+        _R.QUEUED: frozenset({_R.RUNNING, _R.KILLED, _R.SKIPPED, _R.FAILURE}),
+        # Back to the queue only if no program was started, or for packaging, which is repeatable: user code starts at most once.
+        _R.RUNNING: frozenset({_R.SUCCESS, _R.FAILURE, _R.TIMED_OUT, _R.KILLED, _R.UNKNOWN, _R.QUEUED}),
+        _R.SUCCESS: frozenset(),
+        _R.FAILURE: frozenset(),
+        _R.TIMED_OUT: frozenset(),
+        _R.KILLED: frozenset(),
+        _R.UNKNOWN: frozenset(),
+        _R.SKIPPED: frozenset(),
+    },
 }
+"""By kind, because statuses of different kinds may be equal texts: the statuses that may follow each status."""
+
+
+def targets_of(source: Status) -> frozenset[Status]:
+    """Return the statuses to which a transition from `source` is legal."""
+    return LEGAL_TRANSITIONS[type(source)][source]
 
 
 def sources_of(target: Status) -> frozenset[Status]:
     """Return the statuses from which a transition to `target` is legal."""
-    # The type is compared, too: a task's `killed` equals a run's `killed`.
-    return frozenset(source for source, targets in LEGAL_TRANSITIONS.items() if target in targets and type(source) is type(target))
+    return frozenset(source for source, targets in LEGAL_TRANSITIONS[type(target)].items() if target in targets)

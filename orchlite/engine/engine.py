@@ -175,7 +175,8 @@ class Engine:
         task = self.store.tasks.get(task_id)
         # A one-shot task stays `started` when its run has ended, so its run is polled for that.
         has_begun = task.kind is not TaskKind.ONCE and task.status is not TaskStatus.PENDING
-        self._worker_yield.polled(task_id, has_ended=has_begun or task.status in (TaskStatus.FAILED, TaskStatus.KILLED))
+        has_ended = task.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.KILLED)
+        self._worker_yield.polled(task_id, has_ended=has_begun or has_ended)
         return task
 
     def poll_run(self, run_id: str) -> RunRow:

@@ -34,6 +34,8 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
     if outcome.host_id is not None and outcome.result.status in FAILED:
         store.runs.promise_notification(transaction, outcome.run_id, outcome.host_id)
     advance_task(store, transaction, outcome.task_id, now)
+    if outcome.result.status is RunStatus.TIMED_OUT:
+        _time_out(store, transaction, outcome, now)
 
 
 def advance_task(store: Store, transaction: Transaction, task_id: str, now: datetime) -> None:
@@ -47,6 +49,13 @@ def advance_task(store: Store, transaction: Transaction, task_id: str, now: date
         store.tasks.move(transaction, task_id, TaskStatus.PAUSED, now)
     else:
         _schedule_restart(store, transaction, task, now)
+
+
+def _time_out(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
+    """Make a one-shot task `timed_out`: the only outcome of a run that the platform shows in its task's status."""
+    task = store.tasks.find(transaction, outcome.task_id)
+    if task is not None and task.kind is TaskKind.ONCE and task.status is TaskStatus.STARTED:
+        store.tasks.move(transaction, outcome.task_id, TaskStatus.TIMED_OUT, now, outcome.result.reason)
 
 
 def _has_pending_transition(task: TaskRow) -> bool:

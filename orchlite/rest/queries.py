@@ -27,12 +27,12 @@ SHOWN = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.SKIPPED}
 
 
 class TaskWithRuns(NamedTuple):
-    """A task, the SHA of its bundle, and its newest runs."""
+    """A task, the SHA of its bundle, and its last updated runs."""
 
     task: TaskRow
     sha: str
     runs: Sequence[RunRow]
-    """Newest first."""
+    """The last updated first."""
 
 
 ConnectionWithWorkspaces = tuple[ConnectionRow, list[str]]
@@ -173,7 +173,7 @@ class StoreQueries:
     def task_ids(
         self, *, workspace_id: int | None = None, orchestration_id: str | None = None, sha: str | None = None, killed: bool = False
     ) -> list[str]:
-        """List the ids of the tasks that match all criteria, newest first. Killed tasks are included with `killed`.
+        """List the ids of the tasks that match all criteria, the last updated first. Killed tasks are included with `killed`.
 
         Raises:
             BadArgument: an id is invalid.
@@ -192,7 +192,7 @@ class StoreQueries:
         return self.task_ids_of(ids, killed=killed)
 
     def task_ids_of(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
-        """List the ids of these orchestrations' tasks, newest first. Killed tasks are included with `killed`."""
+        """List the ids of these orchestrations' tasks, the last updated first. Killed tasks are included with `killed`."""
         return self._store.tasks.ids_of_orchestrations(orchestration_ids, killed=killed)
 
     def tasks(self, task_ids: Sequence[str], run_limit: int) -> Iterator[TaskWithRuns]:
@@ -211,7 +211,7 @@ class StoreQueries:
     # --- runs
 
     def runs(self, task_id: str, limit: int, statuses: frozenset[RunStatus], created: Sequence[datetime] | None) -> list[RunRow]:
-        """List the newest `limit` runs of a task with these statuses, newest first. `created` is an inclusive range of creation times.
+        """List up to `limit` runs of a task with these statuses, the last updated first. `created` is an inclusive range of creation times.
 
         Raises:
             BadArgument: an id is invalid.

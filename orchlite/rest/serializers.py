@@ -20,9 +20,9 @@ from pydantic_core import to_json
 from orchlite.core.records import ConnectionRow, OrchestrationRow, RunRow, TaskRow, WorkspaceRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
-from orchlite.rest.accounts import OWNER
+from orchlite.rest.accounts import OWNER, Account
 from orchlite.rest.queries import SHOWN, TaskWithRuns
-from orchlite.rest.response_models import Connection, Orchestration, Run, RunDetails, Task, Workspace
+from orchlite.rest.response_models import Connection, Orchestration, Run, RunDetails, Task, User, Workspace
 
 ARCH = "x86"
 IMAGE_PATH = "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy"
@@ -38,6 +38,7 @@ _RUN_TYPES = {
 }
 _OLD_TASK_STATUSES = {
     TaskStatus.KILLED: "pending_kill",
+    TaskStatus.TIMED_OUT: "failed",
     TaskStatus.PAUSED: "pending",
     TaskStatus.PENDING_PAUSE: "started",
     TaskStatus.PENDING_RESUME: "pending",
@@ -160,14 +161,14 @@ def _next_run_at(row: TaskRow) -> str | None:
 
 
 def _variables(row: TaskRow, sha: str) -> dict[str, str]:
-    variables = {
+    return {
         "MINIO_URL": "http://minio.wallaroo.svc.cluster.local:9000",
         "ORCH_ID": row.orchestration_id,
         "ORCH_OWNER_ID": OWNER.user_id,
         "ORCH_SHA": sha,
+        "TASK_DEBUG": "true" if row.debug else "false",
         "TASK_ID": row.task_id,
     }
-    return {**variables, "TASK_DEBUG": "true"} if row.debug else variables
 
 
 def _task_status(status: TaskStatus, dialect: Dialect) -> str:
@@ -228,6 +229,12 @@ def workspace(row: WorkspaceRow, models: Iterable[int] = (), pipelines: Iterable
         models=list(models),
         pipelines=list(pipelines),
     )
+
+
+def user(account: Account, created_at: datetime) -> User:
+    """Serialize an account, as the platform's identity server does."""
+    milliseconds = int(created_at.timestamp() * 1000)
+    return User(id=account.user_id, username=account.username, email=account.email, enabled=True, createdTimestamp=milliseconds)
 
 
 def connection(row: ConnectionRow, workspace_names: Collection[str], *, shows_details: bool) -> Connection:

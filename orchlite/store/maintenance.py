@@ -134,7 +134,7 @@ class StoreMaintenance:
         pages = _pages(
             lambda number: self._database.rows(
                 "SELECT rowid AS number, task_id FROM tasks WHERE rowid > ? AND updated_at < ? AND kind <> 'packaging'"
-                " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
+                " AND (status IN ('killed', 'failed', 'timed_out') OR kind = 'once' AND status = 'started')"
                 " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND (ended_at IS NULL OR ended_at >= ?))"
                 " ORDER BY rowid LIMIT ?",
                 (number, cutoff, cutoff, PAGE),
@@ -148,7 +148,7 @@ class StoreMaintenance:
         """Delete the tasks that have ended and have no run left. Return how many were deleted."""
         return transaction.execute(
             "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
-            " AND (status IN ('killed', 'failed') OR kind = 'once' AND status = 'started')"
+            " AND (status IN ('killed', 'failed', 'timed_out') OR kind = 'once' AND status = 'started')"
             " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id)",
             (json.dumps(list(task_ids)),),
         )

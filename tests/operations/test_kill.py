@@ -155,7 +155,7 @@ class TestKillingATask:
         killed.wait()
         killed.kill()
         assert client.list_tasks() == [kept]
-        assert client.list_tasks(killed=True) == [kept, killed]
+        assert client.list_tasks(killed=True) == [killed, kept]
 
     def test_before_its_orchestration_is_ready_lets_packaging_continue(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path

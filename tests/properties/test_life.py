@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import orchlite
-from orchlite.core.status import LEGAL_TRANSITIONS, OrchestrationStatus, RunStatus, Status, TaskStatus
+from orchlite.core.status import OrchestrationStatus, RunStatus, Status, TaskStatus, targets_of
 from orchlite.environments.environments import Environments
 from orchlite.testing import ManualClock, StubProcess, StubRun
 from tests.properties.life_model import START, Facts, Model, Task
@@ -350,7 +350,7 @@ class Life(RuleBasedStateMachine):
             return
         was, became = event.was(), KINDS[event.kind()](event.became())
         assert self.seen.get(event.object_id()) == was, event
-        assert was is None or became in LEGAL_TRANSITIONS[KINDS[event.kind()](was)], event
+        assert was is None or became in targets_of(KINDS[event.kind()](was)), event
         self.seen[event.object_id()] = became
 
     def compare(self) -> None:

@@ -65,11 +65,11 @@ class TestRunOnce:
         [line] = api.call("task/get_logs_for_run", id=run["run_id"])["logs"]
         assert _LINE.fullmatch(line)
 
-    @pytest.mark.parametrize("absent", [{}, dict.fromkeys(["name", "timeout", "debug", "json", "env"])], ids=["absent", "null"])
+    @pytest.mark.parametrize("absent", [{}, dict.fromkeys(["name", "timeout", "debug", "env"])], ids=["absent", "null"])
     def test_optional_fields_may_be_absent_or_null(
         self, stepped_api: Any, stepped_client: Client, orch_id: str, absent: dict[str, None]
     ) -> None:
-        task = stepped_client.get_task_by_id(stepped_api.create("task/run_once", orch_id=orch_id, workspace_id=1, **absent))
+        task = stepped_client.get_task_by_id(stepped_api.create("task/run_once", orch_id=orch_id, workspace_id=1, json={}, **absent))
         assert (task.name(), task.timeout(), task.input_data()) == (None, None, {})
 
     @pytest.mark.parametrize(
@@ -81,6 +81,7 @@ class TestRunOnce:
             ({"workspace_id": "1"}, "workspace_id"),
             ({"workspace_id": -1}, "workspace_id"),
             ({"json": []}, "json"),
+            ({"json": None}, "json"),
             ({"json": {"a": "\ud800"}}, "json"),
             ({"name": ""}, "name"),
             ({"name": "\0"}, "name"),
@@ -139,7 +140,7 @@ class TestRunScheduled:
 
     def test_accepts_the_fields_that_are_orchlites(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
         policy = {"timezone": "Europe/Berlin", "concurrency": "forbid", "missed": "none", "starting_deadline_seconds": 90}
-        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="0 2 * * *", **policy)
+        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="0 2 * * *", **policy)
         shown = stepped_api.call("task/get_by_id", id=task)
         assert {name: shown[name] for name in policy} == policy
         assert stepped_client.get_task_by_id(task).timezone() == "Europe/Berlin"
@@ -148,6 +149,7 @@ class TestRunScheduled:
         ("fields", "error", "field"),
         [
             ({"schedule": None}, "BadArgument", "schedule"),
+            ({"json": None}, "BadArgument", "json"),
             ({"schedule": "60 * * * *"}, "BadSchedule", "minute"),
             ({"timezone": "../etc"}, "BadSchedule", "timezone"),
             ({"concurrency": "odd"}, "BadArgument", "concurrency"),
@@ -173,6 +175,20 @@ def test_a_continuous_task_is_started_and_described_as_a_service(stepped_api: An
     assert shown["extra_env_vars"]["TASK_DEBUG"] == "true"
 
 
+@pytest.mark.parametrize("name", [{}, {"name": None}], ids=["absent", "null"])
+def test_a_continuous_task_needs_a_name(shared_api: Any, shared_orch_id: str, name: dict[str, None]) -> None:
+    found = shared_api.refusal(400, "task/run_continuously", orch_id=shared_orch_id, workspace_id=1, json={}, **name)
+    assert found["details"]["argument"] == "name"
+
+
+@pytest.mark.parametrize("path", ["task/run_once", "task/run_scheduled", "task/run_continuously"])
+def test_arguments_are_required(shared_api: Any, shared_orch_id: str, path: str) -> None:
+    fields = {"orch_id": shared_orch_id, "workspace_id": 1, "name": "n", "schedule": "0 2 * * *"}
+    for arguments in ({}, {"json": None}):
+        found = shared_api.refusal(400, path, **fields, **arguments)
+        assert (found["details"]["argument"], found["error"].startswith("'json': ")) == ("json", True)
+
+
 class TestReading:
     def test_a_task_has_the_fields_of_the_guide(self, stepped_api: Any, stepped_client: Client, orch_id: str, clock: ManualClock) -> None:
         task = stepped_api.create("task/run_once", orch_id=orch_id, workspace_id=1, json={})
@@ -182,7 +198,8 @@ class TestReading:
         assert set(run) == {"run_id", "status", "created_at", "updated_at"}
         assert (run["status"], run["updated_at"]) == ("success", "2026-03-01T00:01:00.000000+00:00")
         variables = shown.pop("extra_env_vars")
-        assert set(variables) == {"MINIO_URL", "ORCH_ID", "ORCH_OWNER_ID", "ORCH_SHA", "TASK_ID"}
+        assert set(variables) == {"MINIO_URL", "ORCH_ID", "ORCH_OWNER_ID", "ORCH_SHA", "TASK_DEBUG", "TASK_ID"}
+        assert variables["TASK_DEBUG"] == "false"
         assert (variables["ORCH_SHA"], variables["TASK_ID"]) == (stepped_client.get_orchestration_by_id(orch_id).sha(), task)
         constant = {
             "image": "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy",
@@ -207,7 +224,7 @@ class TestReading:
         assert {name: shown[name] for name in (*constant, *facts)} == {**constant, **facts}
 
     def test_the_newest_runs_are_listed_oldest_first(self, stepped_api: Any, orch_id: str, clock: ManualClock) -> None:
-        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="* * * * *")
+        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="* * * * *")
         clock.advance(minutes=12)
         newest_first = [run["run_id"] for run in stepped_api.runs(task, limit=100)]
         assert len(newest_first) == 12
@@ -216,6 +233,28 @@ class TestReading:
         assert stepped_api.call("task/get_by_id", id=task, run_limit=0)["last_runs"] == []
         assert stepped_api.call("task/list", run_limit=2) == [stepped_api.call("task/get_by_id", id=task, run_limit=2)]
         assert [run["run_id"] for run in stepped_api.runs(task)] == newest_first[:10]
+
+    def test_of_runs_that_overlap_the_one_that_ended_last_is_the_newest(self, api_of: Callable[..., Any], clock: ManualClock) -> None:
+        lengths = {1: 600.0, 2: 30.0, 3: 30.0}
+        process = StubProcess(lambda run: ("success", lengths[run.number]))
+        with Client.temporary(clock=clock, process=process, workers=3) as client:
+            api = api_of(client)
+            task = api.create("task/run_scheduled", orch_id=api.orchestration(), workspace_id=1, json={}, schedule="1,2,5 0 * * *")
+            clock.advance(minutes=20)
+            long, short, late = (run.run_id for run in process.runs)
+            assert [run["run_id"] for run in api.runs(task)] == [long, late, short]
+            assert [run["run_id"] for run in api.runs(task, limit=1)] == [long]
+            assert [run["run_id"] for run in api.call("task/get_by_id", id=task)["last_runs"]] == [short, late, long]
+            assert [run["run_id"] for run in api.call("task/list", run_limit=2)[0]["last_runs"]] == [late, long]
+
+    def test_a_list_of_tasks_begins_with_the_one_that_changed_last(self, stepped_api: Any, orch_id: str, clock: ManualClock) -> None:
+        fields: dict[str, Any] = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "schedule": "0 * * * *"}
+        first, second = (stepped_api.create("task/run_scheduled", **fields) for _ in range(2))
+        assert [task["id"] for task in stepped_api.call("task/list")] == [second, first]
+        clock.advance(minutes=1)
+        stepped_api.call("task/pause", 202, id=first, pause=True)
+        assert [task["id"] for task in stepped_api.call("task/list")] == [first, second]
+        assert [task["id"] for task in stepped_api.call("task/list", orch_id=orch_id)] == [first, second]
 
     def test_queued_and_skipped_runs_are_not_listed(
         self, stepped_api: Any, stepped_client: Client, orch_id: str, clock: ManualClock
@@ -251,10 +290,10 @@ class TestList:
     def _listed(self, stepped_api: Any, **fields: Any) -> list[str]:
         return [task["id"] for task in stepped_api.call("task/list", **fields)]
 
-    def test_is_newest_first_and_has_killed_tasks_on_request(self, stepped_api: Any, tasks: list[str]) -> None:
+    def test_has_killed_tasks_on_request(self, stepped_api: Any, tasks: list[str]) -> None:
         assert self._listed(stepped_api) == [tasks[2], tasks[0]]
         assert self._listed(stepped_api, killed=None, workspace_id=None, orch_sha=None, orch_id=None) == [tasks[2], tasks[0]]
-        assert self._listed(stepped_api, killed=True) == tasks[::-1]
+        assert self._listed(stepped_api, killed=True) == [tasks[1], tasks[2], tasks[0]]
         assert self._listed(stepped_api, workspace_id=1, killed=True) == [tasks[1], tasks[0]]
 
     def test_is_filtered_by_orchestration_and_sha(self, stepped_api: Any, stepped_client: Client, orch_id: str, tasks: list[str]) -> None:
@@ -301,7 +340,7 @@ class TestRuns:
         stepped_api.refusal(404, "task/get_run_details", task=first, pod_id=str(uuid.uuid4()))
 
     def test_are_found_by_status_and_time(self, stepped_api: Any, orch_id: str, clock: ManualClock) -> None:
-        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="0 * * * *")
+        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="0 * * * *")
         clock.advance(hours=5, minutes=30)
         assert len(stepped_api.runs(task, status="success")) == 5
         assert stepped_api.runs(task, status="failure") == stepped_api.runs(task, status="timed_out") == []
@@ -330,7 +369,7 @@ class TestRuns:
 
 class TestKill:
     def test_responds_with_the_request_and_then_happens(self, stepped_api: Any, orch_id: str) -> None:
-        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="0 * * * *")
+        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="0 * * * *")
         fields_sent = stepped_api.call("task/kill", 202, id=task)
         assert (fields_sent["id"], fields_sent["status"], fields_sent["killed"]) == (task, "pending_kill", False)
         done = stepped_api.call("task/get_by_id", id=task)
@@ -349,7 +388,7 @@ class TestKill:
 
 class TestPause:
     def test_and_resume_respond_with_the_task(self, stepped_api: Any, orch_id: str) -> None:
-        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="0 * * * *")
+        task = stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="0 * * * *")
         assert stepped_api.call("task/pause", 202, id=task, pause=True)["status"] in ("pending_pause", "paused")
         assert stepped_api.call("task/get_by_id", id=task)["next_run_at"] is None
         assert stepped_api.call("task/pause", 202, id=task, pause=False)["status"] in ("pending_resume", "started")
@@ -366,7 +405,9 @@ class TestClientsOf2023:
     """They fail on statuses that were added later: one of them makes a whole list unreadable."""
 
     def test_receive_the_task_statuses_of_2023(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
-        killed, paused = (stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, schedule="0 * * * *") for _ in range(2))
+        killed, paused = (
+            stepped_api.create("task/run_scheduled", orch_id=orch_id, workspace_id=1, json={}, schedule="0 * * * *") for _ in range(2)
+        )
         stepped_api.call("task/kill", 202, id=killed)
         stepped_api.call("task/pause", 202, id=paused, pause=True)
         statuses = {task["id"]: (task["status"], task["killed"]) for task in stepped_api.call_as_2023("task/list", killed=True)}

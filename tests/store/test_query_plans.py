@@ -93,7 +93,7 @@ def _inside(ask: Callable[[_Tables, Transaction], object]) -> Ask:
 
 
 _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
-    "the last runs of a task": ("runs_of_task", lambda on: on.runs.of_task("task", 5)),
+    "the last runs of a task": ("runs_of_task_updated", lambda on: on.runs.of_task("task", 5)),
     "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
     "the run to wait for": ("runs_unfinished", lambda on: on.runs.newest_to_wait_for("task")),
     "the runs of a task that have not ended": (
@@ -133,7 +133,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the orchestrations of a workspace": ("orchestrations_of_workspace", lambda on: on.orchestrations.of_workspace(1)),
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
-    "the last runs of many tasks": ("runs_of_task", lambda on: on.runs.newest_of_tasks(["task"], 5, _FAILED)),
+    "the last runs of many tasks": ("runs_of_task_updated", lambda on: on.runs.newest_of_tasks(["task"], 5, _FAILED)),
     "the running runs": ("runs_running", lambda on: on.runs.running()),
     "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
     "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),

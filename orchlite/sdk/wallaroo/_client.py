@@ -156,7 +156,7 @@ class Client(ModelCalls, PipelineCalls):
         return upload(self, self._engine(), self.get_current_workspace().id(), bytes_buffer, path, name, file_name)
 
     def list_tasks(self, killed: bool = False, workspace_id: int | None = None, workspace_name: str | None = None) -> TaskList:
-        """Return the tasks of one workspace, or of all if none is named, as in the SDK; newest first.
+        """Return the tasks of one workspace, or of all if none is named, as in the SDK; the last updated first.
 
         With `killed`, include killed tasks.
 
@@ -168,7 +168,7 @@ class Client(ModelCalls, PipelineCalls):
 
         tasks = self._engine().store.tasks
         rows = [row for each in self._workspace_ids(workspace_id, workspace_name) for row in tasks.of_workspace(each, killed=bool(killed))]
-        rows.sort(key=lambda row: row.created_at, reverse=True)
+        rows.sort(key=lambda row: row.updated_at, reverse=True)
         return TaskList(Task(self, self._engine(), row) for row in rows)
 
     def get_task_by_id(self, task_id: str) -> Task:

@@ -37,7 +37,7 @@ class Orchestration(orchlite.client.orchestration.Orchestration):
         return self._task(super().task()._known)
 
     def list_tasks(self) -> TaskList:  # type: ignore[override]
-        """Return the tasks that run it, newest first, without killed ones."""
+        """Return the tasks that run it, the last updated first, without killed ones."""
         rows = self._engine.store.tasks.of_orchestration(self.id())
         return TaskList(self._task(row) for row in rows if row.status is not TaskStatus.KILLED)
 

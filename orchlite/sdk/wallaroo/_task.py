@@ -35,7 +35,7 @@ class Task(orchlite.client.task.Task):
         self.client = client
 
     def status(self) -> str:  # type: ignore[override]  # a plain string in the SDK
-        """`pending`, then `started`, no matter how its run ends; `killed` after `kill()`."""
+        """`pending`, then `started`, no matter how its run ends, but `timed_out` if it timed out; `killed` after `kill()`."""
         return str(super().status())
 
     def task_type(self) -> str:
@@ -43,7 +43,7 @@ class Task(orchlite.client.task.Task):
         return _TYPES.get(self.kind(), "Oneshot")
 
     def last_runs(self, limit: int | None = None, status: str | None = None) -> TaskRunList:  # type: ignore[override]
-        """Return the newest `limit` runs that have started, all by default, newest first; with `status`, only those.
+        """Return up to `limit` runs that have started, all by default, the last updated first; with `status`, only those.
 
         Raises:
             ValueError: the status is not `all`, `success`, `failure`, `running` or `timed_out`, or the limit is not a count.
@@ -102,6 +102,6 @@ fill(Task, members("task", "Task"))
 
 
 class TaskList(NotebookList[Task]):
-    """Tasks, newest first."""
+    """Tasks, the last updated first."""
 
     _empty = "(no tasks)"

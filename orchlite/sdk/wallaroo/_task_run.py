@@ -58,6 +58,6 @@ fill(TaskRun, members("task_run", "TaskRun"))
 
 
 class TaskRunList(NotebookList[TaskRun]):
-    """Runs, newest first."""
+    """Runs, the last updated first."""
 
     _empty = "(no task runs)"

@@ -87,6 +87,10 @@ class Accounts:
         self._secret = (secret or secrets.token_urlsafe(32)).encode()
         self._clock = clock or SystemClock()
 
+    def all(self) -> list[Account]:
+        """Return every account, the owner first."""
+        return list(self._by_id.values())
+
     def find(self, user_id: str) -> Account | None:
         """Return the account with this id."""
         return self._by_id.get(user_id)

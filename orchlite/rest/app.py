@@ -20,6 +20,7 @@ from orchlite.rest import (
     orchestrations,
     pipelines,
     tasks,
+    users,
     workspaces,
 )
 from orchlite.rest.body_rules import rules_for
@@ -95,7 +96,8 @@ def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Acco
     app.state.models = ModelQueries(client)
     app.state.pipelines = PipelineQueries(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
-    for router in (*_ROUTERS, graphql_endpoint.router(client), authentication.router(accounts, client)):
+    logins = () if accounts is None else (authentication.router(accounts),)
+    for router in (*_ROUTERS, graphql_endpoint.router(client), users.router(accounts, client), *logins):
         app.include_router(router)
     errors.install_handlers(app)
     return app

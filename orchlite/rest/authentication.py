@@ -1,4 +1,4 @@
-"""Access to the server: `Guard` checks every request before the application sees it; `router` has login and the lookup of users.
+"""Access to the server: `Guard` checks every request before the application sees it; `router` has the log-in.
 
 The guard reads no file, and the store only for the token of a run. It knows one token, compared in constant time, and the accounts, if
 there are any.
@@ -9,30 +9,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
-from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.errors import BadArgument
 from orchlite.core.hints import PythonOnly
 from orchlite.rest import login
 from orchlite.rest.accounts import ACCOUNT_KEY, OWNER, Account, Accounts
 from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
-from orchlite.rest.body_rules import CONFIG_PATH, TOKEN_PATH, BodyRules
+from orchlite.rest.body_rules import CONFIG_PATH, JSON, TOKEN_PATH, BodyRules
 from orchlite.rest.errors import error_response
 from orchlite.rest.request_head import RequestHead
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from orchlite.client.client import Client
     from orchlite.rest.run_tokens import RunTokens
 
-_USERS_PATH = "/auth/admin/realms/master/users"
 
 MIN_TOKEN_CHARACTERS = 16
 _MAKE_ONE = PythonOnly("Make one: secrets.token_urlsafe(32).")
+_JSON_HEADER = (b"content-type", JSON.encode())
 _BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -88,8 +87,9 @@ class Guard:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return
         rule = self._rules.of(head.path)
+        headers = [*scope["headers"], *([_JSON_HEADER] if head.has_body and head.body_type == "" else [])]
         body = LimitedBody(receive, send, rule.limit_bytes, self._stall_seconds, rule.total_seconds or self._stall_seconds)
-        await body.run(self._app, {**head.scope_without_token(), ACCOUNT_KEY: account})
+        await body.run(self._app, {**head.scope_without_token(), "headers": headers, ACCOUNT_KEY: account})
 
     def _check_source(self, head: RequestHead) -> Response | None:
         """Refuse what a foreign web page may have sent."""
@@ -130,47 +130,17 @@ class Guard:
         if head.declared_bytes > rule.limit_bytes:
             return too_large(rule.limit_bytes)
         if head.body_type not in rule.media_types and head.method not in _BODILESS_METHODS:
-            expected = " or ".join(rule.media_types)
+            expected = " or ".join(filter(None, rule.media_types))
             message = f"The body has the wrong media type. Send {expected}."
             return error_response(415, message, "UnsupportedMediaType", {"expected": expected})
         return None
 
 
-def router(accounts: Accounts | None, client: Client) -> APIRouter:
-    """Return the endpoints for looking up users and, if there are accounts, for logging in, at the platform's paths."""
-    users = accounts or Accounts()
+def router(accounts: Accounts) -> APIRouter:
+    """Return the endpoint for logging in, at the platform's path."""
     routes = APIRouter(tags=["users"])
-
-    def user(account: Account) -> User:
-        created_at = client.get_workspace("default", create_if_not_exist=True).created_at()
-        return User(account.user_id, account.username, account.email, True, int(created_at.timestamp() * 1000))
-
-    @routes.get(_USERS_PATH + "/{user_id}")
-    def user_by_id(user_id: str) -> dict[str, Any]:
-        """Return the user with this id."""
-        account = users.find(user_id)
-        if account is None:
-            raise NotFound(f"There is no user {user_id!r:.80}.", hint="Tokens hold the id, as `sub`.", user_id=user_id)
-        return user(account)._asdict()
-
-    @routes.get(_USERS_PATH)
-    def users_by_email(email: str) -> list[dict[str, Any]]:
-        """List the users with this e-mail address."""
-        return [user(account)._asdict() for account in users.with_email(email)]
-
-    if accounts is not None:
-        routes.post(TOKEN_PATH)(login.endpoint(accounts))
+    routes.post(TOKEN_PATH)(login.endpoint(accounts))
     return routes
-
-
-class User(NamedTuple):
-    """An account, in the format of the platform's identity server."""
-
-    id: str
-    username: str
-    email: str
-    enabled: bool
-    createdTimestamp: int  # noqa: N815 - the wire's name; milliseconds since the epoch
 
 
 def checked_token(token: object) -> str:

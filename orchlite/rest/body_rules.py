@@ -18,6 +18,8 @@ JSON = "application/json"
 
 _BUNDLE_PATH = "/v1/api/orchestration/upload"
 _MODEL_PATHS = frozenset({"/v1/api/models/upload", "/v1/api/models/upload_and_convert"})
+_UNTYPED_PATHS = frozenset({"/v1/api/users/query", "/v1/api/workspaces/add_user"})
+"""The SDK of 2023 names no media type for these."""
 _MULTIPART = ("multipart/form-data",)
 
 _OVERHEAD_BYTES = MEBIBYTE
@@ -36,6 +38,7 @@ class BodyRule(NamedTuple):
     """What the body of a request may be."""
 
     media_types: tuple[str, ...]
+    """An empty one stands for JSON whose media type is not named."""
     limit_bytes: int
     total_seconds: float | None = None
     """How long it may take to arrive; by default as long as it may pause."""
@@ -62,7 +65,7 @@ class BodyRules(NamedTuple):
             return BodyRule(_MULTIPART, self.model_bytes, _UPLOAD_SECONDS)
         if path.startswith(INFER_PATH):
             return BodyRule((JSON, ARROW), self.data_bytes)
-        return BodyRule((JSON,), self.document_bytes)
+        return BodyRule((JSON, "") if path in _UNTYPED_PATHS else (JSON,), self.document_bytes)
 
 
 def rules_for(limits: Limits) -> BodyRules:

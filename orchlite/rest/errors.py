@@ -78,7 +78,7 @@ class Refusal(TypedDict):
     code: int
     msg: str
     error: str
-    """The same text as `msg`."""
+    """The same text; for a log-in that is refused, the code of RFC 6749."""
     kind: str
     details: dict[str, Any]
 
@@ -119,9 +119,9 @@ def status_of(error: OrchliteError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
-def error_response(status: int, message: str, kind: str, details: Mapping[str, Any] | None = None) -> Response:
-    """Return an error response."""
-    return _json(Refusal(code=status, msg=message, error=message, kind=kind, details=dict(details or {})))
+def error_response(status: int, message: str, kind: str, details: Mapping[str, Any] | None = None, *, error: str | None = None) -> Response:
+    """Return an error response; `error` is its field of that name, by default the message."""
+    return _json(Refusal(code=status, msg=message, error=error or message, kind=kind, details=dict(details or {})))
 
 
 def _json(content: Refusal) -> Response:

@@ -37,7 +37,7 @@ def endpoint(accounts: Accounts, throttle: LoginThrottle | None = None) -> Calla
             return logins.response_to(username, password, request.client.host if request.client else "unknown")
         if grant_type == "refresh_token":
             return _token_response(accounts.refresh(refresh_token), 400, "The refresh token is wrong, or has expired.")
-        return error_response(400, "The supported grants are password and refresh_token.", "unsupported_grant_type")
+        return _refusal(400, "The supported grants are password and refresh_token.", "unsupported_grant_type")
 
     return log_in
 
@@ -81,10 +81,15 @@ def _too_many(wait_seconds: float) -> Response:
     return response
 
 
+def _refusal(status: int, message: str, code: str) -> Response:
+    """Return an error response with a code of RFC 6749, 5.2."""
+    return error_response(status, message, code, error=code)
+
+
 def _token_response(tokens: Tokens | None, error_status: int, error_message: str) -> Response:
-    """Return the response of RFC 6749, 5.1, or the error of 5.2."""
+    """Return the response of RFC 6749, 5.1, or a refusal."""
     if tokens is None:
-        return error_response(error_status, error_message, "invalid_grant")
+        return _refusal(error_status, error_message, "invalid_grant")
     content = {
         "access_token": tokens.access,
         "expires_in": ACCESS_SECONDS,

@@ -73,7 +73,7 @@ def of_workspace(body: request_models.OrchestrationsOfWorkspace, queries: Querie
 
 @router.post("/list_all", response_model=response_models.Orchestrations)
 def list_all(body: request_models.AllOrchestrations, queries: Queries, dialect: ClientDialect) -> Response:
-    """List the orchestrations of some workspaces, or of all, oldest first, each with its workspace and its tasks, newest first."""
+    """List the orchestrations of some workspaces, or all, oldest first, each with its workspace and its tasks, the last updated first."""
     rows = queries.orchestrations(body.workspace_ids or ())
     tasks = _tasks_of(queries, rows, body, dialect)
     workspaces = {row.workspace_id: serializers.workspace(row) for row in queries.workspaces()}

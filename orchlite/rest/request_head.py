@@ -38,7 +38,7 @@ class RequestHead:
 
     @property
     def body_type(self) -> str:
-        """The media type of the body, without parameters."""
+        """The media type of the body, without parameters; empty if none is given."""
         return ",".join(self.values(b"content-type")).partition(";")[0].strip().lower()
 
     def token(self) -> str | None:

@@ -81,7 +81,8 @@ class DeleteOrchestrations(RequestBody):
 class _Run(RequestBody):
     orch_id: str
     workspace_id: WorkspaceId
-    arguments: dict[str, Any] | None = Field(None, alias="json")
+    arguments: dict[str, Any] = Field(alias="json")
+    """`{}` for none; the platform requires the field, too."""
     name: str | None = None
     debug: bool | None = None
     env: dict[str, str] | None = None
@@ -90,6 +91,8 @@ class _Run(RequestBody):
 
 class RunContinuously(_Run):
     """A program to start again whenever it ends."""
+
+    name: str
 
 
 class RunOnce(_Run):
@@ -179,6 +182,26 @@ class CreateWorkspace(RequestBody):
 class ListWorkspaces(RequestBody):
     """Every workspace. `user_id` is ignored: every workspace belongs to all users."""
 
+    user_id: str | None = None
+
+
+class QueryUsers(RequestBody):
+    """The ids of the users to return; by default all are."""
+
+    user_ids: Ids | None = None
+
+
+class UsersOfWorkspace(RequestBody):
+    """The workspace whose users to list."""
+
+    workspace_id: WorkspaceId
+
+
+class AddUser(RequestBody):
+    """A workspace, and the user to add to it, by id or by e-mail address."""
+
+    workspace_id: WorkspaceId
+    email: str | None = None
     user_id: str | None = None
 
 

@@ -164,6 +164,40 @@ class Workspaces(TypedDict):
     workspaces: list[Workspace]
 
 
+class User(TypedDict):
+    """An account, in the format of the platform's identity server."""
+
+    id: str
+    username: str
+    email: str
+    enabled: bool
+    createdTimestamp: int
+    """Milliseconds since 1970."""
+
+
+class Users(TypedDict):
+    """The users that match the request, by id."""
+
+    users: dict[str, User | None]
+
+
+class WorkspaceUser(TypedDict):
+    """A user of a workspace."""
+
+    user_id: str
+    user_type: str
+
+
+class WorkspaceUsers(TypedDict):
+    """The users of a workspace."""
+
+    users: list[WorkspaceUser]
+
+
+class Nothing(TypedDict):
+    """An object without fields."""
+
+
 class Connections(TypedDict):
     """The connections that match the request."""
 

@@ -41,8 +41,7 @@ def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Respon
 def run_continuously(body: request_models.RunContinuously, queries: Queries) -> Response:
     """Run an orchestration, and start it again whenever it ends."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    name: Any = body.name  # as above
-    task = orchestration.run_continuously(name, body.arguments, body.debug, env=body.env)
+    task = orchestration.run_continuously(body.name, body.arguments, body.debug, env=body.env)
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
@@ -54,7 +53,7 @@ def get_by_id(body: request_models.TaskById, queries: Queries, dialect: ClientDi
 
 @router.post("/list", response_model=list[response_models.Task])
 def list_tasks(body: request_models.TaskCriteria, queries: Queries, dialect: ClientDialect) -> Response:
-    """List tasks, newest first, each with its newest runs. Killed tasks are listed with `killed` only."""
+    """List tasks, the last updated first, each with its last updated runs. Killed tasks are listed with `killed` only."""
     task_ids = queries.task_ids(workspace_id=body.workspace_id, orchestration_id=body.orch_id, sha=body.orch_sha, killed=bool(body.killed))
     tasks = queries.tasks(task_ids, _run_limit(body.run_limit))
     return serializers.json_list_response(serializers.task(task, dialect) for task in tasks)
@@ -62,13 +61,13 @@ def list_tasks(body: request_models.TaskCriteria, queries: Queries, dialect: Cli
 
 @router.post("/get_tasks_by_orch_sha", response_model=response_models.Ids)
 def of_sha(body: request_models.TasksOfSha, queries: Queries) -> Response:
-    """List the ids of the tasks that run this bundle, newest first, including killed ones."""
+    """List the ids of the tasks that run this bundle, the last updated first, including killed ones."""
     return serializers.json_response(response_models.Ids(ids=queries.task_ids(sha=body.sha, killed=True)))
 
 
 @router.post("/list_task_runs", response_model=list[response_models.RunDetails])
 def list_runs(body: request_models.TaskRuns, queries: Queries, dialect: ClientDialect) -> Response:
-    """List the runs of a task, newest first. `limit` is 10 by default."""
+    """List the runs of a task, the last updated first. `limit` is 10 by default."""
     statuses = serializers.run_statuses(body.status, dialect)
     if statuses is None:
         choices = ", ".join(serializers.RUN_FILTERS)

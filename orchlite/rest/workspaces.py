@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from orchlite.core.errors import Conflict
 from orchlite.core.version import VERSION
 from orchlite.rest import request_models, response_models, serializers
 from orchlite.rest.dependencies import JsonRoute, Models, Pipelines, Queries
+from orchlite.rest.errors import HTTPError
 
 router = APIRouter(prefix="/v1/api", tags=["workspaces"], route_class=JsonRoute)
 
@@ -20,7 +22,10 @@ def config() -> Response:
 @router.post("/workspaces/create", response_model=response_models.WorkspaceId)
 def create(body: request_models.CreateWorkspace, queries: Queries) -> Response:
     """Create a workspace. A name is a letter and up to 62 letters, digits, dashes and underscores."""
-    workspace = queries.create_workspace(body.workspace_name)
+    try:
+        workspace = queries.create_workspace(body.workspace_name)
+    except Conflict as error:
+        raise HTTPError(error, 400) from error  # as on the platform, where a connection's name that is taken is a 409
     return serializers.json_response(response_models.WorkspaceId(workspace_id=workspace.workspace_id))
 
 

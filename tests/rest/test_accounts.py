@@ -210,7 +210,8 @@ class TestLoggingIn:
     )
     def test_is_refused(self, door: Any, refused: Any, fields: dict[str, str], status: int, error: str) -> None:
         answer = self._log_in(door, **fields)
-        assert refused(answer, status)["kind"] == error
+        found = refused(answer, status)
+        assert (found["kind"], found["error"]) == (error, error if status != 400 or error != "BadArgument" else found["msg"])
         assert "wrong" not in answer.text.replace("is wrong", "")
 
     def test_accepts_a_form_only(self, door: Any, refused: Any) -> None:
@@ -234,7 +235,21 @@ class TestLoggingIn:
         refused(door.request("GET", f"{_USERS}/{_JANE.user_id}", token=None), 401)
 
     def test_finds_the_owner_also_without_accounts(self, api: Any) -> None:
-        assert api.request("GET", f"{_USERS}/{OWNER.user_id}").json()["username"] == OWNER.username
+        owner = api.request("GET", f"{_USERS}/{OWNER.user_id}").json()
+        assert owner["username"] == OWNER.username
+        assert api.call("users/query") == {"users": {OWNER.user_id: owner}}
+
+    def test_lists_users_by_their_ids_or_all(self, door: Any) -> None:
+        jane = door.request("GET", f"{_USERS}/{_JANE.user_id}").json()
+        assert door.call("users/query", user_ids=[_JANE.user_id, "nobody"]) == {"users": {_JANE.user_id: jane, "nobody": None}}
+        assert list(door.call("users/query", user_ids=None)["users"]) == [OWNER.user_id, _JANE.user_id]
+
+    def test_accepts_the_users_of_a_client_of_2023_which_names_no_media_type(self, door: Any, refused: Any) -> None:
+        queried = door.request("POST", "/v1/api/users/query", content=b"{}")
+        assert list(queried.json()["users"]) == [OWNER.user_id, _JANE.user_id]
+        added = door.request("POST", "/v1/api/workspaces/add_user", content=json.dumps({"workspace_id": 1, "user_id": _JANE.user_id}))
+        assert added.status_code == 200
+        refused(door.request("POST", "/v1/api/workspaces/list_users", content=b'{"workspace_id": 1}'), 415)
 
 
 class TestAccountsOfAFile:

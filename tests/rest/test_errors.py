@@ -87,7 +87,7 @@ def test_rejected_values_are_not_shown(shared_api: Any) -> None:
 
 
 def test_further_invalid_fields_are_counted(shared_api: Any) -> None:
-    found = shared_api.refusal(400, "task/run_once", orch_id=5, workspace_id="x")
+    found = shared_api.refusal(400, "task/run_once", orch_id=5, workspace_id="x", json={})
     assert found["details"] == {"argument": "orch_id"}
     assert "1 more" in found["msg"]
 
@@ -158,6 +158,7 @@ class TestTheDocument:
                 *("models/get_config_by_id", "models/insert_model_config", "plateau/get_topic_name", "plateau/get_pipeline_topic_name"),
                 *("pipelines/create", "pipelines/list_pipelines", "pipelines/get_pipeline_by_name", "pipelines/get_version"),
                 *("pipelines/deploy", "pipelines/undeploy", "pipelines/infer/{deployment}/{pipeline}"),
+                *("users/query", "workspaces/list_users", "workspaces/add_user"),
             ],
         }
         assert good == {path: [status] for status, paths in special.items() for path in paths}

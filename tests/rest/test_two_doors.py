@@ -89,10 +89,10 @@ class HttpDoor:
         return str(self._read(self._api.upload(content))["id"])
 
     def run_once(self, orchestration_id: str, arguments: Any = None, **more: Any) -> str:
-        return str(self._call("task/run_once", orch_id=orchestration_id, workspace_id=1, json=arguments, **more)["id"])
+        return str(self._call("task/run_once", orch_id=orchestration_id, workspace_id=1, json=arguments or {}, **more)["id"])
 
     def run_scheduled(self, orchestration_id: str, schedule: Any, **more: Any) -> str:
-        return str(self._call("task/run_scheduled", orch_id=orchestration_id, workspace_id=1, schedule=schedule, **more)["id"])
+        return str(self._call("task/run_scheduled", orch_id=orchestration_id, workspace_id=1, json={}, schedule=schedule, **more)["id"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         shown = self._call("task/get_by_id", id=task_id)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchlite import Client, __version__
+from orchlite.rest.accounts import OWNER
 
 _SECRET = "hunter2"
 
@@ -40,8 +41,24 @@ class TestWorkspaces:
         api.call("workspaces/create", workspace_name="with_underscore")
         assert client.get_workspace("with_underscore").name() == "with_underscore"
 
-    def test_that_exist_are_a_conflict(self, api: Any) -> None:
-        assert api.refusal(409, "workspaces/create", workspace_name="default")["kind"] == "Conflict"
+    def test_that_exist_are_refused_as_on_the_platform(self, api: Any) -> None:
+        found = api.refusal(400, "workspaces/create", workspace_name="default")
+        assert (found["kind"], found["error"]) == ("Conflict", found["msg"])
+
+    def test_belong_to_the_owner(self, api: Any) -> None:
+        [user] = api.call("workspaces/list_users", workspace_id=1)["users"]
+        assert user == {"user_id": OWNER.user_id, "user_type": "OWNER"}
+        assert api.call("workspaces/add_user", workspace_id=1, email=OWNER.email, url="http://localhost:3000", user_type="OWNER") == {}
+        assert api.call("workspaces/add_user", workspace_id=1, user_id=OWNER.user_id, user_type=None) == {}
+        assert api.call("workspaces/list_users", workspace_id=1)["users"] == [user]
+
+    @pytest.mark.parametrize("user", [{}, {"email": "nobody@example.com"}, {"user_id": "nobody", "email": OWNER.email}], ids=repr)
+    def test_take_no_user_who_does_not_exist(self, shared_api: Any, user: dict[str, str]) -> None:
+        shared_api.refusal(404, "workspaces/add_user", workspace_id=1, **user)
+
+    @pytest.mark.parametrize("path", ["workspaces/list_users", "workspaces/add_user"])
+    def test_that_do_not_exist_have_no_users(self, shared_api: Any, path: str) -> None:
+        shared_api.refusal(404, path, workspace_id=99, user_id=OWNER.user_id)
 
     @pytest.mark.parametrize("name", ["", "9lives", "two words", "x" * 64, "a\0", None, 5, ["a"]], ids=repr)
     def test_with_a_bad_name_are_refused(self, shared_api: Any, name: object) -> None:

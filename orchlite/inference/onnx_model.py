@@ -103,7 +103,7 @@ class OnnxModel:
 
     def _missing(self, port: _Port, inputs: Inputs) -> BadData:
         message = f"Model {self.name!r} needs the column {port.column!r}; the data has {_listed(inputs.columns)}."
-        hint = "Rename the data's column, or give the model configure(tensor_fields=[...]) the data's names, and deploy again."
+        hint = "Rename the data's column, or configure the model's tensor_fields with the data's names, and deploy again."
         return BadData(message, hint=hint, model=self.name, column=port.column, columns=list(inputs.columns))
 
     def _cast(self, column: Any, port: _Port) -> Any:
@@ -177,7 +177,7 @@ def _port(model: str, known: Any, column: str) -> _Port:
 def _checked_type(model: str, side: str, known: Any) -> str:
     if known.type not in _TYPES:
         message = f"Model {model!r} has the {side} {known.name!r} of type {known.type}, which is no tensor that orchlite can pass on."
-        raise BadModel(message, hint="Export it with tensors only; for scikit-learn, with the option zipmap=False.", model=model)
+        raise BadModel(message, hint="Export it with tensors only; for scikit-learn, with the option zipmap switched off.", model=model)
     return _TYPES[known.type]
 
 

@@ -146,7 +146,7 @@ def load_step(path: Path, name: str, *, input_schema: Any = None, output_schema:
         found = [function for file in files if (function := _function(file, name)) is not None]
     if len(found) != 1:
         problem = "defines no function" if not found else "defines several functions"
-        hint = "Define it once: def process_data(input_data: InferenceData) -> InferenceData."
+        hint = "Define it once, as a function that takes and returns a dictionary of arrays."
         raise BadModel(f"Model {name!r} {problem} {_FUNCTION!r}.", hint=hint, model=name)
     return PythonStep(found[0], name, input_schema=input_schema, output_schema=output_schema, home=home)
 

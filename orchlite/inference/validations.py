@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from orchlite.core.errors import InferenceFailed
+from orchlite.core.hints import PythonOnly
 from orchlite.inference import libraries as lib
 
 
@@ -37,7 +38,8 @@ def _marks(frame: Any, expression: Any) -> Any:
         raise InferenceFailed(message, hint=f"Its columns are {', '.join(frame.columns)}.", validation=name) from error
     if str(marks.dtype) != "Boolean" or len(marks) not in (1, frame.height):
         message = f"The validation {name!r} is not true or false for each row: it is of type {marks.dtype}."
-        raise InferenceFailed(message, hint='Compare something: polars.col("out.x").list.get(0) > 0.9.', validation=name)
+        hint = "Compare something" + PythonOnly(': polars.col("out.x").list.get(0) > 0.9') + "."
+        raise InferenceFailed(message, hint=hint, validation=name)
     return lib.np.broadcast_to(lib.np.asarray(marks.to_list(), dtype=bool), (frame.height,))
 
 

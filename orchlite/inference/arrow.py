@@ -30,8 +30,11 @@ def from_table(table: Any) -> Inputs:
     return Inputs(columns, count, {name: table.column(name) for name in names}, "table", holes)
 
 
-def to_array(column: Any) -> Any:
-    """Return an Arrow array of a column of numpy: nested lists for more than one dimension."""
+def to_array(column: Any, *, is_output: bool = True) -> Any:
+    """Return an Arrow array of a column of numpy: nested lists for more than one dimension.
+
+    is_output: whether lists are of the type `list<inner: … not null>`, as the platform's outputs are, or Arrow's usual `list<item: …>`.
+    """
     pa = lib.pa
     if column.dtype == object:
         return pa.array([cell.tolist() if isinstance(cell, lib.np.ndarray) else cell for cell in column])
@@ -39,17 +42,10 @@ def to_array(column: Any) -> Any:
     kind = values.type
     for width in reversed(column.shape[1:]):
         count = len(values) // width if width else int(lib.np.prod(column.shape[: column.ndim - 1]))
-        kind = _list_of(kind)
+        kind = _list_of(kind) if is_output else pa.list_(kind)
         offsets = pa.array(lib.np.arange(count + 1, dtype=lib.np.int32) * width)
         values = pa.ListArray.from_arrays(offsets, values, type=kind)
     return values
-
-
-def combined(column: Any) -> Any:
-    """Return a chunked column as one array."""
-    whole = column.combine_chunks()
-    # pyarrow returns several chunks where one would overflow its offsets.
-    return lib.pa.concat_arrays(whole.chunks) if isinstance(whole, lib.pa.ChunkedArray) else whole
 
 
 @lru_cache(maxsize=64)
@@ -59,7 +55,9 @@ def _list_of(kind: Any) -> Any:
 
 def _values(column: Any, field: Any, holes: dict[str, int]) -> Any:
     np = lib.np
-    whole = combined(column)
+    whole = column.combine_chunks()
+    if isinstance(whole, lib.pa.ChunkedArray):  # pyarrow returns several chunks where one would overflow its offsets
+        whole = lib.pa.concat_arrays(whole.chunks)
     if whole.null_count:
         holes[field.name] = int(np.argmax(np.asarray(whole.is_null())))
     found = _nested(whole, field.name, holes)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
-from orchlite.inference.arrow import combined, to_array
+from orchlite.inference.arrow import to_array
 from orchlite.inference.results import COUNT, TIME, InferenceResult
 from orchlite.inference.selection import DEFAULT, Selection
 
@@ -34,9 +34,8 @@ def encode(result: InferenceResult) -> LogBatch:
     known = json.dumps({TIME: result.at_ms, "metadata": dict(result.metadata)})
     schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata={_SAME_FOR_ALL_ROWS: known})
     sink = pa.BufferOutputStream()
-    arrays = [combined(column) if isinstance(column, pa.ChunkedArray) else column for column in columns.values()]
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
     return LogBatch(result.row_count, _key(schema), sink.getvalue().to_pybytes())
 
 
@@ -84,10 +83,9 @@ def to_frame(table: Any) -> Any:
 def _logged(result: InferenceResult, name: str) -> Any:
     column, fed = result.inputs.columns[name], result.fed.get(name)
     if result.row_count != result.inputs.row_count:  # one row for all of them: so they are one value of it
-        return to_array(column[None])
-    if result.inputs.echo:
-        return result.inputs.echo[name]
-    return to_array(column if fed is None or fed.size != column.size else fed.reshape(column.shape))
+        return to_array(column[None], is_output=False)
+    # Of the same type, whatever the data came as, so that the logs of several inferences are one table.
+    return to_array(column if fed is None or fed.size != column.size else fed.reshape(column.shape), is_output=False)
 
 
 def _count(table: Any) -> Any:

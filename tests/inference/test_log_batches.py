@@ -66,3 +66,13 @@ def test_other_columns_have_another_key(run: Run, tmp_path: Path) -> None:
 
 def test_no_records_are_a_frame_without_columns() -> None:
     assert log_batches.to_frame(log_batches.joined([], is_reversed=True)).columns.empty
+
+
+def test_the_types_of_what_was_sent_do_not_matter(run: Run, tmp_path: Path) -> None:
+    kinds = [pa.list_(pa.float32(), 3), pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.int64())]
+    tables = [pa.table({"x": pa.array([[1, 2, 3]], kind)}) for kind in kinds]
+    batches = [log_batches.encode(_result(run, tmp_path, data)) for data in (*tables, pd.DataFrame({"x": [[1, 2, 3]]}))]
+    assert len({batch.schema_key for batch in batches}) == 1
+    table = log_batches.joined([batch.data for batch in batches], is_reversed=True)
+    assert table.schema.field("in.x").type == pa.list_(pa.float32())
+    assert table.column("in.x").to_pylist() == [[1.0, 2.0, 3.0]] * 5

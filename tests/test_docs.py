@@ -43,7 +43,7 @@ def _words(page: str, title: str, *, column: int = 0, calls: bool = False) -> li
     """The names in a column of a section's tables: those of calls, `name(...)`, without what stands behind them."""
     rows = re.findall(r"^\| (`.*) \|$", _section(page, title), re.MULTILINE)
     cells = [re.split(r"(?<!\\) \| ", row)[column] for row in rows]
-    return [word for cell in cells for word in re.findall(r"`(\w+)\(" if calls else r"`(\w+)", cell)]
+    return [word for cell in cells for word in re.findall(r"`(\w+)\(" if calls else r"`(\w[\w-]*)", cell)]
 
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -19,6 +19,7 @@ from orchlite.cli import (
     logs,
     maintenance,
     manual,
+    models,
     run,
     schedule,
     serve,
@@ -35,6 +36,7 @@ _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
     "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming),
     "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
+    "Inspect models": (models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
     "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),
     "Maintain": (

@@ -23,7 +23,7 @@ import click
 from orchlite.cli.language import spelled
 from orchlite.cli.options import CommonOptions
 from orchlite.cli.output import one_line, short_id
-from orchlite.core.errors import Conflict, InvalidInput, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
+from orchlite.core.errors import Conflict, InvalidInput, MissingExtra, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
 
 SUCCESS, FAILED, REFUSED, NOT_POSSIBLE, BUG = 0, 1, 2, 3, 70
 TIMED_OUT = 124
@@ -32,6 +32,7 @@ INTERRUPTED, CUT_OFF = 130, 141
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (InvalidInput, REFUSED),
     (NotFound, REFUSED),
+    (MissingExtra, REFUSED),
     (click.UsageError, REFUSED),
     (click.ClickException, REFUSED),
     (PackagingFailed, FAILED),

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.connection import Connection
     from orchlite.client.event import Event
+    from orchlite.client.model import Model, ModelVersion
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
@@ -174,6 +176,66 @@ def connection_json(connection: Connection) -> JsonObject:
         "workspaces": connection.workspace_names(),
         "created_at": time_json(connection.created_at()),
     }
+
+
+def model_version_json(version: ModelVersion) -> JsonObject:
+    """Return {id, version, framework, file_name, sha, status, tensor_fields, arch, accel, created_at, updated_at}."""
+    return {
+        "id": version.id(),
+        "version": version.version(),
+        "framework": version.framework(),
+        "file_name": version.file_name(),
+        "sha": version.sha(),
+        "status": version.status(),
+        "tensor_fields": version.tensor_fields(),
+        "arch": version.arch(),
+        "accel": version.accel(),
+        "created_at": time_json(version.created_at()),
+        "updated_at": time_json(version.updated_at()),
+    }
+
+
+def model_json(model: Model) -> JsonObject:
+    """Return {id, name, workspace_id, created_at, versions}; `versions` are `model_version_json`, newest first."""
+    return {
+        "id": model.id(),
+        "name": model.name(),
+        "workspace_id": model.workspace_id(),
+        "created_at": time_json(model.created_at()),
+        "versions": [model_version_json(version) for version in model.versions()],
+    }
+
+
+def pipeline_json_maker(client: Client) -> Callable[[Pipeline], JsonObject]:
+    """Return a function from a pipeline to {id, name, workspace_id, version, deployed_version, steps, created_at, updated_at}.
+
+    `steps` are those of `version`, the newest one, in the shapes of the platform's SDK; `deployed_version` is null if it is not deployed.
+    """
+
+    def make(pipeline: Pipeline) -> JsonObject:
+        deployed = lookup_of(client).deployed_version(pipeline)
+        newest = pipeline.versions()[:1]
+        return {
+            "id": pipeline.id(),
+            "name": pipeline.name(),
+            "workspace_id": pipeline.workspace_id(),
+            "version": newest[0].name() if newest else None,
+            "deployed_version": None if deployed is None else deployed.name(),
+            "steps": pipeline.steps(),
+            "created_at": time_json(pipeline.created_at()),
+            "updated_at": time_json(pipeline.updated_at()),
+        }
+
+    return make
+
+
+def full_pipeline_json(client: Client, pipeline: Pipeline) -> JsonObject:
+    """Return the fields of `pipeline_json_maker` and `versions`: {version, steps, created_at} of each one, newest first."""
+    versions = [
+        {"version": one.name(), "steps": one.definition().get("steps", []), "created_at": time_json(one.created_at())}
+        for one in pipeline.versions()
+    ]
+    return {**pipeline_json_maker(client)(pipeline), "versions": versions}
 
 
 def pruned_json(pruned: Pruned) -> JsonObject:

@@ -21,30 +21,31 @@ if TYPE_CHECKING:
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
-_COUNT = click.option(
+count_option = click.option(
     "-n", "count", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="Number of the newest to list; 0 lists all."
 )
+"""Decorate a verb that lists with `-n`, passed as `count`."""
 _STATUSES = ["all", *(status.value for status in RunStatus)]
 
 
 @click.command(cls=Verb, short_help="List orchestrations.")
-@_COUNT
+@count_option
 def orchestrations(count: int) -> None:
     """List the workspace's orchestrations, newest first."""
     with open_store() as (client, out):
         columns = ("id", "name", "status", "packages", "file", "uploaded")
-        _list(out, columns, client.list_orchestrations()[::-1], _orchestration_cells, orchestration_json)
+        print_list(out, columns, client.list_orchestrations()[::-1], _orchestration_cells, orchestration_json)
 
 
 @click.command(cls=Verb, short_help="List tasks.")
 @click.option("--all", "-a", "killed", is_flag=True, help="Include killed tasks.")
-@_COUNT
+@count_option
 def tasks(killed: bool, count: int) -> None:
     """List the workspace's tasks, newest first, with the status of each one's newest run."""
     with open_store() as (client, out):
         names = Names(client)
         columns = ("id", "name", "orchestration", "kind", "status", "last run", "next run")
-        _list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_json_maker(client))
+        print_list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_json_maker(client))
 
 
 @click.command(cls=Verb, short_help="List runs.")
@@ -52,7 +53,7 @@ def tasks(killed: bool, count: int) -> None:
 @click.option(
     "--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"List only runs with this status: {', '.join(_STATUSES[1:])}."
 )
-@_COUNT
+@count_option
 def runs(word: str | None, status: str | None, count: int) -> None:
     """List runs, newest first: those of a task or an orchestration, or all of the workspace.
 
@@ -63,7 +64,7 @@ def runs(word: str | None, status: str | None, count: int) -> None:
         found = _runs_of(client, word, status, limit)
         names = Names(client)
         columns = ("id", "task", "status", "exit", "started", "took", "slot")
-        _list(out, columns, found, lambda run: _run_cells(run, names), run_json_maker(client))
+        print_list(out, columns, found, lambda run: _run_cells(run, names), run_json_maker(client))
 
 
 @contextmanager
@@ -76,10 +77,10 @@ def open_store() -> Iterator[tuple[Client, Output]]:
         client.close(drain=False)
 
 
-def _list(
+def print_list(
     out: Output, columns: Sequence[str], found: Sequence[Any], cells: Callable[[Any], Sequence[object]], to_json: Callable[[Any], object]
 ) -> None:
-    """Print the first `-n` of them, and note if there are more."""
+    """Print the first of them, as many as `-n` says, and note if there are more."""
     count: int = click.get_current_context().params["count"]
     shown = found[:count] if count else found
     if out.as_json:

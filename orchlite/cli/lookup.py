@@ -16,7 +16,9 @@ from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteEr
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.lookup import Lookup
+    from orchlite.client.model import Model
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
@@ -130,6 +132,24 @@ def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun
     return ([*uploads, *tasks] if are_killed else [*tasks, *uploads]) or [anything_of(client, word)]
 
 
+def everything_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun | Pipeline | Model]:
+    """Return what `all_of` returns, then the pipeline and the model of this name.
+
+    Raises:
+        NotFound: nothing has this id or name.
+        Ambiguous: several ids begin like this.
+    """
+    search = lookup_of(client)
+    inferring: list[Pipeline | Model] = [*search.pipelines(word), *search.models(word)]
+    try:
+        return [*all_of(client, word), *inferring]
+    except NotFound as error:
+        if inferring:
+            return inferring
+        message = f"There is no orchestration, task, run, pipeline or model {word!r:.80} here."
+        raise NotFound(message, hint="Give a name, or at least four digits of an id of the first three.", **error.details) from None
+
+
 def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
     if len(found) == 1:
         return found[0]
@@ -156,9 +176,9 @@ def _described(one: Orchestration | Task | TaskRun) -> str:
     return one_line(f"  {one.id()}  {kind_of(one)}{name}{kind}, {state}, {time_text(one.created_at())}")
 
 
-def kind_of(one: Orchestration | Task | TaskRun) -> str:
-    """Return `orchestration`, `task` or `run`."""
-    return {"Orchestration": "orchestration", "Task": "task"}.get(type(one).__name__, "run")
+def kind_of(one: Orchestration | Task | TaskRun | Pipeline | Model) -> str:
+    """Return `orchestration`, `task`, `run`, `pipeline` or `model`."""
+    return {"TaskRun": "run"}.get(type(one).__name__, type(one).__name__.lower())
 
 
 class IdOrName(Converter):
@@ -167,7 +187,10 @@ class IdOrName(Converter):
     name = "id"
 
     def __init__(self, *kinds: str, paths: bool = False, killed: bool = False) -> None:
-        """Complete `kinds`: `orchestrations`, `tasks`, `runs`. With `paths`, also files; with `killed`, also killed tasks."""
+        """Complete `kinds`: `orchestrations`, `tasks`, `runs`, `pipelines`, `models`.
+
+        With `paths`, also complete files; with `killed`, also killed tasks.
+        """
         self._kinds = kinds
         self._paths = paths
         self._killed = killed
@@ -191,8 +214,10 @@ class IdOrName(Converter):
                 "tasks": lambda: client.list_tasks(killed=self._killed),
                 "runs": lambda: lookup_of(client).newest_runs(_MAX_LISTED),
             }
-            found = [(one, str(one.status())) for kind in self._kinds for one in listings[kind]()]
+            found = [(one, str(one.status())) for kind in self._kinds if kind in listings for one in listings[kind]()]
             names = [(one.name(), state) for one, state in found if hasattr(one, "name") and one.name()]
+            names += [(one.name(), "pipeline") for one in client.list_pipelines() if "pipelines" in self._kinds]
+            names += [(one.name(), "model") for one in client.list_models() if "models" in self._kinds]
             ids = [(short_id(one.id()), state) for one, state in found]
             words: dict[str, str] = {}
             for word, state in (*names, *ids):

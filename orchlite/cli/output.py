@@ -30,7 +30,7 @@ _PAGE_WIDTH = 100
 _RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _STYLES = {
-    **dict.fromkeys(("success", "ready", "started", "ok"), "green"),
+    **dict.fromkeys(("success", "ready", "started", "deployed", "ok"), "green"),
     **dict.fromkeys(("failure", "timed_out", "unknown", "error", "failed", "crash_loop", "schedule_error", "bad", "refused"), "red"),
     **dict.fromkeys(("running", "packaging"), "cyan"),
     **dict.fromkeys(("queued", "pending", "pending_packaging", "paused", "warning", "skipped"), "yellow"),

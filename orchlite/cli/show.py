@@ -1,4 +1,4 @@
-"""The verb `show`: everything about one orchestration, task or run."""
+"""The verb `show`: everything about one orchestration, task, run, pipeline or model."""
 
 from __future__ import annotations
 
@@ -7,33 +7,42 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_run_json, task_json_maker
+from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
-from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
+from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
+from orchlite.cli.models import step_texts
 from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
+from orchlite.core.errors import NotFound
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
+    from orchlite.client.model import Model
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline, PipelineVersion
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
+    Thing = Orchestration | Task | TaskRun | Pipeline | Model
+
 _MAX_OTHERS = 5
+_KINDS = ("orchestration", "task", "run", "pipeline", "model")
 Facts = dict[str, object]
 """Values by label, for `Output.facts`, which leaves out the empty ones."""
 
 
 @click.command(cls=Verb, short_help="Show everything about one thing.")
-@click.argument("word", metavar="ID", type=IdOrName("orchestrations", "tasks", "runs", killed=True))
-def show(word: str) -> None:
-    """Show everything about an orchestration, a task or a run, including the files and arguments of a run.
+@click.argument("word", metavar="ID", type=IdOrName("orchestrations", "tasks", "runs", "pipelines", "models", killed=True))
+@click.option("--what", type=click.Choice(_KINDS), help="Which kind of thing to show, where several have the name.")
+def show(word: str, what: str | None) -> None:
+    """Show everything about an orchestration, a task, a run, a pipeline or a model, including the files and arguments of a run.
 
-    ID is an id, its first digits, or a name: of the newest task that has it, else of the newest orchestration.
+    ID is an id, its first digits, or a name: of the newest task that has it, else of the newest orchestration, of the pipeline, of the
+    model.
     """
     with open_store() as (client, out):
-        one, *others = all_of(client, word)
+        one, *others = _found(client, word, what)
         if out.as_json:
             out.json({"what": kind_of(one), **_json(client, one)})
         else:
@@ -42,24 +51,50 @@ def show(word: str) -> None:
             out.note(_others_text(others, word))
 
 
-def _json(client: Client, one: Orchestration | Task | TaskRun) -> JsonObject:
+def _found(client: Client, word: str, what: str | None) -> Sequence[Thing]:
+    found = everything_of(client, word)
+    wanted = [one for one in found if what in (None, kind_of(one))]
+    if not wanted:
+        raise NotFound(f"There is no {what} {word!r:.80} here.", hint=f"It is the name of a {kind_of(found[0])}.", word=word)
+    return wanted
+
+
+def _json(client: Client, one: Thing) -> JsonObject:
+    from orchlite.client.model import Model
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline
     from orchlite.client.task import Task
 
-    if isinstance(one, Orchestration):
-        return full_orchestration_json(one)
-    if isinstance(one, Task):
-        return {**task_json_maker(client)(one), "warnings": schedule_warnings(one)}
-    return full_run_json(client, one)
+    match one:
+        case Orchestration():
+            return full_orchestration_json(one)
+        case Task():
+            return {**task_json_maker(client)(one), "warnings": schedule_warnings(one)}
+        case Pipeline():
+            return full_pipeline_json(client, one)
+        case Model():
+            return model_json(one)
+        case _:
+            return full_run_json(client, one)
 
 
-def _facts(client: Client, one: Orchestration | Task | TaskRun) -> Facts:
+def _facts(client: Client, one: Thing) -> Facts:
+    from orchlite.client.model import Model
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.pipeline import Pipeline
     from orchlite.client.task import Task
 
-    if isinstance(one, Orchestration):
-        return _orchestration_facts(one)
-    return _task_facts(client, one) if isinstance(one, Task) else _run_facts(client, one)
+    match one:
+        case Orchestration():
+            return _orchestration_facts(one)
+        case Task():
+            return _task_facts(client, one)
+        case Pipeline():
+            return _pipeline_facts(client, one)
+        case Model():
+            return _model_facts(one)
+        case _:
+            return _run_facts(client, one)
 
 
 def _orchestration_facts(one: Orchestration) -> Facts:
@@ -125,6 +160,46 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
     }
 
 
+def _pipeline_facts(client: Client, pipeline: Pipeline) -> Facts:
+    versions, deployed = pipeline.versions(), lookup_of(client).deployed_version(pipeline)
+    is_newest = deployed is not None and versions[:1] == [deployed]
+    return {
+        "id": pipeline.id(),
+        "name": pipeline.name(),
+        "status": "undeployed" if deployed is None else "deployed",
+        "steps": list(step_texts(pipeline.steps())),
+        "deployed": None if deployed is None or is_newest else _version_text(deployed),
+        "versions": [*map(_version_text, versions[:_MAX_OTHERS]), *_rest(versions)],
+        "workspace id": pipeline.workspace_id(),
+        "created at": time_text(pipeline.created_at()),
+    }
+
+
+def _version_text(version: PipelineVersion) -> str:
+    steps = "; ".join(step_texts(version.definition().get("steps", []))) or "no steps"
+    return f"{version.name()}, {time_text(version.created_at())}, {steps}"
+
+
+def _model_facts(model: Model) -> Facts:
+    versions = model.versions()
+    [newest] = versions[:1] or [None]
+    return {
+        "id": model.id(),
+        "name": model.name(),
+        "framework": None if newest is None else newest.framework(),
+        "file name": None if newest is None else newest.file_name(),
+        "SHA-256": None if newest is None else newest.sha(),
+        "tensor fields": None if newest is None else newest.tensor_fields(),
+        "versions": [*(f"{one.version()}, {time_text(one.created_at())}" for one in versions[:_MAX_OTHERS]), *_rest(versions)],
+        "workspace id": model.workspace_id(),
+        "created at": time_text(model.created_at()),
+    }
+
+
+def _rest(versions: Sequence[object]) -> list[str]:
+    return [f"and {len(versions) - _MAX_OTHERS} older"] if len(versions) > _MAX_OTHERS else []
+
+
 def _orchestration_text(client: Client, task: Task) -> str:
     orchestration = client.get_orchestration_by_id(task.orchestration())
     return ", ".join(filter(None, (orchestration.name(), orchestration.id())))
@@ -135,7 +210,9 @@ def _first_line(reason: str | None) -> str | None:
     return None if reason is None else reason.partition("\n")[0]
 
 
-def _others_text(others: Sequence[Orchestration | Task | TaskRun], word: str) -> str:
-    names = [f"{kind_of(one)} {short_id(one.id())}" for one in others[:_MAX_OTHERS]] + ["…"] * (len(others) > _MAX_OTHERS)
+def _others_text(others: Sequence[Thing], word: str) -> str:
+    names = [f"{kind_of(one)} {short_id(str(one.id()))}" for one in others[:_MAX_OTHERS]] + ["…"] * (len(others) > _MAX_OTHERS)
     have = "other has" if len(others) == 1 else "others have"
-    return f"{len(others)} {have} the name {word!r:.80}: {', '.join(names)}; `{common_options().command('show', 'ID')}` shows one"
+    kinds = {kind_of(one) for one in others} & {"pipeline", "model"}
+    way_out = common_options().command("show", *((word, "--what", min(kinds)) if kinds else ("ID",)))
+    return f"{len(others)} {have} the name {word!r:.80}: {', '.join(names)}; `{way_out}` shows one"

@@ -6,9 +6,12 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchlite.client.event import Event
+from orchlite.client.model import Model
 from orchlite.client.orchestration import Orchestration
+from orchlite.client.pipeline import Pipeline, PipelineVersion
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
 from orchlite.core.status import RunStatus
@@ -16,6 +19,9 @@ from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
 from orchlite.operations import liveness
 from orchlite.store.lookups import RunKey
+
+if TYPE_CHECKING:
+    from orchlite.operations.inference import InferenceLogs
 
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
 
@@ -70,6 +76,33 @@ class Lookup:
     def newest_events(self, limit: int) -> Table[Event]:
         """Return the newest `limit` events of the whole store, oldest first."""
         return Table(map(Event, self._engine.store.events.newest(limit)))
+
+    def pipelines(self, word: str) -> list[Pipeline]:
+        """Return the workspace's pipeline of this name, if there is one."""
+        row = self._engine.store.pipelines.find(self._workspace_id, word)
+        return [] if row is None else [Pipeline(self._engine, row)]
+
+    def models(self, word: str) -> list[Model]:
+        """Return the workspace's model of this name, if there is one."""
+        row = self._engine.store.models.find(self._workspace_id, word)
+        return [] if row is None else [Model(self._engine, row)]
+
+    def deployed_version(self, pipeline: Pipeline) -> PipelineVersion | None:
+        """Return the version that is deployed; None if there is none."""
+        deployment = self._engine.store.deployments.of_pipeline(pipeline.id())
+        if deployment is None or not deployment.is_deployed:
+            return None
+        return PipelineVersion(self._engine.store.pipelines.version(deployment.pipeline_version_id))
+
+    def inference_logs(self, pipeline: Pipeline, limit: int, since: datetime | None, until: datetime | None) -> InferenceLogs:
+        """Return the records of a pipeline's inferences: the newest first or, with both dates, the oldest.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
+        from orchlite.operations import inference
+
+        return inference.read_logs(self._engine.context, pipeline.id(), limit=limit, since=since, until=until)
 
     def log_path(self, run: TaskRun) -> Path | None:
         """Return the first segment of the run's log; None if the run was never claimed."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
 from orchlite.inference.arrow import to_array
+from orchlite.inference.numbers import as_written
 from orchlite.inference.results import COUNT, TIME, InferenceResult
 from orchlite.inference.selection import DEFAULT, Selection
 
@@ -78,6 +81,25 @@ def joined(
 def to_frame(table: Any) -> Any:
     """Return a table of logs as a DataFrame. Its cells are arrays of numpy."""
     return lib.pd.DataFrame({name: table.column(name).to_pandas() for name in table.column_names})
+
+
+def to_records(table: Any) -> list[dict[str, Any]]:
+    """Return a dictionary for each row of a table of logs, as JSON takes it but for the times, which are aware, UTC.
+
+    Floats have the shortest text of their float32; those that are not finite, which JSON lacks, are None.
+    """
+    columns = {field.name: _plain(table.column(field.name).to_pylist(), field.type) for field in table.schema}
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def _plain(cells: list[Any], kind: Any) -> list[Any]:
+    types = lib.pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return [None if cell is None else _plain(cell, kind.value_type) for cell in cells]
+    if types.is_floating(kind):
+        written = as_written(lib.np.array(cells, dtype=kind.to_pandas_dtype())).tolist()
+        return [number if math.isfinite(number) else None for number in written]
+    return [cell.replace(tzinfo=UTC) for cell in cells] if types.is_timestamp(kind) and kind.tz is None else cells
 
 
 def _logged(result: InferenceResult, name: str) -> Any:

@@ -53,6 +53,10 @@ class InferenceLogs(NamedTuple):
     end: LogPosition | None
     """Where these begin; None if there are no others."""
 
+    def records(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each record, as JSON takes it but for the times, which are aware, UTC."""
+        return log_batches.to_records(self.table)
+
 
 def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: float | None = None) -> InferenceResult:
     """Infer with what is deployed, and log the result. Block until both are done, or until the time limit has passed.

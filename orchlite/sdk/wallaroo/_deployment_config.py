@@ -139,7 +139,7 @@ class DeploymentConfigBuilder:
     def autoscale_cpu_utilization(self, cpu_utilization_percentage: int) -> Self:
         """Set the average load of a core, in percent, that autoscaling keeps."""
         if "autoscale" not in self._engine:
-            print("Warn: min and max not set for autoscaling. These must be set to enable autoscaling")
+            print("Warn: min and max not set for autoscaling. These must be set to enable autoscaling", flush=True)
         return self._autoscale(cpu_utilization=cpu_utilization_percentage)
 
     def disable_autoscale(self) -> Self:

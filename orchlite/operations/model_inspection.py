@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchlite.core.errors import BadModel
-
-ONNX = "onnx"
-PYTHON = "python"
-FRAMEWORKS = (ONNX, PYTHON)
-"""Those whose models orchlite runs, as the platform's SDK spells them."""
+from orchlite.inference.models import ONNX
 
 _SOURCE_BYTES = 16 * 1024 * 1024
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Types of fields in the encoding of protocol buffers (protobuf.dev/programming-guides/encoding)."""
+_MAX_FIELDS = 100_000
+"""A model has a few; each of them takes some microseconds, and a file has room for a billion."""
+_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}
+"""Types of fields in the encoding of protocol buffers, and the lengths of two (protobuf.dev/programming-guides/encoding)."""
 _GRAPH = 7
 _ONNX_FIELDS = {
     1: _VARINT,
@@ -36,7 +34,7 @@ _ONNX_FIELDS = {
 
 
 def check(path: Path, name: str, framework: str) -> None:
-    """Check that a file can be a model of this framework, one of `FRAMEWORKS`.
+    """Check that a file can be a model of this framework, one of `inference.models.FRAMEWORKS`.
 
     An ONNX file of any size costs a few reads: the lengths in it must add up to its size, so that a truncated one is found. Of a Python
     step only the source of a `.py` is read.
@@ -82,20 +80,28 @@ def _fields(file: BinaryIO) -> Iterator[tuple[int, int]]:
     file.seek(0, os.SEEK_END)
     end = file.tell()
     file.seek(0)
-    while file.tell() < end:
+    for _ in range(_MAX_FIELDS):
+        if file.tell() == end:
+            return
         number, kind = divmod(_varint(file), 8)
-        if kind == _VARINT:
-            _varint(file)
-        elif kind in (_FIXED64, _FIXED32):
-            file.seek(8 if kind == _FIXED64 else 4, os.SEEK_CUR)
-        elif kind == _BYTES:
-            length = _varint(file)
-            file.seek(length, os.SEEK_CUR)
-        else:
-            raise ValueError("a field has an unknown type")
-        if file.tell() > end:
+        length = _length(file, kind)
+        if length > end - file.tell():
             raise EOFError
+        file.seek(length, os.SEEK_CUR)
         yield number, kind
+    raise ValueError("it has too many fields")
+
+
+def _length(file: BinaryIO, kind: int) -> int:
+    """Return how many bytes of a field follow, after its length or its number was read."""
+    if kind == _VARINT:
+        _varint(file)
+        return 0
+    if kind == _BYTES:
+        return _varint(file)
+    if kind in _FIXED:
+        return _FIXED[kind]
+    raise ValueError("a field has an unknown type")
 
 
 def _varint(file: BinaryIO) -> int:

@@ -13,6 +13,7 @@ from orchlite.core.errors import BadArgument, OrchliteError, StorageFull
 from orchlite.core.hints import Argument
 from orchlite.core.model_arguments import checked_model_name
 from orchlite.core.model_records import ModelVersionRow
+from orchlite.inference.models import FRAMEWORKS
 from orchlite.operations import model_inspection
 from orchlite.operations.context import Context
 from orchlite.operations.deletion import discard_model_file
@@ -59,7 +60,7 @@ def receive(context: Context, upload: ModelUpload) -> ModelVersionRow:
 
 
 def _check_framework(framework: str) -> None:
-    if framework not in model_inspection.FRAMEWORKS:
+    if framework not in FRAMEWORKS:
         raise BadArgument(
             Argument("framework") + f" is {framework!r:.80}, whose models orchlite does not run.",
             hint="Export the model to ONNX, or let a Python step stand in for it.",

@@ -66,6 +66,8 @@ def test_the_same_name_again_is_a_new_version_and_the_same_bytes_are_stored_once
         pytest.param(_ONNX[:3], "is truncated", id="truncated in a length"),
         pytest.param(b"\x38\x05" + _GRAPH, "is no ONNX model", id="a graph of another type"),
         pytest.param(b"\xff" * 20, "is no ONNX model", id="an endless number"),
+        pytest.param(b"\x3a" + b"\xff" * 9 + b"\x7f", "is truncated", id="a length beyond all files"),
+        pytest.param(b"\x08\x01" * 100_000 + _GRAPH, "is no ONNX model", id="too many fields"),
     ],
 )
 def test_a_file_that_is_no_onnx_model_is_refused(context: Context, content: bytes, problem: str) -> None:

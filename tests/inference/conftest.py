@@ -31,6 +31,12 @@ def step(*names: str) -> dict[str, Any]:
     return {"ModelInference": {"models": [model(name) for name in names]}}
 
 
+def serialized(name: str, expression: Any) -> str:
+    """An expression of polars as a pipeline's definition has it."""
+    text: str = expression.alias(name).meta.serialize(format="json")
+    return text
+
+
 def inputs_of(data: Any) -> Inputs:
     match data:
         case pd.DataFrame():

@@ -14,8 +14,7 @@ import pytest
 
 from orchlite.core.errors import BadData, InferenceFailed
 from orchlite.inference.selection import Selection
-from orchlite.inference.validations import serialized
-from tests.inference.conftest import Run, model, step
+from tests.inference.conftest import Run, model, serialized, step
 from tests.onnx_models import doubling, summing, two_inputs
 
 _FRAME = pd.DataFrame({"x": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]})

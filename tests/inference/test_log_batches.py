@@ -12,8 +12,7 @@ import pyarrow as pa
 from orchlite.inference import log_batches
 from orchlite.inference.results import InferenceResult
 from orchlite.inference.selection import Selection
-from orchlite.inference.validations import serialized
-from tests.inference.conftest import Run
+from tests.inference.conftest import Run, serialized
 from tests.onnx_models import summing
 
 

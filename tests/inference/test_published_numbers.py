@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from orchlite.inference import data_files
-from orchlite.inference.validations import serialized
-from tests.inference.conftest import Run, step
+from tests.inference.conftest import Run, serialized, step
 
 _GIVEN = os.environ.get("ORCHLITE_TUTORIALS")
 _FOLDER = Path(_GIVEN or "absent")

@@ -71,7 +71,7 @@ def dialect_of(user_agent: str | None, compatibility: Compatibility | None) -> D
 
 def json_response(content: Any, status: int = 200) -> Response:
     """Return a response model as JSON. Not validated again, as FastAPI would do: that takes seconds for a long list."""
-    return Response(to_json(content), status, media_type="application/json")
+    return Response(to_json(content, inf_nan_mode="null"), status, media_type="application/json")
 
 
 def json_list_response(items: Iterable[Any]) -> Response:

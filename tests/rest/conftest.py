@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
@@ -65,6 +66,28 @@ class Api:
         text = json.dumps({"workspace_id": 1} if metadata is None else metadata)
         files = [("file", ("bundle.zip", content, "application/octet-stream")), ("metadata", (None, text, "application/json"))]
         return self.request("POST", "/v1/api/orchestration/upload", files=files, **more)
+
+    def upload_model(self, path: Path, name: str = "house", endpoint: str = "upload", **metadata: Any) -> httpx.Response:
+        """Upload a model as the SDK does."""
+        text = json.dumps({"name": name, "workspace_id": 1, "visibility": "private", "conversion": {"framework": "onnx"}, **metadata})
+        files = [("metadata", (None, text, "application/json")), ("file", (path.name, path.read_bytes(), "application/octet-stream"))]
+        return self.request("POST", f"/v1/api/models/{endpoint}", files=files)
+
+    def model(self, path: Path, name: str = "house", **metadata: Any) -> dict[str, Any]:
+        """Upload a model, and return its version."""
+        response = self.upload_model(path, name, **metadata)
+        assert response.status_code == 200, response.text
+        version_id = response.json()["insert_models"]["returning"][0]["models"][0]["id"]
+        found: dict[str, Any] = self.call("models/get_version_by_id", model_version_id=version_id)["model_version"]["model_version"]
+        return found
+
+    def deployed(self, *models: dict[str, Any], name: str = "houses") -> str:
+        """Deploy a pipeline of these models, and return the address that infers with it."""
+        named = [{"name": model["name"], "version": model["model_version"], "sha": model["sha"]} for model in models]
+        steps = [{"ModelInference": {"models": [model]}} for model in named]
+        version = self.call("pipelines/create", pipeline_id=name, workspace_id=1, definition={"id": name, "steps": steps})
+        deployment = self.call("pipelines/deploy", deploy_id=name, pipeline_version_pk_id=version["pipeline_variant_pk_id"])
+        return f"/v1/api/pipelines/infer/{name}-{deployment['id']}/{name}"
 
     def orchestration(self, program: str = "print('hello')", **metadata: Any) -> str:
         """Upload a program, wait until it is packaged, and return the orchestration's id."""

@@ -24,7 +24,7 @@ def server(client: orchlite.Client) -> Iterator[rest.Server]:
         yield server
 
 
-def _printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """Return the JSON object in the last line that a program printed."""
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -101,7 +101,7 @@ def _are_refused_with_the_reason(bad_ends: dict[str, Any]) -> bool:
 
 
 def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path) -> None:
-    facts = _printed(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
+    facts = printed(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     assert "The bundle has no main.py." in uploads.pop("without main.py")
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
@@ -150,7 +150,7 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
 def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
     server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
 ) -> None:
-    facts = _printed(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
+    facts = printed(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
@@ -196,7 +196,7 @@ def test_a_name_and_a_password_let_the_sdk_in(
         where = {name: value for name, value in server.environment().items() if name.endswith("_URL")}
         name = {**where, "WALLAROO_USER": "jane"}
         refused = run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter1"})
-        facts = _printed(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
+        facts = printed(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
     assert refused.returncode != 0
     assert "TokenFetchError" in refused.stderr
     assert facts == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}

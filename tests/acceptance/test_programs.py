@@ -6,23 +6,17 @@ They are in `programs/*.txt`, so that their style stays theirs. The driver is `o
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 import orchlite
-import orchlite.sdk.wallaroo as wallaroo
 from orchlite.sdk.wallaroo import Client, _store
+from tests.acceptance import program_scene as scene
+from tests.acceptance.program_scene import ARGUMENTS
 from tests.onnx_models import weighing
-
-_PROGRAMS = Path(__file__).with_name("programs")
-_ARGUMENTS = {"workspace_name": "houses", "pipeline_name": "house-prices", "connection_name": "new-houses", "model_name": "house-model"}
-_ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
 
 
 @pytest.fixture
@@ -30,10 +24,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The platform's SDK in a notebook: it has uploaded a model and deployed a pipeline of it once."""
     monkeypatch.setenv("ORCHLITE_STORE", str(tmp_path / "store"))
     wl: Any = Client()
-    wl.set_current_workspace(wl.create_workspace(_ARGUMENTS["workspace_name"]))
-    onnx = wallaroo.framework.Framework.ONNX
-    model = wl.upload_model(_ARGUMENTS["model_name"], weighing(tmp_path / "m.onnx", [1.0, 2.0, 3.0]), framework=onnx)
-    wl.build_pipeline(_ARGUMENTS["pipeline_name"]).add_model_step(model.configure(tensor_fields=["tensor"])).deploy().undeploy()
+    scene.prepare(wl, tmp_path)
     yield wl
     _store.close()
 
@@ -45,44 +36,19 @@ def run(driver: Any, tmp_path: Path) -> Any:
     def run(name: str, **files: bytes) -> list[str]:
         bundle = tmp_path / name
         bundle.mkdir()
-        (bundle / "main.py").write_text((_PROGRAMS / f"{name}.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        (bundle / "main.py").write_text(scene.program(name), encoding="utf-8")
         for path, content in files.items():
             (bundle / path.replace("_", ".")).write_bytes(content)
         with orchlite.Client(os.environ["ORCHLITE_STORE"], workers=1) as client:
-            ended = client.run(bundle, _ARGUMENTS, timeout=120)
+            ended = client.run(bundle, ARGUMENTS, timeout=120)
             assert ended.status() == "success", str(ended.logs())
             return [line.text for line in ended.logs() if line.stream == "stdout"]
 
     return run
 
 
-@pytest.fixture
-def source() -> Iterator[str]:
-    """The address of an HTTP server with a table in an Arrow file."""
-    table, sink = pa.table({"tensor": _ROWS}), pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write(table)
-    content = sink.getvalue().to_pybytes()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args: object) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_a_pipeline_is_looked_up_or_built_and_infers_a_frame(driver: Any, run: Any) -> None:
-    driver.create_connection(_ARGUMENTS["connection_name"], "HOUSES", {"houses": {"tensor": _ROWS}})
+    driver.create_connection(ARGUMENTS["connection_name"], "HOUSES", {"houses": {"tensor": scene.ROWS}})
     lines = run("lookup_with_fallback")
     assert lines[0] == "Getting the workspace houses"
     assert lines[1].startswith("{'name': 'houses', 'id': 2, 'archived': False, 'created_by': ")
@@ -90,13 +56,15 @@ def test_a_pipeline_is_looked_up_or_built_and_infers_a_frame(driver: Any, run: A
     assert "ModelInference" in lines[4]
     assert lines[5] == "['time', 'in.tensor', 'out.variable', 'anomaly.count']"
     assert lines[7:] == ["[[14.0], [32.0]]", "Pipeline not found: {'pipeline_name': 'no-such-pipeline'}"]
-    assert driver.get_pipeline(_ARGUMENTS["pipeline_name"]).logs()["out.variable"].str[0].to_list() == [32, 14]
+    assert driver.get_pipeline(ARGUMENTS["pipeline_name"]).logs()["out.variable"].str[0].to_list() == [32, 14]
 
 
 @pytest.mark.slow
-def test_a_pipeline_is_deployed_without_waiting_and_infers_a_table_from_http(driver: Any, run: Any, source: str) -> None:
-    driver.create_connection(_ARGUMENTS["connection_name"], "HTTP", {"host": source})
-    assert run("deploy_without_waiting") == [
+def test_a_pipeline_is_deployed_without_waiting_and_infers_a_table_from_http(driver: Any, run: Any) -> None:
+    with scene.serving_a_table() as url:
+        driver.create_connection(ARGUMENTS["connection_name"], "HTTP", {"host": url})
+        lines = run("deploy_without_waiting")
+    assert lines == [
         "Deployment initiated for house-prices. Please check pipeline status.",
         "0 ['status', 'details', 'engines', 'engine_lbs', 'sidekicks']",
         "house-model house-prices",
@@ -132,7 +100,7 @@ def test_logs_are_read_by_number_and_by_dates(driver: Any, run: Any) -> None:
         "Table ['metadata.dropped', 'metadata.elapsed', 'metadata.last_model', 'metadata.partition', 'metadata.pipeline_version']",
         "Exception Please provide both start datetime and end datetime together.",
     ]
-    assert len(driver.get_pipeline(_ARGUMENTS["pipeline_name"]).logs()) == 7
+    assert len(driver.get_pipeline(ARGUMENTS["pipeline_name"]).logs()) == 7
 
 
 @pytest.mark.slow
@@ -161,11 +129,8 @@ def test_a_new_version_of_a_model_replaces_the_old_one(driver: Any, run: Any, tm
 
 @pytest.mark.slow
 def test_a_shadow_is_reported_into_a_database(driver: Any, run: Any, tmp_path: Path) -> None:
-    champion = driver.get_model(_ARGUMENTS["model_name"])
-    rival = driver.upload_model("rival", weighing(tmp_path / "r.onnx", [3.0, 2.0, 1.0]), framework=wallaroo.framework.Framework.ONNX)
-    pipeline = driver.build_pipeline(_ARGUMENTS["pipeline_name"]).add_shadow_deploy(champion, [rival]).deploy()
-    pipeline.infer(pa.table({"tensor": _ROWS}))
-    driver.create_connection(_ARGUMENTS["connection_name"], "SQLITE", {"file": str(tmp_path / "report.db")})
+    scene.prepare_shadow(driver, tmp_path)
+    driver.create_connection(ARGUMENTS["connection_name"], "SQLITE", {"file": str(tmp_path / "report.db")})
     assert run("shadow_report") == ["['time', 'out.variable', 'anomaly.count']", "['out_rival.variable']", "(2, 46.0, 38.0)"]
 
 

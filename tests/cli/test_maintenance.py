@@ -16,6 +16,7 @@ from click.testing import Result
 import orchlite
 from orchlite.cli import doctor
 from orchlite.cli.app import command_line
+from orchlite.environments import uv
 from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
@@ -180,6 +181,14 @@ def test_doctor_asks_the_index_that_is_configured(call: Call, tmp_path: Path, mo
     assert words() == ("warning", f"{(tmp_path / 'none').as_uri()} is no folder.")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert words() == ("ok", "None is configured (no-index).")
+
+
+@pytest.mark.skipif(uv.find() is None, reason="there is no uv")
+def test_doctor_asks_the_index_that_the_variables_of_uv_name(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "of-pip").as_uri())
+    monkeypatch.setenv("UV_INDEX", f"mine={tmp_path.as_uri()}")
+    (found,) = [check for check in json.loads(call("doctor", "--json").stdout) if check["name"] == "index"]
+    assert found["words"] == f"{tmp_path.as_uri()} is a folder."
 
 
 def test_doctor_has_no_address_of_its_own() -> None:

@@ -311,9 +311,12 @@ def test_an_explanation_says_what_cannot_be_had(output: str, words: str) -> None
     "output",
     [
         "ERROR: Could not find a version that satisfies the requirement a==1.0 (from versions: 1.0, 2.0)",
-        f"{_NO_SOLUTION}Because all versions of a are odd and you require a, we can conclude that your requirements are unsatisfiable.",
+        f"{_NO_SOLUTION}Because all versions of a are odd, we can conclude that all versions of a cannot be used.\n"
+        "And because you require a, we can conclude that your requirements are unsatisfiable.",
+        f"{_NO_SOLUTION}Because only the following versions of c are available:\n    c==1\n    c==2\nand b==1 depends on c>=3, we can"
+        " conclude that b==1 cannot be used.\nAnd because you require b==1, we can conclude that your requirements are unsatisfiable.",
     ],
-    ids=["a version that exists", "an unknown reason"],
+    ids=["a version that exists", "an unknown reason", "a contradiction where there is none"],
 )
 def test_what_the_output_does_not_say_is_not_explained(output: str) -> None:
     assert explain(output.splitlines(), "3.11") is None

@@ -20,8 +20,8 @@ def _target(folder: Path) -> InstallTarget:
     return target
 
 
-def _pip(tmp_path: Path, *, options: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallCommand:
-    return pip_command(Path("/pip-1"), _target(tmp_path), _LINES, options, {"HOME": str(tmp_path)} | variables)
+def _pip(tmp_path: Path, *lines: str, options: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallCommand:
+    return pip_command(Path("/pip-1"), _target(tmp_path), lines or _LINES, options, {"HOME": str(tmp_path)} | variables)
 
 
 def _uv(tmp_path: Path, *lines: str, options: Mapping[str, str] = MappingProxyType({}), **variables: str) -> InstallCommand:
@@ -50,6 +50,15 @@ def test_uv_installs_into_the_interpreter_of_the_environment(tmp_path: Path) -> 
         "--only-binary=idna",
         "--compile-bytecode",
     )
+
+
+@_both
+def test_git_gets_passwords_from_a_file_and_nothing_else_shows_them(tmp_path: Path, prepare: Prepare) -> None:
+    command = prepare(tmp_path, f"a @ git+https://me:hunter2@host/a.git@{'0' * 40}")
+    assert "hunter2" not in f"{command.args} {command.env} {_file(command).read_text()}"
+    helpers = [value for name, value in command.env.items() if name.startswith("GIT_CONFIG_VALUE_") and value.startswith("store --file=")]
+    assert len(helpers) == 1
+    assert "hunter2" in Path(helpers[0].removeprefix("store --file=")).read_text()
 
 
 @_both

@@ -258,6 +258,38 @@ def test_a_process_that_cannot_be_killed_is_told_and_delays_no_later_run(
     ]
 
 
+_LOSES_A_RUN = """
+import ctypes, json, os, signal, sys, time, orchlite
+PR_CAPBSET_DROP, CAP_KILL = 24, 5
+if "IS_LIMITED" not in os.environ:  # the host itself loses the capability when it executes a program: itself
+    assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) == 0
+    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "IS_LIMITED": "1"})
+with orchlite.Client(sys.argv[1], workers=1) as client:
+    task = client.upload_orchestration(path=sys.argv[2]).run_once()
+    while not (runs := task.last_runs()) or not runs[0].logs():
+        time.sleep(0.01)
+    started = json.loads((client.path() / "runs" / runs[0].id() / "started.json").read_bytes())
+    os.kill(started["pid"], signal.SIGKILL)
+    run = task.wait()
+    print(run.status(), run.reason().partition("; ")[2])
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a process that belongs to another account")
+@pytest.mark.slow
+def test_a_process_of_a_lost_run_that_cannot_be_killed_is_told(
+    start_host: Callable[..., subprocess.Popen[str]], folder: MakeFolder, bearers: Bearers, marker: str, tmp_path: Path
+) -> None:
+    left = f"os.setuid(65534); os.write(1, b'begun\\n'); os.execv('/bin/sleep', ['sleep', '{marker}'])"
+    program = folder(f"import os, time\nif os.fork() == 0: {left}\ntime.sleep(60)")
+    host = start_host(_LOSES_A_RUN, tmp_path / "store", program)
+    assert host.stdout is not None
+    said = host.stdout.read()
+    [survivor] = bearers(marker)
+    os.kill(survivor, signal.SIGKILL)
+    assert said == f"unknown processes that it started could not be ended: {survivor}\n"
+
+
 _SHARES_MEMORY = """
 from multiprocessing import shared_memory
 import os, signal, sys, time

@@ -200,6 +200,12 @@ class TestTheEnvironment:
         places = [*client.path().rglob("*"), *(tmp_path / "backup").rglob("*")]
         assert [path for path in places if path.is_file() and b"hunter2" in path.read_bytes()] == []
 
+    def test_of_a_task_leaves_no_value_in_a_runs_folder(self, client: Client, folder: MakeFolder) -> None:
+        task = client.upload_orchestration(path=folder("print(1)")).run_once(env={"SECRET": "hunter2"})
+        run_folder = client.path() / "runs" / task.wait().id()
+        assert json.loads((run_folder / "1" / "spec.json").read_text())["env"]["SECRET"] == "********"
+        assert [path for path in run_folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] == []
+
     def test_leaves_no_specification_in_a_backup_because_older_versions_wrote_secrets_to_it(
         self, client: Client, folder: MakeFolder, tmp_path: Path
     ) -> None:

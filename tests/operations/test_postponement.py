@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import orchlite
 from orchlite import BadArgument, PackagingFailed, ResourceExhausted, StorageFull
 from orchlite.core.system_errors import is_shortage
+from orchlite.environments.builds import Installation
+from orchlite.environments.environments import Environments
 from orchlite.operations.postponed_runs import PostponedRuns
 
 
@@ -91,3 +99,63 @@ class TestAPostponedRun:
         postponed.forget("a")
         postponed.forget("unknown")
         assert (postponed.count("a"), postponed.not_due(), postponed.take_news()) == (0, (), False)
+
+
+class _Lacking(Environments):
+    """Environments of a machine that lacks something, each time for the error in `errors` that is next, when `go_on` is set."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache)
+        self.errors: list[OSError] = []
+        self.go_on = threading.Event()
+
+    def find(self, key: str) -> Installation | None:
+        if self.errors:
+            assert self.go_on.wait(20)
+            raise self.errors.pop()
+        return super().find(key)
+
+
+@pytest.fixture
+def lacking(shared_cache: Path) -> _Lacking:
+    return _Lacking(shared_cache)
+
+
+_Submit = Callable[[int], orchlite.Task]
+"""Submits a run that meets the error of this number once."""
+
+
+class TestARunThatCannotBeStarted:
+    @pytest.fixture
+    def task(self, open_client: Callable[..., orchlite.Client], lacking: _Lacking, smallest_bundle: bytes) -> _Submit:
+        def submit(number: int) -> orchlite.Task:
+            orchestration = open_client(environment=lacking).upload_orchestration(smallest_bundle).wait()
+            lacking.errors = [OSError(number, os.strerror(number))]
+            return orchestration.run_once()
+
+        return submit
+
+    def test_for_the_moment_is_started_later_and_leaves_nothing_of_the_first_attempt(
+        self, task: _Submit, lacking: _Lacking, open_client: Callable[..., orchlite.Client]
+    ) -> None:
+        submitted = task(errno.ENOMEM)
+        lacking.go_on.set()
+        run = submitted.wait()
+        assert run.status() == "success"
+        attempts = [path.name for path in (open_client().path() / "runs" / run.id()).iterdir() if path.is_dir()]
+        assert attempts == ["2"]
+
+    def test_for_another_reason_fails_at_once(self, task: _Submit, lacking: _Lacking) -> None:
+        submitted = task(errno.EACCES)
+        lacking.go_on.set()
+        run = submitted.wait()
+        assert (run.status(), run.reason()) == ("failure", "it could not be started: [Errno 13] Permission denied")
+
+    def test_is_not_started_later_if_it_was_killed_meanwhile(self, task: _Submit, lacking: _Lacking) -> None:
+        submitted = task(errno.ENOMEM)
+        while submitted.last_runs()[0].status() != "running":
+            time.sleep(0.005)
+        submitted.kill()
+        lacking.go_on.set()
+        run = submitted.wait()
+        assert (run.status(), run.reason()) == ("killed", "it could not be started: [Errno 12] Cannot allocate memory")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,16 @@ def _head(server: Server, *lines: str) -> bytes:
 _PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
 
 
+@pytest.fixture
+def connection_limit() -> Iterator[int]:
+    """How many connections the server accepts from now on: a quarter of the descriptors that this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = max(32, max(map(int, os.listdir("/proc/self/fd"))))  # noqa: PTH208
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4 * limit, hard))
+    yield limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 class TestServing:
     def test_a_server_responds_until_it_is_closed_and_the_client_stays_open(self, client: orchlite.Client) -> None:
         with serve(client, port=0) as server, _http(server) as http:
@@ -77,6 +89,15 @@ class TestServing:
             httpx.get(f"{server.url}/v1/api/config", trust_env=False)
         server.close()
         assert [workspace.name() for workspace in client.list_workspaces()] == ["default"]
+
+    def test_a_connection_that_idles_gives_way_when_there_are_too_many(self, server: Server, connection_limit: int) -> None:
+        with ExitStack() as opened:
+            first, *_ = [opened.enter_context(_connected(server)) for _ in range(connection_limit + 1)]
+            first.settimeout(10)
+            with suppress(ConnectionResetError):
+                assert first.recv(1) == b""
+            with _http(server) as http:
+                _post(http, "workspaces/list")
 
     def test_servers_of_one_store_share_a_token_also_after_a_restart(self, client: orchlite.Client) -> None:
         with serve(client, port=0) as first, serve(client, port=0) as second:

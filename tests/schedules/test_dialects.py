@@ -149,6 +149,8 @@ def test_a_hint_names_exactly_the_days_on_which_the_meant_one_can_lie(item: str,
     low, _, high = span.partition("-")
     days = {day for day in _meant(item) if day is not None}
     assert (int(low), int(high or low)) == (min(days), max(days))
+    is_any_weekday_fine = re.fullmatch(r"L(-\d+)?", item) is not None
+    assert ("and * in day of week" not in str(refusal.value.hint)) is is_any_weekday_fine
     parse(f"0 0 {span} * *")
 
 

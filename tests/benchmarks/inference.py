@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +18,13 @@ import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 import orchlite
+from orchlite import rest as rest_api
 from orchlite.client.client import engine_of
 from orchlite.inference import engine, frames
 from orchlite.inference.results import InferenceResult
 from orchlite.operations import inference as inferring
 from tests.benchmarks.measure import interleaved, ratio, report, summary
+from tests.benchmarks.rest import Caller
 
 _WIDTHS = (18, 256, 256, 1)
 _ROUNDS = {1: 300, 1_000: 40, 10_000: 10}
@@ -38,6 +41,7 @@ def inference(folder: Path) -> None:
         taken = _compared(bare, pipeline, 10_000)
         report("inference of 10,000 rows", ratio(taken, "pipeline", "bare"), "x bare", "<= 1.2", **_all(taken))
         _log(client, pipeline, _frame(1_000))
+        _over_http(client, pipeline)
 
 
 def _compared(bare: _Bare, pipeline: orchlite.Pipeline, row_count: int) -> dict[str, list[float]]:
@@ -59,6 +63,23 @@ def _log(client: orchlite.Client, pipeline: orchlite.Pipeline, frame: pd.DataFra
     taken = interleaved({"without": without, "with": partial(pipeline.infer, frame)}, _ROUNDS[len(frame)])
     share = 1 - 1 / ratio(taken, "with", "without")
     report("log of an inference of 1,000 rows", share, "of the inference", "<= 0.2", **_all(taken))
+
+
+def _over_http(client: orchlite.Client, pipeline: orchlite.Pipeline) -> None:
+    """Measure 100 inferences of a row over HTTP against the same ones in this process."""
+    columns = {"x": _frame(1)["x"].tolist()}
+    with rest_api.serve(client, port=0) as server, closing(Caller(server)) as call:
+
+        def over_http() -> None:
+            for _ in range(100):
+                call("pipelines/infer/pipe-1/pipe", **columns)
+
+        def here() -> None:
+            for _ in range(100):
+                pipeline.infer(columns)
+
+        taken = interleaved({"REST": over_http, "here": here}, rounds=5)
+    report("100 inferences of a row over HTTP", ratio(taken, "REST", "here"), "x the Python calls", "none", **_all(taken))
 
 
 def _all(taken: dict[str, list[float]]) -> dict[str, dict[str, float]]:

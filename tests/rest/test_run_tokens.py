@@ -13,6 +13,7 @@ import pytest
 
 import orchlite
 from orchlite.rest import serve
+from tests.onnx_models import weighing
 
 ASKING = """
 import json, urllib.request
@@ -44,6 +45,30 @@ def test_a_program_asks_its_store_with_a_token_that_ends_with_its_run(client: or
         assert caught.value.code == 401
         caught.value.close()
         assert listed(server.url, f"Bearer {server.token}")
+
+
+INFERRING = """
+import json, urllib.request
+import wallaroo
+
+wl = wallaroo.Client()
+pipeline = wl.get_pipeline("sums").deploy()
+headers = {**wl.auth.auth_header(), "Content-Type": "application/json; format=pandas-records"}
+records = json.dumps([{"tensor": [1.0, 2.0]}]).encode()
+request = urllib.request.Request(pipeline.url() + "?dataset.separator=.", data=records, headers=headers)
+with urllib.request.urlopen(request) as response:
+    [record] = json.load(response)
+print(record["out.variable"])
+pipeline.undeploy()
+"""
+
+
+def test_a_program_infers_by_the_address_of_a_pipeline(client: orchlite.Client, folder: Callable[..., Path], tmp_path: Path) -> None:
+    model = client.upload_model("sums", weighing(tmp_path / "sums.onnx", [1.0, 1.0]))
+    client.build_pipeline("sums").add_model_step(model).deploy().undeploy()
+    with serve(client, port=0):
+        run = client.run(folder(INFERRING), timeout=60).raise_for_failure()
+    assert str(run.logs()) == "[3.0]\n"
 
 
 SWALLOWING = """

@@ -188,6 +188,13 @@ def test_every_name_of_the_sdk_leads_somewhere() -> None:
             assert getattr(module, name) is not None, f"{place}.{name}"
 
 
+def test_what_is_emulated_has_its_name_from_the_sdk() -> None:
+    from orchlite.sdk.wallaroo._submodules import EMULATED, names
+
+    unknown = [full_name for full_name in EMULATED if full_name.rpartition(".")[2] not in names(full_name.rpartition(".")[0])]
+    assert unknown == ["version.__version__"]
+
+
 def test_an_absent_thing_can_be_copied_into_another_process() -> None:
     copied = pickle.loads(pickle.dumps(client().create_tag))
     assert repr(copied) == repr(client().create_tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
@@ -51,8 +52,10 @@ class InferenceResult(NamedTuple):
     def to_frame(self, selection: Selection = DEFAULT) -> Any:
         """Return a DataFrame: lists in the cells, floats with the shortest text of their float32, time as naive UTC."""
         chosen = selection.columns(self.names())
-        # Without a copy, which takes a third of the time: the columns are new, and belong to nothing else.
-        return lib.pd.DataFrame({shown: self._frame_column(name) for name, shown in chosen.items()}, copy=False)
+        # Numbers for names, and no copy of what is new and belongs to nothing else: otherwise a row takes twice the time.
+        frame = lib.pd.DataFrame({place: self._frame_column(name) for place, name in enumerate(chosen)}, copy=False)
+        frame.columns = _labels(tuple(chosen.values())).view()
+        return frame
 
     def to_table(self, selection: Selection = DEFAULT) -> Any:
         """Return an Arrow table: the inputs as they were sent, the outputs with the model's types."""
@@ -117,3 +120,8 @@ class InferenceResult(NamedTuple):
         if fed is None or self.inputs.echo or column.dtype.kind not in "biuf" or fed.dtype.kind == column.dtype.kind:
             return column
         return column.astype({"f": np.float64, "i": np.int64}.get(fed.dtype.kind, fed.dtype))
+
+
+@lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...]) -> Any:
+    return lib.pd.Index(list(names))

@@ -253,3 +253,14 @@ def test_several_dimensions_of_an_onnx_output_are_one_list_a_row(run: Run, tmp_p
     result = run(pd.DataFrame({"x": [[[1.0, 2.0], [3.0, 4.0]]]}), "m", models={"m": identity(tmp_path / "a", FLOAT, [None, 2, 2])})
     assert result.to_frame().loc[0, "out.y"] == [1.0, 2.0, 3.0, 4.0]
     assert result.to_frame().loc[0, "in.x"] == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_a_frame_shares_nothing_with_others(run: Run, tmp_path: Path) -> None:
+    data = pd.DataFrame({"x": [[1.0, 2.0, 3.0]], "index": [7]})
+    first, second = (run(data, "m", models={"m": doubling(tmp_path / "a")}).to_frame() for _ in range(2))
+    first.columns.name = "changed"
+    first.loc[0, "in.index"] = 8
+    first.loc[0, "in.x"].append(4.0)
+    assert second.columns.name is None
+    assert data.loc[0, "index"] == 7
+    assert data.loc[0, "x"] == [1.0, 2.0, 3.0]

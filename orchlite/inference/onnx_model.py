@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,9 @@ _TYPES = {
     "tensor(uint64)": "uint64",
     "tensor(uint8)": "uint8",
 }
-_MAX_SHOWN = 300
+_MAX_SHOWN = 500
+_NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:|/\S+\.(?:cc|h):\d+ (?:.*?\) (?=[A-Z]))?")
+"""What onnxruntime writes into its messages for its own developers."""
 
 
 class _Port(NamedTuple):
@@ -84,7 +87,7 @@ class OnnxModel:
         try:
             return zip(self._outputs, self._session.run(self._outputs, feeds), strict=True)
         except Exception as error:  # onnxruntime's exceptions have no common class
-            message = f"Model {self.name!r} failed: {' '.join(str(error).split())[:_MAX_SHOWN]}"
+            message = f"Model {self.name!r} failed: {_reason(error)}"
             raise InferenceFailed(message, hint="Check the data against the shapes that the model wants.", model=self.name) from error
 
     def _row_by_row(self, feeds: Columns, row_count: int) -> Columns:
@@ -158,15 +161,16 @@ def _session(path: Path, name: str) -> Any:
     try:
         return ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class
-        message = f"The file of model {name!r} cannot be loaded as ONNX: {_reason(error)}"
-        hint = "Upload the complete file; models of other frameworks have to be converted to ONNX."
+        message = f"The file of model {name!r} cannot be loaded as ONNX: {_reason(error, path.parent)}"
+        hint = "Upload the complete model in one file; models of other frameworks have to be converted to ONNX."
         raise BadModel(message, hint=hint, model=name) from error
 
 
-def _reason(error: Exception) -> str:
-    # The messages name the path in the store, which says nothing to a user.
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{text.rpartition(':')[2].strip()[:_MAX_SHOWN] or type(error).__name__}."
+def _reason(error: Exception, folder: Path | None = None) -> str:
+    # The path in the store, and the place in the source of onnxruntime, say nothing to a user.
+    text = _NOISE.sub("", " ".join(str(error).split())).strip(" :")
+    text = text if folder is None else text.replace(f"{folder}/", "")
+    return f"{text[:_MAX_SHOWN].rstrip('.') or type(error).__name__}."
 
 
 def _port(model: str, known: Any, column: str) -> _Port:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -34,6 +35,21 @@ class TestTheFile:
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(BadModel, match="'m' cannot be loaded as ONNX") as caught:
             checked(_file(path))
+        assert str(tmp_path) not in str(caught.value)
+
+    def test_what_onnxruntime_says_is_told_without_its_source_and_the_stores_path(self, tmp_path: Path) -> None:
+        model = onnx.load(str(doubling(tmp_path / "a")))
+        model.ir_version = 99
+        (tmp_path / "newer").write_bytes(model.SerializeToString())
+        with pytest.raises(BadModel, match=r"as ONNX: Unsupported model IR version: 99, max supported IR version: \d+\. Upload"):
+            checked(_file(tmp_path / "newer"))
+        model = onnx.load(str(tmp_path / "a"))
+        model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+        model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+        model.graph.initializer[0].ClearField("float_data")
+        (tmp_path / "external").write_bytes(model.SerializeToString())
+        with pytest.raises(BadModel, match=r"weights\.bin.*Upload the complete model in one file") as caught:
+            checked(_file(tmp_path / "external"))
         assert str(tmp_path) not in str(caught.value)
 
     def test_an_absent_file_is_refused(self, tmp_path: Path) -> None:

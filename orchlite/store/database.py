@@ -279,6 +279,7 @@ class Database:
             with owned.in_use:
                 if not owned.is_open:
                     continue  # closed between the two lines above
+                self._check_files_beside(owned)
                 try:
                     yield owned.connection
                 except sqlite3.Error as error:
@@ -295,14 +296,17 @@ class Database:
             self._check_file()
             with translated(self.path):
                 owned = self._local.owned = self._open()
-        elif identities(self.path) != owned.files:
+        return owned
+
+    def _check_files_beside(self, owned: _OwnedConnection) -> None:
+        """Raise if -wal or -shm was deleted. Call it while the connection is in use: SQLite deletes them when the last one is closed."""
+        if identities(self.path) != owned.files:
             self._check_file()
             raise StoreDamaged(
                 f"A file beside the store {self.path} (-wal or -shm) was deleted or replaced while it was open.",
                 hint="Nothing more is written. Close every program that has the store open, then open it again.",
                 store=str(self.path),
             )
-        return owned
 
     def _check_usable(self) -> None:
         if self._is_closed:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -152,6 +153,24 @@ def test_a_fork_does_not_wait_for_a_lock_that_another_process_holds(path: Path, 
     writer.join()
     assert _names(patient) == ["a"]
     patient.close()
+
+
+def test_a_thread_that_reads_during_forks_takes_the_closed_files_for_no_damage(database: Database) -> None:
+    has_forked = threading.Event()
+
+    def read() -> None:
+        while not has_forked.is_set():
+            _names(database)
+
+    with ThreadPoolExecutor() as threads:
+        readers = [threads.submit(read) for _ in range(2)]
+        for _ in range(20):
+            if (child := os.fork()) == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+        has_forked.set()
+        for reader in readers:
+            reader.result()
 
 
 def test_a_change_by_others_is_seen_although_a_fork_has_closed_the_connection(database: Database, path: Path) -> None:

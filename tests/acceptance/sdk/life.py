@@ -226,13 +226,26 @@ def connections(wl: Any) -> Facts:
     return facts | {"deleted": [wl.list_connections()._repr_html_(), refusal(lambda: wl.get_connection(name="warehouse"))]}
 
 
+def users(wl: Any) -> Facts:
+    """List the users, and add one to the current workspace who has it already."""
+    [owner] = wl.list_users()
+    workspace = wl.get_current_workspace()
+    return {
+        "owner": [owner.username(), owner.enabled()],
+        "of the workspace": [user.id() == owner.id() for user in workspace.users()],
+        "made an owner": workspace.add_owner(owner.email()).name() == workspace.name(),
+        "added": refusal(lambda: workspace.add_user(owner.email())),
+        "a stranger": refusal(lambda: workspace.add_user("stranger@example.com")),
+    }
+
+
 def lists(wl: Any, orchestration: Any) -> Facts:
     """Every list as a notebook shows it."""
     return {
         "orchestrations": columns(wl.list_orchestrations()._repr_html_(), "name", "status", "filename"),
         "orchestration": fields(orchestration._repr_html_(), "Name", "File Name", "Status"),
         "tasks": columns(wl.list_tasks(killed=True)._repr_html_(), "name", "type", "active", "schedule"),
-        "the first is last": wl.list_tasks(killed=True)[-1].name(),
+        "the last that changed is first": wl.list_tasks(killed=True)[0].name(),
         "of the orchestration": columns(orchestration.list_tasks()._repr_html_(), "name"),
         "workspaces": [row[0] for row in cells(wl.list_workspaces()._repr_html_())[1:]],
     }

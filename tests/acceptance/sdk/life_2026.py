@@ -68,7 +68,7 @@ def away(wl: Any) -> life.Facts:
 def main(folder: Path) -> None:
     """Print the facts."""
     wl = wallaroo.Client()
-    facts: life.Facts = {"version": wallaroo.__version__, "workspaces": workspaces(wl)}
+    facts: life.Facts = {"version": wallaroo.__version__, "workspaces": workspaces(wl), "users": life.users(wl)}
     greeting, facts["uploads"] = life.uploads(wl, folder)
     minutely = life.every_minute(greeting)
     facts |= {"run": life.one_run(wl, greeting), "bad ends": life.bad_ends(greeting), "kill": life.kill(wl, greeting)}

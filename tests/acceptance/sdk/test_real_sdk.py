@@ -63,6 +63,14 @@ _RUN = {
     "run as it is shown": ["success"],
 }
 
+_USERS = {
+    "owner": ["orchlite", True],
+    "of the workspace": [True],
+    "made an owner": True,
+    "added": "Exception: User orchlite@localhost, already exists in workspace lab",
+    "a stranger": "EntityNotFoundError: User not found: {'email': 'stranger@example.com'}",
+}
+
 _SCHEDULE = {"run": "success", "arguments": True, "task": "started", "shown": ["minutely", "Scheduled Run", "True", "* * * * *"]}
 
 _UPLOADS = {
@@ -107,12 +115,12 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
     assert uploads == _UPLOADS
     assert _are_refused_with_the_reason(bad_ends)
-    assert bad_ends == {**_BAD_ENDS, "timed out": ["timed_out", "started", ["stdout F asleep"]]}
+    assert bad_ends == {**_BAD_ENDS, "timed out": ["timed_out", "timed_out", ["stdout F asleep"]]}
     assert lists == {
         "orchestrations": [["None", "ready", "_"], ["greeting", "ready", "greeting.zip"], ["service", "ready", "service.zip"]],
         "orchestration": ["greeting", "greeting.zip", "ready"],
         "tasks": sorted([*_TASKS, ["service", "Continuous Run", "False", "-"], ["yearly", "Scheduled Run", "False", "0 0 1 1 *"]]),
-        "the first is last": "minutely",
+        "the last that changed is first": "minutely",
         "of the orchestration": [["failing"], ["greet"], ["slow"]],
         "workspaces": ["default", "lab", "annex"],
     }
@@ -126,6 +134,7 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
             "missing": "Exception: Error: Workspace with name nowhere does not exist",
             "there already": "Exception: Failed to create workspace.",
         },
+        "users": _USERS,
         "run": _RUN,
         "kill": {
             "answer": "pending_kill",
@@ -155,12 +164,12 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
     assert _are_refused_with_the_reason(bad_ends)
-    assert bad_ends == {**_BAD_ENDS, "timed out": ["failure", "started", ["stdout F asleep"]]}
+    assert bad_ends == {**_BAD_ENDS, "timed out": ["failure", "failed", ["stdout F asleep"]]}
     assert lists == {
         "orchestrations": [["None", "ready", "_"], ["greeting", "ready", "greeting.zip"]],
         "orchestration": ["greeting", "greeting.zip", "ready"],
         "tasks": _TASKS,
-        "the first is last": "minutely",
+        "the last that changed is first": "minutely",
         "of the orchestration": [["failing"], ["greet"], ["minutely"], ["sleeper"], ["slow"]],
         "workspaces": ["default", "lab"],
     }
@@ -172,6 +181,7 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
             "found": ["lab", False, 1, [], []],
             "there already": "Exception: Failed to create workspace.",
         },
+        "users": _USERS,
         "run": _RUN,
         "kill": {
             "answer": "pending_kill",

@@ -10,7 +10,7 @@ from orchlite.client.model import ModelVersion
 from orchlite.client.pipeline_inference import PipelineInference
 from orchlite.client.step_arguments import checked_index, checked_weight, row_of, serialized
 from orchlite.core import pipeline_steps
-from orchlite.core.arguments import checked_flag
+from orchlite.core.arguments import checked_flag, checked_object
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.model_arguments import checked_model_name
@@ -158,8 +158,9 @@ class Pipeline(PipelineInference):
         """
         checked_flag(wait_for_status, "wait_for_status")
         name = None if pipeline_name is None else checked_model_name(pipeline_name, "pipeline_name")
+        config = checked_object(deployment_config, "deployment_config", self._engine.context.settings.limits.arguments_bytes)
         steps = self._stored_steps() if self._new_steps is None else self._new_steps
-        deployments.deploy(self._engine.context, self.id(), steps, name=name, config=deployment_config)
+        deployments.deploy(self._engine.context, self.id(), steps, name=name, config=config)
         self._stored = None
         return self
 

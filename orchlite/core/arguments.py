@@ -211,6 +211,16 @@ def encoded_details(details: object, limit_bytes: int) -> str:
     return _encoded_object(details, limit_bytes, "details", "Put large data into a file, and its path into the details.")
 
 
+def checked_object(value: object, argument: str, limit_bytes: int) -> dict[str, Any]:
+    """Return a copy of a JSON object; None becomes `{}`.
+
+    Raises:
+        BadArgument: it is not a mapping, not JSON, larger than `limit_bytes`, or nested deeper than 100 levels.
+    """
+    found: dict[str, Any] = json.loads(_encoded_object(value, limit_bytes, argument, "Pass less."))
+    return found
+
+
 def checked_choice(value: object, argument: str, known: Sequence[str]) -> str:
     """Return one of the words in `known`.
 

@@ -61,8 +61,8 @@ class OnnxModel:
         self._session = _session(path, name)
         inputs = self._session.get_inputs()
         if fields is not None and len(fields) != len(inputs):
-            message = f"Model {name!r} has {len(inputs)} inputs, but tensor_fields names {len(fields)}."
-            raise BadModel(message, hint=f"Its inputs are, in this order: {_listed(each.name for each in inputs)}.", model=name)
+            message = f"tensor_fields of model {name!r} has the length {len(fields)}, not {len(inputs)}."
+            raise BadModel(message, hint=f"It names the inputs, in this order: {_listed(each.name for each in inputs)}.", model=name)
         columns = fields if fields is not None else [each.name for each in inputs]
         self._ports = [_port(name, each, column) for each, column in zip(inputs, columns, strict=True)]
         self._outputs = [each.name for each in self._session.get_outputs()]

@@ -125,3 +125,6 @@ def _check_source(file: BinaryIO, name: str) -> None:
     source = file.read(_SOURCE_BYTES + 1)
     if len(source) > _SOURCE_BYTES or b"\0" in source:
         raise _bad(name, "is neither a ZIP nor Python source", "Upload a .py with process_data, or a ZIP that has one.")
+    if b"process_data" not in source:
+        hint = "Define it: def process_data(input_data: InferenceData) -> InferenceData."
+        raise _bad(name, "defines no function 'process_data'", hint)

@@ -160,6 +160,17 @@ def test_a_bad_argument_changes_nothing(
     assert pipeline.steps() == []
 
 
+@pytest.mark.parametrize("config", [3, "cpu", {"cpu": float("nan")}, {1: 2}])
+def test_settings_of_a_deployment_that_are_no_json_object_are_refused(
+    client: Client, model: Callable[[str], ModelVersion], config: Any
+) -> None:
+    pipeline = client.build_pipeline("fraud").add_model_step(model("first"))
+    with pytest.raises(BadArgument) as refusal:
+        pipeline.deploy(deployment_config=config)
+    assert refusal.value.details["argument"] == "deployment_config"
+    assert len(pipeline.versions()) == 1
+
+
 @pytest.mark.parametrize("name", ["Fraud", "a_b", "1a", "a-", "", "x" * 64])
 def test_names_that_the_platform_refuses_are_refused(client: Client, name: str) -> None:
     for use in (client.build_pipeline, client.get_pipeline, client.pipelines_by_name):

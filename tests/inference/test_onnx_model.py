@@ -67,7 +67,7 @@ class TestTheFile:
         assert load(file) is model
 
     def test_tensor_fields_of_another_number_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(BadModel, match=r"has 2 inputs, but tensor_fields names 1\. Its inputs are, in this order: 'a', 'b'"):
+        with pytest.raises(BadModel, match=r"of model 'm' has the length 1, not 2\. It names the inputs, in this order: 'a', 'b'"):
             checked(_file(two_inputs(tmp_path / "a"), fields=("tensor",)))
 
 

@@ -89,6 +89,8 @@ def test_a_python_step_is_a_source_or_a_zip(context: Context, tmp_path: Path) ->
     assert _upload(context, b"def process_data(data): return data", framework="python").framework == "python"
     with pytest.raises(BadModel, match=r"neither a ZIP nor Python source\. Upload a \.py with process_data"):
         _upload(context, b"\x7fELF\0\0", framework="python")
+    with pytest.raises(BadModel, match="defines no function 'process_data'"):
+        _upload(context, b"# A page about models", framework="python")
 
 
 def test_other_frameworks_are_refused(context: Context) -> None:

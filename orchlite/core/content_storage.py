@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, InvalidInput
 from orchlite.core.files import fsync_folder, private_opener
@@ -19,6 +20,12 @@ from orchlite.core.system_errors import device_error, is_shortage
 UPLOAD_SUFFIX = ".upload"
 """Of files that are being received."""
 _CHUNK_BYTES = 1024 * 1024
+
+
+class ReceivedFile(NamedTuple):
+    """A complete file at a path of `ContentStorage.new_upload`, which is stored without another copy."""
+
+    path: Path
 
 
 class ContentStorage(ABC):
@@ -36,9 +43,13 @@ class ContentStorage(ABC):
         """Return the path of the file with this SHA-256, whether it exists or not."""
         return self.folder / f"{sha}{self.suffix}"
 
+    def new_upload(self) -> Path:
+        """Return an unused path in the folder for receiving a file. Pruning removes what is left there."""
+        return self.folder / f"{uuid.uuid4()}{UPLOAD_SUFFIX}"
+
     @contextmanager
-    def receive(self, source: bytes | Path, limit_bytes: int) -> Iterator[Path]:
-        """Copy an upload to a temporary file in the folder, which is removed when the block ends.
+    def receive(self, source: bytes | Path | ReceivedFile, limit_bytes: int) -> Iterator[Path]:
+        """Copy an upload to a temporary file in the folder, which is removed when the block ends. A received file is that file.
 
         Raises:
             BadArgument: the file to upload cannot be read.
@@ -46,9 +57,12 @@ class ContentStorage(ABC):
             StorageFull, ResourceExhausted: the disk is full, or too many files are open, also if that shows inside the block.
             OSError: the temporary file cannot be written.
         """
-        upload = self.folder / f"{uuid.uuid4()}{UPLOAD_SUFFIX}"
+        upload = source.path if isinstance(source, ReceivedFile) else self.new_upload()
         try:
-            self._write(source, upload, limit_bytes)
+            if isinstance(source, ReceivedFile):
+                self._keep(upload, limit_bytes)
+            else:
+                self._write(source, upload, limit_bytes)
             yield upload
         except OSError as error:
             if not is_shortage(error):
@@ -85,6 +99,14 @@ class ContentStorage(ABC):
     @abstractmethod
     def _unreadable(self, path: Path, reason: str) -> BadArgument:
         """Return the error about a file that cannot be read."""
+
+    def _keep(self, upload: Path, limit_bytes: int) -> None:
+        with upload.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > limit_bytes:
+                raise self._too_large(size_bytes, limit_bytes)
+            if self._durable:
+                os.fsync(file.fileno())
 
     def _write(self, source: bytes | Path, upload: Path, limit_bytes: int) -> None:
         size_bytes = len(source) if isinstance(source, bytes) else self._size_bytes(source)

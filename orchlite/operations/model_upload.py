@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchlite.core.content_storage import ReceivedFile
 from orchlite.core.errors import BadArgument, OrchliteError, StorageFull
 from orchlite.core.hints import Argument
 from orchlite.core.model_arguments import checked_model_name
@@ -24,8 +25,8 @@ _READY = "ready"
 class ModelUpload(NamedTuple):
     """A model to upload."""
 
-    source: bytes | Path
-    """The bytes of the file, or its path."""
+    source: bytes | Path | ReceivedFile
+    """The bytes of the file, or its path; or a file that was received to a path of `Context.model_files`."""
     workspace_id: int
     name: str
     file_name: str

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orchlite.client.client import Client, engine_of
-from orchlite.core.content_storage import UPLOAD_SUFFIX
 from orchlite.core.errors import NotFound
 from orchlite.core.hints import Api
 from orchlite.core.model_arguments import checked_fields
@@ -32,7 +30,7 @@ class ModelQueries:
 
     def new_upload_path(self) -> Path:
         """Return an unused path beside the models for receiving a file. Pruning removes what is left there."""
-        return self._context.folder.models / f"{uuid.uuid4()}{UPLOAD_SUFFIX}"
+        return self._context.model_files.new_upload()
 
     def workspace(self, workspace_id: int) -> WorkspaceRow:
         """Return the workspace with this id.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from orchlite.rest.request_models import RequestBody, WorkspaceId
 
 RowId = WorkspaceId
+_LAST_MICROSECOND = 253_402_300_799_999_999
+"""The last one of the year 9999, since 1970."""
+_MAX_ROWS = 2**31
 
 
 class Conversion(RequestBody):
@@ -127,7 +132,7 @@ class TopicOfPipeline(RequestBody):
 class LogIterator(RequestBody):
     """Where to continue with a topic's records: `next` of the page before. Without fields, at the beginning."""
 
-    log_id: int | None = None
-    at: int = 0
+    log_id: RowId | None = None
+    at: Annotated[int, Field(ge=0, le=_LAST_MICROSECOND)] = 0
     """Microseconds since 1970."""
-    rows: int = 0
+    rows: Annotated[int, Field(ge=0, le=_MAX_ROWS)] = 0

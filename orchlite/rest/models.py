@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from orchlite.core.content_storage import ReceivedFile
 from orchlite.core.errors import BadArgument, BadModel
 from orchlite.core.hints import Argument
 from orchlite.operations.model_upload import ModelUpload
@@ -46,7 +47,7 @@ def _accept(models: ModelQueries, received: ReceivedUpload, path: Path) -> Respo
     conversion = metadata.conversion or model_requests.Conversion()
     row = models.upload(
         ModelUpload(
-            source=path,
+            source=ReceivedFile(path),
             workspace_id=metadata.workspace_id,
             name=metadata.name,
             file_name=received.file_name,

@@ -6,7 +6,7 @@ returns a file without a name as text.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.errors import BadArgument, InvalidInput, StorageFull
-from orchlite.core.files import is_disk_full
+from orchlite.core.files import is_disk_full, private_opener
 from orchlite.core.settings import MEBIBYTE
 from orchlite.rest.errors import HTTPError
 
@@ -77,7 +77,7 @@ def _errors_translated() -> Iterator[None]:
 
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
-    file = path.open("xb", buffering=_BUFFER_BYTES)
+    file = open(path, "xb", buffering=_BUFFER_BYTES, opener=private_opener)  # noqa: SIM115 - closed below, without a second error
     try:
         yield file
     finally:
@@ -95,6 +95,7 @@ def _boundary(content_type: str | None) -> bytes:
 
 def body_description(file: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return what the OpenAPI document says about such a body: what the file is, and the JSON schema of the metadata."""
+    metadata = _inlined(metadata, metadata.get("$defs", {}))
     content = {
         "schema": {
             "type": "object",
@@ -104,6 +105,17 @@ def body_description(file: str, metadata: dict[str, Any]) -> dict[str, Any]:
         "encoding": {"file": {"contentType": "application/octet-stream"}, "metadata": {"contentType": "application/json"}},
     }
     return {"requestBody": {"required": True, "content": {"multipart/form-data": content}}}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema with its definitions where it refers to them: at its place in the document, the references lead nowhere."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
 
 
 class _Parts:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.model_records import PipelineRow, PipelineVersionRow
 from orchlite.rest import model_requests, model_responses, model_serializers, serializers
-from orchlite.rest.dependencies import JsonRoute, Models, Pipelines
+from orchlite.rest.dependencies import ClientDialect, JsonRoute, Models, Pipelines
+from orchlite.rest.errors import HTTPError
 from orchlite.rest.model_queries import ModelQueries
 from orchlite.rest.pipeline_queries import PipelineQueries
+from orchlite.rest.serializers import Dialect
 
 router = APIRouter(prefix="/v1/api", tags=["pipelines"], route_class=JsonRoute)
 
@@ -50,9 +52,14 @@ def get_version(body: model_requests.PipelineVersionNamed, pipelines: Pipelines)
 
 
 @router.post("/pipelines/deploy", response_model=model_responses.IntegerId)
-def deploy(body: model_requests.DeployPipeline, pipelines: Pipelines) -> Response:
+def deploy(body: model_requests.DeployPipeline, pipelines: Pipelines, dialect: ClientDialect) -> Response:
     """Deploy a version of a pipeline in place of what is deployed. It runs at once. Returns the deployment's id."""
-    deployment = pipelines.deploy(_version_to_deploy(body, pipelines), body.deploy_id, body.engine_config)
+    try:
+        deployment = pipelines.deploy(_version_to_deploy(body, pipelines), body.deploy_id, body.engine_config)
+    except Conflict as error:
+        if dialect is Dialect.OLD:
+            raise HTTPError(error, 500) from error  # the only status whose message a client of 2023 shows
+        raise
     return serializers.json_response(model_responses.IntegerId(id=deployment.deployment_id))
 
 

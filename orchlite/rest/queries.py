@@ -6,7 +6,6 @@ The only module of this package that reaches past the handles. It decides nothin
 from __future__ import annotations
 
 import copy
-import uuid
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +53,7 @@ class StoreQueries:
 
     def new_upload_path(self) -> Path:
         """Return an unused path beside the bundles for receiving a body. Pruning removes what is left there."""
-        return self._engine.context.folder.bundles / f"{uuid.uuid4()}.upload"
+        return self._engine.context.bundles.new_upload()
 
     # --- workspaces
 

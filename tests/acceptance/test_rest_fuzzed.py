@@ -30,6 +30,7 @@ import orchlite
 from orchlite import rest
 from orchlite.rest.accounts import OWNER
 from orchlite.testing import ManualClock, StubProcess
+from tests.onnx_models import weighing
 
 pytestmark = pytest.mark.slow
 
@@ -107,11 +108,52 @@ class Known:
             "file": [archive.read_bytes()],
             "user_id": [OWNER.user_id],
         }
+        self._of_models = _of_models(client, folder)
 
     def of(self, path: str) -> dict[str, list[Any]]:
         """Return existing values by the name of a field, of the kind that this endpoint takes."""
         kind = path.removeprefix("/v1/api/").split("/")[0]
-        return {**self._values, "id": self._runs if path.endswith("get_logs_for_run") else self._ids.get(kind, ["nothing"])}
+        ids = self._runs if path.endswith("get_logs_for_run") else self._ids.get(kind, ["nothing"])
+        return {**self._values, "id": ids, **self._of_models.get(kind, {}), **self._of_models.get(path, {})}
+
+
+def _of_models(client: orchlite.Client, folder: Path) -> dict[str, dict[str, list[Any]]]:
+    """Return the values of a deployed pipeline, and of its model, by the kind or path of endpoints."""
+    file = weighing(folder / "house.onnx", [1.0])
+    model = client.upload_model("house", file)
+    pipeline = client.build_pipeline("houses").add_model_step(model).deploy()
+    version = pipeline.versions()[0]
+    of_pipelines: dict[str, list[Any]] = {
+        "pipeline_name": ["houses"],
+        "pipeline_id": [pipeline.id()],
+        "version": [version.name()],
+        "pipeline_version": [version.name()],
+        "pipeline_version_pk_id": [version.id()],
+        "deploy_id": ["houses"],
+        "deployment_id": [1],
+        "deployment": ["houses-1"],
+        "pipeline": ["houses"],
+        "workspace_name": ["default"],
+        "body": [[{"tensor": [1.0]}]],
+    }
+    return {
+        "models": {
+            "file": [file.read_bytes()],
+            "name": ["house"],
+            "id": [1],
+            "model_id": [model.id()],
+            "model_version_id": [model.id()],
+            "conversion": [{"framework": "onnx"}, None],
+            "input_schema": [None],
+            "output_schema": [None],
+            "workspace_name": ["default"],
+        },
+        "pipelines": of_pipelines,
+        "/v1/api/pipelines/create": {"pipeline_id": ["houses"]},
+        "status": {"name": ["houses-1"]},
+        "plateau": {"pipeline_pk_id": [pipeline.id()], "pipeline_name": ["houses"]},
+        "/v1/logs/topic/{topic}/records": {"topic": ["workspace-1-pipeline-houses-inference"]},
+    }
 
 
 def zipped(folder: Path) -> Path:
@@ -149,6 +191,8 @@ class Fuzzing:
             known = self._known.of(operation.path)
             if isinstance(case.body, dict):
                 case.body = _with_known(drawn, case.body, known)
+            if isinstance(case.body, list) and "body" in known and drawn.draw(st.booleans()):
+                case.body = drawn.draw(st.sampled_from(known["body"]))
             case.query = _with_known(drawn, case.query or {}, known)
             case.path_parameters = _with_known(drawn, case.path_parameters or {}, known)
             seen.add(self._status_of(case))
@@ -173,7 +217,7 @@ def _modes(operation: Any) -> list[GenerationMode]:
 
 
 def _ends_something(operation: Any) -> bool:
-    return any(word in operation.path for word in ("kill", "delete", "remove"))
+    return any(word in operation.path for word in ("kill", "delete", "remove", "undeploy"))
 
 
 @pytest.mark.filterwarnings("default")  # about the fuzzer itself, not about the application

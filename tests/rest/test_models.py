@@ -32,6 +32,11 @@ def test_an_upload_is_a_version_that_is_ready(api: Any, client: orchlite.Client,
     assert (found["config"]["id"], found["config"]["runtime"], found["config"]["tensor_fields"]) == (1, "onnx", None)
 
 
+def test_the_file_is_stored_for_its_owner_only(api: Any, client: orchlite.Client, file: Path) -> None:
+    stored = client.path() / "models" / api.model(file)["sha"]
+    assert (stored.read_bytes(), stored.stat().st_mode & 0o777, stored.stat().st_nlink) == (file.read_bytes(), 0o600, 1)
+
+
 def test_the_same_name_is_another_version_of_the_model(api: Any, file: Path) -> None:
     first, second = api.model(file), api.model(file)
     found = api.call("models/get", id=first["models_pk_id"])

@@ -71,6 +71,8 @@ def test_a_version_is_deployed_however_it_is_named(api: Any, model: dict[str, An
 def test_what_cannot_be_deployed_says_why(api: Any) -> None:
     api.call("pipelines/create", pipeline_id="houses", workspace_id=1)
     assert "has no steps" in api.refusal(409, "pipelines/deploy", deploy_id="houses", pipeline_id=1)["error"]
+    old = api.call_as_2023("pipelines/deploy", deploy_id="houses", pipeline_id=1)
+    assert (old["code"], "has no steps" in old["msg"]) == (500, True), "the only status whose message a client of 2023 shows"
     assert api.refusal(400, "pipelines/deploy", deploy_id="ho_uses", pipeline_id=1)["details"]["argument"] == "deploy_id"
     assert api.refusal(400, "pipelines/deploy", deploy_id="houses")["details"]["argument"] == "pipeline_version_pk_id"
 

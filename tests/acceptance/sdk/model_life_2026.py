@@ -40,6 +40,16 @@ def newer(wl: Any, house: Any) -> life.Facts:
     }
 
 
+def validations(wl: Any, house: Any) -> life.Facts:
+    """Deploy validations, expressions of the version of polars that this version of the SDK needs."""
+    import polars
+
+    checked = wl.build_pipeline("checked").add_model_step(house)
+    checked.add_validations(large=polars.col("out.variable").list.get(0) > 20.0).deploy()
+    found = checked.infer(model_life.frame())
+    return {"large": found["anomaly.large"].tolist(), "count": found["anomaly.count"].tolist()}
+
+
 def step(wl: Any, folder: Path) -> life.Facts:
     """Upload and deploy a Python step, which this version waits for."""
     path = folder / "step.py"
@@ -55,7 +65,7 @@ def main(folder: Path) -> None:
     """Print the facts."""
     wl = wallaroo.Client()
     house, facts = model_life.whole(wl, folder, in_parallel)
-    facts |= {"newer": newer(wl, house), "step": step(wl, folder)}
+    facts |= {"newer": newer(wl, house), "validations": validations(wl, house), "step": step(wl, folder)}
     print("\n" + json.dumps(facts))
 
 

@@ -141,6 +141,7 @@ def test_models_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
         "inferred with the first steps": _RESULTS,
         "published": True,
     }
+    assert facts.pop("validations") == {"large": [False, True], "count": [0, 1]}
     assert facts.pop("step") == {"status": "ready", "inferred": [[6.0], [15.5]]}
     assert facts == _same_facts("anomaly.count", "uint32")
 

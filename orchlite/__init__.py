@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         BadData,
         BadModel,
         BadRequirement,
+        BadScene,
         BadSchedule,
         Closed,
         Conflict,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from orchlite.core.version import VERSION as __version__  # noqa: N811
     from orchlite.operations.integrity import Finding
     from orchlite.operations.retention import Pruned
+    from orchlite.operations.seeding import SeedChange
     from orchlite.runs.logs import Log, LogLine
     from orchlite.schedules.schedule import upcoming
 
@@ -69,9 +71,9 @@ _HOMES = {
     "orchlite.client.task_run": ("TaskRun",),
     "orchlite.client.workspace": ("Workspace",),
     "orchlite.core.errors": (
-        "BadArgument", "BadBundle", "BadData", "BadModel", "BadRequirement", "BadSchedule", "Closed", "Conflict", "DeviceFailed",
-        "IllegalMove", "InferenceFailed", "InvalidInput", "MissingExtra", "NotFound", "NotInTask", "OrchliteError", "PackagingFailed",
-        "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
+        "BadArgument", "BadBundle", "BadData", "BadModel", "BadRequirement", "BadScene", "BadSchedule", "Closed", "Conflict",
+        "DeviceFailed", "IllegalMove", "InferenceFailed", "InvalidInput", "MissingExtra", "NotFound", "NotInTask", "OrchliteError",
+        "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
     ),
     "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
@@ -79,6 +81,7 @@ _HOMES = {
     "orchlite.core.version": ("__version__",),
     "orchlite.operations.integrity": ("Finding",),
     "orchlite.operations.retention": ("Pruned",),
+    "orchlite.operations.seeding": ("SeedChange",),
     "orchlite.runs.logs": ("Log", "LogLine"),
     "orchlite.schedules.schedule": ("upcoming",),
 }  # fmt: skip
@@ -90,6 +93,7 @@ __all__ = [
     "BadData",
     "BadModel",
     "BadRequirement",
+    "BadScene",
     "BadSchedule",
     "Client",
     "Closed",
@@ -120,6 +124,7 @@ __all__ = [
     "Retention",
     "RunFailed",
     "RunStatus",
+    "SeedChange",
     "StorageFull",
     "StoreBusy",
     "StoreDamaged",

@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from orchlite.testing.bundle_files import PathOrFiles
     from orchlite.testing.stores import Stores
 
+_SCENE = "orchlite_scene"
 _CLIENT = pytest.StashKey["Client"]()
 _NO_SERVER = "orchlite_server needs the extra `server`: pip install 'orchlite[server]'"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of scenes."""
+    config.addinivalue_line(
+        "markers", f"{_SCENE}(path): seed the store of orchlite_client with a scene; the path is relative to the test's."
+    )
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +56,14 @@ def orchlite_clock() -> ManualClock:
 def orchlite_client(request: pytest.FixtureRequest, _orchlite_stores: Stores) -> Iterator[Client]:
     """A client with an empty store of its own. After the test its runs are killed and the store is removed.
 
-    It keeps all files of runs, and uses `orchlite_clock` if the test does. If the test fails, the logs of the runs are in its report.
+    It keeps all files of runs, and uses `orchlite_clock` if the test does. `@pytest.mark.orchlite_scene("scene.toml")` seeds it with a
+    scene, whose path is relative to the test's file. If the test fails, the logs of the runs are in its report.
     """
     clock = request.getfixturevalue("orchlite_clock") if "orchlite_clock" in request.fixturenames else None
     with _orchlite_stores.open(clock) as client:
         request.node.stash[_CLIENT] = client
+        if (scene := request.node.get_closest_marker(_SCENE)) is not None:
+            client.seed(request.path.parent / scene.args[0])
         yield client
         del request.node.stash[_CLIENT]
 
@@ -84,7 +95,7 @@ def run_orchestration(orchlite_client: Client) -> Callable[..., TaskRun]:
 def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     """Run an orchestration's `main.py` in the test's own process, as `orchlite.testing.run_inline`, but with `connections=`.
 
-    If the test uses `orchlite_client`, or passes connections, the program sees that client's store.
+    If the test uses `orchlite_client` or has a scene, or passes connections, the program sees that client's store.
     """
     from orchlite import testing
 
@@ -97,7 +108,8 @@ def run_inline(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
         env: Mapping[str, str] | None = None,
         work: str | os.PathLike[str] | None = None,
     ) -> dict[str, Any]:
-        client = request.getfixturevalue("orchlite_client") if connections or "orchlite_client" in request.fixturenames else None
+        has_store = "orchlite_client" in request.fixturenames or request.node.get_closest_marker(_SCENE) is not None
+        client = request.getfixturevalue("orchlite_client") if connections or has_store else None
         if client is not None:
             from orchlite.testing import stores
 

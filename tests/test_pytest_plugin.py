@@ -236,6 +236,50 @@ def test_with_xdist_the_logs_arrive_and_nothing_is_shared(pytester: pytest.Pytes
     result.stdout.fnmatch_lines(["*orchlite run *: success, exit code 0*", "number 2"])
 
 
+@pytest.fixture
+def scene(pytester: pytest.Pytester) -> Path:
+    """A scene of one pipeline, `doubled`, in a folder of its own."""
+    folder = pytester.mkdir("scenes")
+    (folder / "step.py").write_text("def process_data(columns):\n    return {'y': columns['x'] * 2}\n")
+    (folder / "scene.toml").write_text('[models.step]\npath = "step.py"\n[pipelines.doubled]\nsteps = ["step"]\n')
+    return folder / "scene.toml"
+
+
+def test_a_scene_is_in_the_store_of_each_test_that_is_marked(pytester: pytest.Pytester, scene: Path) -> None:
+    text = """
+        import pytest
+
+        @pytest.mark.orchlite_scene("scenes/scene.toml")
+        class TestMarked:
+            @pytest.mark.parametrize("turn", [1, 2])
+            def test_runs(self, run_orchestration, turn):
+                main = "import wallaroo; print(wallaroo.Client().get_pipeline('doubled').infer([{'x': 2.0}]))"
+                assert str(run_orchestration({"main.py": main}).raise_for_failure().logs()) == "[{'y': 4.0}]\\n"
+
+            def test_runs_inline(self, run_inline):
+                names = run_inline({"main.py": "import wallaroo; name = wallaroo.Client().get_pipeline('doubled').name()"})
+                assert names["name"] == "doubled"
+
+        def test_unmarked(orchlite_client):
+            assert orchlite_client.list_pipelines() == []
+        """
+    inner(pytester, text, "--strict-markers").assert_outcomes(passed=4)
+
+
+def test_a_scene_that_is_refused_is_an_error_of_the_test_with_its_line(pytester: pytest.Pytester, scene: Path) -> None:
+    scene.write_text('[models.step]\npath = "none.py"\n')
+    text = """
+        import pytest
+
+        @pytest.mark.orchlite_scene("scenes/scene.toml")
+        def test_marked(orchlite_client):
+            pass
+        """
+    result = inner(pytester, text)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E * scene.toml, line 2, models.step.path: *none.py' cannot be read: No such file or directory*"])
+
+
 def test_nothing_of_orchlite_is_loaded_until_a_fixture_is_used(pytester: pytest.Pytester) -> None:
     text = """
         import sys

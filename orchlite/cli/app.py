@@ -22,6 +22,7 @@ from orchlite.cli import (
     models,
     run,
     schedule,
+    seed,
     serve,
     show,
     status,
@@ -36,7 +37,7 @@ _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
     "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming),
     "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
-    "Inspect models": (models.models, models.pipelines, models.pipeline_logs),
+    "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
     "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),
     "Maintain": (

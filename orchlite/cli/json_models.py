@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
     from orchlite.operations.retention import Pruned
+    from orchlite.operations.seeding import SeedChange
 
 JsonObject = dict[str, Any]
 
@@ -236,6 +237,11 @@ def full_pipeline_json(client: Client, pipeline: Pipeline) -> JsonObject:
         for one in pipeline.versions()
     ]
     return {**pipeline_json_maker(client)(pipeline), "versions": versions}
+
+
+def seed_change_json(change: SeedChange) -> JsonObject:
+    """Return {kind, name, workspace, what, version}; `workspace`, a name, and the new `version` are null where there are none."""
+    return change._asdict()
 
 
 def pruned_json(pruned: Pruned) -> JsonObject:

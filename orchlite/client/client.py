@@ -16,6 +16,7 @@ from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
 from orchlite.client.model_catalogue import ModelCatalogue
 from orchlite.client.orchestration import Orchestration
+from orchlite.client.seeding import Seeding
 from orchlite.client.task_run import TaskRun
 from orchlite.core import folders
 from orchlite.core.arguments import (
@@ -50,7 +51,7 @@ _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"
 
 
-class Client(Listing, ModelCatalogue, Maintenance):
+class Client(Listing, ModelCatalogue, Seeding, Maintenance):
     """An open store: upload bundles, run them once or on a schedule, read what has happened.
 
     Use it as a context manager: leaving the block waits for the one-shot runs that were submitted in it, unless an exception leaves it; see

@@ -71,6 +71,18 @@ class ContentStorage(ABC):
         finally:
             upload.unlink(missing_ok=True)
 
+    def opened(self, path: Path, limit_bytes: int) -> BufferedReader:
+        """Open a file that `receive` would copy.
+
+        Raises:
+            BadArgument: it cannot be read.
+            InvalidInput: it is longer than `limit_bytes`; a subclass says which error it is.
+        """
+        size_bytes = self._size_bytes(path)
+        if size_bytes > limit_bytes:
+            raise self._too_large(size_bytes, limit_bytes)
+        return self._opened(path)
+
     def add(self, upload: Path, sha: str) -> None:
         """Store a received file as the one with this SHA-256; an existing one, which has the same bytes, stays. Durable on return.
 

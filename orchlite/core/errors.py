@@ -60,6 +60,10 @@ class BadData(InvalidInput):
     """The data does not fit the pipeline's models. `details["column"]` is the column, `details["row"]` the row, if it is about one."""
 
 
+class BadScene(InvalidInput):
+    """A scene, the TOML file of `Client.seed`, is invalid. `details` has its `path`, the `line` and the `key`."""
+
+
 class NotFound(OrchliteError, LookupError):
     """Nothing in the store has this id or name."""
 

@@ -51,7 +51,7 @@ def receive(context: Context, upload: ModelUpload) -> ModelVersionRow:
         OSError: the file cannot be written to the store's folder.
     """
     checked_model_name(upload.name)
-    _check_framework(upload.framework)
+    check_framework(upload.framework)
     with context.model_files.receive(upload.source, context.settings.limits.model_bytes) as received:
         model_inspection.check(received, upload.name, upload.framework)
         with received.open("rb") as file:
@@ -60,7 +60,24 @@ def receive(context: Context, upload: ModelUpload) -> ModelVersionRow:
         return _store(context, upload, received, sha)
 
 
-def _check_framework(framework: str) -> None:
+def checked_source(context: Context, source: Path, name: str, framework: str) -> str:
+    """Return the SHA-256 of a file that `receive` would store. Nothing is written.
+
+    Raises:
+        BadArgument: the file cannot be read.
+        BadModel: the file is no model of this framework, or is longer than `Limits.model_bytes`.
+    """
+    with context.model_files.opened(source, context.settings.limits.model_bytes) as file:
+        model_inspection.check(source, name, framework)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_framework(framework: str) -> None:
+    """Check that orchlite runs models of this framework.
+
+    Raises:
+        BadArgument: it does not.
+    """
     if framework not in FRAMEWORKS:
         raise BadArgument(
             Argument("framework") + f" is {framework!r:.80}, whose models orchlite does not run.",

@@ -89,7 +89,7 @@ def test_help_is_printed(tmp_path: Path) -> None:
         "import sys; print(sys.argv, sys.path[0])",
         "import sys; print(__name__, __file__, __spec__, __doc__)",
         "import os, sys; print(os.getcwd(), sys.stdin.read(), '' in sys.path, os.getcwd() in sys.path)",
-        "import threading, time; threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start(); print('main')",
+        "import threading; threading.Thread(target=lambda: (threading.main_thread().join(), print('thread'))).start(); print('main')",
         "import atexit; atexit.register(print, 'at exit')",
         "import beside_it; print(beside_it.__file__)",
         "import in_the_current_folder",

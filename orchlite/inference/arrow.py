@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from orchlite.core.errors import BadData
+from orchlite.core.errors import BadData, InferenceFailed
 from orchlite.inference import libraries as lib
 from orchlite.inference.columns import Inputs, checked_length
 
@@ -30,11 +30,33 @@ def from_table(table: Any) -> Inputs:
     return Inputs(columns, count, {name: table.column(name) for name in names}, "table", holes)
 
 
-def to_array(column: Any, *, is_output: bool = True) -> Any:
+def to_array(column: Any, name: str, *, is_output: bool = True) -> Any:
     """Return an Arrow array of a column of numpy: nested lists for more than one dimension.
 
+    name: the full name of the column, `in.x` or `out.x`, for messages.
     is_output: whether lists are of the type `list<inner: … not null>`, as the platform's outputs are, or Arrow's usual `list<item: …>`.
+
+    Raises:
+        BadData: an input has values that no type of Arrow holds together.
+        InferenceFailed: an output has such values.
     """
+    try:
+        return _to_array(column, is_output=is_output)
+    except (lib.pa.ArrowException, OverflowError) as error:  # pyarrow raises the latter for a whole number of more than 64 bits
+        raise _unfit(name, error) from error
+
+
+def _unfit(name: str, error: Exception) -> BadData | InferenceFailed:
+    group, _, column = name.partition(".")
+    message = f"{'Column' if group == 'in' else 'Output'} {column!r} has values that no type of Arrow holds together: {error}"
+    if group == "in":
+        return BadData(
+            f"{message}.", hint="Give values of one type: numbers, texts, or lists of them; or leave the column out.", column=column
+        )
+    return InferenceFailed(f"{message}.", hint="Return values of one type: numbers, texts, or lists of them.", output=column)
+
+
+def _to_array(column: Any, *, is_output: bool) -> Any:
     pa = lib.pa
     if column.dtype == object:
         return pa.array([cell.tolist() if isinstance(cell, lib.np.ndarray) else cell for cell in column])

@@ -111,7 +111,7 @@ class _Run:
     def _table(self) -> Any:
         echoed = {f"in.{name}": column for name, column in (self._inputs.echo or self._inputs.columns).items()}
         columns = (echoed if self._current.row_count == self._inputs.row_count else {}) | (self._outputs() if self._last else {})
-        arrays = {name: to_array(column) if isinstance(column, lib.np.ndarray) else column for name, column in columns.items()}
+        arrays = {name: to_array(column, name) if isinstance(column, lib.np.ndarray) else column for name, column in columns.items()}
         return lib.pa.table(arrays)
 
 

@@ -77,7 +77,9 @@ def _values(column: Any) -> Sequence[Any]:
 
 
 def _by_name(records: Sequence[Any]) -> dict[str, list[Any]]:
-    if not records or not all(isinstance(record, Mapping) for record in records):
+    if not records:
+        raise BadData("The data has no rows.", hint="Give at least one row.")
+    if not all(isinstance(record, Mapping) for record in records):
         hint = 'Give records, [{"tensor": [...]}, ...], or columns, {"tensor": [[...], ...]}.'
         raise BadData("The data is a list, but not of one or more dictionaries.", hint=hint)
     names = list(records[0])

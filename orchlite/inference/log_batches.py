@@ -29,10 +29,15 @@ class LogBatch(NamedTuple):
 
 
 def encode(result: InferenceResult) -> LogBatch:
-    """Return the columns of a result as bytes. Numbers that a model was fed have its type."""
+    """Return the columns of a result as bytes. Numbers that a model was fed have its type.
+
+    Raises:
+        BadData: an input has values that no type of Arrow holds together.
+        InferenceFailed: an output has such values.
+    """
     pa = lib.pa
     columns = {f"in.{name}": _logged(result, name) for name in result.inputs.columns}
-    columns |= {name: to_array(column) for name, column in result.outputs.items()}
+    columns |= {name: to_array(column, name) for name, column in result.outputs.items()}
     columns |= {f"anomaly.{name}": pa.array(marks) for name, marks in result.anomalies.items()}
     known = json.dumps({TIME: result.at_ms, "metadata": dict(result.metadata)})
     schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata={_SAME_FOR_ALL_ROWS: known})
@@ -104,9 +109,10 @@ def _plain(cells: list[Any], kind: Any) -> list[Any]:
 def _logged(result: InferenceResult, name: str) -> Any:
     column, fed = result.inputs.columns[name], result.fed.get(name)
     if result.row_count != result.inputs.row_count:  # one row for all of them: so they are one value of it
-        return to_array(column[None], is_output=False)
+        return to_array(column[None], f"in.{name}", is_output=False)
     # Of the same type, whatever the data came as, so that the logs of several inferences are one table.
-    return to_array(column if fed is None or fed.size != column.size else fed.reshape(column.shape), is_output=False)
+    kept = column if fed is None or fed.size != column.size else fed.reshape(column.shape)
+    return to_array(kept, f"in.{name}", is_output=False)
 
 
 def _count(table: Any) -> Any:

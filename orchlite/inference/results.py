@@ -93,7 +93,7 @@ class InferenceResult(NamedTuple):
             return pa.array(self._cells(name), type=pa.list_(pa.string()) if name == "metadata.dropped" else None)
         if name.startswith("in.") and self.inputs.echo:
             return self.inputs.echo[name[3:]]
-        return to_array(self._column(name).astype(np.uint32) if name == COUNT else self._column(name))
+        return to_array(self._column(name).astype(np.uint32) if name == COUNT else self._column(name), name)
 
     def _cells(self, name: str) -> list[Any]:
         if name == TIME:

@@ -154,7 +154,7 @@ class TestJson:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            ([], "not of one or more dictionaries"),
+            ([], "The data has no rows"),
             ([1, 2], "not of one or more dictionaries"),
             ([{"a": 1}, {"b": 1}], "Record 1 and record 0 differ in their keys: a, b"),
             ({}, "no columns"),

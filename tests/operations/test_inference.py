@@ -74,6 +74,21 @@ class TestInferring:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("values", [["a", 1], [object(), object()], [{"a": 2**70}, {"a": 1}]], ids=["mixed", "objects", "large"])
+    def test_columns_that_cannot_be_logged_are_named(self, context: Context, tmp_path: Path, values: list[object]) -> None:
+        pipeline_id = _deployed(context, summing(tmp_path / "m"))
+        odd = _FRAME.assign(odd=pd.Series(values, dtype=object))
+        with pytest.raises(BadData, match=r"Column 'odd' has values that no type of Arrow holds together.*leave the column out"):
+            inference.infer(context, pipeline_id, odd)
+        assert _sums(context, pipeline_id) == []
+
+    def test_outputs_that_cannot_be_logged_are_named(self, context: Context, tmp_path: Path) -> None:
+        source = "import numpy as np\n\ndef process_data(data):\n    return {'odd': np.array(['a', 1], dtype=object)}\n"
+        (tmp_path / "step.py").write_text(source)
+        pipeline_id = _deployed(context, tmp_path / "step.py", framework="python")
+        with pytest.raises(InferenceFailed, match=r"Output 'odd' has values that no type of Arrow holds together"):
+            inference.infer(context, pipeline_id, _FRAME)
+
     def test_a_pipeline_that_is_not_deployed_says_so(self, context: Context, tmp_path: Path) -> None:
         pipeline_id = _deployed(context, summing(tmp_path / "m"))
         deployments.undeploy(context, pipeline_id)

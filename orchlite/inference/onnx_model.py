@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,12 +132,16 @@ class OnnxModel:
             row = next(row for row, cell in enumerate(cells) if not isinstance(cell, list) or _size(cell) != _size(cells[0]))
             message = f"The values of column {port.column!r} differ in shape: row {row} is not like row 0."
             raise BadData(message, hint="Every row needs the same shape.", model=self.name, column=port.column, row=row)
-        if port.dtype == "object" and all(isinstance(cell, str) for cell in cells):
+        fitting = str if port.dtype == "object" else Real
+        place = next((place for place, cell in enumerate(cells) if not isinstance(cell, fitting)), None)
+        if place is None and port.dtype == "object":
             return column
-        raise self._wrong_type(column, port)
+        raise self._wrong_type(column, port, place or 0)
 
-    def _wrong_type(self, column: Any, port: _Port) -> BadData:
-        kind = type(column.reshape(-1)[0]).__name__ if column.dtype == object else str(column.dtype)
+    def _wrong_type(self, column: Any, port: _Port, place: int = 0) -> BadData:
+        """Return the error for the number, or other value, at `place` of the flat column."""
+        row = place * len(column) // column.size
+        kind = f"{type(column.reshape(-1)[place]).__name__} in row {row}" if column.dtype == object else str(column.dtype)
         wanted = "text" if port.dtype == "object" else f"numbers ({port.dtype})"
         message = f"Column {port.column!r} has {kind}, and model {self.name!r} needs {wanted}."
         return BadData(message, hint="Convert the column.", model=self.name, column=port.column)

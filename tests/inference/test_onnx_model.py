@@ -101,6 +101,12 @@ class TestColumns:
         with pytest.raises(BadData, match=r"Column 'x' has .*, and model 'm' needs numbers"):
             run(pd.DataFrame({"x": [cell]}), "m", models={"m": doubling(tmp_path / "a")})
 
+    @pytest.mark.parametrize("odd", ["n/a", {"a": 1}])
+    def test_a_value_among_numbers_that_is_none_is_found(self, run: Run, tmp_path: Path, odd: Any) -> None:
+        kind = type(odd).__name__
+        with pytest.raises(BadData, match=f"Column 'x' has {kind} in row 1, and model 'm' needs numbers"):
+            run(pd.DataFrame({"x": [[1.0, 2.0, 3.0], [1.0, odd, 3.0]]}), "m", models={"m": doubling(tmp_path / "a")})
+
     @pytest.mark.parametrize(
         "data",
         [

@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from orchlite.core.errors import BadData, BadModel, InferenceFailed
+from orchlite.core.hints import PythonOnly
 from orchlite.inference import libraries as lib
 from orchlite.inference.columns import Columns, Inputs
 
@@ -68,9 +69,9 @@ class PythonStep:
                 returned = self._function({name: column.copy() for name, column in given.items()})
                 if inspect.isawaitable(returned):
                     returned = _awaited(returned)
-            except Exception as error:
-                message = f"The Python step {self.name!r} failed: {type(error).__name__}: {error}"
-                raise InferenceFailed(message, hint="The cause has the traceback.", model=self.name) from error
+            except (Exception, SystemExit) as error:  # a step that exits would take the host with it
+                message = f"The Python step {self.name!r} failed: {_told(error)}."
+                raise InferenceFailed(message, hint=PythonOnly("The cause has the traceback."), model=self.name) from error
         return self._returned(returned), given
 
     def _given(self, inputs: Inputs) -> Columns:
@@ -162,12 +163,16 @@ def _function(file: Path, model: str) -> Function | None:
     except ModuleNotFoundError as error:
         message = f"The Python step {model!r} needs the package {error.name!r}, which is not installed in this environment."
         raise BadModel(message, hint="Add it to the requirements of what runs the pipeline.", model=model, package=error.name) from error
-    except Exception as error:
-        message = f"The Python step {model!r} cannot be imported: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:
+        message = f"The Python step {model!r} cannot be imported: {_told(error)}."
         raise BadModel(message, hint="Mend the file and upload it again.", model=model) from error
     function = getattr(module, _FUNCTION, None)
     # One that is imported from a sibling is that sibling's.
     return function if inspect.isfunction(function) and function.__module__ == module.__name__ else None
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(".: ")
 
 
 def _unpacked(path: Path, name: str) -> str:

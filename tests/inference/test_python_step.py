@@ -93,7 +93,8 @@ def test_a_coroutine_is_awaited(run: Run, tmp_path: Path) -> None:
         ("x = 1\n", "defines no function 'process_data'"),
         ("process_data = 1\n", "defines no function 'process_data'"),
         ("def process_data(:\n", "cannot be imported: SyntaxError"),
-        ("1 / 0\n", "cannot be imported: ZeroDivisionError"),
+        ("1 / 0\n", r"cannot be imported: ZeroDivisionError: division by zero\. Mend"),
+        ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3"),
         (
             "import absent_package\n",
             "needs the package 'absent_package', which is not installed in this environment. Add it to the requirements",
@@ -121,7 +122,10 @@ def test_a_zip_with_two_steps_or_that_is_none_is_refused(tmp_path: Path) -> None
     [
         ("return 1", "returned int, not a dictionary of arrays"),
         ("return {}", "returned dict, not a dictionary of arrays"),
-        ('raise KeyError("column")', "failed: KeyError: 'column'"),
+        ('raise KeyError("column")', r"failed: KeyError: 'column'\. The cause has the traceback"),
+        ('raise ValueError("It ends.")', r"failed: ValueError: It ends\. The cause"),
+        ("raise ValueError", r"failed: ValueError\. The cause"),
+        ("import sys\nsys.exit(3)", "failed: SystemExit: 3"),
     ],
 )
 def test_a_step_that_fails_is_named(run: Run, python_file: Write, body: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from orchlite.core.errors import BadModel
 from orchlite.inference.models import ONNX
 
 _SOURCE_BYTES = 16 * 1024 * 1024
+_STEP_HINT = "Upload a .py with process_data, or a ZIP that has one."
 _MAX_FIELDS = 100_000
 """A model has a few; each of them takes some microseconds, and a file has room for a billion."""
 _VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}
@@ -37,7 +39,7 @@ def check(path: Path, name: str, framework: str) -> None:
     """Check that a file can be a model of this framework, one of `inference.models.FRAMEWORKS`.
 
     An ONNX file of any size costs a few reads: the lengths in it must add up to its size, so that a truncated one is found. Of a Python
-    step only the source of a `.py` is read.
+    step only the source of a `.py` is read, and parsed.
 
     Raises:
         BadModel: it cannot be one.
@@ -124,7 +126,13 @@ def _check_source(file: BinaryIO, name: str) -> None:
     file.seek(0)
     source = file.read(_SOURCE_BYTES + 1)
     if len(source) > _SOURCE_BYTES or b"\0" in source:
-        raise _bad(name, "is neither a ZIP nor Python source", "Upload a .py with process_data, or a ZIP that has one.")
+        raise _bad(name, "is neither a ZIP nor Python source", _STEP_HINT)
     if b"process_data" not in source:
         hint = "Define it: def process_data(input_data: InferenceData) -> InferenceData."
         raise _bad(name, "defines no function 'process_data'", hint)
+    try:
+        ast.parse(source, name)
+    except (SyntaxError, ValueError) as error:  # ValueError: an encoding that Python does not have
+        raise _bad(name, f"is neither a ZIP nor Python source: {error}", _STEP_HINT) from error
+    except (RecursionError, MemoryError):
+        return  # nested too deeply for the parser; importing it says more

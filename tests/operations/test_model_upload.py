@@ -93,6 +93,22 @@ def test_a_python_step_is_a_source_or_a_zip(context: Context, tmp_path: Path) ->
         _upload(context, b"# A page about models", framework="python")
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (b"def process_data(:\n", r"is neither a ZIP nor Python source: invalid syntax \(.*, line 1\)\. Upload"),
+        (b"# coding: no-such-coding\ndef process_data(x): return x\n", "is neither a ZIP nor Python source"),
+    ],
+)
+def test_a_source_that_can_be_no_step_is_refused(context: Context, source: bytes, message: str) -> None:
+    with pytest.raises(BadModel, match=message):
+        _upload(context, source, framework="python")
+
+
+def test_a_source_too_deep_for_the_parser_is_left_to_the_import(context: Context) -> None:
+    assert _upload(context, b"def process_data(x): return " + b"-" * 100_000 + b"1", framework="python").framework == "python"
+
+
 def test_other_frameworks_are_refused(context: Context) -> None:
     with pytest.raises(BadArgument, match=r"framework is 'xgboost'.*Export the model to ONNX"):
         _upload(context, framework="xgboost")

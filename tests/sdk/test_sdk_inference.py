@@ -103,6 +103,16 @@ class TestInferring:
             pipeline.infer(data)
         assert len(pipeline.logs()) == 0
 
+    def test_a_model_that_fails_has_the_code_of_rest(self, wl: Any, tmp_path: Path) -> None:
+        (tmp_path / "step.py").write_text("def process_data(data):\n    return 1 / 0\n")
+        schema = pa.schema([pa.field("x", pa.float64())])
+        step = wl.upload_model(
+            "step", str(tmp_path / "step.py"), wallaroo.framework.Framework.PYTHON, input_schema=schema, output_schema=schema
+        )
+        pipeline = wl.build_pipeline("failing").add_model_step(step).deploy()
+        with pytest.raises(wallaroo.exceptions.InferenceError, match=r"^Inference failed: \[400\] .*ZeroDivisionError: division by zero\."):
+            pipeline.infer(pd.DataFrame({"x": [1.0]}))
+
     def test_a_shadow_returns_the_challengers_beside_the_champion(self, wl: Any, models: list[Any]) -> None:
         shadow = wl.build_pipeline("shadow").add_shadow_deploy(models[0], [models[1]]).deploy()
         found = shadow.infer(FRAME)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from orchlite.core.errors import Conflict, DeviceFailed, InferenceFailed, MissingExtra, NotFound, OrchliteError
+from orchlite.core.errors import Conflict, DeviceFailed, MissingExtra, NotFound, OrchliteError
 
 
 class APIErrorResponse(NamedTuple):
@@ -104,7 +104,7 @@ def as_api_error(kind: type[WallarooAPIError] = WallarooAPIError) -> Iterator[No
 def _code(error: OrchliteError) -> int:
     if isinstance(error, NotFound | Conflict):  # a pipeline that is not deployed has no address there
         return 404
-    return 500 if isinstance(error, DeviceFailed | InferenceFailed | MissingExtra) else 400
+    return 500 if isinstance(error, DeviceFailed | MissingExtra) else 400
 
 
 def _rebuild(kind: type[WallarooAPIError], response: APIErrorResponse, prefix: str) -> WallarooAPIError:

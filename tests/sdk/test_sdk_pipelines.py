@@ -91,6 +91,15 @@ class TestBuilding:
         [text] = made.steps()[1].to_json()["Check"]["tree"]
         assert "too_much" in text
 
+    def test_one_validation_is_added_as_until_2023(self, pipeline: Any) -> None:
+        import polars as pl
+
+        expression = pl.col("out.variable").list.get(0) > 5
+        assert pipeline.add_validation("too_much", expression) is pipeline
+        pipeline.add_validations(too_much=expression)
+        [_, old, new] = pipeline.steps()
+        assert old.to_json() == new.to_json()
+
     def test_a_validation_cannot_be_called_count(self, pipeline: Any) -> None:
         import polars as pl
 

@@ -77,6 +77,10 @@ class StepEditing:
             warnings.warn("'count' is not a valid name for a validation", stacklevel=2)
         return self._add(validations_step([serialized(*each) for each in validations.items()]))
 
+    def add_validation(self, name: str, validation: Any) -> Self:
+        """Evaluate one expression, as `add_validations` does: the SDK's call until 2023.4."""
+        return self.add_validations(**{name: validation})
+
     def _add(self, *steps: Step) -> Self:
         self._steps += steps
         return self

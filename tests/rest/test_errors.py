@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from orchlite import Client, Closed, PackagingFailed, StorageFull, StoreBusy, StoreDamaged
-from orchlite.core.errors import BadArgument, BadBundle, BadSchedule, Conflict, IllegalMove, NotFound, OrchliteError
+from orchlite.core.errors import (
+    BadArgument,
+    BadBundle,
+    BadSchedule,
+    Conflict,
+    IllegalMove,
+    InferenceFailed,
+    MissingExtra,
+    NotFound,
+    OrchliteError,
+)
 from orchlite.rest.errors import response_to, status_of
 
 _SECRET = "hunter2"
@@ -35,6 +45,8 @@ def document(shared_api: Any) -> dict[str, Any]:
         (PackagingFailed("x"), 409),
         (StoreBusy("x"), 503),
         (Closed("x"), 503),
+        (MissingExtra("x"), 501),
+        (InferenceFailed("x"), 500),
         (StorageFull("x"), 507),
         (StoreDamaged("x"), 500),
         (OrchliteError("x"), 500),

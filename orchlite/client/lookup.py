@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchlite.client.event import Event
-from orchlite.client.model import Model
 from orchlite.client.orchestration import Orchestration
-from orchlite.client.pipeline import Pipeline, PipelineVersion
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
 from orchlite.core.status import RunStatus
@@ -21,6 +19,8 @@ from orchlite.operations import liveness
 from orchlite.store.lookups import RunKey
 
 if TYPE_CHECKING:
+    from orchlite.client.model import Model
+    from orchlite.client.pipeline import Pipeline, PipelineVersion
     from orchlite.operations.inference import InferenceLogs
 
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
@@ -79,16 +79,22 @@ class Lookup:
 
     def pipelines(self, word: str) -> list[Pipeline]:
         """Return the workspace's pipeline of this name, if there is one."""
+        from orchlite.client.pipeline import Pipeline  # here and below: most verbs need neither models nor pipelines
+
         row = self._engine.store.pipelines.find(self._workspace_id, word)
         return [] if row is None else [Pipeline(self._engine, row)]
 
     def models(self, word: str) -> list[Model]:
         """Return the workspace's model of this name, if there is one."""
+        from orchlite.client.model import Model
+
         row = self._engine.store.models.find(self._workspace_id, word)
         return [] if row is None else [Model(self._engine, row)]
 
     def deployed_version(self, pipeline: Pipeline) -> PipelineVersion | None:
         """Return the version that is deployed; None if there is none."""
+        from orchlite.client.pipeline import PipelineVersion
+
         deployment = self._engine.store.deployments.of_pipeline(pipeline.id())
         if deployment is None or not deployment.is_deployed:
             return None

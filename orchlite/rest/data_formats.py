@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchlite.core.errors import BadData
+from orchlite.core.errors import BadArgument, BadData
 from orchlite.inference import frames
 from orchlite.inference import libraries as lib
 from orchlite.inference.results import COUNT, TIME, InferenceResult
@@ -35,10 +35,22 @@ def records(body: bytes) -> Any:
     """Return the data of a DataFrame that was sent as records.
 
     Raises:
-        BadArgument: it is not JSON.
+        BadArgument: it is not JSON, or neither an object nor a list.
         BadData: it is no list of records, they differ in their keys, or there are none.
     """
-    return frames.from_json(parse_json(body))._replace(form="frame")
+    return frames.from_json(json_data(body))._replace(form="frame")
+
+
+def json_data(body: bytes) -> dict[str, Any] | list[Any]:
+    """Return the columns or records that were sent as JSON.
+
+    Raises:
+        BadArgument: it is not JSON, or neither an object nor a list.
+    """
+    data = parse_json(body)
+    if not isinstance(data, dict | list):
+        raise BadArgument("The body is neither an object nor a list.", hint="Send columns or records.", argument="body")
+    return data
 
 
 def table(body: bytes) -> Any:

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from orchlite.core.errors import BadArgument, Conflict, InferenceFailed, NotFound, OrchliteError
+from orchlite.core.errors import Conflict, InferenceFailed, NotFound, OrchliteError
 from orchlite.inference.selection import Selection
 from orchlite.rest import data_formats, serializers
 from orchlite.rest.body_rules import ARROW, INFER_PATH, JSON
 from orchlite.rest.dependencies import OldData, Pipelines
 from orchlite.rest.errors import refusal, status_of
 from orchlite.rest.pipeline_queries import PipelineQueries
-from orchlite.rest.request_models import parse_json
 
 router = APIRouter(tags=["inference"])
 
@@ -72,14 +71,7 @@ def _infer(pipelines: PipelineQueries, names: tuple[str, str], kind: str, body: 
     if data_formats.RECORDS_FORMAT in kind:
         result = pipelines.infer(deployment, data_formats.records(body))
         return serializers.json_response(data_formats.shown_records(result, chosen, old=old))
-    return serializers.json_response(pipelines.infer(deployment, _json(body)).to_outputs())
-
-
-def _json(body: bytes) -> dict[str, Any] | list[Any]:
-    data = parse_json(body)
-    if not isinstance(data, dict | list):
-        raise BadArgument("The body is neither an object nor a list.", hint="Send columns or records.", argument="body")
-    return data
+    return serializers.json_response(pipelines.infer(deployment, data_formats.json_data(body)).to_outputs())
 
 
 def _engine_error(error: OrchliteError, old: bool) -> Response:

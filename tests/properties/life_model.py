@@ -134,6 +134,8 @@ class Model:
         self.queue.remove((task, run))
         if task.kind == "continuous" and task.status in ACTIVE:
             self._plan_again(task)
+        if task.kind == "once" and task.status == "started" and status == "timed_out":
+            self._move(task, "timed_out")
 
     def _plan_again(self, task: Task) -> None:
         newest = task.runs[::-1]
@@ -328,7 +330,7 @@ class Model:
         return count, len(over)
 
     def _is_over(self, task: Task) -> bool:
-        is_over = task.status == "killed" or (task.kind == "once" and task.status in ("started", "failed"))
+        is_over = task.status == "killed" or (task.kind == "once" and task.status in ("started", "failed", "timed_out"))
         return is_over and not task.runs and not task.skipped
 
     def delete(self, orchestration_id: str) -> None:

@@ -15,9 +15,10 @@ import sqlite3
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from zipfile import ZipFile
@@ -358,7 +359,9 @@ class Life(RuleBasedStateMachine):
         for task_id, known in model.tasks.items():
             self.compare_task(client.get_task_by_id(task_id), known)
         assert [one.id() for one in client.list_orchestrations()] == model.orchestrations_in(self.workspace)
-        assert [task.id() for task in client.list_tasks(killed=True)][::-1] == model.tasks_in(self.workspace)
+        tasks = client.list_tasks(killed=True)
+        assert sorted(task.id() for task in tasks) == sorted(model.tasks_in(self.workspace))
+        assert is_newest_first(task.updated_at() for task in tasks)
         assert {one.name(): one.details() for one in client.list_connections()} == model.connections
         assert [one.name() for one in client.list_workspaces()] == list(model.workspaces)
         listed = {one.name(): {connection.name() for connection in one.list_connections()} for one in client.list_workspaces()}
@@ -366,12 +369,19 @@ class Life(RuleBasedStateMachine):
 
     def compare_task(self, task: orchlite.Task, known: Task) -> None:
         assert task.status() == known.status, task
-        assert [facts(run) for run in task.last_runs()][::-1] == [run.facts for run in known.runs]
+        runs = task.last_runs()
+        assert Counter(facts(run) for run in runs) == Counter(run.facts for run in known.runs)
+        assert is_newest_first(at for run in runs if (at := run.ended_at()))
         skipped = task.last_runs(status="skipped")
         assert sorted(run.scheduled_at() or START for run in skipped) == sorted(known.skipped)
         assert task.missed() == len(known.skipped)
         if known.kind == "scheduled" and known.status == "started":
             assert task.next_run_at() == known.next_at
+
+
+def is_newest_first(moments: Iterable[datetime]) -> bool:
+    known = list(moments)
+    return known == sorted(known, reverse=True)
 
 
 def facts(run: orchlite.TaskRun) -> Facts:

@@ -146,6 +146,7 @@ class TestRefusals:
             ([], RECORDS, "BadData", ""),
             ({}, "application/json", "BadData", ""),
             (5, "application/json", "BadArgument", "The body is neither an object nor a list."),
+            (True, "application/json; format=pandas-records", "BadArgument", "The body is neither an object nor a list."),
             (b"{", RECORDS, "BadArgument", "The body is not JSON"),
             (b"[NaN]", RECORDS, "BadArgument", "The body is not JSON"),
             (b"hello", ARROW, "BadData", "The body is no Arrow file"),

@@ -146,13 +146,13 @@ class TestRefusals:
             ([], RECORDS, "BadData", ""),
             ({}, "application/json", "BadData", ""),
             (5, "application/json", "BadArgument", "The body is neither an object nor a list."),
-            (True, "application/json; format=pandas-records", "BadArgument", "The body is neither an object nor a list."),
+            (5, "application/json; format=pandas-records", "BadArgument", "The body is neither an object nor a list."),
             (b"{", RECORDS, "BadArgument", "The body is not JSON"),
             (b"[NaN]", RECORDS, "BadArgument", "The body is not JSON"),
             (b"hello", ARROW, "BadData", "The body is no Arrow file"),
             (b"", ARROW, "BadData", "The body is no Arrow file"),
         ],
-        ids=["column", "shape", "no records", "nothing", "number", "cut", "nan", "no arrow", "empty"],
+        ids=["column", "shape", "no records", "nothing", "number", "a number for records", "cut", "nan", "no arrow", "empty"],
     )
     def test_data_that_does_not_fit_is_refused_as_by_an_engine(self, door: Door, body: Any, kind: str, error: str, message: str) -> None:
         response = door.send(body, kind)

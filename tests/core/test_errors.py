@@ -15,6 +15,7 @@ _PARENTS = {
     "InvalidInput": "OrchliteError",
     "BadBundle": "InvalidInput",
     "BadRequirement": "InvalidInput",
+    "BadScene": "InvalidInput",
     "BadSchedule": "InvalidInput",
     "BadArgument": "InvalidInput",
     "BadData": "InvalidInput",

@@ -128,7 +128,7 @@ def _check_source(file: BinaryIO, name: str) -> None:
     if len(source) > _SOURCE_BYTES or b"\0" in source:
         raise _bad(name, "is neither a ZIP nor Python source", _STEP_HINT)
     if b"process_data" not in source:
-        hint = "Define it: def process_data(input_data: InferenceData) -> InferenceData."
+        hint = "Define a function process_data, which takes a dictionary of arrays and returns one."
         raise _bad(name, "defines no function 'process_data'", hint)
     try:
         ast.parse(source, name)

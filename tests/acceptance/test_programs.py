@@ -166,7 +166,7 @@ def test_what_is_not_emulated_and_what_does_not_fit_say_so(run: Any) -> None:
         "404",
         "400 Inference failed: [400] Column 'tensor' has 2 numbers a row,",
         "400 Inference failed: [400] Model 'house-model' needs the column",
-        "400 Inference failed: [400] Column 'tensor' has str, and model '",
+        "400 Inference failed: [400] Column 'tensor' has str in row 0, an",
         "400 Inference failed: [400] Column 'tensor' has no number in row",
         "400 Inference failed: [400] The data has no rows. Give at least ",
         "400 Inference failed: [400] The data has no columns. Give a colu",

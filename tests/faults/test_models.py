@@ -210,7 +210,7 @@ def test_a_pipeline_that_finds_no_room_is_what_it_was(small_client: Client, disk
             for _ in range(100):
                 logs.insert(transaction, log, row_limit=1000, size_limit_bytes=2**30)
 
-    for write in (insert_many, lambda: pipeline.deploy(deployment_config={"text": "x" * 2**23})):
+    for write in (insert_many, lambda: pipeline.deploy(deployment_config={"text": "x" * 1_000_000})):
         with pytest.raises(StorageFull):
             write()
     assert pipeline.status() == status

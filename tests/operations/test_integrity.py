@@ -114,7 +114,7 @@ class TestRows:
         ("change", "what"),
         [
             ("ended_at = NULL", "is success and has no end"),
-            ("status = 'queued'", "is queued and has a host or an end"),
+            ("status = 'queued', submitted_by = 'another host'", "is queued and has a host or an end"),
             ("status = 'running'", "is running and has no host, or an end"),
         ],
     )

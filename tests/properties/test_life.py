@@ -410,4 +410,4 @@ def test_a_task_without_end_begins_although_its_first_run_was_killed_in_the_queu
 
 @pytest.mark.slow
 def test_a_store_is_over_a_long_life_what_a_dictionary_is() -> None:
-    live(30, 40)
+    live(15, 40)

@@ -6,6 +6,7 @@ Import it where it is needed, inside functions: a process that does not infer sh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -79,7 +80,7 @@ def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: flo
     inputs = _inputs(data)
     if timeout_seconds is None:
         return _logged(context, pipeline_id, plan, inputs)
-    return _Attempt(lambda: _logged(context, pipeline_id, plan, inputs)).result(timeout_seconds)
+    return _within(timeout_seconds, lambda: _logged(context, pipeline_id, plan, inputs))
 
 
 def deployed_plan(context: Context, pipeline_id: int) -> Plan:
@@ -120,12 +121,7 @@ def read_logs(
         MissingExtra: pyarrow is not installed.
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the store cannot be read.
     """
-    if (since is None) != (until is None):
-        raise BadArgument(
-            "Only one of the dates was given.",
-            hint="Give both " + Argument("start_datetime") + " and " + Argument("end_datetime") + ", or none.",
-            argument="start_datetime" if since is None else "end_datetime",
-        )
+    _check_dates(since, until)
     by_dates = since is not None
     known = limit if limit is not None else _NO_LIMIT if by_dates else LOG_LIMIT
     page = context.store.inference_logs.read(
@@ -142,6 +138,15 @@ def read_logs(
     table = log_batches.joined(batches, is_reversed=not by_dates, skipped=skipped, limit=known, selection=selection)
     end = _end(page.logs, skipped + known, oldest_first=by_dates) if page.stopped_by and page.logs else None
     return InferenceLogs(table, page.stopped_by, end)
+
+
+def _check_dates(since: datetime | None, until: datetime | None) -> None:
+    if (since is None) != (until is None):
+        raise BadArgument(
+            "Only one of the dates was given.",
+            hint="Give both " + Argument("start_datetime") + " and " + Argument("end_datetime") + ", or none.",
+            argument="start_datetime" if since is None else "end_datetime",
+        )
 
 
 def _end(logs: Sequence[InferenceLogRow], row_count: int, *, oldest_first: bool) -> LogPosition:
@@ -189,27 +194,19 @@ def _logged(context: Context, pipeline_id: int, plan: Plan, inputs: Inputs) -> I
     return result
 
 
-class _Attempt:
-    """A call in a thread of its own, for whose end the caller need not wait."""
+def _within(timeout_seconds: float, call: Callable[[], InferenceResult]) -> InferenceResult:
+    """Make the call in a thread of its own, in which one that is late continues."""
+    attempt: Future[InferenceResult] = Future()
 
-    def __init__(self, call: Callable[[], InferenceResult]) -> None:
-        self._call = call
-        self._result: InferenceResult | None = None
-        self._error: BaseException | None = None
-
-    def result(self, timeout_seconds: float) -> InferenceResult:
-        thread = start_daemon(self._run, "orchlite-inference")
-        thread.join(timeout_seconds)
-        if thread.is_alive():
-            message = f"Inference did not return within {timeout_seconds:g} s."
-            raise WaitTimeout(message, hint="Give a longer " + Argument("timeout") + ", or fewer rows.", timeout_seconds=timeout_seconds)
-        if self._error is not None:
-            raise self._error
-        assert self._result is not None
-        return self._result
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            self._result = self._call()
+            attempt.set_result(call())
         except BaseException as error:
-            self._error = error
+            attempt.set_exception(error)
+
+    start_daemon(run, "orchlite-inference")
+    wait([attempt], timeout_seconds)
+    if not attempt.done():
+        message = f"Inference did not return within {timeout_seconds:g} s."
+        raise WaitTimeout(message, hint="Give a longer " + Argument("timeout") + ", or fewer rows.", timeout_seconds=timeout_seconds)
+    return attempt.result()

@@ -36,8 +36,9 @@ def process_data(input_data):
 """
 _OF_FRAME = """\
 import numpy
+from pickle import loads
 
-_ROWS = {rows!r}
+_ROWS = loads({rows!r})
 
 
 def process_data(input_data):
@@ -56,7 +57,7 @@ def pipeline_stub(name: str, function_or_frame: Any, *, client: Client) -> Pipel
         what it changes in the test's process is not seen there.
 
     Raises:
-        BadArgument: an argument is refused; the function uses something that cannot be copied.
+        BadArgument: an argument is refused; the function uses, or the DataFrame has, something that cannot be copied.
         BadData: the DataFrame has no rows, or two columns of one name.
         MissingExtra: the extra `inference` is not installed.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
@@ -103,7 +104,7 @@ def _pickled(values: object) -> bytes:
     try:
         return pickle.dumps(values)
     except Exception as error:  # pickle raises whatever the objects' own methods raise
-        message = f"The function uses something that cannot be copied to the processes of tasks: {error}"
+        message = f"{_ARGUMENT} uses something that cannot be copied to the processes of tasks: {error}"
         raise BadArgument(message, hint="Let it use modules and plain values only.", argument=_ARGUMENT) from error
 
 
@@ -115,5 +116,5 @@ def _source_of_frame(frame: Any) -> str:
     except AttributeError as error:
         message = f"{_ARGUMENT} is of type {type(frame).__name__}."
         raise BadArgument(message, hint="It takes a function or a DataFrame.", argument=_ARGUMENT) from error
-    rows = {name: (str(column.dtype) if column.dtype != object else "object", column.tolist()) for name, column in columns.items()}
-    return _OF_FRAME.format(rows=rows)
+    rows = {name: (str(column.dtype), column.tolist()) for name, column in columns.items()}
+    return _OF_FRAME.format(rows=_pickled(rows))

@@ -54,6 +54,11 @@ def test_the_rows_of_a_frame_are_returned_in_turn(client: Client) -> None:
     assert frame["out.label"].tolist() == ["low", "high", "low"]
 
 
+def test_a_frame_may_have_missing_and_infinite_numbers(client: Client) -> None:
+    rows = pd.DataFrame({"price": [math.nan, math.inf, 1.5]})
+    assert str(pipeline_stub("prices", rows, client=client).infer(_FRAME)["out.price"].tolist()) == "[nan, inf, 1.5]"
+
+
 def test_the_last_stub_of_a_name_is_deployed(client: Client) -> None:
     pipeline_stub("prices", _price, client=client)
     pipeline_stub("prices", lambda columns: {"other": columns["size"]}, client=client)

@@ -104,6 +104,10 @@ class Transaction:
         """Return all rows of a query, or of a statement with RETURNING."""
         return self._connection.execute(sql, parameters).fetchall()
 
+    def each(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
+        """Yield the rows of a query, each read when it is asked for: none are read after the last one that is used."""
+        yield from self._connection.execute(sql, parameters)
+
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """Return the first row; None if there is none."""
         found = self.rows(sql, parameters)

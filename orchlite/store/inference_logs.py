@@ -42,10 +42,7 @@ class InferenceLogs:
             NotFound: there is no such pipeline.
         """
         # Two statements: each costs an inference of one row some percent of its time.
-        sums = transaction.row(
-            "UPDATE pipelines SET log_rows = log_rows + ?, log_bytes = log_bytes + ? WHERE pipeline_id = ? RETURNING log_rows, log_bytes",
-            (log.row_count, log.size_bytes, log.pipeline_id),
-        )
+        sums = _add_to_sums(transaction, log.pipeline_id, log.row_count, log.size_bytes)
         if sums is None:
             raise NotFound(f"There is no pipeline {log.pipeline_id!r} in this store: it was deleted.", pipeline_id=log.pipeline_id)
         row = transaction.row(
@@ -100,7 +97,7 @@ class InferenceLogs:
         sums = transaction.row("SELECT log_rows, log_bytes FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
         if sums is None or (sums["log_rows"] <= row_limit and sums["log_bytes"] <= size_limit_bytes):
             return 0
-        oldest = transaction.rows(
+        oldest = transaction.each(  # not `rows`: of a full log, each inference deletes only one or two
             "SELECT log_id, row_count, size_bytes FROM inference_logs WHERE pipeline_id = ? AND log_id <> coalesce(?,"
             " (SELECT log_id FROM inference_logs WHERE pipeline_id = ? ORDER BY at DESC, log_id DESC LIMIT 1)) ORDER BY at, log_id LIMIT ?",
             (pipeline_id, kept, pipeline_id, _PAGE),
@@ -140,20 +137,22 @@ class InferenceLogs:
         log_ids = json.dumps([row["log_id"] for row in rows])
         deleted = transaction.execute("DELETE FROM inference_logs WHERE log_id IN (SELECT value FROM json_each(?))", (log_ids,))
         row_count, size_bytes = sum(row["row_count"] for row in rows), sum(row["size_bytes"] for row in rows)
-        self._add_to_sums(transaction, pipeline_id, -row_count, -size_bytes)
+        _add_to_sums(transaction, pipeline_id, -row_count, -size_bytes)
         return deleted
-
-    def _add_to_sums(self, transaction: Transaction, pipeline_id: int, row_count: int, size_bytes: int) -> None:
-        transaction.execute(
-            "UPDATE pipelines SET log_rows = log_rows + ?, log_bytes = log_bytes + ? WHERE pipeline_id = ?",
-            (row_count, size_bytes, pipeline_id),
-        )
 
     def _with_data(self, log_ids: Sequence[int]) -> list[InferenceLogRow]:
         """Return the logs with these ids, in this order, without those that were deleted meanwhile."""
         rows = self._database.rows("SELECT * FROM inference_logs WHERE log_id IN (SELECT value FROM json_each(?))", (json.dumps(log_ids),))
         found = {row["log_id"]: _record(row) for row in rows}
         return [found[log_id] for log_id in log_ids if log_id in found]
+
+
+def _add_to_sums(transaction: Transaction, pipeline_id: int, row_count: int, size_bytes: int) -> Row | None:
+    """Return the new sums; None if there is no such pipeline."""
+    return transaction.row(
+        "UPDATE pipelines SET log_rows = log_rows + ?, log_bytes = log_bytes + ? WHERE pipeline_id = ? RETURNING log_rows, log_bytes",
+        (row_count, size_bytes, pipeline_id),
+    )
 
 
 def _selection(rows: Iterable[Row], row_limit: int, size_limit_bytes: int) -> tuple[list[int], StoppedBy | None]:

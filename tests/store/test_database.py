@@ -119,6 +119,14 @@ def test_only_a_transaction_that_need_not_be_durable_is_not_synced(database: Dat
         assert [*transaction.rows("PRAGMA synchronous")[0]] == [2]
 
 
+def test_rows_that_are_read_one_at_a_time_are_not_read_after_the_last_one_used(database: Database) -> None:
+    bad_at_the_end = """SELECT json(value) FROM json_each('["1", "2", "3", "{"]')"""
+    with database.transaction() as transaction:
+        assert [*next(transaction.each(bad_at_the_end))] == ["1"]
+        with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
+            transaction.rows(bad_at_the_end)
+
+
 def test_a_locked_store_is_busy_after_the_time_out_and_nothing_is_written(database: Database, stranger: sqlite3.Connection) -> None:
     began = time.monotonic()
     with pytest.raises(StoreBusy, match="locked") as failure:

@@ -40,6 +40,10 @@ class _ExplainingTransaction(Transaction):
         self._steps += _plan(self._inner.rows, sql, parameters)
         return self._inner.rows(sql, parameters)
 
+    def each(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
+        self._steps += _plan(self._inner.rows, sql, parameters)
+        return self._inner.each(sql, parameters)
+
 
 class _ExplainingDatabase(Database):
     """Records the query plan of every statement, then executes it."""
@@ -92,6 +96,11 @@ def _inside(ask: Callable[[_Tables, Transaction], object]) -> Ask:
     return it
 
 
+def _trim(on: _Tables, inside: Transaction) -> None:
+    pipeline = on.pipelines.find_or_create(inside, 1, "fraud", _NOW)
+    on.inference_logs.trim(inside, pipeline.pipeline_id, row_limit=-1, size_limit_bytes=0, kept=1)
+
+
 _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the last runs of a task": ("runs_of_task_updated", lambda on: on.runs.of_task("task", 5)),
     "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
@@ -130,6 +139,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
         lambda on: on.inference_logs.read(1, 10, size_limit_bytes=10, since=_NOW, until=_NOW, oldest_first=True, position=(_NOW, 1)),
     ),
     "old inference logs": ("logs_of_pipeline", _inside(lambda on, inside: on.inference_logs.delete_before(inside, 1, _NOW))),
+    "the oldest inference logs": ("logs_of_pipeline", _inside(_trim)),
     "the orchestrations of a workspace": ("orchestrations_of_workspace", lambda on: on.orchestrations.of_workspace(1)),
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {

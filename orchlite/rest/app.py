@@ -23,6 +23,7 @@ from orchlite.rest import (
     users,
     workspaces,
 )
+from orchlite.rest.accounts import Accounts
 from orchlite.rest.body_rules import rules_for
 from orchlite.rest.model_queries import ModelQueries
 from orchlite.rest.pipeline_queries import PipelineQueries
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orchlite.client.client import Client
-    from orchlite.rest.accounts import Accounts
     from orchlite.rest.serializers import Compatibility
 
 _ROUTERS = (
@@ -48,6 +48,8 @@ _ROUTERS = (
     pipelines.router,
     infer.router,
     inference_logs.router,
+    graphql_endpoint.router,
+    users.router,
 )
 
 
@@ -96,8 +98,8 @@ def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Acco
     app.state.models = ModelQueries(client)
     app.state.pipelines = PipelineQueries(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
-    logins = () if accounts is None else (authentication.router(accounts),)
-    for router in (*_ROUTERS, graphql_endpoint.router(client), users.router(accounts, client), *logins):
+    app.state.accounts = accounts or Accounts()
+    for router in _ROUTERS if accounts is None else (*_ROUTERS, authentication.router(accounts)):
         app.include_router(router)
     errors.install_handlers(app)
     return app

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
 from orchlite.rest import request_models
-from orchlite.rest.accounts import ACCOUNT_KEY, Account
+from orchlite.rest.accounts import ACCOUNT_KEY, Account, Accounts
 from orchlite.rest.data_formats import is_old
 from orchlite.rest.errors import HTTPError
 from orchlite.rest.model_queries import ModelQueries
@@ -58,6 +58,11 @@ async def _pipelines(request: Request) -> PipelineQueries:
     return pipelines
 
 
+async def _accounts(request: Request) -> Accounts:
+    accounts: Accounts = request.app.state.accounts
+    return accounts
+
+
 async def _dialect(request: Request) -> Dialect:
     return dialect_of(request.headers.get("user-agent"), request.app.state.compatibility)
 
@@ -74,6 +79,7 @@ async def _sees_details(request: Request) -> bool:
 Queries = Annotated[StoreQueries, Depends(_queries)]
 Models = Annotated[ModelQueries, Depends(_models)]
 Pipelines = Annotated[PipelineQueries, Depends(_pipelines)]
+Users = Annotated[Accounts, Depends(_accounts)]
 ClientDialect = Annotated[Dialect, Depends(_dialect)]
 OldData = Annotated[bool, Depends(_old_data)]
 """Whether the client expects data in the formats of 2023."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from orchlite.rest.model_queries import ModelQueries
-from orchlite.rest.pipeline_queries import PipelineQueries
-from orchlite.rest.queries import StoreQueries
+from orchlite.rest.dependencies import Models, Pipelines, Queries
 
-if TYPE_CHECKING:
-    from orchlite.client.client import Client
+router = APIRouter(tags=["graphql"])
 
 
 class GraphQLRequest(BaseModel):
@@ -23,17 +20,10 @@ class GraphQLRequest(BaseModel):
     operationName: str | None = None  # noqa: N815 - GraphQL over HTTP's name
 
 
-def router(client: Client) -> APIRouter:
-    """Return the endpoint, over the client's store."""
-    queries = StoreQueries(client), ModelQueries(client), PipelineQueries(client)
-    routes = APIRouter(tags=["graphql"])
+# Not `async`: it waits for the store, so FastAPI runs it in a thread.
+@router.post("/v1/graphql")
+def graphql(body: GraphQLRequest, queries: Queries, models: Models, pipelines: Pipelines) -> dict[str, Any]:
+    """Execute a query. Errors are in `errors`, and the status is 200, as clients of GraphQL expect."""
+    from orchlite.rest.graphql_resolvers import RootResolvers, execute_query
 
-    # Not `async`: it waits for the store, so FastAPI runs it in a thread.
-    @routes.post("/v1/graphql")
-    def graphql(body: GraphQLRequest) -> dict[str, Any]:
-        """Execute a query. Errors are in `errors`, and the status is 200, as clients of GraphQL expect."""
-        from orchlite.rest.graphql_resolvers import RootResolvers, execute_query
-
-        return execute_query(RootResolvers(*queries), body.query, body.variables, body.operationName)
-
-    return routes
+    return execute_query(RootResolvers(queries, models, pipelines), body.query, body.variables, body.operationName)

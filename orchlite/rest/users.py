@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from fastapi import APIRouter, Response
 
 from orchlite.core.errors import NotFound
 from orchlite.rest import request_models, response_models, serializers
 from orchlite.rest.accounts import OWNER, Account, Accounts
-from orchlite.rest.dependencies import JsonRoute, Queries
+from orchlite.rest.dependencies import JsonRoute, Queries, Users
+from orchlite.rest.queries import StoreQueries
 
-if TYPE_CHECKING:
-    from orchlite.client.client import Client
+router = APIRouter(tags=["users"], route_class=JsonRoute)
 
 _IDENTITY_PATH = "/auth/admin/realms/master/users"
 
 
-def router(accounts: Accounts | None, client: Client) -> APIRouter:
-    """Return the endpoints that know these accounts and the store's owner."""
-    users = accounts or Accounts()
-    routes = APIRouter(tags=["users"], route_class=JsonRoute)
+@router.get(_IDENTITY_PATH + "/{user_id}", response_model=response_models.User)
+def user_by_id(user_id: str, users: Users, queries: Queries) -> Response:
+    """Return the user with this id."""
+    return serializers.json_response(serializers.user(_found(users, user_id), _created_at(queries)))
 
-    def user(account: Account) -> response_models.User:
-        created_at = client.get_workspace("default", create_if_not_exist=True).created_at()
-        return serializers.user(account, created_at)
 
-    @routes.get(_IDENTITY_PATH + "/{user_id}", response_model=response_models.User)
-    def user_by_id(user_id: str) -> Response:
-        """Return the user with this id."""
-        return serializers.json_response(user(_found(users, user_id)))
+@router.get(_IDENTITY_PATH, response_model=list[response_models.User])
+def users_by_email(email: str, users: Users, queries: Queries) -> Response:
+    """List the users with this e-mail address."""
+    created_at = _created_at(queries)
+    return serializers.json_list_response(serializers.user(account, created_at) for account in users.with_email(email))
 
-    @routes.get(_IDENTITY_PATH, response_model=list[response_models.User])
-    def users_by_email(email: str) -> Response:
-        """List the users with this e-mail address."""
-        return serializers.json_list_response(user(account) for account in users.with_email(email))
 
-    @routes.post("/v1/api/users/query", response_model=response_models.Users)
-    def query(body: request_models.QueryUsers | None = None) -> Response:
-        """Return users by their ids; by default all. An id without a user has `null`."""
-        ids = [account.user_id for account in users.all()] if body is None or body.user_ids is None else body.user_ids
-        found = {user_id: users.find(user_id) for user_id in ids}
-        return serializers.json_response(response_models.Users(users={key: one and user(one) for key, one in found.items()}))
+@router.post("/v1/api/users/query", response_model=response_models.Users)
+def query(users: Users, queries: Queries, body: request_models.QueryUsers | None = None) -> Response:
+    """Return users by their ids; by default all. An id without a user has `null`."""
+    ids = [account.user_id for account in users.all()] if body is None or body.user_ids is None else body.user_ids
+    created_at, found = _created_at(queries), {user_id: users.find(user_id) for user_id in ids}
+    shown = {user_id: account and serializers.user(account, created_at) for user_id, account in found.items()}
+    return serializers.json_response(response_models.Users(users=shown))
 
-    @routes.post("/v1/api/workspaces/list_users", response_model=response_models.WorkspaceUsers)
-    def of_workspace(body: request_models.UsersOfWorkspace, queries: Queries) -> Response:
-        """List the owner of the store, to whom every workspace belongs."""
-        queries.workspace(body.workspace_id)
-        owner = response_models.WorkspaceUser(user_id=OWNER.user_id, user_type="OWNER")
-        return serializers.json_response(response_models.WorkspaceUsers(users=[owner]))
 
-    @routes.post("/v1/api/workspaces/add_user", response_model=response_models.Nothing)
-    def add(body: request_models.AddUser, queries: Queries) -> Response:
-        """Do nothing but check that both exist: users see every workspace."""
-        queries.workspace(body.workspace_id)
-        if body.user_id is not None or not users.with_email(body.email or ""):
-            _found(users, body.user_id or body.email or "")
-        return serializers.json_response(response_models.Nothing())
+@router.post("/v1/api/workspaces/list_users", response_model=response_models.WorkspaceUsers)
+def of_workspace(body: request_models.UsersOfWorkspace, queries: Queries) -> Response:
+    """List the owner of the store, to whom every workspace belongs."""
+    queries.workspace(body.workspace_id)
+    owner = response_models.WorkspaceUser(user_id=OWNER.user_id, user_type="OWNER")
+    return serializers.json_response(response_models.WorkspaceUsers(users=[owner]))
 
-    return routes
+
+@router.post("/v1/api/workspaces/add_user", response_model=response_models.Nothing)
+def add(body: request_models.AddUser, users: Users, queries: Queries) -> Response:
+    """Do nothing but check that both exist: users see every workspace."""
+    queries.workspace(body.workspace_id)
+    if body.user_id is not None or not users.with_email(body.email or ""):
+        _found(users, body.user_id or body.email or "")
+    return serializers.json_response(response_models.Nothing())
 
 
 def _found(users: Accounts, user_id: str) -> Account:
@@ -66,3 +61,8 @@ def _found(users: Accounts, user_id: str) -> Account:
     if account is None:
         raise NotFound(f"There is no user {user_id!r:.80}.", hint="Tokens hold the id, as `sub`.", user_id=user_id)
     return account
+
+
+def _created_at(queries: StoreQueries) -> datetime:
+    """Return when the store was created, as the time of every account: they have none of their own."""
+    return queries.client.get_workspace("default", create_if_not_exist=True).created_at()

@@ -84,16 +84,6 @@ def is_loaded(file: ModelFile) -> bool:
     return file[1:] in _cache.models
 
 
-def checked(file: ModelFile) -> None:
-    """Load a file without keeping it, to see whether it is a model.
-
-    Raises:
-        BadModel: the file is no model, or its framework is not one of `FRAMEWORKS`.
-        MissingExtra: a package that loads it is not installed.
-    """
-    _load(file)
-
-
 def _load(file: ModelFile) -> LoadedModel:
     if file.framework == ONNX:
         return OnnxModel(file.path, file.name, file.fields)

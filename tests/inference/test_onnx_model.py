@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from orchlite.core.errors import BadData, BadModel, InferenceFailed
-from orchlite.inference.models import ModelFile, checked, load
+from orchlite.inference.models import ModelFile, load
 from tests.inference.conftest import Run
 from tests.onnx_models import BOOL, FLOAT, INT64, STRING, doubling, identity, summing, two_inputs
 
@@ -28,13 +28,13 @@ class TestTheFile:
     def test_no_model_is_refused_with_its_name(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "a").write_bytes(content)
         with pytest.raises(BadModel, match="The file of model 'm' cannot be loaded as ONNX: "):
-            checked(_file(tmp_path / "a"))
+            load(_file(tmp_path / "a"))
 
     def test_a_truncated_model_is_refused(self, tmp_path: Path) -> None:
         path = doubling(tmp_path / "a")
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(BadModel, match="'m' cannot be loaded as ONNX") as caught:
-            checked(_file(path))
+            load(_file(path))
         assert str(tmp_path) not in str(caught.value)
 
     def test_what_onnxruntime_says_is_told_without_its_source_and_the_stores_path(self, tmp_path: Path) -> None:
@@ -42,23 +42,23 @@ class TestTheFile:
         model.ir_version = 99
         (tmp_path / "newer").write_bytes(model.SerializeToString())
         with pytest.raises(BadModel, match=r"as ONNX: Unsupported model IR version: 99, max supported IR version: \d+\. Upload"):
-            checked(_file(tmp_path / "newer"))
+            load(_file(tmp_path / "newer"))
         model = onnx.load(str(tmp_path / "a"))
         model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
         model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
         model.graph.initializer[0].ClearField("float_data")
         (tmp_path / "external").write_bytes(model.SerializeToString())
         with pytest.raises(BadModel, match=r"weights\.bin.*Upload the complete model in one file") as caught:
-            checked(_file(tmp_path / "external"))
+            load(_file(tmp_path / "external"))
         assert str(tmp_path) not in str(caught.value)
 
     def test_an_absent_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadModel, match="'m' cannot be loaded as ONNX"):
-            checked(_file(tmp_path / "absent"))
+            load(_file(tmp_path / "absent"))
 
     def test_another_framework_is_refused_with_those_that_run(self, tmp_path: Path) -> None:
         with pytest.raises(BadModel, match=r"of the framework 'keras', which orchlite does not run\. It runs onnx and python"):
-            checked(ModelFile(tmp_path, "m", "", "keras"))
+            load(ModelFile(tmp_path, "m", "", "keras"))
 
     def test_a_model_is_loaded_once(self, tmp_path: Path) -> None:
         file = _file(doubling(tmp_path / "a"))
@@ -68,7 +68,7 @@ class TestTheFile:
 
     def test_tensor_fields_of_another_number_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadModel, match=r"of model 'm' has the length 1, not 2\. It names the inputs, in this order: 'a', 'b'"):
-            checked(_file(two_inputs(tmp_path / "a"), fields=("tensor",)))
+            load(_file(two_inputs(tmp_path / "a"), fields=("tensor",)))
 
 
 class TestColumns:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from orchlite.core.errors import BadData, BadModel, InferenceFailed
-from orchlite.inference.models import PYTHON, ModelFile, checked, load
+from orchlite.inference.models import PYTHON, ModelFile, load
 from orchlite.inference.python_step import PythonStep
 from tests.inference.conftest import Run, inputs_of
 from tests.onnx_models import doubling
@@ -27,6 +27,10 @@ def _zip(path: Path, **files: str) -> Path:
         for name, text in files.items():
             archive.writestr(f"{name}.py", text)
     return path
+
+
+def _load(path: Path) -> None:
+    load(ModelFile(path, "m", str(path), PYTHON))
 
 
 def test_it_takes_and_returns_arrays_by_name(run: Run, python_file: Write) -> None:
@@ -61,7 +65,7 @@ def test_missing_numbers_are_nan(run: Run, python_file: Write) -> None:
 
 def test_the_file_of_a_store_has_no_suffix(run: Run, python_file: Write, tmp_path: Path) -> None:
     path = python_file('return {"y": input_data["x"]}').rename(tmp_path / "0123")
-    checked(ModelFile(path, "m", "sha", PYTHON))
+    _load(path)
     assert not (tmp_path / "__pycache__").exists()
 
 
@@ -104,17 +108,17 @@ def test_a_coroutine_is_awaited(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_no_step_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.py").write_text(text)
     with pytest.raises(BadModel, match=message):
-        checked(ModelFile(tmp_path / "a.py", "m", "sha", PYTHON))
+        _load(tmp_path / "a.py")
 
 
 def test_a_zip_with_two_steps_or_that_is_none_is_refused(tmp_path: Path) -> None:
     step = "def process_data(input_data):\n    return input_data\n"
     with pytest.raises(BadModel, match="defines several functions 'process_data'"):
-        checked(ModelFile(_zip(tmp_path / "a.zip", a=step, b=step), "m", "sha", PYTHON))
+        _load(_zip(tmp_path / "a.zip", a=step, b=step))
     content = (tmp_path / "a.zip").read_bytes()
     (tmp_path / "b.zip").write_bytes(content[:30] + bytes(30) + content[60:])
     with pytest.raises(BadModel, match="The file of model 'm' cannot be unpacked"):
-        checked(ModelFile(tmp_path / "b.zip", "m", "sha", PYTHON))
+        _load(tmp_path / "b.zip")
 
 
 @pytest.mark.parametrize(

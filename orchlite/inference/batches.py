@@ -17,9 +17,9 @@ def split(data: Any, row_count: int) -> list[Any]:
     Raises:
         BadArgument: the data is neither a DataFrame nor an Arrow table.
     """
-    if _is_frame(data):
+    if lib.is_frame(data):
         return [data.iloc[first : first + row_count] for first in range(0, len(data), row_count)]
-    if (pyarrow := lib.loaded("pa")) is not None and isinstance(data, pyarrow.Table):
+    if lib.is_table(data):
         return [data.slice(first, row_count) for first in range(0, data.num_rows, row_count)]
     raise BadArgument(f"The data is of type {type(data).__name__}.", hint="It takes a DataFrame or an Arrow table.", argument="tensor")
 
@@ -31,9 +31,9 @@ def joined(parts: Sequence[Any], results: Sequence[Any]) -> Any:
     texts = [error for error, count in zip(errors, rows, strict=True) for _ in range(count)]
     sample = next((result for result in results if not isinstance(result, BaseException)), None)
     if sample is None:
-        return lib.pd.DataFrame({_ERROR: texts}) if not parts or _is_frame(parts[0]) else lib.pa.table({_ERROR: texts})
+        return lib.pd.DataFrame({_ERROR: texts}) if not parts or lib.is_frame(parts[0]) else lib.pa.table({_ERROR: texts})
     filled = [_empty(sample, count) if error else result for result, error, count in zip(results, errors, rows, strict=True)]
-    if _is_frame(sample):
+    if lib.is_frame(sample):
         frame = lib.pd.concat(filled, ignore_index=True)
         return frame.assign(**{_ERROR: texts}) if any(errors) else frame
     table = lib.pa.concat_tables(filled)
@@ -41,12 +41,7 @@ def joined(parts: Sequence[Any], results: Sequence[Any]) -> Any:
 
 
 def _empty(sample: Any, row_count: int) -> Any:
-    if _is_frame(sample):
+    if lib.is_frame(sample):
         return lib.pd.DataFrame("", index=range(row_count), columns=sample.columns, dtype=object)
     pa = lib.pa
     return pa.Table.from_arrays([pa.nulls(row_count, field.type) for field in sample.schema], schema=sample.schema)
-
-
-def _is_frame(data: Any) -> bool:
-    pandas = lib.loaded("pd")
-    return pandas is not None and isinstance(data, pandas.DataFrame)

@@ -5,6 +5,7 @@ Each is imported when its name is first used (PEP 562), and then is an ordinary 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -35,11 +36,14 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def loaded(name: str) -> Any:
-    """Return the package with this short name if this process has imported it; else None. Imports nothing."""
-    import sys
+def is_frame(data: object) -> bool:
+    """Return whether this is a DataFrame of pandas. Imports nothing: without pandas there is none."""
+    return (pandas := sys.modules.get("pandas")) is not None and isinstance(data, pandas.DataFrame)
 
-    return sys.modules.get(_PACKAGES[name])
+
+def is_table(data: object) -> bool:
+    """Return whether this is an Arrow table. Imports nothing."""
+    return (pyarrow := sys.modules.get("pyarrow")) is not None and isinstance(data, pyarrow.Table)
 
 
 def _imported(package: str) -> Any:

@@ -168,10 +168,9 @@ def _plans_of(context: Context) -> InferencePlans:
 def _inputs(data: Any) -> Inputs:
     if isinstance(data, Inputs):
         return data
-    pandas, pyarrow = lib.loaded("pd"), lib.loaded("pa")
-    if pandas is not None and isinstance(data, pandas.DataFrame):
+    if lib.is_frame(data):
         return frames.from_frame(data)
-    if pyarrow is not None and isinstance(data, pyarrow.Table):
+    if lib.is_table(data):
         return arrow.from_table(data)
     if isinstance(data, Mapping) or (isinstance(data, Sequence) and not isinstance(data, str | bytes)):
         return frames.from_json(data)

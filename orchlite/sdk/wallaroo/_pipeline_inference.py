@@ -116,7 +116,7 @@ class Inference:
         if tensor_list is not None:
             self._require_deployment(f"Pipeline {self!r} is not deployed")
             return await self._infer_each(tensor_list, arguments)
-        if not (_is("pd", "DataFrame", tensor) or _is("pa", "Table", tensor)):
+        if not (lib.is_frame(tensor) or lib.is_table(tensor)):
             raise ValueError("tensor must be a pandas DataFrame or a pyarrow Table")
         if not batch_size:
             raise ValueError("batch_size must be a positive integer and cannot be None or 0")
@@ -197,19 +197,13 @@ def _timed_out(timeout: object, tensor: object) -> Exception:
 
 
 def _check_data(tensor: object) -> None:
-    if not (isinstance(tensor, dict | list) or _is("pd", "DataFrame", tensor) or _is("pa", "Table", tensor)):
+    if not (isinstance(tensor, dict | list) or lib.is_frame(tensor) or lib.is_table(tensor)):
         raise TypeError(f"tensor is of type {type(tensor)} but 'pandas.DataFrame', 'pyarrow.Table', dict or list is required")
 
 
 def _listed(names: Any) -> Any:
     """Return the names as a list: the SDK sends a single text as if it were one."""
     return [names] if isinstance(names, str) else names
-
-
-def _is(package: str, name: str, value: object) -> bool:
-    """Return whether it is of a package's class: what was not imported has no instances."""
-    module = lib.loaded(package)
-    return module is not None and isinstance(value, getattr(module, name))
 
 
 def _read(path: Path, data_format: str | None) -> Any:

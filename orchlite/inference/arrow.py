@@ -8,7 +8,8 @@ from typing import Any
 
 from orchlite.core.errors import BadData, InferenceFailed
 from orchlite.inference import libraries as lib
-from orchlite.inference.columns import Inputs, checked_length
+from orchlite.inference.columns import Inputs, check_distinct, checked_length
+from orchlite.inference.frames import objects
 
 _SHAPE = b"tensor_type"
 """Key of a field's metadata: JSON of an object whose `shape` is that of one row, whose list is flat."""
@@ -21,13 +22,27 @@ def from_table(table: Any) -> Inputs:
         BadData: it has no rows or no columns, two columns of one name, or a type that is no tensor.
     """
     names = list(table.column_names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadData(f"The table has several columns {twice[0]!r}.", hint="Rename them.", column=twice[0])
+    check_distinct(names, "table")
     count = checked_length(dict.fromkeys(names, table.num_rows))
     holes: dict[str, int] = {}
     columns = {name: _values(table.column(name), table.schema.field(name), holes) for name in names}
     return Inputs(columns, count, {name: table.column(name) for name in names}, "table", holes)
+
+
+def times(at_ms: int, row_count: int) -> Any:
+    """Return an Arrow array of one time, milliseconds since 1970."""
+    return lib.pa.array(lib.np.full(row_count, at_ms, dtype=lib.np.int64)).cast(lib.pa.timestamp("ms"))
+
+
+def metadata_array(name: str, value: Any, row_count: int) -> Any:
+    """Return an Arrow array of one value of `InferenceResult.metadata`."""
+    return lib.pa.array([value] * row_count, type=lib.pa.list_(lib.pa.string()) if name == "dropped" else None)  # an empty list
+
+
+def is_list(kind: Any) -> bool:
+    """Return whether values of this Arrow type are lists."""
+    types = lib.pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def to_array(column: Any, name: str, *, is_output: bool = True) -> Any:
@@ -97,18 +112,18 @@ def _nested(values: Any, name: str, holes: dict[str, int]) -> Any:
         shape = tuple(getattr(values.type, "shape", ()))
         flat = _nested(values.storage, name, holes)
         return flat.reshape(len(flat), *shape) if shape and flat.dtype != object else flat
-    if types.is_list(values.type) or types.is_large_list(values.type) or types.is_fixed_size_list(values.type):
+    if is_list(values.type):
         if values.null_count:
-            return _cells(values)
+            return objects(values.to_pylist())
         inner = values.flatten()
         width = len(inner) // len(values) if len(values) else 0
         if not types.is_fixed_size_list(values.type) and not _is_even(values, width):
-            return _cells(values)
+            return objects(values.to_pylist())
         if inner.null_count:
             holes.setdefault(name, int(np.argmax(np.asarray(inner.is_null()))) // max(width, 1))
         below = _nested(inner, name, holes)
         is_ragged = below.dtype == object and below.ndim == 1 and types.is_nested(inner.type)
-        return _cells(values) if is_ragged else below.reshape(len(values), width, *below.shape[1:])
+        return objects(values.to_pylist()) if is_ragged else below.reshape(len(values), width, *below.shape[1:])
     if types.is_struct(values.type) or types.is_map(values.type) or types.is_union(values.type):
         message = f"Column {name!r} has the Arrow type {values.type}, which is no tensor."
         raise BadData(message, hint="Give numbers, texts, or lists of them.", column=name)
@@ -120,10 +135,6 @@ def _nested(values: Any, name: str, holes: dict[str, int]) -> Any:
 def _is_even(values: Any, width: int) -> bool:
     lengths = lib.np.asarray(values.value_lengths())
     return bool((lengths == width).all())
-
-
-def _cells(values: Any) -> Any:
-    return lib.np.fromiter(values.to_pylist(), dtype=object, count=len(values))
 
 
 def _shape(field: Any) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from orchlite.core.errors import BadData
@@ -38,6 +38,17 @@ def filled(columns: Columns, form: Form, row_count: int | None = None) -> Inputs
         row_count = checked_length(lengths)
     holes = {name: row for name, column in columns.items() if (row := _hole(column)) is not None}
     return Inputs(columns, row_count, {}, form, holes)
+
+
+def check_distinct(names: Sequence[str], source: str) -> None:
+    """Check that the names of columns differ. The message has `source`, where they are.
+
+    Raises:
+        BadData: two are the same.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadData(f"The {source} has several columns {twice[0]!r}.", hint="Rename them.", column=twice[0])
 
 
 def checked_length(lengths: Mapping[str, int]) -> int:

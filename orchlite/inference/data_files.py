@@ -29,7 +29,7 @@ def read(path: Path, data_format: str | None = None) -> Any:
     try:
         match known:
             case "arrow":
-                return _arrow(path)
+                return lib.pa.ipc.open_file(path.read_bytes()).read_all()  # ArrowInvalid is a ValueError
             case "pandas-records":
                 return lib.pd.DataFrame.from_records(_checked_records(json.loads(path.read_bytes()), path))
             case "custom-json":
@@ -45,12 +45,6 @@ def read(path: Path, data_format: str | None = None) -> Any:
     raise BadArgument(
         f"{path.name!r} has the suffix {path.suffix!r}.", hint="It takes .arrow or .json; or give data_format.", argument="filename"
     )
-
-
-def _arrow(path: Path) -> Any:
-    with path.open("rb") as file:
-        content = file.read()
-    return lib.pa.ipc.open_file(lib.pa.py_buffer(content)).read_all()  # ArrowInvalid is a ValueError
 
 
 def _checked_records(records: Any, path: Path) -> Any:

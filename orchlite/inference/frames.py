@@ -7,7 +7,7 @@ from typing import Any
 
 from orchlite.core.errors import BadData
 from orchlite.inference import libraries as lib
-from orchlite.inference.columns import Inputs, filled
+from orchlite.inference.columns import Inputs, check_distinct, filled
 from orchlite.inference.numbers import as_sent
 
 
@@ -18,9 +18,7 @@ def from_frame(frame: Any) -> Inputs:
         BadData: it has no rows or no columns, or two columns of one name.
     """
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadData(f"The DataFrame has several columns {twice[0]!r}.", hint="Rename them.", column=twice[0])
+    check_distinct(names, "DataFrame")
     columns = {name: _from_series(frame[label]) for name, label in zip(names, frame.columns, strict=True)}
     return filled(columns, "frame", len(frame) if names and len(frame) else None)
 

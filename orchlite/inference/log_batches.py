@@ -9,7 +9,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
-from orchlite.inference.arrow import to_array
+from orchlite.inference.arrow import is_list, metadata_array, times, to_array
 from orchlite.inference.numbers import as_written
 from orchlite.inference.results import COUNT, TIME, InferenceResult
 from orchlite.inference.selection import DEFAULT, Selection
@@ -52,12 +52,12 @@ def decode(data: bytes) -> Any:
     with pa.ipc.open_stream(data) as reader:
         table = reader.read_all()
     known = json.loads(table.schema.metadata[_SAME_FOR_ALL_ROWS])
-    times = pa.array(lib.np.full(table.num_rows, known[TIME], dtype=lib.np.int64)).cast(pa.timestamp("ms"))
-    fields = [(pa.field(TIME, times.type), times)]
+    time = times(known[TIME], table.num_rows)
+    fields = [(pa.field(TIME, time.type), time)]
     fields += [(field.with_nullable(field.name.startswith("in.")), table.column(field.name)) for field in table.schema]
     fields.append((pa.field(COUNT, pa.uint32(), nullable=False), _count(table)))
     for name, value in known["metadata"].items():
-        repeated = pa.array([value] * table.num_rows, type=pa.list_(pa.string()) if name == "dropped" else None)
+        repeated = metadata_array(name, value, table.num_rows)
         fields.append((pa.field(f"metadata.{name}", repeated.type, nullable=False), repeated))
     return pa.Table.from_arrays([column for _, column in fields], schema=pa.schema([field for field, _ in fields]))
 
@@ -98,7 +98,7 @@ def to_records(table: Any) -> list[dict[str, Any]]:
 
 def _plain(cells: list[Any], kind: Any) -> list[Any]:
     types = lib.pa.types
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return [None if cell is None else _plain(cell, kind.value_type) for cell in cells]
     if types.is_floating(kind):
         written = as_written(lib.np.array(cells, dtype=kind.to_pandas_dtype())).tolist()
@@ -127,6 +127,6 @@ def _key(schema: Any) -> str:
 
 def _kind(kind: Any) -> str:
     types = lib.pa.types
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return f"[{_kind(kind.value_type)}]"
     return "float" if types.is_floating(kind) else "int" if types.is_integer(kind) else str(kind)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from orchlite.inference import libraries as lib
-from orchlite.inference.arrow import to_array
+from orchlite.inference.arrow import metadata_array, times, to_array
 from orchlite.inference.columns import Columns, Inputs
 from orchlite.inference.frames import objects
 from orchlite.inference.numbers import as_written
@@ -86,14 +86,14 @@ class InferenceResult(NamedTuple):
         return as_written(column).copy() if column.ndim == 1 else objects(as_written(column).tolist())
 
     def _arrow_column(self, name: str) -> Any:
-        pa, np = lib.pa, lib.np
         if name == TIME:
-            return pa.array(np.full(self.row_count, self.at_ms, dtype=np.int64)).cast(pa.timestamp("ms"))
+            return times(self.at_ms, self.row_count)
         if name.startswith("metadata."):
-            return pa.array(self._cells(name), type=pa.list_(pa.string()) if name == "metadata.dropped" else None)
+            key = name.partition(".")[2]
+            return metadata_array(key, self.metadata[key], self.row_count)
         if name.startswith("in.") and self.inputs.echo:
             return self.inputs.echo[name[3:]]
-        return to_array(self._column(name).astype(np.uint32) if name == COUNT else self._column(name), name)
+        return to_array(self._column(name).astype(lib.np.uint32) if name == COUNT else self._column(name), name)
 
     def _cells(self, name: str) -> list[Any]:
         if name == TIME:

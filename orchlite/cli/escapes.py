@@ -1,4 +1,4 @@
-"""Control sequences in the output of programs: what a terminal gets of them. Pure rules.
+"""Control sequences in the output of programs: which of them a terminal gets.
 
 A program's output can hold what its input held. On a terminal such text could set the title or the clipboard, hide lines, or make the
 terminal answer as if the user had typed.

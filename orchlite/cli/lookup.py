@@ -216,8 +216,8 @@ class IdOrName(Converter):
             }
             found = [(one, str(one.status())) for kind in self._kinds if kind in listings for one in listings[kind]()]
             names = [(one.name(), state) for one, state in found if hasattr(one, "name") and one.name()]
-            names += [(one.name(), "pipeline") for one in client.list_pipelines() if "pipelines" in self._kinds]
-            names += [(one.name(), "model") for one in client.list_models() if "models" in self._kinds]
+            nameable: dict[str, Callable[[], Sequence[Any]]] = {"pipelines": client.list_pipelines, "models": client.list_models}
+            names += [(one.name(), kind_of(one)) for kind in self._kinds if kind in nameable for one in nameable[kind]()]
             ids = [(short_id(one.id()), state) for one, state in found]
             words: dict[str, str] = {}
             for word, state in (*names, *ids):

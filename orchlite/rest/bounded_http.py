@@ -64,7 +64,7 @@ class BoundedHttp(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer of the head."""
         self._stop_timer()
         super().connection_lost(exc)
 

@@ -68,13 +68,8 @@ def table(body: bytes) -> Any:
     return found
 
 
-def selection(query: Mapping[str, Any], *, old: bool) -> Selection:
-    """Return what a request selects: `dataset[]`, `dataset.exclude[]`, `dataset.separator`."""
-    dataset, exclude = (_names(query[key], old=old) for key in ("dataset", "exclude"))
-    return Selection(dataset, exclude, query["separator"])
-
-
-def _names(names: Sequence[str] | None, *, old: bool) -> Sequence[str] | None:
+def groups(names: Sequence[str] | None, *, old: bool) -> Sequence[str] | None:
+    """Return the groups and columns that a request names, under their names here."""
     return [_ANOMALY if name == CHECK_FAILURES else name for name in names] if names and old else names
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
+from orchlite.inference.selection import Selection
 from orchlite.rest import request_models
 from orchlite.rest.accounts import ACCOUNT_KEY, Account, Accounts
-from orchlite.rest.data_formats import is_old
+from orchlite.rest.data_formats import groups, is_old
 from orchlite.rest.errors import HTTPError
 from orchlite.rest.model_queries import ModelQueries
 from orchlite.rest.pipeline_queries import PipelineQueries
@@ -83,5 +84,18 @@ Users = Annotated[Accounts, Depends(_accounts)]
 ClientDialect = Annotated[Dialect, Depends(_dialect)]
 OldData = Annotated[bool, Depends(_old_data)]
 """Whether the client expects data in the formats of 2023."""
+
+
+async def _selection(
+    old: OldData,
+    dataset: Annotated[list[str] | None, Query(alias="dataset[]")] = None,
+    exclude: Annotated[list[str] | None, Query(alias="dataset.exclude[]")] = None,
+    separator: Annotated[str | None, Query(alias="dataset.separator")] = None,
+) -> Selection:
+    return Selection(groups(dataset, old=old), groups(exclude, old=old), separator)
+
+
+Selected = Annotated[Selection, Depends(_selection)]
+"""The columns that the request's query selects."""
 SeesDetails = Annotated[bool, Depends(_sees_details)]
 """Whether the request's account may see the details of connections."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo
@@ -144,7 +143,10 @@ class Nodes:
 
     def deployment(self, row: DeploymentRow) -> Node:
         """Return a deployment."""
-        configs = partial(self._configs_of, row)
+
+        def configs() -> list[Node]:
+            return self._configs(self._pipelines.version(row.pipeline_version_id))
+
         return {
             "id": row.deployment_id,
             "deploy_id": row.name,
@@ -169,9 +171,6 @@ class Nodes:
             "deployment": lambda info: self.deployment(row),
             "pipeline_version": lambda info: self.version_of_pipeline(self._pipelines.version(row.pipeline_version_id)),
         }
-
-    def _configs_of(self, row: DeploymentRow) -> list[Node]:
-        return self._configs(self._pipelines.version(row.pipeline_version_id))
 
     def _configs(self, version: PipelineVersionRow) -> list[Node]:
         """Return the configurations of the models that a pipeline's version names, without those that were deleted."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.errors import Conflict, InferenceFailed, NotFound, OrchliteError
 from orchlite.inference.selection import Selection
 from orchlite.rest import data_formats, serializers
 from orchlite.rest.body_rules import ARROW, INFER_PATH, JSON
-from orchlite.rest.dependencies import OldData, Pipelines
+from orchlite.rest.dependencies import OldData, Pipelines, Selected
 from orchlite.rest.errors import refusal, status_of
 from orchlite.rest.pipeline_queries import PipelineQueries
 
@@ -39,23 +39,16 @@ async def infer(
     request: Request,
     pipelines: Pipelines,
     old: OldData,
-    dataset: Annotated[list[str] | None, Query(alias="dataset[]")] = None,
-    exclude: Annotated[list[str] | None, Query(alias="dataset.exclude[]")] = None,
-    separator: Annotated[str | None, Query(alias="dataset.separator")] = None,
+    chosen: Selected,
 ) -> Response:
     """Run a deployed pipeline on data. The result has the format of the data.
 
     An Arrow file returns one; records of pandas return records; other JSON returns the outputs alone.
     """
-    chosen = data_formats.selection({"dataset": dataset, "exclude": exclude, "separator": separator}, old=old)
     kind = request.headers.get("content-type", "")
     body = await request.body()
-    return await run_in_threadpool(_respond, pipelines, (deployment, pipeline), kind, body, chosen, old)
-
-
-def _respond(pipelines: PipelineQueries, names: tuple[str, str], kind: str, body: bytes, chosen: Selection, old: bool) -> Response:
     try:
-        return _infer(pipelines, names, kind, body, chosen, old)
+        return await run_in_threadpool(_infer, pipelines, (deployment, pipeline), kind, body, chosen, old)
     except OrchliteError as error:
         return _engine_error(error, old)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from orchlite.rest import data_formats
 from orchlite.rest.body_rules import ARROW
-from orchlite.rest.dependencies import JsonRoute, OldData, Pipelines
+from orchlite.rest.dependencies import JsonRoute, OldData, Pipelines, Selected
 from orchlite.rest.model_requests import LogIterator
 from orchlite.rest.request_models import Timestamp
 
@@ -31,13 +31,11 @@ def records(
     topic: str,
     pipelines: Pipelines,
     old: OldData,
+    chosen: Selected,
     body: LogIterator | None = None,
     page_size: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     start: Annotated[Timestamp | None, Query(alias="time.start")] = None,
     end: Annotated[Timestamp | None, Query(alias="time.end")] = None,
-    dataset: Annotated[list[str] | None, Query(alias="dataset[]")] = None,
-    exclude: Annotated[list[str] | None, Query(alias="dataset.exclude[]")] = None,
-    separator: Annotated[str | None, Query(alias="dataset.separator")] = None,
 ) -> Response:
     """Get the records of a pipeline's inferences: the newest first, or with two dates those between them, the oldest first.
 
@@ -46,9 +44,8 @@ def records(
     """
     from orchlite.operations.inference import LogPosition
 
-    chosen = data_formats.selection({"dataset": dataset, "exclude": exclude, "separator": separator}, old=old)
     position = None if body is None or body.log_id is None else LogPosition(_EPOCH + body.at * _MICROSECOND, body.log_id, body.rows)
-    found = pipelines.logs(pipelines.topic(topic), position, limit=page_size, since=start, until=end, selection=chosen)
+    found = pipelines.logs(topic, position, limit=page_size, since=start, until=end, selection=chosen)
     table = data_formats.shown_table(found.table, chosen, old=old)
     status = {"status": _STATUSES[found.stopped_by], "next": _next(found.end)}
     return Response(data_formats.file_of(table, status), media_type=ARROW)

@@ -40,18 +40,18 @@ class ModelQueries:
         """
         return self._store.workspaces.get(workspace_id)
 
-    def selected_workspace(self, workspace_id: int | None, name: str | None) -> WorkspaceRow | None:
-        """Return the workspace that a request selects, by name or by id; None if it selects all.
+    def selected_workspace(self, workspace_id: int | None, name: str | None) -> int | None:
+        """Return the id of the workspace that a request selects, by name or by id; None if it selects all.
 
         Raises:
             NotFound: it does not exist.
         """
         if name is None:
-            return None if workspace_id is None else self.workspace(workspace_id)
+            return None if workspace_id is None else self.workspace(workspace_id).workspace_id
         found = self._store.workspaces.find(name)
         if found is None:
             raise NotFound(f"There is no workspace named {name!r:.80}.", hint=Api.LIST_WORKSPACES + " shows them.", name=name)
-        return found
+        return found.workspace_id
 
     def upload(self, upload: ModelUpload) -> ModelVersionRow:
         """Store a new version of a model. See `operations.model_upload.receive`.

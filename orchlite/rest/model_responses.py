@@ -195,10 +195,6 @@ class Topic(TypedDict):
     topic_name: str
 
 
-class Nothing(TypedDict):
-    """Nothing: it is done."""
-
-
 class Engine(TypedDict):
     """A part of a running deployment."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orchlite.core.model_records import ModelRow, ModelVersionRow, PipelineRow, PipelineVersionRow
 from orchlite.core.records import WorkspaceRow
 from orchlite.core.version import VERSION
+from orchlite.inference.models import ONNX
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.model_responses import (
     ConfiguredModelVersion,
@@ -27,7 +28,6 @@ from orchlite.rest.model_responses import (
 from orchlite.rest.serializers import timestamp, workspace
 
 VISIBILITY = "private"
-_ONNX = "onnx"
 _CONTAINER = "flight"
 """The platform's runtime for everything that it does not run itself, such as Python steps."""
 
@@ -93,7 +93,7 @@ def model_config(row: ModelVersionRow) -> ModelConfig:
         id=row.model_version_id,
         model_version_id=row.model_version_id,
         model=IntegerId(id=row.model_version_id),
-        runtime=_ONNX if row.framework == _ONNX else _CONTAINER,
+        runtime=ONNX if row.framework == ONNX else _CONTAINER,
         tensor_fields=row.config.get("tensor_fields"),
         filter_threshold=row.config.get("filter_threshold"),
         batch_config=row.config.get("batch_config"),

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from orchlite.core.content_storage import ReceivedFile
 from orchlite.core.errors import BadArgument, BadModel
 from orchlite.core.hints import Argument
+from orchlite.inference.models import ONNX
 from orchlite.operations.model_upload import ModelUpload
 from orchlite.rest import model_requests, model_responses, model_serializers, multipart, request_models, serializers
 from orchlite.rest.dependencies import JsonRoute, Models
@@ -20,7 +21,6 @@ from orchlite.rest.multipart import ReceivedUpload, SizeLimit
 router = APIRouter(prefix="/v1/api/models", tags=["models"], route_class=JsonRoute)
 upload_router = APIRouter(prefix="/v1/api/models", tags=["models"])
 
-_ONNX = "onnx"
 _UPLOAD_BODY = multipart.body_description("The file of a model.", model_requests.ModelMetadata.model_json_schema())
 
 
@@ -51,7 +51,7 @@ def _accept(models: ModelQueries, received: ReceivedUpload, path: Path) -> Respo
             workspace_id=metadata.workspace_id,
             name=metadata.name,
             file_name=received.file_name,
-            framework=conversion.framework or _ONNX,
+            framework=conversion.framework or ONNX,
             input_schema=_schema(metadata.input_schema, "input_schema"),
             output_schema=_schema(metadata.output_schema, "output_schema"),
             arch=conversion.arch,
@@ -85,8 +85,7 @@ def _accel(accel: str | dict[str, object] | None) -> str | None:
 @router.post("/list", response_model=model_responses.Models)
 def list_all(models: Models, body: model_requests.OfWorkspace | None = None) -> Response:
     """List the models of a workspace, or all, newest first, each with its versions."""
-    selected = None if body is None else models.selected_workspace(body.workspace_id, body.workspace_name)
-    rows = models.models(None if selected is None else selected.workspace_id)
+    rows = models.models(None if body is None else models.selected_workspace(body.workspace_id, body.workspace_name))
     listed = [model_serializers.listed_model(row, models.versions(row.model_id), models.workspace(row.workspace_id)) for row in rows]
     return serializers.json_response(model_responses.Models(models=listed))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from orchlite.client.client import Client, engine_of
 from orchlite.core.errors import NotFound
 from orchlite.core.hints import Api
 from orchlite.core.model_arguments import checked_model_name, checked_pipeline_name
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
-from orchlite.core.records import WorkspaceRow
 from orchlite.operations import deployments
 
 if TYPE_CHECKING:
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 _TOPIC = re.compile(r"workspace-(\d{1,18})-pipeline-(.+)-inference(-failures)?")
 _ID_DIGITS = 18
-
-
-class Topic(NamedTuple):
-    """The logs that the name of a topic stands for."""
-
-    pipeline: PipelineRow
-    is_of_failures: bool
-    """Whether inferences that failed are meant. They are not logged."""
 
 
 class PipelineQueries:
@@ -79,8 +70,8 @@ class PipelineQueries:
             BadArgument: the name is refused.
             NotFound: there is no such workspace.
         """
-        place: WorkspaceRow = self._store.workspaces.get(workspace_id)
-        return deployments.build(self._context, place.workspace_id, checked_pipeline_name(name, "pipeline_id"), definition)
+        self._store.workspaces.get(workspace_id)
+        return deployments.build(self._context, workspace_id, checked_pipeline_name(name, "pipeline_id"), definition)
 
     def versions(self, pipeline_id: int) -> list[PipelineVersionRow]:
         """Return the versions of a pipeline, newest first."""
@@ -175,29 +166,23 @@ class PipelineQueries:
 
         return infer(self._context, deployment.pipeline_id, data)
 
-    def topic(self, name: str) -> Topic:
-        """Return the logs that a topic stands for.
-
-        Raises:
-            NotFound: there is no such pipeline, or it is another kind of topic.
-        """
-        parts = _TOPIC.fullmatch(name)
-        if parts is None:
-            raise NotFound(f"There is no topic {name!r:.200}.", hint="plateau/get_topic_name names the topic of a pipeline.", topic=name)
-        return Topic(self.pipeline_in(int(parts[1]), parts[2]), parts[3] is not None)
-
-    def logs(self, topic: Topic, position: LogPosition | None, **criteria: Any) -> InferenceLogs:
+    def logs(self, topic: str, position: LogPosition | None, **criteria: Any) -> InferenceLogs:
         """Return records of a topic, from a position on. See `operations.inference.read_logs`.
 
         Raises:
+            NotFound: there is no such pipeline, or it is another kind of topic.
             BadArgument: only one of the dates was given.
         """
         from orchlite.inference import libraries as lib
         from orchlite.operations.inference import InferenceLogs, read_logs
 
-        if topic.is_of_failures:
+        parts = _TOPIC.fullmatch(topic)
+        if parts is None:
+            raise NotFound(f"There is no topic {topic!r:.200}.", hint="plateau/get_topic_name names the topic of a pipeline.", topic=topic)
+        pipeline = self.pipeline_in(int(parts[1]), parts[2])
+        if parts[3] is not None:  # inferences that failed are not logged
             return InferenceLogs(lib.pa.table({}), None, None)
-        return read_logs(self._context, topic.pipeline.pipeline_id, position=position, **criteria)
+        return read_logs(self._context, pipeline.pipeline_id, position=position, **criteria)
 
 
 def _no_pipeline(name: str) -> NotFound:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.model_records import PipelineRow, PipelineVersionRow
-from orchlite.rest import model_requests, model_responses, model_serializers, serializers
+from orchlite.rest import model_requests, model_responses, model_serializers, response_models, serializers
 from orchlite.rest.dependencies import ClientDialect, JsonRoute, Models, Pipelines
 from orchlite.rest.errors import HTTPError
 from orchlite.rest.model_queries import ModelQueries
@@ -29,8 +29,7 @@ def create(body: model_requests.CreatePipeline, pipelines: Pipelines) -> Respons
 @router.post("/pipelines/list_pipelines", response_model=model_responses.Pipelines)
 def list_all(pipelines: Pipelines, models: Models, body: model_requests.OfWorkspace | None = None) -> Response:
     """List the pipelines of a workspace, or all, newest first."""
-    selected = None if body is None else models.selected_workspace(body.workspace_id, body.workspace_name)
-    rows = pipelines.pipelines(None if selected is None else selected.workspace_id)
+    rows = pipelines.pipelines(None if body is None else models.selected_workspace(body.workspace_id, body.workspace_name))
     return serializers.json_response(model_responses.Pipelines(pipelines=[_response(row, models) for row in rows]))
 
 
@@ -73,7 +72,7 @@ def _version_to_deploy(body: model_requests.DeployPipeline, pipelines: PipelineQ
     raise BadArgument("There is no pipeline version.", hint="Send pipeline_version_pk_id.", argument="pipeline_version_pk_id")
 
 
-@router.post("/pipelines/undeploy", response_model=model_responses.Nothing)
+@router.post("/pipelines/undeploy", response_model=response_models.Nothing)
 def undeploy(body: model_requests.UndeployPipeline, pipelines: Pipelines) -> Response:
     """Undeploy a pipeline. Idempotent."""
     if body.deployment_id is not None:
@@ -82,7 +81,7 @@ def undeploy(body: model_requests.UndeployPipeline, pipelines: Pipelines) -> Res
         pipelines.undeploy(pipelines.pipeline(body.pipeline_id).pipeline_id)
     else:
         raise BadArgument("There is no deployment.", hint="Send deployment_id or pipeline_id.", argument="deployment_id")
-    return serializers.json_response(model_responses.Nothing())
+    return serializers.json_response(response_models.Nothing())
 
 
 @router.post("/status/get_deployment", response_model=model_responses.DeploymentStatus)

@@ -27,9 +27,7 @@ _CANNOT: dict[str, Errors] = {
     "Task.kill": {IllegalMove},
     "Task.resume": {BadArgument},
     "TaskRun.logs": {WaitTimeout},
-    "application": {NotFound},
     "pipeline_stub": {BadModel, NotFound},
-    "serve": {NotFound},
     "serve_forever": {NotFound, WaitTimeout},
 }
 """What the walk finds, and these cannot raise: they wait without a time-out, read only rows that they have just written or that are never

@@ -14,13 +14,13 @@ from functools import lru_cache
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.environments import pin_sets
-from orchlite.environments.requirement_lists import checked_lines, packages
+from orchlite.environments.requirement_lists import NAME, checked_lines, packages
 
 HOST, CLEAN = "host", "clean"
 
 _ARGUMENT = Argument("base_image")
 _HINT = f"It takes {', '.join(map(repr, (HOST, CLEAN, *pin_sets.NAMES)))} or a list of requirements: ['numpy==2.1.0', 'pandas']."
-_UNPINNED = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:\[[^\]]*\])?"
+_UNPINNED = rf"{NAME}(?:\[[^\]]*\])?"
 
 
 def checked_base_image(value: object) -> str:

@@ -14,7 +14,7 @@ from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.text import mask_credentials
 from orchlite.environments import pin_sets
-from orchlite.environments.requirement_lists import checked_lines, packages
+from orchlite.environments.requirement_lists import checked_lines, packages, without_hashes
 
 _ARGUMENT = Argument("replace_pins")
 _HINT = f"It takes {', '.join(map(repr, pin_sets.NAMES))} or a list of requirements: ['numpy==1.26.4', 'pandas==2.2.3']."
@@ -73,8 +73,8 @@ def _allows(line: str, pin: str) -> bool:
 
     if "://" in line:
         return False
-    version = _without_hashes(pin).partition("==")[2]
-    return Requirement(_without_hashes(line)).specifier.contains(version, prereleases=True)
+    version = without_hashes(pin).partition("==")[2]
+    return Requirement(without_hashes(line)).specifier.contains(version, prereleases=True)
 
 
 def _with_extras(pin: str, line: str) -> str:
@@ -84,8 +84,4 @@ def _with_extras(pin: str, line: str) -> str:
 
 
 def _shown(line: str) -> str:
-    return mask_credentials(_without_hashes(line))
-
-
-def _without_hashes(line: str) -> str:
-    return re.split(r"\s--hash=", line, maxsplit=1)[0]
+    return mask_credentials(without_hashes(line))

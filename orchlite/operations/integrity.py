@@ -150,10 +150,8 @@ def _run_problem(context: Context, run: EndedRun, *, has_processes: bool) -> tup
         return f"It is {run.status}, but its runner is alive.", _REPORT
     try:
         result = json.loads(folder.attempt(run.attempt).result.read_bytes())
-        status, left = (
-            result["status"],
-            survivors.still_alive(zip(result.get("left", ()), result.get("left_start_ticks", ()), strict=False)),
-        )
+        status = result["status"]
+        left = survivors.still_alive(zip(result.get("left", ()), result.get("left_start_ticks", ()), strict=False))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         status, left = run.status, []  # no result, or an unreadable one, as after a power failure: then the row is all that is known
     if status != run.status:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchlite.core.errors import BadModel
+from orchlite.core.settings import MEBIBYTE
 from orchlite.inference.models import ONNX
 
-_SOURCE_BYTES = 16 * 1024 * 1024
+_SOURCE_BYTES = 16 * MEBIBYTE
 _STEP_HINT = "Upload a .py with process_data, or a ZIP that has one."
 _MAX_FIELDS = 100_000
 """A model has a few; each of them takes some microseconds, and a file has room for a billion."""
@@ -57,7 +58,7 @@ def check(path: Path, name: str, framework: str) -> None:
 def _check_onnx(file: BinaryIO, name: str) -> None:
     hint = "Upload the file that was exported, unchanged and as a whole."
     try:
-        fields = {number for number, kind in _fields(file) if _is_known(number, kind)}
+        fields = set(_fields(file))
     except EOFError as error:
         raise _bad(name, "is truncated, or no ONNX model", hint) from error
     except ValueError as error:
@@ -66,18 +67,12 @@ def _check_onnx(file: BinaryIO, name: str) -> None:
         raise _bad(name, "is no ONNX model: it has no graph", hint)
 
 
-def _is_known(number: int, kind: int) -> bool:
-    if _ONNX_FIELDS.get(number, kind) != kind or number == 0:
-        raise ValueError("a field has another type")
-    return True
-
-
-def _fields(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield number and type of each field of a message, without reading its content.
+def _fields(file: BinaryIO) -> Iterator[int]:
+    """Yield the number of each field of a `ModelProto`, without reading its content.
 
     Raises:
         EOFError: a field is longer than the file.
-        ValueError: it is no message.
+        ValueError: it is no such message.
     """
     file.seek(0, os.SEEK_END)
     end = file.tell()
@@ -89,8 +84,10 @@ def _fields(file: BinaryIO) -> Iterator[tuple[int, int]]:
         length = _length(file, kind)
         if length > end - file.tell():
             raise EOFError
+        if number == 0 or _ONNX_FIELDS.get(number, kind) != kind:
+            raise ValueError("a field has another type")
         file.seek(length, os.SEEK_CUR)
-        yield number, kind
+        yield number
     raise ValueError("it has too many fields")
 
 

@@ -66,6 +66,12 @@ class TestTheFile:
         file.path.unlink()
         assert load(file) is model
 
+    def test_the_latest_32_models_are_kept(self, tmp_path: Path) -> None:
+        files = [_file(doubling(tmp_path / str(number))) for number in range(33)]
+        models = [load(file) for file in files]
+        assert load(files[1]) is models[1]
+        assert load(files[0]) is not models[0]
+
     def test_tensor_fields_of_another_number_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadModel, match=r"of model 'm' has the length 1, not 2\. It names the inputs, in this order: 'a', 'b'"):
             load(_file(two_inputs(tmp_path / "a"), fields=("tensor",)))

@@ -124,7 +124,8 @@ class TestUpload:
             assert api_of(small).upload(bundle(_HELLO)).status_code == 202
 
     def test_a_body_of_another_type_is_refused(self, api: Any, refused: Any) -> None:
-        refused(api.request("POST", "/v1/api/orchestration/upload", json={"workspace_id": 1}), 415)
+        found = refused(api.request("POST", "/v1/api/orchestration/upload", json={"workspace_id": 1}), 415)
+        assert found["details"] == {"expected": "multipart/form-data"}
 
     @pytest.mark.parametrize(("length", "status"), [(256, 202), (257, 400), (5000, 400)])
     def test_a_boundary_has_256_characters_at_most(self, api: Any, client: Client, bundle: MakeBundle, length: int, status: int) -> None:
@@ -247,8 +248,9 @@ class TestDownload:
         assert response.headers["content-disposition"] == f"attachment; filename*=utf-8''{quote(as_sent)}"
 
     def test_of_a_missing_orchestration_is_not_found(self, api: Any, refused: Any) -> None:
-        refused(api.request("GET", "/v1/api/orchestration/download", params={"id": str(uuid.uuid4())}), 404)
-        refused(api.request("GET", "/v1/api/orchestration/download"), 400)
+        missing = refused(api.request("GET", "/v1/api/orchestration/download", params={"id": str(uuid.uuid4())}), 404)
+        assert "orchestration" in missing["msg"]
+        assert refused(api.request("GET", "/v1/api/orchestration/download"), 400)["details"] == {"argument": "id"}
 
 
 class TestDelete:

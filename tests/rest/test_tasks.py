@@ -271,7 +271,9 @@ class TestReading:
     @pytest.mark.parametrize("path", ["task/get_by_id", "task/kill", "task/get_logs_for_run"])
     @pytest.mark.parametrize(("value", "status"), [(_MISSING_ID, 404), ("x", 404), ("\0", 400), ("x" * 500, 400), (5, 400), (None, 400)])
     def test_an_unknown_id_is_refused(self, shared_api: Any, path: str, value: object, status: int) -> None:
-        shared_api.refusal(status, path, id=value)
+        found = shared_api.refusal(status, path, id=value)
+        assert found["kind"] == ("NotFound" if status == 404 else "BadArgument")
+        assert found["details"], "the id, or the name of the field"
 
 
 class TestList:

@@ -54,11 +54,12 @@ class TestWorkspaces:
 
     @pytest.mark.parametrize("user", [{}, {"email": "nobody@example.com"}, {"user_id": "nobody", "email": OWNER.email}], ids=repr)
     def test_take_no_user_who_does_not_exist(self, shared_api: Any, user: dict[str, str]) -> None:
-        shared_api.refusal(404, "workspaces/add_user", workspace_id=1, **user)
+        found = shared_api.refusal(404, "workspaces/add_user", workspace_id=1, **user)
+        assert found["details"] == {"user_id": user.get("user_id", user.get("email", ""))}
 
     @pytest.mark.parametrize("path", ["workspaces/list_users", "workspaces/add_user"])
     def test_that_do_not_exist_have_no_users(self, shared_api: Any, path: str) -> None:
-        shared_api.refusal(404, path, workspace_id=99, user_id=OWNER.user_id)
+        assert "workspace" in shared_api.refusal(404, path, workspace_id=99, user_id=OWNER.user_id)["msg"]
 
     @pytest.mark.parametrize("name", ["", "9lives", "two words", "x" * 64, "a\0", None, 5, ["a"]], ids=repr)
     def test_with_a_bad_name_are_refused(self, shared_api: Any, name: object) -> None:
@@ -135,9 +136,9 @@ class TestConnections:
 
     def test_that_do_not_exist_are_not_found(self, api: Any, connection_id: str) -> None:
         missing_id = "00000000-0000-4000-8000-000000000000"
-        api.refusal(404, "connections/get", name="absent")
-        api.refusal(404, "connections/get_by_id", id=missing_id)
-        api.refusal(404, "connections/list", workspace_id=99)
+        assert "connection" in api.refusal(404, "connections/get", name="absent")["msg"]
+        assert "connection" in api.refusal(404, "connections/get_by_id", id=missing_id)["msg"]
+        assert "workspace" in api.refusal(404, "connections/list", workspace_id=99)["msg"]
         for verb in ("add_to_workspace", "remove_from_workspace"):
-            api.refusal(404, f"connections/{verb}", workspace_id=1, connection_id=missing_id)
-            api.refusal(404, f"connections/{verb}", workspace_id=99, connection_id=connection_id)
+            assert "connection" in api.refusal(404, f"connections/{verb}", workspace_id=1, connection_id=missing_id)["msg"]
+            assert "workspace" in api.refusal(404, f"connections/{verb}", workspace_id=99, connection_id=connection_id)["msg"]

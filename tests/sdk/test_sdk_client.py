@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,10 @@ import pytest
 import orchlite
 import orchlite.sdk.wallaroo as wallaroo
 from orchlite.sdk.inline import inline_task, run_program
-from orchlite.sdk.wallaroo import Client, _store
+from orchlite.sdk.wallaroo import Client
 
 Folder = Callable[..., Path]
 SECONDS = 30
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the store will be that clients open."""
-    monkeypatch.setenv("ORCHLITE_STORE", str(tmp_path / "store"))
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def wl(store: Path) -> Iterator[Client]:
-    """A client outside a task, where it is an ordinary one of orchlite."""
-    client = Client()
-    yield client
-    for task in client.list_tasks():
-        task.kill()
-    _store.close()
 
 
 def zipped(text: str = "print('hello')", **more: str) -> bytes:

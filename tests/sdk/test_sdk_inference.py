@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import orchlite.sdk.wallaroo as wallaroo
-from orchlite.sdk.wallaroo import Client, _store
+from orchlite.sdk.wallaroo import Client
 from tests.onnx_models import weighing
 
 ONNX = wallaroo.framework.Framework.ONNX
@@ -24,13 +23,6 @@ FRAME = pd.DataFrame({"tensor": ROWS})
 TABLE = pa.table({"tensor": ROWS})
 TOO_LONG = pd.DataFrame({"tensor": [[1.0, 2.0, 3.0]]})
 DEPLOYED = {"ONE": [1.0, 1.0], "TWO": [2.0, 2.0]}
-
-
-@pytest.fixture
-def wl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("ORCHLITE_STORE", str(tmp_path / "store"))
-    yield Client()
-    _store.close()
 
 
 @pytest.fixture

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import orchlite.sdk.wallaroo as wallaroo
-from orchlite.sdk.wallaroo import Client, _store
+from orchlite.sdk.wallaroo import Client
 from tests.onnx_models import weighing
 
 ONNX = wallaroo.framework.Framework.ONNX
-
-
-@pytest.fixture
-def wl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("ORCHLITE_STORE", str(tmp_path / "store"))
-    yield Client()
-    _store.close()
 
 
 @pytest.fixture

@@ -1,21 +1,38 @@
-"""Environments with the real SDK, and how to run a module of this folder in one."""
+"""Environments with the real SDK, how to run a module of this folder in one, and the server that it talks to."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
+import orchlite
+from orchlite import rest
 from tests.acceptance.sdk.real_sdk import InstallStep, environment_with, python_for_the_sdk
 
 InterpreterOf = Callable[[tuple[InstallStep, ...]], Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _ROOT = Path(__file__).parents[3]
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON object in the last line that a program printed."""
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return facts
+
+
+@pytest.fixture
+def server(client: orchlite.Client) -> Iterator[rest.Server]:
+    with rest.serve(client.start(), port=0) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def python(client: orchlite.Client, interpreter_of: InterpreterOf, tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
+def python(server: rest.Server, interpreter_of: InterpreterOf, tmp_path: Path) -> Callable[..., list[str]]:
     """Run the SDK's interpreter, and return the lines that it prints."""
     interpreter = interpreter_of(SDK_2026)
 
@@ -43,8 +43,7 @@ def python(client: orchlite.Client, interpreter_of: InterpreterOf, tmp_path: Pat
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.splitlines()
 
-    with rest.serve(client.start(), port=0) as server:
-        yield python
+    return python
 
 
 @pytest.fixture

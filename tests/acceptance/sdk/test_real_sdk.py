@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +9,10 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.conftest import InterpreterOf, Run
+from tests.acceptance.sdk.conftest import InterpreterOf, Run, printed
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server(client: orchlite.Client) -> Iterator[rest.Server]:
-    with rest.serve(client.start(), port=0) as server:
-        yield server
-
-
-def printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Return the JSON object in the last line that a program printed."""
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return facts
 
 
 _CONNECTIONS = {

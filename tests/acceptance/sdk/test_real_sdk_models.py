@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.conftest import InterpreterOf, Run
+from tests.acceptance.sdk.conftest import InterpreterOf, Run, printed
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026
-from tests.acceptance.sdk.test_real_sdk import printed
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server(client: orchlite.Client) -> Iterator[rest.Server]:
-    with rest.serve(client.start(), port=0) as server:
-        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import BadArgument, InvalidInput
 from orchlite.core.files import fsync_folder, private_opener
-from orchlite.core.system_errors import device_error, is_shortage
+from orchlite.core.system_errors import is_shortage, shortages
 
 UPLOAD_SUFFIX = ".upload"
 """Of files that are being received."""
@@ -59,29 +59,29 @@ class ContentStorage(ABC):
         """
         upload = source.path if isinstance(source, ReceivedFile) else self.new_upload()
         try:
-            if isinstance(source, ReceivedFile):
-                self._keep(upload, limit_bytes)
-            else:
-                self._write(source, upload, limit_bytes)
-            yield upload
-        except OSError as error:
-            if not is_shortage(error):
-                raise
-            raise device_error(error, f"The upload cannot be written to {self.folder}") from error
+            with shortages(f"The upload cannot be written to {self.folder}"):
+                if isinstance(source, ReceivedFile):
+                    self._keep(upload, limit_bytes)
+                else:
+                    self._write(source, upload, limit_bytes)
+                yield upload
         finally:
             upload.unlink(missing_ok=True)
 
-    def opened(self, path: Path, limit_bytes: int) -> BufferedReader:
-        """Open a file that `receive` would copy.
+    @contextmanager
+    def opened(self, path: Path, limit_bytes: int) -> Iterator[BufferedReader]:
+        """Open a file that `receive` would copy, and close it when the block ends.
 
         Raises:
             BadArgument: it cannot be read.
             InvalidInput: it is longer than `limit_bytes`; a subclass says which error it is.
+            ResourceExhausted: too many files are open, also if that shows inside the block.
         """
         size_bytes = self._size_bytes(path)
         if size_bytes > limit_bytes:
             raise self._too_large(size_bytes, limit_bytes)
-        return self._opened(path)
+        with shortages(f"{str(path)!r} cannot be read", path=str(path)), self._opened(path) as file:
+            yield file
 
     def add(self, upload: Path, sha: str) -> None:
         """Store a received file as the one with this SHA-256; an existing one, which has the same bytes, stays. Durable on return.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from orchlite.core.errors import DeviceFailed, ResourceExhausted, StorageFull
@@ -21,6 +23,17 @@ def is_shortage(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def shortages(failed: str, **details: Any) -> Iterator[None]:
+    """Raise orchlite's error for a shortage that shows inside the block as one of the operating system's; see `device_error`."""
+    try:
+        yield
+    except OSError as error:
+        if not is_shortage(error):
+            raise
+        raise device_error(error, failed, **details) from error
 
 
 def device_error(error: OSError, failed: str, *, elsewhere: str = "", **details: Any) -> DeviceFailed:

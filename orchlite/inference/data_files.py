@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.errors import BadArgument, BadData
+from orchlite.core.system_errors import shortages
 from orchlite.inference import libraries as lib
 
 ARROW = "arrow"
@@ -24,16 +25,18 @@ def read(path: Path, data_format: str | None = None) -> Any:
         BadArgument: the format is unknown, or the file cannot be read.
         BadData: the file is not in its format, or its records differ in their keys.
         MissingExtra: pandas or pyarrow is not installed.
+        ResourceExhausted: too many files are open.
     """
     known = data_format or _FORMATS.get(path.suffix.lower())
     try:
-        match known:
-            case "arrow":
-                return lib.pa.ipc.open_file(path.read_bytes()).read_all()  # ArrowInvalid is a ValueError
-            case "pandas-records":
-                return lib.pd.DataFrame.from_records(_checked_records(json.loads(path.read_bytes()), path))
-            case "custom-json":
-                return json.loads(path.read_bytes())
+        with shortages(f"{str(path)!r} cannot be read", path=str(path)):
+            match known:
+                case "arrow":
+                    return lib.pa.ipc.open_file(path.read_bytes()).read_all()  # ArrowInvalid is a ValueError
+                case "pandas-records":
+                    return lib.pd.DataFrame.from_records(_checked_records(json.loads(path.read_bytes()), path))
+                case "custom-json":
+                    return json.loads(path.read_bytes())
     except OSError as error:
         raise BadArgument(f"{str(path)!r} cannot be read: {error.strerror or error}.", argument="filename") from error
     except ValueError as error:

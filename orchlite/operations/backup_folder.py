@@ -21,7 +21,7 @@ from orchlite.core.errors import BadArgument, Conflict, StoreTooNew
 from orchlite.core.files import copy_file, exclusive_lock, fsync_folder, is_file, is_locked, remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api
-from orchlite.core.system_errors import device_error, is_shortage
+from orchlite.core.system_errors import device_error, shortages
 from orchlite.core.version import VERSION
 from orchlite.store.migrate import migrations
 
@@ -161,13 +161,10 @@ def _read_manifest(source: Path) -> dict[str, Any]:
     if not is_file(source / _MANIFEST):  # opening a named pipe would block
         raise _no_backup(source)
     try:
-        manifest = json.loads((source / _MANIFEST).read_bytes())
+        with shortages(f"{str(source)!r} cannot be read", path=str(source)):
+            manifest = json.loads((source / _MANIFEST).read_bytes())
         return {"format": int(manifest["format"]), "schema": int(manifest["schema"]), "orchlite": manifest["orchlite"]}
-    except OSError as error:
-        if is_shortage(error):
-            raise device_error(error, f"{str(source)!r} cannot be read", path=str(source)) from error
-        raise _no_backup(source) from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise _no_backup(source) from error
 
 

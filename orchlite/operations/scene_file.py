@@ -11,6 +11,7 @@ from typing import Any
 
 from orchlite.core.errors import BadArgument, BadScene, InvalidInput
 from orchlite.core.settings import MEBIBYTE
+from orchlite.core.system_errors import shortages
 from orchlite.core.text import quoted
 
 Key = tuple[str | int, ...]
@@ -90,7 +91,7 @@ def key_text(key: Key) -> str:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with shortages(f"{str(path)!r} cannot be read", path=str(path)), path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ValueError(f"it has more than {_MAX_BYTES} bytes")

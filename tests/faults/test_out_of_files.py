@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 import orchlite
+from orchlite.client.client import engine_of
 from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
+from orchlite.inference import data_files
+from orchlite.operations.model_upload import checked_source
 
 MakeFolder = Callable[..., Path]
 StartHost = Callable[..., "subprocess.Popen[str]"]
@@ -140,6 +143,10 @@ _CALLS: dict[str, Callable[[orchlite.Client, Path, bytes], object]] = {
     "a backup": lambda client, folder, content: client.backup(folder / "copy"),
     "a restored backup": lambda client, folder, content: orchlite.Client.restore(folder.parent / "backup", folder / "restored"),
     "a build": lambda client, folder, content: Builds(folder / "cache", virtualenvs).building("key", lambda: False).__enter__(),
+    "an upload of a model": lambda client, folder, content: client.upload_model("model", folder / "step.py", "python"),
+    "a scene": lambda client, folder, content: client.seed(folder / "scene.toml"),
+    "a model of a scene": lambda client, folder, content: checked_source(engine_of(client).context, folder / "step.py", "model", "python"),
+    "data to infer": lambda client, folder, content: data_files.read(folder / "data.json", data_files.CUSTOM_JSON),
     "a schedule": lambda client, folder, content: orchlite.upcoming("0 0 * * *", 1, timezone=_ZONES[folder.name]),
 }
 
@@ -153,6 +160,9 @@ def test_it_is_never_taken_for_another_reason(
         (tmp_path / name).mkdir()
         (tmp_path / name / "main.py").touch()
         (tmp_path / name / "bundle.zip").write_bytes(smallest_bundle)
+        (tmp_path / name / "step.py").write_text("def process_data(columns):\n    return columns\n")
+        (tmp_path / name / "scene.toml").write_text('[models.first]\npath = "step.py"\n')
+        (tmp_path / name / "data.json").write_text("{}")
     _CALLS[what](client, tmp_path / "first", smallest_bundle)  # imports what it needs
     no_descriptors()
     with pytest.raises(orchlite.ResourceExhausted, match="may open no more files"):

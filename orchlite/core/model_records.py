@@ -44,7 +44,7 @@ class ModelVersionRow(NamedTuple):
     arch: str | None
     accel: str | None
     status: str
-    """`ready`, or `error`."""
+    """`ready`: a model that cannot be run is refused at upload."""
     created_at: datetime
     updated_at: datetime
 

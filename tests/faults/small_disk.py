@@ -1,4 +1,4 @@
-"""A disk with little room: a file system of its own, in memory."""
+"""A disk with little room: a small file system in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Disk:
         self._filler = path / "filler"
 
     def fill(self, *, pages_left: int = 0) -> None:
-        """Take all of the room that there is, except for so many pages."""
+        """Fill the disk, except for `pages_left` pages."""
         with self._filler.open("ab", buffering=0) as filler, suppress(OSError):
             while True:
                 filler.write(b"\0" * _PAGE_BYTES)
@@ -34,7 +34,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A file system of its own, in memory."""
+    """Mount a small file system in memory."""
     path = tmp_path / "disk"
     path.mkdir()
     mounted = _command("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path))
@@ -45,7 +45,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def _command(*command: str) -> str | None:
-    """What the command complains about; None where it went well."""
+    """Return what the command complains about; None if it succeeded."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

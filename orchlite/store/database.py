@@ -366,7 +366,6 @@ class Database:
             # The file stays in WAL mode. One that a newer orchlite made has a version, and must not be changed in any way.
             _use_wal(connection, self._busy_timeout_seconds)
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(_CHECKPOINTS)
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the files beside it
 
 

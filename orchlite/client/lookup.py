@@ -95,10 +95,8 @@ class Lookup:
         """Return the version that is deployed; None if there is none."""
         from orchlite.client.pipeline import PipelineVersion
 
-        deployment = self._engine.store.deployments.of_pipeline(pipeline.id())
-        if deployment is None or not deployment.is_deployed:
-            return None
-        return PipelineVersion(self._engine.store.pipelines.version(deployment.pipeline_version_id))
+        version_id = self._engine.store.deployments.deployed_version(pipeline.id())
+        return None if version_id is None else PipelineVersion(self._engine.store.pipelines.version(version_id))
 
     def inference_logs(self, pipeline: Pipeline, limit: int, since: datetime | None, until: datetime | None) -> InferenceLogs:
         """Return the records of a pipeline's inferences: the newest first or, with both dates, the oldest.

@@ -216,8 +216,7 @@ class Pipeline(PipelineInference):
         return ("id", "name", "deployed", "models", "created at", "updated at")
 
     def _cells(self) -> Sequence[object]:
-        deployment = self._engine.store.deployments.of_pipeline(self.id())
-        is_deployed = deployment is not None and deployment.is_deployed
+        is_deployed = self._engine.store.deployments.deployed_version(self.id()) is not None
         return (self.id(), self.name(), is_deployed, ", ".join(_model_names({"steps": self.steps()})), self.created_at(), self.updated_at())
 
     def _repr_html_(self) -> str:

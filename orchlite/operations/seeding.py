@@ -158,10 +158,10 @@ def _pipeline(context: Context, workspace_id: int, workspace: str, wanted: Scene
 
 
 def _deployed_steps(context: Context, pipeline_id: int) -> Sequence[Step] | None:
-    deployment = context.store.deployments.of_pipeline(pipeline_id)
-    if deployment is None or not deployment.is_deployed:
+    version_id = context.store.deployments.deployed_version(pipeline_id)
+    if version_id is None:
         return None
-    steps: Sequence[Step] = context.store.pipelines.version(deployment.pipeline_version_id).definition.get("steps", [])
+    steps: Sequence[Step] = context.store.pipelines.version(version_id).definition.get("steps", [])
     return steps
 
 

@@ -12,6 +12,7 @@ from orchlite.core.hints import Api
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
+from orchlite.store.pipelines import pipeline_record
 
 
 class Deployments:
@@ -81,7 +82,7 @@ class Deployments:
             " WHERE is_deployed = 1 AND EXISTS (SELECT 1 FROM json_each(?) WHERE instr(definition, value)) ORDER BY pipeline_id",
             (json.dumps(list(versions)),),
         )
-        return [_pipeline(row) for row in rows]
+        return [pipeline_record(row) for row in rows]
 
     def with_missing_models(self) -> list[tuple[PipelineRow, str]]:
         """Return the deployed pipelines of which a model version does not exist, and that version."""
@@ -91,17 +92,11 @@ class Deployments:
             " WHERE is_deployed = 1 AND found.key = 'version' AND found.type = 'text'"
             " AND NOT EXISTS (SELECT 1 FROM model_versions WHERE model_versions.version = atom) ORDER BY pipeline_id"
         )
-        return [(_pipeline(row), row["atom"]) for row in rows]
+        return [(pipeline_record(row), row["atom"]) for row in rows]
 
 
 def _record_event(transaction: Transaction, pipeline_id: int, became: str, at: datetime, reason: str) -> None:
     events.record(transaction, "pipeline", str(pipeline_id), None, became, at, reason)
-
-
-def _pipeline(row: Row) -> PipelineRow:
-    return PipelineRow(
-        row["pipeline_id"], row["workspace_id"], row["name"], known_datetime(row["created_at"]), known_datetime(row["updated_at"])
-    )
 
 
 def _deployment(row: Row) -> DeploymentRow:

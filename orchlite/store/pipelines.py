@@ -28,11 +28,11 @@ class Pipelines:
             (workspace_id, name, to_microseconds(now), to_microseconds(now)),
         )
         if row is not None:
-            _record_event(transaction, _pipeline(row), "created", now)
+            _record_event(transaction, pipeline_record(row), "created", now)
         else:
             row = transaction.row("SELECT * FROM pipelines WHERE workspace_id = ? AND name = ?", (workspace_id, name))
         assert row is not None
-        return _pipeline(row)
+        return pipeline_record(row)
 
     def add_version(self, transaction: Transaction, pipeline_id: int, definition: Mapping[str, Any], now: datetime) -> PipelineVersionRow:
         """Store steps as a new version of the pipeline, and return it.
@@ -58,25 +58,27 @@ class Pipelines:
         row = self._database.row("SELECT * FROM pipelines WHERE pipeline_id = ?", (pipeline_id,))
         if row is None:
             raise _not_found(pipeline_id)
-        return _pipeline(row)
+        return pipeline_record(row)
 
     def find(self, workspace_id: int, name: str) -> PipelineRow | None:
         """Return the workspace's pipeline of this name; None if there is none."""
         row = self._database.row("SELECT * FROM pipelines WHERE workspace_id = ? AND name = ?", (workspace_id, name))
-        return None if row is None else _pipeline(row)
+        return None if row is None else pipeline_record(row)
 
     def named(self, name: str) -> list[PipelineRow]:
         """Return the pipelines of this name in all workspaces, newest first."""
-        return [_pipeline(row) for row in self._database.rows("SELECT * FROM pipelines WHERE name = ? ORDER BY pipeline_id DESC", (name,))]
+        return [
+            pipeline_record(row) for row in self._database.rows("SELECT * FROM pipelines WHERE name = ? ORDER BY pipeline_id DESC", (name,))
+        ]
 
     def of_workspace(self, workspace_id: int) -> list[PipelineRow]:
         """Return a workspace's pipelines, oldest first."""
         rows = self._database.rows("SELECT * FROM pipelines WHERE workspace_id = ? ORDER BY pipeline_id", (workspace_id,))
-        return [_pipeline(row) for row in rows]
+        return [pipeline_record(row) for row in rows]
 
     def all(self) -> list[PipelineRow]:
         """Return every pipeline, oldest first."""
-        return [_pipeline(row) for row in self._database.rows("SELECT * FROM pipelines ORDER BY pipeline_id")]
+        return [pipeline_record(row) for row in self._database.rows("SELECT * FROM pipelines ORDER BY pipeline_id")]
 
     def version(self, pipeline_version_id: int) -> PipelineVersionRow:
         """Return the pipeline version with this id.
@@ -121,7 +123,7 @@ class Pipelines:
         row = transaction.row("DELETE FROM pipelines WHERE pipeline_id = ? RETURNING *", (pipeline_id,))
         if row is None:
             raise _not_found(pipeline_id)
-        _record_event(transaction, _pipeline(row), "deleted", now)
+        _record_event(transaction, pipeline_record(row), "deleted", now)
 
 
 def _record_event(transaction: Transaction, pipeline: PipelineRow, became: str, at: datetime) -> None:
@@ -137,7 +139,8 @@ def _not_found(pipeline_id: int) -> NotFound:
     )
 
 
-def _pipeline(row: Row) -> PipelineRow:
+def pipeline_record(row: Row) -> PipelineRow:
+    """Return the record of a row of the table `pipelines`."""
     return PipelineRow(
         pipeline_id=row["pipeline_id"],
         workspace_id=row["workspace_id"],

@@ -46,6 +46,30 @@ def is_table(data: object) -> bool:
     return (pyarrow := sys.modules.get("pyarrow")) is not None and isinstance(data, pyarrow.Table)
 
 
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a distribution that this process can import, from its own environment or its host's; None if there is none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        package = distribution.lower()
+    try:
+        return str(_imported(package).__version__) if package in _PACKAGES.values() else None
+    except MissingExtra:
+        return None
+
+
+def dependencies(distribution: str) -> list[str]:
+    """Return the requirements of an installed distribution, as its metadata has them; none if it has none, or is the host's."""
+    from importlib import metadata
+
+    try:
+        return metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
 def _imported(package: str) -> Any:
     try:
         return import_module(package)

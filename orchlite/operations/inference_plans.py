@@ -9,7 +9,8 @@ from typing import NamedTuple
 from orchlite.core.errors import BadModel, Conflict
 from orchlite.core.model_records import ModelVersionRow
 from orchlite.inference.definition import ModelName, Step, models_of, steps_of
-from orchlite.inference.models import LoadedModel, ModelFile, is_loaded, load
+from orchlite.inference.models import PYTHON, LoadedModel, ModelFile, is_loaded, load
+from orchlite.operations import step_requirements
 from orchlite.operations.model_storage import ModelStorage
 from orchlite.store.store import Store
 
@@ -41,7 +42,7 @@ class InferencePlans:
         Raises:
             NotFound: there is no such version.
             Conflict: a model of it was deleted.
-            BadModel: the file of a model is gone or was changed, or is no model.
+            BadModel: the file of a model is gone or was changed, or is no model, or requires what is not installed.
             InferenceFailed: a step is of a kind that orchlite does not run.
             MissingExtra: a package that loads a model is not installed.
         """
@@ -81,6 +82,8 @@ def _fields(row: ModelVersionRow) -> tuple[str, ...] | None:
 def _loaded(file: ModelFile) -> LoadedModel:
     if not is_loaded(file):
         _verify(file)
+        if file.framework == PYTHON:
+            step_requirements.check_installed(file.path, file.name)
     return load(file)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from orchlite.core.errors import BadModel
 from orchlite.core.settings import MEBIBYTE
 from orchlite.inference.models import ONNX
+from orchlite.operations import step_requirements
 
 _SOURCE_BYTES = 16 * MEBIBYTE
 _STEP_HINT = "Upload a .py with process_data, or a ZIP that has one."
@@ -40,7 +41,7 @@ def check(path: Path, name: str, framework: str) -> None:
     """Check that a file can be a model of this framework, one of `inference.models.FRAMEWORKS`.
 
     An ONNX file of any size costs a few reads: the lengths in it must add up to its size, so that a truncated one is found. Of a Python
-    step only the source of a `.py` is read, and parsed.
+    step only the source of a `.py` is read and parsed, and of a ZIP the requirements.txt.
 
     Raises:
         BadModel: it cannot be one.
@@ -51,7 +52,9 @@ def check(path: Path, name: str, framework: str) -> None:
             raise _bad(name, "is empty", "Upload the file of a model.")
         if framework == ONNX:
             _check_onnx(file, name)
-        elif not zipfile.is_zipfile(file):
+        elif zipfile.is_zipfile(file):
+            step_requirements.read(file, name)
+        else:
             _check_source(file, name)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pandas as pd
 import pyarrow as pa
@@ -65,6 +66,16 @@ class TestInferring:
         (tmp_path / "step.py").write_text("def process_data(input_data):\n    return {'y': input_data['x'] + 1}\n")
         pipeline_id = _deployed(context, tmp_path / "step.py", framework="python")
         assert inference.infer(context, pipeline_id, {"x": [1]}).to_outputs() == [{"y": 2}]
+
+    def test_a_python_step_that_requires_what_is_not_installed_is_refused_before_it_is_imported(
+        self, context: Context, tmp_path: Path
+    ) -> None:
+        with ZipFile(tmp_path / "step.zip", "w") as archive:
+            archive.writestr("step.py", "1 / 0\n\n\ndef process_data(input_data):\n    return input_data\n")
+            archive.writestr("requirements.txt", "absent-package==1.0\n")
+        pipeline_id = _deployed(context, tmp_path / "step.zip", framework="python")
+        with pytest.raises(BadModel, match=r"The Python step 'model' requires absent-package==1\.0, which is not"):
+            inference.infer(context, pipeline_id, {"x": [1]})
 
     def test_the_metadata_has_the_pipelines_version(self, context: Context, tmp_path: Path) -> None:
         pipeline_id = _deployed(context, summing(tmp_path / "m"))

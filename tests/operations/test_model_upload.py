@@ -93,6 +93,14 @@ def test_a_python_step_is_a_source_or_a_zip(context: Context, tmp_path: Path) ->
         _upload(context, b"# A page about models", framework="python")
 
 
+def test_a_zip_with_requirements_that_cannot_be_read_is_refused(context: Context, tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "step.zip", "w") as archive:
+        archive.writestr("requirements.txt", "-r more.txt")
+    with pytest.raises(BadModel, match=r"requirements\.txt of model 'ccfraud', line 1: '-r more\.txt'"):
+        _upload(context, tmp_path / "step.zip", framework="python")
+    assert _files(context) == []
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

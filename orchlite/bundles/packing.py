@@ -7,6 +7,7 @@ out and listed; what cannot be packed is refused by name. Limits are checked bef
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,11 +19,17 @@ from orchlite.bundles.archive import CENTRAL, CENTRAL_SIGNATURE, DEFLATED, END, 
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
 from orchlite.core.hints import Api, Argument, PythonOnly
+from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
 from orchlite.core.system_errors import device_error, is_shortage
 from orchlite.core.text import quoted
 
 _ALWAYS_EXCLUDED = ("__pycache__", "node_modules", "*.pyc")
+_JUNK = re.compile(
+    r"__pycache__|.*\.pyc|\..*_cache|\.cache|\.hypothesis|\.ipynb_checkpoints|\.coverage|\.tox|\.nox"
+    r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
+)
+"""Names of files and folders that tools leave behind and that no program needs."""
 _VENV_CONFIG = "pyvenv.cfg"
 _LEVEL = 6
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o100644, 0o100755, 0o040755
@@ -39,6 +46,15 @@ class PackedFolder(NamedTuple):
     content: bytes
     left_out: tuple[str, ...]
     """Paths, relative to the folder, that were not packed."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a warning for each path that was not packed."""
+        return tuple(_left_out_warning(path) for path in self.left_out)
+
+
+def _left_out_warning(path: str) -> str:
+    kind = JunkWarning if _JUNK.fullmatch(path.rstrip("/").rpartition("/")[2]) else str
+    return kind(f"left out of the bundle: {path}")
 
 
 def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> PackedFolder:

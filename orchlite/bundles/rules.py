@@ -14,6 +14,7 @@ from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
 from orchlite.core.errors import BadBundle
 from orchlite.core.hints import PythonOnly
+from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -93,7 +94,7 @@ def name_warnings(names: Sequence[str], skipped: Sequence[str], entrypoint: str,
     found += _working_folder_warnings(names, entrypoint)
     found += [] if requirements else _lookalike_warnings(names)
     if skipped:
-        found.append(f"Skipped, as left by a desktop system: {_listing(skipped)}.")
+        found.append(JunkWarning(f"Skipped, as left by a desktop system: {_listing(skipped)}."))
     if requirements and _last(requirements) != REQUIREMENTS:
         found.append(f"{quoted(requirements)} is taken for {REQUIREMENTS}; write its name in lower case.")
     return found

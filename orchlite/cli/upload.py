@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,19 +16,13 @@ from orchlite.cli.output import Output, counted, one_line, seconds_text, short_i
 from orchlite.cli.run_options import Source, source_options
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.records import JunkWarning
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.orchestration import Orchestration
 
 _PACKAGED = ("ready", "error")
-_LEFT_OUT = "left out of the bundle: "
-_DESKTOPS = "Skipped, as left by a desktop system"
-_JUNK = re.compile(
-    r"__pycache__|.*\.pyc|\..*_cache|\.cache|\.hypothesis|\.ipynb_checkpoints|\.coverage|\.tox|\.nox"
-    r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
-)
-"""Files that tools leave in folders and that no program needs: leaving them out is not noted, except by `check`."""
 
 
 @click.command(cls=Verb, short_help="Upload a folder or a ZIP, and build its environment.")
@@ -118,12 +111,8 @@ def _print_warnings(orchestration: Orchestration, out: Output) -> None:
 
 
 def notable_warnings(warnings: Iterable[str]) -> Iterator[str]:
-    """Yield the warnings, except about junk that was left out."""
-    for warning in warnings:
-        is_left_out, path = warning.startswith(_LEFT_OUT), warning.removeprefix(_LEFT_OUT).rstrip("/")
-        is_junk = is_left_out and _JUNK.fullmatch(path.rpartition("/")[2])
-        if not (is_junk or warning.startswith(_DESKTOPS)):
-            yield warning
+    """Yield the warnings, except about junk that was left out, which only `check` mentions."""
+    return (warning for warning in warnings if not isinstance(warning, JunkWarning))
 
 
 @contextmanager

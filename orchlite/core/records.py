@@ -61,6 +61,12 @@ class ConnectionRow(NamedTuple):
         return f"ConnectionRow({self.connection_id!r}, {self.name!r})"
 
 
+class JunkWarning(str):
+    """A warning about files that tools and desktop systems leave in folders, and that no program needs. Any other warning is a `str`."""
+
+    __slots__ = ()
+
+
 class OrchestrationRow(NamedTuple):
     """An accepted bundle in a workspace."""
 

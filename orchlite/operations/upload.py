@@ -60,9 +60,8 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
         )
         if reuse and existing is not None and not _has_other_sources(context, existing):
             return existing
-        left_out_warnings = tuple(f"left out of the bundle: {name}" for name in left_out)
         base_warnings = base_image.warnings(_base_image(context, upload))
-        report = report._replace(warnings=(*report.warnings, *left_out_warnings, *base_warnings, *changes))
+        report = report._replace(warnings=(*report.warnings, *left_out, *base_warnings, *changes))
         return _store(context, upload, report, received, changes)
 
 
@@ -90,11 +89,12 @@ def _has_other_sources(context: Context, existing: OrchestrationRow) -> bool:
 
 
 def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
+    """Return a ZIP, and warnings about what packing left out of it."""
     if isinstance(upload.source, Path) and upload.source.is_dir():
         from orchlite.bundles import packing
 
         packed = packing.pack(upload.source, exclude=upload.exclude, limits=context.settings.limits)
-        return packed.content, packed.left_out
+        return packed.content, packed.warnings()
     return upload.source, ()
 
 

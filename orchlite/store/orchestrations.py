@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import Api
-from orchlite.core.records import OrchestrationRow
+from orchlite.core.records import JunkWarning, OrchestrationRow
 from orchlite.core.status import OrchestrationStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_microseconds
@@ -34,7 +34,7 @@ class Orchestrations:
                 orchestration.size_bytes,
                 orchestration.entrypoint,
                 json.dumps(orchestration.requirements),
-                json.dumps(orchestration.warnings),
+                _warnings_text(orchestration.warnings),
                 orchestration.base_image,
                 orchestration.status,
                 orchestration.task_id,
@@ -139,9 +139,11 @@ class Orchestrations:
     def add_warnings(self, transaction: Transaction, orchestration_id: str, warnings: Sequence[str]) -> None:
         """Append the warnings that the orchestration does not have yet."""
         row = transaction.row("SELECT warnings FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))
-        known = [] if row is None else json.loads(row["warnings"])
+        known = () if row is None else _warnings(row["warnings"])
         together = [*known, *(warning for warning in warnings if warning not in known)]
-        transaction.execute("UPDATE orchestrations SET warnings = ? WHERE orchestration_id = ?", (json.dumps(together), orchestration_id))
+        transaction.execute(
+            "UPDATE orchestrations SET warnings = ? WHERE orchestration_id = ?", (_warnings_text(together), orchestration_id)
+        )
 
     def delete(self, transaction: Transaction, orchestration_id: str) -> None:
         """Delete the orchestration with its tasks and runs. Its events stay."""
@@ -158,7 +160,7 @@ def _record(row: Row) -> OrchestrationRow:
         size_bytes=row["size_bytes"],
         entrypoint=row["entrypoint"],
         requirements=tuple(json.loads(row["requirements"])),
-        warnings=tuple(json.loads(row["warnings"])),
+        warnings=_warnings(row["warnings"]),
         base_image=row["base_image"],
         status=OrchestrationStatus(row["status"]),
         reason=row["reason"],
@@ -168,3 +170,12 @@ def _record(row: Row) -> OrchestrationRow:
         created_at=known_datetime(row["created_at"]),
         updated_at=known_datetime(row["updated_at"]),
     )
+
+
+def _warnings_text(warnings: Iterable[str]) -> str:
+    """Return warnings as JSON: a list of texts, and of `{"junk": text}` for a `JunkWarning`."""
+    return json.dumps([{"junk": warning} if isinstance(warning, JunkWarning) else warning for warning in warnings])
+
+
+def _warnings(text: str) -> tuple[str, ...]:
+    return tuple(item if isinstance(item, str) else JunkWarning(item["junk"]) for item in json.loads(text))

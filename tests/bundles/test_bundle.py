@@ -17,6 +17,7 @@ import pytest
 from orchlite.bundles import bundle
 from orchlite.bundles.bundle import BundleReport
 from orchlite.core.errors import BadBundle
+from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
 
 PROGRAM = b"print(1)\n"
@@ -115,6 +116,7 @@ def test_the_requirements_file_is_found_in_any_folder(name: str, tmp_path: Path)
 def test_an_oddity_that_is_acceptable_gets_a_warning(files: dict[str, bytes], words: list[str], tmp_path: Path) -> None:
     (warning,) = inspected(tmp_path, {"main.py": PROGRAM, **files}).warnings
     assert all(word in warning for word in words)
+    assert isinstance(warning, JunkWarning) == ("a/.DS_Store" in files)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from orchlite.bundles import bundle
 from orchlite.bundles.packing import PackedFolder, pack
 from orchlite.core.errors import BadArgument, BadBundle
+from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
 
 
@@ -92,6 +93,16 @@ def test_files_that_are_never_packed_are_left_out_and_listed(name: str, left_out
     assert packed.left_out == (left_out,)
     assert not any(entry.startswith(left_out) for entry in names(packed))
     assert "main.py" in names(packed)
+
+
+def test_a_warning_says_what_was_left_out_and_whether_it_is_junk(tmp_path: Path) -> None:
+    junk = [".git/", ".venv/", "a/.ipynb_checkpoints/", "a/Thumbs.db", "a/__pycache__/", "node_modules/"]
+    others = [".env", "a/data.csv", "envs/mine/"]
+    files = [name + "pyvenv.cfg" if name.endswith("/") else name for name in junk + others]
+    warnings = pack(filled(tmp_path / "f", dict.fromkeys(files, b"x")), exclude=["*.csv"], limits=Limits()).warnings()
+    texts = [f"left out of the bundle: {name}" for name in sorted(junk + others)]
+    assert list(warnings) == texts
+    assert [warning for warning in warnings if isinstance(warning, JunkWarning)] == [text for text in texts if text.split(": ")[1] in junk]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchlite.core.errors import IllegalMove, NotFound
-from orchlite.core.records import OrchestrationRow, TaskRow
+from orchlite.core.records import JunkWarning, OrchestrationRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, targets_of
 from orchlite.store.database import Database
 from orchlite.store.store import Store
@@ -71,6 +71,14 @@ def test_a_missing_one_has_no_transition(store: Store, now: datetime) -> None:
 def test_an_orchestration_is_read_as_it_was_written(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
     written = add_orchestration()
     assert store.orchestrations.get(written.orchestration_id) == written
+
+
+def test_the_kind_of_a_warning_is_kept(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -> None:
+    orchestration_id = add_orchestration().orchestration_id
+    with store.transaction() as transaction:
+        store.orchestrations.add_warnings(transaction, orchestration_id, [JunkWarning("junk"), "a warning", "another"])
+    warnings = store.orchestrations.get(orchestration_id).warnings
+    assert [(str(warning), type(warning)) for warning in warnings] == [("a warning", str), ("junk", JunkWarning), ("another", str)]
 
 
 def test_an_unknown_id_is_not_found(store: Store) -> None:

@@ -23,6 +23,7 @@ from orchlite.core.arguments import (
     checked_timeout,
     encoded_arguments,
 )
+from orchlite.core.download_names import download_name
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
@@ -218,16 +219,19 @@ class Orchestration:
     def download(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.
 
-        With `overwrite`, replace what has this name, a symbolic link itself and not what it points to.
+        The name loses folders, leading dots and hyphens, and always ends with `.zip`. With `overwrite`, replace a file that has it, or a
+        symbolic link itself and not what it points to; a folder or a device is never replaced.
 
         Raises:
             BadArgument: an argument is refused.
-            Conflict: the file exists already; nothing was written.
+            Conflict: the file exists already, or what exists is not a file; nothing was written.
             StorageFull, DeviceFailed: the file cannot be written.
         """
         target, overwrite = checked_path(path), checked_flag(overwrite, "overwrite")
         if target.is_dir():
-            target = target / self._local_name()
+            target = target / download_name(self.file_name(), self.sha())
+        if overwrite and target.exists() and not target.is_file():
+            raise Conflict(f"{str(target)!r} is not a file, and is not replaced.", hint="Give another name.", path=str(target))
         written = target.with_name(f".{uuid.uuid4()}.part") if overwrite else target
         try:
             bundle = self._engine.context.bundles.path(self.sha())
@@ -272,11 +276,6 @@ class Orchestration:
 
     def _submit(self, request: TaskRequest) -> Task:
         return Task(self._engine, self._engine.submit(self.id(), request))
-
-    def _local_name(self) -> str:
-        # The uploaded file's name is any label: it must not lead out of the folder.
-        name = self.file_name().rpartition("/")[2]
-        return f"{self.sha()}.zip" if name in ("", ".", "..") else name
 
     def _row(self) -> OrchestrationRow:
         return self._engine.poll_orchestration(self.id())

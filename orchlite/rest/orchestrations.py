@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from orchlite.core.arguments import checked_choice
+from orchlite.core.download_names import download_name
 from orchlite.core.errors import BadBundle, NotFound
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.settings import MEBIBYTE
@@ -133,6 +134,6 @@ def download(id: str, queries: Queries, token: str | None = None) -> Response:  
 
     headers = {
         "content-length": str(row.size_bytes),
-        "content-disposition": f"attachment; filename*=utf-8''{quote(row.file_name, safe='')}",
+        "content-disposition": f"attachment; filename*=utf-8''{quote(download_name(row.file_name, row.sha), safe='')}",
     }
     return StreamingResponse(chunks(), headers=headers, media_type="application/octet-stream")

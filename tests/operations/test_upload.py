@@ -150,9 +150,21 @@ class TestDownloading:
 
     @pytest.mark.parametrize(
         ("file_name", "local"),
-        [("hello.zip", "hello.zip"), ("../../hello.zip", "hello.zip"), ("/etc/passwd", "passwd"), ("..", None), ("a/", None)],
+        [
+            ("hello.ZIP", "hello.ZIP"),
+            ("../../hello.zip", "hello.zip"),
+            ("C:\\hello.zip", "hello.zip"),
+            ("/etc/passwd", "passwd.zip"),
+            (".bashrc", "bashrc.zip"),
+            ("sitecustomize.py", "sitecustomize.py.zip"),
+            ("-rf.zip ", "rf.zip"),
+            ("é" * 130 + ".zip", "é" * 125 + ".zip"),
+            ("..", None),
+            ("a/", None),
+            ("a/.zip", None),
+        ],
     )
-    def test_never_writes_outside_of_the_folder(self, client: orchlite.Client, tmp_path: Path, file_name: str, local: str | None) -> None:
+    def test_takes_a_harmless_name_in_the_folder(self, client: orchlite.Client, tmp_path: Path, file_name: str, local: str | None) -> None:
         target = tmp_path / "target"
         target.mkdir()
         orchestration = client.upload_orchestration(_HELLO, file_name=file_name)
@@ -177,6 +189,22 @@ class TestDownloading:
         assert [path.name for path in target.parent.iterdir()] == ["copy.zip"]
         assert elsewhere.exists() == (there == "a link to a file")
         assert not elsewhere.exists() or elsewhere.read_text() == "precious"
+
+    @pytest.mark.parametrize("there", ["a pipe", "a link to a device", "a folder"])
+    def test_never_replaces_what_is_not_a_file(self, client: orchlite.Client, tmp_path: Path, there: str) -> None:
+        target = tmp_path / "hello.zip"
+        if there == "a pipe":
+            os.mkfifo(target)
+        elif there == "a folder":
+            target.mkdir()
+        else:
+            target.symlink_to("/dev/null")
+        before = os.lstat(target)
+        orchestration = client.upload_orchestration(_HELLO, file_name="hello.zip")
+        with pytest.raises(orchlite.Conflict, match=r"hello\.zip' is not a file, and is not replaced"):
+            orchestration.download(tmp_path if there == "a folder" else target, overwrite=True)
+        assert os.path.samestat(os.lstat(target), before)
+        assert list(tmp_path.glob(".*.part")) == []
 
     def test_to_an_unwritable_place_says_so(self, client: orchlite.Client, tmp_path: Path) -> None:
         with pytest.raises(orchlite.DeviceFailed, match=r"absent/copy\.zip.*No such file"):

@@ -247,6 +247,12 @@ class TestDownload:
         as_sent = name.replace('"', "%22")  # as browsers escape a quote in a form
         assert response.headers["content-disposition"] == f"attachment; filename*=utf-8''{quote(as_sent)}"
 
+    def test_the_header_never_names_a_path_or_a_hidden_file(self, api: Any, bundle: MakeBundle) -> None:
+        parts = [("file", ("../.bashrc", bundle(_HELLO))), ("metadata", (None, '{"workspace_id": 1}'))]
+        orchestration_id = api.request("POST", "/v1/api/orchestration/upload", files=parts).json()["id"]
+        response = api.request("GET", "/v1/api/orchestration/download", params={"id": orchestration_id})
+        assert response.headers["content-disposition"] == "attachment; filename*=utf-8''bashrc.zip"
+
     def test_of_a_missing_orchestration_is_not_found(self, api: Any, refused: Any) -> None:
         missing = refused(api.request("GET", "/v1/api/orchestration/download", params={"id": str(uuid.uuid4())}), 404)
         assert "orchestration" in missing["msg"]

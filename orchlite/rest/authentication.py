@@ -15,7 +15,7 @@ from fastapi import APIRouter, Response
 
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import PythonOnly
-from orchlite.rest import login
+from orchlite.rest import absent, login
 from orchlite.rest.accounts import ACCOUNT_KEY, OWNER, Account, Accounts
 from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
@@ -82,7 +82,8 @@ class Guard:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = RequestHead(scope)
         account = self._account(head.token() or "")
-        refusal = self._check_source(head) or self._check_account(head, account) or self._check_body(head)
+        refusal = self._check_source(head) or self._check_account(head, account)
+        refusal = refusal or absent.refusal_of_request(head.method, head.path) or self._check_body(head)
         if refusal is not None:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return

@@ -32,7 +32,6 @@ from orchlite.core.errors import (
     StoreBusy,
 )
 from orchlite.core.hints import Api, Language
-from orchlite.rest.absent import ABSENT_PATHS
 
 _log = logging.getLogger(__name__)
 
@@ -197,17 +196,10 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
         return response_to(error.error, error.status_code)
     status = getattr(error, "status_code", 500)
-    if status == 404 and request.url.path in ABSENT_PATHS:
-        return _not_here(request.url.path)
     phrase = HTTPStatus(status).phrase
     response = error_response(status, f"{phrase}.", phrase.title().replace(" ", ""))
     response.headers.update(getattr(error, "headers", None) or {})
     return response
-
-
-def _not_here(path: str) -> Response:
-    message = f"orchlite does not have the platform's endpoint {path}. The manual's page on REST lists those that it has."
-    return error_response(501, message, "NotEmulated", {"path": path})
 
 
 def _handle_disconnect(request: Request, error: Exception) -> Response:

@@ -60,6 +60,8 @@ type model {
 
 type model_config {
   id: bigint!
+  "The id of the version."
+  model_id: bigint!
   model: model!
   runtime: String
   tensor_fields: jsonb

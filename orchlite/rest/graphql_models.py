@@ -106,7 +106,8 @@ class Nodes:
 
     def config(self, row: ModelVersionRow) -> Node:
         """Return the configuration of a model's version."""
-        return {**model_serializers.model_config(row), "model": lambda info: self.version_of_model(row)}
+        shown = model_serializers.model_config(row)
+        return {**shown, "model_id": row.model_version_id, "model": lambda info: self.version_of_model(row)}
 
     def pipeline(self, row: PipelineRow) -> Node:
         """Return a pipeline."""

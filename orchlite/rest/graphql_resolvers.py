@@ -25,7 +25,7 @@ from graphql import (
 
 from orchlite.core.arguments import checked_label
 from orchlite.core.errors import NotFound, OrchliteError
-from orchlite.rest import serializers
+from orchlite.rest import absent, serializers
 from orchlite.rest.accounts import OWNER
 from orchlite.rest.errors import message_of
 from orchlite.rest.graphql_models import ModelRoots, bigint
@@ -136,4 +136,13 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
 
 @cache
 def _schema() -> GraphQLSchema:
-    return build_schema(SCHEMA)
+    schema = build_schema(SCHEMA)
+    for root in filter(None, (schema.query_type, schema.mutation_type)):
+        for name, field in root.fields.items():
+            if not hasattr(RootResolvers, name):
+                field.resolve = _refuse
+    return schema
+
+
+def _refuse(resolvers: RootResolvers, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+    raise GraphQLError(absent.message("GraphQL field", info.field_name), extensions={"error": absent.KIND})

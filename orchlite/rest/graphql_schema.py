@@ -6,6 +6,7 @@ and inputs. Users are not managed here: fields about them are accepted and have 
 
 from __future__ import annotations
 
+from orchlite.rest.graphql_absent_schema import ABSENT_SCHEMA
 from orchlite.rest.graphql_model_schema import MODEL_SCHEMA
 
 SCHEMA = (
@@ -93,4 +94,5 @@ input user_default_workspace_insert_input { user_id: String }
 input workspace_on_conflict { constraint: workspace_constraint! update_columns: [workspace_update_column!]! = [] }
 """
     + MODEL_SCHEMA
+    + ABSENT_SCHEMA
 )

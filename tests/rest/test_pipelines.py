@@ -95,12 +95,3 @@ def test_what_cannot_be_deployed_says_why(api: Any) -> None:
 )
 def test_a_missing_one_is_not_found(shared_api: Any, endpoint: str, fields: dict[str, Any]) -> None:
     assert shared_api.refusal(404, endpoint, **fields)["kind"] == "NotFound"
-
-
-@pytest.mark.parametrize(
-    "path", ["/v1/api/pipelines/publish", "/v1/api/models/list_registries", "/v2/api/assays/get", "/v1/api/users/invite"]
-)
-def test_what_the_platform_has_and_orchlite_has_not_is_said(shared_api: Any, refused: Any, path: str) -> None:
-    found = refused(shared_api.request("POST", path, json={}), 501)
-    assert (found["kind"], found["details"]) == ("NotEmulated", {"path": path})
-    assert f"orchlite does not have the platform's endpoint {path}." in found["error"]

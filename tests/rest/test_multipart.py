@@ -10,6 +10,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 
 from orchlite.core.errors import BadBundle, StorageFull
+from orchlite.rest.errors import HTTPError
 from orchlite.rest.multipart import ReceivedUpload, SizeLimit, receive
 
 _TYPE = 'multipart/form-data; boundary="b"'
@@ -44,6 +45,20 @@ def test_a_body_may_be_split_anywhere(portal: BlockingPortal, tmp_path: Path, si
     pieces = [_BODY[start : start + size] for start in range(0, len(_BODY), size)]
     assert _received(portal, [b"", *pieces, b""], path) == ReceivedUpload(b"{}", "a b.zip")
     assert path.read_bytes() == _CONTENT
+
+
+def test_a_body_is_parsed_a_mebibyte_at_a_time(portal: BlockingPortal, tmp_path: Path) -> None:
+    taken = []
+
+    def pieces() -> Iterator[bytes]:
+        yield _BODY.split(_CONTENT)[0]
+        for number in range(64):
+            taken.append(number)
+            yield bytes(65536)
+
+    with pytest.raises(HTTPError):
+        _received(portal, pieces(), tmp_path / "received", limit_bytes=1)
+    assert len(taken) == 16
 
 
 def test_an_existing_file_is_never_overwritten(portal: BlockingPortal, tmp_path: Path) -> None:

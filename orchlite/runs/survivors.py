@@ -21,6 +21,8 @@ from orchlite.core.folders import RunFolder
 
 _SWEEP_SECONDS = 10.0
 _SPAWN_SECONDS = 0.5
+_TRACKERS_SECONDS = 2.0
+"""How long resource trackers may outlive all other processes of the run."""
 _MOST_BYTES = 1024 * 1024
 _RUN_ID = b"ORCHLITE_RUN_TOKEN="
 _PLACE = b"ORCHLITE_RUN_PLACE="
@@ -38,13 +40,17 @@ class ProcessStat(NamedTuple):
 
 
 def discard(folder: RunFolder) -> tuple[int, ...]:
-    """Kill the processes that a lost run has left; return the ids of those that are alive after 10 s. Block for 0.5 to 10 s."""
+    """Kill the processes that a lost run has left, resource trackers last; return the ids of those that are alive after 10 s.
+
+    Block for 0.5 to 10 s.
+    """
     begun_at = now = time.monotonic()
     session = _session_of(folder)
     survivors = _members(folder, session)
     # A program that the runner was just spawning shows the run's id only after its execve, which may follow the runner's death.
     while now < begun_at + (_SWEEP_SECONDS if survivors else _SPAWN_SECONDS):
-        kill_all(survivors)
+        is_early = now < begun_at + _TRACKERS_SECONDS
+        kill_all(process for process in survivors if not (is_early and _is_resource_tracker(process.pid)))
         time.sleep(0.005 if survivors else _SPAWN_SECONDS / 10)
         survivors, now = _members(folder, session), time.monotonic()
     return tuple(process.pid for process in survivors)
@@ -141,6 +147,17 @@ def _process(pid: int) -> ProcessStat | None:
         return None
     state, parent, session, start_ticks = fields[0], fields[1], fields[3], fields[19]
     return ProcessStat(pid, int(parent), int(session), int(start_ticks), state in (b"Z", b"X"))
+
+
+def _is_resource_tracker(pid: int) -> bool:
+    """Return whether the process is a resource tracker of multiprocessing or loky.
+
+    It removes shared memory and semaphores when the last process that holds its pipe has ended, which nothing does in its place.
+    """
+    try:
+        return b"resource_tracker import main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _names_in_environment(folder: RunFolder) -> set[bytes]:

@@ -335,6 +335,17 @@ def test_shared_memory_of_a_program_that_dies_is_removed_although_a_child_lives(
     assert not Path("/dev/shm", Path(spec.log).read_text().split()[3]).exists()
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is no file here")
+@pytest.mark.slow
+def test_shared_memory_is_removed_although_a_child_that_shares_it_has_to_be_killed(
+    run: Callable[[RunSpec], RunResult], make_spec: MakeSpec
+) -> None:
+    script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork() == 0: time.sleep(1000)\nos.kill(os.getpid(), signal.SIGKILL)"
+    spec = make_spec(command=_python(f"{_SHARES_MEMORY}\n{script}"))
+    assert run(spec).exit_code == 137
+    assert not Path("/dev/shm", Path(spec.log).read_text().split()[3]).exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 @pytest.mark.slow
 def test_a_crowd_that_forks_as_fast_as_it_is_killed_is_ended(

@@ -62,6 +62,18 @@ def lose(runners: Runners, make_spec: MakeSpec) -> Callable[[str], RunFolder]:
     return lose
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is no file here")
+def test_shared_memory_of_the_run_is_removed(lose: Callable[[str], RunFolder], runners: Runners) -> None:
+    folder = lose(
+        "from multiprocessing import shared_memory\n"
+        "memory = shared_memory.SharedMemory(create=True, size=1000)\n"
+        "print(memory.name)\n"
+        "time.sleep(1000)\n"
+    )
+    assert runners.discard(folder) == ()
+    assert not Path("/dev/shm", folder.attempt(1).log.read_text().split()[3]).exists()
+
+
 @pytest.mark.parametrize(
     "script",
     [

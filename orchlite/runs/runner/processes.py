@@ -15,6 +15,8 @@ from functools import cache
 
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _PR_SET_CHILD_SUBREAPER = 36
+_TRACKERS_SECONDS = 2.0
+"""How long resource trackers may outlive all other descendants."""
 
 
 def become_subreaper() -> None:
@@ -68,9 +70,10 @@ def exit_code(pid: int) -> int:
 
 
 def kill_group(pid: int) -> None:
-    """Send SIGKILL to the process group of a child that has not been reaped."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    """Send SIGKILL to the process group of a child that has not been reaped. Do nothing with /proc: `sweep` kills all in order."""
+    if not os.path.exists("/proc/self/stat"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def helpers(pid: int) -> list[int]:
@@ -93,12 +96,16 @@ def terminate(pid: int) -> None:
 def sweep(deadline_seconds: float) -> list[tuple[int, int]]:
     """Kill and reap every descendant; return the ids and start times of those that are alive at the deadline.
 
-    All are stopped before the first is killed: otherwise, processes that fork as fast as they are killed would never end.
+    All are stopped before the first is killed: otherwise, processes that fork as fast as they are killed would never end. Resource
+    trackers are killed last.
     """
-    give_up_at = time.monotonic() + deadline_seconds
+    begun_at = time.monotonic()
+    give_up_at = begun_at + deadline_seconds
     stopped: set[tuple[int, int]] = set()
     while _reap_all():
         found = _descendants()
+        if time.monotonic() < begun_at + _TRACKERS_SECONDS:
+            found = {process for process in found if not _is_resource_tracker(process[0])}
         added = found - stopped
         stopped |= added
         _signal(added, signal.SIGSTOP)
@@ -128,6 +135,18 @@ def _descendants() -> set[tuple[int, int]]:
         generation = {pid for pid, found in fields.items() if int(found[1]) in generation} - pids
         pids |= generation
     return {(pid, int(fields[pid][19])) for pid in pids if fields[pid][0] not in (b"Z", b"X")}
+
+
+def _is_resource_tracker(pid: int) -> bool:
+    """Return whether the process is a resource tracker of multiprocessing or loky.
+
+    It removes shared memory and semaphores when the last process that holds its pipe has ended, which nothing does in its place.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"resource_tracker import main" in file.read()
+    except OSError:
+        return False
 
 
 def _reap_all() -> bool:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from orchlite.core.errors import Closed
+from orchlite.core.errors import Closed, ResourceExhausted
 from orchlite.core.files import private_opener
 from orchlite.core.folders import RunFolder
+from orchlite.core.threads import start_daemon
 from orchlite.runs.observation import checked_result, observe
 from orchlite.runs.spec import Alive, Ended, NeverStarted, Observation, RunSpec
 from orchlite.runs.survivors import discard
@@ -39,7 +43,12 @@ class Runners:
         self._diagnostics = diagnostics
         self._lock = threading.Lock()
         self._idle: list[Popen[bytes]] = []
+        self._sending: dict[str, Popen[bytes]] = {}
+        """By run id: the runners to which a thread is writing a request."""
         self._busy: dict[str, Popen[bytes]] = {}
+        """By run id: the runners whose response has not been read. Each is read once, by whichever thread asks for the run first."""
+        self._reading: set[str] = set()
+        """The runs whose response a thread is reading."""
         self._pid = os.getpid()
         self._is_closed = False
         _runners.add(self)
@@ -74,40 +83,69 @@ class Runners:
                 _write(runner, request)
             except BrokenPipeError:  # the runner died while it was idle
                 with self._lock:
-                    del self._busy[run_id]
+                    del self._sending[run_id]
                 _dismiss(runner)
             else:
-                return
+                break
+        with self._lock:
+            self._busy[run_id] = self._sending.pop(run_id)
+            if self._is_closed:  # since the runner was taken: `close` closes no pipe that is being written to
+                _close_input(runner)
 
     def wait(self, folder: RunFolder) -> Observation:
         """Block until the run has no owner, then observe it. Read the runner's response if the run is one of this pool, else poll."""
-        runner = self._busy.get(folder.run_id)
-        if runner is None:
-            return self._poll(folder)
-        answer = _read_line(runner)
-        found = None if answer is None else json.loads(answer)
-        with self._lock:
-            del self._busy[folder.run_id]
-            # Processes that could not be ended are children of the runner: it would try to end them after each later run.
-            is_kept = found is not None and not (found["result"] and found["result"]["left"]) and not self._is_closed
-            if is_kept:
-                self._idle.append(runner)
-        if not is_kept:
-            _dismiss(runner)
-        if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
-            return self._poll(folder)
-        if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
-            return Ended(found["result"]["attempt"], checked_result(found["result"]))
-        observed = self._poll(folder)
-        return NeverStarted(found["refused"]) if isinstance(observed, NeverStarted) else observed
+        runner = self._begin_reading(folder.run_id)
+        return self._poll(folder) if runner is None else self._collect(runner, folder, self._poll)
 
     def observe(self, folder: RunFolder) -> Observation:
-        """Return what the run's lock and files say now.
+        """Return `Alive` while a runner of this pool has the run, even if it does not own it yet; else what the run's lock and files say.
 
         Raises:
             OSError: this process or the machine lacks descriptors or memory: observe the run again later.
         """
-        return observe(folder)
+        with self._lock:
+            is_ours = folder.run_id in self._sending or folder.run_id in self._busy
+        if not is_ours:
+            return observe(folder)
+        runner = self._begin_reading(folder.run_id, only_if_answered=True)
+        return Alive() if runner is None else self._collect(runner, folder, observe)
+
+    def _begin_reading(self, run_id: str, *, only_if_answered: bool = False) -> Popen[bytes] | None:
+        """Return the run's runner for this thread alone to read from; None if the run has none here, or another thread reads it."""
+        with self._lock:
+            runner = None if run_id in self._reading else self._busy.get(run_id)
+            if runner is not None and only_if_answered and not _has_answered(runner):
+                return None
+            if runner is not None:
+                self._reading.add(run_id)
+            return runner
+
+    def _collect(self, runner: Popen[bytes], folder: RunFolder, look: Callable[[RunFolder], Observation]) -> Observation:
+        """Read the runner's response, and release the runner. If the response does not say everything, return what `look` finds."""
+        found = None
+        try:
+            answer = _read_line(runner)
+            found = None if answer is None else json.loads(answer)
+        finally:
+            # Processes that could not be ended are children of the runner: it would try to end them after each later run.
+            self._release(folder.run_id, is_usable=found is not None and not (found["result"] and found["result"]["left"]))
+        if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
+            return look(folder)
+        if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
+            return Ended(found["result"]["attempt"], checked_result(found["result"]))
+        observed = look(folder)
+        return NeverStarted(found["refused"]) if isinstance(observed, NeverStarted) else observed
+
+    def _release(self, run_id: str, *, is_usable: bool) -> None:
+        """Make the run's runner idle; dismiss it if it cannot be used again."""
+        with self._lock:
+            runner = self._busy.pop(run_id)
+            self._reading.discard(run_id)
+            is_kept = is_usable and not self._is_closed
+            if is_kept:
+                self._idle.append(runner)
+        if not is_kept:
+            _dismiss(runner)
 
     def cancel(self, folder: RunFolder, reason: str) -> None:
         """Ask the run's owner, now or later, to end it. Return at once; runners check for the request every 50 ms.
@@ -124,7 +162,7 @@ class Runners:
     def _terminate(self, run_id: str) -> bool:
         """Send SIGTERM to the run's runner, which ends it then; return False if the run is none of this pool."""
         with self._lock:  # while it is held, the runner gets no other run
-            runner = self._busy.get(run_id)
+            runner = self._busy.get(run_id) or self._sending.get(run_id)
             if runner is not None:
                 runner.terminate()
         return runner is not None
@@ -143,19 +181,27 @@ class Runners:
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
-            busy = list(self._busy.values())
+            for runner in self._busy.values():
+                _close_input(runner)
+            unread = self._busy.keys() - self._reading
         for runner in idle:
             _dismiss(runner)
-        for runner in busy:
-            assert runner.stdin is not None
-            runner.stdin.close()
+        for run_id in unread:  # a thread that was to wait has failed, or has not come to that yet
+            with contextlib.suppress(ResourceExhausted):
+                start_daemon(partial(self._reap, run_id), f"orchlite-reaper-{run_id}")
+
+    def _reap(self, run_id: str) -> None:
+        """Wait for a runner that no other thread waits for: a dead one would remain a zombie."""
+        if (runner := self._begin_reading(run_id)) is not None:
+            _read_line(runner)
+            self._release(run_id, is_usable=False)
 
     def _take(self, run_id: str) -> Popen[bytes]:
-        # Under one lock, so that `close` and fork find each runner either idle or busy.
+        # Under one lock, so that `close` and fork find each runner in exactly one place.
         with self._lock:
             if self._is_closed:
                 raise Closed("This client is closed.", hint="The next host of the store starts the run.")
-            runner = self._busy[run_id] = self._idle.pop() if self._idle else self._start()
+            runner = self._sending[run_id] = self._idle.pop() if self._idle else self._start()
             return runner
 
     def _start(self) -> Popen[bytes]:
@@ -184,12 +230,12 @@ class Runners:
 
     def _forget(self) -> None:
         """Close the pipes in a forked child: the runners see end of file only when the last copy is closed."""
-        for runner in [*self._idle, *self._busy.values()]:
+        for runner in [*self._idle, *self._sending.values(), *self._busy.values()]:
             for pipe in (runner.stdin, runner.stdout):
                 assert pipe is not None
                 pipe.close()
             runner.returncode = 0  # not a child of this process, which must neither wait for it nor warn about it
-        self._idle, self._busy, self._lock = [], {}, threading.Lock()
+        self._idle, self._sending, self._busy, self._lock = [], {}, {}, threading.Lock()
 
 
 _runners: WeakSet[Runners] = WeakSet()
@@ -205,11 +251,24 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 def _dismiss(runner: Popen[bytes]) -> None:
     """Close an idle or dead runner's pipes and reap it."""
-    for pipe in (runner.stdin, runner.stdout):
-        assert pipe is not None
-        with contextlib.suppress(OSError):
-            pipe.close()
+    assert runner.stdout is not None
+    _close_input(runner)
+    runner.stdout.close()
     runner.wait()
+
+
+def _close_input(runner: Popen[bytes]) -> None:
+    assert runner.stdin is not None
+    with contextlib.suppress(OSError):
+        runner.stdin.close()
+
+
+def _has_answered(runner: Popen[bytes]) -> bool:
+    """Return whether the runner has responded, or is dead, so that reading from it does not block."""
+    assert runner.stdout is not None
+    poll = select.poll()
+    poll.register(runner.stdout, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _write_request(folder: RunFolder, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +13,16 @@ from pathlib import Path
 import pytest
 
 import orchlite
-from orchlite import RunStatus
+from orchlite import Closed, RunStatus
 from orchlite.core.clock import SystemClock
 from orchlite.core.folders import RunFolder
 from orchlite.runs.runners import Runners
-from orchlite.runs.spec import Observation
+from orchlite.runs.spec import Alive, Ended, Observation, RunSpec
 
 MakeFolder = Callable[..., Path]
 CheckStore = Callable[..., dict[str, str]]
 OpenClient = Callable[..., orchlite.Client]
+MakeSpec = Callable[..., RunSpec]
 
 _PATIENCE_SECONDS = 20.0
 _HURRY = 10
@@ -35,20 +37,13 @@ class _Broken(Runners):
         super().__init__(folder / "broken.log")
         self._left = times
         self._first_waits = first_waits
-        self._folders: set[RunFolder] = set()
 
     def wait(self, folder: RunFolder) -> Observation:
-        self._folders.add(folder)
         self._left -= 1
         observed = super().wait(folder) if self._first_waits or self._left < 0 else None
         if observed is None or self._left >= 0:
             raise RuntimeError("nobody thought of this")
         return observed
-
-    def close(self) -> None:
-        super().close()
-        for folder in self._folders:
-            super().wait(folder)  # a runner that nobody waited for is a child of this process still
 
 
 class _Blind(Runners):
@@ -163,3 +158,75 @@ def test_packaging_that_was_dropped_is_done_anew(open_client: OpenClient, folder
     assert orchestration.run_once().wait(_PATIENCE_SECONDS * _HURRY).status() is RunStatus.SUCCESS
     client.close()
     assert set(check_store(client.path()).values()) == {"success"}
+
+
+def test_a_run_that_its_runner_has_not_begun_yet_is_alive_and_not_given_to_another(runners: Runners, make_spec: MakeSpec) -> None:
+    spec = make_spec("exit 3")
+    folder = RunFolder(Path(spec.folder))
+    runners.place(spec)  # the first of these runners, which has an interpreter to start
+    assert isinstance(runners.observe(folder), Alive)
+    assert isinstance(runners.wait(folder), Ended)
+
+
+def test_a_runner_whose_run_was_only_observed_serves_others(runners: Runners, make_spec: MakeSpec) -> None:
+    pids = set()
+    for _ in range(3):
+        folder = _placed(runners, make_spec("exit 3"))
+        while isinstance(runners.observe(folder), Alive):
+            time.sleep(0.005)
+        assert isinstance(runners.observe(folder), Ended)
+        pids.add(_runner_of(folder))
+    assert len(pids) == 1
+
+
+def test_two_threads_that_wait_for_one_run_see_the_same_end(runners: Runners, make_spec: MakeSpec) -> None:
+    folder = _placed(runners, make_spec("sleep 0.1"))
+    seen: list[Observation] = []
+    threads = [threading.Thread(target=lambda: seen.append(runners.wait(folder))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(_PATIENCE_SECONDS)
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
+
+
+def test_closing_waits_in_the_background_for_a_runner_that_no_thread_waits_for(runners: Runners, make_spec: MakeSpec) -> None:
+    folder = _placed(runners, make_spec("sleep 0.1"))
+    _await(folder.started.exists)
+    runners.close()
+    _await(lambda: not Path(f"/proc/{_runner_of(folder)}").exists())  # a zombie would stay
+    assert isinstance(runners.observe(folder), Ended)
+
+
+def test_a_run_on_a_leash_ends_although_its_pool_was_closed_while_the_request_was_written(tmp_path: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec("sleep 60", leash=True)
+    spec = spec._replace(env={**spec.env, "LONG": "x" * 100_000})  # more than a pipe holds, so that writing waits for the runner's start
+    pool = Runners(tmp_path / "pool.log")
+    outcomes: list[Observation | Closed] = []
+
+    def place() -> None:
+        try:
+            pool.place(spec)
+            outcomes.append(pool.wait(RunFolder(Path(spec.folder))))
+        except Closed as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=place)
+    thread.start()
+    while not (tmp_path / "pool.log").exists():  # which a runner that is started opens
+        time.sleep(0.0002)
+    pool.close()
+    thread.join(_PATIENCE_SECONDS)
+    [outcome] = outcomes
+    assert isinstance(outcome, Closed) or (isinstance(outcome, Ended) and outcome.result.reason == "its host is gone")
+
+
+def _placed(runners: Runners, spec: RunSpec) -> RunFolder:
+    runners.place(spec)
+    return RunFolder(Path(spec.folder))
+
+
+def _runner_of(folder: RunFolder) -> int:
+    pid: int = json.loads(folder.started.read_bytes())["pid"]
+    return pid

@@ -32,6 +32,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _CLOSE_SECONDS = 0.1
 # SQLite waits for a lock in steps of this length, between which a fork may suspend the database.
 _STEP_SECONDS = 0.05
+_PAUSE_SECONDS = 0.002
 # A commit that lengthens the WAL file took 2 to 9 times as long as one that overwrites it, because the file system's own journal must
 # follow. A checkpoint every 250 pages keeps the file at 1 MiB, so that nearly all commits overwrite it.
 _CHECKPOINTS = "PRAGMA wal_autocheckpoint=250"
@@ -270,6 +271,7 @@ class Database:
             except StoreBusy:
                 if time.monotonic() >= deadline:
                     raise
+            time.sleep(_PAUSE_SECONDS)  # SQLite does not always wait before it refuses
 
     def _read(self, sql: str, parameters: Parameters) -> list[Row]:
         with self._connection() as connection:
@@ -298,8 +300,7 @@ class Database:
         owned: _OwnedConnection | None = getattr(self._local, "owned", None)
         if owned is None or not owned.is_open:
             self._check_file()
-            with translated(self.path):
-                owned = self._local.owned = self._open()
+            owned = self._local.owned = self._until_free(self._open)
         return owned
 
     def _check_files_beside(self, owned: _OwnedConnection) -> None:
@@ -334,7 +335,7 @@ class Database:
             )
 
     def _open(self) -> _OwnedConnection:
-        with self._opening:
+        with self._opening, translated(self.path):
             self._check_usable()
             if self._identity is None and self._may_be_new:
                 create(self.path)
@@ -364,19 +365,6 @@ class Database:
             if not self._may_be_new:
                 raise self._emptied()
             # The file stays in WAL mode. One that a newer orchlite made has a version, and must not be changed in any way.
-            _use_wal(connection, self._busy_timeout_seconds)
+            connection.execute("PRAGMA journal_mode=WAL")  # refused without a wait if several connections do it at once
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the files beside it
-
-
-def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
-    """Switch to WAL mode. If several connections do so at once, SQLite refuses all but one without waiting, to avoid a deadlock."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.002)

@@ -139,6 +139,49 @@ def test_a_locked_store_is_busy_after_the_time_out_and_nothing_is_written(databa
     _add(database, "b")
 
 
+@pytest.fixture
+def held(path: Path, database: Database) -> Iterator[sqlite3.Connection]:
+    """Another program's connection, which keeps even readers out of the file."""
+    database.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("use", [lambda one: _names(one), lambda one: _add(one, "a")], ids=["read", "write"])
+def test_who_is_kept_out_tries_again_until_the_time_out(path: Path, held: sqlite3.Connection, use: Callable[[Database], object]) -> None:
+    kept_out = Database(path, busy_timeout_seconds=0.2)
+    began = time.monotonic()
+    with pytest.raises(StoreBusy, match="locked by another process"):
+        use(kept_out)
+    assert time.monotonic() - began >= 0.2
+    held.execute("ROLLBACK")
+    held.close()
+    use(kept_out)
+    kept_out.close()
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["an existing file", "a new file"])
+def test_a_fork_does_not_wait_for_a_reader_that_is_kept_out(path: Path, tmp_path: Path, held: sqlite3.Connection, is_new: bool) -> None:
+    if is_new:  # whose first connection is to switch it to WAL mode
+        path = tmp_path / "new.sqlite"
+        path.touch(0o600)
+        held = sqlite3.connect(path, isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
+    patient = Database(path, busy_timeout_seconds=30)
+    reader = threading.Thread(target=patient.rows, args=("SELECT 1",))
+    reader.start()
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert reader.is_alive()  # the lock was held all the while
+    held.close()
+    reader.join()
+    patient.close()
+
+
 def test_a_writer_waits_for_another_within_the_time_out(path: Path, stranger: sqlite3.Connection) -> None:
     patient = Database(path, busy_timeout_seconds=10)
     writer = threading.Thread(target=_add, args=(patient, "a"))

@@ -17,7 +17,6 @@ _MAX_CONNECTIONS = 512
 _SHARE_OF_DESCRIPTORS = 4
 _LOG_SECONDS = 60.0
 _log = logging.getLogger(__name__)
-_logged_at = float("-inf")
 
 
 def max_connections() -> int:
@@ -35,6 +34,8 @@ class BoundedHttp(H11Protocol):
     head_seconds = 10.0
     """How long a connection may take to send the head of a request."""
     limit = staticmethod(max_connections)
+    _logged_at = float("-inf")
+    """When any connection of this class has last logged that the limit is reached."""
     _waiting_since = 0.0
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -43,7 +44,7 @@ class BoundedHttp(H11Protocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self._waiting_since = self.loop.time()
         if len(self.connections) > self.limit():
-            _log_limit()
+            self._log_limit()
             idle = [one for one in self.connections if isinstance(one, BoundedHttp) and not one._has_request()]
             oldest = min(idle, key=lambda one: one._waiting_since, default=self)
             oldest.transport.abort()
@@ -85,11 +86,9 @@ class BoundedHttp(H11Protocol):
         if not self._has_request():
             self.transport.abort()
 
-
-def _log_limit() -> None:
-    """Warn that the limit is reached, once a minute at most, so that clients cannot fill the log."""
-    global _logged_at
-    now = time.monotonic()
-    if now - _logged_at >= _LOG_SECONDS:
-        _logged_at = now
-        _log.warning("%d connections are open, which is the limit: those that wait longest without a request are closed", max_connections())
+    def _log_limit(self) -> None:
+        """Warn that the limit is reached, once a minute at most, so that clients cannot fill the log."""
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_SECONDS:
+            type(self)._logged_at = now
+            _log.warning("%d connections are open, which is the limit: those that wait longest without a request are closed", self.limit())

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -182,6 +186,46 @@ class TestRuns:
         with (client.path() / "runs" / run.id() / "alive.lock").open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             assert "its runner is alive" in _the_only_finding(client).what
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+    def test_a_process_that_could_not_be_ended_is_found_by_its_start_although_it_has_no_environment(
+        self, client: orchlite.Client, folder: MakeFolder
+    ) -> None:
+        run = client.run(folder("print(1)"))
+        file = client.path() / "runs" / run.id() / "1" / "result.json"
+        with subprocess.Popen(["/bin/sleep", "60"], env={}, start_new_session=True) as survivor:
+            try:
+                start_ticks = int(Path(f"/proc/{survivor.pid}/stat").read_text().rpartition(")")[2].split()[19])
+                result = {**json.loads(file.read_text()), "left": [survivor.pid], "left_start_ticks": [start_ticks]}
+                file.write_text(json.dumps(result))
+                finding = _the_only_finding(client)
+                assert finding.what == f"It has ended, but processes that it started are alive: {survivor.pid}."
+                assert "kill -9" in finding.hint
+                file.write_text(json.dumps({**result, "left_start_ticks": [start_ticks - 1]}))  # another process has got the id since
+                assert integrity.check(_store(client)) == []
+            finally:
+                survivor.kill()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+    def test_a_process_of_an_ended_run_is_found_with_those_of_its_session(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = client.run(folder("print(1)"))
+        runs_folder = client.path() / "runs" / run.id()
+        status = runs_folder.stat()
+        env = {"ORCHLITE_RUN_TOKEN": run.id(), "ORCHLITE_RUN_PLACE": f"{status.st_dev}:{status.st_ino}"}
+        script = "env -i /bin/sleep 60 >/dev/null & echo $!; exec sleep 60 >/dev/null"
+        leader = subprocess.Popen(["/bin/sh", "-c", script], env=env, start_new_session=True, stdout=subprocess.PIPE, text=True)
+        with leader:
+            assert leader.stdout is not None
+            hidden = int(leader.stdout.readline())
+            try:
+                start_ticks = int(Path(f"/proc/{leader.pid}/stat").read_text().rpartition(")")[2].split()[19])
+                started = json.loads((runs_folder / "started.json").read_text())
+                started |= {"session": leader.pid, "session_start_ticks": start_ticks}
+                (runs_folder / "started.json").write_text(json.dumps(started))
+                numbers = ", ".join(map(str, sorted([leader.pid, hidden])))
+                assert _the_only_finding(client).what == f"It has ended, but processes that it started are alive: {numbers}."
+            finally:
+                os.killpg(leader.pid, signal.SIGKILL)
 
     def test_one_that_is_running_without_a_process_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))

@@ -141,6 +141,20 @@ def test_idle_connections_over_the_limit_make_room_for_requests() -> None:
     _with_server(_Patient, use)
 
 
+def test_the_limit_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    class Unlogged(BoundedHttp):  # not of a class whose connections have logged it in another test
+        limit = staticmethod(lambda: _LIMIT)
+
+    async def use(port: int) -> None:
+        for _ in range(3 * _LIMIT):
+            await _connect(port)
+        assert await _answer(port) == b"HTTP/1.1 200 OK"
+
+    _with_server(Unlogged, use)
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage().partition(":")[0]) == ("WARNING", f"{_LIMIT} connections are open, which is the limit")
+
+
 def test_connections_with_a_request_keep_their_places() -> None:
     async def use(port: int) -> None:
         busy = [await _connect(port) for _ in range(_LIMIT)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchlite.core.errors import DeviceFailed
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 from orchlite.runs.runner.log_writer import LogWriter
@@ -110,6 +111,17 @@ def test_the_newest_lines_are_those_of_the_whole_log(path: Path, write: Write) -
     assert path.stat().st_size > 3 * _LARGE_BYTES
     for limit in (0, 1, 2, 3, 50, 1500, 30_000, len(whole), len(whole) + 1):
         assert logs.read(path, limit) == whole[len(whole) - min(limit, len(whole)) :]
+
+
+@pytest.mark.parametrize("newest_bytes", [2 * _LARGE_BYTES, 100], ids=["of one segment", "of two segments"])
+def test_the_newest_lines_are_read_from_the_end_and_nothing_before(path: Path, newest_bytes: int) -> None:
+    path.mkdir()  # which cannot be read
+    with pytest.raises(DeviceFailed):
+        logs.read(path)
+    line = f"{_STAMP} stdout F {{}}\n"
+    path.with_name("log.1").write_text(line.format("x" * 100) * (2 * _LARGE_BYTES // 150))
+    path.with_name("log.2").write_text(line.format("x") * (newest_bytes // 43) + line.format("last"))
+    assert [line.text for line in logs.read(path, 3)] == ["x", "x", "last"]
 
 
 class TestALog:

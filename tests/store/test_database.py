@@ -163,6 +163,34 @@ def test_who_is_kept_out_tries_again_until_the_time_out(path: Path, held: sqlite
     kept_out.close()
 
 
+_RECOVERS_THE_WAL = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as index:
+    for byte in (120, 122):  # WAL_WRITE_LOCK and WAL_RECOVER_LOCK of sqlite.org/walformat.html
+        fcntl.lockf(index, fcntl.LOCK_EX, 1, byte)
+    index.write(bytes(96))  # as a process leaves the header that was killed while it wrote it
+    index.flush()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_reader_waits_for_a_process_that_recovers_the_wal(path: Path, database: Database) -> None:
+    _add(database, "a")
+    reader = Database(path, busy_timeout_seconds=0.2)
+    assert _names(reader) == ["a"]
+    command = [sys.executable, "-I", "-c", _RECOVERS_THE_WAL, f"{path}-shm"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recovering:
+        assert recovering.stdout is not None
+        assert recovering.stdout.readline() == b"held\n"
+        began = time.monotonic()
+        with pytest.raises(StoreBusy):
+            _names(reader)
+        assert time.monotonic() - began >= 0.2
+    assert _names(reader) == ["a"]
+    reader.close()
+
+
 @pytest.mark.parametrize("is_new", [False, True], ids=["an existing file", "a new file"])
 def test_a_fork_does_not_wait_for_a_reader_that_is_kept_out(path: Path, tmp_path: Path, held: sqlite3.Connection, is_new: bool) -> None:
     if is_new:  # whose first connection is to switch it to WAL mode

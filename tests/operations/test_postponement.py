@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,10 @@ class TestARunThatCannotBeStarted:
         lacking.go_on.set()
         run = submitted.wait()
         assert run.status() == "success"
-        attempts = [path.name for path in (open_client().path() / "runs" / run.id()).iterdir() if path.is_dir()]
+        client = open_client()
+        _, first_at, _, second_at, _ = (event.at() for event in client.events() if event.object_id() == run.id())
+        assert second_at - first_at >= timedelta(seconds=0.95)
+        attempts = [path.name for path in (client.path() / "runs" / run.id()).iterdir() if path.is_dir()]
         assert attempts == ["2"]
 
     def test_for_another_reason_fails_at_once(self, task: _Submit, lacking: _Lacking) -> None:

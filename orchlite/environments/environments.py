@@ -146,10 +146,10 @@ class Environments:
         return self._installer_name == "auto" and not self._uses_uv_indexes() and self._plan(requirements).installer.is_uv
 
     def difference_from_pip(self, build: Build, requirements: tuple[str, ...]) -> str | None:
-        """Return what uv has installed and pip would not have, or None if nothing is known, or pip does not matter."""
+        """Return what uv has installed and pip would not have, or None if nothing is known."""
         from orchlite.environments import pip_parity  # its imports would cost every client
 
-        return pip_parity.difference(build.site_packages, requirements) if self.may_use_pip(requirements) else None
+        return pip_parity.difference(build.site_packages, requirements)
 
     def host_packages(self) -> HostPackages:
         """Return the folders of the hosting interpreter that a run on the base image `host` sees."""

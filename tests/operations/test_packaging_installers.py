@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,6 +201,24 @@ class TestWhichInstaller:
         with pytest.raises(orchlite.BadArgument, match=r"There is no uv"):
             orchlite.Client(tmp_path / "store", installer="uv")
 
+    @pytest.mark.parametrize(
+        ("settings", "variables", "may"),
+        [
+            pytest.param({}, {}, True, id="uv, which was not asked for"),
+            pytest.param({"installer": "uv"}, {}, False, id="uv by name"),
+            pytest.param({}, {"UV_DEFAULT_INDEX": "https://a"}, False, id="uv by its variables"),
+            pytest.param({"index_urls": ("https://a",)}, {"UV_DEFAULT_INDEX": "https://b"}, True, id="variables that do not count"),
+            pytest.param({"index_urls": ("https://a", "https://b")}, {}, False, id="pip, which was chosen at once"),
+            pytest.param({"installer": "pip"}, {}, False, id="pip by name"),
+        ],
+    )
+    def test_pip_replaces_only_a_uv_that_was_not_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], variables: dict[str, str], may: bool
+    ) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert Environments(tmp_path, **settings).may_use_pip(("six==1.0",)) is may
+
     def test_an_unknown_installer_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(orchlite.BadArgument, match=r"installer is 'conda'.*auto, pip, uv"):
             orchlite.Client(tmp_path / "store", installer="conda")
@@ -248,6 +267,51 @@ def test_auto_gives_pips_result(
     assert set(orchestration.installed()) == installed
     told = "".join(log.read_text() for log in (client.path() / "runs").rglob("log"))
     assert ("pip installs instead of uv" in told) == (by == "pip")
+
+
+@pytest.fixture
+def uv_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a program named uv on the path, which does what a line of shell says instead of installing."""
+
+    def put(line: str) -> None:
+        program = tmp_path / "bin" / "uv"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo uv 0.9.0; exit; fi\n{line}\n')
+        program.chmod(0o700)
+        monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+    return put
+
+
+@pytest.mark.usefixtures("wheels")
+@pytest.mark.parametrize(
+    ("installer", "variables", "line", "settings", "told"),
+    [
+        pytest.param("uv", {}, "echo refused; exit 3", {}, "refused", id="refused, and was named"),
+        pytest.param("auto", {"UV_NO_INDEX": "1"}, "echo refused; exit 3", {}, "refused", id="refused, and has variables of its own"),
+        pytest.param("auto", {}, "exec sleep 60", {"install_timeout_seconds": 0.2}, "within 0.2 s", id="took too long"),
+    ],
+)
+def test_pip_does_not_install_although_uv(
+    open_client: OpenClient,
+    folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uv_on_the_path: Callable[[str], None],
+    installer: str,
+    variables: dict[str, str],
+    line: str,
+    settings: dict[str, float],
+    told: str,
+) -> None:
+    uv_on_the_path(line)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    client = open_client(environment=Environments(tmp_path / "cache", installer=installer), **settings)
+    orchestration = client.upload_orchestration(path=folder({"main.py": "", "requirements.txt": "plain"}))
+    with pytest.raises(PackagingFailed, match=told):
+        orchestration.wait(60)
+    assert "pip installs" not in "".join(log.read_text() for log in (client.path() / "runs").rglob("log"))
 
 
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])

@@ -118,6 +118,9 @@ def step_texts(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                     yield f"shadow of {champion}: {', '.join(challengers)}"
                 case "RandomSplit":
                     yield "split: " + ", ".join(f"{one['model']['name']} {one['weight']:g}" for one in content["weights"])
+                case "MetaValueSplit":
+                    routes = ", ".join(f"{value} {model['name']}" for value, model in content["routes"].items())
+                    yield f"split by {content['split_key']}: {routes}, else {content['control']['name']}"
                 case "Check":
                     yield "validations"
                 case "AuditResults" | "MultiOut":  # the rest of a shadow deployment

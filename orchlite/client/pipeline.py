@@ -10,7 +10,7 @@ from orchlite.client.model import ModelVersion
 from orchlite.client.pipeline_inference import PipelineInference
 from orchlite.client.step_arguments import checked_index, checked_weight, row_of, serialized
 from orchlite.core import pipeline_steps
-from orchlite.core.arguments import checked_flag, checked_object
+from orchlite.core.arguments import checked_flag, checked_label, checked_object
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.model_arguments import checked_model_name
@@ -114,6 +114,17 @@ class Pipeline(PipelineInference):
             raise BadArgument(Argument("weighted") + " is empty.", hint="It takes pairs of a weight and a model.", argument="weighted")
         return self._append(pipeline_steps.split_step(pairs, hash_key))
 
+    def add_key_split(self, default: ModelVersion, meta_key: str, options: Mapping[str, ModelVersion]) -> Self:
+        """Append a step that runs the model that `options` has for the value in the column `meta_key` of the data, else `default`.
+
+        An inference goes to one model: the column has one value in all of its rows.
+
+        Raises:
+            BadArgument: one is not a ModelVersion, or a key is not a text.
+        """
+        known, key = {str(value): row_of(model, "options") for value, model in options.items()}, checked_label(meta_key, "meta_key")
+        return self._append(pipeline_steps.key_split_step(row_of(default, "default"), key, known))
+
     def add_validations(self, **validations: Any) -> Self:
         """Append a step that evaluates an expression of polars for each row, as the column `anomaly.NAME`, and counts those that are true.
 
@@ -152,7 +163,7 @@ class Pipeline(PipelineInference):
         wait_for_status: without effect.
 
         Raises:
-            BadArgument: an argument is refused.
+            BadArgument: an argument, a step or a validation is refused.
             NotFound: the pipeline was deleted.
             Conflict: there are no steps, or the model of one was deleted. What is deployed stays.
         """

@@ -73,6 +73,7 @@ class PipelineVersionRow(NamedTuple):
     `{"ModelInference": {"models": [{"name": …, "version": …, "sha": …}, …]}}`; several models are a shadow deployment, followed by
     `{"AuditResults": {"from": 1, "to": null}}` and `{"MultiOut": {}}`;
     `{"RandomSplit": {"hash_key": null, "weights": [{"model": {…}, "weight": 2.0}, …]}}`;
+    `{"MetaValueSplit": {"split_key": …, "control": {…}, "routes": {"a value": {…}, …}}}` for a key split;
     `{"Check": {"tree": [a polars expression with its alias, as JSON text, …]}}` for validations.
     """
     created_at: datetime

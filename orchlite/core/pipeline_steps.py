@@ -27,6 +27,12 @@ def split_step(weighted: Iterable[tuple[float, ModelVersionRow]], hash_key: str 
     return {"RandomSplit": {"hash_key": hash_key, "weights": weights}}
 
 
+def key_split_step(default: ModelVersionRow, key: str, options: Mapping[str, ModelVersionRow]) -> Step:
+    """Return a step that runs the model that the value of an input chooses."""
+    routes = {value: _named(model) for value, model in options.items()}
+    return {"MetaValueSplit": {"split_key": key, "control": _named(default), "routes": routes}}
+
+
 def validations_step(expressions: Sequence[str]) -> Step:
     """Return a step that evaluates expressions of polars, each with its name, as JSON."""
     return {"Check": {"tree": list(expressions)}}

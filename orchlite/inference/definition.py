@@ -31,6 +31,17 @@ class Split(NamedTuple):
     """A column whose value in the first row, from 0 to 1, replaces the random number."""
 
 
+class KeySplit(NamedTuple):
+    """Run the model that a value of the pipeline's input chooses."""
+
+    key: str
+    """The column. Its value must be the same in all rows of an inference."""
+    control: ModelName
+    """Runs if there is no route for the value, or no such column."""
+    routes: tuple[tuple[str, ModelName], ...]
+    """The values, as text, with their models."""
+
+
 class Validate(NamedTuple):
     """Evaluate expressions of polars on the columns so far."""
 
@@ -38,7 +49,7 @@ class Validate(NamedTuple):
     """Each with its name, as JSON."""
 
 
-Step = RunModels | Split | Validate
+Step = RunModels | Split | KeySplit | Validate
 
 _WITHOUT_EFFECT = frozenset({"AuditResults", "MultiOut"})
 """Steps that the SDK adds to a shadow deployment. Every output is logged and returned in any case."""
@@ -69,6 +80,8 @@ def models_of(steps: tuple[Step, ...]) -> tuple[ModelName, ...]:
                 found += [champion, *challengers]
             case Split(weights):
                 found += [model for _, model in weights]
+            case KeySplit(_, control, routes):
+                found += [control, *(model for _, model in routes)]
     return tuple(dict.fromkeys(found))
 
 
@@ -80,6 +93,9 @@ def _step(kind: str, content: Mapping[str, Any]) -> Step:
         case "RandomSplit":
             weights = tuple((float(each["weight"]), _model(each["model"])) for each in content["weights"])
             return Split(weights, content.get("hash_key"))
+        case "MetaValueSplit":
+            routes = tuple((str(value), _model(model)) for value, model in content["routes"].items())
+            return KeySplit(str(content["split_key"]), _model(content["control"]), routes)
         case "Check":
             return Validate(tuple(content["tree"]))
         case _:
@@ -93,7 +109,7 @@ def _only(step: Step | None, index: int) -> Step:
 
 
 def _not_run(kind: str) -> InferenceFailed:
-    hint = "Build it of model steps, shadow deployments, random splits and validations."
+    hint = "Build it of model steps, shadow deployments, random splits, key splits and validations."
     return InferenceFailed(f"The pipeline has a step {kind!r}, which orchlite does not run.", hint=hint, step=kind)
 
 

@@ -12,7 +12,7 @@ from orchlite.core.errors import BadData, InferenceFailed
 from orchlite.inference import libraries as lib
 from orchlite.inference.arrow import to_array
 from orchlite.inference.columns import Columns, Inputs
-from orchlite.inference.definition import ModelName, RunModels, Split, Step, Validate
+from orchlite.inference.definition import KeySplit, ModelName, RunModels, Split, Step, Validate
 from orchlite.inference.models import LoadedModel
 from orchlite.inference.results import InferenceResult
 from orchlite.inference.validations import evaluate
@@ -33,7 +33,7 @@ def run(steps: tuple[Step, ...], inputs: Inputs, models: Models, *, at_ms: int, 
         InferenceFailed: there are no steps, a model failed, or an output has not one entry a row.
         MissingExtra: a package is not installed.
     """
-    if not any(isinstance(step, RunModels | Split) for step in steps):
+    if not any(isinstance(step, RunModels | Split | KeySplit) for step in steps):
         raise InferenceFailed("The pipeline has no model.", hint="Add a model step, and deploy it.")
     return _Run(inputs, models).result(steps, at_ms, pipeline_version)
 
@@ -48,18 +48,23 @@ class _Run:
         """Outputs that no later step sees: those of challengers."""
         self._split: str | None = None
         self._anomalies: Columns = {}
+        self._tensors: dict[tuple[str, str], tuple[str, ...]] = {}
         self._last: tuple[ModelName, LoadedModel] | None = None
 
     def result(self, steps: tuple[Step, ...], at_ms: int, pipeline_version: str) -> InferenceResult:
         begin = time.perf_counter_ns()
         for step in steps:
+            if not isinstance(step, Validate):
+                self._tensors = {key: columns for key, columns in self._tensors.items() if key[1] == "input"}
             match step:
                 case RunModels(champion, challengers):
                     self._run_models(champion, challengers)
                 case Split():
-                    self._run_split(step)
+                    self._run_split(_chosen(step, self._current))
+                case KeySplit():
+                    self._run_split(_routed(step, self._inputs))
                 case Validate(expressions):
-                    self._anomalies |= evaluate(expressions, self._table())
+                    self._anomalies |= evaluate(expressions, self._table(), self._tensors)
         assert self._last is not None
         model = json.dumps({"model_name": self._last[0].name, "model_sha": self._last[0].sha}, separators=(",", ":"))
         metadata = {
@@ -76,11 +81,12 @@ class _Run:
         for challenger in sorted(challengers):
             model = self._models[challenger]
             outputs, _ = model.predict(before)
-            self._beside |= {f"out_{challenger.name}.{name}": _shown(column, model) for name, column in outputs.items()}
+            beside = {f"out_{challenger.name}.{name}": _shown(column, model) for name, column in outputs.items()}
+            self._beside |= beside
+            self._tensors[challenger.name, "output"] = tuple(beside)
         self._run_model(champion)
 
-    def _run_split(self, split: Split) -> None:
-        model = _chosen(split, self._current)
+    def _run_split(self, model: ModelName) -> None:
         self._run_model(model)
         self._split = json.dumps(model._asdict(), separators=(",", ":"))
 
@@ -89,6 +95,8 @@ class _Run:
         outputs, fed = model.predict(self._current)
         if self._fed is None:
             self._fed = fed
+            self._tensors[name.name, "input"] = tuple(f"in.{field}" for field in fed)
+        self._tensors[name.name, "output"] = tuple(f"out.{output}" for output in outputs)
         self._current = Inputs(outputs, self._row_count(outputs, name), {}, self._inputs.form, {})
         self._last = name, model
 
@@ -138,3 +146,12 @@ def _point(split: Split, inputs: Inputs) -> float:
         message = f"Column {split.key!r}, which chooses the model of the split, has {first!r} in its first row."
         raise BadData(message, hint="Give a number from 0 to 1.", column=split.key)
     return float(first)
+
+
+def _routed(split: KeySplit, inputs: Inputs) -> ModelName:
+    column = inputs.columns.get(split.key)
+    values = [] if column is None else list(dict.fromkeys(map(str, column.reshape(-1).tolist())))
+    if len(values) > 1:
+        message = f"Column {split.key!r}, which chooses the model of the split, has several values: {', '.join(map(repr, values)):.200}."
+        raise BadData(message, hint="Infer with the rows of each value on their own.", column=split.key)
+    return dict(split.routes).get(values[0], split.control) if values else split.control

@@ -7,19 +7,26 @@ from typing import Any
 from orchlite.core.errors import InferenceFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.inference import libraries as lib
+from orchlite.inference import tensor_checks
 from orchlite.inference.expressions import expression
+from orchlite.inference.tensor_checks import Tensors
 
 
-def evaluate(expressions: tuple[str, ...], table: Any) -> dict[str, Any]:
+def evaluate(expressions: tuple[str, ...], table: Any, tensors: Tensors) -> dict[str, Any]:
     """Return a boolean array for each expression, by its name. Null counts as False.
 
     Raises:
         InferenceFailed: an expression cannot be read by this version of polars, or fails on these columns.
         MissingExtra: polars is not installed.
     """
-    pl = lib.pl
-    frame = pl.from_arrow(table)
-    return {(known := expression(text)).meta.output_name(): _marks(frame, known) for text in expressions}
+    frame = lib.pl.from_arrow(table)
+    known = [_expression(text, frame, tensors) for text in expressions]
+    return {each.meta.output_name(): _marks(frame, each) for each in known}
+
+
+def _expression(text: str, frame: Any, tensors: Tensors) -> Any:
+    older = tensor_checks.read(text)
+    return expression(text) if older is None else tensor_checks.marks(older, frame, tensors).alias(older.name)
 
 
 def _marks(frame: Any, known: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchlite.core.errors import Conflict
+from orchlite.core.errors import BadArgument, Conflict, InferenceFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
 from orchlite.core.pipeline_steps import Step, models_of
+from orchlite.inference import runnable
 from orchlite.operations.context import Context
 
 _RUNNING = "Running"
@@ -19,8 +20,10 @@ def build(context: Context, workspace_id: int, name: str, definition: Mapping[st
     """Add a version to the pipeline of this name, which is created if it is missing: by default, as on the platform, one without steps.
 
     Raises:
+        BadArgument: a step, or a validation, cannot run here.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
+    _check_runnable(definition or {})
     now = context.clock.now()
     with context.store.transaction() as transaction:
         pipeline = context.store.pipelines.find_or_create(transaction, workspace_id, name, now)
@@ -37,11 +40,13 @@ def deploy(
 
     Raises:
         NotFound: there is no such pipeline.
+        BadArgument: a step, or a validation, cannot run here.
         Conflict: there are no steps, or they name a model version that does not exist.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     pipeline, now = context.store.pipelines.get(pipeline_id), context.clock.now()
     definition = {"id": pipeline.name, "steps": list(steps)}
+    _check_runnable(definition)
     with context.store.transaction() as transaction:
         _check_steps(context, pipeline, definition)
         version = context.store.pipelines.add_version(transaction, pipeline_id, definition, now)
@@ -55,11 +60,13 @@ def deploy_version(
 
     Raises:
         NotFound: there is no such version.
+        BadArgument: a step, or a validation, cannot run here.
         Conflict: it has no steps, or they name a model version that does not exist.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     version = context.store.pipelines.version(pipeline_version_id)
     pipeline = context.store.pipelines.get(version.pipeline_id)
+    _check_runnable(version.definition)
     with context.store.transaction() as transaction:
         context.store.pipelines.version(pipeline_version_id)  # again: it may have been deleted with its pipeline a moment ago
         _check_steps(context, pipeline, version.definition)
@@ -124,6 +131,13 @@ def _model_status(context: Context, model: Mapping[str, str]) -> dict[str, Any]:
     known = context.store.models.find_version(model["version"])
     shown = {key: model[key] for key in ("name", "sha", "version")}
     return {"model_version_id": None if known is None else known.model_version_id, **shown, "status": _RUNNING}
+
+
+def _check_runnable(definition: Mapping[str, Any]) -> None:
+    try:
+        runnable.check(definition)
+    except InferenceFailed as error:
+        raise BadArgument(error.message, hint=error.hint, **error.details, argument="steps") from error
 
 
 def _check_steps(context: Context, pipeline: PipelineRow, definition: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ class PipelineQueries:
         """Store a version of the pipeline of this name, which is created if it is missing.
 
         Raises:
-            BadArgument: the name is refused.
+            BadArgument: the name is refused, or a step, or a validation.
             NotFound: there is no such workspace.
         """
         self._store.workspaces.get(workspace_id)
@@ -110,7 +110,7 @@ class PipelineQueries:
         """Deploy a version of a pipeline in place of what is deployed. `name` is the deployment's.
 
         Raises:
-            BadArgument: the name is refused.
+            BadArgument: the name is refused, or a step, or a validation.
             Conflict: the version has no steps, or they name a model version that does not exist.
         """
         checked_model_name(name, "deploy_id")

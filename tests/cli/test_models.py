@@ -18,6 +18,7 @@ from click.testing import Result
 
 import orchlite
 from orchlite.cli.lookup import IdOrName
+from orchlite.cli.models import step_texts
 from orchlite.inference import libraries
 
 Call = Callable[..., Result]
@@ -86,6 +87,11 @@ def test_pipelines_are_listed_newest_first_with_their_steps(call: Call, rows: Ro
         ("shadow", 3, True),
         ("prices", 1, True),
     ]
+
+
+def test_a_key_split_is_told_with_its_routes() -> None:
+    split = {"split_key": "card", "control": {"name": "first"}, "routes": {"gold": {"name": "second"}}}
+    assert list(step_texts([{"MetaValueSplit": split}])) == ["split by card: gold second, else first"]
 
 
 def test_the_lists_of_another_workspace_are_empty(call: Call, wl: orchlite.Client) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from orchlite import BadArgument, Client, Conflict, ModelVersion, NotFound, Pipeline
@@ -74,8 +75,8 @@ def test_each_deployment_is_a_version_and_an_earlier_one_can_be_deployed_again(
 def test_a_pipeline_that_was_looked_up_keeps_everything_when_it_is_deployed_again(
     client: Client, model: Callable[[str], ModelVersion]
 ) -> None:
-    champion, challenger = model("champion"), model("challenger")
-    built = client.build_pipeline("fraud").add_shadow_deploy(champion, [challenger]).add_validations(high=_Expression())
+    champion, challenger, high = model("champion"), model("challenger"), pl.col("out.y") > 5
+    built = client.build_pipeline("fraud").add_shadow_deploy(champion, [challenger]).add_validations(high=high)
     steps = built.deploy().steps()
     assert client.get_pipeline("fraud").deploy().steps() == steps
     assert client.get_pipeline("fraud").versions()[0].definition()["steps"] == steps
@@ -108,6 +109,9 @@ def test_steps_have_the_platforms_form(client: Client, model: Callable[[str], Mo
     ]
     assert pipeline.clear().add_random_split([(2, first), (1.5, second)], "key").steps() == [
         {"RandomSplit": {"hash_key": "key", "weights": [{"model": _named(first), "weight": 2}, {"model": _named(second), "weight": 1.5}]}}
+    ]
+    assert pipeline.clear().add_key_split(first, "card", {"gold": second}).steps() == [
+        {"MetaValueSplit": {"split_key": "card", "control": _named(first), "routes": {"gold": _named(second)}}}
     ]
     assert pipeline.clear().add_validations(high=_Expression(), low=_Expression()).steps() == [
         {"Check": {"tree": ["json of high", "json of low"]}}
@@ -142,6 +146,8 @@ def test_steps_are_replaced_and_removed_by_their_index(client: Client, model: Ca
         pytest.param(lambda on, model: on.add_random_split([]), "weighted is empty", id="no weights"),
         pytest.param(lambda on, model: on.add_random_split([(0, model)]), "the weight 0", id="a weight of 0"),
         pytest.param(lambda on, model: on.add_random_split([("1", model)]), "the weight '1'", id="a text as weight"),
+        pytest.param(lambda on, model: on.add_key_split(model, "key", {"a": 1}), "options is of type int", id="no model of a key"),
+        pytest.param(lambda on, model: on.add_key_split(model, 1, {}), "meta_key is of type int", id="a number as key"),
         pytest.param(lambda on, model: on.add_validations(count=_Expression()), "named 'count'", id="count"),
         pytest.param(
             lambda on, model: on.add_validations(high=1), "high is of type int. It takes an expression of polars", id="no expression"

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,23 @@ def test_a_split_with_a_key_follows_its_column(run: Run, tmp_path: Path, point: 
     assert json.loads(frame.loc[0, "out._model_split"][0])["name"] == chosen
     with pytest.raises(BadData, match="'key', which chooses the model"):
         run(_FRAME.assign(key=1.5), split, models=models)
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [({"card": "gold"}, "b"), ({"card": "tin"}, "a"), ({}, "a"), ({"card": 1}, "c"), ({"card": [["gold"], ["gold"]]}, "b")],
+)
+def test_a_key_split_runs_the_model_that_a_value_chooses(run: Run, tmp_path: Path, columns: dict[str, Any], chosen: str) -> None:
+    models = {name: doubling(tmp_path / name) for name in "abc"}
+    split = {"MetaValueSplit": {"split_key": "card", "control": model("a"), "routes": {"gold": model("b"), "1": model("c")}}}
+    frame = run(_FRAME.assign(**columns), split, models=models).to_frame()
+    assert json.loads(frame.loc[0, "out._model_split"][0])["name"] == chosen
+
+
+def test_a_key_split_takes_one_value_an_inference(run: Run, tmp_path: Path) -> None:
+    split = {"MetaValueSplit": {"split_key": "card", "control": model("a"), "routes": {"gold": model("a")}}}
+    with pytest.raises(BadData, match=r"'card', which chooses .* has several values: 'gold', 'tin'\. Infer with the rows of each value"):
+        run(_FRAME.assign(card=["gold", "tin"]), split, models={"a": doubling(tmp_path / "a")})
 
 
 def test_validations_mark_and_count_anomalies(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchlite import Client, Conflict, NotFound
+from orchlite import BadArgument, Client, Conflict, NotFound
 from orchlite.core.model_records import ModelVersionRow
 from orchlite.operations import deployments
 from orchlite.operations.context import Context
@@ -104,6 +104,35 @@ def test_a_pipeline_without_steps_is_not_deployed(context: Context) -> None:
     assert context.store.deployments.of_pipeline(version.pipeline_id) is None
 
 
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"Average": {}}, "a step 'Average', which orchlite does not run"),
+        ({"ColumnsSelect": {"columns": [0]}}, "a step 'ColumnsSelect'"),
+        ({"Check": {"tree": ['{"Alias": [{"Window": {}}, "c"]}']}}, "it uses Window"),
+        ({"ModelInference": 1}, "The steps of the pipeline are malformed"),
+    ],
+)
+def test_steps_that_cannot_run_are_refused_when_they_are_built_or_deployed(
+    context: Context, model: Models, step: dict[str, Any], message: str
+) -> None:
+    version = deployments.build(context, 1, "fraud")
+    steps = [_step(model("a")), step]
+    stored = context.store.pipelines.versions(version.pipeline_id)
+    with context.store.transaction() as transaction:  # as an earlier version of orchlite stored it
+        older = context.store.pipelines.add_version(transaction, version.pipeline_id, {"id": "fraud", "steps": steps}, context.clock.now())
+    uses: list[Callable[[], object]] = [
+        lambda: deployments.build(context, 1, "fraud", {"id": "fraud", "steps": steps}),
+        lambda: deployments.deploy(context, version.pipeline_id, steps),
+        lambda: deployments.deploy_version(context, older.pipeline_version_id),
+    ]
+    for use in uses:
+        with pytest.raises(BadArgument, match=message):
+            use()
+    assert context.store.pipelines.versions(version.pipeline_id) == [older, *stored]
+    assert context.store.deployments.of_pipeline(version.pipeline_id) is None
+
+
 @pytest.mark.parametrize("kind", ["ModelInference", "RandomSplit", "MetaValueSplit"])
 def test_steps_that_name_a_deleted_model_are_not_deployed(context: Context, model: Models, kind: str) -> None:
     pipeline_id = deployments.build(context, 1, "fraud").pipeline_id
@@ -111,7 +140,7 @@ def test_steps_that_name_a_deleted_model_are_not_deployed(context: Context, mode
     step = {
         "ModelInference": {"models": [kept, gone]},
         "RandomSplit": {"weights": [{"weight": 1, "model": gone}]},
-        "MetaValueSplit": {"control": kept, "routes": {"x": gone}},
+        "MetaValueSplit": {"split_key": "k", "control": kept, "routes": {"x": gone}},
     }[kind]
     with pytest.raises(Conflict, match=r"'fraud' has a step with model 'gone', version 0+, which was deleted\. Upload"):
         deployments.deploy(context, pipeline_id, [{kind: step}])

@@ -217,11 +217,3 @@ class TestLogs:
         for thread in threads:
             thread.join()
         assert sorted(_sums(context, pipeline_id)) == list(range(8))
-
-
-def test_a_step_of_another_kind_is_named(context: Context, tmp_path: Path) -> None:
-    pipeline_id = _deployed(context, summing(tmp_path / "m"))
-    step = context.store.pipelines.newest_version(pipeline_id).definition["steps"][0]  # type: ignore[union-attr]
-    deployments.deploy(context, pipeline_id, [step, {"Average": {}}])
-    with pytest.raises(InferenceFailed, match="a step 'Average', which orchlite does not run"):
-        inference.infer(context, pipeline_id, _FRAME)

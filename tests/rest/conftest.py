@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
@@ -81,11 +81,11 @@ class Api:
         found: dict[str, Any] = self.call("models/get_version_by_id", model_version_id=version_id)["model_version"]["model_version"]
         return found
 
-    def deployed(self, *models: dict[str, Any], name: str = "houses") -> str:
-        """Deploy a pipeline of these models, and return the address that infers with it."""
+    def deployed(self, *models: dict[str, Any], name: str = "houses", more: Sequence[dict[str, Any]] = ()) -> str:
+        """Deploy a pipeline of these models, and of more steps, and return the address that infers with it."""
         named = [{"name": model["name"], "version": model["model_version"], "sha": model["sha"]} for model in models]
         steps = [{"ModelInference": {"models": [model]}} for model in named]
-        version = self.call("pipelines/create", pipeline_id=name, workspace_id=1, definition={"id": name, "steps": steps})
+        version = self.call("pipelines/create", pipeline_id=name, workspace_id=1, definition={"id": name, "steps": [*steps, *more]})
         deployment = self.call("pipelines/deploy", deploy_id=name, pipeline_version_pk_id=version["pipeline_variant_pk_id"])
         return f"/v1/api/pipelines/infer/{name}-{deployment['id']}/{name}"
 

@@ -109,6 +109,14 @@ class TestFormats:
 
 
 class TestFor2023:
+    def test_its_own_validations_list_the_rows_that_do_not_meet_them(self, api: Any, tmp_path: Path) -> None:
+        model = api.model(weighing(tmp_path / "house.onnx", [1.0, 2.0, 3.0]))
+        variable = {"node": "variable", "variant_id": {"name": model["name"]}, "position": "output", "key": [0, 0]}
+        root = {"node": "binop", "op": "<", "left": variable, "right": {"node": "literal", "float": 20.0}}
+        tree = json.dumps({"values": {"price": {"root": root, "required_data": []}}, "gauges": [], "validations": ["price"]})
+        door = Door(api, api.deployed(model, more=[{"Check": {"tree": [tree]}}]))
+        assert [record["check_failures"] for record in door.records(headers=SDK_2023)] == [[], ["price"]]
+
     def test_records_list_the_checks_that_failed(self, client: orchlite.Client, door: Door) -> None:
         pipeline = client.get_pipeline("houses").add_model_step(client.get_model("house"))
         pipeline.add_validations(big=pl.col("out.variable").list.get(0) > 20, small=pl.col("out.variable").list.get(0) < 20).deploy()

@@ -119,6 +119,22 @@ class TestInferring:
         assert found["anomaly.much"].to_list() == [False, True, True]
         assert found["anomaly.count"].to_list() == [0, 1, 1]
 
+    def test_validations_of_2023_mark_rows_that_do_not_meet_them(self, pipeline: Any, models: list[Any]) -> None:
+        model = models[0]
+        pipeline.add_validation("low", model.outputs[0][0] < 5).add_validation("known", model.outputs[0][0].one_of(3.0, 7))
+        pipeline.add_validation("grows", model.outputs[0][0] - model.inputs[0][0] >= 2).deploy()
+        found = pipeline.infer(FRAME)
+        assert found["anomaly.low"].to_list() == [False, True, True]
+        assert found["anomaly.known"].to_list() == [False, False, True]
+        assert found["anomaly.grows"].to_list() == [False, False, False]
+        with pytest.raises(RuntimeError, match="invalid expression for bounds checking"):
+            _ = model.outputs[0][0] > "5"
+
+    def test_a_validation_about_another_model_is_not_deployed(self, pipeline: Any, models: list[Any]) -> None:
+        pipeline.add_validation("low", models[1].outputs[0][0] < 5)
+        with pytest.raises(wallaroo.deployment.WaitForDeployError, match="about the outputs of model 'two', which no step"):
+            pipeline.deploy()
+
     def test_a_deployment_infers_as_its_pipeline(self, wl: Any, pipeline: Any, tmp_path: Path) -> None:
         deployment = wl.deployment_by_name("sums")
         (tmp_path / "rows.json").write_text(FRAME.to_json(orient="records"))

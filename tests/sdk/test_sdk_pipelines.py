@@ -77,6 +77,16 @@ class TestBuilding:
         weights = [{"model": named(models[0]), "weight": 2}, {"model": named(models[1]), "weight": 1}]
         assert made.definition() == str([{"RandomSplit": {"hash_key": "key", "weights": weights}}])
 
+    def test_a_key_split_has_routes(self, pipeline: Any, models: list[Any]) -> None:
+        one, two, _ = models
+        made = pipeline.clear().add_key_split(one, "card_type", {"gold": two})
+        split = {"MetaValueSplit": {"split_key": "card_type", "control": named(one), "routes": {"gold": named(two)}}}
+        assert made.definition() == str([split])
+        assert made.steps()[0].shortname() == "Key Split [card_type]"
+        assert made.steps()[0].is_inference_step()
+        assert made.replace_with_key_split(0, two, "card_type", {}).definition() != str([split])
+        made.replace_with_key_split(0, one, "card_type", {"gold": two}).deploy()
+
     def test_validations_are_expressions_with_names(self, pipeline: Any) -> None:
         import polars as pl
 

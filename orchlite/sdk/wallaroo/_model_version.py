@@ -12,6 +12,7 @@ from orchlite.engine.engine import Engine
 
 from ._absent import fill
 from ._api_errors import as_api_error
+from ._checks import Expression, tensors
 from ._display import NotebookList, moment, platform_time
 from ._engine_config import Acceleration, Architecture
 from ._submodules import members
@@ -23,6 +24,16 @@ class ModelVersion(orchlite.client.model.ModelVersion):
     def __init__(self, client: Any, engine: Engine, row: ModelVersionRow) -> None:
         super().__init__(engine, row)
         self.client = client
+
+    @property
+    def inputs(self) -> Expression:
+        """Its inputs, for `Pipeline.add_validation`, as until 2023.3: `model.inputs[0][1] > 0`."""
+        return tensors(self.name(), "input")
+
+    @property
+    def outputs(self) -> Expression:
+        """Its outputs, likewise: `model.outputs[0][0] < 0.9`."""
+        return tensors(self.name(), "output")
 
     def uid(self) -> str:
         """Name and id: `house-3`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from orchlite.core.errors import Conflict
+from orchlite.core.errors import BadArgument, Conflict
 from orchlite.core.model_records import DeploymentRow, PipelineRow, PipelineVersionRow
 from orchlite.core.owner import owner_id
 from orchlite.core.pipeline_steps import Step, models_of
@@ -109,7 +109,7 @@ class Pipeline(StepEditing, Inference):
             require_dns_compliance(pipeline_name)
         try:
             deployed = self._deploy(pipeline_name or self.name(), deployment_config)
-        except Conflict as error:
+        except (BadArgument, Conflict) as error:
             raise WaitForDeployError(str(error)) from error
         self._row, self._version_to_deploy = self._engine.store.pipelines.get(deployed.pipeline_id), None
         if not wait_for_status:

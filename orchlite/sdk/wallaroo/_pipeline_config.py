@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
+from orchlite.core.pipeline_steps import models_of
 from orchlite.core.tables import table_html
 
 
@@ -103,6 +104,16 @@ class RandomSplit(Step):
     __module__ = "wallaroo.pipeline_config"
 
 
+class MetaValueSplit(Step):
+    """Runs the model that a value of the input chooses."""
+
+    __module__ = "wallaroo.pipeline_config"
+
+    def shortname(self) -> str:
+        """Return the name of the column."""
+        return f"Key Split [{self._content['split_key']}]"
+
+
 class Check(Step):
     """Evaluates the validations."""
 
@@ -127,7 +138,9 @@ class Nth(Step):
     __module__ = "wallaroo.pipeline_config"
 
 
-_KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (ModelInference, RandomSplit, Check, AuditResults, MultiOut, Nth)}
+_KINDS: dict[str, type[Step]] = {
+    kind.__name__: kind for kind in (ModelInference, RandomSplit, MetaValueSplit, Check, AuditResults, MultiOut, Nth)
+}
 
 
 class Steps(list[Step]):
@@ -145,5 +158,4 @@ class Steps(list[Step]):
 
 
 def _models_of(content: Mapping[str, Any]) -> list[ModelForStep]:
-    found = [*content.get("models", ()), *(weighted["model"] for weighted in content.get("weights", ()))]
-    return [ModelForStep.from_json(model) for model in found]
+    return [ModelForStep.from_json(model) for model in models_of({"steps": [{"": content}]})]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from orchlite.client.model import ModelVersion
 from orchlite.client.step_arguments import serialized
 from orchlite.core.model_records import ModelVersionRow
-from orchlite.core.pipeline_steps import Step, model_step, shadow_steps, split_step, validations_step
+from orchlite.core.pipeline_steps import Step, key_split_step, model_step, shadow_steps, split_step, validations_step
 
+from . import _checks
 from ._pipeline_config import Steps
 
 
@@ -71,6 +72,14 @@ class StepEditing:
         """Run a random split instead of a step."""
         return self._replace(index, _split(weighted, hash_key))
 
+    def add_key_split(self, default: Any, meta_key: str, options: Mapping[str, Any]) -> Self:
+        """Run the model that `options` has for the value in the column `meta_key` of the data, else the default."""
+        return self._add(_key_split(default, meta_key, options))
+
+    def replace_with_key_split(self, index: int, default: Any, meta_key: str, options: Mapping[str, Any]) -> Self:
+        """Run a key split instead of a step."""
+        return self._replace(index, _key_split(default, meta_key, options))
+
     def add_validations(self, **validations: Any) -> Self:
         """Evaluate expressions of polars on every row; `anomaly.NAME` tells for which rows one is true."""
         if validations.pop("count", None) is not None:
@@ -78,7 +87,12 @@ class StepEditing:
         return self._add(validations_step([serialized(*each) for each in validations.items()]))
 
     def add_validation(self, name: str, validation: Any) -> Self:
-        """Evaluate one expression, as `add_validations` does: the SDK's call until 2023.4."""
+        """Evaluate one expression: the SDK's call until 2023.4.
+
+        One of polars marks the rows for which it is true, as `add_validations` does; one like `model.outputs[0][0] < 0.9` the others.
+        """
+        if isinstance(validation, _checks.Expression):
+            return self._add(validations_step([_checks.serialized(name, validation)]))
         return self.add_validations(**{name: validation})
 
     def _add(self, *steps: Step) -> Self:
@@ -96,6 +110,10 @@ def _shadow(champion: Any, challengers: Iterable[Any]) -> list[Step]:
 
 def _split(weighted: Iterable[tuple[float, Any]], hash_key: str | None) -> Step:
     return split_step([(weight, _row_of(model)) for weight, model in weighted], hash_key)
+
+
+def _key_split(default: Any, meta_key: str, options: Mapping[str, Any]) -> Step:
+    return key_split_step(_row_of(default), meta_key, {value: _row_of(model) for value, model in options.items()})
 
 
 def _row_of(model_version: Any, model: Any = None) -> ModelVersionRow:

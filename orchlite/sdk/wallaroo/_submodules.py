@@ -57,6 +57,7 @@ EMULATED = {
     "pipeline.Pipelines": "._pipeline",
     "pipeline_config.AuditResults": "._pipeline_config",
     "pipeline_config.Check": "._pipeline_config",
+    "pipeline_config.MetaValueSplit": "._pipeline_config",
     "pipeline_config.ModelForStep": "._pipeline_config",
     "pipeline_config.ModelInference": "._pipeline_config",
     "pipeline_config.MultiOut": "._pipeline_config",

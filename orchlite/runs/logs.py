@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from orchlite.core.system_errors import device_error
 
@@ -23,6 +22,8 @@ _LINE_BYTES = 256
 """A guess at the size of a record."""
 _RECORD_BYTES = 64 * 1024
 """More than any record has: 16 KiB, of which each byte may have become three."""
+_TAG, _FULL = slice(37, 40), b" F "
+"""Where a record's tag is, behind the time and the stream, and that of a full line."""
 _GAP = b"G"
 _MARKER = "[orchlite: a part of the log is missing here, it was longer than the limit]"
 
@@ -81,13 +82,12 @@ def read(path: Path, limit: int | None = None) -> Log:
     if limit is not None and (found := _tail(path, limit)) is not None:
         return found
     lines = _lines(_Segments(path))
-    return Log(map(_log_line, lines if limit is None else deque(lines, maxlen=limit)))
+    return Log(lines if limit is None else deque(lines, maxlen=limit))
 
 
-def _lines(segments: _Segments) -> Iterator[_Line]:
+def _lines(segments: _Segments) -> Iterator[LogLine]:
     joiner = _Joiner()
-    for record in segments.new_records():
-        yield from joiner.join(record)
+    yield from joiner.join(segments.new_records())
     yield from joiner.rest()
 
 
@@ -96,15 +96,15 @@ def _tail(path: Path, limit: int) -> Log | None:
     segments = _Segments(path)
     if not segments.go_to_end(max(_CHUNK_BYTES, limit * _LINE_BYTES)):
         return None
-    newest: deque[_Line] = deque(maxlen=limit)
-    streams: set[bytes] = set()
+    newest: deque[LogLine] = deque(maxlen=limit)
+    streams: set[str] = set()
     for line in _lines(segments):
         if line.stream in streams:
             newest.append(line)
         else:  # its beginning may lie before what was read, so the newest lines must all follow it
             streams.add(line.stream)
             newest.clear()
-    return Log(map(_log_line, newest)) if len(newest) == limit else None
+    return Log(newest) if len(newest) == limit else None
 
 
 def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) -> Iterator[LogLine]:
@@ -117,21 +117,16 @@ def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) 
     """
     joiner = _Joiner()
     segments = _Segments(path)
-    skipping = limit is not None
+    if limit is not None:
+        yield from deque(joiner.join(segments.new_records()), maxlen=limit)
     while True:
         ended = has_ended()  # before reading, so that everything written before the end is read
-        found: deque[_Line] = deque(maxlen=limit if skipping else None)
         is_new = False
-        for record in segments.new_records():
+        for line in joiner.join(segments.new_records()):
             is_new = True
-            found.extend(joiner.join(record))
-            if not skipping:
-                yield from map(_log_line, found)
-                found.clear()
-        skipping = False
-        yield from map(_log_line, found)
+            yield line
         if ended and not is_new:
-            yield from map(_log_line, joiner.rest())
+            yield from joiner.rest()
             return
         if not is_new:
             time.sleep(_POLL_SECONDS)
@@ -156,46 +151,44 @@ def of_text(at: datetime, text: str) -> Log:
     return Log(LogLine(f"{stamp} stderr F {line}") for line in text.splitlines())
 
 
-class _Line(NamedTuple):
-    stamp: bytes
-    stream: bytes
-    text: bytes
-    is_complete: bool
-
-
-def _log_line(line: _Line) -> LogLine:
-    kind = LogLine if line.is_complete else _Unfinished
-    return kind(b"%b %b F %b" % line[:3], "utf-8", "replace")
-
-
 class _Joiner:
-    """Joins the parts of long lines, separately for each stream."""
+    """Makes lines of records: joins the parts of long lines, separately for each stream."""
 
     def __init__(self) -> None:
         self._parts: dict[bytes, list[bytes]] = {}
         self._heads: dict[bytes, bytes] = {}
 
-    def join(self, record: bytes) -> Iterator[_Line]:
+    def join(self, records: Iterable[bytes]) -> Iterator[LogLine]:
+        """Yield the lines that end in these records."""
+        for record in records:
+            if record[_TAG] == _FULL and not self._parts:
+                yield LogLine(record, "utf-8", "replace")  # nearly every record of a long log
+            else:
+                yield from self._join(record)
+
+    def _join(self, record: bytes) -> Iterator[LogLine]:
         stamp, stream, tag, text = record.split(b" ", 3)
         if tag == _GAP:
             yield from self.rest()
-            yield _Line(stamp, stream, text, is_complete=True)
-            return
-        if tag == b"P":
+            yield _line(LogLine, stamp, stream, text)
+        elif tag == b"P":
             self._heads.setdefault(stream, stamp)
             self._parts.setdefault(stream, []).append(text)
-            return
-        parts = self._parts.pop(stream, [])
-        self._heads.pop(stream, None)
-        yield _Line(stamp, stream, b"".join([*parts, text]), is_complete=True)
+        else:
+            self._heads.pop(stream, None)
+            yield _line(LogLine, stamp, stream, *self._parts.pop(stream, []), text)
 
-    def rest(self) -> list[_Line]:
+    def rest(self) -> list[LogLine]:
         """Return the lines without a newline, in the order in which they began."""
         unfinished = sorted(self._heads.items(), key=lambda item: item[1])
-        lines = [_Line(stamp, stream, b"".join(self._parts[stream]), is_complete=False) for stream, stamp in unfinished]
+        lines = [_line(_Unfinished, stamp, stream, *self._parts[stream]) for stream, stamp in unfinished]
         self._parts.clear()
         self._heads.clear()
         return lines
+
+
+def _line(kind: type[LogLine], stamp: bytes, stream: bytes, *parts: bytes) -> LogLine:
+    return kind(b"%b %b F %b" % (stamp, stream, b"".join(parts)), "utf-8", "replace")
 
 
 class _Segments:

@@ -1,8 +1,7 @@
 """All benchmarks: `python tests/benchmarks/run.py [NAME ...]`. One JSON line a measure; they judge nothing.
 
 *bare* is `subprocess.run([environment_python, "main.py"])` of the same program that does nothing, in the same process as what it is
-compared with. Names: warm_run, many_runs, environment, install, unpack, imports,
-schedules, year, rest, inference.
+compared with. Names: warm_run, many_runs, environment, install, unpack, imports, output, schedules, year, rest, inference.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from orchlite.environments.environments import Environments
 from orchlite.environments.installers import InstallCommand
 from tests.benchmarks.inference import inference
 from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
+from tests.benchmarks.output import output
 from tests.benchmarks.rest import rest
 from tests.benchmarks.schedules import schedules, year
 
@@ -215,7 +215,7 @@ def imports(folder: Path) -> None:
         report(f"import: {name}", summary(taken[name])["median_ms"] - bare_ms, "ms over a bare interpreter", goal)
 
 
-_ALL = (warm_run, many_runs, environment, install, unpack, imports, schedules, year, rest, inference)
+_ALL = (warm_run, many_runs, environment, install, unpack, imports, output, schedules, year, rest, inference)
 MEASURES = {measure.__name__: measure for measure in _ALL}
 
 

@@ -1,5 +1,6 @@
 """Data of inferences on the wire: JSON and Arrow files, in the formats of the platform's clients.
 
+Without a separator, what is in a group is nested: `{"out": {"variable": …}}`, and in Arrow files structs. The SDK always sends one.
 Clients of 2023 have one column `check_failures`, a list of the validations that mark the row, in place of the columns `anomaly.…`.
 """
 
@@ -14,7 +15,7 @@ from orchlite.core.errors import BadArgument, BadData
 from orchlite.inference import frames
 from orchlite.inference import libraries as lib
 from orchlite.inference.results import COUNT, TIME, InferenceResult
-from orchlite.inference.selection import Selection
+from orchlite.inference.selection import SEPARATOR, Selection
 from orchlite.rest.request_models import parse_json
 from orchlite.rest.serializers import Compatibility
 
@@ -76,12 +77,25 @@ def groups(names: Sequence[str] | None, *, old: bool) -> Sequence[str] | None:
 def shown_records(result: InferenceResult, chosen: Selection, *, old: bool) -> list[dict[str, Any]]:
     """Return the records of a result, as JSON takes them."""
     found = result.to_records(chosen)
-    return [_with_failures(record, chosen) for record in found] if old else found
+    if old:
+        found = [_with_failures(record, chosen) for record in found]
+    return found if chosen.separator else [_nested(record) for record in found]
+
+
+def _nested(record: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        group, separator, rest = name.partition(SEPARATOR)
+        if separator:
+            found.setdefault(group, {})[rest] = value
+        else:
+            found[name] = value
+    return found
 
 
 def _with_failures(record: dict[str, Any], chosen: Selection) -> dict[str, Any]:
     # Always: a client of 2023 fails without this field.
-    prefix = _ANOMALY + (chosen.separator or ".")
+    prefix = _ANOMALY + (chosen.separator or SEPARATOR)
     checks = {name.removeprefix(prefix): value for name, value in record.items() if name.startswith(prefix)}
     others = {name: value for name, value in record.items() if not name.startswith(prefix)}
     return {**others, CHECK_FAILURES: [name for name, value in checks.items() if value is True]}
@@ -93,11 +107,27 @@ def shown_table(found: Any, chosen: Selection, *, old: bool) -> Any:
         place = found.column_names.index(TIME)
         field = lib.pa.field(TIME, lib.pa.int64(), nullable=False)
         found = found.set_column(place, field, found.column(TIME).cast(lib.pa.int64()))
-    return _table_with_failures(found, chosen) if old else found
+    if old:
+        found = _table_with_failures(found, chosen)
+    return found if chosen.separator else _nested_table(found)
+
+
+def _nested_table(found: Any) -> Any:
+    """Return a table with a struct for the columns of each group."""
+    pa = lib.pa
+    fields = _nested({field.name: field for field in found.schema})
+    arrays = {name: _struct(found, group, name) if isinstance(group, dict) else found.column(name) for name, group in fields.items()}
+    schema = [pa.field(name, arrays[name].type, nullable=False) if isinstance(group, dict) else group for name, group in fields.items()]
+    return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(schema))
+
+
+def _struct(found: Any, fields: Mapping[str, Any], group: str) -> Any:
+    columns = [found.column(f"{group}{SEPARATOR}{name}").combine_chunks() for name in fields]
+    return lib.pa.StructArray.from_arrays(columns, fields=[field.with_name(name) for name, field in fields.items()])
 
 
 def _table_with_failures(found: Any, chosen: Selection) -> Any:
-    separator = chosen.separator or "."
+    separator = chosen.separator or SEPARATOR
     count = COUNT.replace(".", separator, 1)
     if count not in found.column_names:
         return found

@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from orchlite.core.errors import BadArgument
-from orchlite.inference.selection import Selection
+from orchlite.inference.selection import ALL, METADATA, Selection
 from orchlite.rest import request_models
 from orchlite.rest.accounts import ACCOUNT_KEY, Account, Accounts
 from orchlite.rest.data_formats import groups, is_old
@@ -18,6 +18,9 @@ from orchlite.rest.model_queries import ModelQueries
 from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.serializers import Dialect, dialect_of
+
+_EVERYTHING = (ALL, METADATA)
+"""What a client gets that asks for nothing in particular; the SDK always sends `*`, which leaves the metadata out."""
 
 
 class JsonRoute(APIRoute):
@@ -92,7 +95,7 @@ async def _selection(
     exclude: Annotated[list[str] | None, Query(alias="dataset.exclude[]")] = None,
     separator: Annotated[str | None, Query(alias="dataset.separator")] = None,
 ) -> Selection:
-    return Selection(groups(dataset, old=old), groups(exclude, old=old), separator)
+    return Selection(groups(dataset or _EVERYTHING, old=old), groups(exclude, old=old), separator)
 
 
 Selected = Annotated[Selection, Depends(_selection)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from tests.onnx_models import doubling, weighing
 
 ARROW = "application/vnd.apache.arrow.file"
 RECORDS = "application/json; format=pandas-records"
+LIKE_THE_SDK = {"dataset[]": "*", "dataset.separator": "."}
 SDK_2023 = {"User-Agent": "python-requests/2.31.0"}
 _ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]
 _TOPIC = "/v1/logs/topic/workspace-1-pipeline-houses-inference/records"
@@ -42,10 +44,13 @@ class Door:
         self.api = api
         self.address = address
 
-    def send(self, body: Any, kind: str = RECORDS, headers: dict[str, str] | None = None, **more: Any) -> Any:
+    def send(
+        self, body: Any, kind: str = RECORDS, headers: dict[str, str] | None = None, params: Any = MappingProxyType(LIKE_THE_SDK)
+    ) -> Any:
         """Send data."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.api.request("POST", self.address, content=content, headers={"Content-Type": kind, **(headers or {})}, **more)
+        headers = {"Content-Type": kind, **(headers or {})}
+        return self.api.request("POST", self.address, content=content, headers=headers, params=dict(params))
 
     def records(self, rows: list[list[float]] = _ROWS, **more: Any) -> list[dict[str, Any]]:
         """Send rows as records, and return those that come back."""
@@ -56,7 +61,7 @@ class Door:
 
     def logs(self, iterator: dict[str, Any] | None = None, headers: dict[str, str] | None = None, **params: Any) -> Any:
         """Read a page of the logs."""
-        response = self.api.request("POST", _TOPIC, json=iterator or {}, params=params, headers=headers)
+        response = self.api.request("POST", _TOPIC, json=iterator or {}, params={**LIKE_THE_SDK, **params}, headers=headers)
         assert response.status_code == 200, response.text
         assert response.headers["content-type"] == ARROW
         return _table(response.content)
@@ -100,6 +105,25 @@ class TestFormats:
         expected = ["time", "out_variable", *(f"metadata_{name}" for name in ("dropped", "last_model", "partition", "pipeline_version"))]
         assert list(record) == expected
 
+    def test_without_a_separator_groups_are_nested(self, door: Door) -> None:
+        first, _ = door.records(params={})
+        assert list(first) == ["time", "in", "out", "anomaly", "metadata"]
+        assert (first["in"], first["out"], first["anomaly"]) == ({"tensor": [1.0, 2.0, 3.0]}, {"variable": [14.0]}, {"count": 0})
+        assert sorted(first["metadata"]) == ["dropped", "elapsed", "last_model", "partition", "pipeline_version"]
+        (chosen,) = door.records(_ROWS[:1], params={"dataset[]": ["out"]})
+        assert chosen == {"out": {"variable": [14.0]}}
+
+    def test_without_a_separator_groups_of_a_table_are_structs(self, door: Door) -> None:
+        sent = pa.table({"tensor": pa.array(_ROWS, pa.list_(pa.float32())), "index": [7, 8]})
+        found = _table(door.send(_file(sent), ARROW, params={"dataset[]": ["time", "in", "out"]}).content)
+        assert found.drop_columns(["time"]).to_pylist() == [
+            {"in": {"index": 7, "tensor": [1.0, 2.0, 3.0]}, "out": {"variable": [14.0]}},
+            {"in": {"index": 8, "tensor": [4.0, 5.0, 6.5]}, "out": {"variable": [33.5]}},
+        ]
+        logged = _table(door.api.request("POST", _TOPIC, json={}).content)
+        assert logged.column_names == ["time", "in", "out", "anomaly", "metadata"]
+        assert logged["out"].to_pylist() == [{"variable": [33.5]}, {"variable": [14.0]}]
+
     def test_infinity_and_nan_come_back_as_null(self, api: Any, tmp_path: Path) -> None:
         door = Door(api, api.deployed(api.model(doubling(tmp_path / "double.onnx"))))
         table = pa.table({"x": pa.array([[1e38, 3e38, 1.0]], pa.list_(pa.float32()))})
@@ -129,8 +153,13 @@ class TestFor2023:
         assert found["check_failures"].to_pylist()[:2] == [["big"], ["small"]]
 
     def test_a_column_of_checks_is_chosen_by_its_older_name(self, door: Door) -> None:
-        (record,) = door.records(_ROWS[:1], headers=SDK_2023, params={"dataset[]": ["out", "check_failures"]})
+        (record,) = door.records(_ROWS[:1], headers=SDK_2023, params={"dataset[]": ["out", "check_failures"], "dataset.separator": "."})
         assert record == {"out.variable": [14.0], "check_failures": []}
+
+    def test_nested_the_checks_are_beside_the_groups(self, door: Door) -> None:
+        (record,) = door.records(_ROWS[:1], headers=SDK_2023, params={"dataset[]": ["*"]})
+        assert list(record) == ["time", "in", "out", "check_failures"]
+        assert record["check_failures"] == []
 
     def test_errors_come_in_a_list(self, door: Door) -> None:
         response = door.send([{"x": [1.0]}], headers=SDK_2023)

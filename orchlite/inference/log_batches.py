@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
+from orchlite.core.errors import InferenceFailed
 from orchlite.inference import libraries as lib
 from orchlite.inference.arrow import is_list, metadata_array, times, to_array
 from orchlite.inference.numbers import as_written
@@ -28,12 +29,15 @@ class LogBatch(NamedTuple):
     """An Arrow IPC stream."""
 
 
-def encode(result: InferenceResult) -> LogBatch:
+def encode(result: InferenceResult, *, size_limit_bytes: float = math.inf, record_limit_bytes: float = math.inf) -> LogBatch:
     """Return the columns of a result as bytes. Numbers that a model was fed have its type.
+
+    size_limit_bytes: only the last records are in it, as many as fit, but one at least.
+    record_limit_bytes: a limit that one record must not exceed.
 
     Raises:
         BadData: an input has values that no type of Arrow holds together.
-        InferenceFailed: an output has such values.
+        InferenceFailed: an output has such values, or a record is too large.
     """
     pa = lib.pa
     columns = {f"in.{name}": _logged(result, name) for name in result.inputs.columns}
@@ -41,9 +45,13 @@ def encode(result: InferenceResult) -> LogBatch:
     columns |= {f"anomaly.{name}": pa.array(marks) for name, marks in result.anomalies.items()}
     known = json.dumps({TIME: result.at_ms, "metadata": dict(result.metadata)})
     schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata={_SAME_FOR_ALL_ROWS: known})
+    head, batch = schema.serialize().to_pybytes(), pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
+    batch, size_bytes = _fitting(batch, size_limit_bytes - len(head))
+    if len(head) + size_bytes > record_limit_bytes:
+        message = f"A record of the result has {size_bytes} bytes; the log takes {record_limit_bytes}."
+        raise InferenceFailed(message, hint="Let the models return less for each row.", limit_bytes=record_limit_bytes)
     # The two messages of a stream, without the cost of a writer.
-    data = schema.serialize().to_pybytes() + pa.RecordBatch.from_arrays(list(columns.values()), schema=schema).serialize().to_pybytes()
-    return LogBatch(result.row_count, _key(schema), data)
+    return LogBatch(batch.num_rows, _key(schema), head + batch.serialize().to_pybytes())
 
 
 def decode(data: bytes) -> Any:
@@ -104,6 +112,16 @@ def _plain(cells: list[Any], kind: Any) -> list[Any]:
         written = as_written(lib.np.array(cells, dtype=kind.to_pandas_dtype())).tolist()
         return [number if math.isfinite(number) else None for number in written]
     return [cell.replace(tzinfo=UTC) for cell in cells] if types.is_timestamp(kind) and kind.tz is None else cells
+
+
+def _fitting(batch: Any, limit_bytes: float) -> tuple[Any, int]:
+    """Return the last records of a batch, as many as fit, but one at least; and their size in bytes."""
+    size_bytes = lib.pa.ipc.get_record_batch_size(batch)
+    while size_bytes > limit_bytes and batch.num_rows > 1:
+        kept = max(1, min(batch.num_rows - 1, int(batch.num_rows * limit_bytes / size_bytes)))
+        batch = batch.slice(batch.num_rows - kept)
+        size_bytes = lib.pa.ipc.get_record_batch_size(batch)
+    return batch, size_bytes
 
 
 def _logged(result: InferenceResult, name: str) -> Any:

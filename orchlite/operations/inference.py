@@ -29,6 +29,8 @@ LOG_LIMIT = 100
 """How many records of logs are returned by default, where no dates are given."""
 
 _LOG_BYTES = 100 * MEBIBYTE
+_RECORD_BYTES = 999 * 1_000_000
+"""SQLite stores rows of at most 1,000,000,000 bytes (SQLITE_MAX_LENGTH, sqlite.org/limits.html)."""
 _NO_LIMIT = 2**31
 _plans: WeakKeyDictionary[Store, InferencePlans] = WeakKeyDictionary()
 _MILLISECONDS = 1000
@@ -183,10 +185,11 @@ def _inputs(data: Any) -> Inputs:
 def _logged(context: Context, pipeline_id: int, plan: Plan, inputs: Inputs) -> InferenceResult:
     at_ms = int(context.clock.now().timestamp() * _MILLISECONDS)
     result = engine.run(plan.steps, inputs, plan.models, at_ms=at_ms, pipeline_version=plan.version)
-    batch = log_batches.encode(result)
+    limits = context.settings.limits
+    size_bytes = min(limits.inference_log_bytes, _RECORD_BYTES)
+    batch = log_batches.encode(result, size_limit_bytes=size_bytes, record_limit_bytes=_RECORD_BYTES)
     at = datetime.fromtimestamp(at_ms / _MILLISECONDS, UTC)
     log = InferenceLogRow(0, pipeline_id, at, batch.row_count, len(batch.data), batch.schema_key, batch.data)
-    limits = context.settings.limits
     logs = context.store.inference_logs
     with logs.transaction() as transaction:
         logs.insert(transaction, log, row_limit=limits.inference_log_rows, size_limit_bytes=limits.inference_log_bytes)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pytest
 
+from orchlite.core.errors import InferenceFailed
 from orchlite.inference import log_batches
 from orchlite.inference.results import InferenceResult
 from orchlite.inference.selection import Selection
@@ -54,6 +56,24 @@ def test_frames_and_tables_are_logged_alike(run: Run, tmp_path: Path) -> None:
     assert of_frame.schema_key == of_table.schema_key
     for batches in ([of_frame, of_table], [of_table, of_frame]):
         assert log_batches.joined([each.data for each in batches], is_reversed=True).num_rows == 2
+
+
+def test_of_a_large_result_the_last_records_are_kept(run: Run, tmp_path: Path) -> None:
+    result = _result(run, tmp_path, pd.DataFrame({"x": [[float(row), 0.0, 0.0] for row in range(1000)]}))
+    whole = log_batches.encode(result)
+    assert log_batches.encode(result, size_limit_bytes=len(whole.data)) == whole
+    part = log_batches.encode(result, size_limit_bytes=len(whole.data) // 2)
+    assert len(whole.data) // 3 < len(part.data) <= len(whole.data) // 2
+    rows = log_batches.joined([part.data], is_reversed=False)
+    assert rows.column("out.sum").to_pylist() == [[float(row)] for row in range(1000 - part.row_count, 1000)]
+    assert rows.column("anomaly.count").to_pylist() == [1] * part.row_count
+    assert log_batches.encode(result, size_limit_bytes=1).row_count == 1
+
+
+def test_a_record_that_cannot_be_stored_is_refused(run: Run, tmp_path: Path) -> None:
+    result = _result(run, tmp_path, _FRAME)
+    with pytest.raises(InferenceFailed, match=r"A record of the result has \d+ bytes; the log takes 100\. Let the models return less"):
+        log_batches.encode(result, size_limit_bytes=100, record_limit_bytes=100)
 
 
 def test_other_columns_have_another_key(run: Run, tmp_path: Path) -> None:

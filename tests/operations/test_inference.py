@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orchlite import BadArgument, BadData, BadModel, Client, Conflict, InferenceFailed, NotFound, WaitTimeout
+from orchlite import BadArgument, BadData, BadModel, Client, Conflict, InferenceFailed, Limits, NotFound, WaitTimeout
 from orchlite.operations import deployments, inference
 from orchlite.operations.context import Context
 from orchlite.operations.model_upload import ModelUpload, receive
@@ -205,6 +205,15 @@ class TestLogs:
         found = inference.read_logs(context, pipeline_id)
         assert found.table.column_names == ["time", "in.a", "in.b", "out.difference", "out.total", "anomaly.count"]
         assert (found.table.num_rows, found.stopped_by) == (1, "schema")
+
+    def test_a_result_beyond_the_size_of_the_log_is_logged_in_part(self, open_client: Callable[..., Client], tmp_path: Path) -> None:
+        context = open_client(limits=Limits(inference_log_bytes=4096))._engine.context
+        pipeline_id = _deployed(context, summing(tmp_path / "m"))
+        frame = pd.DataFrame({"x": [[float(row), 0.0, 0.0] for row in range(1000)]})
+        assert inference.infer(context, pipeline_id, frame).row_count == 1000
+        found = _sums(context, pipeline_id, limit=1000)
+        assert found == [float(row) for row in range(999, 999 - len(found), -1)]
+        assert 50 < len(found) < 500
 
     def test_no_records_have_no_columns(self, context: Context, tmp_path: Path) -> None:
         assert inference.read_logs(context, _deployed(context, summing(tmp_path / "m"))).table.num_columns == 0

@@ -32,6 +32,7 @@ class Seeding:
         Raises:
             BadArgument: the file cannot be read. Nothing was stored.
             BadScene: the scene is refused; the message names the line and the key. Nothing was stored.
+            MissingExtra: a model has a schema, and pyarrow is not installed. Nothing was stored.
             BadModel: the file of a model was changed after the check, and is no model any more. What was stored before stays.
             Conflict, NotFound: another process has created or deleted what this is about meanwhile. What was stored before stays.
         """

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from orchlite.core.arguments import checked_label, checked_path, checked_workspace_name, encoded_details
 from orchlite.core.model_arguments import checked_fields, checked_model_name, checked_pipeline_name
+from orchlite.inference import schemas
 from orchlite.inference.models import ONNX, PYTHON
 from orchlite.operations.context import Context
 from orchlite.operations.model_upload import check_framework, checked_source
 from orchlite.operations.scene_file import Key, SceneFile
 
 _PYTHON_SUFFIXES = (".py", ".zip")
+_SCHEMAS = ("input_schema", "output_schema")
 _SCOPE_KEYS = ("models", "pipelines")
 
 
@@ -26,6 +28,9 @@ class SceneModel(NamedTuple):
     sha: str
     framework: str
     tensor_fields: list[str] | None
+    input_schema: bytes | None = None
+    """As `pyarrow.Schema.serialize` returns it."""
+    output_schema: bytes | None = None
 
 
 class SceneStep(NamedTuple):
@@ -78,6 +83,7 @@ def read(context: Context, path: Path, workspace: str) -> Scene:
     Raises:
         BadArgument: the file cannot be read.
         BadScene: it is not TOML; a key is not known, is missing or has a value that is refused; or a model's file is refused.
+        MissingExtra: a model has a schema, and pyarrow is not installed.
     """
     return _Reader(context, SceneFile(path), workspace).scene()
 
@@ -118,7 +124,7 @@ class _Reader:
         return SceneWorkspace(name, tuple(models), tuple(pipelines))
 
     def _model(self, key: Key, name: str) -> SceneModel:
-        content = self._table(key, "path", "framework", "tensor_fields")
+        content = self._table(key, "path", "framework", "tensor_fields", *_SCHEMAS)
         with self._file.checking(*key):
             checked_model_name(name)
         with self._file.checking(*key, "path"):
@@ -131,7 +137,11 @@ class _Reader:
             fields = checked_fields(content.get("tensor_fields"), "tensor_fields")
         with self._file.checking(*key, "path"):
             sha = checked_source(self._context, source, name, framework)
-        return SceneModel(name, source, sha, framework, fields)
+        return SceneModel(name, source, sha, framework, fields, *(self._schema((*key, each), content.get(each)) for each in _SCHEMAS))
+
+    def _schema(self, key: Key, types: Any) -> bytes | None:
+        with self._file.checking(*key):
+            return None if types is None else schemas.serialized(types, str(key[-1]))
 
     def _pipeline(self, key: Key, name: str, known: set[str]) -> ScenePipeline:
         content = self._table(key, "steps", "deployed")

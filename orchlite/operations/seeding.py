@@ -14,6 +14,7 @@ from orchlite.core.model_records import ModelVersionRow
 from orchlite.core.pipeline_steps import Step
 from orchlite.core.records import ConnectionRow
 from orchlite.core.tables import table_html
+from orchlite.inference.schemas import are_equal
 from orchlite.operations import deployments
 from orchlite.operations.context import Context
 from orchlite.operations.model_upload import ModelUpload, receive
@@ -56,6 +57,7 @@ def seed(context: Context, path: Path, workspace: str) -> Iterator[SeedChange]:
     Raises:
         BadArgument: the file cannot be read. Nothing was stored.
         BadScene: the scene is refused. Nothing was stored.
+        MissingExtra: a model has a schema, and pyarrow is not installed. Nothing was stored.
         BadModel: the file of a model was changed meanwhile, and is no model now.
         Conflict, NotFound: what it is about was deleted or created meanwhile.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
@@ -128,7 +130,16 @@ def _model(context: Context, workspace_id: int, workspace: str, wanted: SceneMod
     reason = "uploaded" if known is None else _difference(known, wanted)
     if reason is not None:
         config = {} if wanted.tensor_fields is None else {"tensor_fields": wanted.tensor_fields}
-        upload = ModelUpload(wanted.source, workspace_id, wanted.name, wanted.source.name, wanted.framework, config=config)
+        upload = ModelUpload(
+            wanted.source,
+            workspace_id,
+            wanted.name,
+            wanted.source.name,
+            wanted.framework,
+            input_schema=wanted.input_schema,
+            output_schema=wanted.output_schema,
+            config=config,
+        )
         yield SeedChange("model", wanted.name, workspace, reason, receive(context, upload).version)
 
 
@@ -137,6 +148,8 @@ def _difference(known: ModelVersionRow, wanted: SceneModel) -> str | None:
         return "the file has changed"
     if known.framework != wanted.framework:
         return "the framework has changed"
+    if not all(map(are_equal, (known.input_schema, known.output_schema), (wanted.input_schema, wanted.output_schema))):
+        return "the schemas have changed"
     return None if known.config.get("tensor_fields") == wanted.tensor_fields else "the tensor fields have changed"
 
 

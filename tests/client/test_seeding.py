@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from orchlite import BadArgument, BadScene, Client, Limits
@@ -120,6 +121,17 @@ class TestAnEmptyStore:
         assert [one.name() for one in wl.list_models()] == ["first"]
         assert wl.get_connection("http").workspace_names() == ["mine"]
 
+    def test_gets_the_schemas_of_models(self, wl: Client, seed: Seed) -> None:
+        text = '[models.first]\npath = "models/first.py"\ninput_schema = { x = "int32" }\noutput_schema = { x = "list<float>" }\n'
+        assert seed(text) == ["model first in default: uploaded"]
+        row = wl._engine.store.models.newest_version(wl.list_models()[0].id())
+        assert row is not None
+        read = [pa.ipc.read_schema(pa.py_buffer(each)) for each in (row.input_schema, row.output_schema)]
+        assert read == [pa.schema([("x", pa.int32())]), pa.schema([("x", pa.list_(pa.float32()))])]
+        assert seed(text) == []
+        assert seed(text.replace("int32", "int64")) == ["model first in default: the schemas have changed"]
+        assert seed('[models.first]\npath = "models/first.py"') == ["model first in default: the schemas have changed"]
+
 
 class TestASecondTime:
     def test_nothing_changes(self, wl: Client, seed: Seed) -> None:
@@ -205,6 +217,27 @@ class TestARefusedScene:
             ('path = "models/first.py"', 'path = "models/first.py"\nframework = "onnx"', 3, "models.first.path", "no ONNX model"),
             (
                 'path = "models/first.py"',
+                'path = "models/first.py"\ninput_schema = { x = "text" }',
+                4,
+                "models.first.input_schema",
+                "has the type 'text'. It takes columns with",
+            ),
+            (
+                'path = "models/first.py"',
+                'path = "models/first.py"\ninput_schema = ["x"]',
+                4,
+                "models.first.input_schema",
+                "input_schema is ['x']",
+            ),
+            (
+                'path = "models/first.py"',
+                'path = "models/first.py"\ninput_schema = { x = 1 }',
+                4,
+                "models.first.input_schema",
+                "has the type 1.",
+            ),
+            (
+                'path = "models/first.py"',
                 'path = "models/first.py"\ntensor_fields = "x"',
                 4,
                 "models.first.tensor_fields",
@@ -215,7 +248,7 @@ class TestARefusedScene:
                 'path = "models/first.py"\npaht = 1',
                 4,
                 "models.first.paht",
-                "framework, path",
+                "Known are framework, input_schema, output_schema, path, tensor_fields",
             ),
             ("[models.first]", "[models.9first]", 2, "models.9first", "not a valid name"),
             ("[models.first]", '[models."a b"]', 2, "models.'a b'", "not a valid name"),

@@ -62,6 +62,25 @@ def test_importing_it_does_not_load_orchlite_either(python: Python) -> None:
     assert not any(name.startswith("orchlite") for name in loaded(python, "import wallaroo"))
 
 
+def test_a_client_reads_no_table_of_names_until_one_that_is_absent_is_looked_up(python: Python) -> None:
+    code = "import wallaroo\nclient = wallaroo.Client()\nclient.in_task()"
+    assert "wallaroo._surface" not in loaded(python, code)
+    assert "wallaroo._surface" in loaded(python, f"{code}\nclient.list_tags")
+    assert "wallaroo._surface" in loaded(python, f"{code}\nwallaroo.Client.list_tags")
+
+
+def test_a_name_that_is_emulated_needs_no_placeholders(python: Python) -> None:
+    code = "import wallaroo\nfrom wallaroo.object import EntityNotFoundError\nwallaroo.Client()"
+    assert "wallaroo._absent" not in loaded(python, code)
+    assert "wallaroo._absent" in loaded(python, f"{code}\nwallaroo.tag.Tag")
+
+
+def test_a_client_lists_what_is_absent_among_its_names(python: Python) -> None:
+    names = python("import wallaroo\nprint(*dir(wallaroo.Client))").split()
+    assert {"list_tags", "infer_nothing", "list_workspaces"} & set(names) == {"list_tags", "list_workspaces"}
+    assert len(names) == len(set(names))
+
+
 def test_asking_whether_this_is_a_task_reads_no_json(python: Python) -> None:
     names = loaded(python, "import wallaroo\nassert wallaroo.in_task()", WALLAROO_TASK_ID="5d4a")
     assert "json" not in names

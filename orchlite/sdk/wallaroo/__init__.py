@@ -47,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from orchlite.core.version import VERSION
 
         return VERSION
+    if name == "Client":  # without the table of names, which takes as long as the client itself
+        from . import _client
+
+        return globals().setdefault(name, _client.Client)
     # No name of the SDK begins with an underscore; looking one up would recurse while `_submodules` itself is being imported.
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,20 +1,20 @@
 """`wallaroo.Client`, over an orchlite store.
 
-Methods of the SDK's Client that are not defined here are placeholders, which raise NotImplementedError when they are called. The store is
-opened, and what it needs is imported, by the first method that uses it: many programs use none.
+Methods of the SDK's Client that are not defined here are placeholders, which raise NotImplementedError when they are called; they are made
+when the first of them is looked up. The store is opened, and what it needs is imported, by the first method that uses it: many programs
+use none.
 """
 
 from __future__ import annotations
 
 from orchlite.core import task_context
 
-from ._absent import fill
 from ._model_calls import ModelCalls
 from ._pipeline_calls import PipelineCalls
-from ._submodules import members
 
 TYPE_CHECKING = False  # type checkers take this name for True
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
     from typing import Any
 
@@ -27,7 +27,20 @@ if TYPE_CHECKING:
     from ._workspace import Workspace, Workspaces
 
 
-class Client(ModelCalls, PipelineCalls):
+class _Complete(type):
+    """The type of `Client`, which has every name of the SDK's."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if not name.startswith("_") and name in _placeholders():
+            return getattr(cls, name)
+        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+
+    def __dir__(cls) -> Iterable[str]:
+        _placeholders()
+        return super().__dir__()
+
+
+class Client(ModelCalls, PipelineCalls, metaclass=_Complete):
     """A connection to the platform. Takes the arguments of the SDK; only `time_format` and `interactive` have an effect."""
 
     def __init__(
@@ -50,6 +63,11 @@ class Client(ModelCalls, PipelineCalls):
         self._interactive = in_notebook() if interactive is None else interactive
         self._config = config
         self.auth_endpoint = auth_endpoint
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(type(self), name)
 
     @property
     def auth(self) -> Auth:
@@ -234,4 +252,11 @@ def in_notebook() -> bool:
     return "JUPYTER_SVC_SERVICE_HOST" in environ or "JUPYTERHUB_HOST" in environ
 
 
-fill(Client, members("client", "Client"))
+def _placeholders() -> list[str]:
+    """Add the names of the SDK's Client that this one lacks, and return all of them."""
+    from ._absent import fill
+    from ._submodules import members
+
+    names = members("client", "Client")
+    fill(Client, names)
+    return names

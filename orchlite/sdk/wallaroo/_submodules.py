@@ -10,7 +10,6 @@ import builtins
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 
-from ._absent import Absent, absent_class, absent_enum, absent_error
 from ._surface import MODULES, OPEN_MODULES
 
 TYPE_CHECKING = False  # type checkers take this name for True
@@ -126,11 +125,19 @@ def _make(module: str, name: str) -> Any:
     if name in _entries(module):
         return _make_absent(module, name)
     if _is_open(module) and not name.startswith("_"):
-        return absent_class(module, name, []) if name[0].isupper() else Absent(f"wallaroo.{full_name}")
+        return _make_open(module, name)
     raise AttributeError(f"module {f'{PACKAGE}.{module}'.rstrip('.')!r} has no attribute {name!r}")
 
 
+def _make_open(module: str, name: str) -> Any:
+    from ._absent import Absent, absent_class
+
+    return absent_class(module, name, []) if name[0].isupper() else Absent(f"wallaroo.{module}.{name}")
+
+
 def _make_absent(module: str, name: str) -> Any:
+    from ._absent import Absent, absent_class, absent_enum, absent_error
+
     kind, words = _entries(module)[name]
     match kind:
         case "import":

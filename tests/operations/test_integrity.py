@@ -212,7 +212,7 @@ class TestRuns:
         runs_folder = client.path() / "runs" / run.id()
         status = runs_folder.stat()
         env = {"ORCHLITE_RUN_TOKEN": run.id(), "ORCHLITE_RUN_PLACE": f"{status.st_dev}:{status.st_ino}"}
-        script = "env -i /bin/sleep 60 >/dev/null & echo $!; exec sleep 60 >/dev/null"
+        script = "(env -i /bin/sleep 60 >/dev/null & echo $!); exec sleep 60 >/dev/null"  # no child of the leader's
         leader = subprocess.Popen(["/bin/sh", "-c", script], env=env, start_new_session=True, stdout=subprocess.PIPE, text=True)
         with leader:
             assert leader.stdout is not None

@@ -197,13 +197,14 @@ def test_a_fork_does_not_wait_for_a_reader_that_is_kept_out(path: Path, tmp_path
         path = tmp_path / "new.sqlite"
         path.touch(0o600)
         held = sqlite3.connect(path, isolation_level=None)
-        held.execute("BEGIN EXCLUSIVE")
+        held.execute("BEGIN IMMEDIATE")
     patient = Database(path, busy_timeout_seconds=30)
     reader = threading.Thread(target=patient.rows, args=("SELECT 1",))
     reader.start()
-    if (child := os.fork()) == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+    for _ in range(10):  # by the last of them, the reader has met the lock
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
     assert reader.is_alive()  # the lock was held all the while
     held.close()
     reader.join()

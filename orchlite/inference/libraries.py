@@ -55,7 +55,7 @@ def installed_version(distribution: str) -> str | None:
     except metadata.PackageNotFoundError:
         package = distribution.lower()
     try:
-        return str(_imported(package).__version__) if package in _PACKAGES.values() else None
+        return getattr(_imported(package), "__version__", None) if package in _PACKAGES.values() else None
     except MissingExtra:
         return None
 

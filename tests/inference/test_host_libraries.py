@@ -34,6 +34,9 @@ except ImportError:
     pass
 """
 
+_VERSION = "installed_version('{}'); found = type(sys)(str(found))"
+"""In place of a name: the version of a package, as the name of a module, which is what is printed."""
+
 
 def _printed(name: str, variables: dict[str, str], *path: Path) -> str:
     """What a Python without site-packages prints."""
@@ -45,6 +48,13 @@ def _printed(name: str, variables: dict[str, str], *path: Path) -> str:
 def test_what_is_missing_comes_from_the_host_and_nothing_else_does() -> None:
     for name, package in {"np": "numpy", "ort": "onnxruntime", "pa": "pyarrow", "pd": "pandas", "pl": "polars"}.items():
         assert _printed(name, _IN_TASK) == package
+
+
+def test_the_version_of_what_comes_from_the_host_is_known(tmp_path: Path) -> None:
+    assert _printed(_VERSION.format("numpy"), _IN_TASK) == np.__version__
+    assert _printed(_VERSION.format("click"), _IN_TASK) == "None"
+    (tmp_path / "numpy.py").write_text("")
+    assert _printed(_VERSION.format("numpy"), _IN_TASK, tmp_path) == "None"
 
 
 def test_without_folders_of_a_host_the_extra_is_named() -> None:

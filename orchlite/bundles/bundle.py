@@ -21,6 +21,7 @@ from orchlite.bundles.syntax import SOURCE_BYTES, check_source
 from orchlite.core.errors import BadBundle
 from orchlite.core.hints import PythonOnly
 from orchlite.core.settings import Limits
+from orchlite.core.system_errors import is_shortage
 from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -99,7 +100,7 @@ def changed_files(bundle: Path, work: Path) -> list[Path]:
 
     Raises:
         BadBundle: the bundle is damaged.
-        OSError: the bundle cannot be read.
+        OSError: the bundle cannot be read, or too many files are open.
 
     """
     bundled = _bundled_entries(bundle)
@@ -114,7 +115,7 @@ def remove_unchanged(bundle: Path, work: Path) -> None:
 
     Raises:
         BadBundle: the bundle is damaged; nothing was removed.
-        OSError: the bundle cannot be read; nothing was removed.
+        OSError: the bundle cannot be read, and nothing was removed; or too many files are open.
 
     """
     bundled = _bundled_entries(bundle)
@@ -258,10 +259,13 @@ def _folders(top: Path, *, with_bytecode: bool = False) -> Iterator[_Folder]:
 
 
 def _items(path: str) -> list[os.DirEntry[str]]:
-    # Unreadable, too deep for a path, or removed meanwhile.
-    with suppress(OSError), os.scandir(path) as items:
-        return list(items)
-    return []
+    try:
+        with os.scandir(path) as items:
+            return list(items)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return []  # unreadable, too deep for a path, or removed meanwhile
 
 
 def _is_unchanged(file: _File, entry: Entry | None) -> bool:
@@ -271,7 +275,9 @@ def _is_unchanged(file: _File, entry: Entry | None) -> bool:
         return _crc(file.path) == entry.crc
     except FileNotFoundError:
         return True  # removed since it was listed: only a clean-up removes files with the bundle's name and size
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return False
 
 

@@ -38,6 +38,7 @@ from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import PythonOnly
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
+from orchlite.core.system_errors import device_error
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine, open_engine
 from orchlite.engine.stepped import Simulation
@@ -348,8 +349,11 @@ class TemporaryClient(Client):
     def _folder(path: str | os.PathLike[str] | None) -> StoreFolder:
         if path is not None:
             raise BadArgument("A temporary client takes no path.", hint=PythonOnly("Use Client(path)."), argument="path")
-        recovery.sweep_temporary_stores(folders.temporary_store_folders())
-        return folders.temporary_store_folder()
+        try:
+            recovery.sweep_temporary_stores(folders.temporary_store_folders())
+            return folders.temporary_store_folder()
+        except OSError as error:
+            raise device_error(error, "A temporary store cannot be created") from error
 
     def close(self, drain: bool = True) -> None:
         """Kill the runs, close the store and remove its folder. Idempotent; `drain` makes no difference.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchlite.core.arguments import checked_flag, checked_path
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.settings import Retention
+from orchlite.core.system_errors import shortages
 from orchlite.engine.engine import Engine
 
 if TYPE_CHECKING:
@@ -40,12 +41,13 @@ class Maintenance:
             StoreBusy: another process kept the store locked for more than 10 s. What was removed before stays removed.
             DeviceFailed: the store or the cache of environments cannot be read.
         """
-        from orchlite.operations import retention as pruning
+        with shortages("The store cannot be pruned", so_far="What was removed before stays removed."):
+            from orchlite.operations import retention as pruning
 
-        usual = self._engine.context.settings.retention or Retention()
-        retention = usual if older_than is None else pruning.older_than(older_than)
-        dry_run, force = checked_flag(dry_run, "dry_run"), checked_flag(force, "force")
-        return pruning.prune(self._engine.context, retention, dry_run=dry_run, force=force)
+            usual = self._engine.context.settings.retention or Retention()
+            retention = usual if older_than is None else pruning.older_than(older_than)
+            dry_run, force = checked_flag(dry_run, "dry_run"), checked_flag(force, "force")
+            return pruning.prune(self._engine.context, retention, dry_run=dry_run, force=force)
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Copy the store into a new folder, and return its absolute path. Block until the copy is durable; others may use the store.
@@ -85,9 +87,10 @@ class Maintenance:
 
         Block until everything was read, bundles and models included; others may use the store meanwhile. Damage is returned, not raised.
         """
-        from orchlite.operations import integrity
+        with shortages("The store cannot be checked"):
+            from orchlite.operations import integrity
 
-        return integrity.check(self._engine.context)
+            return integrity.check(self._engine.context)
 
 
 def checked_retention(retention: Retention | None) -> Retention | None:

@@ -14,6 +14,7 @@ from orchlite.core.errors import IllegalMove, RunFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
+from orchlite.core.system_errors import shortages
 from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
 from orchlite.runs import logs
@@ -135,7 +136,8 @@ class TaskRun:
         Raises:
             BadBundle: the stored bundle, with which the folder is compared, is damaged.
         """
-        return self._engine.files(self._run_id)
+        with shortages(f"The files of run {self._run_id} cannot be listed"):
+            return self._engine.files(self._run_id)
 
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.

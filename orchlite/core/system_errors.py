@@ -36,13 +36,14 @@ def shortages(failed: str, **details: Any) -> Iterator[None]:
         raise device_error(error, failed, **details) from error
 
 
-def device_error(error: OSError, failed: str, *, elsewhere: str = "", **details: Any) -> DeviceFailed:
+def device_error(error: OSError, failed: str, *, elsewhere: str = "", so_far: str = "Nothing was changed.", **details: Any) -> DeviceFailed:
     """Return orchlite's error for one of the operating system's.
 
     `failed` says what failed: "The store X cannot be opened". `elsewhere` is a way out besides trying again: "give another folder".
+    `so_far` says what was done before a lack of descriptors showed.
     """
     if error.errno in _OUT_OF_FILES:
-        hint = "Nothing was changed. Close files, or raise the limit (`ulimit -n`), then try again."
+        hint = so_far + " Close files, or raise the limit (`ulimit -n`), then try again."
         return ResourceExhausted(f"{failed}: {_OUT_OF_FILES[error.errno]}.", hint=hint, **details)
     or_elsewhere = f"; or {elsewhere}." if elsewhere else "."
     if is_disk_full(error):

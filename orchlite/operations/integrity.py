@@ -15,6 +15,7 @@ from orchlite.core.content_storage import ContentStorage
 from orchlite.core.errors import StoreDamaged
 from orchlite.core.files import is_locked
 from orchlite.core.hints import Api
+from orchlite.core.system_errors import is_shortage
 from orchlite.core.tables import Table, table_html
 from orchlite.operations import garbage, liveness
 from orchlite.operations.context import Context
@@ -66,7 +67,7 @@ def check(context: Context) -> Table[Finding]:
 
     Raises:
         StoreBusy, DeviceFailed, Closed: the store cannot be read. Damage is a finding, not an exception.
-        OSError: one of its folders cannot be listed.
+        OSError: one of its folders cannot be listed, or this process may open no more files.
     """
     findings: Table[Finding] = Table()
     try:
@@ -121,6 +122,8 @@ def _file_problem(storage: ContentStorage, sha: str, known_size_bytes: int) -> s
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        if is_shortage(error):  # which says nothing about the file
+            raise
         return f"It cannot be read: {error.strerror}."
     return None if found == sha else "Its bytes have changed: their SHA-256 differs from the one in its name."
 
@@ -139,6 +142,8 @@ def _ended_runs(context: Context) -> Iterator[Finding]:
             try:
                 problem = _run_problem(context, run, has_processes=run.run_id in bearers)
             except OSError as error:
+                if is_shortage(error):
+                    raise
                 problem = f"Its folder cannot be read: {error.strerror}.", _UNREADABLE
             if problem:
                 yield Finding("run", run.run_id, *problem)

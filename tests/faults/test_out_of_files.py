@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import orchlite
+from orchlite.bundles import bundle
 from orchlite.client.client import engine_of
 from orchlite.environments import virtualenvs
 from orchlite.environments.builds import Builds
 from orchlite.inference import data_files
+from orchlite.operations import integrity
 from orchlite.operations.model_upload import checked_source
 
 MakeFolder = Callable[..., Path]
@@ -147,6 +150,9 @@ _CALLS: dict[str, Callable[[orchlite.Client, Path, bytes], object]] = {
     "a scene": lambda client, folder, content: client.seed(folder / "scene.toml"),
     "a model of a scene": lambda client, folder, content: checked_source(engine_of(client).context, folder / "step.py", "model", "python"),
     "data to infer": lambda client, folder, content: data_files.read(folder / "data.json", data_files.CUSTOM_JSON),
+    "a check": lambda client, folder, content: client.check(),
+    "a prune": lambda client, folder, content: client.prune(timedelta(days=1)),
+    "a temporary client": lambda client, folder, content: orchlite.Client.temporary().close(),
     "a schedule": lambda client, folder, content: orchlite.upcoming("0 0 * * *", 1, timezone=_ZONES[folder.name]),
 }
 
@@ -167,3 +173,33 @@ def test_it_is_never_taken_for_another_reason(
     no_descriptors()
     with pytest.raises(orchlite.ResourceExhausted, match="may open no more files"):
         _CALLS[what](client, tmp_path / "second", smallest_bundle)
+
+
+def test_what_cannot_be_read_meanwhile_is_not_reported_as_damaged(
+    client: orchlite.Client, smallest_bundle: bytes, no_descriptors: Callable[[], None]
+) -> None:
+    client.upload_orchestration(smallest_bundle).wait()
+    context = engine_of(client).context
+    parts = (integrity._bundles, integrity._ended_runs)
+    assert [list(part(context)) for part in parts] == [[], []]
+    no_descriptors()
+    for part in parts:
+        with pytest.raises(OSError, match="Too many open files"):
+            list(part(context))
+
+
+def test_what_cannot_be_compared_meanwhile_is_not_taken_for_changed(
+    smallest_bundle: bytes, tmp_path: Path, no_descriptors: Callable[[], None]
+) -> None:
+    (tmp_path / "bundle.zip").write_bytes(smallest_bundle)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "main.py").touch()
+    bundled = bundle._bundled_entries(tmp_path / "bundle.zip")
+    [work] = bundle._folders(tmp_path / "work")
+    [file] = work.files
+    assert bundle._is_unchanged(file, bundled["main.py"])
+    no_descriptors()
+    with pytest.raises(OSError, match="Too many open files"):
+        list(bundle._folders(tmp_path / "work"))
+    with pytest.raises(OSError, match="Too many open files"):
+        bundle._is_unchanged(file, bundled["main.py"])

@@ -17,13 +17,20 @@ from orchlite.sdk.wallaroo import Client, _store
 from tests.acceptance import program_scene as scene
 from tests.acceptance.program_scene import ARGUMENTS
 from tests.acceptance.sdk.conftest import InterpreterOf
-from tests.acceptance.sdk.real_sdk import SDK_2026
+from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026
 from tests.onnx_models import weighing
 
 pytestmark = pytest.mark.slow
 
 _ARGUMENTS_OF_A_TASK = f"import wallaroo\nwallaroo.Client.task_args = lambda self: {ARGUMENTS}\nwallaroo.task_args = lambda: {ARGUMENTS}\n"
 """Outside of a task, the SDK would read a file below /home."""
+_LOOKUPS_OF_2024 = """\
+def get_workspace(client, name, **_):
+    return next(workspace for workspace in client.list_workspaces() if workspace.name() == name)
+wallaroo.Client.get_workspace = get_workspace
+wallaroo.Client.get_pipeline = lambda client, name, **_: client.pipelines_by_name(name)[0]
+"""
+"""What 2023.2.1 lacks, and these programs call."""
 _EQUAL = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"datetime\.datetime\([\d, ]+"), "<time>"),
@@ -89,3 +96,15 @@ def test_a_program_says_the_same(
     ours = in_a_task(*prepared(tmp_path / "ours", name, details, monkeypatch), text)
     theirs = outside(interpreter_of(SDK_2026), *prepared(tmp_path / "theirs", name, details, monkeypatch), text)
     assert list(map(comparable, ours)) == list(map(comparable, theirs))
+
+
+@pytest.mark.parametrize("name", ["lookup_with_fallback", "logs_by_dates", "shadow_report"])
+def test_a_program_says_the_same_with_the_sdk_of_2023(
+    name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter_of: InterpreterOf
+) -> None:
+    text = scene.program(name).replace("import requests", "import httpx as requests")
+    details = {"host": url, "houses": {"tensor": scene.ROWS}}
+    ours = in_a_task(*prepared(tmp_path / "ours", name, details, monkeypatch), text)
+    theirs = outside(interpreter_of(SDK_2023), *prepared(tmp_path / "theirs", name, details, monkeypatch), _LOOKUPS_OF_2024 + text)
+    # Its frames have one column of all checks that failed.
+    assert [comparable(line).replace("anomaly.count", "check_failures") for line in ours] == list(map(comparable, theirs))

@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
+from orchlite.core.errors import Closed, DeviceFailed, OrchliteError, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.core.hints import PythonOnly
+from orchlite.store.closing import close_without_checkpoint
 from orchlite.store.database_file import FileIdentity, create, existing_uri, identities, identity
 from orchlite.store.fair_lock import FairLock
 from orchlite.store.forks import suspend_at_fork
@@ -62,9 +63,10 @@ class _OwnedConnection:
     Left to the garbage collector it would stay open for a while: sqlite3's connections are part of a reference cycle.
     """
 
-    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, number: int, path: Path) -> None:
         self.connection = connection
         self.number = number
+        self._path = path
         self.files: tuple[FileIdentity | None, ...] = ()
         self.in_use = threading.RLock()
         self.is_open = True
@@ -80,11 +82,23 @@ class _OwnedConnection:
             self._settings = settings
 
     def close(self) -> None:
-        self.is_open = False
-        self.connection.close()
+        was_open, self.is_open = self.is_open, False
+        if was_open and self.files and self._may_lose_commits():
+            close_without_checkpoint(self.connection, self._path)
+        else:
+            self.connection.close()
+
+    def _may_lose_commits(self) -> bool:
+        """Return whether a checkpoint could drop what others have committed to a WAL file that is there, as the index of it was replaced.
+
+        Without such a file the checkpoint saves what this process has committed.
+        """
+        with suppress(OrchliteError, OSError):  # the files cannot be seen
+            return identities(self._path) != self.files and os.stat(f"{self._path}-wal").st_size > 0  # noqa: PTH116
+        return False
 
     def __del__(self) -> None:
-        self.connection.close()
+        self.close()
 
 
 class Transaction:
@@ -347,10 +361,11 @@ class Database:
                 check_same_thread=False,
             )
             self._opened += 1
-            owned = _OwnedConnection(connection, self._opened)
+            owned = _OwnedConnection(connection, self._opened, self.path)
             try:
                 self._set_up(connection)
-                owned.files = identities(self.path)
+                # Within a process SQLite uses the -shm file of the connections that are open, even if it was replaced.
+                owned.files = next((other.files for other in self._connections if other.is_open), identities(self.path))
             except BaseException:
                 owned.close()
                 raise

@@ -275,6 +275,29 @@ def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written
         use(database)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has locks that keep SQLite from it")
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_what_another_process_commits_after_that_outlives_the_close(database: Database, path: Path, is_replaced: bool) -> None:
+    _add(database, "a")
+    shared_memory = Path(f"{path}-shm")
+    shared_memory.rename(path.with_name("moved"))
+    if is_replaced:
+        shared_memory.touch(0o600)
+    program = f"import sqlite3; other = sqlite3.connect({str(path)!r}); other.execute(\"INSERT INTO things VALUES ('b')\"); other.commit()"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, timeout=30)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StoreDamaged):
+        pool.submit(_names, database).result()
+    database.close()
+    assert _names(Database(path)) == ["a", "b"]
+
+
+def test_what_this_process_has_committed_to_a_deleted_wal_file_is_saved_at_the_close(database: Database, path: Path) -> None:
+    _add(database, "a")
+    Path(f"{path}-wal").unlink()
+    database.close()
+    assert _names(Database(path)) == ["a"]
+
+
 def test_opening_it_a_second_time_in_one_process_keeps_the_locks_of_the_first(path: Path, database: Database) -> None:
     _add(database, "a")
     second = Database(path)

@@ -185,6 +185,7 @@ def test_the_log_of_a_failed_tests_runs_is_in_its_report(pytester: pytest.Pytest
     )
 
 
+@pytest.mark.slow
 def test_the_log_of_an_installation_that_failed_is_in_the_report(pytester: pytest.Pytester) -> None:
     result = inner(
         pytester,
@@ -245,6 +246,7 @@ def scene(pytester: pytest.Pytester) -> Path:
     return folder / "scene.toml"
 
 
+@pytest.mark.slow
 def test_a_scene_is_in_the_store_of_each_test_that_is_marked(pytester: pytest.Pytester, scene: Path) -> None:
     text = """
         import pytest

@@ -44,6 +44,7 @@ def test_report_makes_a_database_and_a_summary(client: orchlite.Client) -> None:
     assert (made.name, count, [row[0] for row in table]) == ("sales.sqlite", 1500, ["Avalon", "Borea"])
 
 
+@pytest.mark.slow
 def test_report_has_its_requirements_and_nothing_of_the_host_in_a_clean_environment() -> None:
     with orchlite.Client.temporary(base_image="clean") as client:
         orchestration = client.upload_orchestration(path=EXAMPLES / "report").wait()
@@ -88,6 +89,7 @@ def priced(client: orchlite.Client, name: str, *challengers: str) -> Pipeline:
     return (pipeline.add_shadow_deploy(champion, others) if others else pipeline.add_model_step(champion)).deploy().undeploy()
 
 
+@pytest.mark.slow
 def test_connector_infers_what_its_connection_leads_to_and_the_driver_reads_the_logs() -> None:
     houses, prices, _, *logs = driven("run_connector.py")
     assert houses == "3 houses from new-houses"
@@ -111,6 +113,7 @@ def test_connector_undeploys_its_pipeline_though_the_table_does_not_fit(client: 
     assert pipeline.status() == {"status": "Pipeline unfitting is not deployed"}
 
 
+@pytest.mark.slow
 def test_new_model_shows_the_change_and_leaves_the_new_version_in_the_pipeline() -> None:
     replaced, *table, _, deployed, price = driven("run_new_model.py")
     assert replaced.startswith("house-prices: ")
@@ -153,6 +156,7 @@ def test_shadow_report_has_the_results_before_and_after_a_change_of_challengers(
     assert models == ["champion", "first", "champion", "second"]
 
 
+@pytest.mark.slow
 def test_the_models_are_what_their_script_makes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(EXAMPLES / "models" / "make_models.py"), str(tmp_path)], check=True, capture_output=True)
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.onnx"))
@@ -168,6 +172,7 @@ def test_every_example_has_a_line_about_itself_and_is_accepted(client: orchlite.
             assert client.upload_orchestration(path=folder).sha()
 
 
+@pytest.mark.slow
 def test_the_ten_lines_run_an_example_and_exit_with_its_code() -> None:
     command = [sys.executable, str(EXAMPLES / "run_local.py")]
     good = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -191,6 +196,7 @@ def test_nightly_keeps_its_nights_through_a_change_of_the_clocks() -> None:
     assert summary.startswith("killed after 3 runs; kept: ")
 
 
+@pytest.mark.slow
 def test_the_service_is_told_to_stop_alone_and_comes_back() -> None:
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]

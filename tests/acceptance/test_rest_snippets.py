@@ -34,6 +34,7 @@ def test_every_snippet_prints_its_result(printed: list[str]) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_printed_task_has_the_fields_of_the_guide(printed: list[str]) -> None:
     [begin] = [number for number, line in enumerate(printed) if line.startswith("{")]
     task = ast.literal_eval("\n".join(line for line in printed[begin:] if line.startswith(("{", " "))))

@@ -62,6 +62,7 @@ def _on_a_terminal(*words: object) -> bytes:
     return shown.replace(b"\r\n", b"\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["run", "logs"])
 def test_run_and_logs_pass_colours_to_a_terminal_and_everything_if_raw(call: Call, folder: MakeFolder, verb: str) -> None:
     program = folder(f"print({_TEXT!r})\n")

@@ -116,6 +116,7 @@ def test_errors_name_options_and_commands(call: Call, folder: MakeFolder, tmp_pa
     assert not _PYTHON.search(said)
 
 
+@pytest.mark.slow
 def test_failed_packaging_names_the_option_for_another_index(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     mine = folder({"main.py": "print(1)", "requirements.txt": "no-such-package-here==1.0\n"})

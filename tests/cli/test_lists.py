@@ -139,6 +139,7 @@ def test_a_name_includes_all_that_have_it_for_verbs_that_read(call: Call, folder
     assert call("logs", mine.name).stdout == "2\n"
 
 
+@pytest.mark.slow
 def test_the_log_after_failed_packaging_is_the_installers(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     mine = folder("print(1)")
     call("run", mine)

@@ -139,6 +139,7 @@ def test_doctor_finds_a_damaged_bundle_and_exits_with_1(call: Call, folder: Make
     assert _states(done)["store"] == "bad"
 
 
+@pytest.mark.slow
 def test_doctor_finds_an_environment_that_a_program_has_changed(
     call: Call, folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

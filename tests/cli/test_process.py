@@ -112,12 +112,14 @@ def test_a_signal_to_followed_logs_does_not_end_the_run(start: Start, call: Call
     assert call("logs", "-f", run_id).stdout == "begun\ndone\n"
 
 
+@pytest.mark.slow
 def test_logs_ends_quietly_if_its_reader_is_gone(call: Call, folder: MakeFolder) -> None:
     call("run", folder("for number in range(50_000):\n    print('line', number)\n"))
     done = _shell(f"{_command('logs')} | head -n 1; echo ${{PIPESTATUS[0]}}")
     assert (done.stdout, done.stderr) == ("line 0\n141\n", "")
 
 
+@pytest.mark.slow
 def test_run_continues_if_its_reader_is_gone(call: Call, folder: MakeFolder) -> None:
     mine = folder("for number in range(50_000):\n    print('line', number)\nraise SystemExit(3)\n")
     done = _shell(f"{_command('run', '-q', str(mine))} | head -n 1; echo ${{PIPESTATUS[0]}}")
@@ -202,6 +204,7 @@ def test_the_address_of_a_server_can_be_read_from_a_pipe_while_it_serves(start: 
     assert process.poll() is None
 
 
+@pytest.mark.slow
 def test_serve_continues_if_the_reader_of_its_address_is_gone(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0")
@@ -234,6 +237,7 @@ def test_every_print_is_flushed() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_serve_refuses_an_address_that_other_machines_reach(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0", "--host", "0.0.0.0")

@@ -104,6 +104,7 @@ def test_variables_come_from_a_file_or_standard_input_which_no_command_line_show
     assert (refused.exit_code, "cannot be read" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_indexes_come_from_a_file(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     (tmp_path / "indexes").write_text(f"{(tmp_path / 'index').as_uri()}\n")

@@ -76,6 +76,7 @@ def test_a_status_has_a_colour(call: Call, folder: MakeFolder) -> None:
     assert shown.code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", _PLAIN, ids=lambda variables: next(iter(variables)))
 def test_there_is_no_colour_with_no_color_or_a_dumb_terminal(call: Call, folder: MakeFolder, variables: dict[str, str]) -> None:
     call("run", folder("print(1)"), "--name", "good")
@@ -92,6 +93,7 @@ def test_a_table_fits_the_terminal_and_keeps_its_ids(call: Call, folder: MakeFol
     assert any("…" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_table_cuts_names_before_times(call: Call, folder: MakeFolder) -> None:
     call("run", folder("print(1)"), "--name", "a" * 200)
     [_, row] = _orchlite("runs", NO_COLOR="1", TZ="Asia/Tokyo").text.splitlines()

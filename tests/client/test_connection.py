@@ -105,6 +105,7 @@ def test_a_closed_client_creates_none(open_client: OpenClient) -> None:
         client.create_connection("warehouse", "sql", {})
 
 
+@pytest.mark.slow
 def test_a_name_that_several_processes_create_at_once_is_created_once(client: Client) -> None:
     command = [sys.executable, "-c", _CREATES, str(client.path())]
     hosts = [subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for number in range(4)]

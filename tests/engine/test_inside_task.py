@@ -79,6 +79,7 @@ def test_a_program_yields_its_worker_slot_however_it_waits(run: Run, wait: str) 
     assert str(run(_FAMILY.format(wait=wait), {"below": 1}).logs()) == "after last success\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wait", [pytest.param(wait, marks=[pytest.mark.slow] * (name != "wait"), id=name) for name, wait in _WAITS.items()]
 )
@@ -87,6 +88,7 @@ def test_programs_that_wait_for_each_other_three_deep_all_end_on_one_worker(run:
     assert str(ended.logs()) == "after success success\n"
 
 
+@pytest.mark.slow
 def test_a_slot_is_kept_again_when_what_was_polled_has_ended(run: Run, open_client: OpenClient) -> None:
     program = """
 if "inner" in args: sys.exit()
@@ -104,6 +106,7 @@ time.sleep(0.4)
     assert began_after(task.wait(timeout=20), outer)
 
 
+@pytest.mark.slow
 def test_a_slot_is_taken_back_when_a_wait_for_what_another_client_submitted_ends(run: Run, open_client: OpenClient) -> None:
     program = """
 if "inner" in args: sys.exit()
@@ -135,6 +138,7 @@ else:
     assert str(run(program).logs()) == "['one\\n', 'two\\n']\n"
 
 
+@pytest.mark.slow
 def test_a_wait_that_ends_does_not_end_that_of_another_client_of_the_same_run(run: Run) -> None:
     # The second run starts only if its waiter still yields the slot after the first run's waiter has stopped waiting.
     program = """

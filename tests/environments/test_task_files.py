@@ -114,6 +114,7 @@ def test_the_copy_is_found_again(cache: Path, sdk: Path) -> None:
     assert sdk.stat().st_ino == inode
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
     first = task_files.place_sdk(tmp_path)
     first.rename(tmp_path / "elsewhere")
@@ -142,6 +143,7 @@ def _place(cache: str, wheel: str) -> str:
     return str(task_files.place_pip(Path(cache), Path(wheel)))
 
 
+@pytest.mark.slow
 def test_several_processes_place_pip_once(tmp_path: Path) -> None:
     wheel = _wheel(tmp_path)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
@@ -150,6 +152,7 @@ def test_several_processes_place_pip_once(tmp_path: Path) -> None:
     assert (tmp_path / "installer" / _PIP / "pip" / "__pip-runner__.py").is_file()
 
 
+@pytest.mark.slow
 def test_the_embedded_pip_runs_from_its_folder(tmp_path: Path) -> None:
     wheel = embedded_pip()
     program = task_files.place_pip(tmp_path, wheel) / "pip" / "__pip-runner__.py"

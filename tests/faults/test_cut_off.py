@@ -44,6 +44,7 @@ def _kill_at(host: subprocess.Popen[str], condition: Callable[[], bool]) -> None
     host.wait()
 
 
+@pytest.mark.slow
 def test_a_host_that_is_killed_in_an_upload_has_uploaded_nothing_and_the_next_one_can(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

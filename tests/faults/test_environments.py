@@ -114,6 +114,7 @@ def _tell(hosts: list[subprocess.Popen[str]]) -> None:
         host.stdin.flush()
 
 
+@pytest.mark.slow
 def test_an_environment_whose_interpreter_was_removed_is_built_again_for_the_next_run(
     requirement: str, tmp_path: Path, folder: MakeFolder, check_store: CheckStore
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from orchlite import Client
 from tests.onnx_models import summing
 
@@ -60,6 +62,7 @@ def test_a_run_killed_in_the_middle_of_an_inference_leaves_no_half_of_it(
     assert len(pipeline.logs()) == 1
 
 
+@pytest.mark.slow
 def test_runs_that_deploy_and_undeploy_one_pipeline_get_a_result_or_hear_that_it_is_not_deployed(
     client: Client, folder: Callable[..., Path], tmp_path: Path
 ) -> None:

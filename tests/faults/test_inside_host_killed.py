@@ -165,6 +165,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_waits_for_what_a_killed_host_left_has_its_own_host_do_it(
     store: Path, folder: Folder, gate: Path, start_host: StartHost, check_store: CheckStore
 ) -> None:

@@ -86,6 +86,7 @@ def _findings(client: Client) -> list[str]:
         return list(map(str, checking.check()))
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_killed_leaves_nothing_that_matters(client: Client, start_host: StartHost, tmp_path: Path, until: Until) -> None:
     large = _large_model(tmp_path / "large.onnx")
     host = start_host(_UPLOADS, client.path(), large)

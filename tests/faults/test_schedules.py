@@ -237,6 +237,7 @@ def test_a_slot_that_a_host_dispatched_before_it_was_killed_is_run_by_another(
     assert set(check_store(store).values()) == {"success"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", ["forbid", pytest.param("replace", marks=pytest.mark.slow)])
 def test_a_run_whose_host_and_runner_were_killed_is_not_in_the_way_of_the_next(
     start_host: StartHost,
@@ -300,6 +301,7 @@ def test_a_run_whose_replacement_was_begun_by_a_host_that_died_is_replaced_all_t
     assert server.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_what_others_change_is_noticed_by_who_keeps_the_schedules(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

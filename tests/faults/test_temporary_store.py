@@ -196,6 +196,7 @@ def _runner(store: Path) -> int:
     raise AssertionError("no runner")
 
 
+@pytest.mark.slow
 def test_many_hosts_may_open_and_close_temporary_stores_at_once(start_host: StartHost, temporary: Path) -> None:
     script = """
 import orchlite

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import orchlite
 
@@ -45,6 +46,7 @@ def _printed(name: str, variables: dict[str, str], *path: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | variables).stdout.strip()
 
 
+@pytest.mark.slow
 def test_what_is_missing_comes_from_the_host_and_nothing_else_does() -> None:
     for name, package in {"np": "numpy", "ort": "onnxruntime", "pa": "pyarrow", "pd": "pandas", "pl": "polars"}.items():
         assert _printed(name, _IN_TASK) == package

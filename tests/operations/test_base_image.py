@@ -79,6 +79,7 @@ def test_an_orchestration_keeps_its_base_image_under_another_client(open_client:
     assert str(again.run_once().wait(20).logs()) == "below 1.0\nabsent\n"
 
 
+@pytest.mark.slow
 def test_known_bytes_are_packaged_again_for_another_base_image(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
     below = index.add("below", "1.0")
     bundle = folder(_SAYS.format(names=[_module(below)]))
@@ -158,6 +159,7 @@ class TestReplacedPins:
         replaced = client.upload_orchestration(path=bundle, replace_pins=[newer], base_image=[older], reuse=True).wait()
         assert [str(each.wait().run_once().wait(20).logs()) for each in (as_pinned, replaced)] == ["one 1.0\n", "one 2.0\n"]
 
+    @pytest.mark.slow
     def test_are_part_of_what_is_used_again(self, open_client: OpenClient, folder: MakeFolder, index: Index) -> None:
         older, newer = index.add("one", "1.0"), index.add("one", "2.0")
         bundle = folder({"main.py": _SAYS.format(names=[_module(older)]), "requirements.txt": older})

@@ -66,6 +66,7 @@ def test_the_next_run_gets_it_as_it_was_built(
     assert "a program has changed the environment" in told
 
 
+@pytest.mark.slow
 def test_imports_write_no_bytecode(
     client: orchlite.Client, folder: MakeFolder, package_index: tuple[str, str], site_packages: str, environments: Environments
 ) -> None:
@@ -77,6 +78,7 @@ def test_imports_write_no_bytecode(
     assert sorted(environments.cache.rglob("environments/*/*/**/*")) == before
 
 
+@pytest.mark.slow
 def test_no_file_is_a_link_into_the_installers_cache(site_packages: str, environments: Environments) -> None:
     files = [path for path in environments.cache.rglob("environments/*/*/**/*") if path.is_file() and not path.is_symlink()]
     assert files

@@ -175,6 +175,7 @@ def test_failed_packaging_is_notified_with_its_reason(open_client: OpenClient, f
     assert Path(told["environment"]["ORCHLITE_RUN_LOG"]).is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_waited_for_failed_packaging_is_notified(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(index_urls=["file:///nowhere/"]) as client:
         task = client.upload_orchestration(path=folder(_NOT_INSTALLABLE)).run_once(on_failure=notebook.command())

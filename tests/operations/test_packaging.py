@@ -294,6 +294,7 @@ with orchlite.Client(Path(sys.argv[1], "store"), index_urls=[sys.argv[2]]) as cl
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_or_logged_by_default(tmp_path: Path, nothing_index: str) -> None:
     root = str(Path(orchlite.__file__).parents[1])
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})\n{_SILENT}", str(tmp_path), nothing_index]

@@ -155,6 +155,7 @@ class TestWhichInstaller:
 
         return name
 
+    @pytest.mark.slow
     def test_uv_is_chosen_if_pip_would_install_from_the_same_index(self, chosen: Callable[..., str]) -> None:
         assert (chosen(), chosen(index_urls=("https://a",)), chosen(installer="pip")) == ("uv", "uv", "pip")
 
@@ -186,6 +187,7 @@ class TestWhichInstaller:
             orchlite.Client(tmp_path / "store", installer="uv")
         assert not (tmp_path / "store").exists()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "says", ["echo uv 0.4.30", *(pytest.param(says, marks=pytest.mark.slow) for says in ("exit 1", "echo something else"))]
     )
@@ -314,6 +316,7 @@ def test_pip_does_not_install_although_uv(
     assert "pip installs" not in "".join(log.read_text() for log in (client.path() / "runs").rglob("log"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def test_an_installer_does_not_remain_in_an_environment(
     open_client: OpenClient, folder: Callable[..., Path], package_index: tuple[str, str], tmp_path: Path, installer: str

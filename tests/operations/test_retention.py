@@ -276,6 +276,7 @@ class TestEnvironments:
         assert pruned.bytes > 0
         assert client.run(folder("print(2)")).status() == "success", "it is built anew"
 
+    @pytest.mark.slow
     def test_stay_when_a_schedule_needs_them(self, client: orchlite.Client, folder: MakeFolder, tmp_path: Path) -> None:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         task = orchestration.run_once()

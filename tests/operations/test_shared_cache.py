@@ -76,6 +76,7 @@ def test_what_no_store_needs_goes(pruning: orchlite.Client, other: Path, cache: 
     assert _prune(pruning).environments == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda path: path.rename(path.with_name("moved"))], ids=["removed", "moved"])
 def test_a_store_that_is_gone_does_not_count_and_is_forgotten(
     pruning: orchlite.Client, other: Path, cache: Path, how: Callable[[Path], object]
@@ -87,6 +88,7 @@ def test_a_store_that_is_gone_does_not_count_and_is_forgotten(
     assert _references(cache) == [str(pruning.path())]
 
 
+@pytest.mark.slow
 def test_a_moved_store_counts_again_as_soon_as_it_was_opened(pruning: orchlite.Client, other: Path, cache: Path) -> None:
     moved = other.rename(other.with_name("moved"))
     orchlite.Client(moved, environment=Environments(cache)).close()

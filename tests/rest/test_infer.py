@@ -72,6 +72,13 @@ def _status(table: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def shared_door(shared_api: Any, tmp_path_factory: pytest.TempPathFactory) -> Door:
+    """The same as `door`, for tests that neither change it nor read its logs."""
+    path = weighing(tmp_path_factory.mktemp("model") / "house.onnx", [1.0, 2.0, 3.0])
+    return Door(shared_api, shared_api.deployed(shared_api.model(path)))
+
+
 @pytest.fixture
 def door(api: Any, tmp_path: Path) -> Door:
     """A deployed pipeline that weighs three numbers by 1, 2 and 3."""
@@ -79,15 +86,15 @@ def door(api: Any, tmp_path: Path) -> Door:
 
 
 class TestFormats:
-    def test_records_come_back_as_records(self, door: Door) -> None:
-        first, second = door.records()
+    def test_records_come_back_as_records(self, shared_door: Door) -> None:
+        first, second = shared_door.records()
         assert list(first) == ["time", "in.tensor", "out.variable", "anomaly.count"]
         assert (first["in.tensor"], first["out.variable"], second["out.variable"]) == ([1.0, 2.0, 3.0], [14.0], [33.5])
         assert abs(first["time"] / 1000 - datetime.now(UTC).timestamp()) < 60
 
-    def test_a_table_comes_back_as_a_table(self, door: Door) -> None:
+    def test_a_table_comes_back_as_a_table(self, shared_door: Door) -> None:
         sent = pa.table({"tensor": pa.array(_ROWS, pa.list_(pa.float32(), 3)), "index": [7, 8]})
-        response = door.send(_file(sent), ARROW)
+        response = shared_door.send(_file(sent), ARROW)
         assert (response.status_code, response.headers["content-type"]) == (200, ARROW)
         found = _table(response.content)
         assert found.column_names == ["time", "in.index", "in.tensor", "out.variable", "anomaly.count"]
@@ -96,39 +103,39 @@ class TestFormats:
 
     @pytest.mark.parametrize("kind", ["application/json", "application/json; format=wallaroo"])
     @pytest.mark.parametrize("body", [{"tensor": _ROWS}, [{"tensor": row} for row in _ROWS]], ids=["dictionary", "list"])
-    def test_other_json_comes_back_as_outputs(self, door: Door, kind: str, body: Any) -> None:
-        assert door.send(body, kind).json() == [{"variable": [14.0]}, {"variable": [33.5]}]
+    def test_other_json_comes_back_as_outputs(self, shared_door: Door, kind: str, body: Any) -> None:
+        assert shared_door.send(body, kind).json() == [{"variable": [14.0]}, {"variable": [33.5]}]
 
-    def test_columns_are_chosen_in_the_address(self, door: Door) -> None:
+    def test_columns_are_chosen_in_the_address(self, shared_door: Door) -> None:
         params = {"dataset[]": ["time", "out", "metadata"], "dataset.exclude[]": ["metadata.elapsed"], "dataset.separator": "_"}
-        (record,) = door.records(_ROWS[:1], params=params)
+        (record,) = shared_door.records(_ROWS[:1], params=params)
         expected = ["time", "out_variable", *(f"metadata_{name}" for name in ("dropped", "last_model", "partition", "pipeline_version"))]
         assert list(record) == expected
 
-    def test_without_a_separator_groups_are_nested(self, door: Door) -> None:
-        first, _ = door.records(params={})
+    def test_without_a_separator_groups_are_nested(self, shared_door: Door) -> None:
+        first, _ = shared_door.records(params={})
         assert list(first) == ["time", "in", "out", "anomaly", "metadata"]
         assert (first["in"], first["out"], first["anomaly"]) == ({"tensor": [1.0, 2.0, 3.0]}, {"variable": [14.0]}, {"count": 0})
         assert sorted(first["metadata"]) == ["dropped", "elapsed", "last_model", "partition", "pipeline_version"]
-        (chosen,) = door.records(_ROWS[:1], params={"dataset[]": ["out"]})
+        (chosen,) = shared_door.records(_ROWS[:1], params={"dataset[]": ["out"]})
         assert chosen == {"out": {"variable": [14.0]}}
 
-    def test_without_a_separator_groups_of_a_table_are_structs(self, door: Door) -> None:
+    def test_without_a_separator_groups_of_a_table_are_structs(self, shared_door: Door) -> None:
         sent = pa.table({"tensor": pa.array(_ROWS, pa.list_(pa.float32())), "index": [7, 8]})
-        found = _table(door.send(_file(sent), ARROW, params={"dataset[]": ["time", "in", "out"]}).content)
+        found = _table(shared_door.send(_file(sent), ARROW, params={"dataset[]": ["time", "in", "out"]}).content)
         assert found.drop_columns(["time"]).to_pylist() == [
             {"in": {"index": 7, "tensor": [1.0, 2.0, 3.0]}, "out": {"variable": [14.0]}},
             {"in": {"index": 8, "tensor": [4.0, 5.0, 6.5]}, "out": {"variable": [33.5]}},
         ]
-        logged = _table(door.api.request("POST", _TOPIC, json={}).content)
+        logged = _table(shared_door.api.request("POST", _TOPIC, json={}).content)
         assert logged.column_names == ["time", "in", "out", "anomaly", "metadata"]
         assert logged["out"].to_pylist() == [{"variable": [33.5]}, {"variable": [14.0]}]
 
     def test_infinity_and_nan_come_back_as_null(self, api: Any, tmp_path: Path) -> None:
-        door = Door(api, api.deployed(api.model(doubling(tmp_path / "double.onnx"))))
+        shared_door = Door(api, api.deployed(api.model(doubling(tmp_path / "double.onnx"))))
         table = pa.table({"x": pa.array([[1e38, 3e38, 1.0]], pa.list_(pa.float32()))})
-        assert _table(door.send(_file(table), ARROW).content)["out.y"].to_pylist()[0][1] == float("inf")
-        (record,) = door.send([{"x": [1e38, 3e38, 1.0]}]).json()
+        assert _table(shared_door.send(_file(table), ARROW).content)["out.y"].to_pylist()[0][1] == float("inf")
+        (record,) = shared_door.send([{"x": [1e38, 3e38, 1.0]}]).json()
         assert record["out.y"] == [2e38, None, 2.0]
 
 
@@ -191,17 +198,19 @@ class TestRefusals:
         ],
         ids=["column", "shape", "no records", "nothing", "number", "a number for records", "cut", "nan", "no arrow", "empty"],
     )
-    def test_data_that_does_not_fit_is_refused_as_by_an_engine(self, door: Door, body: Any, kind: str, error: str, message: str) -> None:
-        response = door.send(body, kind)
+    def test_data_that_does_not_fit_is_refused_as_by_an_engine(
+        self, shared_door: Door, body: Any, kind: str, error: str, message: str
+    ) -> None:
+        response = shared_door.send(body, kind)
         found = response.json()
         assert (response.status_code, found["code"], found["status"], found["source"]) == (400, 400, "Error", "engine")
         assert (found["kind"], found["error"][: len(message)]) == (error, message)
 
     @pytest.mark.parametrize("cut", [20, 200])
-    def test_a_damaged_table_is_refused(self, door: Door, cut: int) -> None:
+    def test_a_damaged_table_is_refused(self, shared_door: Door, cut: int) -> None:
         content = bytearray(_file(pa.table({"tensor": _ROWS})))
         del content[cut : cut + 8]
-        assert door.send(bytes(content), ARROW).json()["kind"] == "BadData"
+        assert shared_door.send(bytes(content), ARROW).json()["kind"] == "BadData"
 
     def test_what_is_not_deployed_is_not_found(self, door: Door, client: orchlite.Client) -> None:
         client.get_pipeline("houses").undeploy()
@@ -209,9 +218,8 @@ class TestRefusals:
         assert (response.status_code, response.json()["error"][:33]) == (404, "Pipeline 'houses' is not deployed")
 
     @pytest.mark.parametrize("address", ["houses-9/houses", "houses/houses", "houses-1/others", "others-1/houses"])
-    def test_an_address_must_name_both(self, door: Door, address: str) -> None:
-        door.address = f"/v1/api/pipelines/infer/{address}"
-        response = door.send([{"tensor": _ROWS[0]}])
+    def test_an_address_must_name_both(self, shared_door: Door, address: str) -> None:
+        response = Door(shared_door.api, f"/v1/api/pipelines/infer/{address}").send([{"tensor": _ROWS[0]}])
         assert (response.status_code, response.json()["kind"]) == (404, "NotFound")
 
     def test_a_model_that_fails_says_why(self, api: Any, tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ class TestReading:
         assert uuid.UUID(shown["owner_id"])
         assert (shown["created_by"], shown["file_size"] > 100, bool(shown["image_path"])) == (shown["owner_id"], True, True)
 
+    @pytest.mark.slow
     def test_an_orchestration_in_error_has_a_reason(self, tmp_path: Path, api_of: Any, bundle: MakeBundle) -> None:
         with Client(tmp_path / "without", index_urls=[tmp_path.as_uri()]) as client:  # an empty index
             api = api_of(client)

@@ -18,7 +18,8 @@ from tests.schedules.slot_walk import slots_between
 
 _FIRST, _LAST = date(2023, 1, 1), date(2025, 1, 1)
 _DAYS = [_FIRST + timedelta(days=number) for number in range((_LAST - _FIRST).days)]
-_MONTHS = [(year, month) for year in range(2001, 2401) for month in range(1, 13)]
+# A month of each length that begins on each day of the week: what the days of a month are depends on nothing else.
+_MONTHS = list({calendar.monthrange(year, month): (year, month) for year in range(2001, 2401) for month in range(1, 13)}.values())
 _DAY_FIELDS = ["*", "1", "15-20", "1,*", "*,3", "*/2", "*/31", "*/1", "5,*/2", "*/2,2/2", "1-31", "1/2,2/2", "1-31/2", "?/3"]
 _WEEKDAY_FIELDS = ["*", "1", "5-7", "1,*", "*,3", "*/2", "*/7", "*/1", "5,*/2", "*/2,1/2", "0-6", "0/2,1/2", "1-5/2"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +29,8 @@ _RECENT = timedelta(days=1)
 _MAX_FAILURES = 10
 _RUN_COLUMNS = ("id", "task", "status", "exit", "started", "took", "slot")
 _SIZES = tuple((kind, f"{kind}_bytes") for kind in ("database", "bundles", "models", "runs", "environments"))
+
+_WITH_HOLES = "runs_with_holes_bytes"
 
 
 class _PackagingFailure(NamedTuple):
@@ -108,7 +110,8 @@ def _sizes() -> dict[str, int]:
     with common_options().output().busy("measuring sizes on disk"):
         database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
         sizes = [database, *map(tree_size_bytes, (folder.bundles, folder.models, folder.runs, folders.cache_folder()))]
-    return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)}
+        with_holes = tree_size_bytes(folder.runs, with_holes=True)
+    return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)} | {_WITH_HOLES: with_holes}
 
 
 def _status_json(client: Client, facts: _Facts) -> JsonObject:
@@ -116,7 +119,7 @@ def _status_json(client: Client, facts: _Facts) -> JsonObject:
 
     `failed` are runs of programs; `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the
     command that shows the installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes,
-    models_bytes, runs_bytes, environments_bytes}.
+    models_bytes, runs_bytes, environments_bytes, runs_with_holes_bytes}; the last is what `ls` tells of the files of runs.
     """
     run, task = run_json_maker(client), task_json_maker(client)
     return {
@@ -161,7 +164,12 @@ def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> No
     if not any((facts.running, facts.queued, facts.due, facts.paused, facts.failed, facts.packaging_failed)):
         out.line(f"nothing is running, queued, due or paused, and nothing has failed {period}")
     out.heading("on disk")
-    out.facts({title: bytes_text(facts.disk[name]) for title, name in _SIZES})
+    out.facts({title: bytes_text(facts.disk[name]) + _holes_text(facts.disk, name) for title, name in _SIZES})
+
+
+def _holes_text(disk: Mapping[str, int], name: str) -> str:
+    has_holes = name == "runs_bytes" and disk[_WITH_HOLES] > disk[name]
+    return f" ({bytes_text(disk[_WITH_HOLES])} with the holes in files)" if has_holes else ""
 
 
 def _print_hosts(client: Client, hosts: int, out: Output) -> None:

@@ -103,13 +103,13 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def tree_size_bytes(path: Path) -> int:
+def tree_size_bytes(path: Path, *, with_holes: bool = False) -> int:
     """Return what a file, or everything in a folder, takes up on disk. Links are not followed; what cannot be read counts 0.
 
-    A file counts its size, or, if it has holes, the blocks that it has.
+    A file counts its size, or, if it has holes, the blocks that it has. With `with_holes`, it counts its size anyway.
     """
     if not _is_folder(path):
-        return _size_bytes(path)
+        return _size_bytes(path, with_holes)
     size_bytes, waiting = 0, [str(path)]
     while waiting:  # not os.walk, which recurses, and fails on folders nested a thousand deep
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
@@ -117,7 +117,7 @@ def tree_size_bytes(path: Path) -> int:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 else:
-                    size_bytes += _size_bytes(entry.path)
+                    size_bytes += _size_bytes(entry.path, with_holes)
     return size_bytes
 
 
@@ -235,10 +235,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _size_bytes(path: str | Path) -> int:
+def _size_bytes(path: str | Path, with_holes: bool) -> int:
     try:
         status = os.lstat(path)
     except OSError:
         return 0
     allocated_bytes = status.st_blocks * _BLOCK_BYTES
-    return allocated_bytes if allocated_bytes + _INLINE_BYTES < status.st_size else status.st_size
+    has_holes = allocated_bytes + _INLINE_BYTES < status.st_size
+    return allocated_bytes if has_holes and not with_holes else status.st_size

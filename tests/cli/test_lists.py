@@ -217,6 +217,13 @@ class TestLogs:
 
 
 class TestStatus:
+    def test_tells_both_sizes_of_files_with_holes(self, call: Call, filled: orchlite.Client) -> None:
+        with (filled.path() / "runs" / "sparse").open("wb") as file:
+            file.truncate(2**31)
+        assert "(2.0 GiB with the holes in files)" in call("status").stdout
+        disk = json.loads(call("status", "--json").stdout)["disk"]
+        assert disk["runs_with_holes_bytes"] - disk["runs_bytes"] == 2**31
+
     def test_shows_due_tasks_failures_and_sizes(self, call: Call, filled: orchlite.Client) -> None:
         told = json.loads(call("status", "--json").stdout)
         lists = {"running", "queued", "failed", "packaging_failed", "due", "paused"}

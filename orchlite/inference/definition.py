@@ -91,13 +91,14 @@ def _step(kind: str, content: Mapping[str, Any]) -> Step:
             champion, *challengers = map(_model, content["models"])
             return RunModels(champion, tuple(challengers))
         case "RandomSplit":
-            weights = tuple((float(each["weight"]), _model(each["model"])) for each in content["weights"])
-            return Split(weights, content.get("hash_key"))
+            first, *others = ((float(each["weight"]), _model(each["model"])) for each in content["weights"])
+            key = content.get("hash_key")
+            return Split((first, *others), None if key is None else _text(key))
         case "MetaValueSplit":
             routes = tuple((str(value), _model(model)) for value, model in content["routes"].items())
             return KeySplit(str(content["split_key"]), _model(content["control"]), routes)
         case "Check":
-            return Validate(tuple(content["tree"]))
+            return Validate(tuple(map(_text, content["tree"])))
         case _:
             raise _not_run(kind)
 
@@ -111,6 +112,12 @@ def _only(step: Step | None, index: int) -> Step:
 def _not_run(kind: str) -> InferenceFailed:
     hint = "Build it of model steps, shadow deployments, random splits, key splits and validations."
     return InferenceFailed(f"The pipeline has a step {kind!r}, which orchlite does not run.", hint=hint, step=kind)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _model(known: Mapping[str, Any]) -> ModelName:

@@ -141,8 +141,8 @@ def _point(split: Split, inputs: Inputs) -> float:
     column = inputs.columns.get(split.key) if split.key is not None else None
     if column is None:
         return random.random()  # noqa: S311 - no secret depends on it
-    first = column.reshape(-1)[0]
-    if column.dtype.kind not in "iuf" or not 0 <= first <= 1:
+    first = column.flat[0] if column.size else None
+    if first is None or column.dtype.kind not in "iuf" or not 0 <= first <= 1:
         message = f"Column {split.key!r}, which chooses the model of the split, has {first!r} in its first row."
         raise BadData(message, hint="Give a number from 0 to 1.", column=split.key)
     return float(first)

@@ -127,21 +127,26 @@ def expression(text: str) -> Any:
     """Return the expression with this JSON.
 
     Raises:
-        InferenceFailed: this version of polars cannot read it, and it has more than the nodes that are known here.
+        InferenceFailed: this version of polars cannot read it, and it has more than the nodes that are known here; or it has no name.
         MissingExtra: polars is not installed.
     """
     polars = lib.pl
     try:
-        return polars.Expr.deserialize(io.StringIO(text), format="json")
+        return _named(polars.Expr.deserialize(io.StringIO(text), format="json"))
     except Exception as error:  # polars' exceptions vary between its versions
         try:
-            return _node(json.loads(text))
+            return _named(_node(json.loads(text)))
         except _Unknown as unknown:
             problem = f"it uses {unknown.args[0]}, which only the version that wrote it can read"
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except Exception:
             problem = str(error).splitlines()[0]
         message = f"A validation of the pipeline cannot be read by polars {polars.__version__}: {problem}."
         raise InferenceFailed(message, hint="Add it again with this version of polars, and deploy.", expression=text) from error
+
+
+def _named(known: Any) -> Any:
+    known.meta.output_name()  # raises if it has none, such as that of all columns
+    return known
 
 
 def _node(node: Any) -> Any:
@@ -149,7 +154,7 @@ def _node(node: Any) -> Any:
 
     Raises:
         LookupError: the node is not known.
-        AttributeError, TypeError, ValueError: it has other content than it should.
+        AttributeError, RecursionError, TypeError, ValueError: it has other content than it should.
     """
     if isinstance(node, str):
         return _bare(node)
@@ -239,7 +244,7 @@ def _name(function: Any) -> tuple[str, Any]:
     The keys of options have no capital letters.
     """
     names: list[str] = []
-    while isinstance(function, Mapping) and next(iter(function))[:1].isupper():
+    while isinstance(function, Mapping) and next(iter(function), "")[:1].isupper():
         ((name, function),) = function.items()
         names.append(name)
     is_name = isinstance(function, str) and function[:1].isupper()

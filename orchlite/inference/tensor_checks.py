@@ -7,7 +7,7 @@ of polars, which came later, mark a row that meets them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import add, eq, ge, gt, le, lt, sub
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ Tensors = Mapping[tuple[str, str], tuple[str, ...]]
 """By name of a model, and `input` or `output`: the columns that are its inputs or outputs, in the model's order."""
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"+": add, "-": sub, "<": lt, "<=": le, "==": eq, ">": gt, ">=": ge}
+_DEPTH = 100
 _HINT = "Write it as an expression of polars, with add_validations, and deploy."
 
 
@@ -30,7 +31,7 @@ class TensorCheck(NamedTuple):
 
     def tensors(self) -> Iterator[tuple[str, str]]:
         """Yield the name of a model, and `input` or `output`, for each tensor that it is about."""
-        return (_tensor(node) for node in _nodes(self.root) if node["node"] == "variable")
+        return (_tensor(node) for node in _nodes(self.name, self.root) if node["node"] == "variable")
 
 
 @lru_cache(maxsize=256)
@@ -47,10 +48,11 @@ def read(text: str) -> TensorCheck | None:
         ((name, value),) = content["values"].items()
         if content["validations"] != [name]:
             raise _refused(name, "is an alert")
-        check = TensorCheck(name, value["root"])
-        _check_nodes(check)
-    except (AttributeError, KeyError, TypeError, ValueError):
+        root = value["root"]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None  # polars says what is wrong with it
+    check = TensorCheck(name, root)
+    list(check.tensors())  # raises if it has what does not run
     return check
 
 
@@ -72,14 +74,15 @@ class _Translation:
     def expression(self, node: Mapping[str, Any]) -> Any:
         match node["node"]:
             case "binop" if node["op"] == "in":
-                return self.expression(node["left"]).is_in([_literal(each) for each in node["right"]["list"]])
+                left = self.expression(node["left"])  # is_in refuses integers for floats
+                return lib.pl.any_horizontal([left == self.expression(each) for each in node["right"]["list"]])
             case "binop":
                 return _OPERATORS[node["op"]](self.expression(node["left"]), self.expression(node["right"]))
             case "fn":
                 return self.expression(node["arguments"][0]).abs()
             case "variable":
                 return self._variable(node)
-        return lib.pl.lit(_literal(node))
+        return lib.pl.lit(node["integer"] if "integer" in node else node["float"])
 
     def _variable(self, node: Mapping[str, Any]) -> Any:
         columns, (place, *indexes) = self._tensors.get(_tensor(node), ()), node["key"]
@@ -94,25 +97,53 @@ class _Translation:
         return found
 
 
-def _check_nodes(check: TensorCheck) -> None:
-    for node in _nodes(check.root):
-        match node["node"]:
-            case "binop" if node["op"] not in _OPERATORS and node["op"] != "in":
-                raise _refused(check.name, f"has the operator {node['op']!r}")
-            case "fn" if node["fn"] != "abs":
-                raise _refused(check.name, f"has the function {node['fn']!r}")
-            case "literal" if not {"integer", "float", "list"} & set(node):
-                raise _refused(check.name, "has a duration")
+def _nodes(name: str, node: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield a node and those below it.
 
-
-def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    Raises:
+        InferenceFailed: `_Translation` does not know one of them.
+    """
+    if depth > _DEPTH:
+        raise _refused(name, f"has more than {_DEPTH} operators inside each other")
+    below = _operands(name, node)
     yield node
-    for child in (*filter(None, [node.get("left"), node.get("right")]), *node.get("arguments", ()), *node.get("list", ())):
-        yield from _nodes(child)
+    for each in below:
+        yield from _nodes(name, each, depth + 1)
 
 
-def _literal(node: Mapping[str, Any]) -> Any:
-    return node["integer"] if "integer" in node else node["float"]
+def _operands(name: str, node: Any) -> Sequence[Any]:
+    match node:
+        case {"node": "binop", "op": "in", "left": left, "right": {"list": [_, *_] as values}}:
+            return [left, *values]
+        case {"node": "binop", "op": str(operator), "left": left, "right": right} if operator in _OPERATORS:
+            return [left, right]
+        case {"node": "fn", "fn": "abs", "arguments": [argument]}:
+            return [argument]
+        case {"node": "variable", "variant_id": {"name": str()}, "position": "input" | "output", "key": list(key)} if _is_key(key):
+            return []
+        case {"node": "literal", "integer": value} | {"node": "literal", "float": value} if _is_number(value):
+            return []
+    raise _refused(name, _problem(node))
+
+
+def _is_key(key: Sequence[Any]) -> bool:
+    return bool(key) and all(isinstance(index, int) and abs(index) < 2**31 for index in key) and key[0] >= 0
+
+
+def _is_number(value: object) -> bool:
+    """Return whether polars has a type for it: any float, and integers of 64 bits."""
+    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def _problem(node: Any) -> str:
+    match node:
+        case {"node": "binop", "op": operator} if operator not in [*_OPERATORS, "in"]:
+            return f"has the operator {operator!r:.80}"
+        case {"node": "fn", "fn": function} if function != "abs":
+            return f"has the function {function!r:.80}"
+        case {"node": "literal", "timedelta": _}:
+            return "has a duration"
+    return f"has {node!r:.80}"
 
 
 def _tensor(node: Mapping[str, Any]) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def _marks(frame: Any, known: Any) -> Any:
     name = known.meta.output_name()
     try:
         marks = frame.select(known).to_series().fill_null(False)
-    except Exception as error:  # polars' exceptions vary between its versions
+    except (Exception, lib.pl.exceptions.PanicException) as error:  # polars' exceptions vary between its versions
         message = f"The validation {name!r} failed: {str(error).splitlines()[0]}."
         raise InferenceFailed(message, hint=f"Its columns are {', '.join(frame.columns)}.", validation=name) from error
     if str(marks.dtype) != "Boolean" or len(marks) not in (1, frame.height):

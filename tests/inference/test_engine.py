@@ -79,6 +79,8 @@ def test_a_split_with_a_key_follows_its_column(run: Run, tmp_path: Path, point: 
     assert json.loads(frame.loc[0, "out._model_split"][0])["name"] == chosen
     with pytest.raises(BadData, match="'key', which chooses the model"):
         run(_FRAME.assign(key=1.5), split, models=models)
+    with pytest.raises(BadData, match="has None in its first row"):
+        run({**_FRAME.to_dict("list"), "key": [[]] * len(_FRAME)}, split, models=models)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,20 @@ def test_what_this_polars_wrote_is_read_by_polars_itself() -> None:
     assert _FRAME.select(expression(written))["check"].to_list() == [True, False, False]
 
 
-@pytest.mark.parametrize("text", ["{}", "no JSON", "[1]", '{"Alias": [{"Window": {}}, "check"]}', '{"Alias": [{"Function": {}}, "check"]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "no JSON",
+        "[1]",
+        '{"Alias": [{"Window": {}}, "check"]}',
+        '{"Alias": [{"Function": {}}, "check"]}',
+        '{"Function": {"function": {}, "input": [{"Column": "n"}]}}',
+        '{"Function": {"function": "Abs", "input": []}}',
+        pl.all().meta.serialize(format="json"),
+        '{"Alias": [' * 30_000,
+    ],
+)
 def test_what_is_not_known_is_refused(text: str) -> None:
     with pytest.raises(InferenceFailed, match=r"A validation of the pipeline cannot be read by polars .*\. Add it again with this version"):
         expression(text)

@@ -42,6 +42,10 @@ def number(value: float) -> dict[str, Any]:
 _OUT = variable("m", "output", 0, 0)
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    return number(1) if depth == 0 else operator(_nested(depth - 1), "+", number(1))
+
+
 @pytest.mark.parametrize(
     ("root", "marks"),
     [
@@ -51,6 +55,7 @@ _OUT = variable("m", "output", 0, 0)
         (operator(operator(_OUT, "-", number(3)), "<=", number(0)), [False, True]),
         (operator({"node": "fn", "fn": "abs", "arguments": [operator(_OUT, "-", number(8))]}, ">", number(1)), [False, True]),
         (operator(_OUT, "in", {"node": "literal", "list": [number(2.0), number(3.0)]}), [False, True]),
+        (operator(_OUT, "in", {"node": "literal", "list": [number(2), number(3.5)]}), [False, True]),
         (operator(variable("m", "input", 0, 1), "<", number(3)), [False, True]),
         (operator(variable("m", "output", 0, 9), "<", number(3)), [False, False]),
     ],
@@ -100,6 +105,15 @@ def test_they_stand_beside_those_of_polars(run: Run, tmp_path: Path) -> None:
         (check("c", operator(_OUT, "<", {"node": "literal", "timedelta": "3s"})), "has a duration"),
         (check("c", operator(variable("n", "output", 0, 0), "<", number(1))), "about the outputs of model 'n', which no step before it"),
         (check("c", operator(variable("other", "input", 0, 0), "<", number(1))), "about the inputs of model 'other'"),
+        (check("c", operator(_OUT, "<", {"node": "literal", "list": [number(1)]})), "has {'node': 'literal', 'list'"),
+        (check("c", operator(_OUT, "<", {"node": "literal", "integer": 10**30})), "has {'node': 'literal', 'integer': 10"),
+        (check("c", operator(_OUT, "in", {"node": "literal", "list": []})), "has {'node': 'binop', 'op': 'in'"),
+        (check("c", {"node": "binop", "op": "<", "left": _OUT}), "has {'node': 'binop', 'op': '<'"),
+        (check("c", {"node": "fn", "fn": "abs", "arguments": []}), "has {'node': 'fn', 'fn': 'abs'"),
+        (check("c", variable("m", "output")), "has {'node': 'variable'"),
+        (check("c", variable("m", "output", -1)), "has {'node': 'variable'"),
+        (check("c", {"node": "word"}), "has {'node': 'word'}"),
+        (check("c", _nested(101)), "more than 100 operators inside each other"),
         ({"Check": {"tree": ['{"values": {}}']}}, "A validation of the pipeline cannot be read by polars"),
     ],
 )
@@ -122,7 +136,19 @@ def test_the_outputs_of_an_earlier_step_are_gone(run: Run, tmp_path: Path) -> No
         run(_FRAME, "m", "next", check("c", operator(_OUT, "<", number(1))), models=models)
 
 
-@pytest.mark.parametrize("steps", ["x", [{}], [1], [{"ModelInference": {}}], [{"Nth": {"index": 3}}], [{"Check": {"tree": 1}}]])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "x",
+        [{}],
+        [1],
+        [{"ModelInference": {}}],
+        [{"Nth": {"index": 3}}],
+        [{"Check": {"tree": 1}}],
+        [{"Check": {"tree": [{}]}}],
+        [{"RandomSplit": {"weights": []}}],
+    ],
+)
 def test_malformed_steps_are_refused(steps: Any) -> None:
     with pytest.raises(InferenceFailed):
         runnable.check({"steps": steps})

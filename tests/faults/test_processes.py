@@ -175,6 +175,18 @@ def test_a_program_that_cannot_be_started_is_a_failure_with_the_reason(run: Call
     assert result.reason == "could not start /nowhere/python: No such file or directory"
 
 
+def test_a_program_whose_runner_fails_is_killed(tmp_path: Path, make_spec: MakeSpec) -> None:
+    runners, begun_at = Runners(tmp_path / "pool.log"), time.monotonic()
+    spec = make_spec("exec sleep 60", timeout_seconds="soon")  # which supervising it fails with
+    runners.place(spec)
+    result = _ended(runners, spec)
+    runners.close()
+    assert time.monotonic() - begun_at < 30
+    assert (result.status, result.exit_code) == (RunStatus.FAILURE, 137)
+    assert (result.reason or "").startswith("its runner failed: TypeError")
+    assert "TypeError" in (tmp_path / "pool.log").read_text()
+
+
 def test_a_run_that_cannot_note_its_spec_is_still_recorded_as_it_ended(check_store: CheckStore, folder: MakeFolder, tmp_path: Path) -> None:
     class Hindered(Runners):
         def place(self, spec: RunSpec) -> None:

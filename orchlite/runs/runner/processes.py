@@ -69,11 +69,11 @@ def exit_code(pid: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def kill_group(pid: int) -> None:
-    """Send SIGKILL to the process group of a child that has not been reaped. Do nothing with /proc: `sweep` kills all in order."""
-    if not os.path.exists("/proc/self/stat"):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+def kill(pid: int) -> None:
+    """Send SIGKILL to a child that has not been reaped; without /proc, where `sweep` finds no process, to its whole process group."""
+    send = os.kill if os.path.exists("/proc/self/stat") else os.killpg
+    with suppress(ProcessLookupError, PermissionError):
+        send(pid, signal.SIGKILL)
 
 
 def helpers(pid: int) -> list[int]:

@@ -60,7 +60,7 @@ class Run:
             self._stopping, self._reason = "failure", f"its runner failed: {error!r}"
         duration_seconds = time.monotonic() - started
         self._let_helpers_end(pid)
-        processes.kill_group(pid)
+        processes.kill(pid)  # which runs still if supervising it has failed
         code = processes.exit_code(pid)
         left = processes.sweep(_SWEEP_SECONDS)
         if left:

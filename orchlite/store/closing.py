@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-import struct
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-_SHARED_FIRST = 0x40000002
-_SHARED_BYTES = 510
+from orchlite.store.database_file import existing_uri
 
 
 def close_without_checkpoint(connection: sqlite3.Connection, database: Path) -> None:
     """Close the connection; keep SQLite from copying the WAL file into the database and deleting it, even if no other is open.
 
-    SQLite does so only under an exclusive lock on these bytes (sqlite.org/lockingv3.html). A lock of an open file description, unlike
-    SQLite's own, counts within a process, too (fcntl(2)), and refuses it that. macOS has none: there it is closed as usual.
+    SQLite does so only when it closes the last connection, and only if that one may write. So one that may only read is open meanwhile
+    and closed last. SQLite opens it, too: see `database_file`.
     """
-    try:
-        descriptor = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    with ExitStack() as stack:
+        with suppress(sqlite3.Error):  # the file is gone, or this process may open no more
+            reader = stack.enter_context(closing(sqlite3.connect(existing_uri(database, mode="ro"), uri=True, timeout=0)))
+            reader.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # takes the lock that counts
         connection.close()
-        return
-    try:
-        with suppress(OSError, AttributeError):
-            lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_FIRST, _SHARED_BYTES, 0)
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
-        connection.close()
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from orchlite.core.system_errors import device_error
 
@@ -31,9 +32,9 @@ def create(path: Path) -> None:
         raise device_error(error, f"The store {path} cannot be opened", store=str(path)) from error
 
 
-def existing_uri(path: Path) -> str:
+def existing_uri(path: Path, *, mode: Literal["rw", "ro"] = "rw") -> str:
     """Return a URI with which SQLite never creates the file: a deleted store must not come back empty."""
-    return f"{path.absolute().as_uri()}?mode=rw"
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def identities(path: Path) -> tuple[FileIdentity | None, ...]:

@@ -121,10 +121,11 @@ def test_long_lines_among_short_ones_are_written_in_parts(written: Callable[...,
 def test_lines_that_arrive_together_have_one_time(path: Path) -> None:
     # The clock is read once for what is read at once: a flood of short lines costs no more than one of long lines.
     writer = LogWriter(str(path), 100 * _LARGE_BYTES)
-    writer.feed("stdout", b"\n" * 100_000)
-    writer.finish(durable=False)
+    long = b"x" * 2 * _PART_BYTES
+    writer.feed("stdout", b"\n" * 100_000 + long + b"\nshort\n" + long)
     stamps = [record.split(b" ")[0] for record in path.read_bytes().splitlines()]
-    assert (len(stamps), len(set(stamps))) == (100_000, 1)
+    assert (len(stamps), len(set(stamps))) == (100_004, 1)
+    writer.finish(durable=False)
 
 
 def test_a_part_ends_between_two_characters(written: Callable[..., Written]) -> None:

@@ -38,18 +38,18 @@ class LogWriter:
         """Write the full lines of `data`, and keep the rest for the next call."""
         data = self._pending.get(stream, b"") + data
         end = data.rfind(b"\n") + 1
-        lines, rest = data[:end], data[end:]
+        lines, rest, head = data[:end], data[end:], self._head(stream)
         parts = []
         while len(rest) > _PART_BYTES:
             part, rest = _split_part(rest)
-            parts.append(self._record(stream, b"P", part))
+            parts.append(self._record(head, b"P", part))
         self._pending[stream] = rest
-        self._guard(lambda: self._write(self._full_lines(stream, lines)))
+        self._guard(lambda: self._write(self._full_lines(head, lines)))
         self._guard(lambda: self._write(parts))
 
     def finish(self, *, durable: bool) -> None:
         """Write the pending rests as unfinished lines, and close the file; with `durable`, sync it to disk first."""
-        unfinished = [self._record(stream, b"P", rest) for stream, rest in self._pending.items() if rest]
+        unfinished = [self._record(self._head(stream), b"P", rest) for stream, rest in self._pending.items() if rest]
         self._pending.clear()
         self._guard(lambda: self._write(unfinished))
         if self._file >= 0:
@@ -60,40 +60,42 @@ class LogWriter:
             os.close(self._file)
             self._file = -1
 
-    def _full_lines(self, stream: str, lines: bytes) -> Iterator[bytes]:
-        """Yield the records of lines that end with a newline, the short ones all with the same time: that of their arrival.
+    def _full_lines(self, head: bytes, lines: bytes) -> Iterator[bytes]:
+        """Yield the records of lines that end with a newline.
 
         A piece at a time: empty lines become 41 times as many bytes, and memory is quickest if the same is used for each piece.
         """
-        head, start = self._head(stream, b"F"), 0
+        start = 0
         while start < len(lines):
             end = lines.rfind(b"\n", start, start + _PART_BYTES + 1) + 1
             if end:
                 yield self._short_lines(head, lines[start:end])
             else:
                 end = lines.index(b"\n", start) + 1
-                yield self._long_line(stream, lines[start : end - 1])
+                yield self._long_line(head, lines[start : end - 1])
             start = end
 
     def _short_lines(self, head: bytes, lines: bytes) -> bytes:
         """Return one record a line. The cost is that of the bytes, however many lines they are."""
+        head += b"F "
         if not lines.strip(b"\n"):
             return (head + b"\n") * len(lines)  # a flood of empty lines, ten times as quickly
         return head + self._clean(lines)[:-1].replace(b"\n", b"\n" + head) + b"\n"
 
-    def _long_line(self, stream: str, line: bytes) -> bytes:
+    def _long_line(self, head: bytes, line: bytes) -> bytes:
         records = []
         while len(line) > _PART_BYTES:
             part, line = _split_part(line)
-            records.append(self._record(stream, b"P", part))
-        records.append(self._record(stream, b"F", line))
+            records.append(self._record(head, b"P", part))
+        records.append(self._record(head, b"F", line))
         return b"".join(records)
 
-    def _record(self, stream: str, tag: bytes, text: bytes) -> bytes:
-        return self._head(stream, tag) + self._clean(text) + b"\n"
+    def _head(self, stream: str) -> bytes:
+        """Return the beginning of each record of what arrives now: it all has the same time."""
+        return b"%b %b " % (self._now(), stream.encode())
 
-    def _head(self, stream: str, tag: bytes) -> bytes:
-        return b"%b %b %b " % (self._now(), stream.encode(), tag)
+    def _record(self, head: bytes, tag: bytes, text: bytes) -> bytes:
+        return b"%b%b %b\n" % (head, tag, self._clean(text))
 
     def _clean(self, text: bytes) -> bytes:
         clean = text.decode("utf-8", "replace").encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def encode(result: InferenceResult, *, size_limit_bytes: float = math.inf, recor
     head, batch = schema.serialize().to_pybytes(), pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
     batch, size_bytes = _fitting(batch, size_limit_bytes - len(head))
     if len(head) + size_bytes > record_limit_bytes:
-        message = f"A record of the result has {size_bytes} bytes; the log takes {record_limit_bytes}."
+        message = f"A record of the result has {len(head) + size_bytes} bytes; the log takes {record_limit_bytes}."
         raise InferenceFailed(message, hint="Let the models return less for each row.", limit_bytes=record_limit_bytes)
     # The two messages of a stream, without the cost of a writer.
     return LogBatch(batch.num_rows, _key(schema), head + batch.serialize().to_pybytes())
@@ -116,12 +117,11 @@ def _plain(cells: list[Any], kind: Any) -> list[Any]:
 
 def _fitting(batch: Any, limit_bytes: float) -> tuple[Any, int]:
     """Return the last records of a batch, as many as fit, but one at least; and their size in bytes."""
-    size_bytes = lib.pa.ipc.get_record_batch_size(batch)
-    while size_bytes > limit_bytes and batch.num_rows > 1:
-        kept = max(1, min(batch.num_rows - 1, int(batch.num_rows * limit_bytes / size_bytes)))
-        batch = batch.slice(batch.num_rows - kept)
-        size_bytes = lib.pa.ipc.get_record_batch_size(batch)
-    return batch, size_bytes
+    size_of, count = lib.pa.ipc.get_record_batch_size, batch.num_rows
+    if size_of(batch) > limit_bytes:
+        kept = bisect_right(range(1, count), limit_bytes, key=lambda kept: size_of(batch.slice(count - kept)))
+        batch = batch.slice(count - max(kept, 1))
+    return batch, size_of(batch)
 
 
 def _logged(result: InferenceResult, name: str) -> Any:

@@ -70,6 +70,12 @@ def test_of_a_large_result_the_last_records_are_kept(run: Run, tmp_path: Path) -
     assert log_batches.encode(result, size_limit_bytes=1).row_count == 1
 
 
+def test_as_many_of_the_last_records_are_kept_as_fit(run: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [[1.0, 2.0, 3.0]] * 100, "label": ["long" * 10_000] * 5 + ["short"] * 95})
+    part = log_batches.encode(_result(run, tmp_path, frame), size_limit_bytes=40_000)
+    assert part.row_count == 95
+
+
 def test_a_record_that_cannot_be_stored_is_refused(run: Run, tmp_path: Path) -> None:
     result = _result(run, tmp_path, _FRAME)
     with pytest.raises(InferenceFailed, match=r"A record of the result has \d+ bytes; the log takes 100\. Let the models return less"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -39,7 +39,7 @@ def read(file: Path | IO[bytes], model: str) -> tuple[str, ...]:
             names = (name for name in archive.namelist() if name.split("/")[-1] == _NAME)
             found = min(names, key=lambda name: name.count("/"), default=None)
             content = b"" if found is None else archive.open(found).read(CONTENT_BYTES + 1)
-    except (zipfile.BadZipFile, EOFError, LZMAError, OSError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, LZMAError, OSError, RuntimeError, ValueError, zlib.error) as error:
         message = f"The file of model {model!r} cannot be unpacked: {error}"
         raise BadModel(message, hint="Upload a Python file, or a ZIP with one.", model=model) from error
     try:
@@ -55,33 +55,35 @@ def check_installed(path: Path, model: str) -> None:
         BadModel: it requires what is not installed here, or another version of it. `details["requirements"]` has the lines.
     """
     lines = read(path, model) if zipfile.is_zipfile(path) else ()
-    unmet = dict(found for line in lines if not line.startswith("-") for found in _unmet(line))
+    unmet = dict(_unmet(line for line in lines if not line.startswith("-")))
     if unmet:
         raise _not_installed(model, unmet)
 
 
-def _unmet(line: str) -> Iterator[tuple[str, str | None]]:
-    """Yield a requirement that is not met, with the version that is installed; for extras, also those of the package."""
+def _unmet(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each requirement that is not met, with the version that is installed; for extras, also those of the package."""
     from orchlite.environments.pypa import Requirement
 
-    requirement = Requirement(line.partition(" --hash=")[0])
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return
-    version = libraries.installed_version(requirement.name)
-    if version is None or not requirement.specifier.contains(version, prereleases=True):
-        yield _shown(requirement), version
-    elif requirement.extras:
-        yield from _of_extras(requirement)
+    known = list(lines)
+    for line in known:  # grows by the requirements of extras, each once: they may require each other
+        requirement = Requirement(line.partition(" --hash=")[0])
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        version = libraries.installed_version(requirement.name)
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            yield _shown(requirement), version
+        elif requirement.extras:
+            known += [found for found in _of_extras(requirement) if found not in known]
 
 
-def _of_extras(requirement: Requirement) -> Iterator[tuple[str, str | None]]:
+def _of_extras(requirement: Requirement) -> Iterator[str]:
     from orchlite.environments.pypa import Requirement
 
     for line in libraries.dependencies(requirement.name):
         needed = Requirement(line)
         if needed.marker is not None and any(needed.marker.evaluate({"extra": extra}) for extra in requirement.extras):
             needed.marker = None
-            yield from _unmet(str(needed))
+            yield str(needed)
 
 
 def _shown(requirement: Requirement) -> str:

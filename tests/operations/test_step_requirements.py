@@ -68,6 +68,16 @@ def test_what_an_extra_needs_is_checked_too(tmp_path: Path, monkeypatch: pytest.
         _check(tmp_path, "thing[more]==1.0")
 
 
+def test_extras_may_need_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {other}[more]; extra == 'more'\n"
+        (folder / "METADATA").write_text(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+    _check(tmp_path, "one[more]")
+
+
 def test_the_file_nearest_to_the_root_counts(tmp_path: Path) -> None:
     files = _zip(**{"step/vendored/requirements.txt": "absent-package", "step/requirements.txt": "numpy", "step/step.py": ""})
     assert read(files, "m") == ("numpy",)
@@ -84,6 +94,12 @@ def test_a_zip_that_cannot_be_read_is_refused() -> None:
     content = _zip(**{"requirements.txt": "numpy"}).getvalue()
     with pytest.raises(BadModel, match="The file of model 'm' cannot be unpacked"):
         read(BytesIO(content[:30] + bytes(30) + content[60:]), "m")
+
+
+def test_a_zip_with_a_name_that_is_no_text_is_refused() -> None:
+    content = _zip(**{"\u00e9.txt": ""}).getvalue().replace("\u00e9".encode(), b"\xff\xff")
+    with pytest.raises(BadModel, match="The file of model 'm' cannot be unpacked"):
+        read(BytesIO(content), "m")
 
 
 def test_a_python_file_requires_nothing(tmp_path: Path) -> None:

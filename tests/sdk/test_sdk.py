@@ -81,6 +81,11 @@ def test_a_client_lists_what_is_absent_among_its_names(python: Python) -> None:
     assert len(names) == len(set(names))
 
 
+def test_what_fails_in_a_property_of_a_subclass_is_said(python: Python) -> None:
+    code = "import wallaroo\nclass Mine(wallaroo.Client):\n    size = property(lambda self: None.size)\n"
+    assert "'NoneType' object has no attribute 'size'" in python(f"{code}try: Mine().size\nexcept AttributeError as error: print(error)")
+
+
 def test_asking_whether_this_is_a_task_reads_no_json(python: Python) -> None:
     names = loaded(python, "import wallaroo\nassert wallaroo.in_task()", WALLAROO_TASK_ID="5d4a")
     assert "json" not in names

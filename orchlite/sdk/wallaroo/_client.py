@@ -31,12 +31,11 @@ class _Complete(type):
     """The type of `Client`, which has every name of the SDK's."""
 
     def __getattr__(cls, name: str) -> Any:
-        if not name.startswith("_") and name in _placeholders():
-            return getattr(cls, name)
-        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        _add_placeholders(name)
+        return super().__getattribute__(name)
 
     def __dir__(cls) -> Iterable[str]:
-        _placeholders()
+        _add_placeholders()
         return super().__dir__()
 
 
@@ -67,7 +66,8 @@ class Client(ModelCalls, PipelineCalls, metaclass=_Complete):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(type(self), name)
+            _add_placeholders(name)
+            return super().__getattribute__(name)  # raises the error of a property again
 
     @property
     def auth(self) -> Auth:
@@ -252,11 +252,10 @@ def in_notebook() -> bool:
     return "JUPYTER_SVC_SERVICE_HOST" in environ or "JUPYTERHUB_HOST" in environ
 
 
-def _placeholders() -> list[str]:
-    """Add the names of the SDK's Client that this one lacks, and return all of them."""
-    from ._absent import fill
-    from ._submodules import members
+def _add_placeholders(wanted: str = "") -> None:
+    """Add the names of the SDK's Client that this one lacks, none of which begins with an underscore."""
+    if not wanted.startswith("_"):
+        from ._absent import fill
+        from ._submodules import members
 
-    names = members("client", "Client")
-    fill(Client, names)
-    return names
+        fill(Client, members("client", "Client"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from orchlite.core.errors import BadModel
-from orchlite.inference import libraries as lib
+from orchlite.inference import schemas
 from orchlite.inference.columns import Columns, Inputs
 from orchlite.inference.onnx_model import OnnxModel
 from orchlite.inference.python_step import load_step
@@ -88,12 +88,16 @@ def _load(file: ModelFile) -> LoadedModel:
     if file.framework == ONNX:
         return OnnxModel(file.path, file.name, file.fields)
     if file.framework == PYTHON:
-        schemas = {"input_schema": _schema(file.input_schema), "output_schema": _schema(file.output_schema)}
-        return load_step(file.path, file.name, **schemas)
+        return load_step(file.path, file.name, input_schema=_schema(file, "input_schema"), output_schema=_schema(file, "output_schema"))
     message = f"Model {file.name!r} is of the framework {file.framework!r}, which orchlite does not run."
     hint = f"It runs {' and '.join(FRAMEWORKS)}: convert the model to ONNX, or stand in for it with a Python step."
     raise BadModel(message, hint=hint, model=file.name, framework=file.framework)
 
 
-def _schema(message: bytes | None) -> Any:
-    return None if message is None else lib.pa.ipc.read_schema(lib.pa.py_buffer(message))
+def _schema(file: ModelFile, which: str) -> Any:
+    message = getattr(file, which)
+    try:
+        return None if message is None else schemas.read(message)
+    except ValueError as error:
+        hint = "Upload it again with schemas that pyarrow has serialized."
+        raise BadModel(f"The {which} of model {file.name!r} is no schema of Arrow.", hint=hint, model=file.name) from error

@@ -28,16 +28,31 @@ def serialized(types: object, argument: str) -> bytes:
     return message
 
 
+def read(message: bytes) -> Any:
+    """Return the schema that `pyarrow.Schema.serialize` made this message of.
+
+    Raises:
+        ValueError: it is no such message.
+        MissingExtra: pyarrow is not installed.
+    """
+    try:
+        return lib.pa.ipc.read_schema(lib.pa.py_buffer(message))
+    except (OSError, lib.pa.ArrowException) as error:
+        raise ValueError("it is no schema of Arrow") from error
+
+
 def are_equal(first: bytes | None, second: bytes | None) -> bool:
-    """Return whether two schemas are the same, whatever version of pyarrow serialized them. None is no schema.
+    """Return whether two schemas are the same, whatever version of pyarrow serialized them. None is none; a damaged one equals no other.
 
     Raises:
         MissingExtra: pyarrow is not installed, and they are not equal to the byte.
     """
     if first == second or first is None or second is None:
         return first == second
-    read = lib.pa.ipc.read_schema
-    return bool(read(lib.pa.py_buffer(first)).equals(read(lib.pa.py_buffer(second))))
+    try:
+        return bool(read(first).equals(read(second)))
+    except ValueError:
+        return False
 
 
 def _type(text: object, argument: str, depth: int = 0) -> Any:

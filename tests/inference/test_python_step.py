@@ -149,6 +149,12 @@ def test_schemas_name_its_columns_and_their_types(python_file: Write) -> None:
         load(file).predict(inputs_of(pd.DataFrame({"other": [1]})))
 
 
+def test_a_damaged_schema_is_named(python_file: Write) -> None:
+    file = ModelFile(python_file("return input_data"), "m", "damaged", PYTHON, input_schema=b"damaged")
+    with pytest.raises(BadModel, match="The input_schema of model 'm' is no schema of Arrow"):
+        load(file)
+
+
 def test_any_function_is_a_step(run: Run) -> None:
     stub = PythonStep(lambda columns: {"y": np.zeros(len(columns["x"]))}, "stub")
     assert run(_FRAME, "m", models={"m": stub}).to_frame()["out.y"].tolist() == [0.0, 0.0]

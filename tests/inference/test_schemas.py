@@ -28,3 +28,4 @@ def test_schemas_are_compared_by_what_they_say() -> None:
     assert are_equal(None, None)
     assert not are_equal(one, None)
     assert not are_equal(one, serialized({"x": "int16"}, "input_schema"))
+    assert not are_equal(one, b"damaged")

@@ -120,10 +120,15 @@ class Pipeline(PipelineInference):
         An inference goes to one model: the column has one value in all of its rows.
 
         Raises:
-            BadArgument: one is not a ModelVersion, or a key is not a text.
+            BadArgument: `options` is not a mapping, a model is not a ModelVersion, or `meta_key` is not a text.
         """
-        known, key = {str(value): row_of(model, "options") for value, model in options.items()}, checked_label(meta_key, "meta_key")
-        return self._append(pipeline_steps.key_split_step(row_of(default, "default"), key, known))
+        try:
+            pairs = options.items()
+        except AttributeError as error:
+            hint = "It takes a mapping of values to versions of models."
+            raise BadArgument(Argument("options") + f" is of type {type(options).__name__}.", hint=hint, argument="options") from error
+        routes = {str(value): row_of(model, "options") for value, model in pairs}
+        return self._append(pipeline_steps.key_split_step(row_of(default, "default"), checked_label(meta_key, "meta_key"), routes))
 
     def add_validations(self, **validations: Any) -> Self:
         """Append a step that evaluates an expression of polars for each row, as the column `anomaly.NAME`, and counts those that are true.

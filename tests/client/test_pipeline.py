@@ -147,6 +147,7 @@ def test_steps_are_replaced_and_removed_by_their_index(client: Client, model: Ca
         pytest.param(lambda on, model: on.add_random_split([(0, model)]), "the weight 0", id="a weight of 0"),
         pytest.param(lambda on, model: on.add_random_split([("1", model)]), "the weight '1'", id="a text as weight"),
         pytest.param(lambda on, model: on.add_key_split(model, "key", {"a": 1}), "options is of type int", id="no model of a key"),
+        pytest.param(lambda on, model: on.add_key_split(model, "key", [1]), "options is of type list", id="a list of keys"),
         pytest.param(lambda on, model: on.add_key_split(model, 1, {}), "meta_key is of type int", id="a number as key"),
         pytest.param(lambda on, model: on.add_validations(count=_Expression()), "named 'count'", id="count"),
         pytest.param(

@@ -88,10 +88,17 @@ class _OwnedConnection:
         else:
             self.connection.close()
 
-    def _may_lose_commits(self) -> bool:
-        """Return whether a checkpoint could drop what others have committed to a WAL file that is there, as the index of it was replaced.
+    def share_files(self) -> None:
+        """Note which files SQLite uses: within a process those of the connections that are open, even if -shm was replaced since."""
+        now = identities(self._path)
+        with _sharing:
+            self.files = next((other.files for other in _all_connections if other.is_open and other.files[0] == now[0]), now)
+            _all_connections.add(self)
 
-        Without such a file the checkpoint saves what this process has committed.
+    def _may_lose_commits(self) -> bool:
+        """Return whether the checkpoint of a close could drop commits of other processes, as a file beside the database was replaced.
+
+        If there is no WAL file, the checkpoint saves what this process has committed.
         """
         with suppress(OrchliteError, OSError):  # the files cannot be seen
             return identities(self._path) != self.files and os.stat(f"{self._path}-wal").st_size > 0  # noqa: PTH116
@@ -99,6 +106,10 @@ class _OwnedConnection:
 
     def __del__(self) -> None:
         self.close()
+
+
+_all_connections: weakref.WeakSet[_OwnedConnection] = weakref.WeakSet()
+_sharing = threading.Lock()  # taken only by who has a database's `_opening`, so that no fork copies it while it is held
 
 
 class Transaction:
@@ -364,8 +375,7 @@ class Database:
             owned = _OwnedConnection(connection, self._opened, self.path)
             try:
                 self._set_up(connection)
-                # Within a process SQLite uses the -shm file of the connections that are open, even if it was replaced.
-                owned.files = next((other.files for other in self._connections if other.is_open), identities(self.path))
+                owned.share_files()
             except BaseException:
                 owned.close()
                 raise

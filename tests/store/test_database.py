@@ -275,6 +275,19 @@ def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written
         use(database)
 
 
+def test_a_file_beside_it_that_was_deleted_is_noticed_by_a_second_one_that_is_opened_in_this_process(
+    database: Database, path: Path
+) -> None:
+    _add(database, "a")
+    Path(f"{path}-shm").unlink()
+    second = Database(path)
+    with pytest.raises(StoreDamaged, match="deleted or replaced"):
+        _names(second)
+    second.close()
+    database.close()
+    assert _names(Database(path)) == ["a"]
+
+
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
 def test_what_another_process_commits_after_that_outlives_the_close(database: Database, path: Path, is_replaced: bool) -> None:
     _add(database, "a")

@@ -45,7 +45,7 @@ class Seal:
     def next_change(self, folder: Path) -> str | None:
         """Do the same for a bounded number of folders: the outer ones, where installers make changes, and the next of the inner ones.
 
-        After a change was found, the next call checks the same folders: the one who builds again checks once more.
+        After a change was found, the next call checks the same folders: before it rebuilds, a thread checks once more under the lock.
         """
         begin = _PART if self._next is None else self._next
         indexes = range(begin, len(self.entries) if self._next is None else min(begin + _PART, len(self.entries)))

@@ -120,8 +120,8 @@ class Runners:
                 self._reading.add(run_id)
             return runner
 
-    def _collect(self, runner: Popen[bytes], folder: RunFolder, look: Callable[[RunFolder], Observation]) -> Observation:
-        """Read the runner's response, and release the runner. If the response does not say everything, return what `look` finds."""
+    def _collect(self, runner: Popen[bytes], folder: RunFolder, fallback: Callable[[RunFolder], Observation]) -> Observation:
+        """Read the runner's response, and release the runner. If the response does not say everything, call `fallback`."""
         found = None
         try:
             answer = _read_line(runner)
@@ -130,10 +130,10 @@ class Runners:
             # Processes that could not be ended are children of the runner: it would try to end them after each later run.
             self._release(folder.run_id, is_usable=found is not None and not (found["result"] and found["result"]["left"]))
         if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
-            return look(folder)
+            return fallback(folder)
         if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
             return Ended(found["result"]["attempt"], checked_result(found["result"]))
-        observed = look(folder)
+        observed = fallback(folder)
         return NeverStarted(found["refused"]) if isinstance(observed, NeverStarted) else observed
 
     def _release(self, run_id: str, *, is_usable: bool) -> None:
@@ -186,7 +186,7 @@ class Runners:
             unread = self._busy.keys() - self._reading
         for runner in idle:
             _dismiss(runner)
-        for run_id in unread:  # a thread that was to wait has failed, or has not come to that yet
+        for run_id in unread:  # the thread that should wait for it has failed, or does not wait yet
             with contextlib.suppress(ResourceExhausted):
                 start_daemon(partial(self._reap, run_id), f"orchlite-reaper-{run_id}")
 

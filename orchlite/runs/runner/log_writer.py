@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 
 _PART_BYTES = 16 * 1024
 
@@ -44,8 +45,7 @@ class LogWriter:
             part, rest = _split_part(rest)
             parts.append(self._record(head, b"P", part))
         self._pending[stream] = rest
-        self._guard(lambda: self._write(self._full_lines(head, lines)))
-        self._guard(lambda: self._write(parts))
+        self._guard(lambda: self._write(chain(self._full_lines(head, lines), parts)))
 
     def finish(self, *, durable: bool) -> None:
         """Write the pending rests as unfinished lines, and close the file; with `durable`, sync it to disk first."""

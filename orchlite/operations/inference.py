@@ -72,7 +72,7 @@ def infer(context: Context, pipeline_id: int, data: Any, *, timeout_seconds: flo
         Conflict: it is not deployed, or a model of it was deleted.
         BadArgument: the data is of another type.
         BadData: the data does not fit the models.
-        BadModel: the file of a model is gone, was changed, or is no model.
+        BadModel: the file of a model is gone, was changed, or is no model, or requires what is not installed.
         InferenceFailed: a model failed, or a step is of a kind that orchlite does not run.
         MissingExtra: a package is not installed.
         WaitTimeout: the time limit has passed.
@@ -91,7 +91,7 @@ def deployed_plan(context: Context, pipeline_id: int) -> Plan:
     Raises:
         NotFound: there is no such pipeline.
         Conflict: it is not deployed, or a model of it was deleted.
-        BadModel: the file of a model is gone, was changed, or is no model.
+        BadModel: the file of a model is gone, was changed, or is no model, or requires what is not installed.
         InferenceFailed: a step is of a kind that orchlite does not run.
         MissingExtra: a package that loads a model is not installed.
     """

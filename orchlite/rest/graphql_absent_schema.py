@@ -1,4 +1,4 @@
-"""The part of the GraphQL schema that orchlite does not have; see `graphql_schema`.
+"""The fields of the platform's GraphQL schema that orchlite refuses; see `graphql_schema`.
 
 Clients validate their queries before they send them. These fields are there so that a query arrives and is refused by name, with
 orchlite's words. Nothing reads their arguments, so all but the ids are of the scalar `jsonb`, which any literal is valid for.

@@ -103,6 +103,10 @@ class TestBuilding:
         [_, old, new] = pipeline.steps()
         assert old.to_json() == new.to_json()
 
+    def test_outputs_are_not_iterated(self, models: list[Any]) -> None:
+        with pytest.raises(TypeError):
+            list(models[0].outputs)
+
     def test_a_validation_cannot_be_called_count(self, pipeline: Any) -> None:
         import polars as pl
 

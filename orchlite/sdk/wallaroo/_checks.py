@@ -52,6 +52,7 @@ class Expression:
         return self._with("-", other)
 
     __hash__ = None  # type: ignore[assignment]
+    __iter__ = None  # otherwise `list(model.outputs)` and `x in model.outputs` index it without end
 
     def _with(self, operator: str, other: Any) -> Expression:
         return Expression({"node": "binop", "op": operator, "left": self.as_json(), "right": _node(other)})

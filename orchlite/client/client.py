@@ -297,6 +297,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         Raises:
             BadArgument: one of the signals cannot be handled. Nothing was started.
             Conflict: this process is a run of this store.
+            StoreDamaged, StoreTooNew: the store became unusable while it was served.
         """
         adopt_copy = checked_flag(adopt_copy, "adopt_copy")
         shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False), adopt_copy=adopt_copy)

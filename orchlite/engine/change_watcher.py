@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
-from orchlite.operations.context import Context
+from orchlite.operations.context import UNUSABLE, Context
 
 _POLL_SECONDS = 0.5
 _BUSY_POLL_SECONDS = 0.1
@@ -50,6 +50,8 @@ class ChangeWatcher:
                 self._on_poll()
             except Closed:
                 return
+            except UNUSABLE as error:
+                self._context.give_up(error)  # which ends the loop
             except Exception:
                 # Whatever went wrong, later changes must still be noticed.
                 _log.warning("the store %s cannot be watched at the moment; trying again", self._context.folder.path, exc_info=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
 from orchlite.operations import dispatch, due_times
-from orchlite.operations.context import Context
+from orchlite.operations.context import UNUSABLE, Context
 from orchlite.operations.dispatch import Batch
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -98,6 +98,9 @@ class Scheduler:
             try:
                 self._sleep_and_dispatch()
             except Closed:
+                return
+            except UNUSABLE as error:
+                self._context.give_up(error)
                 return
             except Exception:
                 # The store or the disk is in trouble, or this is a bug: other schedules must still be kept.

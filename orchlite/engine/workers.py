@@ -17,7 +17,7 @@ from orchlite.core.records import RunRow
 from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
 from orchlite.operations import workdirs
-from orchlite.operations.context import Assignment, Context
+from orchlite.operations.context import UNUSABLE, Assignment, Context
 
 _PAUSE_SECONDS = 0.02
 """How long a worker waits for the next run before it does work that is not urgent."""
@@ -155,6 +155,9 @@ class Workers:
                 if self._context.postponed.take_news():
                     self.wake()  # an idle thread, which then knows how long to wait for the next postponed run, or executes it
             except Closed:
+                return
+            except UNUSABLE as error:  # a claimed run stays claimed, with its result on disk
+                self._context.give_up(error)
                 return
             except Exception:
                 # The store or the disk is in trouble. A claimed run stays claimed, with its result on disk, and the thread stays alive.

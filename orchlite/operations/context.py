@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
-from orchlite.core.errors import DeviceFailed, StoreDamaged
+from orchlite.core.errors import DeviceFailed, StoreDamaged, StoreTooNew
 from orchlite.core.folders import StoreFolder
 from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
@@ -22,6 +22,9 @@ from orchlite.operations.postponed_runs import PostponedRuns
 from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
+
+UNUSABLE = (StoreDamaged, StoreTooNew)
+"""Errors that do not go away while this host has the store open."""
 
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -97,7 +100,11 @@ class Context:
         self.cleaner = Cleaner()
         self.postponed = PostponedRuns()
         self.closed = threading.Event()
-        """Set when this host closes the store."""
+        """Set when this host closes the store, or gives it up."""
+        self.failure: DeviceFailed | None = None
+        """Why this host gave the store up; None if it did not."""
+        self.raises_failure = False
+        """Whether a caller raises `failure`, so that it need not be logged."""
         self.changes = Changes()
         """Announced after every change that this host makes."""
         self._host_id = host_id
@@ -112,6 +119,14 @@ class Context:
         own_run = None if self.own_run_id is None else self.store.runs.find(self.own_run_id)
         if own_run is not None and own_run.host_id is not None:
             self._host_id = own_run.host_id
+
+    def give_up(self, error: DeviceFailed) -> None:
+        """End the threads of this host, because the store cannot be used any more: one of the errors in `UNUSABLE`."""
+        if self.failure is None and not self.closed.is_set():
+            self.failure = error
+            if not self.raises_failure:
+                _log.error("this process stops working on the store: %s", error)
+        self.closed.set()
 
     def claim(self) -> Claim:
         """Return a claim by this host, made now."""

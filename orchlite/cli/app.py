@@ -26,6 +26,7 @@ from orchlite.cli import (
     serve,
     show,
     status,
+    trigger,
     upload,
     workspaces,
 )
@@ -35,7 +36,7 @@ from orchlite.cli.output import discard
 
 _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
-    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming),
+    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming, trigger.trigger),
     "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
@@ -100,8 +101,8 @@ def command_line(context: click.Context) -> None:
     Get started with `orchlite init NAME` and `orchlite run NAME`. An id may be shortened to its first four digits, or replaced
     by a name.
 
-    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run` exits with the code of
-    its program.
+    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run` and `trigger` exit
+    with the code of the program.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

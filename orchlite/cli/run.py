@@ -48,15 +48,15 @@ def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach:
                 task = orchestration.run_once(name, options.arguments, seconds, env=options.variables)
                 [one] = task.last_runs()
                 if detach:
-                    _detach(client, one, out)
+                    leave_running(client, one, out)
                     return SUCCESS
-            return _follow(client, one, out, raw=raw)
+            return follow_to_end(client, one, out, raw=raw)
     except Interrupted as stop:
         return stop.exit_code
 
 
-def _detach(client: Client, one: TaskRun, out: Output) -> None:
-    """Return once the run has a runner, and so does not need this process."""
+def leave_running(client: Client, one: TaskRun, out: Output) -> None:
+    """Print the id of the run, and close the client once the run has a runner, and so does not need this process."""
     search = lookup_of(client)
     while not search.has_started(one):
         with suppress(WaitTimeout):
@@ -67,7 +67,7 @@ def _detach(client: Client, one: TaskRun, out: Output) -> None:
     client.close(drain=False)
 
 
-def _follow(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
+def follow_to_end(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
     """Print the run's output until it has ended, and return the exit code. An interrupt kills the run; a second one ends the wait."""
     log = _LogPrinter(one, out, raw=raw)
     try:

@@ -117,6 +117,19 @@ class Task:
             row = self._engine.waiting.for_newest_run(self.id(), seconds)
         return TaskRun(self._engine, row.run_id, row.task_id)
 
+    def run_now(self) -> TaskRun:
+        """Start one run of a scheduled task outside its slots, and return it. The schedule does not change.
+
+        The run starts when a worker slot is free, as that of `run_once`. It follows the task's `concurrency`: with `"replace"` it ends an
+        unfinished run. It also starts if the task is paused.
+
+        Raises:
+            Conflict: `concurrency` is `"forbid"`, and a run of the task has not ended.
+            IllegalMove: the task has no schedule, or was killed.
+            PackagingFailed: its orchestration is in `error`.
+        """
+        return TaskRun(self._engine, self._engine.trigger(self.id()), self.id())
+
     def kill(self) -> TaskStatus:
         """Request the end of the task: it starts no more runs, and its runs are killed. Return the status after the request.
 

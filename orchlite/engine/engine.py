@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
@@ -18,7 +17,7 @@ from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.system_errors import device_error
-from orchlite.engine import submission
+from orchlite.engine import inside, submission
 from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
 from orchlite.engine.recovery import Recovery
@@ -30,7 +29,7 @@ from orchlite.engine.waiting import Waiting
 from orchlite.engine.workers import Workers
 from orchlite.engine.yielding import WorkerYield
 from orchlite.environments.environments import Environments
-from orchlite.operations import copies, deletion, kill, liveness, notification, workdirs
+from orchlite.operations import copies, deletion, kill, liveness, notification, trigger, workdirs
 from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
@@ -61,7 +60,7 @@ class Engine:
         # A store on a leash is gone with its host. Whether files are there is asked first: another process may be creating the store.
         may_be_new = not folder.holds_files()
         self.store = Store(folder.database, durable=not settings.leash, may_be_new=may_be_new)
-        own_run = _own_run(folder, self.store)
+        own_run = inside.own_run(folder, self.store)
         if own_run is None:
             if not settings.leash:
                 environments.add_store(folder.path)
@@ -69,7 +68,7 @@ class Engine:
             host_id = self._host_lock.host_id
         else:
             self._host_lock, host_id = None, str(own_run.host_id)
-            settings = _as_inside(settings, self.store, own_run)
+            settings = inside.inherited(settings, self.store, own_run)
         self.context = Context(
             folder=folder,
             store=self.store,
@@ -206,6 +205,17 @@ class Engine:
         self._keep_schedules()
         self._scheduler.wake()
         return status
+
+    def trigger(self, task_id: str) -> str:
+        """Run a scheduled task outside its slots, and return the id of the run; see `operations.trigger`."""
+        self._check_open()
+        self.context.refresh_host()
+        self._start_workers()
+        run_id = trigger.trigger(self.context, task_id)
+        self._workers.wake()
+        self._executor.settle()
+        self._worker_yield.track(task_id)
+        return run_id
 
     def kill_run(self, run_id: str) -> None:
         """Request a run's end; see `operations.kill`."""
@@ -351,7 +361,7 @@ class Engine:
         self.context.changes.announce()
 
     def _count_waiting(self) -> None:
-        self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id, self.context.clock.monotonic()))
+        self._workers.set_blocked(self.store.waits.count(self.context.host_id, self.context.clock.monotonic()))
 
     def _reclaim_slots(self) -> None:
         """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
@@ -383,16 +393,3 @@ def open_engine(folder: StoreFolder, environments: Environments, clock: Clock, s
         return Engine(folder, environments, clock, settings, process)
     except OSError as error:
         raise device_error(error, f"The store {folder.path} cannot be opened", store=str(folder.path)) from error
-
-
-def _own_run(folder: StoreFolder, store: Store) -> RunRow | None:
-    """Return the run of this store that this process is; None if it is none."""
-    run_id = task_context.own_run(str(folder.path))
-    return None if run_id is None else store.runs.find(run_id)
-
-
-def _as_inside(settings: Settings, store: Store, own_run: RunRow) -> Settings:
-    """Return the settings for uploads by a run: unless it says otherwise, they use the base image of the run itself."""
-    if settings.base_image != Settings().base_image:
-        return settings
-    return settings._replace(base_image=store.orchestrations.of_task(own_run.task_id).base_image)

@@ -204,7 +204,7 @@ class Waiting:
         if run.status is RunStatus.RUNNING and self._recovery.is_orphaned(run):
             self._recovery.recover()
         elif run.status is RunStatus.RUNNING and run.host_id == context.host_id:
-            if context.store.runs.waits_until(run.run_id) > context.clock.monotonic():
+            if context.store.waits.until(run.run_id) > context.clock.monotonic():
                 self._execute_queued()  # this host may have adopted it with nothing else to do, and the run waits for what is queued
         elif run.status is RunStatus.QUEUED:
             task = context.store.tasks.get(run.task_id)

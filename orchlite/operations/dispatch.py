@@ -27,7 +27,8 @@ from orchlite.store.store import Store
 T = TypeVar("T")
 
 _BATCH_SIZE = 500
-_REPLACED = "the next run of its task has replaced it"
+REPLACED = "the next run of its task has replaced it"
+"""Why a run was ended for another one, by the overlap rule `replace`."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,7 +88,7 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
     for task in batch.continuous:
         _confined(context, task, partial(_restart, context, task, now))
     for task, run in replaced:
-        kill.signal_owners(context, task, [run.run_id], _REPLACED)
+        kill.signal_owners(context, task, [run.run_id], REPLACED)
     context.changes.announce()
 
 
@@ -154,7 +155,7 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     unfinished = _unfinished(store, transaction, task, now)
     runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, unfinished)
     replaced = unfinished if runs and due_times.policy_of(task).concurrency == "replace" else []
-    kill.request_kills(context, transaction, task, replaced, _REPLACED)
+    kill.request_kills(context, transaction, task, replaced, REPLACED)
     due_times.skip(store, transaction, task, decision.skipped, now)
     if runs:
         store.runs.insert_slots(transaction, [(str(uuid.uuid4()), task.task_id, slot) for slot in runs], context.host_id, now)

@@ -21,13 +21,15 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, transaction: Transaction, run_id: str, task_id: str, submitted_by: str, now: datetime) -> None:
+    def insert(
+        self, transaction: Transaction, run_id: str, task_id: str, submitted_by: str, now: datetime, reason: str | None = None
+    ) -> None:
         """Queue a run after all others."""
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at) VALUES (?, ?, 'queued', ?, ?)",
             (run_id, task_id, submitted_by, to_microseconds(now)),
         )
-        events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now)
+        events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now, reason)
 
     def insert_slots(self, transaction: Transaction, slots: Sequence[tuple[str, str, datetime]], submitted_by: str, now: datetime) -> None:
         """Queue a run for each triple of run id, task id and slot. A slot that has a run already makes SQLite refuse all of them."""
@@ -261,26 +263,6 @@ class Runs:
         """Record that the run's end was requested."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
 
-    def set_waiting(self, transaction: Transaction, run_id: str, until_seconds: float) -> None:
-        """Record until when a running run's program waits for another run, and so yields its worker slot.
-
-        Monotonic seconds, which all processes of one boot share: setting the clock changes nothing.
-        """
-        transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (round(until_seconds * 1e6), run_id))
-
-    def waits_until(self, run_id: str) -> float:
-        """Return until when the run's program waits for another run, in monotonic seconds; 0 if it was never recorded, or has ended."""
-        row = self._database.row("SELECT waits FROM runs WHERE run_id = ? AND status = 'running'", (run_id,))
-        return 0.0 if row is None else row["waits"] / 1e6
-
-    def count_waiting(self, host_id: str, now_seconds: float) -> int:
-        """Return how many of this host's running runs wait for others at this time, in monotonic seconds."""
-        row = self._database.row(
-            "SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits > ?", (host_id, round(now_seconds * 1e6))
-        )
-        assert row is not None
-        return int(row[0])
-
     def find(self, run_id: str) -> RunRow | None:
         """Return the run with this id; None if there is none."""
         row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
@@ -358,10 +340,15 @@ class Runs:
         return [_record(row) for row in rows]
 
     def unfinished_submitted_by(self, host_id: str, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> list[RunRow]:
-        """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first."""
+        """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first.
+
+        A triggered run of a scheduled task counts as that of a one-shot task.
+        """
         rows = self._database.rows(
             "SELECT runs.* FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
-            " WHERE runs.status IN ('queued', 'running') AND submitted_by = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY number",
+            " WHERE runs.status IN ('queued', 'running') AND submitted_by = ?"
+            " AND CASE WHEN kind = 'scheduled' AND slot_at IS NULL THEN 'once' ELSE kind END IN (SELECT value FROM json_each(?))"
+            " ORDER BY number",
             (host_id, json.dumps(list(kinds))),
         )
         return [_record(row) for row in rows]

@@ -22,6 +22,7 @@ from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.tasks import Tasks
+from orchlite.store.waits import Waits
 from orchlite.store.workspaces import Workspaces
 
 
@@ -48,6 +49,7 @@ class Store:
         self.orchestrations = Orchestrations(self._database)
         self.tasks = Tasks(self._database)
         self.runs = Runs(self._database)
+        self.waits = Waits(self._database)
         self.models = Models(self._database)
         self.pipelines = Pipelines(self._database)
         self.deployments = Deployments(self._database)

@@ -120,3 +120,22 @@ def test_a_connection_is_created_from_a_file_read_by_a_program_and_deleted(call:
     assert call("connections", "create", "warehouse", "postgres").exit_code == 1
     assert call("connections", "delete", "warehouse").exit_code == 0
     assert json.loads(call("connections", "--json").stdout) == []
+
+
+def test_trigger_runs_a_scheduled_task_now_and_exits_with_its_code(call: Call, folder: MakeFolder) -> None:
+    call("schedule", folder("print('night work')\nraise SystemExit(3)"), "@daily", "--name", "nightly")
+    ran = call("trigger", "nightly")
+    assert (ran.stdout, ran.exit_code) == ("night work\n", 3)
+    [run] = json.loads(call("runs", "nightly", "--json").stdout)
+    assert (run["status"], run["scheduled_at"]) == ("failure", None)
+
+
+def test_trigger_leaves_a_detached_run_to_itself(call: Call, nightly: str) -> None:
+    run_id = call("trigger", "nightly", "--detach").stdout.strip()
+    assert json.loads(call("show", run_id, "--json").stdout)["task_id"] == nightly
+
+
+def test_trigger_refuses_a_task_that_was_killed(call: Call, nightly: str) -> None:
+    call("kill", "nightly")
+    refused = call("trigger", nightly)
+    assert (refused.exit_code, "starts no more runs" in refused.stderr) == (1, True)

@@ -20,6 +20,7 @@ from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
 from orchlite.store.tasks import Tasks
+from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
@@ -72,7 +73,7 @@ class _Tables:
     def __init__(self, database: _ExplainingDatabase) -> None:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
-        self.lookups = Lookups(database)
+        self.lookups, self.waits = Lookups(database), Waits(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
@@ -111,7 +112,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     ),
     "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=False)),
     "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=True)),
-    "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host", 0.0)),
+    "runs that wait for others": ("runs_running", lambda on: on.waits.count("host", 0.0)),
     "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
     "the newest skipped slot": (

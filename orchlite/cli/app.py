@@ -15,6 +15,7 @@ from orchlite.cli import (
     control,
     doctor,
     events,
+    health,
     lists,
     logs,
     maintenance,
@@ -37,7 +38,7 @@ from orchlite.cli.output import discard
 _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
     "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming, trigger.trigger),
-    "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
+    "Inspect": (status.status, health.health, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
     "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),

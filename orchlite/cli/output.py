@@ -81,6 +81,10 @@ class Output:
         """Print the title of the next table."""
         _console(sys.stdout).print(f"\n{text}", style="bold") if is_animated(sys.stdout) else print(f"\n{text}", flush=True)
 
+    def alarm(self, text: str) -> None:
+        """Print one line of text that must not be overlooked: in red on a terminal."""
+        _console(sys.stdout).print(text, style="bold red", soft_wrap=True) if is_animated(sys.stdout) else print(text, flush=True)
+
     def page(self, markdown: str) -> None:
         """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; unchanged into a pipe."""
         if sys.stdout.isatty():

@@ -19,6 +19,7 @@ from orchlite.operations import liveness
 from orchlite.store.lookups import RunKey
 
 if TYPE_CHECKING:
+    from orchlite.client.health import Health
     from orchlite.client.model import Model
     from orchlite.client.pipeline import Pipeline, PipelineVersion
     from orchlite.operations.inference import InferenceLogs
@@ -68,6 +69,12 @@ class Lookup:
     def due_next(self, limit: int) -> Table[Task]:
         """Return the tasks of the whole store that are due next, soonest first."""
         return Table(self._task(task_id) for task_id in self._rows.due_next(limit))
+
+    def health(self, since: datetime) -> Health:
+        """Return what is wrong in the whole store now, and what has gone wrong since then."""
+        from orchlite.client.health import examine
+
+        return examine(self._engine, since)
 
     def suspended(self) -> Table[Task]:
         """Return the tasks of the whole store that are paused or in `schedule_error`, the last changed first."""

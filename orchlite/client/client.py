@@ -39,7 +39,8 @@ from orchlite.core.hints import PythonOnly
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.engine import recovery, shutdown
-from orchlite.engine.engine import Engine, open_engine
+from orchlite.engine.engine import Engine
+from orchlite.engine.opening import open_engine
 from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer

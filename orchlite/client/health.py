@@ -100,7 +100,7 @@ def _still_failing(engine: Engine, runs: Iterable[TaskRun]) -> list[PackagingFai
     """Return the newest of these failures for each name, except if a later upload of that name is ready."""
     newest: dict[object, PackagingFailure] = {}
     for run in runs:
-        one = Orchestration(engine, engine.store.orchestrations.of_task(run.task()))
+        one = Orchestration(engine, engine.store.orchestrations.of_run(run.id()))
         newest.setdefault((one.workspace_id(), one.name() or one.id()), PackagingFailure(one, run))
     return [failure for failure in newest.values() if not _is_superseded(engine, failure.orchestration)]
 

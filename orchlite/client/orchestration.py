@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.client.live_status import live_status
+from orchlite.client.schedule_policy import checked_policy
 from orchlite.client.task import Task
 from orchlite.core.arguments import (
-    checked_choice,
     checked_command,
     checked_env,
     checked_flag,
@@ -26,7 +26,7 @@ from orchlite.core.arguments import (
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import OrchestrationRow, SchedulePolicy
+from orchlite.core.records import OrchestrationRow
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.core.system_errors import device_error
 from orchlite.core.tables import Table, table_html
@@ -180,16 +180,7 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
             Conflict: the store is a copy that was not adopted.
         """
-        from orchlite.schedules.schedule import parse
-
-        known = parse(schedule, timezone)
-        policy = SchedulePolicy(
-            expression=known.expression,
-            timezone=known.timezone,
-            concurrency=checked_choice(concurrency, "concurrency", ("allow", "forbid", "replace")),
-            missed=checked_choice(missed, "missed", ("latest", "all", "none")),
-            starting_deadline_seconds=checked_timeout(starting_deadline_seconds, "starting_deadline_seconds"),
-        )
+        policy = checked_policy(schedule, timezone, concurrency, missed, starting_deadline_seconds)
         request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
         return self._submit(request._replace(schedule=policy))
 

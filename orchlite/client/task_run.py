@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_seconds
 from orchlite.core.errors import IllegalMove, RunFailed
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import RunRow
+from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
@@ -45,6 +46,19 @@ class TaskRun:
     def task(self) -> str:
         """Return the id of its task."""
         return self._task_id
+
+    def orchestration(self) -> str:
+        """Return the id of the orchestration that it was started with; until then, of the one that its task runs now."""
+        return self._task_as_run().orchestration_id
+
+    def input_data(self) -> dict[str, Any]:
+        """Return the arguments that it was started with; until then, those that its task has now. A new dictionary at each call."""
+        arguments: dict[str, Any] = json.loads(self._task_as_run().arguments)
+        return arguments
+
+    def timeout(self) -> float | None:
+        """Return the time limit in seconds that it was started with, if any; until then, the one that its task has now."""
+        return self._task_as_run().timeout_seconds
 
     def status(self) -> RunStatus:
         """Return the status now; it compares equal to its string: `run.status() == "success"`."""
@@ -194,6 +208,9 @@ class TaskRun:
         """Return whether this attempt writes no more: the run has ended, was queued again, or has another attempt."""
         row = self._row()
         return row.status is not RunStatus.RUNNING or row.attempt != attempt
+
+    def _task_as_run(self) -> TaskRow:
+        return self._engine.store.task_versions.as_run(self._engine.store.tasks.get(self._task_id), self._run_id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskRun) and self._run_id == other._run_id

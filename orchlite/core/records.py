@@ -125,6 +125,8 @@ class TaskRow(NamedTuple):
     """The command that is run after a run has failed; None: no notification."""
     pruned_until: datetime | None = None
     """Slots up to this time may have had runs whose rows were pruned."""
+    schedule_since: datetime | None = None
+    """When it got its schedule; None: when it was created."""
 
 
 class RunRow(NamedTuple):

@@ -16,7 +16,6 @@ from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.core.system_errors import device_error
 from orchlite.engine import inside, submission
 from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
@@ -33,6 +32,7 @@ from orchlite.operations import copies, deletion, kill, liveness, notification, 
 from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
+from orchlite.operations.replacement import Replacement, replace_task
 from orchlite.operations.upload import Upload, receive
 from orchlite.runs.protocol import Process
 from orchlite.runs.runners import Runners
@@ -217,6 +217,15 @@ class Engine:
         self._worker_yield.track(task_id)
         return run_id
 
+    def replace(self, task_id: str, replacement: Replacement) -> None:
+        """Have the task's next runs run something else; see `operations.replacement`."""
+        self._check_open()
+        replace_task(self.context, task_id, replacement)
+        self._execute_queued()
+        self._keep_schedules()
+        self._scheduler.wake()
+        self._executor.settle()
+
     def kill_run(self, run_id: str) -> None:
         """Request a run's end; see `operations.kill`."""
         self._check_open()
@@ -243,7 +252,7 @@ class Engine:
         attempt = workdirs.work_folder(self.context, run)
         if attempt is None:
             return []
-        sha = self.store.orchestrations.of_task(run.task_id).sha
+        sha = self.store.orchestrations.of_run(run_id).sha
         return [attempt.work / path for path in bundle.changed_files(self.context.bundles.path(sha), attempt.work)]
 
     def close(self, *, drain: bool) -> None:
@@ -381,15 +390,3 @@ class Engine:
             raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
-
-
-def open_engine(folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> Engine:
-    """Open a store; see `Engine`.
-
-    Raises:
-        ResourceExhausted, StorageFull, DeviceFailed: the operating system refuses, for the reason named; and as `Engine`.
-    """
-    try:
-        return Engine(folder, environments, clock, settings, process)
-    except OSError as error:
-        raise device_error(error, f"The store {folder.path} cannot be opened", store=str(folder.path)) from error

@@ -19,4 +19,4 @@ def inherited(settings: Settings, store: Store, own_run: RunRow) -> Settings:
     """Return the settings for uploads by a run: unless it says otherwise, they use the base image of the run itself."""
     if settings.base_image != Settings().base_image:
         return settings
-    return settings._replace(base_image=store.orchestrations.of_task(own_run.task_id).base_image)
+    return settings._replace(base_image=store.orchestrations.of_run(own_run.run_id).base_image)

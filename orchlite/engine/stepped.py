@@ -151,7 +151,7 @@ class SteppedExecutor:
 
     def _plan(self, run: RunRow) -> None:
         """Decide when and how a run that has started will end."""
-        task = self._context.store.tasks.get(run.task_id)
+        task = self._context.store.task_versions.as_run(self._context.store.tasks.get(run.task_id), run.run_id)
         decided = self._decide(run, task)
         limit_seconds = float("inf") if task.timeout_seconds is None else task.timeout_seconds
         lasts = timedelta(seconds=min(decided.duration_seconds, limit_seconds))

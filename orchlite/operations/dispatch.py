@@ -92,6 +92,18 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
     context.changes.announce()
 
 
+def dispatch_task(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+    """Queue and skip the slots of one scheduled task that are due, as part of a transaction.
+
+    Return the runs that must end because others replace them: once it is committed, the caller signals their owners.
+
+    Raises:
+        BadSchedule: the task's schedule cannot be kept.
+    """
+    with due_times.task_errors(task):
+        return _dispatch_one(context, transaction, _decided(context, task, now), now)
+
+
 def _decided(context: Context, task: TaskRow, now: datetime) -> Due:
     policy, first = due_times.policy_of(task), task.next_at or now
     taken = context.store.runs.slots_since(task.task_id, first, now)

@@ -235,7 +235,7 @@ def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
 def _label_of(context: Context, run: RunRow) -> str:
     try:
         task = context.store.tasks.get(run.task_id)
-        return _label(task, context.store.orchestrations.get(task.orchestration_id))
+        return _label(task, context.store.orchestrations.of_run(run.run_id))
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         return f"task {run.task_id}"
 

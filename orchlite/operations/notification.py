@@ -38,7 +38,7 @@ def notify(context: Context, run_id: str, status: RunStatus) -> None:
         return
     try:
         run = context.store.runs.get(run_id)
-        task = context.store.tasks.get(run.task_id)
+        task = context.store.task_versions.as_run(context.store.tasks.get(run.task_id), run_id)
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         _log.warning("no notification was sent for run %s, which ended as %s", run_id, status, exc_info=True)
         return

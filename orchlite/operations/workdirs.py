@@ -53,4 +53,4 @@ def _remove_unchanged(context: Context, run: RunRow) -> None:
 
     attempt = work_folder(context, run)
     if attempt is not None:
-        bundle.remove_unchanged(context.bundles.path(context.store.orchestrations.of_task(run.task_id).sha), attempt.work)
+        bundle.remove_unchanged(context.bundles.path(context.store.orchestrations.of_run(run.run_id).sha), attempt.work)

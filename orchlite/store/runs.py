@@ -77,13 +77,13 @@ class Runs:
         events.record(transaction, "run", run.run_id, None, RunStatus.RUNNING, run.created_at)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
-        """Claim a queued run as its next attempt, and return it.
+        """Claim a queued run as its next attempt, of its task as it is now, and return it.
 
         Raises:
             IllegalMove: the run is not queued any more.
         """
         row = transaction.row(
-            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?"
+            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?, version_id = NULL"
             " WHERE run_id = ? AND status = 'queued' RETURNING *",
             (claim.host_id, claim.boot_id, to_microseconds(claim.at), run_id),
         )
@@ -352,11 +352,6 @@ class Runs:
             (host_id, json.dumps(list(kinds))),
         )
         return [_record(row) for row in rows]
-
-    def ids_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[str]:
-        """Return the ids of all runs of the orchestration's tasks, packaging included, in no particular order."""
-        rows = transaction.rows("SELECT run_id FROM runs JOIN tasks USING (task_id) WHERE orchestration_id = ?", (orchestration_id,))
-        return [row["run_id"] for row in rows]
 
     def _illegal(self, transaction: Transaction, run_id: str, target: RunStatus) -> IllegalMove:
         was = self.status(transaction, run_id)

@@ -21,6 +21,7 @@ from orchlite.store.models import Models
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
+from orchlite.store.task_versions import TaskVersions
 from orchlite.store.tasks import Tasks
 from orchlite.store.waits import Waits
 from orchlite.store.workspaces import Workspaces
@@ -48,6 +49,7 @@ class Store:
         self.connections = Connections(self._database)
         self.orchestrations = Orchestrations(self._database)
         self.tasks = Tasks(self._database)
+        self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
         self.waits = Waits(self._database)
         self.models = Models(self._database)

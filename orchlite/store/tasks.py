@@ -155,18 +155,18 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def advance(self, transaction: Transaction, task: TaskRow, next_at: datetime | None, skipped_in_row: int = 0) -> bool:
-        """Set when the task is due next. Return False, without a change, if its status or due time differs from `task`."""
+        """Set when the task is due next. Return False, without a change, if `task` is out of date: it was dispatched, moved or replaced."""
         changed = transaction.execute(
-            "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ?",
-            (_microseconds(next_at), skipped_in_row, task.task_id, _microseconds(task.next_at), task.status),
+            "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ? AND updated_at = ?",
+            (_microseconds(next_at), skipped_in_row, *_guard(task)),
         )
         return changed == 1
 
     def advance_all(self, transaction: Transaction, advances: Sequence[tuple[TaskRow, datetime]]) -> bool:
         """As `advance`, for several tasks. Return False if any of them has changed; the caller must then roll back."""
         changed = transaction.execute_many(
-            "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ?",
-            [(to_microseconds(at), task.task_id, _microseconds(task.next_at), task.status) for task, at in advances],
+            "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ? AND updated_at = ?",
+            [(to_microseconds(at), *_guard(task)) for task, at in advances],
         )
         return changed == len(advances)
 
@@ -179,11 +179,12 @@ class Tasks:
         )
 
     def ahead_of_clock(self, now: datetime) -> list[TaskRow]:
-        """Return the scheduled tasks with slots dispatched, or created, later than `now`: the clock was set back since."""
+        """Return the scheduled tasks with slots dispatched, created or rescheduled later than `now`: the clock was set back since."""
         at = to_microseconds(now)
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'scheduled'"
-            " AND (created_at > ? OR EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
+            " AND (COALESCE(schedule_since, created_at) > ? OR EXISTS"
+            " (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
             (at, _MAY_BE_DUE, at, at),
         )
         return [_record(row) for row in rows]
@@ -199,8 +200,9 @@ class Tasks:
         """Set an earlier due time. Return False if the task differs from `task`, or if rows of slots since `next_at` were pruned."""
         at = to_microseconds(next_at)
         changed = transaction.execute(
-            "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND COALESCE(pruned_until, 0) < ?",
-            (at, task.task_id, _microseconds(task.next_at), task.status, at),
+            "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND updated_at = ?"
+            " AND COALESCE(pruned_until, 0) < ?",
+            (at, *_guard(task), at),
         )
         return changed == 1
 
@@ -211,6 +213,28 @@ class Tasks:
     def set_skipped_in_row(self, transaction: Transaction, task_id: str, skipped_in_row: int) -> None:
         """Set how many slots were skipped since the last run."""
         transaction.execute("UPDATE tasks SET skipped_in_row = ? WHERE task_id = ?", (skipped_in_row, task_id))
+
+    def replace(self, transaction: Transaction, task: TaskRow, at: datetime, reason: str) -> None:
+        """Store what the task runs from now on, when and with which arguments, and record the event. Its name and status stay."""
+        transaction.execute(
+            "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?,"
+            # A schedule that cannot be read stays as it is.
+            " schedule = COALESCE(?, schedule), schedule_since = ?, next_at = ?, updated_at = ? WHERE task_id = ?",
+            (
+                task.orchestration_id,
+                task.arguments,
+                task.timeout_seconds,
+                task.debug,
+                json.dumps(dict(task.env)),
+                None if task.on_failure is None else json.dumps(task.on_failure),
+                None if task.schedule is None else json.dumps(task.schedule._asdict()),
+                _microseconds(task.schedule_since),
+                _microseconds(task.next_at),
+                to_microseconds(at) + (at == task.updated_at),  # another time in any case: `advance` compares it
+                task.task_id,
+            ),
+        )
+        events.record(transaction, "task", task.task_id, task.status, "replaced", at, reason)
 
     def find(self, transaction: Transaction, task_id: str) -> TaskRow | None:
         """Return the task as this transaction sees it; None if there is none."""
@@ -258,6 +282,7 @@ def _record(row: Row) -> TaskRow:
         skipped_in_row=row["skipped_in_row"],
         on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
         pruned_until=to_datetime(row["pruned_until"]),
+        schedule_since=to_datetime(row["schedule_since"]),
     )
 
 
@@ -267,6 +292,11 @@ def _schedule(text: str | None) -> SchedulePolicy | None:
         return None if text is None else SchedulePolicy(**json.loads(text))
     except (ValueError, TypeError):
         return None
+
+
+def _guard(task: TaskRow) -> tuple[str, int | None, str, int]:
+    """Return the parameters that find the task only as long as it is as in this row."""
+    return task.task_id, _microseconds(task.next_at), task.status, to_microseconds(task.updated_at)
 
 
 def _microseconds(at: datetime | None) -> int | None:

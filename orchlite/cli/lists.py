@@ -13,6 +13,7 @@ from orchlite.cli.lookup import IdOrName, all_of, lookup_of
 from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import Output, seconds_text, short_id, time_text
 from orchlite.core.clock import SystemClock
+from orchlite.core.errors import NotFound
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus
 
 if TYPE_CHECKING:
@@ -109,6 +110,17 @@ def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: s
     if isinstance(one, Orchestration):
         return [run for task in one.list_tasks() for run in task.last_runs(limit, status)]
     return one.last_runs(limit, status) if isinstance(one, Task) else [one]
+
+
+def newest_run_below(found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:
+    """Return the newest of all their runs; None if there is none."""
+    runs = [run for one in found for run in runs_below(one, 1)]
+    return max(runs, key=lambda run: run.created_at(), default=None)
+
+
+def no_run_yet(word: str) -> NotFound:
+    """Return the error for a task or an orchestration that has had no run."""
+    return NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
 
 
 def _statuses_of(status: str | None) -> frozenset[RunStatus] | None:

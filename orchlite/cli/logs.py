@@ -11,7 +11,7 @@ import click
 
 from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
-from orchlite.cli.lists import open_store, runs_below
+from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
 from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
 from orchlite.cli.options import Moment, Verb, raw_option
 from orchlite.cli.output import Output
@@ -72,8 +72,7 @@ def _run(client: Client, word: str | None) -> TaskRun:
 def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.client.orchestration import Orchestration
 
-    runs = [run for one in found for run in runs_below(one, 1)]
-    newest = max(runs, key=lambda run: run.created_at(), default=None)
+    newest = newest_run_below(found)
     uploads = [one for one in found if isinstance(one, Orchestration)]
     # If packaging of the newest upload failed, or nothing has run yet, the installer's log is the one to read.
     if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
@@ -81,7 +80,7 @@ def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> T
     if newest is None and isinstance(found[0], Orchestration):
         return _packaging_log_run(found[0])
     if newest is None:
-        raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
+        raise no_run_yet(word)
     return newest
 
 

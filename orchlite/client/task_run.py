@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from orchlite.client.live_status import live_status
-from orchlite.core.arguments import checked_count, checked_seconds
-from orchlite.core.errors import IllegalMove, RunFailed
+from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
+from orchlite.core.errors import IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
@@ -21,6 +22,7 @@ from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
 _SHOWN_LINES = 20
+_LISTED_FILES = 5
 
 
 class TaskRun:
@@ -143,13 +145,36 @@ class TaskRun:
         self._engine.kill_run(self._run_id)
         return self.status()
 
-    def files(self) -> list[Path]:
+    def files(self, *, relative: bool = False) -> list[Path]:
         """Return the files that the program created or changed in its working folder: absolute paths, sorted.
 
+        relative: return paths relative to the working folder.
+
         Raises:
+            BadArgument: `relative` is not a bool.
             BadBundle: the stored bundle, with which the folder is compared, is damaged.
         """
-        return self._engine.files(self._run_id)
+        folder, names = self._engine.files(self._run_id)
+        return names if checked_flag(relative, "relative") else [folder / name for name in names]
+
+    def file(self, name: str | os.PathLike[str]) -> Path:
+        """Return the absolute path of one of `files()`, for instance `run.file("report.csv").read_text()`.
+
+        name: its path relative to the working folder, or the absolute one.
+
+        Raises:
+            BadArgument: `name` is no path.
+            BadBundle: the stored bundle, with which the folder is compared, is damaged.
+            NotFound: the program neither created nor changed a file of this name, or it was removed since.
+        """
+        checked_path(name, "name")
+        folder, names = self._engine.files(self._run_id)
+        found = folder / name
+        if found not in {folder / each for each in names}:
+            listed = ", ".join(map(str, names[:_LISTED_FILES])) + (", …" if len(names) > _LISTED_FILES else "")
+            hint = f"It has {listed}." if names else "It has none."
+            raise NotFound(f"Run {self._run_id} has no file {str(name)!r:.80}.", hint=hint, run_id=self._run_id)
+        return found
 
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.

@@ -244,16 +244,16 @@ class Engine:
         self._check_open()
         deletion.delete(self.context, orchestration_ids, dry_run=dry_run)
 
-    def files(self, run_id: str) -> list[Path]:
-        """Return what the run created or changed in its work folder: absolute paths, sorted."""
+    def files(self, run_id: str) -> tuple[Path, list[Path]]:
+        """Return the run's work folder, and the files there that its program created or changed: relative paths, sorted."""
         from orchlite.bundles import bundle
 
         run = self.store.runs.get(run_id)
         attempt = workdirs.work_folder(self.context, run)
         if attempt is None:
-            return []
+            return Path(), []
         sha = self.store.orchestrations.of_run(run_id).sha
-        return [attempt.work / path for path in bundle.changed_files(self.context.bundles.path(sha), attempt.work)]
+        return attempt.work, bundle.changed_files(self.context.bundles.path(sha), attempt.work)
 
     def close(self, *, drain: bool) -> None:
         """Close the store. With `drain`, first wait for the one-shot runs that were submitted here.

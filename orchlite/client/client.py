@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -193,10 +194,14 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         follow: bool = False,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
-        A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run.
+        A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run. If the run is tried
+        again, this waits for the last try, and returns that; the arguments for it are those of `Orchestration.run_once`.
 
         timeout: time limit of the run in seconds, not of the wait.
         follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
@@ -215,13 +220,17 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         if follow and orchestration.requirements() and orchestration.status() != "ready":
             for line in orchestration.task().last_runs()[0].logs(follow=True):
                 _print(line.text, sys.stderr)
-        task = orchestration.wait().run_once(name, json_args, timeout, env=env)
+        task = orchestration.wait().run_once(
+            name, json_args, timeout, env=env, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown
+        )
         [run] = task.last_runs()
         try:
-            if follow:
-                for line in run.logs(follow=True):
+            while True:
+                for line in run.logs(follow=True) if follow else ():
                     _print(line.text, sys.stderr if line.stream == "stderr" else sys.stdout)
-            return run.wait()
+                if (following := run.wait().next_try()) is None:
+                    return run
+                run = following
         except KeyboardInterrupt:
             if not self._is_temporary:
                 print(f"orchlite: the run continues; get_task_run_by_id({run.id()!r}).kill() ends it.", file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow
+from orchlite.core.retry_arguments import checked_retry
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.core.system_errors import device_error
 from orchlite.core.tables import Table, table_html
@@ -130,6 +131,9 @@ class Orchestration:
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with one run, and return it. The run starts when the orchestration is ready and a worker slot is free.
 
@@ -138,13 +142,18 @@ class Orchestration:
         timeout: time limit of the run, 1 s to 366 days; by default there is none.
         debug: set the variable `TASK_DEBUG=true` for the program, and nothing else.
         env: environment variables in addition to the client's. They are stored with the task and shown masked.
-        on_failure: a program and its arguments, which a host runs after the run has failed; by default the client's.
+        on_failure: a program and its arguments, which a host runs after the last try has failed; by default the client's.
+        retries: how often a run that ended as `failure` or `timed_out` is tried again, each time as a run of its own; 100 at most.
+        retry_delay: from a failure to the next try: seconds, a `timedelta`, or a text such as `"5m"`. By default a minute.
+        retry_unknown: also try again after `unknown`, although the program may have done its work.
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        return self._submit(self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure))
+        retry = checked_retry(retries, retry_delay, retry_unknown)
+        request = self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure)
+        return self._submit(request._replace(retry=retry))
 
     def run_scheduled(
         self,
@@ -160,11 +169,14 @@ class Orchestration:
         starting_deadline_seconds: float | None = None,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with a run at every slot of a schedule, and return it. From now on this process keeps the store's schedules.
 
-        Each slot has one run at most, however many hosts there are. Skipped slots are listed by `last_runs(status="skipped")`. The other
-        arguments are those of `run_once`.
+        Each slot has one run at most, however many hosts there are. Skipped slots are listed by `last_runs(status="skipped")`. A try that
+        has not started when the next slot gets its run is dropped. The other arguments are those of `run_once`.
 
         schedule: five fields of cron: minute, hour, day of month, month, day of week; or `@hourly`, `@daily`, `@weekly`, `@monthly`,
             `@yearly`.
@@ -181,8 +193,9 @@ class Orchestration:
             Conflict: the store is a copy that was not adopted.
         """
         policy = checked_policy(schedule, timezone, concurrency, missed, starting_deadline_seconds)
+        retry = checked_retry(retries, retry_delay, retry_unknown)
         request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
-        return self._submit(request._replace(schedule=policy))
+        return self._submit(request._replace(schedule=policy, retry=retry))
 
     def run_continuously(
         self,

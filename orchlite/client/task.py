@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +22,8 @@ from orchlite.core.arguments import (
 )
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
-from orchlite.core.records import TaskRow
+from orchlite.core.records import RetryPolicy, TaskRow
+from orchlite.core.retry_arguments import changed_retry
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
@@ -123,7 +124,8 @@ class Task:
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until its newest unfinished run, else its newest run, has ended, and return that run, whatever its outcome.
 
-        If there is no run yet, wait for the first one. A notebook shows the status meanwhile.
+        If that failed and is tried again, wait for the last try, and return that. If there is no run yet, wait for the first one. A
+        notebook shows the status meanwhile.
 
         timeout: in seconds; by default there is none.
 
@@ -195,6 +197,9 @@ class Task:
         starting_deadline_seconds: float | EllipsisType | None = ...,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        retries: int | None = None,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool | None = None,
     ) -> Task:
         """Have a scheduled or continuous task run another orchestration, and return the task. Block until that is packaged.
 
@@ -224,6 +229,8 @@ class Task:
             )
         policy = checked_changes(self._definition().schedule, schedule, timezone, concurrency, missed, starting_deadline_seconds)
         fields = self._checked_fields(json_args, timeout, debug, env, on_failure)
+        if (retries, retry_delay, retry_unknown) != (None, None, None):
+            fields["retry"] = self._changed_retry(retries, retry_delay, retry_unknown)
         orchestration.wait()
         self._engine.replace(self.id(), Replacement(orchestration.id(), fields, policy))
         return self
@@ -250,6 +257,23 @@ class Task:
         if on_failure is not None:
             fields["on_failure"] = checked_command(on_failure, "on_failure")
         return fields
+
+    def _changed_retry(
+        self, retries: int | None, retry_delay: float | str | timedelta | None, retry_unknown: bool | None
+    ) -> RetryPolicy | None:
+        if self.kind() is TaskKind.CONTINUOUS:
+            raise BadArgument(Argument("retries") + " does not go with a continuous task.", hint="Leave it out.", argument="retries")
+        return changed_retry(self._definition().retry, retries, retry_delay, retry_unknown)
+
+    def retries(self) -> int:
+        """Return how often a failed run is tried again."""
+        retry = self._definition().retry
+        return 0 if retry is None else retry.retries
+
+    def retry_delay(self) -> float | None:
+        """Return the seconds from a failure to the next try; None if there is none."""
+        retry = self._definition().retry
+        return None if retry is None else retry.delay_seconds
 
     def missed(self) -> int:
         """Return how many of its slots had no run; `last_runs(status="skipped")` lists them with the reason."""

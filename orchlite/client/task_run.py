@@ -82,6 +82,23 @@ class TaskRun:
         """Return the slot that it runs for, or that was skipped: aware, UTC; None if it belongs to no schedule."""
         return self._row().slot_at
 
+    def retry_of(self) -> str | None:
+        """Return the id of the failed run that this one tries again, if any."""
+        return self._row().retry_of
+
+    def try_number(self) -> int:
+        """Return 1 for a first try, 2 for the run that tries it again, and so on."""
+        return self._row().try_number
+
+    def next_try(self) -> TaskRun | None:
+        """Return the run that tries this one again; None if there is none. If there is one, it is there as soon as this one has ended."""
+        following = self._engine.store.tries.after(self._run_id)
+        return None if following is None else TaskRun(self._engine, following, self._task_id)
+
+    def not_before(self) -> datetime | None:
+        """Return when it may start, if it is a try that follows a failure: aware, UTC."""
+        return self._row().not_before_at
+
     def started_at(self) -> datetime | None:
         """Return when its program was started or, while it runs, when a host claimed it: aware, UTC; None if neither happened."""
         row = self._row()
@@ -121,6 +138,8 @@ class TaskRun:
 
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until the run has ended, and return it, whatever its outcome. A notebook shows its status meanwhile.
+
+        It does not wait for a run that tries it again; `Task.wait()` does.
 
         timeout: in seconds; by default there is none.
 

@@ -85,10 +85,12 @@ class Engine:
         )
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
-        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._reclaim_slots)
+        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._time_passed)
         self._recovery = Recovery(self.context, self._workers, simulated=self._executor.is_stepped)
         self._worker_yield = WorkerYield(self.context)
         self.waiting = Waiting(self.context, self._execute_queued, self._recovery, self._worker_yield, self._executor)
+        self._seen_at = clock.now()
+        """Up to when it has looked for tries that are due."""
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
@@ -201,9 +203,10 @@ class Engine:
         """Run a paused task again; see `operations.pause`."""
         self._check_open()
         status = resume_task(self.context, task_id)
-        self._start_workers()
+        self._execute_queued()  # a try may have waited for this
         self._keep_schedules()
         self._scheduler.wake()
+        self._executor.settle()
         return status
 
     def trigger(self, task_id: str) -> str:
@@ -372,10 +375,13 @@ class Engine:
     def _count_waiting(self) -> None:
         self._workers.set_blocked(self.store.waits.count(self.context.host_id, self.context.clock.monotonic()))
 
-    def _reclaim_slots(self) -> None:
-        """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
+    def _time_passed(self) -> None:
+        """Take back the slots of runs whose wait has lapsed, and start tries that are due: no change of the store signals that."""
         if self._workers.has_yielded():
             self._count_waiting()
+        seen_at, self._seen_at = self._seen_at, self.context.clock.now()
+        if self.store.tries.have_become_due(seen_at, self._seen_at):
+            self._workers.wake()
 
     def _remove_dead_hosts(self) -> None:
         with suppress(OSError):

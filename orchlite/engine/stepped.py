@@ -137,7 +137,7 @@ class SteppedExecutor:
         if len(self._planned) >= context.settings.workers:
             return False
         # Worker threads claim the packaging runs.
-        run_id = context.store.runs.next_claimable(context.host_id, whole_store=True, packaging=False)
+        run_id = context.store.runs.next_claimable(context.host_id, context.clock.now(), whole_store=True, packaging=False)
         if run_id is None:
             return False
         try:

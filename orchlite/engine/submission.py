@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite.core.records import Claim, OrchestrationRow, RunRow, SchedulePolicy, TaskRow
+from orchlite.core.records import Claim, OrchestrationRow, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
 from orchlite.operations import packaging
@@ -25,6 +25,7 @@ class TaskRequest(NamedTuple):
     kind: TaskKind = TaskKind.ONCE
     schedule: SchedulePolicy | None = None
     on_failure: tuple[str, ...] | None = None
+    retry: RetryPolicy | None = None
 
 
 def submit(context: Context, workers: Workers, orchestration_id: str, request: TaskRequest) -> TaskRow:
@@ -121,6 +122,7 @@ def _task(context: Context, orchestration: OrchestrationRow, request: TaskReques
         updated_at=now,
         schedule=request.schedule,
         on_failure=request.on_failure if request.on_failure is not None else context.settings.on_failure,
+        retry=request.retry,
     )
 
 

@@ -222,7 +222,11 @@ class Workers:
         woken = self._woken  # before the query: it does not see what is queued meanwhile
         packaging = True if self._executor.is_stepped else None
         run_id = self._context.store.runs.next_claimable(
-            self._context.host_id, whole_store=self.whole_store, packaging=packaging, excluded=self._context.postponed.not_due()
+            self._context.host_id,
+            self._context.clock.now(),
+            whole_store=self.whole_store,
+            packaging=packaging,
+            excluded=self._context.postponed.not_due(),
         )
         if run_id is None:
             with self._condition:

@@ -81,6 +81,7 @@ def follow_clock_back(context: Context, now: datetime) -> None:
     with context.store.transaction() as transaction:
         if context.store.tasks.shorten_backoffs(transaction, now + backoff.MAX_BACKOFF):
             _log.info("the clock was set back; continuous tasks start again accordingly")
+        context.store.tries.bring_forward(transaction, now)
     for task in context.store.tasks.ahead_of_clock(now):
         # If its schedule is unusable, it becomes `schedule_error` when it is due.
         with suppress(BadSchedule), task_errors(task), context.store.transaction() as transaction:

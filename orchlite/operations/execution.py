@@ -200,8 +200,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
     }
     if context.settings.allow_foreign_owner:
         own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too
-    if assignment.run.slot_at is not None:
-        own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
+    if (slot_at := assignment.run.slot_at or assignment.run.repeated_slot_at) is not None:
+        own["ORCHLITE_SCHEDULED_AT"] = slot_at.isoformat()
     found = {**passed, **requested, **task.env, **own}
     return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
 

@@ -42,7 +42,7 @@ def notify(context: Context, run_id: str, status: RunStatus) -> None:
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         _log.warning("no notification was sent for run %s, which ended as %s", run_id, status, exc_info=True)
         return
-    if not task.on_failure:
+    if not task.on_failure or not context.store.runs.has_promised(run_id, context.host_id):  # or the run is tried again
         return
     if context.clock_is_manual:
         _send(context, task, run, threading.Event())

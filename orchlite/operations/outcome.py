@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from orchlite.core.records import RunResult, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
+from orchlite.operations import retries
 from orchlite.schedules import backoff
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
@@ -25,16 +26,17 @@ class Outcome(NamedTuple):
 
 
 def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
-    """Record the outcome of a run, promise its notification, and advance its task.
+    """Record the outcome of a run, queue its next try or promise its notification, and advance its task.
 
     Raises:
         IllegalMove: the run has ended already, or cannot end this way in its state.
     """
     store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
-    if outcome.host_id is not None and outcome.result.status in FAILED:
+    is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
+    if outcome.host_id is not None and outcome.result.status in FAILED and not is_tried_again:
         store.runs.promise_notification(transaction, outcome.run_id, outcome.host_id)
     advance_task(store, transaction, outcome.task_id, now)
-    if outcome.result.status is RunStatus.TIMED_OUT:
+    if outcome.result.status is RunStatus.TIMED_OUT and not is_tried_again:
         _time_out(store, transaction, outcome, now)
 
 

@@ -14,7 +14,7 @@ from orchlite.core.errors import BadSchedule, Conflict, IllegalMove
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
-from orchlite.operations import dispatch, due_times, kill, packaging, pause
+from orchlite.operations import dispatch, due_times, packaging, pause
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -63,7 +63,7 @@ def replace_task(context: Context, task_id: str, replacement: Replacement) -> No
         store.tasks.replace(transaction, new, now, _difference(task, new))
         if task.status in (TaskStatus.PENDING, TaskStatus.PENDING_RESUME) or (task.status is TaskStatus.SCHEDULE_ERROR and is_rescheduled):
             store.tasks.move(transaction, task_id, TaskStatus.STARTED, now)
-    kill.signal_owners(context, task, [run.run_id for run in overlapped], dispatch.REPLACED)
+    dispatch.signal_replaced(context, task, overlapped)
     context.changes.announce()
 
 
@@ -128,7 +128,7 @@ def _first_slot(context: Context, task: TaskRow, now: datetime) -> datetime:
 
 def _difference(task: TaskRow, new: TaskRow) -> str:
     """Return what differs, for the event: both orchestrations by their ids, and the names of other fields."""
-    names = ("arguments", "timeout_seconds", "debug", "env", "on_failure", "schedule")
+    names = ("arguments", "timeout_seconds", "debug", "env", "on_failure", "schedule", "retry")
     changed = [name.removesuffix("_seconds") for name in names if getattr(task, name) != getattr(new, name)]
     is_other = new.orchestration_id != task.orchestration_id
     return "; ".join(

@@ -8,7 +8,7 @@ from orchlite.core.errors import Conflict, IllegalMove
 from orchlite.core.hints import Api
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
-from orchlite.operations import dispatch, kill, packaging
+from orchlite.operations import dispatch, packaging
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -17,7 +17,7 @@ _NEVER_AGAIN = (TaskStatus.KILLED, TaskStatus.PENDING_KILL, TaskStatus.FAILED)
 
 
 def trigger(context: Context, task_id: str) -> str:
-    """Queue one run of a scheduled task, durably, and signal the runs that it replaces. Return the id of the run.
+    """Queue one run of a scheduled task, durably, and end the runs and the pending try that it replaces. Return the id of the run.
 
     The task may be paused, or have a schedule that cannot be kept: only its slots wait for that.
 
@@ -35,7 +35,7 @@ def trigger(context: Context, task_id: str) -> str:
         replaced = _make_room(context, transaction, task)
         store.runs.insert(transaction, run_id, task_id, context.host_id, now, _TRIGGERED)
         store.runs.hand_over(transaction, store.orchestrations.get(task.orchestration_id).task_id, context.host_id)
-    kill.signal_owners(context, task, [run.run_id for run in replaced], dispatch.REPLACED)
+    dispatch.signal_replaced(context, task, replaced)
     context.changes.announce()
     return run_id
 
@@ -52,13 +52,12 @@ def _check_may_run(context: Context, transaction: Transaction, task: TaskRow) ->
 
 def _make_room(context: Context, transaction: Transaction, task: TaskRow) -> list[RunRow]:
     """Apply the task's overlap rule. Return the runs that must end because this one replaces them."""
-    concurrency = "allow" if task.schedule is None else task.schedule.concurrency
-    unfinished = [] if concurrency == "allow" else context.store.runs.unfinished_of_task(transaction, task.task_id)
-    if unfinished and concurrency == "forbid":
+    unfinished = context.store.runs.unfinished_of_task(transaction, task.task_id)
+    overlapping = dispatch.started(unfinished)
+    if overlapping and task.schedule is not None and task.schedule.concurrency == "forbid":
         raise Conflict(
-            f"Run {unfinished[0].run_id} of the task is {unfinished[0].status}, and its schedule forbids that runs overlap.",
+            f"Run {overlapping[0].run_id} of the task is {overlapping[0].status}, and its schedule forbids that runs overlap.",
             hint="Wait until it has ended, or end it with " + Api.KILL + ".",
-            run_id=unfinished[0].run_id,
+            run_id=overlapping[0].run_id,
         )
-    kill.request_kills(context, transaction, task, unfinished, dispatch.REPLACED)
-    return unfinished
+    return dispatch.replace(context, transaction, task, unfinished)

@@ -93,9 +93,9 @@ class Runs:
         return _record(row)
 
     def next_claimable(
-        self, host_id: str, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
+        self, host_id: str, now: datetime, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
     ) -> str | None:
-        """Return the id of the oldest queued run that this host may start now; None if there is none.
+        """Return the id of the oldest queued run that this host may start at `now`; None if there is none.
 
         whole_store: consider the runs that any host submitted, not only this one.
         packaging: consider only packaging runs, or only others; both by default.
@@ -106,6 +106,7 @@ class Runs:
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
             " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
+            " AND (runs.not_before IS NULL OR runs.not_before <= ? AND tasks.status <> 'paused')"
             # A run that replaces another starts when that one has ended.
             " AND (tasks.schedule IS NULL OR NOT json_valid(tasks.schedule)"
             " OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
@@ -113,7 +114,7 @@ class Runs:
             " AND old.status = 'running'))"
             " AND (? IS NULL OR runs.run_id NOT IN (SELECT value FROM json_each(?)))"
             " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id, None if packaging is None else not packaging, none_or_ids, none_or_ids),
+            (whole_store, host_id, None if packaging is None else not packaging, to_microseconds(now), none_or_ids, none_or_ids),
         )
         return None if row is None else str(row["run_id"])
 
@@ -199,6 +200,10 @@ class Runs:
     def notification_sent(self, transaction: Transaction, run_id: str) -> None:
         """Record that no notification is pending for the run."""
         transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
+
+    def has_promised(self, run_id: str, host_id: str) -> bool:
+        """Return whether this host has promised to send the run's notification, and has not sent it."""
+        return self._database.row("SELECT 1 FROM runs WHERE run_id = ? AND to_be_told_by = ?", (run_id, host_id)) is not None
 
     def pending_notifications(self) -> list[PendingNotification]:
         """Return the notifications that were promised and not sent, oldest run first."""
@@ -347,8 +352,8 @@ class Runs:
         rows = self._database.rows(
             "SELECT runs.* FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
             " WHERE runs.status IN ('queued', 'running') AND submitted_by = ?"
-            " AND CASE WHEN kind = 'scheduled' AND slot_at IS NULL THEN 'once' ELSE kind END IN (SELECT value FROM json_each(?))"
-            " ORDER BY number",
+            " AND CASE WHEN kind = 'scheduled' AND COALESCE(slot_at, repeated_slot_at) IS NULL THEN 'once' ELSE kind END"
+            " IN (SELECT value FROM json_each(?)) ORDER BY number",
             (host_id, json.dumps(list(kinds))),
         )
         return [_record(row) for row in rows]
@@ -378,4 +383,9 @@ def _record(row: Row) -> RunRow:
         log_complete=bool(row["log_complete"]),
         slot_at=to_datetime(row["slot_at"]),
         slots=row["slots"],
+        retry_of=row["retry_of"],
+        try_number=row["try"],
+        not_before_at=to_datetime(row["not_before"]),
+        rerun_of=row["rerun_of"],
+        repeated_slot_at=to_datetime(row["repeated_slot_at"]),
     )

@@ -23,6 +23,7 @@ from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.task_versions import TaskVersions
 from orchlite.store.tasks import Tasks
+from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 from orchlite.store.workspaces import Workspaces
 
@@ -51,6 +52,7 @@ class Store:
         self.tasks = Tasks(self._database)
         self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
+        self.tries = Tries(self._database)
         self.waits = Waits(self._database)
         self.models = Models(self._database)
         self.pipelines = Pipelines(self._database)

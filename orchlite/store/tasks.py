@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import Api
-from orchlite.core.records import SchedulePolicy, TaskRow
+from orchlite.core.records import RetryPolicy, SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -26,8 +26,8 @@ class Tasks:
         """Insert a task and its first event."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
-            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, retry)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.task_id,
                 task.workspace_id,
@@ -45,6 +45,7 @@ class Tasks:
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.next_at),
                 None if task.on_failure is None else json.dumps(task.on_failure),
+                None if task.retry is None else json.dumps(task.retry._asdict()),
             ),
         )
         events.record(transaction, "task", task.task_id, None, task.status, task.created_at)
@@ -218,6 +219,7 @@ class Tasks:
         """Store what the task runs from now on, when and with which arguments, and record the event. Its name and status stay."""
         transaction.execute(
             "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?,"
+            " retry = ?,"
             # A schedule that cannot be read stays as it is.
             " schedule = COALESCE(?, schedule), schedule_since = ?, next_at = ?, updated_at = ? WHERE task_id = ?",
             (
@@ -227,6 +229,7 @@ class Tasks:
                 task.debug,
                 json.dumps(dict(task.env)),
                 None if task.on_failure is None else json.dumps(task.on_failure),
+                None if task.retry is None else json.dumps(task.retry._asdict()),
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.schedule_since),
                 _microseconds(task.next_at),
@@ -283,6 +286,7 @@ def _record(row: Row) -> TaskRow:
         on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
         pruned_until=to_datetime(row["pruned_until"]),
         schedule_since=to_datetime(row["schedule_since"]),
+        retry=None if row["retry"] is None else RetryPolicy(**json.loads(row["retry"])),
     )
 
 

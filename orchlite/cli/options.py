@@ -166,6 +166,20 @@ class Duration(Converter):
         return duration
 
 
+class ShellCommand(Converter):
+    """A command for a shell, as a program and its arguments: pipes, redirections and variables work as in a crontab."""
+
+    name = "command"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> list[str]:
+        """Return the program and its arguments."""
+        if not isinstance(value, str):
+            return list(value)
+        if not value.strip():
+            self.fail("the command is empty.", parameter, context)
+        return ["/bin/sh", "-c", value]
+
+
 class Moment(Converter):
     """A time: a duration before now, such as `10m`, or a date such as `2026-03-01T14:00`, local unless it names a zone."""
 

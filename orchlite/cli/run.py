@@ -14,7 +14,7 @@ from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option
 from orchlite.cli.output import Output, counted, seconds_text, short_id
-from orchlite.cli.run_options import RunOptions, run_options
+from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
@@ -33,8 +33,11 @@ _MAX_FILES = 5
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
 @click.option("--name", metavar="NAME", help="Name of the task.")
 @raw_option
+@notification_options("failure", "success")
 @run_options
-def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None, raw: bool) -> int:
+def run(
+    path_or_id: str, options: RunOptions, commands: Commands, timeout: timedelta | None, detach: bool, name: str | None, raw: bool
+) -> int:
     """Run a folder, a ZIP, or an orchestration by id or name, once.
 
     Prints its output as it arrives, and exits with its exit code. Ctrl-C kills the run. With --json, its output goes to
@@ -45,7 +48,7 @@ def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach:
         with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
-                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables)
+                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands)
                 [one] = task.last_runs()
                 if detach:
                     leave_running(client, one, out)

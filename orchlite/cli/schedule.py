@@ -11,7 +11,7 @@ from orchlite.cli.json_models import task_json, time_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options
 from orchlite.cli.output import Output, short_id, time_text
-from orchlite.cli.run_options import RunOptions, run_options
+from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import BadArgument, BadSchedule
 
@@ -45,17 +45,18 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 )
 @click.option("--deadline", type=Duration(), help="Skip a run that cannot start within this time after it is due.")
 @click.option("--timeout", type=Duration(), help="Time limit of a run: 90s, 5m, 1h30m.")
+@notification_options("failure", "success", "late")
 @run_options
-def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, **policy: Any) -> None:
+def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, commands: Commands, **policy: Any) -> None:
     """Run PATH_OR_ID at the times of EXPRESSION, and print the id of the task.
 
     EXPRESSION has five cron fields, or is a macro such as @daily. `orchlite start` keeps the schedules.
     """
     out = common_options().output()
     expression = _expression(words)
-    _check_policy(expression, policy)
+    _check_policy(expression, policy, commands)
     with open_packaged(path_or_id, options.source, out) as (client, orchestration):
-        task = _submitted(orchestration, expression, options, policy)
+        task = _submitted(orchestration, expression, options, commands, policy)
         out.json(task_json(task)) if out.as_json else out.line(task.id())
         _print_start(client, task, out)
         client.close(drain=False)
@@ -68,7 +69,7 @@ def _expression(words: tuple[str, ...]) -> str | None:
     return words[0] if words else None
 
 
-def _check_policy(expression: str | None, policy: dict[str, Any]) -> None:
+def _check_policy(expression: str | None, policy: dict[str, Any], commands: Commands) -> None:
     """Refuse what cannot be scheduled, before anything is uploaded."""
     from orchlite.schedules.schedule import parse
 
@@ -78,12 +79,17 @@ def _check_policy(expression: str | None, policy: dict[str, Any]) -> None:
         parse(expression, policy["timezone"])
     elif policy["timeout"] is not None:
         raise BadArgument("--timeout does not go with --continuously.", hint="A continuous task has no time limit.", argument="--timeout")
+    elif commands["on_late"] is not None:
+        raise BadArgument("--on-late does not go with --continuously.", hint="A continuous task is never late.", argument="--on-late")
 
 
-def _submitted(orchestration: Orchestration, expression: str | None, options: RunOptions, policy: dict[str, Any]) -> Task:
+def _submitted(
+    orchestration: Orchestration, expression: str | None, options: RunOptions, commands: Commands, policy: dict[str, Any]
+) -> Task:
     name = policy["name"] or orchestration.name() or orchestration.file_name()
     if expression is None:
-        return orchestration.run_continuously(name, options.arguments, env=options.variables)
+        outcomes = {event: command for event, command in commands.items() if event != "on_late"}
+        return orchestration.run_continuously(name, options.arguments, env=options.variables, **outcomes)
     return orchestration.run_scheduled(
         name,
         expression,
@@ -94,6 +100,7 @@ def _submitted(orchestration: Orchestration, expression: str | None, options: Ru
         missed=policy["missed"],
         starting_deadline_seconds=_seconds(policy["deadline"]),
         env=options.variables,
+        **commands,
     )
 
 
@@ -119,7 +126,7 @@ def _print_start(client: Client, task: Task, out: Output) -> None:
     next_at = task.next_run_at()
     when = f", first at {time_text(next_at, task.timezone())}" if next_at and task.schedule() else ""
     start = common_options().command("start", anywhere=True)
-    host = "" if lookup_of(client).other_hosts() else f"; no process keeps this store's schedules: run `{start}`"
+    host = "" if lookup_of(client).are_schedules_kept() else f"; no process keeps this store's schedules: run `{start}`"
     out.note(f"task {short_id(task.id())} is {task.kind()}{when}{host}")
 
 

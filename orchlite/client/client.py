@@ -93,6 +93,9 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
+        heartbeat: Sequence[str] | None = None,
         allow_foreign_owner: bool = False,
         process: Process | None = None,
         environment: Environments | None = None,
@@ -120,7 +123,10 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         keep_work: which files of a run's working folder stay: `"changed"`, those that the run created or changed, and all of them for a
             task's newest three failed runs; `"all"`; or `"none"`.
         on_failure: a program and its arguments, which a host runs after a run submitted here has failed. The variables `ORCHLITE_RUN_ID`,
-            `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run.
+            `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run. While this client serves the whole store, it also runs
+            it after failed runs of tasks that have no such program.
+        on_success, on_late: likewise, after a run has succeeded, and when a slot is late by more than a minute or was missed.
+        heartbeat: a program and its arguments, run once a minute for as long as this client keeps schedules: a dead man's switch.
         allow_foreign_owner: let root open a store and a cache that belong to another account. The variable
             `ORCHLITE_ALLOW_FOREIGN_OWNER=1` does the same.
         clock, process, environment: replacements for tests; see `orchlite.testing`.
@@ -145,6 +151,9 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),
+            on_success=checked_command(on_success, "on_success"),
+            on_late=checked_command(on_late, "on_late"),
+            heartbeat=checked_command(heartbeat, "heartbeat"),
             allow_foreign_owner=allows_foreign_owner(checked_flag(allow_foreign_owner, "allow_foreign_owner")),
             leash=self._is_temporary,
         )

@@ -126,6 +126,11 @@ class Lookup:
         others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
         return sum(liveness.is_alive(hosts, host_id) for host_id in others)
 
+    def are_schedules_kept(self) -> bool:
+        """Return whether another process keeps the store's schedules."""
+        context = self._engine.context
+        return any(sign.host_id != context.host_id for sign in liveness.signs_of_life(context.folder.hosts))
+
     def has_started(self, run: TaskRun) -> bool:
         """Return whether the run's program was started, or the run has ended: it no longer needs this host."""
         return self._engine.context.folder.run(run.id()).started.exists() or run.status().is_final

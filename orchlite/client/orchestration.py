@@ -131,6 +131,7 @@ class Orchestration:
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
         retries: int = 0,
         retry_delay: float | str | timedelta | None = None,
         retry_unknown: bool = False,
@@ -142,7 +143,8 @@ class Orchestration:
         timeout: time limit of the run, 1 s to 366 days; by default there is none.
         debug: set the variable `TASK_DEBUG=true` for the program, and nothing else.
         env: environment variables in addition to the client's. They are stored with the task and shown masked.
-        on_failure: a program and its arguments, which a host runs after the last try has failed; by default the client's.
+        on_failure, on_success: a program and its arguments, which a host runs after the last try has failed, or after a run has succeeded;
+            by default the client's.
         retries: how often a run that ended as `failure` or `timed_out` is tried again, each time as a run of its own; 100 at most.
         retry_delay: from a failure to the next try: seconds, a `timedelta`, or a text such as `"5m"`. By default a minute.
         retry_unknown: also try again after `unknown`, although the program may have done its work.
@@ -152,7 +154,7 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
         """
         retry = checked_retry(retries, retry_delay, retry_unknown)
-        request = self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure)
+        request = self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, (on_failure, on_success))
         return self._submit(request._replace(retry=retry))
 
     def run_scheduled(
@@ -169,6 +171,8 @@ class Orchestration:
         starting_deadline_seconds: float | None = None,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
         retries: int = 0,
         retry_delay: float | str | timedelta | None = None,
         retry_unknown: bool = False,
@@ -185,6 +189,8 @@ class Orchestration:
             the previous run, which is killed.
         missed: of the slots that pass while no host works, run the `"latest"`, `"all"`, or `"none"`.
         starting_deadline_seconds: how late a slot's run may start, 1 s at least; after that the slot is skipped. By default any time.
+        on_late: a program and its arguments, which a host runs when a slot is late by more than a minute or was missed, once for all such
+            slots that it finds; by default the client's.
 
         Raises:
             BadSchedule: the schedule or the zone is refused; `details["field"]` names the part. Nothing was submitted.
@@ -194,8 +200,8 @@ class Orchestration:
         """
         policy = checked_policy(schedule, timezone, concurrency, missed, starting_deadline_seconds)
         retry = checked_retry(retries, retry_delay, retry_unknown)
-        request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
-        return self._submit(request._replace(schedule=policy, retry=retry))
+        request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, (on_failure, on_success))
+        return self._submit(request._replace(schedule=policy, retry=retry, on_late=checked_command(on_late, "on_late")))
 
     def run_continuously(
         self,
@@ -205,6 +211,7 @@ class Orchestration:
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
     ) -> Task:
         """Submit a task whose program is started again whenever it ends, until it is killed or paused, and return it.
 
@@ -217,7 +224,7 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
             Conflict: the store is a copy that was not adopted.
         """
-        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
+        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, (on_failure, on_success)))
 
     def download(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.
@@ -262,7 +269,7 @@ class Orchestration:
         timeout: float | None,
         debug: bool | None,
         env: Mapping[str, str] | None,
-        on_failure: Sequence[str] | None,
+        commands: tuple[Sequence[str] | None, Sequence[str] | None],
     ) -> TaskRequest:
         return TaskRequest(
             name=checked_name(name),
@@ -271,7 +278,8 @@ class Orchestration:
             debug=False if debug is None else checked_flag(debug, "debug"),
             env=checked_env(env),
             kind=kind,
-            on_failure=checked_command(on_failure, "on_failure"),
+            on_failure=checked_command(commands[0], "on_failure"),
+            on_success=checked_command(commands[1], "on_success"),
         )
 
     def _submit(self, request: TaskRequest) -> Task:

@@ -197,6 +197,8 @@ class Task:
         starting_deadline_seconds: float | EllipsisType | None = ...,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
         retries: int | None = None,
         retry_delay: float | str | timedelta | None = None,
         retry_unknown: bool | None = None,
@@ -228,7 +230,8 @@ class Task:
                 argument="orchestration",
             )
         policy = checked_changes(self._definition().schedule, schedule, timezone, concurrency, missed, starting_deadline_seconds)
-        fields = self._checked_fields(json_args, timeout, debug, env, on_failure)
+        commands = {"on_failure": on_failure, "on_success": on_success, "on_late": on_late}
+        fields = self._checked_fields(json_args, timeout, debug, env, commands)
         if (retries, retry_delay, retry_unknown) != (None, None, None):
             fields["retry"] = self._changed_retry(retries, retry_delay, retry_unknown)
         orchestration.wait()
@@ -241,7 +244,7 @@ class Task:
         timeout: float | EllipsisType | None,
         debug: bool | None,
         env: Mapping[str, str] | None,
-        on_failure: Sequence[str] | None,
+        commands: Mapping[str, Sequence[str] | None],
     ) -> dict[str, Any]:
         settings, fields = self._engine.context.settings, dict[str, Any]()
         if json_args is not None:
@@ -254,8 +257,7 @@ class Task:
             fields["debug"] = checked_flag(debug, "debug")
         if env is not None:
             fields["env"] = {**settings.env, **checked_env(env)}
-        if on_failure is not None:
-            fields["on_failure"] = checked_command(on_failure, "on_failure")
+        fields.update({name: checked_command(command, name) for name, command in commands.items() if command is not None})
         return fields
 
     def _changed_retry(

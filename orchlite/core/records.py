@@ -133,7 +133,11 @@ class TaskRow(NamedTuple):
     skipped_in_row: int = 0
     """How many slots were skipped since the last run."""
     on_failure: tuple[str, ...] | None = None
-    """The command that is run after a run has failed; None: no notification."""
+    """The command that is run after a run has failed; None: that of the host, if it has one."""
+    on_success: tuple[str, ...] | None = None
+    """The command that is run after a run has succeeded."""
+    on_late: tuple[str, ...] | None = None
+    """The command that is run when slots are late or missed."""
     pruned_until: datetime | None = None
     """Slots up to this time may have had runs whose rows were pruned."""
     schedule_since: datetime | None = None
@@ -191,11 +195,15 @@ class RunRow(NamedTuple):
         return self.retry_of is not None and self.status is RunStatus.QUEUED
 
 
+NotificationEvent = Literal["failure", "success", "late"]
+"""What a notification is about: each has its command, `on_failure`, `on_success` or `on_late`."""
+
+
 class PendingNotification(NamedTuple):
-    """A failed run whose notification has not been sent."""
+    """A notification that was promised and not sent."""
 
     run_id: str
-    status: RunStatus
+    event: NotificationEvent
     host_id: str
     """The host that has promised to send it."""
 

@@ -131,6 +131,7 @@ class Engine:
         if adopt_copy:
             copies.adopt(self.context)
             self._scheduler.release()
+        self.context.serves_store = True
         self._workers.start(whole_store=True)
         self._watcher.start()
         self._keep_schedules()

@@ -50,7 +50,7 @@ class Recovery:
         """Recover once. Block 10 s at most: if the store accepts no writes, this continues in the background."""
         if self._context.own_run_id is not None:
             return
-        if self._context.store.runs.running() or self._context.store.runs.pending_notifications():
+        if self._context.store.runs.running() or self._context.store.notifications.pending():
             start_daemon(self.recover, "orchlite-recovery").join(_OPENING_SECONDS)
         else:
             liveness.remove_dead(self._context.folder.hosts)

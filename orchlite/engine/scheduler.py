@@ -53,7 +53,7 @@ class Scheduler:
             if self.is_held:
                 _log.warning("the schedules of %s wait: it is a copy that was not adopted", self._context.folder.path)
             elif self._thread is None and not self._stopping.is_set():
-                self._vital_signs.show()  # at once: whoever has started this host may ask whether it works
+                self._vital_signs.begin()
                 if not self._context.clock_is_manual:
                     self._thread = start_daemon(self._run, "orchlite-scheduler")
 

@@ -25,6 +25,8 @@ class TaskRequest(NamedTuple):
     kind: TaskKind = TaskKind.ONCE
     schedule: SchedulePolicy | None = None
     on_failure: tuple[str, ...] | None = None
+    on_success: tuple[str, ...] | None = None
+    on_late: tuple[str, ...] | None = None
     retry: RetryPolicy | None = None
 
 
@@ -121,7 +123,9 @@ def _task(context: Context, orchestration: OrchestrationRow, request: TaskReques
         created_at=now,
         updated_at=now,
         schedule=request.schedule,
-        on_failure=request.on_failure if request.on_failure is not None else context.settings.on_failure,
+        on_failure=request.on_failure or context.settings.on_failure,
+        on_success=request.on_success or context.settings.on_success,
+        on_late=request.on_late or context.settings.on_late,
         retry=request.retry,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import DeviceFailed, StoreDamaged, StoreTooNew
 from orchlite.core.folders import StoreFolder
-from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
+from orchlite.core.records import Claim, NotificationEvent, OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.operations.cleaner import Cleaner
@@ -107,6 +107,8 @@ class Context:
         """Whether a caller raises `failure`, so that it need not be logged."""
         self.changes = Changes()
         """Announced after every change that this host makes."""
+        self.serves_store = False
+        """Whether this host works for the whole store, and so runs its own commands for tasks that have none."""
         self._host_id = host_id
 
     @property
@@ -127,6 +129,20 @@ class Context:
             if not self.raises_failure:
                 _log.error("this process stops working on the store: %s", error)
         self.closed.set()
+
+    def host_commands(self) -> Mapping[NotificationEvent, tuple[str, ...]]:
+        """Return the notification commands of this host for tasks that have none."""
+        settings = self.settings
+        commands: dict[NotificationEvent, tuple[str, ...] | None] = {
+            "failure": settings.on_failure,
+            "success": settings.on_success,
+            "late": settings.on_late,
+        }
+        return {event: command for event, command in commands.items() if command is not None and self.serves_store}
+
+    def promise_notification(self, transaction: Transaction, run_id: str, event: NotificationEvent) -> None:
+        """Record that this host notifies of the run's outcome, if its task or this host has a command for it."""
+        self.store.notifications.promise(transaction, run_id, event, self.host_id, has_default=event in self.host_commands())
 
     def claim(self) -> Claim:
         """Return a claim by this host, made now."""

@@ -210,7 +210,7 @@ def replace(context: Context, transaction: Transaction, task: TaskRow, unfinishe
     kill.request_kills(context, transaction, task, replaced, REPLACED)
     for run in replaced:
         if run.is_pending_try and run.retry_of is not None:
-            context.store.runs.promise_notification(transaction, run.retry_of, context.host_id)
+            context.promise_notification(transaction, run.retry_of, "failure")
     return replaced
 
 

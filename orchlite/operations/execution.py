@@ -209,7 +209,7 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id)
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands())
 
     def record(transaction: Transaction) -> None:
         outcome.record_end(context.store, transaction, ended, context.clock.now())

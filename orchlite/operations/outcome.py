@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchlite.core.records import RunResult, TaskRow
+from orchlite.core.records import NotificationEvent, RunResult, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
 from orchlite.operations import retries
 from orchlite.schedules import backoff
@@ -22,7 +23,9 @@ class Outcome(NamedTuple):
     attempt: int | None = None
     """The attempt that ran; None if that is not known."""
     host_id: str | None = None
-    """The host that sends the notification if the run failed; None sends none."""
+    """The host that notifies of it; None notifies nobody."""
+    host_commands: Collection[NotificationEvent] = ()
+    """The events for which this host has a command, for tasks that have none."""
 
 
 def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
@@ -33,11 +36,19 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
     """
     store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
     is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
-    if outcome.host_id is not None and outcome.result.status in FAILED and not is_tried_again:
-        store.runs.promise_notification(transaction, outcome.run_id, outcome.host_id)
+    if outcome.host_id is not None and not is_tried_again and (event := event_of(outcome.result.status)) is not None:
+        has_default = event in outcome.host_commands
+        store.notifications.promise(transaction, outcome.run_id, event, outcome.host_id, has_default=has_default)
     advance_task(store, transaction, outcome.task_id, now)
     if outcome.result.status is RunStatus.TIMED_OUT and not is_tried_again:
         _time_out(store, transaction, outcome, now)
+
+
+def event_of(status: RunStatus) -> NotificationEvent | None:
+    """Return what to notify of when a run has ended in this status; None if of nothing."""
+    if status in FAILED:
+        return "failure"
+    return "success" if status is RunStatus.SUCCESS else None
 
 
 def advance_task(store: Store, transaction: Transaction, task_id: str, now: datetime) -> None:

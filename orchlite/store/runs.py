@@ -9,7 +9,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import Claim, PendingNotification, RunResult, RunRow, SkippedSlots
+from orchlite.core.records import Claim, RunResult, RunRow, SkippedSlots
 from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -181,36 +181,6 @@ class Runs:
             ),
         )
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
-
-    def promise_notification(self, transaction: Transaction, run_id: str, host_id: str) -> None:
-        """Record that this host sends the notification of the run's failure, if its task has a command for that."""
-        transaction.execute(
-            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ?"
-            " AND (SELECT on_failure FROM tasks WHERE tasks.task_id = runs.task_id) <> '[]'",
-            (host_id, run_id),
-        )
-
-    def take_over_notification(self, transaction: Transaction, pending: PendingNotification, host_id: str) -> bool:
-        """Record that this host sends the notification instead. Return False if it was sent, or another host has taken it over first."""
-        changed = transaction.execute(
-            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, pending.run_id, pending.host_id)
-        )
-        return changed == 1
-
-    def notification_sent(self, transaction: Transaction, run_id: str) -> None:
-        """Record that no notification is pending for the run."""
-        transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
-
-    def has_promised(self, run_id: str, host_id: str) -> bool:
-        """Return whether this host has promised to send the run's notification, and has not sent it."""
-        return self._database.row("SELECT 1 FROM runs WHERE run_id = ? AND to_be_told_by = ?", (run_id, host_id)) is not None
-
-    def pending_notifications(self) -> list[PendingNotification]:
-        """Return the notifications that were promised and not sent, oldest run first."""
-        rows = self._database.rows(
-            "SELECT run_id, status, to_be_told_by FROM runs INDEXED BY runs_to_be_told WHERE to_be_told_by IS NOT NULL ORDER BY number"
-        )
-        return [PendingNotification(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
 
     def slots_since(self, task_id: str, first: datetime, until: datetime) -> list[datetime]:
         """Return the task's slots from `first` to `until`, both included, that have a run or were skipped; oldest first."""

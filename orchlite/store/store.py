@@ -18,6 +18,7 @@ from orchlite.store.lookups import Lookups
 from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.migrate import migrate
 from orchlite.store.models import Models
+from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
@@ -52,6 +53,7 @@ class Store:
         self.tasks = Tasks(self._database)
         self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
+        self.notifications = Notifications(self._database)
         self.tries = Tries(self._database)
         self.waits = Waits(self._database)
         self.models = Models(self._database)

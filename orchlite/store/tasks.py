@@ -26,8 +26,8 @@ class Tasks:
         """Insert a task and its first event."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
-            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, retry)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, on_success, on_late, retry)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.task_id,
                 task.workspace_id,
@@ -44,7 +44,9 @@ class Tasks:
                 to_microseconds(task.updated_at),
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.next_at),
-                None if task.on_failure is None else json.dumps(task.on_failure),
+                _command_text(task.on_failure),
+                _command_text(task.on_success),
+                _command_text(task.on_late),
                 None if task.retry is None else json.dumps(task.retry._asdict()),
             ),
         )
@@ -218,8 +220,8 @@ class Tasks:
     def replace(self, transaction: Transaction, task: TaskRow, at: datetime, reason: str) -> None:
         """Store what the task runs from now on, when and with which arguments, and record the event. Its name and status stay."""
         transaction.execute(
-            "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?,"
-            " retry = ?,"
+            "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?, on_success = ?,"
+            " on_late = ?, retry = ?,"
             # A schedule that cannot be read stays as it is.
             " schedule = COALESCE(?, schedule), schedule_since = ?, next_at = ?, updated_at = ? WHERE task_id = ?",
             (
@@ -228,7 +230,9 @@ class Tasks:
                 task.timeout_seconds,
                 task.debug,
                 json.dumps(dict(task.env)),
-                None if task.on_failure is None else json.dumps(task.on_failure),
+                _command_text(task.on_failure),
+                _command_text(task.on_success),
+                _command_text(task.on_late),
                 None if task.retry is None else json.dumps(task.retry._asdict()),
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.schedule_since),
@@ -283,7 +287,9 @@ def _record(row: Row) -> TaskRow:
         schedule=_schedule(row["schedule"]),
         next_at=to_datetime(row["next_at"]),
         skipped_in_row=row["skipped_in_row"],
-        on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
+        on_failure=_command(row["on_failure"]),
+        on_success=_command(row["on_success"]),
+        on_late=_command(row["on_late"]),
         pruned_until=to_datetime(row["pruned_until"]),
         schedule_since=to_datetime(row["schedule_since"]),
         retry=None if row["retry"] is None else RetryPolicy(**json.loads(row["retry"])),
@@ -301,6 +307,14 @@ def _schedule(text: str | None) -> SchedulePolicy | None:
 def _guard(task: TaskRow) -> tuple[str, int | None, str, int]:
     """Return the parameters that find the task only as long as it is as in this row."""
     return task.task_id, _microseconds(task.next_at), task.status, to_microseconds(task.updated_at)
+
+
+def _command(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(json.loads(text))
+
+
+def _command_text(command: tuple[str, ...] | None) -> str | None:
+    return None if command is None else json.dumps(command)
 
 
 def _microseconds(at: datetime | None) -> int | None:

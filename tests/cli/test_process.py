@@ -184,6 +184,21 @@ def test_start_runs_what_is_due_until_sigterm(start: Start, call: Call, folder: 
     assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' starts$", stderr, re.MULTILINE)
 
 
+def test_start_runs_a_heartbeat_and_notifies_of_runs_without_a_command(
+    start: Start, call: Call, folder: MakeFolder, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    call("schedule", folder("print(1)"), "--continuously", "--name", "poller")
+    process = start("start", "--heartbeat", f"echo beat >> {told}", "--on-success", f'echo "$ORCHLITE_TASK_NAME" >> {told}')
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while not (told.exists() and {"beat", "poller"} <= set(told.read_text().split())):
+        assert time.monotonic() < give_up_at, "a command was not run"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+
+
 def test_start_ends_with_one_line_once_its_store_is_gone(start: Start, call: Call, folder: MakeFolder, store: Path) -> None:
     call("run", folder("print(1)"))
     process = start("start", "--workers", "1")

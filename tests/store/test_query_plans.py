@@ -15,6 +15,7 @@ from orchlite.store.database import Database, Parameters, Row, Transaction
 from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups
 from orchlite.store.models import Models
+from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
@@ -24,8 +25,8 @@ from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
-_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished")
-"""What may be read from end to end: the values of a parameter, and indexes of unfinished runs only."""
+_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late")
+"""What may be read from end to end: the values of a parameter, indexes of unfinished runs only, and what indexes have found to be late."""
 
 
 class _ExplainingTransaction(Transaction):
@@ -73,7 +74,7 @@ class _Tables:
     def __init__(self, database: _ExplainingDatabase) -> None:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
-        self.lookups, self.waits = Lookups(database), Waits(database)
+        self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
@@ -148,7 +149,13 @@ _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "the running runs": ("runs_running", lambda on: on.runs.running()),
     "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
     "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),
-    "notifications to be sent": ("runs_to_be_told", lambda on: on.runs.pending_notifications()),
+    "notifications to be sent": ("runs_to_be_told", lambda on: on.notifications.pending()),
+    "notifications of lateness to be sent": ("runs_late_to_be_told", lambda on: on.notifications.pending()),
+    "late slots to notify of": ("runs_late", lambda on: on.notifications.late(_NOW, _NOW, has_default=False)),
+    "missed slots to notify of": ("runs_skipped_at", lambda on: on.notifications.late(_NOW, _NOW, has_default=False)),
+    "late runs": ("runs_late", lambda on: on.lookups.late_since(_NOW, _NOW)),
+    "skipped slots": ("runs_skipped_at", lambda on: on.lookups.skipped_since(_NOW)),
+    "overdue tasks": ("tasks_due", lambda on: on.lookups.overdue(_NOW)),
     "the orchestrations of a SHA": ("orchestrations_of_sha", lambda on: on.orchestrations.of_sha("sha")),
 }
 

@@ -72,7 +72,7 @@ def _ends_with_folder(words: Sequence[str], found: Collection[str]) -> bool:
 
 
 def _run_of(client: Client, word: str) -> TaskRun:
-    run = newest_run_below(all_of(client, word))
+    run = newest_run_below(client, all_of(client, word))
     if run is None:
         raise no_run_yet(word)
     return run

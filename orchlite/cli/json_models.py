@@ -79,18 +79,28 @@ def task_json(task: Task) -> JsonObject:
 
 
 def task_json_maker(client: Client) -> Callable[[Task], JsonObject]:
-    """Return a function from a task to `task_json` and {orchestration_name, last_run}; `last_run` is a run or null."""
-    orchestration_names: dict[str, str | None] = {}
+    """Return a function from a task to `task_json` and {orchestration_name, orchestration_sha, orchestration_created_at, last_run}.
+
+    The orchestration is the one that the next run runs; `last_run` is a run or null.
+    """
+    versions: dict[str, JsonObject] = {}
 
     def make(task: Task) -> JsonObject:
         key = task.orchestration()
-        if key not in orchestration_names:
-            orchestration_names[key] = client.get_orchestration_by_id(key).name()
+        if key not in versions:
+            versions[key] = _version(client.get_orchestration_by_id(key))
         newest = task.last_runs(1)
-        last_run = run_json(newest[0]) if newest else None
-        return {**task_json(task), "orchestration_name": orchestration_names[key], "last_run": last_run}
+        return {**task_json(task), **versions[key], "last_run": run_json(newest[0]) if newest else None}
 
     return make
+
+
+def _version(orchestration: Orchestration) -> JsonObject:
+    return {
+        "orchestration_name": orchestration.name(),
+        "orchestration_sha": orchestration.sha(),
+        "orchestration_created_at": time_json(orchestration.created_at()),
+    }
 
 
 def run_json(run: TaskRun) -> JsonObject:
@@ -115,19 +125,19 @@ def run_json(run: TaskRun) -> JsonObject:
 
 def run_json_maker(client: Client) -> Callable[[TaskRun], JsonObject]:
     """Return a function from a run to `run_json` and {task_name, orchestration_id, orchestration_name}."""
-    origins: dict[str, JsonObject] = {}
+    origins: dict[tuple[str, str], JsonObject] = {}
 
     def make(run: TaskRun) -> JsonObject:
-        key = run.task()
+        key = run.task(), run.orchestration()
         if key not in origins:
-            origins[key] = _origin(client, client.get_task_by_id(key))
+            origins[key] = _origin(client, run)
         return {**run_json(run), **origins[key]}
 
     return make
 
 
-def _origin(client: Client, task: Task) -> JsonObject:
-    orchestration = client.get_orchestration_by_id(task.orchestration())
+def _origin(client: Client, run: TaskRun) -> JsonObject:
+    task, orchestration = client.get_task_by_id(run.task()), client.get_orchestration_by_id(run.orchestration())
     return {"task_name": task.name(), "orchestration_id": orchestration.id(), "orchestration_name": orchestration.name()}
 
 
@@ -141,9 +151,9 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
     log = lookup_of(client).log_path(run)
     return {
         **run_json(run),
-        **_origin(client, task),
-        "arguments": task.input_data(),
-        "timeout_seconds": task.timeout(),
+        **_origin(client, run),
+        "arguments": run.input_data(),
+        "timeout_seconds": run.timeout(),
         "timezone": task.timezone(),
         "log": None if log is None else str(log),
         "files": [str(path) for path in run.files()],

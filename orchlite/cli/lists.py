@@ -98,23 +98,23 @@ def print_list(
 def _runs_of(client: Client, word: str | None, status: str | None, limit: int | None) -> Sequence[TaskRun]:
     if word is None:
         return lookup_of(client).newest_runs(limit, _statuses_of(status))
-    found = {run.id(): run for one in all_of(client, word) for run in runs_below(one, limit, status)}
+    found = {run.id(): run for one in all_of(client, word) for run in runs_below(client, one, limit, status)}
     return sorted(found.values(), key=lambda run: run.created_at(), reverse=True)[:limit]
 
 
-def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
-    """Return the runs of a task or of the tasks of an orchestration, newest first; of a run, itself."""
+def runs_below(client: Client, one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
+    """Return the runs of a task or of an orchestration, newest first; of a run, itself."""
     from orchlite.client.orchestration import Orchestration
     from orchlite.client.task import Task
 
     if isinstance(one, Orchestration):
-        return [run for task in one.list_tasks() for run in task.last_runs(limit, status)]
+        return lookup_of(client).runs_of(one, limit, _statuses_of(status))
     return one.last_runs(limit, status) if isinstance(one, Task) else [one]
 
 
-def newest_run_below(found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:
+def newest_run_below(client: Client, found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:
     """Return the newest of all their runs; None if there is none."""
-    runs = [run for one in found for run in runs_below(one, 1)]
+    runs = [run for one in found for run in runs_below(client, one, 1)]
     return max(runs, key=lambda run: run.created_at(), default=None)
 
 

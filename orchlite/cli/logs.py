@@ -12,7 +12,7 @@ import click
 from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
 from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
-from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
+from orchlite.cli.lookup import IdOrName, all_of, lookup_of
 from orchlite.cli.options import Moment, Verb, raw_option
 from orchlite.cli.output import Output
 from orchlite.core.errors import BadArgument, NotFound
@@ -66,13 +66,13 @@ def _run(client: Client, word: str | None) -> TaskRun:
         if not newest:
             raise NotFound("The workspace has no run.", hint="`orchlite run FOLDER` makes one.")
         return newest[0]
-    return _newest_run(all_of(client, word), word)
+    return _newest_run(client, all_of(client, word), word)
 
 
-def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
+def _newest_run(client: Client, found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.client.orchestration import Orchestration
 
-    newest = newest_run_below(found)
+    newest = newest_run_below(client, found)
     uploads = [one for one in found if isinstance(one, Orchestration)]
     # If packaging of the newest upload failed, or nothing has run yet, the installer's log is the one to read.
     if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
@@ -95,8 +95,8 @@ def _packaging_run(client: Client, word: str | None) -> TaskRun:
 
 
 def _orchestration_of(client: Client, one: Any) -> Orchestration:
-    task = client.get_task_by_id(one.task()) if kind_of(one) == "run" else one
-    return client.get_orchestration_by_id(task.orchestration())
+    """Return the orchestration of a task or a run."""
+    return client.get_orchestration_by_id(one.orchestration())
 
 
 def _packaging_log_run(orchestration: Orchestration) -> TaskRun:

@@ -123,7 +123,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "kind": task.kind(),
         "status": task.status(),
         "reason": _first_line(task.reason()),
-        "orchestration": _orchestration_text(client, task),
+        "orchestration": _orchestration_text(client, task.orchestration()),
         "arguments": task.input_data(),
         "timeout": seconds_text(task.timeout()),
         "schedule": task.schedule(),
@@ -143,12 +143,12 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
     return {
         "id": run.id(),
         "task": f"{task.name()}, {task.id()}" if task.name() else task.id(),
-        "orchestration": _orchestration_text(client, task),
+        "orchestration": _orchestration_text(client, run.orchestration()),
         "status": run.status(),
         "exit code": run.exit_code(),
         "reason": _first_line(run.reason()),
-        "arguments": task.input_data(),
-        "timeout": seconds_text(task.timeout()),
+        "arguments": run.input_data(),
+        "timeout": seconds_text(run.timeout()),
         "scheduled at": time_text(run.scheduled_at(), task.timezone()),
         "created at": time_text(run.created_at()),
         "started at": time_text(run.started_at()),
@@ -200,9 +200,11 @@ def _rest(versions: Sequence[object]) -> list[str]:
     return [f"and {len(versions) - _MAX_OTHERS} older"] if len(versions) > _MAX_OTHERS else []
 
 
-def _orchestration_text(client: Client, task: Task) -> str:
-    orchestration = client.get_orchestration_by_id(task.orchestration())
-    return ", ".join(filter(None, (orchestration.name(), orchestration.id())))
+def _orchestration_text(client: Client, orchestration_id: str) -> str:
+    """Return which version it is: its name and id, when it was uploaded, and its SHA-256."""
+    one = client.get_orchestration_by_id(orchestration_id)
+    uploaded = f"uploaded {time_text(one.created_at())}, SHA-256 {one.sha()[:12]}…"
+    return ", ".join(filter(None, (one.name(), one.id(), uploaded)))
 
 
 def _first_line(reason: str | None) -> str | None:

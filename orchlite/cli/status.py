@@ -135,8 +135,8 @@ def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> No
     cells, health = run_names(client), facts.health
     for name, runs in (("running", facts.running), ("queued", facts.queued)):
         _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs])
-    _section(out, "due next", ("id", "task", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
-    columns = ("id", "task", "schedule", "status", "since")
+    _section(out, "due next", ("id", "task", "runs", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
+    columns = ("id", "task", "runs", "schedule", "status", "since")
     _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
     for name, runs in (("failed", health.failed), ("late", health.late)):
         _section(out, f"{name} {period} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs[:_MAX_FAILURES]])
@@ -180,8 +180,10 @@ def _skipped_cells(client: Client, run: TaskRun) -> tuple[object, ...]:
 
 
 def _due_cells(task: Task) -> tuple[object, ...]:
-    return short_id(task.id()), task.name(), task.schedule() or task.kind(), task.timezone(), time_text(task.next_run_at(), task.timezone())
+    when = task.schedule() or task.kind(), task.timezone(), time_text(task.next_run_at(), task.timezone())
+    return short_id(task.id()), task.name(), short_id(task.orchestration()), *when
 
 
 def _paused_cells(task: Task) -> tuple[Any, ...]:
-    return short_id(task.id()), task.name(), task.schedule() or task.kind(), task.status(), task.updated_at()
+    when = task.schedule() or task.kind(), task.status(), task.updated_at()
+    return short_id(task.id()), task.name(), short_id(task.orchestration()), *when

@@ -12,7 +12,7 @@ from orchlite.cli.options import Verb, common_options, raw_option
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import closing
-from orchlite.core.status import TaskKind, TaskStatus
+from orchlite.core.status import STARTS_NO_MORE, TaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
-
-_NEVER_AGAIN = (TaskStatus.KILLED, TaskStatus.PENDING_KILL, TaskStatus.FAILED)
 
 
 @click.command(cls=Verb, short_help="Run a scheduled task now.")
@@ -38,7 +36,7 @@ def trigger(word: str, detach: bool, raw: bool) -> int:
 
 def _scheduled(client: Client, word: str) -> Task:
     def can_be(task: Task) -> bool:
-        return task.kind() is TaskKind.SCHEDULED and task.status() not in _NEVER_AGAIN
+        return task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE
 
     return task_named(client, word, can_be, "triggered") or task_of(client, word)
 

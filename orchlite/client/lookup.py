@@ -58,6 +58,12 @@ class Lookup:
         """Return the workspace's runs, newest first; skipped ones only if `statuses` names them."""
         return self._runs(self._rows.newest_runs(self._workspace_id, limit, statuses))
 
+    def runs_of(
+        self, orchestration: Orchestration, limit: int | None = None, statuses: Collection[RunStatus] | None = None
+    ) -> Table[TaskRun]:
+        """Return the runs of an orchestration, newest first; skipped ones only if `statuses` names them."""
+        return self._runs(self._rows.runs_of_orchestration(orchestration.id(), limit, statuses))
+
     def unfinished(self) -> Table[TaskRun]:
         """Return the running and queued runs of the whole store, packaging included, oldest first."""
         return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())

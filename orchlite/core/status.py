@@ -101,6 +101,9 @@ FAILED = frozenset({_R.FAILURE, _R.TIMED_OUT, _R.UNKNOWN})
 UNSUCCESSFUL = FAILED | {_R.KILLED}
 """The outcomes of a started program other than `success`: all files of the task's newest three such runs are kept."""
 
+STARTS_NO_MORE = frozenset({_T.FAILED, _T.PENDING_KILL, _T.KILLED})
+"""The statuses in which a scheduled or continuous task will never start a run again."""
+
 LISTED_AS_FAILURE = frozenset({_R.FAILURE, _R.UNKNOWN})
 """What `last_runs(status="failure")` lists: the platform has no `unknown`."""
 

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 from orchlite.core.errors import BadSchedule, Conflict, IllegalMove
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow, TaskRow
-from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.core.status import STARTS_NO_MORE, OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.operations import dispatch, due_times, packaging, pause
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
 _NO_SLOTS = (TaskStatus.PENDING_PAUSE, TaskStatus.PAUSED, TaskStatus.SCHEDULE_ERROR)
 """The statuses in which slots pass without a run."""
-_ENDED = (TaskStatus.PENDING_KILL, TaskStatus.KILLED, TaskStatus.FAILED)
 
 
 class Replacement(NamedTuple):
@@ -75,7 +74,7 @@ def _replaceable(context: Context, transaction: Transaction, task_id: str) -> Ta
             hint="Run the other orchestration as a task of its own.",
             status=task.status,
         )
-    if task.status in _ENDED:
+    if task.status in STARTS_NO_MORE:
         raise IllegalMove(
             f"Task {task_id} is {task.status}, so what it runs cannot be replaced.",
             hint="Schedule the orchestration as a new task.",

@@ -7,13 +7,12 @@ import uuid
 from orchlite.core.errors import Conflict, IllegalMove
 from orchlite.core.hints import Api
 from orchlite.core.records import RunRow, TaskRow
-from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.core.status import STARTS_NO_MORE, OrchestrationStatus, TaskKind
 from orchlite.operations import dispatch, packaging
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
 _TRIGGERED = "it was triggered, not scheduled"
-_NEVER_AGAIN = (TaskStatus.KILLED, TaskStatus.PENDING_KILL, TaskStatus.FAILED)
 
 
 def trigger(context: Context, task_id: str) -> str:
@@ -44,7 +43,7 @@ def _check_may_run(context: Context, transaction: Transaction, task: TaskRow) ->
     if task.kind is not TaskKind.SCHEDULED:
         hint = "It runs by itself." if task.kind is TaskKind.CONTINUOUS else "Run its orchestration again."
         raise IllegalMove(f"Task {task.task_id} has no schedule, so it cannot be triggered.", hint=hint, status=task.status)
-    if task.status in _NEVER_AGAIN:
+    if task.status in STARTS_NO_MORE:
         raise IllegalMove(f"Task {task.task_id} is {task.status}, so it starts no more runs.", status=task.status)
     if context.store.orchestrations.status(transaction, task.orchestration_id) is OrchestrationStatus.ERROR:
         raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))

@@ -66,6 +66,21 @@ class Lookups:
         )
         return _keys(rows)
 
+    def runs_of_orchestration(
+        self, orchestration_id: str, limit: int | None = None, statuses: Collection[RunStatus] | None = None
+    ) -> list[RunKey]:
+        """Return the runs of an orchestration, also of tasks that were replaced since, as `newest_runs`; without packaging."""
+        rows = self._database.rows(
+            "SELECT run_id, runs.task_id FROM runs JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
+            " WHERE runs.task_id IN (SELECT tasks.task_id FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging'"
+            " UNION SELECT task_versions.task_id FROM task_versions WHERE orchestration_id = ?)"
+            " AND COALESCE(task_versions.orchestration_id, tasks.orchestration_id) = ?"
+            " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
+            " ORDER BY number DESC LIMIT ?",
+            (*[orchestration_id] * 3, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
+        )
+        return _keys(rows)
+
     def failed_since(self, at: datetime) -> list[RunKey]:
         """Return the runs in `core.status.FAILED` that ended at or after `at`, of every workspace, packaging included; last ended first."""
         rows = self._database.rows(

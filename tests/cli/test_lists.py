@@ -25,7 +25,16 @@ _SHAPES = {
     },
     "tasks": {
         *("id", "name", "kind", "status", "reason", "orchestration_id", "workspace_id", "arguments", "timeout_seconds", "schedule"),
-        *("timezone", "next_run_at", "missed", "created_at", "orchestration_name", "last_run"),
+        *(
+            "timezone",
+            "next_run_at",
+            "missed",
+            "created_at",
+            "orchestration_name",
+            "orchestration_sha",
+            "orchestration_created_at",
+            "last_run",
+        ),
     },
     "runs": {
         *("id", "task_id", "status", "exit_code", "reason", "duration_seconds", "log_is_complete", "created_at", "scheduled_at"),

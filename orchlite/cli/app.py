@@ -38,7 +38,7 @@ from orchlite.cli.output import discard
 
 _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
-    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming, trigger.trigger),
+    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming, trigger.trigger, trigger.rerun),
     "Inspect": (
         status.status,
         health.health,
@@ -114,8 +114,8 @@ def command_line(context: click.Context) -> None:
     Get started with `orchlite init NAME` and `orchlite run NAME`. An id may be shortened to its first four digits, or replaced
     by a name.
 
-    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run` and `trigger` exit
-    with the code of the program.
+    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run`, `trigger` and
+    `rerun` exit with the code of the program.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

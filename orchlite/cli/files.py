@@ -81,8 +81,9 @@ def _run_of(client: Client, word: str) -> TaskRun:
 def _files_of(client: Client, run: TaskRun) -> dict[str, Path]:
     """Return the paths of the run's files by their names relative to its working folder."""
     from orchlite.client.client import engine_of
+    from orchlite.operations import workdirs
 
-    folder, names = engine_of(client).files(run.id())
+    folder, names = workdirs.changed_files(engine_of(client).context, run.id())
     return {str(name): folder / name for name in names}
 
 

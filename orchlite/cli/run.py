@@ -13,7 +13,8 @@ from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option
-from orchlite.cli.output import Output, counted, seconds_text, short_id
+from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
+from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
@@ -33,10 +34,18 @@ _MAX_FILES = 5
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
 @click.option("--name", metavar="NAME", help="Name of the task.")
 @raw_option
+@retry_options
 @notification_options("failure", "success")
 @run_options
 def run(
-    path_or_id: str, options: RunOptions, commands: Commands, timeout: timedelta | None, detach: bool, name: str | None, raw: bool
+    path_or_id: str,
+    options: RunOptions,
+    commands: Commands,
+    retry: Retry,
+    timeout: timedelta | None,
+    detach: bool,
+    name: str | None,
+    raw: bool,
 ) -> int:
     """Run a folder, a ZIP, or an orchestration by id or name, once.
 
@@ -44,11 +53,12 @@ def run(
     standard error.
     """
     out, interrupts = common_options().output(), Signals()
+    check_retry(retry)
     try:
         with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
-                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands)
+                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands, **retry)
                 [one] = task.last_runs()
                 if detach:
                     leave_running(client, one, out)
@@ -71,7 +81,18 @@ def leave_running(client: Client, one: TaskRun, out: Output) -> None:
 
 
 def follow_to_end(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
-    """Print the run's output until it has ended, and return the exit code. An interrupt kills the run; a second one ends the wait."""
+    """Print the output of the run, and of each try that follows it, until the last has ended, and return the exit code of that.
+
+    An interrupt kills the run; a second one ends the wait.
+    """
+    while True:
+        _follow_one(client, one, out, raw=raw)
+        if (following := one.next_try()) is None:
+            return exit_code(one)
+        one = following
+
+
+def _follow_one(client: Client, one: TaskRun, out: Output, *, raw: bool) -> None:
     log = _LogPrinter(one, out, raw=raw)
     try:
         log.print_rest()
@@ -85,7 +106,6 @@ def follow_to_end(client: Client, one: TaskRun, out: Output, *, raw: bool) -> in
         _print_end(client, one, out)
         raise
     _print_end(client, one, out)
-    return exit_code(one)
 
 
 class _LogPrinter:
@@ -113,14 +133,20 @@ def exit_code(one: TaskRun) -> int:
 
 
 def _print_end(client: Client, one: TaskRun, out: Output) -> None:
-    files = one.files()
-    if out.as_json:
+    files, following = one.files(), one.next_try()
+    if out.as_json and following is None:
         out.json(full_run_json(client, one))
     code = one.exit_code()
     how = f"{one.status()}{f' with exit code {code}' if code else ''}"
     why = f" ({one.reason()})" if one.reason() else ""
-    out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}")
+    out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}{_next_text(following)}")
     if files and one.status() == "success":
         where = os.path.commonpath([path.parent for path in files])
         names = [path.name for path in files[:_MAX_FILES]] + ["…"] * (len(files) > _MAX_FILES)
         out.note(f"it made {counted(len(files), 'file')} in {where}: {', '.join(names)}")
+
+
+def _next_text(following: TaskRun | None) -> str:
+    if following is None:
+        return ""
+    return f"; try {following.try_number()} is run {short_id(following.id())}, not before {time_text(following.not_before())}"

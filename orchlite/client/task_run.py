@@ -18,6 +18,7 @@ from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
+from orchlite.operations import workdirs
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
@@ -94,6 +95,24 @@ class TaskRun:
         """Return the run that tries this one again; None if there is none. If there is one, it is there as soon as this one has ended."""
         following = self._engine.store.tries.after(self._run_id)
         return None if following is None else TaskRun(self._engine, following, self._task_id)
+
+    def rerun(self) -> TaskRun:
+        """Run the same orchestration again, with the arguments, limits and variables that this run was started with. Return the new run.
+
+        It is a one-shot task of its own, with the same name: no slot, `concurrency` or pause concerns it. If this run was for a slot, the
+        program sees that again, in `ORCHLITE_SCHEDULED_AT`.
+
+        Raises:
+            IllegalMove: this is a packaging run.
+            PackagingFailed: the orchestration is in `error`.
+        """
+        task = self._engine.rerun(self._run_id)
+        [run] = self._engine.store.runs.of_task(task.task_id)
+        return TaskRun(self._engine, run.run_id, task.task_id)
+
+    def rerun_of(self) -> str | None:
+        """Return the id of the run that this one repeats on request, if any."""
+        return self._row().rerun_of
 
     def not_before(self) -> datetime | None:
         """Return when it may start, if it is a try that follows a failure: aware, UTC."""
@@ -173,7 +192,7 @@ class TaskRun:
             BadArgument: `relative` is not a bool.
             BadBundle: the stored bundle, with which the folder is compared, is damaged.
         """
-        folder, names = self._engine.files(self._run_id)
+        folder, names = workdirs.changed_files(self._engine.context, self._run_id)
         return names if checked_flag(relative, "relative") else [folder / name for name in names]
 
     def file(self, name: str | os.PathLike[str]) -> Path:
@@ -187,7 +206,7 @@ class TaskRun:
             NotFound: the program neither created nor changed a file of this name, or it was removed since.
         """
         checked_path(name, "name")
-        folder, names = self._engine.files(self._run_id)
+        folder, names = workdirs.changed_files(self._engine.context, self._run_id)
         found = folder / name
         if found not in {folder / each for each in names}:
             listed = ", ".join(map(str, names[:_LISTED_FILES])) + (", …" if len(names) > _LISTED_FILES else "")

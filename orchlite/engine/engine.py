@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
@@ -161,8 +160,16 @@ class Engine:
         task = submission.submit(self.context, self._workers, orchestration_id, request)
         if request.kind is not TaskKind.ONCE:
             self._scheduler.wake(task.next_at)
-        self._executor.settle()
-        self._worker_yield.track(task.task_id)
+        self._submitted(task.task_id)
+        return task
+
+    def rerun(self, run_id: str) -> TaskRow:
+        """Submit a one-shot task that repeats a run; see `submission.rerun`."""
+        self._check_open()
+        self.context.refresh_host()
+        self._start_workers()
+        task = submission.rerun(self.context, self._workers, run_id)
+        self._submitted(task.task_id)
         return task
 
     def poll_orchestration(self, orchestration_id: str) -> OrchestrationRow:
@@ -217,8 +224,7 @@ class Engine:
         self._start_workers()
         run_id = trigger.trigger(self.context, task_id)
         self._workers.wake()
-        self._executor.settle()
-        self._worker_yield.track(task_id)
+        self._submitted(task_id)
         return run_id
 
     def replace(self, task_id: str, replacement: Replacement) -> None:
@@ -247,17 +253,6 @@ class Engine:
         """Delete all of these orchestrations or none; see `operations.deletion`."""
         self._check_open()
         deletion.delete(self.context, orchestration_ids, dry_run=dry_run)
-
-    def files(self, run_id: str) -> tuple[Path, list[Path]]:
-        """Return the run's work folder, and the files there that its program created or changed: relative paths, sorted."""
-        from orchlite.bundles import bundle
-
-        run = self.store.runs.get(run_id)
-        attempt = workdirs.work_folder(self.context, run)
-        if attempt is None:
-            return Path(), []
-        sha = self.store.orchestrations.of_run(run_id).sha
-        return attempt.work, bundle.changed_files(self.context.bundles.path(sha), attempt.work)
 
     def close(self, *, drain: bool) -> None:
         """Close the store. With `drain`, first wait for the one-shot runs that were submitted here.
@@ -354,6 +349,10 @@ class Engine:
                 f"The store {self.context.folder.path} is a copy, whose schedules wait until it is adopted.",
                 hint="Adopt it with " + Api.START_ADOPTING + ", unless the original keeps the same schedules.",
             )
+
+    def _submitted(self, task_id: str) -> None:
+        self._executor.settle()
+        self._worker_yield.track(task_id)
 
     def _slots_queued(self) -> None:
         """Have workers execute the runs of slots; stepped runs start when the clock's caller settles."""

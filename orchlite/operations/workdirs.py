@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.files import remove_tree
@@ -28,6 +29,22 @@ def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
     """Return the folder of the attempt that ran; None if nothing was started, nothing is left, or a link in its place leads elsewhere."""
     attempt = _attempt(context, run)
     return attempt if attempt is not None and not attempt.work.is_symlink() and attempt.work.is_dir() else None
+
+
+def changed_files(context: Context, run_id: str) -> tuple[Path, list[Path]]:
+    """Return the run's work folder, and the files there that its program created or changed: relative paths, sorted.
+
+    Raises:
+        NotFound: there is no such run.
+        BadBundle: the stored bundle, with which the folder is compared, is damaged.
+    """
+    from orchlite.bundles import bundle
+
+    attempt = work_folder(context, context.store.runs.get(run_id))
+    if attempt is None:
+        return Path(), []
+    sha = context.store.orchestrations.of_run(run_id).sha
+    return attempt.work, bundle.changed_files(context.bundles.path(sha), attempt.work)
 
 
 def _attempt(context: Context, run: RunRow) -> AttemptFolder | None:

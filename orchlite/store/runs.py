@@ -31,6 +31,14 @@ class Runs:
         )
         events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now, reason)
 
+    def set_rerun(self, transaction: Transaction, run_id: str, rerun_of: str) -> None:
+        """Record that the run repeats another one, and for which slot."""
+        transaction.execute(
+            "UPDATE runs SET rerun_of = ?, repeated_slot_at = (SELECT COALESCE(slot_at, repeated_slot_at) FROM runs WHERE run_id = ?)"
+            " WHERE run_id = ?",
+            (rerun_of, rerun_of, run_id),
+        )
+
     def insert_slots(self, transaction: Transaction, slots: Sequence[tuple[str, str, datetime]], submitted_by: str, now: datetime) -> None:
         """Queue a run for each triple of run id, task id and slot. A slot that has a run already makes SQLite refuse all of them."""
         at = to_microseconds(now)

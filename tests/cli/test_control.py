@@ -139,3 +139,13 @@ def test_trigger_refuses_a_task_that_was_killed(call: Call, nightly: str) -> Non
     call("kill", "nightly")
     refused = call("trigger", nightly)
     assert (refused.exit_code, "starts no more runs" in refused.stderr) == (1, True)
+
+
+def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folder: MakeFolder) -> None:
+    program = "import orchlite\nprint(orchlite.task_args())"
+    call("run", folder(program), "--name", "sums", "--arg", "n:=1")
+    again = call("rerun", "sums")
+    assert (again.stdout, again.exit_code) == ("{'n': 1}\n", 0)
+    newest, oldest = json.loads(call("runs", "sums", "--json").stdout)
+    assert call("rerun", oldest["id"][:8], "--detach").exit_code == 0
+    assert json.loads(call("show", newest["id"], "--json").stdout)["arguments"] == {"n": 1}

@@ -130,8 +130,10 @@ def _run_problems(kind: str, runs: Sequence[TaskRun], cells: Callable[[TaskRun],
 
 def _unkept(found: Health) -> Iterator[_Problem]:
     if found.is_unkept:
-        start = common_options().command("start", anywhere=True)
-        yield _Problem("unkept", f"nobody keeps the schedules of {counted(found.recurring, 'task')}: run `{start}`")
+        words = ("start", "--adopt-copy") if found.is_copy else ("start",)
+        start = f"run `{common_options().command(*words, anywhere=True)}`"
+        way_out = f"this store is a copy; unless the original keeps them, {start}" if found.is_copy else start
+        yield _Problem("unkept", f"nobody keeps the schedules of {counted(found.recurring, 'task')}: {way_out}")
 
 
 def _stalled(found: Health) -> Iterator[_Problem]:

@@ -170,6 +170,7 @@ class ShellCommand(Converter):
     """A command for a shell, as a program and its arguments: pipes, redirections and variables work as in a crontab."""
 
     name = "command"
+    SHELL = ("/bin/sh", "-c")
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> list[str]:
         """Return the program and its arguments."""
@@ -177,7 +178,7 @@ class ShellCommand(Converter):
             return list(value)
         if not value.strip():
             self.fail("the command is empty.", parameter, context)
-        return ["/bin/sh", "-c", value]
+        return [*self.SHELL, value]
 
 
 class Moment(Converter):

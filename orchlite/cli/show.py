@@ -11,7 +11,7 @@ from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_p
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
-from orchlite.cli.options import Verb, common_options
+from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
@@ -131,6 +131,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "warnings": schedule_warnings(task),
         "next run at": time_text(task.next_run_at(), task.timezone()),
         "missed": task.missed() or None,
+        **{name.replace("_", " "): _command_text(command) for name, command in task.commands().items()},
         "last run": newest,
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
@@ -205,6 +206,13 @@ def _orchestration_text(client: Client, orchestration_id: str) -> str:
     one = client.get_orchestration_by_id(orchestration_id)
     uploaded = f"uploaded {time_text(one.created_at())}, SHA-256 {one.sha()[:12]}…"
     return ", ".join(filter(None, (one.name(), one.id(), uploaded)))
+
+
+def _command_text(command: Sequence[str]) -> str:
+    """Return a notification command as it is given on the command line, or as one would type it."""
+    import shlex
+
+    return command[-1] if (*command[:-1],) == ShellCommand.SHELL else shlex.join(command)
 
 
 def _first_line(reason: str | None) -> str | None:

@@ -38,6 +38,8 @@ class Health(NamedTuple):
     """Those of them whose scheduler has stopped."""
     recurring: int
     """The number of tasks that need such a host."""
+    is_copy: bool
+    """Whether the store is a copy that was not adopted: then nobody may keep its schedules."""
     overdue: Sequence[Task]
     """Tasks whose slot, or next start, passed more than a minute ago, the longest overdue first."""
     unsound: Sequence[Task]
@@ -79,6 +81,7 @@ def examine(engine: Engine, since: datetime) -> Health:
         kept_by=signs,
         stalled=[sign for sign in signs if now - sign.at > STALLED_AFTER],
         recurring=store.lookups.count_recurring(),
+        is_copy=(identity := store.identity.find()) is not None and identity.is_copy,
         overdue=_tasks(engine, store.lookups.overdue(overdue_before)),
         unsound=_tasks(engine, store.lookups.unsound()),
         late=_runs(engine, store.lookups.late_since(since, overdue_before)),

@@ -106,6 +106,12 @@ class Task:
         """Return the environment variables that it adds, the values masked."""
         return dict.fromkeys(self._definition().env, "********")
 
+    def commands(self) -> dict[str, list[str]]:
+        """Return its own notification commands, by argument: `on_failure`, `on_success`, `on_late`; without those that it does not have."""
+        task = self._definition()
+        commands = {"on_failure": task.on_failure, "on_success": task.on_success, "on_late": task.on_late}
+        return {name: list(command) for name, command in commands.items() if command}
+
     def last_runs(self, limit: int | None = None, status: str | None = None) -> Table[TaskRun]:
         """Return up to `limit` runs, by default all: the one that changed last first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_a_process_that_keeps_schedules_and_has_stopped_working_is_named(
         assert kind == "stalled"
         assert f"process {os.getpid()} has kept no schedule since " in problem["text"]
         assert problem["text"] in call("status").stdout
+
+
+def test_who_starts_a_copy_must_adopt_it(call: Call, store: Path, task: orchlite.Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = store.with_name("copy")
+    shutil.copytree(store, copy)
+    monkeypatch.setenv("ORCHLITE_STORE", str(copy))
+    assert "this store is a copy; unless the original keeps them, run `orchlite start --adopt-copy`" in _problems(call)["unkept"]["text"]
 
 
 def test_late_missed_and_skipped_slots_count_as_failures_until_they_are_old(

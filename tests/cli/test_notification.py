@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,10 +26,9 @@ def test_schedule_stores_the_commands_with_the_task(call: Call, folder: MakeFold
     words = [word for event in ("failure", "success", "late") for word in (f"--on-{event}", f"tell {event}")]
     task_id = call("schedule", folder(""), "0 0 1 1 *", *words).stdout.strip()
     with orchlite.Client(store) as client:
-        task = client._engine.store.tasks.get(task_id)
-    assert [task.on_failure, task.on_success, task.on_late] == [
-        ("/bin/sh", "-c", f"tell {event}") for event in ("failure", "success", "late")
-    ]
+        commands = client.get_task_by_id(task_id).commands()
+    assert commands == {f"on_{event}": ["/bin/sh", "-c", f"tell {event}"] for event in ("failure", "success", "late")}
+    assert re.search(r"^on late +tell late$", call("show", task_id).stdout, re.MULTILINE)
 
 
 def test_a_continuous_task_is_never_late(call: Call, folder: MakeFolder) -> None:

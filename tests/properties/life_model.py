@@ -27,6 +27,10 @@ class Run:
     ended_at: datetime | None = None
     exit_code: int | None = None
     seconds: float | None = None
+    end: str = ""
+    """How it will end, once it has begun."""
+    orchestration_id: str | None = None
+    """What it ran before its task was replaced."""
 
     @property
     def facts(self) -> Facts:
@@ -54,6 +58,8 @@ class Task:
     """Slots that have no run, and when that was decided."""
     added_at: datetime = START
     moved_at: datetime = START
+    minute: int = 0
+    """Of its slots."""
     pruned_until: datetime = LONG_AGO
     """Slots up to here may have had runs that nobody remembers."""
 
@@ -94,11 +100,31 @@ class Model:
         self.tasks[task_id] = task
         task.added_at = task.moved_at = self.now
         if task.kind == "scheduled":
-            hour = self.now.replace(minute=minute, second=0, microsecond=0)
-            task.next_at = hour if hour > self.now else hour + HOUR
+            task.minute = minute
+            self._plan_slots(task)
             self._move(task, "started")
         else:
             self._enqueue(task)
+
+    def replace(self, task: Task, orchestration_id: str, how: tuple[str, float], minute: int) -> None:
+        if (task.orchestration_id, task.end, task.seconds, task.minute) == (orchestration_id, *how, minute):
+            return
+        for run in task.runs:
+            if run.status != "queued":
+                run.orchestration_id = run.orchestration_id or task.orchestration_id
+        if minute != task.minute:
+            if task.status == "paused":
+                self._pass_over(task)
+            task.minute = minute
+            self._plan_slots(task)
+        task.orchestration_id, (task.end, task.seconds) = orchestration_id, how
+        self._move(task, "started" if task.status == "pending" else task.status)
+
+    def _plan_slots(self, task: Task) -> None:
+        slot = self.now.replace(minute=task.minute, second=0, microsecond=0)
+        while slot <= self.now or slot in task.known_slots:
+            slot += HOUR
+        task.next_at = slot
 
     def kill(self, task: Task) -> None:
         if task.status != "killed":
@@ -116,10 +142,13 @@ class Model:
         if task.kind == "continuous":
             task.next_at = self.now
         else:
-            _, slots = self._take_slots(task)
-            self._skip(task, slots)
-            self._give_back(task)
-            self._bring_forward(task)
+            self._pass_over(task)
+
+    def _pass_over(self, task: Task) -> None:
+        _, slots = self._take_slots(task)
+        self._skip(task, slots)
+        self._give_back(task)
+        self._bring_forward(task)
 
     def kill_run(self, task: Task, run: Run) -> None:
         if task.status == "pending":
@@ -207,7 +236,7 @@ class Model:
         if not over:
             return False
         task, run = self.queue[min(over)[-1]]
-        self.end(task, run, "timed_out" if task.timeout is not None and task.seconds > task.timeout else task.end, run.ends_at)
+        self.end(task, run, run.end, run.ends_at)
         return True
 
     def _begin_one(self) -> bool:
@@ -225,6 +254,7 @@ class Model:
             self._move(task, "started")
         seconds = min(task.seconds, task.seconds if task.timeout is None else task.timeout)
         run.status, run.began_at, run.ends_at = "running", self.now, self.now + timedelta(seconds=seconds)
+        run.end = task.end if seconds == task.seconds else "timed_out"
         return True
 
     def _dispatch(self) -> None:
@@ -336,6 +366,8 @@ class Model:
     def delete(self, orchestration_id: str) -> None:
         del self.orchestrations[orchestration_id]
         self.tasks = {task_id: task for task_id, task in self.tasks.items() if task.orchestration_id != orchestration_id}
+        for task in self.tasks.values():
+            task.runs = [run for run in task.runs if run.orchestration_id != orchestration_id]
 
     def delete_connection(self, name: str) -> None:
         del self.connections[name]
@@ -344,4 +376,7 @@ class Model:
 
     def is_alive(self, orchestration_id: str) -> bool:
         tasks = [task for task in self.tasks.values() if task.orchestration_id == orchestration_id]
+        former = [task for task in self.tasks.values() if any(run.orchestration_id == orchestration_id for run in task.runs)]
+        if any(task.status != "killed" for task in former):
+            return True
         return any(task.unfinished or (task.kind != "once" and task.status != "killed") for task in tasks)

@@ -166,6 +166,23 @@ class Life(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.model.tasks)
+    @rule(number=ANY, by=ANY, how=LONG_OUTCOMES, is_rescheduled=st.booleans())
+    def replace(self, number: int, by: int, how: tuple[str, float], is_rescheduled: bool) -> None:
+        (task, known), orchestration = self.task(number), self.orchestration(by)
+        schedule, minute = None, known.minute
+        if known.kind == "scheduled" and is_rescheduled:
+            self.schedules += 7
+            minute = self.schedules % 60
+            schedule = f"{minute} * * * *"
+        is_here = self.model.orchestrations[orchestration.id()][0] == self.model.orchestrations[known.orchestration_id][0]
+        may_be_replaced = is_here and known.kind != "once" and known.status != "killed"
+        with refused(when=not may_be_replaced, by=orchlite.Conflict):
+            task.replace(orchestration, json_args={"end": how[0], "seconds": how[1]}, schedule=schedule)
+        if may_be_replaced:
+            self.model.replace(known, orchestration.id(), how, minute)
+        self.settle()
+
+    @precondition(lambda self: self.model.tasks)
     @rule(number=ANY)
     def kill(self, number: int) -> None:
         task, known = self.task(number)
@@ -349,6 +366,9 @@ class Life(RuleBasedStateMachine):
         if event.became() == "given_back":  # a slot that a wrong clock skipped has no row any more
             assert self.seen.pop(event.object_id()) == event.was() == "skipped"
             return
+        if event.became() == "replaced":  # its status stays
+            assert self.seen[event.object_id()] == event.was()
+            return
         was, became = event.was(), KINDS[event.kind()](event.became())
         assert self.seen.get(event.object_id()) == was, event
         assert was is None or became in targets_of(KINDS[event.kind()](was)), event
@@ -369,8 +389,10 @@ class Life(RuleBasedStateMachine):
 
     def compare_task(self, task: orchlite.Task, known: Task) -> None:
         assert task.status() == known.status, task
+        assert task.orchestration() == known.orchestration_id
         runs = task.last_runs()
-        assert Counter(facts(run) for run in runs) == Counter(run.facts for run in known.runs)
+        ran = Counter((facts(run), run.orchestration()) for run in runs)
+        assert ran == Counter((run.facts, run.orchestration_id or known.orchestration_id) for run in known.runs)
         assert is_newest_first(at for run in runs if (at := run.ended_at()))
         skipped = task.last_runs(status="skipped")
         assert sorted(run.scheduled_at() or START for run in skipped) == sorted(known.skipped)

@@ -58,7 +58,7 @@ def full_orchestration_json(orchestration: Orchestration) -> JsonObject:
 def task_json(task: Task) -> JsonObject:
     """Return {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
 
-    The others are `next_run_at`, `missed` (the number of slots without a run) and `created_at`.
+    The others are `next_run_at`, `missed` (the number of slots without a run), `retries`, `retry_delay_seconds` and `created_at`.
     """
     return {
         "id": task.id(),
@@ -74,6 +74,8 @@ def task_json(task: Task) -> JsonObject:
         "timezone": task.timezone(),
         "next_run_at": time_json(task.next_run_at()),
         "missed": task.missed(),
+        "retries": task.retries(),
+        "retry_delay_seconds": task.retry_delay(),
         "created_at": time_json(task.created_at()),
     }
 
@@ -104,9 +106,10 @@ def _version(orchestration: Orchestration) -> JsonObject:
 
 
 def run_json(run: TaskRun) -> JsonObject:
-    """Return {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, created_at, scheduled_at, started_at, ended_at}.
+    """Return {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, created_at, scheduled_at, started_at, …}.
 
-    Until the run has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
+    The others are `ended_at`, `try_number`, `retry_of`, `not_before` and `rerun_of`; the two ids are of the run that it tries again, and of
+    the run that it repeats on request. Until the run has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
     """
     return {
         "id": run.id(),
@@ -120,6 +123,10 @@ def run_json(run: TaskRun) -> JsonObject:
         "scheduled_at": time_json(run.scheduled_at()),
         "started_at": time_json(run.started_at()),
         "ended_at": time_json(run.ended_at()),
+        "try_number": run.try_number(),
+        "retry_of": run.retry_of(),
+        "not_before": time_json(run.not_before()),
+        "rerun_of": run.rerun_of(),
     }
 
 

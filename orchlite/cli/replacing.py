@@ -64,6 +64,7 @@ def replace(
         starting_deadline_seconds=_seconds(policy["deadline"]),
         env=options.variables if given["env"] or given["env_file"] else None,
         **commands,
+        **policy["retry"],
     )
     return f"runs orchestration {short_id(orchestration.id())} {_from_when(task)}{_continues(task, running)}"
 

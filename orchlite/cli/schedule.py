@@ -11,6 +11,7 @@ from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options
 from orchlite.cli.output import Output, short_id, time_text
 from orchlite.cli.replacing import live_task, replace
+from orchlite.cli.retry_options import check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.upload import closing, packaged
 from orchlite.core.errors import BadArgument, BadSchedule
@@ -42,6 +43,7 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 )
 @click.option("--deadline", type=Duration(), help="Skip a run that cannot start within this time after it is due.")
 @click.option("--timeout", type=Duration(), help="Time limit of a run: 90s, 5m, 1h30m.")
+@retry_options
 @notification_options("failure", "success", "late")
 @run_options
 def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, commands: Commands, **policy: Any) -> None:
@@ -83,6 +85,10 @@ def _check_policy(expression: str | None, policy: dict[str, Any], commands: Comm
     """Refuse what cannot be scheduled, before anything is uploaded."""
     from orchlite.schedules.schedule import parse
 
+    if policy["retry"] and policy["continuously"]:
+        raise BadArgument("--retries does not go with --continuously.", hint="It starts again by itself.", argument="--retries")
+    if not policy["replace"]:
+        check_retry(policy["retry"])
     if expression is None and policy["replace"] and not policy["continuously"]:
         return
     if (expression is None) == (not policy["continuously"]):
@@ -112,6 +118,7 @@ def _submitted(
         starting_deadline_seconds=policy["deadline"] and policy["deadline"].total_seconds(),
         env=options.variables,
         **commands,
+        **policy["retry"],
     )
 
 

@@ -132,6 +132,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "next run at": time_text(task.next_run_at(), task.timezone()),
         "missed": task.missed() or None,
         **{name.replace("_", " "): _command_text(command) for name, command in task.commands().items()},
+        "retries": f"{task.retries()}, {seconds_text(task.retry_delay())} after a failure" if task.retries() else None,
         "last run": newest,
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
@@ -151,6 +152,10 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "arguments": run.input_data(),
         "timeout": seconds_text(run.timeout()),
         "scheduled at": time_text(run.scheduled_at(), task.timezone()),
+        "try": f"{run.try_number()}, after {run.retry_of()}" if run.retry_of() else None,
+        "not before": time_text(run.not_before()) if run.status() == "queued" else None,
+        "tried again by": _id_of(run.next_try()),
+        "repeats": run.rerun_of(),
         "created at": time_text(run.created_at()),
         "started at": time_text(run.started_at()),
         "ended at": time_text(run.ended_at()),
@@ -159,6 +164,10 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "log is complete": "no" if is_cut else None,
         "files": list(map(str, run.files())),
     }
+
+
+def _id_of(run: TaskRun | None) -> str | None:
+    return None if run is None else run.id()
 
 
 def _pipeline_facts(client: Client, pipeline: Pipeline) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -16,6 +17,7 @@ router = APIRouter(prefix="/v1/api/task", tags=["tasks"], route_class=JsonRoute)
 RUNS_PER_TASK = 5
 """How many runs a task is shown with by default, as on the platform."""
 _LISTED_RUNS = 10
+_RETRY_FIELDS = ("retries", "retry_delay", "retry_unknown")
 _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_seconds")
 
 
@@ -23,7 +25,7 @@ _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_second
 def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     """Run an orchestration once. Returns the task's id."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env)
+    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env, **_given(body, _RETRY_FIELDS))
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
@@ -31,7 +33,7 @@ def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
 def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Response:
     """Run an orchestration on a schedule, a cron expression of five fields: minute, hour, day of the month, month, day of the week."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    policy: dict[str, Any] = {name: value for name in _POLICY_FIELDS if (value := getattr(body, name)) is not None}
+    policy = _given(body, _POLICY_FIELDS + _RETRY_FIELDS)
     name: Any = body.name  # the library's signature requires a name, but it accepts None, as the platform does
     task = orchestration.run_scheduled(name, body.schedule, body.arguments, body.timeout, body.debug, env=body.env, **policy)
     return serializers.json_response(response_models.Id(id=task.id()), 201)
@@ -110,6 +112,11 @@ def pause(body: request_models.PauseTask, queries: Queries, dialect: ClientDiale
     else:
         task.resume()
     return serializers.json_response(serializers.task(queries.task(body.id, RUNS_PER_TASK), dialect), 202)
+
+
+def _given(body: request_models.RunOnce, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of orchlite's fields that the request has."""
+    return {name: value for name in names if (value := getattr(body, name)) is not None}
 
 
 def _run_limit(run_limit: int | None) -> int:

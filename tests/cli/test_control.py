@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,3 +150,30 @@ def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folde
     newest, oldest = json.loads(call("runs", "sums", "--json").stdout)
     assert call("rerun", oldest["id"][:8], "--detach").exit_code == 0
     assert json.loads(call("show", newest["id"], "--json").stdout)["arguments"] == {"n": 1}
+
+
+def test_schedule_takes_retries_and_a_replacement_keeps_or_changes_them(call: Call, folder: MakeFolder) -> None:
+    bundle = folder("print(1)")
+    task_id = call("schedule", bundle, "@daily", "--name", "nightly", "--retries", 2, "--retry-delay", "5m").stdout.strip()
+    assert (_task(call, task_id)["retries"], _task(call, task_id)["retry_delay_seconds"]) == (2, 300)
+    assert "2, 5 min 00 s after a failure" in call("show", task_id).stdout
+    call("schedule", bundle, "--name", "nightly", "--replace", "--arg", "n:=1")
+    assert _task(call, task_id)["retries"] == 2
+    call("schedule", bundle, "--name", "nightly", "--replace", "--retries", 0)
+    assert _task(call, task_id)["retries"] == 0
+
+
+@pytest.mark.parametrize("words", [["@daily", "--retry-delay", "5m"], ["--continuously", "--retries", "2"]], ids=["alone", "continuous"])
+def test_retries_that_cannot_be_are_refused_before_anything_is_stored(
+    call: Call, folder: MakeFolder, store: Path, words: list[str]
+) -> None:
+    refused = call("schedule", folder("print(1)"), *words)
+    assert (refused.exit_code, "retr" in refused.stderr, store.exists()) == (2, True, False)
+
+
+def test_show_names_the_runs_that_a_try_belongs_to(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("raise SystemExit(1)"), "--name", "sums", "--retries", 1, "--retry-delay", "0s")
+    second, first = json.loads(call("runs", "sums", "--json").stdout)
+    assert (second["try_number"], second["retry_of"]) == (2, first["id"])
+    assert re.search(rf"^try +2, after {first['id']}$", call("show", second["id"]).stdout, re.MULTILINE)
+    assert re.search(rf"^tried again by +{second['id']}$", call("show", first["id"]).stdout, re.MULTILINE)

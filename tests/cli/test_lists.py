@@ -29,6 +29,8 @@ _SHAPES = {
             "timezone",
             "next_run_at",
             "missed",
+            "retries",
+            "retry_delay_seconds",
             "created_at",
             "orchestration_name",
             "orchestration_sha",
@@ -39,6 +41,7 @@ _SHAPES = {
     "runs": {
         *("id", "task_id", "status", "exit_code", "reason", "duration_seconds", "log_is_complete", "created_at", "scheduled_at"),
         *("started_at", "ended_at", "task_name", "orchestration_id", "orchestration_name"),
+        *("try_number", "retry_of", "not_before", "rerun_of"),
     },
     "workspaces": {"id", "name", "created_at"},
     "connections": {"id", "name", "type", "workspaces", "created_at"},

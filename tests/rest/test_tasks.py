@@ -145,9 +145,19 @@ class TestRunScheduled:
         assert {name: shown[name] for name in policy} == policy
         assert stepped_client.get_task_by_id(task).timezone() == "Europe/Berlin"
 
+    def test_accepts_retries_and_shows_the_tries(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
+        retry = {"retries": 1, "retry_delay": "5m", "retry_unknown": True}
+        for route, fields in (("run_once", {}), ("run_scheduled", {"schedule": "0 2 * * *"})):
+            task = stepped_api.create(f"task/{route}", orch_id=orch_id, workspace_id=1, json={}, **fields, **retry)
+            shown = stepped_api.call("task/get_by_id", id=task)
+            assert (shown["retries"], shown["retry_delay"]) == (1, 300)
+
     @pytest.mark.parametrize(
         ("fields", "error", "field"),
         [
+            ({"retries": 101}, "BadArgument", "retries"),
+            ({"retries": 1, "retry_delay": "soon"}, "BadArgument", "retry_delay"),
+            ({"retry_unknown": True}, "BadArgument", "retry_unknown"),
             ({"schedule": None}, "BadArgument", "schedule"),
             ({"json": None}, "BadArgument", "json"),
             ({"schedule": "60 * * * *"}, "BadSchedule", "minute"),

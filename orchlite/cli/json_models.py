@@ -149,7 +149,7 @@ def _origin(client: Client, run: TaskRun) -> JsonObject:
 
 
 def full_run_json(client: Client, run: TaskRun) -> JsonObject:
-    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files}.
+    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics}.
 
     `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, and `files`
     are the paths of the files that the run created or changed.
@@ -164,6 +164,7 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
         "timezone": task.timezone(),
         "log": None if log is None else str(log),
         "files": [str(path) for path in run.files()],
+        "metrics": run.metrics(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 from orchlite.cli.json_models import orchestration_json, run_json_maker, task_json_maker
 from orchlite.cli.lookup import IdOrName, all_of, lookup_of
 from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import Output, seconds_text, short_id, time_text
+from orchlite.cli.output import Exact, Output, number_text, seconds_text, short_id, time_text
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import NotFound
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus
@@ -54,8 +54,9 @@ def tasks(killed: bool, count: int) -> None:
 @click.option(
     "--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"List only runs with this status: {', '.join(_STATUSES[1:])}."
 )
+@click.option("--metrics", is_flag=True, help="Add a column for each metric that the runs have left.")
 @count_option
-def runs(word: str | None, status: str | None, count: int) -> None:
+def runs(word: str | None, status: str | None, metrics: bool, count: int) -> None:
     """List runs, newest first: those of a task or an orchestration, or all of the workspace.
 
     TASK is an id or a name, of tasks or of orchestrations; a name includes all that have it.
@@ -64,8 +65,15 @@ def runs(word: str | None, status: str | None, count: int) -> None:
         limit = count + 1 if count else None  # one more than is listed, to see whether there are more
         found = _runs_of(client, word, status, limit)
         names = Names(client)
-        columns = ("id", "task", "status", "exit", "started", "took", "slot")
-        print_list(out, columns, found, lambda run: _run_cells(run, names), run_json_maker(client))
+        left = {run.id(): run.metrics() for run in found} if metrics else {}
+        to_json = run_json_maker(client)
+        print_list(
+            out,
+            ("id", "task", "status", "exit", "started", "took", "slot", *map(Exact, added := metric_names(left.values()))),
+            found,
+            lambda run: (*_run_cells(run, names), *(number_text(left[run.id()].get(name)) for name in added)),
+            lambda run: {**to_json(run), "metrics": left[run.id()]} if metrics else to_json(run),
+        )
 
 
 @contextmanager
@@ -110,6 +118,11 @@ def runs_below(client: Client, one: Orchestration | Task | TaskRun, limit: int |
     if isinstance(one, Orchestration):
         return lookup_of(client).runs_of(one, limit, _statuses_of(status))
     return one.last_runs(limit, status) if isinstance(one, Task) else [one]
+
+
+def metric_names(found: Iterable[Mapping[str, float]]) -> list[str]:
+    """Return the names of all these metrics, sorted."""
+    return sorted({name for metrics in found for name in metrics})
 
 
 def newest_run_below(client: Client, found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:

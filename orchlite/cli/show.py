@@ -12,7 +12,7 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
-from orchlite.cli.output import seconds_text, short_id, time_text
+from orchlite.cli.output import number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 
@@ -163,6 +163,7 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "log": lookup_of(client).log_path(run),
         "log is complete": "no" if is_cut else None,
         "files": list(map(str, run.files())),
+        "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
     }
 
 

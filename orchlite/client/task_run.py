@@ -214,6 +214,15 @@ class TaskRun:
             raise NotFound(f"Run {self._run_id} has no file {str(name)!r:.80}.", hint=hint, run_id=self._run_id)
         return found
 
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers that the program wrote to `metrics.json` in its working folder; empty until it has ended.
+
+        The file has to be an object of finite numbers with names of up to 100 characters, and have 64 KiB at most. One that is something
+        else is ignored, with a warning in the log of its host. Metrics are kept as long as the run, even if its files are not.
+        """
+        self._row()
+        return self._engine.store.run_metrics.get(self._run_id)
+
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.
 

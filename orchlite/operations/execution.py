@@ -18,7 +18,7 @@ from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
-from orchlite.operations import notification, outcome
+from orchlite.operations import metrics, notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.packaging import ensure_environment, install_files
@@ -209,7 +209,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands())
+    left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
 
     def record(transaction: Transaction) -> None:
         outcome.record_end(context.store, transaction, ended, context.clock.now())

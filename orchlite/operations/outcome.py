@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from orchlite.core.records import NotificationEvent, RunResult, TaskRow
@@ -26,6 +27,8 @@ class Outcome(NamedTuple):
     """The host that notifies of it; None notifies nobody."""
     host_commands: Collection[NotificationEvent] = ()
     """The events for which this host has a command, for tasks that have none."""
+    metrics: Mapping[str, float] = MappingProxyType({})
+    """What the run has left of these."""
 
 
 def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
@@ -35,6 +38,8 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
         IllegalMove: the run has ended already, or cannot end this way in its state.
     """
     store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
+    if outcome.metrics:
+        store.run_metrics.insert(transaction, outcome.run_id, outcome.metrics)
     is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
     if outcome.host_id is not None and not is_tried_again and (event := event_of(outcome.result.status)) is not None:
         has_default = event in outcome.host_commands

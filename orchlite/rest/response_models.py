@@ -55,6 +55,7 @@ class RunDetails(Run):
     try_number: int
     retry_of: str | None
     rerun_of: str | None
+    metrics: dict[str, float]
 
 
 class Task(TypedDict):

@@ -187,8 +187,8 @@ def run(row: RunRow, dialect: Dialect) -> Run:
     )
 
 
-def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
-    """Serialize a run by itself."""
+def run_details(row: RunRow, metrics: dict[str, float], dialect: Dialect) -> RunDetails:
+    """Serialize a run by itself, with its metrics."""
     return RunDetails(
         **run(row, dialect),
         task=row.task_id,
@@ -200,6 +200,7 @@ def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
         try_number=row.try_number,
         retry_of=row.retry_of,
         rerun_of=row.rerun_of,
+        metrics=metrics,
     )
 
 

@@ -76,13 +76,14 @@ def list_runs(body: request_models.TaskRuns, queries: Queries, dialect: ClientDi
         raise BadArgument(f"status is {body.status!r:.80}.", hint=f"Use one of: {choices}.", argument="status")
     limit = _LISTED_RUNS if body.limit is None else body.limit
     rows = queries.runs(body.task_id, limit, statuses, body.time_range)
-    return serializers.json_list_response(serializers.run_details(row, dialect) for row in rows)
+    return serializers.json_list_response(serializers.run_details(row, queries.metrics(row.run_id), dialect) for row in rows)
 
 
 @router.post("/get_run_details", response_model=response_models.RunDetails)
 def run_details(body: request_models.RunOfTask, queries: Queries, dialect: ClientDialect) -> Response:
     """Get a run of a task."""
-    return serializers.json_response(serializers.run_details(queries.run(body.pod_id, body.task), dialect))
+    run = queries.run(body.pod_id, body.task)
+    return serializers.json_response(serializers.run_details(run, queries.metrics(run.run_id), dialect))
 
 
 @router.post("/get_logs_for_run", response_model=response_models.Logs)

@@ -15,7 +15,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 UNFINISHED, ACTIVE = ("queued", "running"), ("started", "crash_loop")
 
-Facts = tuple[str, datetime | None, datetime | None, int | None, float | None]
+Facts = tuple[str, int, datetime | None, datetime | None, int | None, float | None]
 
 
 @dataclass(eq=False)
@@ -31,10 +31,20 @@ class Run:
     """How it will end, once it has begun."""
     orchestration_id: str | None = None
     """What it ran before its task was replaced."""
+    how: tuple[str, float] | None = None
+    """How it was to end, and when, before its task was replaced."""
+    tries: Run | None = None
+    """The failed run that this one tries again."""
+    number: int = 1
+    not_before: datetime | None = None
+
+    @property
+    def is_pending_try(self) -> bool:
+        return self.tries is not None and self.status == "queued"
 
     @property
     def facts(self) -> Facts:
-        return self.status, self.slot, self.ended_at, self.exit_code, self.seconds
+        return self.status, self.number, self.slot, self.ended_at, self.exit_code, self.seconds
 
     @property
     def was_steady(self) -> bool:
@@ -53,6 +63,8 @@ class Task:
     concurrency: str = "allow"
     missed: str = "latest"
     deadline: float | None = None
+    retries: int = 0
+    delay: timedelta = timedelta(0)
     runs: list[Run] = field(default_factory=list)
     skipped: dict[datetime, datetime] = field(default_factory=dict)
     """Slots that have no run, and when that was decided."""
@@ -70,6 +82,13 @@ class Task:
     @property
     def unfinished(self) -> list[Run]:
         return [run for run in self.runs if run.status in UNFINISHED]
+
+    def is_overtaken(self, run: Run) -> bool:
+        """Whether another run has come since the first try that is remembered."""
+        first = run
+        while first.tries is not None and first.tries in self.runs:
+            first = first.tries
+        return any(later.tries is None for later in self.runs[self.runs.index(first) + 1 :])
 
     def is_ahead(self, slot: datetime | None) -> bool:
         """Whether the clock was set back since the slot was dealt with, so that it is to come once more."""
@@ -112,6 +131,7 @@ class Model:
         for run in task.runs:
             if run.status != "queued":
                 run.orchestration_id = run.orchestration_id or task.orchestration_id
+                run.how = run.how or (task.end, task.seconds)
         if minute != task.minute:
             if task.status == "paused":
                 self._pass_over(task)
@@ -163,8 +183,30 @@ class Model:
         self.queue.remove((task, run))
         if task.kind == "continuous" and task.status in ACTIVE:
             self._plan_again(task)
-        if task.kind == "once" and task.status == "started" and status == "timed_out":
+        if not self._try_again(task, run) and task.kind == "once" and task.status == "started" and status == "timed_out":
             self._move(task, "timed_out")
+
+    def _try_again(self, task: Task, run: Run) -> bool:
+        if run.status not in ("failure", "timed_out") or run.number > task.retries or task.status == "killed" or task.is_overtaken(run):
+            return False
+        self._enqueue(task)
+        following = task.runs[-1]
+        following.tries, following.number, following.not_before = run, run.number + 1, self.now + task.delay
+        return True
+
+    def trigger(self, task: Task) -> bool:
+        """Whether it may run now, outside its slots; then it does."""
+        if task.concurrency == "forbid" and any(not run.is_pending_try for run in task.unfinished):
+            return False
+        self._give_way(task)
+        self._enqueue(task)
+        return True
+
+    def _give_way(self, task: Task) -> None:
+        """What ends where a new run of the task comes."""
+        for run in task.unfinished:
+            if run.is_pending_try or task.concurrency == "replace":
+                self.end(task, run, "killed")
 
     def _plan_again(self, task: Task) -> None:
         newest = task.runs[::-1]
@@ -202,6 +244,9 @@ class Model:
 
     def _follow_clock_back(self) -> None:
         """The clock may have been set back; no pause is longer than a minute by it, and no slot waits that was not dealt with."""
+        for task, run in self.queue:
+            if run.is_pending_try and run.not_before is not None:
+                run.not_before = min(run.not_before, self.now + task.delay)
         for task in self.tasks.values():
             if task.kind == "continuous" and task.next_at and task.status in ACTIVE:
                 task.next_at = min(task.next_at, self.now + timedelta(seconds=60))
@@ -227,7 +272,8 @@ class Model:
 
     def _next_at(self) -> datetime | None:
         due = [task.next_at for task in self.tasks.values() if task.next_at and task.status in ACTIVE]
-        return min([*due, *(run.ends_at for _, run in self.queue if run.ends_at)], default=None)
+        tries = [run.not_before for task, run in self.queue if run.is_pending_try and run.not_before and task.status != "paused"]
+        return min([*due, *(at for at in tries if at > self.now), *(run.ends_at for _, run in self.queue if run.ends_at)], default=None)
 
     def _end_one(self) -> bool:
         over = [
@@ -241,7 +287,8 @@ class Model:
 
     def _begin_one(self) -> bool:
         running = [task for task, run in self.queue if run.status == "running"]
-        may_begin = (one for one in self.queue if one[1].status == "queued" and not (one[0].concurrency == "replace" and one[0] in running))
+        queued = (one for one in self.queue if one[1].status == "queued" and not self._must_wait(*one))
+        may_begin = (one for one in queued if not (one[0].concurrency == "replace" and one[0] in running))
         if len(running) >= self.places or (found := next(may_begin, None)) is None:
             return False
         task, run = found
@@ -257,6 +304,9 @@ class Model:
         run.end = task.end if seconds == task.seconds else "timed_out"
         return True
 
+    def _must_wait(self, task: Task, run: Run) -> bool:
+        return run.not_before is not None and (run.not_before > self.now or task.status == "paused")
+
     def _dispatch(self) -> None:
         due = [task for task in self.tasks.values() if task.next_at and task.next_at <= self.now and task.status in ACTIVE]
         due.sort(key=lambda task: task.next_at or self.now)
@@ -266,7 +316,7 @@ class Model:
             if task.kind == "scheduled":
                 newest, slots = self._take_slots(task)
                 runs = self._slots_to_run(task, newest, slots)
-                is_plain = task.concurrency == "allow" and slots == runs and len(runs) == 1
+                is_plain = task.concurrency == "allow" and not task.retries and slots == runs and len(runs) == 1
                 (plain if is_plain else others).append(lambda task=task, slots=slots, runs=runs: self._run_slots(task, slots, runs))  # type: ignore[misc]
         for act in (*plain, *others):  # those about which there is nothing to think come first
             act()
@@ -290,15 +340,14 @@ class Model:
         return [] if is_missed else [slot for slot in wanted if not task.is_too_late(slot, self.now)]
 
     def _run_slots(self, task: Task, slots: list[datetime], runs: list[datetime]) -> None:
-        if task.concurrency != "allow" or slots != runs or len(runs) != 1:
+        if task.concurrency != "allow" or task.retries or slots != runs or len(runs) != 1:
             self._skip_late(task)
-        unfinished = task.unfinished
         if task.concurrency == "replace":
             runs = runs[-1:]
-            for run in unfinished if runs else ():
-                self.end(task, run, "killed")
         elif task.concurrency == "forbid":
-            runs = [] if unfinished else runs[:1]
+            runs = [] if any(not run.is_pending_try for run in task.unfinished) else runs[:1]
+        if runs:
+            self._give_way(task)
         for slot in runs:
             self._enqueue(task, slot)
         self._skip(task, [slot for slot in slots if slot not in runs])

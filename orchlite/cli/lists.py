@@ -203,5 +203,14 @@ def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
 def _run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
     name, started_at = names.task(run.task()), run.started_at()
     seconds = (SystemClock().now() - started_at).total_seconds() if started_at and run.status() == "running" else run.duration()
-    slot = time_text(run.scheduled_at(), names.zone(run.task()))
-    return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), slot
+    return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), _slot_text(run, names)
+
+
+def _slot_text(run: TaskRun, names: Names) -> str | None:
+    """Return the slot of a run or, if it has none, whether it is a try or a rerun, and when a try that is queued may start."""
+    if (rerun_of := run.rerun_of()) is not None:
+        return f"rerun of {short_id(rerun_of)}"
+    if run.retry_of() is None:
+        return time_text(run.scheduled_at(), names.zone(run.task()))
+    waits = f", from {time_text(run.not_before(), names.zone(run.task()))}" if run.status() == "queued" else ""
+    return f"try {run.try_number()}{waits}"

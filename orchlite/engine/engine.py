@@ -379,9 +379,10 @@ class Engine:
         """Take back the slots of runs whose wait has lapsed, and start tries that are due: no change of the store signals that."""
         if self._workers.has_yielded():
             self._count_waiting()
-        seen_at, self._seen_at = self._seen_at, self.context.clock.now()
-        if self.store.tries.have_become_due(seen_at, self._seen_at):
+        now = self.context.clock.now()
+        if self.store.tries.have_become_due(self._seen_at, now):
             self._workers.wake()
+        self._seen_at = now  # last, so that a call that failed is repeated
 
     def _remove_dead_hosts(self) -> None:
         with suppress(OSError):

@@ -168,7 +168,7 @@ def _variables(context: Context, notification: Notification) -> Mapping[str, str
         "ORCHLITE_RUN_STATUS": run.status,
         "ORCHLITE_RUN_EXIT_CODE": run.exit_code,
         "ORCHLITE_RUN_REASON": run.reason or (_lateness(run, context.clock.now()) if event == "late" else None),
-        "ORCHLITE_RUN_SLOT": run.slot_at and run.slot_at.isoformat(),
+        "ORCHLITE_RUN_SLOT": (slot_at := run.slot_at or run.repeated_slot_at) and slot_at.isoformat(),
         "ORCHLITE_RUN_LOG": context.folder.run(run.run_id).attempt(run.attempt).log,
     }
     return {name: "" if value is None else str(value).replace("\0", " ")[:_VARIABLE_CHARACTERS] for name, value in values.items()}

@@ -82,11 +82,16 @@ class Lookups:
         return _keys(rows)
 
     def failed_since(self, at: datetime) -> list[RunKey]:
-        """Return the runs in `core.status.FAILED` that ended at or after `at`, of every workspace, packaging included; last ended first."""
+        """Return the runs in `core.status.FAILED` that ended at or after `at`, of every workspace, packaging included; last ended first.
+
+        A failure that is, or was, tried again is left out: the last try counts.
+        """
         rows = self._database.rows(
             "SELECT run_id, task_id FROM runs"
             # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') ORDER BY ended_at DESC",
+            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown')"
+            " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
+            " ORDER BY ended_at DESC",
             (to_microseconds(at),),
         )
         return _keys(rows)

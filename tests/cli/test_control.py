@@ -177,3 +177,14 @@ def test_show_names_the_runs_that_a_try_belongs_to(call: Call, folder: MakeFolde
     assert (second["try_number"], second["retry_of"]) == (2, first["id"])
     assert re.search(rf"^try +2, after {first['id']}$", call("show", second["id"]).stdout, re.MULTILINE)
     assert re.search(rf"^tried again by +{second['id']}$", call("show", first["id"]).stdout, re.MULTILINE)
+
+
+def test_lists_say_of_a_run_without_a_slot_what_it_is(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("raise SystemExit(1)"), "--name", "sums", "--retries", 1, "--retry-delay", "0s")
+    second, first = json.loads(call("runs", "sums", "--json").stdout)
+    call("rerun", first["id"], "--detach")
+    shown = call("runs", "sums").stdout
+    assert "  try 2\n" in shown
+    assert f"  rerun of {first['id'][:8]}\n" in shown
+    assert {run["id"] for run in json.loads(call("status", "--json").stdout)["failed"]} >= {second["id"]}
+    assert first["id"] not in {run["id"] for run in json.loads(call("status", "--json").stdout)["failed"]}

@@ -1,4 +1,4 @@
-"""The verbs `orchestrations`, `tasks` and `runs`, which list what is in a store."""
+"""The verbs `orchestrations`, `tasks` and `runs`, which list what is in a store, and `orchestrations delete`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.json_models import orchestration_json, run_json_maker, task_json_maker
-from orchlite.cli.lookup import IdOrName, all_of, lookup_of
-from orchlite.cli.options import Verb, common_options
+from orchlite.cli.lookup import IdOrName, all_of, lookup_of, orchestration_of
+from orchlite.cli.options import Verb, VerbGroup, common_options
 from orchlite.cli.output import Exact, Output, number_text, seconds_text, short_id, time_text
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import NotFound
@@ -29,13 +29,35 @@ count_option = click.option(
 _STATUSES = ["all", *(status.value for status in RunStatus)]
 
 
-@click.command(cls=Verb, short_help="List orchestrations.")
+@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or delete orchestrations.")
 @count_option
-def orchestrations(count: int) -> None:
-    """List the workspace's orchestrations, newest first."""
+@click.pass_context
+def orchestrations(context: click.Context, count: int) -> None:
+    """List the workspace's orchestrations, newest first, or delete some."""
+    if context.invoked_subcommand is not None:
+        return
     with open_store() as (client, out):
         columns = ("id", "name", "status", "packages", "file", "uploaded")
         print_list(out, columns, client.list_orchestrations()[::-1], _orchestration_cells, orchestration_json)
+
+
+@orchestrations.command("delete")
+@click.argument("words", metavar="ID...", nargs=-1, required=True, type=IdOrName("orchestrations"))
+def delete_orchestrations(words: tuple[str, ...]) -> None:
+    """Delete orchestrations with their tasks, runs, logs and files: all of them or, if one is still in use, none.
+
+    ID is an id, its first digits, or a name that one orchestration has.
+    """
+    from orchlite.client.client import engine_of
+
+    with open_store() as (client, out):
+        ids = list(dict.fromkeys(orchestration_of(client, word).id() for word in words))
+        engine_of(client).delete(*ids)
+        if out.as_json:
+            out.json([{"id": deleted, "deleted": True} for deleted in ids])
+            return
+        for deleted in ids:
+            out.line(f"deleted {short_id(deleted)}")
 
 
 @click.command(cls=Verb, short_help="List tasks.")

@@ -62,6 +62,17 @@ def checked_changes(
     return changes
 
 
+def check_continuous(**given: object) -> None:
+    """Refuse arguments, by name, that are given and that a continuous task cannot have. None and `...` stand for what is not given.
+
+    Raises:
+        BadArgument: one is given.
+    """
+    for argument, value in given.items():
+        if value is not None and value is not ...:
+            raise BadArgument(Argument(argument) + " does not go with a continuous task.", hint="Leave it out.", argument=argument)
+
+
 def _times(policy: SchedulePolicy | None, schedule: str | None, timezone: str | None) -> Mapping[str, str]:
     from orchlite.schedules.schedule import parse
 

@@ -9,7 +9,7 @@ from types import EllipsisType
 from typing import Any, Protocol, runtime_checkable
 
 from orchlite.client.live_status import live_status
-from orchlite.client.schedule_policy import checked_changes
+from orchlite.client.schedule_policy import check_continuous, checked_changes
 from orchlite.client.task_run import TaskRun
 from orchlite.core.arguments import (
     checked_command,
@@ -22,7 +22,7 @@ from orchlite.core.arguments import (
 )
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
-from orchlite.core.records import RetryPolicy, TaskRow
+from orchlite.core.records import TaskRow
 from orchlite.core.retry_arguments import changed_retry
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
@@ -235,11 +235,13 @@ class Task:
                 hint=PythonOnly("It takes an orchestration, as upload_orchestration() returns it."),
                 argument="orchestration",
             )
+        if self.kind() is TaskKind.CONTINUOUS:
+            check_continuous(timeout=timeout, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown, on_late=on_late)
         policy = checked_changes(self._definition().schedule, schedule, timezone, concurrency, missed, starting_deadline_seconds)
         commands = {"on_failure": on_failure, "on_success": on_success, "on_late": on_late}
         fields = self._checked_fields(json_args, timeout, debug, env, commands)
         if (retries, retry_delay, retry_unknown) != (None, None, None):
-            fields["retry"] = self._changed_retry(retries, retry_delay, retry_unknown)
+            fields["retry"] = changed_retry(self._definition().retry, retries, retry_delay, retry_unknown)
         orchestration.wait()
         self._engine.replace(self.id(), Replacement(orchestration.id(), fields, policy))
         return self
@@ -257,21 +259,12 @@ class Task:
             fields["arguments"] = encoded_arguments(json_args, settings.limits.arguments_bytes)
         if not isinstance(timeout, EllipsisType):
             fields["timeout_seconds"] = checked_timeout(timeout)
-            if self.kind() is TaskKind.CONTINUOUS and timeout is not None:
-                raise BadArgument(Argument("timeout") + " does not go with a continuous task.", hint="Leave it out.", argument="timeout")
         if debug is not None:
             fields["debug"] = checked_flag(debug, "debug")
         if env is not None:
             fields["env"] = {**settings.env, **checked_env(env)}
         fields.update({name: checked_command(command, name) for name, command in commands.items() if command is not None})
         return fields
-
-    def _changed_retry(
-        self, retries: int | None, retry_delay: float | str | timedelta | None, retry_unknown: bool | None
-    ) -> RetryPolicy | None:
-        if self.kind() is TaskKind.CONTINUOUS:
-            raise BadArgument(Argument("retries") + " does not go with a continuous task.", hint="Leave it out.", argument="retries")
-        return changed_retry(self._definition().retry, retries, retry_delay, retry_unknown)
 
     def retries(self) -> int:
         """Return how often a failed run is tried again."""

@@ -214,8 +214,11 @@ class TestAContinuousTask:
         clock.advance(seconds=90)
         assert [(run.status(), run.input_data()) for run in task.last_runs()] == [("running", {"n": 2}), ("success", {"n": 1})]
 
-    @pytest.mark.parametrize("given", [{"schedule": "@daily"}, {"timezone": "UTC"}, {"missed": "all"}, {"timeout": 60}])
-    def test_has_no_schedule_and_no_time_limit(self, stage: _Stage, given: dict[str, object]) -> None:
+    @pytest.mark.parametrize(
+        "given",
+        [{"schedule": "@daily"}, {"timezone": "UTC"}, {"missed": "all"}, {"timeout": 60}, {"retries": 1}, {"on_late": ["true"]}],
+    )
+    def test_has_no_schedule_no_time_limit_and_no_retries(self, stage: _Stage, given: dict[str, object]) -> None:
         task = stage.old.run_continuously("poller")
         with pytest.raises(BadArgument) as refusal:
             task.replace(stage.new, **given)  # type: ignore[arg-type]

@@ -35,10 +35,12 @@ def test_schedule_creates_a_task_with_its_schedule_and_arguments(call: Call, nig
     assert task["next_run_at"]
 
 
-def test_schedule_suggests_start_unless_a_host_is_up(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_schedule_suggests_start_unless_a_host_keeps_the_schedules(call: Call, folder: MakeFolder, store: Path) -> None:
     assert "orchlite start" in call("schedule", folder("print(1)"), "@daily").stderr
-    with orchlite.Client(store):
-        assert "orchlite start" not in call("schedule", folder("print(2)"), "@daily").stderr
+    with orchlite.Client(store) as client:
+        assert "orchlite start" in call("schedule", folder("print(2)"), "@daily").stderr
+        client.start()
+        assert "orchlite start" not in call("schedule", folder("print(3)"), "@daily").stderr
 
 
 @pytest.mark.parametrize(

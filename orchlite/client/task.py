@@ -79,7 +79,7 @@ class Task:
         return self._known.created_at
 
     def updated_at(self) -> datetime:
-        """Return when its status last changed: aware, UTC."""
+        """Return when its status last changed, or it was replaced: aware, UTC."""
         return self._row().updated_at
 
     def status(self) -> TaskStatus:

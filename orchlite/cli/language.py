@@ -20,6 +20,7 @@ COMMAND_LINE = Language(
         Api.LIST_TASKS: "`orchlite tasks`",
         Api.LIST_WORKSPACES: "`orchlite workspaces`",
         Api.PRUNE: "`orchlite prune`",
+        Api.RERUN: "`orchlite rerun`",
         Api.RUN_CONTINUOUSLY: "--continuously",
         Api.START: "`orchlite start`",
         Api.START_ADOPTING: "`orchlite start --adopt-copy`",

@@ -59,7 +59,7 @@ def run(
             with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
                 task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands, **retry)
-                [one] = task.last_runs()
+                [one] = [first for first in task.last_runs() if first.retry_of() is None]
                 if detach:
                     leave_running(client, one, out)
                     return SUCCESS

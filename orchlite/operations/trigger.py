@@ -41,7 +41,7 @@ def trigger(context: Context, task_id: str) -> str:
 
 def _check_may_run(context: Context, transaction: Transaction, task: TaskRow) -> None:
     if task.kind is not TaskKind.SCHEDULED:
-        hint = "It runs by itself." if task.kind is TaskKind.CONTINUOUS else "Run its orchestration again."
+        hint = "It runs by itself." if task.kind is TaskKind.CONTINUOUS else Api.RERUN + " runs again what a run of it has run."
         raise IllegalMove(f"Task {task.task_id} has no schedule, so it cannot be triggered.", hint=hint, status=task.status)
     if task.status in STARTS_NO_MORE:
         raise IllegalMove(f"Task {task.task_id} is {task.status}, so it starts no more runs.", status=task.status)

@@ -74,6 +74,17 @@ def test_what_was_queued_for_want_of_a_worker_slot_is_a_rerun_too(travel: Travel
     assert again.status() == "success"
 
 
+def test_a_rerun_that_fails_is_tried_again_as_the_first_run_was(travel: Travel, clock: ManualClock) -> None:
+    task = travel("failure").run_once(retries=1, retry_delay="5m")
+    clock.advance(minutes=5)
+    again = task.last_runs()[0].rerun()
+    assert (again.status(), again.try_number()) == ("failure", 1)
+    clock.advance(minutes=5)
+    following = again.next_try()
+    assert following is not None
+    assert (following.status(), following.try_number(), following.next_try()) == ("failure", 2, None)
+
+
 def test_packaging_is_not_repeated(client: Client, smallest_bundle: bytes) -> None:
     packaging = client.upload_orchestration(smallest_bundle).wait(20).task().last_runs()[0]
     with pytest.raises(IllegalMove, match="packaging"):

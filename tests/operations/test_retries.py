@@ -120,6 +120,11 @@ class TestWaiting:
         with pytest.raises(Conflict, match="time does not pass by itself"):
             task.wait()
 
+    def test_is_what_leaving_the_client_does(self, open_client: OpenClient, folder: Callable[[str], Path]) -> None:
+        with open_client() as client:
+            task = client.upload_orchestration(path=folder("raise SystemExit(2)")).run_once(retries=1, retry_delay=0)
+        assert _statuses(open_client().get_task_by_id(task.id())) == ["failure"] * 2
+
     def test_is_what_run_does(self, open_client: OpenClient, folder: Callable[[str], Path]) -> None:
         flaky = "import os, pathlib\nmark = pathlib.Path(os.environ['MARK'])\nknown = mark.exists()\nmark.touch()\nassert known"
         path = folder(flaky)

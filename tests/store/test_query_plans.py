@@ -21,12 +21,13 @@ from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
 from orchlite.store.tasks import Tasks
+from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
-_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late")
-"""What may be read from end to end: the values of a parameter, indexes of unfinished runs only, and what indexes have found to be late."""
+_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain")
+"""What may be read from end to end: values of a parameter, indexes of unfinished runs, late slots that were found, a chain of tries."""
 
 
 class _ExplainingTransaction(Transaction):
@@ -75,6 +76,7 @@ class _Tables:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
         self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
+        self.tries = Tries(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
@@ -113,6 +115,11 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     ),
     "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=False)),
     "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=True)),
+    "when the next try may start": ("runs_pending_tries", lambda on: on.tries.next_at(_NOW)),
+    "whether tries have become due": ("runs_pending_tries", lambda on: on.tries.have_become_due(_NOW, _NOW)),
+    "the try after a run": ("runs_retried", lambda on: on.tries.after("run")),
+    "whether another run has come": ("runs_of_task", _inside(lambda on, inside: on.tries.is_overtaken(inside, "run"))),
+    "tries that wait too long": ("runs_pending_tries", _inside(lambda on, inside: on.tries.bring_forward(inside, _NOW))),
     "runs that wait for others": ("runs_running", lambda on: on.waits.count("host", 0.0)),
     "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),

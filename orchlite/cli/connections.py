@@ -56,7 +56,8 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
         try:
             made = client.create_connection(name, type_, known)
         except Conflict as error:
-            update, delete = (common_options().command("connections", verb, name, anywhere=True) for verb in ("update", "delete"))
+            update = common_options().command("connections", "update", name, "--detail", "KEY=VALUE", anywhere=True)
+            delete = common_options().command("connections", "delete", name, anywhere=True)
             raise Conflict(error.message, hint=f"`{update}` changes that one; `{delete}` removes it.", **error.details) from None
         client.get_current_workspace().add_connection(name)
         out.json(connection_json(made)) if out.as_json else out.line(made.name())

@@ -93,5 +93,5 @@ class TestConnections:
     def test_that_exist_are_refused_with_both_ways_out(self, call: Call) -> None:
         for _ in range(2):
             refused = call("connections", "create", "warehouse", "sql")
-        assert "`orchlite connections update warehouse` changes that one" in refused.stderr
+        assert "`orchlite connections update warehouse --detail KEY=VALUE` changes that one" in refused.stderr
         assert "`orchlite connections delete warehouse` removes it" in refused.stderr

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from orchlite.core.errors import OrchliteError, ResourceExhausted
+from orchlite.core.errors import Closed, OrchliteError, ResourceExhausted
 from orchlite.core.records import NotificationEvent, RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.operations import liveness
@@ -90,6 +90,8 @@ def _notify(context: Context, run_id: str, event: NotificationEvent) -> None:
         command = _command(context, task, event)
         if command is None or not (event == "late" or context.store.notifications.is_promised(run_id, context.host_id)):
             return
+    except Closed:
+        return  # the next host sends what was promised
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         _log.warning("no notification of the %s of run %s was sent", event, run_id, exc_info=True)
         return

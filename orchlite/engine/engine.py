@@ -84,12 +84,10 @@ class Engine:
         )
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
-        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._time_passed)
+        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._reclaim_slots)
         self._recovery = Recovery(self.context, self._workers, simulated=self._executor.is_stepped)
         self._worker_yield = WorkerYield(self.context)
         self.waiting = Waiting(self.context, self._execute_queued, self._recovery, self._worker_yield, self._executor)
-        self._seen_at = clock.now()
-        """Up to when it has looked for tries that are due."""
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
@@ -375,14 +373,10 @@ class Engine:
     def _count_waiting(self) -> None:
         self._workers.set_blocked(self.store.waits.count(self.context.host_id, self.context.clock.monotonic()))
 
-    def _time_passed(self) -> None:
-        """Take back the slots of runs whose wait has lapsed, and start tries that are due: no change of the store signals that."""
+    def _reclaim_slots(self) -> None:
+        """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
         if self._workers.has_yielded():
             self._count_waiting()
-        now = self.context.clock.now()
-        if self.store.tries.have_become_due(self._seen_at, now):
-            self._workers.wake()
-        self._seen_at = now  # last, so that a call that failed is repeated
 
     def _remove_dead_hosts(self) -> None:
         with suppress(OSError):

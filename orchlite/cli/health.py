@@ -81,11 +81,12 @@ def _print_health(client: Client, found: Health, problems: Sequence[_Problem], o
 
 def keepers_text(found: Health) -> str:
     """Return which processes keep the schedules, and when they last worked; empty if none does."""
-    if not found.kept_by:
+    at_work = [sign for sign in found.kept_by if sign not in found.stalled]
+    if not at_work:
         return ""
-    numbers = ", ".join(str(sign.process_id) for sign in found.kept_by)
-    keep = f"process {numbers} keeps" if len(found.kept_by) == 1 else f"processes {numbers} keep"
-    return f"{keep} its schedules, last seen {_ago(found.kept_by[0].at)}"
+    numbers = ", ".join(str(sign.process_id) for sign in at_work)
+    keep = f"process {numbers} keeps" if len(at_work) == 1 else f"processes {numbers} keep"
+    return f"{keep} its schedules, last seen {_ago(at_work[0].at)}"
 
 
 def print_alarms(found: Health, out: Output) -> None:
@@ -122,7 +123,7 @@ def _run_problems(kind: str, runs: Sequence[TaskRun], cells: Callable[[TaskRun],
         slot, why = newest.scheduled_at(), f" ({newest.reason()})" if newest.reason() else ""
         what = {
             "failed": f"{counted(1 + len(others), 'run')} failed, last {short_id(newest.id())} as {newest.status()}",
-            "late": f"{counted(1 + len(others), 'run')} late, last that of {time_text(slot)}, which is {newest.status()}",
+            "late": f"{counted(1 + len(others), 'run')} late, last that of {time_text(slot)}: {newest.status()}",
             "skipped": f"missed or skipped slots, last {time_text(slot)}",
         }[kind]
         yield _Problem(kind, f"{cells(newest)[1]}: {what}{why}", newest.task(), newest.id(), slot or newest.ended_at())

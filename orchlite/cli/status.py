@@ -150,9 +150,10 @@ def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> No
 
 
 def _print_hosts(client: Client, facts: _Facts, out: Output) -> None:
-    start = common_options().command("start", anywhere=True)
+    # Where schedules wait for a host, the alarm below says how to start one.
+    start = "" if facts.health.is_unkept else f"`{common_options().command('start', anywhere=True)}` keeps its schedules"
     others = f"{facts.hosts or 'no'} other process{'es have' if facts.hosts > 1 else ' has'} it open"
-    out.line(f"{client.path()}: {others}; {keepers_text(facts.health) or f'`{start}` keeps its schedules'}")
+    out.line("; ".join(filter(None, (f"{client.path()}: {others}", keepers_text(facts.health) or start))))
 
 
 def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -77,6 +77,9 @@ def leave_running(client: Client, one: TaskRun, out: Output) -> None:
     out.json(run_json(one)) if out.as_json else out.line(one.id())
     follow, kill = common_options().command("logs", "-f", short_id(one.id())), common_options().command("kill", short_id(one.id()))
     out.note(f"the run continues: `{follow}` follows it, `{kill}` ends it")
+    if client.get_task_by_id(one.task()).retries() and not search.other_hosts():
+        start = common_options().command("start", anywhere=True)
+        out.note(f"no process would try it again if it failed: run `{start}`")
     client.close(drain=False)
 
 

@@ -177,7 +177,7 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     store, task, decision = context.store, due.task, due.decision
     if not store.tasks.advance(transaction, task, decision.next_at, task.skipped_in_row):
         return []
-    unfinished = _unfinished(store, transaction, task, now)
+    unfinished = unfinished_in_time(store, transaction, task, now)
     runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, started(unfinished))
     replaced = replace(context, transaction, task, unfinished) if runs else []
     due_times.skip(store, transaction, task, decision.skipped, now)
@@ -189,7 +189,7 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     return replaced
 
 
-def _unfinished(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+def unfinished_in_time(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
     """Return the task's unfinished runs; skip queued ones that can no longer start in time."""
     unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
     return [run for run in unfinished if run.status is not RunStatus.QUEUED or not store.skip_late(transaction, run.run_id, now)]

@@ -9,11 +9,9 @@ import uuid
 from datetime import datetime, timedelta
 
 from orchlite.core.records import RunResult, RunRow, TaskRow
-from orchlite.core.status import FAILED, OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.core.status import FAILED, STARTS_NO_MORE, OrchestrationStatus, RunStatus
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
-
-_HAS_ENDED = (TaskStatus.PENDING_KILL, TaskStatus.KILLED, TaskStatus.FAILED)
 
 
 def try_again(store: Store, transaction: Transaction, run_id: str, result: RunResult, now: datetime) -> bool:
@@ -32,7 +30,7 @@ def try_again(store: Store, transaction: Transaction, run_id: str, result: RunRe
 
 def _may_follow(store: Store, transaction: Transaction, run: RunRow, task: TaskRow, status: RunStatus) -> bool:
     assert task.retry is not None
-    if run.try_number > task.retry.retries or run.kill_requested or task.status in _HAS_ENDED:
+    if run.try_number > task.retry.retries or run.kill_requested or task.status in STARTS_NO_MORE:
         return False
     if status is RunStatus.UNKNOWN and not task.retry.unknown:
         return False

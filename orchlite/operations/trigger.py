@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from orchlite.core.errors import Conflict, IllegalMove
 from orchlite.core.hints import Api
@@ -31,7 +32,7 @@ def trigger(context: Context, task_id: str) -> str:
     with store.transaction() as transaction:
         task = store.tasks.find(transaction, task_id) or store.tasks.get(task_id)
         _check_may_run(context, transaction, task)
-        replaced = _make_room(context, transaction, task)
+        replaced = _make_room(context, transaction, task, now)
         store.runs.insert(transaction, run_id, task_id, context.host_id, now, _TRIGGERED)
         store.runs.hand_over(transaction, store.orchestrations.get(task.orchestration_id).task_id, context.host_id)
     dispatch.signal_replaced(context, task, replaced)
@@ -49,9 +50,9 @@ def _check_may_run(context: Context, transaction: Transaction, task: TaskRow) ->
         raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))
 
 
-def _make_room(context: Context, transaction: Transaction, task: TaskRow) -> list[RunRow]:
+def _make_room(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
     """Apply the task's overlap rule. Return the runs that must end because this one replaces them."""
-    unfinished = context.store.runs.unfinished_of_task(transaction, task.task_id)
+    unfinished = dispatch.unfinished_in_time(context.store, transaction, task, now)
     overlapping = dispatch.started(unfinished)
     if overlapping and task.schedule is not None and task.schedule.concurrency == "forbid":
         raise Conflict(

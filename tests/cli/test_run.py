@@ -234,3 +234,8 @@ def test_a_delay_without_retries_is_refused_before_anything_is_stored(call: Call
     refused = call("run", folder("print(1)"), "--retry-delay", "5m")
     assert (refused.exit_code, store.exists()) == (2, False)
     assert "--retry-delay has no effect without retries. Give --retries." in refused.stderr
+
+
+def test_a_detached_run_with_retries_asks_for_a_host(call: Call, folder: MakeFolder) -> None:
+    assert "orchlite start" in call("run", folder("print(1)"), "--detach", "--retries", 1).stderr
+    assert "orchlite start" not in call("run", folder("print(1)"), "--detach").stderr

@@ -196,8 +196,9 @@ class Model:
 
     def trigger(self, task: Task) -> bool:
         """Whether it may run now, outside its slots; then it does."""
-        if task.concurrency == "forbid" and any(not run.is_pending_try for run in task.unfinished):
+        if task.concurrency == "forbid" and any(not run.is_pending_try and not self._is_late(task, run) for run in task.unfinished):
             return False
+        self._skip_late(task)
         self._give_way(task)
         self._enqueue(task)
         return True
@@ -355,10 +356,13 @@ class Model:
     def _skip_late(self, task: Task) -> None:
         """What can no longer start in time is in no slot's way."""
         for run in task.unfinished:
-            if run.status == "queued" and run.slot is not None and task.is_too_late(run.slot, self.now):
+            if run.slot is not None and self._is_late(task, run):
                 self.queue.remove((task, run))
                 task.runs.remove(run)
                 self._skip(task, [run.slot])
+
+    def _is_late(self, task: Task, run: Run) -> bool:
+        return run.status == "queued" and run.slot is not None and task.is_too_late(run.slot, self.now)
 
     def _skip(self, task: Task, slots: list[datetime]) -> None:
         task.skipped.update(dict.fromkeys(slots, self.now))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from orchlite.core.errors import BadArgument
 from orchlite.core.status import TaskStatus
 from orchlite.rest import request_models, response_models, serializers
 from orchlite.rest.dependencies import ClientDialect, JsonRoute, Queries
+from orchlite.rest.spelling import refuse_misspelt
 
 router = APIRouter(prefix="/v1/api/task", tags=["tasks"], route_class=JsonRoute)
 
@@ -18,10 +19,11 @@ RUNS_PER_TASK = 5
 """How many runs a task is shown with by default, as on the platform."""
 _LISTED_RUNS = 10
 _RETRY_FIELDS = ("retries", "retry_delay", "retry_unknown")
+_SPELT = Depends(refuse_misspelt)
 _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_seconds")
 
 
-@router.post("/run_once", status_code=201, response_model=response_models.Id)
+@router.post("/run_once", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     """Run an orchestration once. Returns the task's id."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
@@ -29,7 +31,7 @@ def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_scheduled", status_code=201, response_model=response_models.Id)
+@router.post("/run_scheduled", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Response:
     """Run an orchestration on a schedule, a cron expression of five fields: minute, hour, day of the month, month, day of the week."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
@@ -39,7 +41,7 @@ def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Respon
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_continuously", status_code=201, response_model=response_models.Id)
+@router.post("/run_continuously", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_continuously(body: request_models.RunContinuously, queries: Queries) -> Response:
     """Run an orchestration, and start it again whenever it ends."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)

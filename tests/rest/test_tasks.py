@@ -199,6 +199,36 @@ def test_arguments_are_required(shared_api: Any, shared_orch_id: str, path: str)
         assert (found["details"]["argument"], found["error"].startswith("'json': ")) == ("json", True)
 
 
+class TestAMisspeltField:
+    @pytest.mark.parametrize(
+        ("path", "name", "meant"),
+        [
+            ("task/run_scheduled", "timezon", "timezone"),
+            ("task/run_scheduled", "time_zone", "timezone"),
+            ("task/run_scheduled", "concurency", "concurrency"),
+            ("task/run_once", "retry_delays", "retry_delay"),
+            ("task/run_continuously", "envs", "env"),
+        ],
+    )
+    def test_is_refused_with_the_right_name(self, shared_api: Any, shared_orch_id: str, path: str, name: str, meant: str) -> None:
+        fields = {"orch_id": shared_orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", name: "x"}
+        headers = {"User-Agent": "curl/8.5"}
+        found = shared_api.request("POST", f"/v1/api/{path}", json=fields, headers=headers)
+        assert (found.status_code, found.json()["details"]) == (400, {"argument": name})
+        assert (f"'{name}' is no field of this request" in found.text, f"Use {meant}." in found.text) == (True, True)
+
+    @pytest.mark.parametrize("name", ["time_out", "workspace", "schedules", "json_args", "future_field"])
+    def test_near_one_of_the_platforms_is_ignored(self, stepped_api: Any, orch_id: str, name: str) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", name: "x"}
+        found = stepped_api.request("POST", "/v1/api/task/run_scheduled", json=fields, headers={"User-Agent": "curl/8.5"})
+        assert found.status_code == 201
+
+    @pytest.mark.parametrize("agent", ["python-httpx/0.28.1", "python-httpx/0.23.3", "python-requests/2.31.0", "WallarooSDK/2026.1.3"])
+    def test_of_an_sdk_is_ignored(self, stepped_api: Any, orch_id: str, agent: str) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", "timezon": "x"}
+        assert stepped_api.request("POST", "/v1/api/task/run_scheduled", json=fields, headers={"User-Agent": agent}).status_code == 201
+
+
 class TestReading:
     def test_a_task_has_the_fields_of_the_guide(self, stepped_api: Any, stepped_client: Client, orch_id: str, clock: ManualClock) -> None:
         task = stepped_api.create("task/run_once", orch_id=orch_id, workspace_id=1, json={})

@@ -120,6 +120,15 @@ class TestWaiting:
         with pytest.raises(Conflict, match="time does not pass by itself"):
             task.wait()
 
+    def test_never_blocks_for_a_clock_that_nobody_moves(
+        self, open_client: OpenClient, clock: ManualClock, folder: Callable[[str], Path]
+    ) -> None:
+        with open_client(clock=clock) as client:
+            task = client.upload_orchestration(path=folder("raise SystemExit(2)")).wait(60).run_once(retries=1)
+            with pytest.raises(Conflict, match="is a try that has not started, and time does not pass by itself"):
+                task.wait(60)
+        assert _statuses(open_client(clock=clock).get_task_by_id(task.id())) == ["failure", "queued"]
+
     def test_is_what_leaving_the_client_does(self, open_client: OpenClient, folder: Callable[[str], Path]) -> None:
         with open_client() as client:
             task = client.upload_orchestration(path=folder("raise SystemExit(2)")).run_once(retries=1, retry_delay=0)

@@ -170,7 +170,8 @@ class Task:
     def pause(self) -> TaskStatus:
         """Start no runs from now on, and end the run of a continuous task. Return the status after the request. Idempotent.
 
-        Runs of a schedule that are queued or running continue. Slots that pass meanwhile are skipped.
+        Runs of a schedule that are queued or running continue; a try after a failure waits for `resume()`. Slots that pass meanwhile are
+        skipped.
 
         Raises:
             IllegalMove: the task runs once, or its status does not allow it.

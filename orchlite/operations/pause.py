@@ -18,8 +18,8 @@ _REASON = "its task was paused"
 def pause_task(context: Context, task_id: str) -> TaskStatus:
     """Give no further slot a run, or end the run of a continuous task. Idempotent. Return the task's status.
 
-    Runs of a schedule that are queued or running continue. Return without waiting: a continuous task is `pending_pause` until its run has
-    ended, and then `paused`.
+    Runs of a schedule that are queued or running continue, except for pending tries, which wait until it is resumed. Return without
+    waiting: a continuous task is `pending_pause` until its run has ended, and then `paused`.
 
     Raises:
         NotFound: there is no such task.

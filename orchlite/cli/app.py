@@ -15,10 +15,13 @@ from orchlite.cli import (
     control,
     doctor,
     events,
+    files,
+    health,
     lists,
     logs,
     maintenance,
     manual,
+    metrics,
     models,
     run,
     schedule,
@@ -26,6 +29,7 @@ from orchlite.cli import (
     serve,
     show,
     status,
+    trigger,
     upload,
     workspaces,
 )
@@ -35,8 +39,20 @@ from orchlite.cli.output import discard
 
 _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
-    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming),
-    "Inspect": (status.status, lists.orchestrations, lists.tasks, lists.runs, show.show, logs.logs, events.events),
+    "Run": (upload.upload, run.run, schedule.schedule, schedule.upcoming, trigger.trigger, trigger.rerun),
+    "Inspect": (
+        status.status,
+        health.health,
+        lists.orchestrations,
+        lists.tasks,
+        lists.runs,
+        show.show,
+        logs.logs,
+        files.files,
+        files.get,
+        metrics.metrics,
+        events.events,
+    ),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
     "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),
@@ -100,8 +116,8 @@ def command_line(context: click.Context) -> None:
     Get started with `orchlite init NAME` and `orchlite run NAME`. An id may be shortened to its first four digits, or replaced
     by a name.
 
-    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run` exits with the code of
-    its program.
+    Exit codes: 0 success, 1 failure, 2 invalid input, 3 store or machine error, 130 interrupted. `run`, `trigger` and
+    `rerun` exit with the code of the program.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,6 +1,9 @@
-"""The verb `connections`, `connections create` and `connections delete`."""
+"""The verb `connections`, and `connections create`, `connections update` and `connections delete`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,13 +12,24 @@ from orchlite.cli.key_values import read_details
 from orchlite.cli.lists import open_store
 from orchlite.cli.options import VerbGroup, common_options
 from orchlite.cli.upload import closing
-from orchlite.core.errors import Conflict, NotFound
+from orchlite.core.errors import BadArgument, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from orchlite.client.client import Client
+    from orchlite.client.connection import Connection
 
 
-@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List, create or delete connections.")
+def _takes_details(function: Callable[..., Any]) -> Callable[..., Any]:
+    file_help = "Read details from a JSON object in a file; - is standard input. Use it for secrets."
+    detail_help = "A detail: K=text, or K:=JSON. Other users can see your command line."
+    detail_option = click.option("--detail", "details", multiple=True, metavar="K=V", help=detail_help)
+    return click.option("--details-file", metavar="FILE", help=file_help)(detail_option(function))
+
+
+@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List, create, update or delete connections.")
 @click.pass_context
 def connections(context: click.Context) -> None:
-    """List the connections of the store without their details, or create or delete one."""
+    """List the connections of the store without their details, or create, update or delete one."""
     if context.invoked_subcommand is not None:
         return
     with open_store() as (client, out):
@@ -32,10 +46,7 @@ def connections(context: click.Context) -> None:
 @connections.command("create")
 @click.argument("name")
 @click.argument("type_", metavar="TYPE")
-@click.option("--details-file", metavar="FILE", help="Read details from a JSON object in a file; - is standard input. Use it for secrets.")
-@click.option(
-    "--detail", "details", multiple=True, metavar="K=V", help="A detail: K=text, or K:=JSON. Other users can see your command line."
-)
+@_takes_details
 def create_connection(name: str, type_: str, details_file: str | None, details: tuple[str, ...]) -> None:
     """Store how to reach a data source, for programs to read with wl.get_connection(NAME), and add it to the workspace."""
     out = common_options().output()
@@ -45,9 +56,25 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
         try:
             made = client.create_connection(name, type_, known)
         except Conflict as error:
-            way_out = common_options().command("connections", "delete", name, anywhere=True)
-            raise Conflict(error.message, hint=f"`{way_out}` removes that one.", **error.details) from None
+            update = common_options().command("connections", "update", name, "--detail", "KEY=VALUE", anywhere=True)
+            delete = common_options().command("connections", "delete", name, anywhere=True)
+            raise Conflict(error.message, hint=f"`{update}` changes that one; `{delete}` removes it.", **error.details) from None
         client.get_current_workspace().add_connection(name)
+        out.json(connection_json(made)) if out.as_json else out.line(made.name())
+
+
+@connections.command("update")
+@click.argument("name")
+@click.option("--type", "type_", metavar="TYPE", help="Another type.")
+@_takes_details
+def update_connection(name: str, type_: str | None, details_file: str | None, details: tuple[str, ...]) -> None:
+    """Change details of a connection. Those that are not given are kept, and so are the workspaces that list it."""
+    if type_ is None and details_file is None and not details:
+        raise BadArgument("There is nothing to change.", hint="Give --detail, --details-file or --type.", argument="--detail")
+    given = read_details(details, details_file)
+    with open_store() as (client, out):
+        known = _connection(client, name)
+        made = client.create_connection(name, type_ or known.connection_type(), {**known.details(), **given}, replace=True)
         out.json(connection_json(made)) if out.as_json else out.line(made.name())
 
 
@@ -56,8 +83,12 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
 def delete_connection(name: str) -> None:
     """Delete a connection from the store."""
     with open_store() as (client, out):
-        try:
-            client.get_connection(name).delete_connection()
-        except NotFound as error:  # its hint says how to create one
-            raise NotFound(error.message, hint="`orchlite connections` lists them.", **error.details) from None
+        _connection(client, name).delete_connection()
         out.json({"name": name, "deleted": True}) if out.as_json else out.line(f"deleted {name}")
+
+
+def _connection(client: Client, name: str) -> Connection:
+    try:
+        return client.get_connection(name)
+    except NotFound as error:  # its hint says how to create one
+        raise NotFound(error.message, hint="`orchlite connections` lists them.", **error.details) from None

@@ -3,7 +3,7 @@
 | code | when |
 |---|---|
 | 0 | success |
-| 1 | failure: of packaging, of a check by `doctor` or `status --failed-since`, or because a thing's status does not allow the request |
+| 1 | failure: of packaging, of a check by `doctor`, `health` or `status --failed-since`, or a status does not allow the request |
 | 2 | invalid input: an option, a bundle, a schedule, an id or name of nothing or of several things; or a package is not installed |
 | 3 | the store, the disk or the machine failed |
 | 70 | a bug in orchlite |

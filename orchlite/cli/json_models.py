@@ -58,7 +58,7 @@ def full_orchestration_json(orchestration: Orchestration) -> JsonObject:
 def task_json(task: Task) -> JsonObject:
     """Return {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
 
-    The others are `next_run_at`, `missed` (the number of slots without a run) and `created_at`.
+    The others are `next_run_at`, `missed` (the number of slots without a run), `retries`, `retry_delay_seconds` and `created_at`.
     """
     return {
         "id": task.id(),
@@ -74,29 +74,42 @@ def task_json(task: Task) -> JsonObject:
         "timezone": task.timezone(),
         "next_run_at": time_json(task.next_run_at()),
         "missed": task.missed(),
+        "retries": task.retries(),
+        "retry_delay_seconds": task.retry_delay(),
         "created_at": time_json(task.created_at()),
     }
 
 
 def task_json_maker(client: Client) -> Callable[[Task], JsonObject]:
-    """Return a function from a task to `task_json` and {orchestration_name, last_run}; `last_run` is a run or null."""
-    orchestration_names: dict[str, str | None] = {}
+    """Return a function from a task to `task_json` and {orchestration_name, orchestration_sha, orchestration_created_at, last_run}.
+
+    The orchestration is the one that the next run runs; `last_run` is a run or null.
+    """
+    versions: dict[str, JsonObject] = {}
 
     def make(task: Task) -> JsonObject:
         key = task.orchestration()
-        if key not in orchestration_names:
-            orchestration_names[key] = client.get_orchestration_by_id(key).name()
+        if key not in versions:
+            versions[key] = _version(client.get_orchestration_by_id(key))
         newest = task.last_runs(1)
-        last_run = run_json(newest[0]) if newest else None
-        return {**task_json(task), "orchestration_name": orchestration_names[key], "last_run": last_run}
+        return {**task_json(task), **versions[key], "last_run": run_json(newest[0]) if newest else None}
 
     return make
 
 
-def run_json(run: TaskRun) -> JsonObject:
-    """Return {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, created_at, scheduled_at, started_at, ended_at}.
+def _version(orchestration: Orchestration) -> JsonObject:
+    return {
+        "orchestration_name": orchestration.name(),
+        "orchestration_sha": orchestration.sha(),
+        "orchestration_created_at": time_json(orchestration.created_at()),
+    }
 
-    Until the run has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
+
+def run_json(run: TaskRun) -> JsonObject:
+    """Return {id, task_id, status, exit_code, reason, duration_seconds, log_is_complete, created_at, scheduled_at, started_at, …}.
+
+    The others are `ended_at`, `try_number`, `retry_of`, `not_before` and `rerun_of`; the two ids are of the run that it tries again, and of
+    the run that it repeats on request. Until the run has ended, `exit_code`, `duration_seconds` and `log_is_complete` are null.
     """
     return {
         "id": run.id(),
@@ -110,29 +123,33 @@ def run_json(run: TaskRun) -> JsonObject:
         "scheduled_at": time_json(run.scheduled_at()),
         "started_at": time_json(run.started_at()),
         "ended_at": time_json(run.ended_at()),
+        "try_number": run.try_number(),
+        "retry_of": run.retry_of(),
+        "not_before": time_json(run.not_before()),
+        "rerun_of": run.rerun_of(),
     }
 
 
 def run_json_maker(client: Client) -> Callable[[TaskRun], JsonObject]:
     """Return a function from a run to `run_json` and {task_name, orchestration_id, orchestration_name}."""
-    origins: dict[str, JsonObject] = {}
+    origins: dict[tuple[str, str], JsonObject] = {}
 
     def make(run: TaskRun) -> JsonObject:
-        key = run.task()
+        key = run.task(), run.orchestration()
         if key not in origins:
-            origins[key] = _origin(client, client.get_task_by_id(key))
+            origins[key] = _origin(client, run)
         return {**run_json(run), **origins[key]}
 
     return make
 
 
-def _origin(client: Client, task: Task) -> JsonObject:
-    orchestration = client.get_orchestration_by_id(task.orchestration())
+def _origin(client: Client, run: TaskRun) -> JsonObject:
+    task, orchestration = client.get_task_by_id(run.task()), client.get_orchestration_by_id(run.orchestration())
     return {"task_name": task.name(), "orchestration_id": orchestration.id(), "orchestration_name": orchestration.name()}
 
 
 def full_run_json(client: Client, run: TaskRun) -> JsonObject:
-    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files}.
+    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics}.
 
     `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, and `files`
     are the paths of the files that the run created or changed.
@@ -141,12 +158,13 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
     log = lookup_of(client).log_path(run)
     return {
         **run_json(run),
-        **_origin(client, task),
-        "arguments": task.input_data(),
-        "timeout_seconds": task.timeout(),
+        **_origin(client, run),
+        "arguments": run.input_data(),
+        "timeout_seconds": run.timeout(),
         "timezone": task.timezone(),
         "log": None if log is None else str(log),
         "files": [str(path) for path in run.files()],
+        "metrics": run.metrics(),
     }
 
 

@@ -1,18 +1,19 @@
-"""The verbs `orchestrations`, `tasks` and `runs`, which list what is in a store."""
+"""The verbs `orchestrations`, `tasks` and `runs`, which list what is in a store, and `orchestrations delete`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchlite.cli.json_models import orchestration_json, run_json_maker, task_json_maker
-from orchlite.cli.lookup import IdOrName, all_of, lookup_of
-from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import Output, seconds_text, short_id, time_text
+from orchlite.cli.lookup import IdOrName, all_of, lookup_of, orchestration_of
+from orchlite.cli.options import Verb, VerbGroup, common_options
+from orchlite.cli.output import Exact, Output, number_text, seconds_text, short_id, time_text
 from orchlite.core.clock import SystemClock
+from orchlite.core.errors import NotFound
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus
 
 if TYPE_CHECKING:
@@ -28,13 +29,35 @@ count_option = click.option(
 _STATUSES = ["all", *(status.value for status in RunStatus)]
 
 
-@click.command(cls=Verb, short_help="List orchestrations.")
+@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or delete orchestrations.")
 @count_option
-def orchestrations(count: int) -> None:
-    """List the workspace's orchestrations, newest first."""
+@click.pass_context
+def orchestrations(context: click.Context, count: int) -> None:
+    """List the workspace's orchestrations, newest first, or delete some."""
+    if context.invoked_subcommand is not None:
+        return
     with open_store() as (client, out):
         columns = ("id", "name", "status", "packages", "file", "uploaded")
         print_list(out, columns, client.list_orchestrations()[::-1], _orchestration_cells, orchestration_json)
+
+
+@orchestrations.command("delete")
+@click.argument("words", metavar="ID...", nargs=-1, required=True, type=IdOrName("orchestrations"))
+def delete_orchestrations(words: tuple[str, ...]) -> None:
+    """Delete orchestrations with their tasks, runs, logs and files: all of them or, if one is still in use, none.
+
+    ID is an id, its first digits, or a name that one orchestration has.
+    """
+    from orchlite.client.client import engine_of
+
+    with open_store() as (client, out):
+        ids = list(dict.fromkeys(orchestration_of(client, word).id() for word in words))
+        engine_of(client).delete(*ids)
+        if out.as_json:
+            out.json([{"id": deleted, "deleted": True} for deleted in ids])
+            return
+        for deleted in ids:
+            out.line(f"deleted {short_id(deleted)}")
 
 
 @click.command(cls=Verb, short_help="List tasks.")
@@ -53,8 +76,9 @@ def tasks(killed: bool, count: int) -> None:
 @click.option(
     "--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"List only runs with this status: {', '.join(_STATUSES[1:])}."
 )
+@click.option("--metrics", is_flag=True, help="Add a column for each metric that the runs have left.")
 @count_option
-def runs(word: str | None, status: str | None, count: int) -> None:
+def runs(word: str | None, status: str | None, metrics: bool, count: int) -> None:
     """List runs, newest first: those of a task or an orchestration, or all of the workspace.
 
     TASK is an id or a name, of tasks or of orchestrations; a name includes all that have it.
@@ -63,8 +87,15 @@ def runs(word: str | None, status: str | None, count: int) -> None:
         limit = count + 1 if count else None  # one more than is listed, to see whether there are more
         found = _runs_of(client, word, status, limit)
         names = Names(client)
-        columns = ("id", "task", "status", "exit", "started", "took", "slot")
-        print_list(out, columns, found, lambda run: _run_cells(run, names), run_json_maker(client))
+        left = {run.id(): run.metrics() for run in found} if metrics else {}
+        to_json = run_json_maker(client)
+        print_list(
+            out,
+            ("id", "task", "status", "exit", "started", "took", "slot", *map(Exact, added := metric_names(left.values()))),
+            found,
+            lambda run: (*_run_cells(run, names), *(number_text(left[run.id()].get(name)) for name in added)),
+            lambda run: {**to_json(run), "metrics": left[run.id()]} if metrics else to_json(run),
+        )
 
 
 @contextmanager
@@ -97,18 +128,34 @@ def print_list(
 def _runs_of(client: Client, word: str | None, status: str | None, limit: int | None) -> Sequence[TaskRun]:
     if word is None:
         return lookup_of(client).newest_runs(limit, _statuses_of(status))
-    found = {run.id(): run for one in all_of(client, word) for run in runs_below(one, limit, status)}
+    found = {run.id(): run for one in all_of(client, word) for run in runs_below(client, one, limit, status)}
     return sorted(found.values(), key=lambda run: run.created_at(), reverse=True)[:limit]
 
 
-def runs_below(one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
-    """Return the runs of a task or of the tasks of an orchestration, newest first; of a run, itself."""
+def runs_below(client: Client, one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
+    """Return the runs of a task or of an orchestration, newest first; of a run, itself."""
     from orchlite.client.orchestration import Orchestration
     from orchlite.client.task import Task
 
     if isinstance(one, Orchestration):
-        return [run for task in one.list_tasks() for run in task.last_runs(limit, status)]
+        return lookup_of(client).runs_of(one, limit, _statuses_of(status))
     return one.last_runs(limit, status) if isinstance(one, Task) else [one]
+
+
+def metric_names(found: Iterable[Mapping[str, float]]) -> list[str]:
+    """Return the names of all these metrics, sorted."""
+    return sorted({name for metrics in found for name in metrics})
+
+
+def newest_run_below(client: Client, found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:
+    """Return the newest of all their runs; None if there is none."""
+    runs = [run for one in found for run in runs_below(client, one, 1)]
+    return max(runs, key=lambda run: run.created_at(), default=None)
+
+
+def no_run_yet(word: str) -> NotFound:
+    """Return the error for a task or an orchestration that has had no run."""
+    return NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
 
 
 def _statuses_of(status: str | None) -> frozenset[RunStatus] | None:
@@ -178,5 +225,14 @@ def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
 def _run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
     name, started_at = names.task(run.task()), run.started_at()
     seconds = (SystemClock().now() - started_at).total_seconds() if started_at and run.status() == "running" else run.duration()
-    slot = time_text(run.scheduled_at(), names.zone(run.task()))
-    return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), slot
+    return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), _slot_text(run, names)
+
+
+def _slot_text(run: TaskRun, names: Names) -> str | None:
+    """Return the slot of a run or, if it has none, whether it is a try or a rerun, and when a try that is queued may start."""
+    if (rerun_of := run.rerun_of()) is not None:
+        return f"rerun of {short_id(rerun_of)}"
+    if run.retry_of() is None:
+        return time_text(run.scheduled_at(), names.zone(run.task()))
+    waits = f", from {time_text(run.not_before(), names.zone(run.task()))}" if run.status() == "queued" else ""
+    return f"try {run.try_number()}{waits}"

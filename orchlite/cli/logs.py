@@ -11,8 +11,8 @@ import click
 
 from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
-from orchlite.cli.lists import open_store, runs_below
-from orchlite.cli.lookup import IdOrName, all_of, kind_of, lookup_of
+from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
+from orchlite.cli.lookup import IdOrName, all_of, lookup_of
 from orchlite.cli.options import Moment, Verb, raw_option
 from orchlite.cli.output import Output
 from orchlite.core.errors import BadArgument, NotFound
@@ -66,14 +66,13 @@ def _run(client: Client, word: str | None) -> TaskRun:
         if not newest:
             raise NotFound("The workspace has no run.", hint="`orchlite run FOLDER` makes one.")
         return newest[0]
-    return _newest_run(all_of(client, word), word)
+    return _newest_run(client, all_of(client, word), word)
 
 
-def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
+def _newest_run(client: Client, found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.client.orchestration import Orchestration
 
-    runs = [run for one in found for run in runs_below(one, 1)]
-    newest = max(runs, key=lambda run: run.created_at(), default=None)
+    newest = newest_run_below(client, found)
     uploads = [one for one in found if isinstance(one, Orchestration)]
     # If packaging of the newest upload failed, or nothing has run yet, the installer's log is the one to read.
     if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
@@ -81,7 +80,7 @@ def _newest_run(found: Sequence[Orchestration | Task | TaskRun], word: str) -> T
     if newest is None and isinstance(found[0], Orchestration):
         return _packaging_log_run(found[0])
     if newest is None:
-        raise NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
+        raise no_run_yet(word)
     return newest
 
 
@@ -96,8 +95,8 @@ def _packaging_run(client: Client, word: str | None) -> TaskRun:
 
 
 def _orchestration_of(client: Client, one: Any) -> Orchestration:
-    task = client.get_task_by_id(one.task()) if kind_of(one) == "run" else one
-    return client.get_orchestration_by_id(task.orchestration())
+    """Return the orchestration of a task or a run."""
+    return client.get_orchestration_by_id(one.orchestration())
 
 
 def _packaging_log_run(orchestration: Orchestration) -> TaskRun:

@@ -15,6 +15,7 @@ import click
 
 from orchlite.cli.output import Output
 from orchlite.core.clock import SystemClock
+from orchlite.core.durations import parsed_duration
 from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 else:
     Converter = click.ParamType  # generic since click 8.2
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].+)?")
 
 
@@ -159,12 +157,28 @@ class Duration(Converter):
         """Return the duration."""
         if isinstance(value, timedelta):
             return value
-        if not _DURATION.fullmatch(value):
-            self.fail(f"{value!r} is not a duration: write 30s, 5m, 1h30m, 30d.", parameter, context)
         try:
-            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
+            duration = parsed_duration(value)
         except OverflowError:
             self.fail(f"{value!r} is too long.", parameter, context)
+        if duration is None:
+            self.fail(f"{value!r} is not a duration: write 30s, 5m, 1h30m, 30d.", parameter, context)
+        return duration
+
+
+class ShellCommand(Converter):
+    """A command for a shell, as a program and its arguments: pipes, redirections and variables work as in a crontab."""
+
+    name = "command"
+    SHELL = ("/bin/sh", "-c")
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> list[str]:
+        """Return the program and its arguments."""
+        if not isinstance(value, str):
+            return list(value)
+        if not value.strip():
+            self.fail("the command is empty.", parameter, context)
+        return [*self.SHELL, value]
 
 
 class Moment(Converter):
@@ -177,8 +191,8 @@ class Moment(Converter):
         if isinstance(value, datetime):
             return value
         try:
-            if _DURATION.fullmatch(value):
-                return SystemClock().now() - Duration().convert(value, parameter, context)
+            if (duration := parsed_duration(value)) is not None:
+                return SystemClock().now() - duration
             if not _FULL_DATE.fullmatch(value):  # fromisoformat also accepts weeks, and dates without dashes
                 raise ValueError(value)
             return datetime.fromisoformat(value).astimezone()

@@ -38,6 +38,12 @@ _STYLES = {
 }
 
 
+class Exact(str):
+    """A column's title that is printed as it is; others are printed in capitals."""
+
+    __slots__ = ()
+
+
 class Output:
     """What a call of the command line prints, and how."""
 
@@ -80,6 +86,10 @@ class Output:
     def heading(self, text: str) -> None:
         """Print the title of the next table."""
         _console(sys.stdout).print(f"\n{text}", style="bold") if is_animated(sys.stdout) else print(f"\n{text}", flush=True)
+
+    def alarm(self, text: str) -> None:
+        """Print one line of text that must not be overlooked: in red on a terminal."""
+        _console(sys.stdout).print(text, style="bold red", soft_wrap=True) if is_animated(sys.stdout) else print(text, flush=True)
 
     def page(self, markdown: str) -> None:
         """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; unchanged into a pipe."""
@@ -166,7 +176,7 @@ class Rows:
         """Print the header. Columns are as wide as the cells of the sample, and the last one takes the rest."""
         self._width = _console(sys.stdout).width if sys.stdout.isatty() else None
         self._widths = _widths(columns, [sample], self._width or 10_000, wraps=False)
-        self.add([column.upper() for column in columns])
+        self.add([_title(column) for column in columns])
 
     def add(self, cells: Sequence[object]) -> None:
         """Print a row. On a terminal long cells are cut; elsewhere they widen their column, for later rows, too."""
@@ -230,6 +240,11 @@ def bytes_text(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
+def number_text(value: float | None) -> str:
+    """Return a number as text, rounded to six digits; None is empty."""
+    return "" if value is None else f"{value:g}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: `1 run`, `2 runs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
@@ -271,8 +286,12 @@ def _jsonable(value: object) -> Any:
     return str(value)
 
 
+def _title(column: str) -> str:
+    return column if isinstance(column, Exact) else column.upper()
+
+
 def _print_plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = [[column.upper() for column in columns], *rows]
+    lines = [[_title(column) for column in columns], *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip(), flush=True)
@@ -286,7 +305,7 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column, width in zip(columns, _widths(columns, rows, console.width, wraps=wraps), strict=True):
         folds = wraps and column is columns[-1]
-        table.add_column(column.upper(), width=width, no_wrap=not folds, overflow="fold" if folds else "ellipsis")
+        table.add_column(_title(column), width=width, no_wrap=not folds, overflow="fold" if folds else "ellipsis")
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console.print(table)

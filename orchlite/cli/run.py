@@ -13,8 +13,9 @@ from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option
-from orchlite.cli.output import Output, counted, seconds_text, short_id
-from orchlite.cli.run_options import RunOptions, run_options
+from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
+from orchlite.cli.retry_options import Retry, check_retry, retry_options
+from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
@@ -33,30 +34,42 @@ _MAX_FILES = 5
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
 @click.option("--name", metavar="NAME", help="Name of the task.")
 @raw_option
+@retry_options
+@notification_options("failure", "success")
 @run_options
-def run(path_or_id: str, options: RunOptions, timeout: timedelta | None, detach: bool, name: str | None, raw: bool) -> int:
+def run(
+    path_or_id: str,
+    options: RunOptions,
+    commands: Commands,
+    retry: Retry,
+    timeout: timedelta | None,
+    detach: bool,
+    name: str | None,
+    raw: bool,
+) -> int:
     """Run a folder, a ZIP, or an orchestration by id or name, once.
 
     Prints its output as it arrives, and exits with its exit code. Ctrl-C kills the run. With --json, its output goes to
     standard error.
     """
     out, interrupts = common_options().output(), Signals()
+    check_retry(retry)
     try:
         with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
-                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables)
-                [one] = task.last_runs()
+                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands, **retry)
+                [one] = [first for first in task.last_runs() if first.retry_of() is None]
                 if detach:
-                    _detach(client, one, out)
+                    leave_running(client, one, out)
                     return SUCCESS
-            return _follow(client, one, out, raw=raw)
+            return follow_to_end(client, one, out, raw=raw)
     except Interrupted as stop:
         return stop.exit_code
 
 
-def _detach(client: Client, one: TaskRun, out: Output) -> None:
-    """Return once the run has a runner, and so does not need this process."""
+def leave_running(client: Client, one: TaskRun, out: Output) -> None:
+    """Print the id of the run, and close the client once the run has a runner, and so does not need this process."""
     search = lookup_of(client)
     while not search.has_started(one):
         with suppress(WaitTimeout):
@@ -64,11 +77,25 @@ def _detach(client: Client, one: TaskRun, out: Output) -> None:
     out.json(run_json(one)) if out.as_json else out.line(one.id())
     follow, kill = common_options().command("logs", "-f", short_id(one.id())), common_options().command("kill", short_id(one.id()))
     out.note(f"the run continues: `{follow}` follows it, `{kill}` ends it")
+    if client.get_task_by_id(one.task()).retries() and not search.other_hosts():
+        start = common_options().command("start", anywhere=True)
+        out.note(f"no process would try it again if it failed: run `{start}`")
     client.close(drain=False)
 
 
-def _follow(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
-    """Print the run's output until it has ended, and return the exit code. An interrupt kills the run; a second one ends the wait."""
+def follow_to_end(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
+    """Print the output of the run, and of each try that follows it, until the last has ended, and return the exit code of that.
+
+    An interrupt kills the run; a second one ends the wait.
+    """
+    while True:
+        _follow_one(client, one, out, raw=raw)
+        if (following := one.next_try()) is None:
+            return exit_code(one)
+        one = following
+
+
+def _follow_one(client: Client, one: TaskRun, out: Output, *, raw: bool) -> None:
     log = _LogPrinter(one, out, raw=raw)
     try:
         log.print_rest()
@@ -82,7 +109,6 @@ def _follow(client: Client, one: TaskRun, out: Output, *, raw: bool) -> int:
         _print_end(client, one, out)
         raise
     _print_end(client, one, out)
-    return exit_code(one)
 
 
 class _LogPrinter:
@@ -110,14 +136,20 @@ def exit_code(one: TaskRun) -> int:
 
 
 def _print_end(client: Client, one: TaskRun, out: Output) -> None:
-    files = one.files()
-    if out.as_json:
+    files, following = one.files(), one.next_try()
+    if out.as_json and following is None:
         out.json(full_run_json(client, one))
     code = one.exit_code()
     how = f"{one.status()}{f' with exit code {code}' if code else ''}"
     why = f" ({one.reason()})" if one.reason() else ""
-    out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}")
+    out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}{_next_text(following)}")
     if files and one.status() == "success":
         where = os.path.commonpath([path.parent for path in files])
         names = [path.name for path in files[:_MAX_FILES]] + ["…"] * (len(files) > _MAX_FILES)
         out.note(f"it made {counted(len(files), 'file')} in {where}: {', '.join(names)}")
+
+
+def _next_text(following: TaskRun | None) -> str:
+    if following is None:
+        return ""
+    return f"; try {following.try_number()} is run {short_id(following.id())}, not before {time_text(following.not_before())}"

@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 import click
 
 from orchlite.cli.key_values import read_arguments, read_environment, read_lines
-from orchlite.cli.options import Duration
+from orchlite.cli.options import Duration, ShellCommand
 from orchlite.environments.base_image import CLEAN, HOST
 from orchlite.environments.pin_sets import NAMES
 
 ClientSettings = dict[str, Any]
 """Keyword arguments of `Client`; None and () stand for its defaults."""
+
+
+Commands = dict[str, Any]
+"""Notification commands, by the name of the argument in Python: `on_failure` and others."""
 
 
 class Source(NamedTuple):
@@ -33,6 +37,11 @@ class RunOptions(NamedTuple):
     source: Source
 
 
+_ON = {
+    "failure": "Shell command to run after a run has failed, with ORCHLITE_RUN_ID and others in its environment.",
+    "success": "Shell command to run after a run has succeeded.",
+    "late": "Shell command to run when a run is late by more than a minute, or was missed.",
+}
 _SEEN = "Other users can see your command line."
 
 exclude_option = click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave matching files out of the bundle. Repeatable.")
@@ -102,6 +111,20 @@ def run_options(function: Callable[..., Any]) -> Any:
         click.option("--env", "-e", "env", multiple=True, metavar="NAME[=VALUE]", help=env_help),
         click.option("--env-file", metavar="FILE", help=env_file_help),
     )
+
+
+def notification_options(*events: str) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that adds an option for the command of each event, passed together as `commands`."""
+    options = [click.option(f"--on-{event}", type=ShellCommand(), help=_ON[event]) for event in events]
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def wrapper(**others: Any) -> Any:
+            return function(commands={f"on_{event}": others.pop(f"on_{event}") for event in events}, **others)
+
+        return _decorated(wrapper, *options)
+
+    return decorate
 
 
 def _decorated(function: Any, *decorators: Callable[[Any], Any]) -> Any:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.options import Duration, Verb, common_options
+from orchlite.cli.options import Duration, ShellCommand, Verb, common_options
 from orchlite.cli.output import Output, time_text
-from orchlite.cli.run_options import ClientSettings, environment_options, install_options
+from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
 from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -25,21 +25,34 @@ _workers_option = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Number of runs at the same time.  [default: number of cores]"
 )
 _retain_option = click.option("--retain", type=Duration(), help="Prune once a day what ended longer ago than this.  [default: no pruning]")
+_heartbeat_option = click.option(
+    "--heartbeat", type=ShellCommand(), help="Shell command to run once a minute while schedules are kept: a dead man's switch."
+)
 
 
 @click.command(cls=Verb, short_help="Keep the store's schedules until Ctrl-C.")
 @click.option("--adopt-copy", is_flag=True, help="Keep the schedules of a store that was copied, from now on.")
 @_workers_option
 @_retain_option
+@notification_options("failure", "success", "late")
+@_heartbeat_option
 @install_options
-def start(adopt_copy: bool, workers: int | None, retain: timedelta | None, installing: ClientSettings) -> None:
+def start(
+    adopt_copy: bool,
+    workers: int | None,
+    retain: timedelta | None,
+    commands: Commands,
+    heartbeat: list[str] | None,
+    installing: ClientSettings,
+) -> None:
     """Run what is queued and due in the store, until SIGTERM or Ctrl-C.
 
-    Runs that are in progress then continue; the next host of the store records their outcomes.
+    Runs that are in progress then continue; the next host of the store records their outcomes. The notification commands are for
+    tasks that have none of their own.
     """
     out = common_options().output()
     _log_to_stderr(out)
-    client = _open_host(workers, retain, installing)
+    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat})
     out.note(f"keeping the schedules of {client.path()}; Ctrl-C stops this process, not the runs")
     client.run_forever(adopt_copy=adopt_copy)
 
@@ -64,6 +77,8 @@ def start(adopt_copy: bool, workers: int | None, retain: timedelta | None, insta
 @click.option("--compatibility", metavar="YEAR", help="Respond like the platform of this year, whatever the client.")
 @_workers_option
 @_retain_option
+@notification_options("failure", "success", "late")
+@_heartbeat_option
 @environment_options
 def serve(
     host: str,
@@ -74,6 +89,8 @@ def serve(
     compatibility: Any,
     workers: int | None,
     retain: timedelta | None,
+    commands: Commands,
+    heartbeat: list[str] | None,
     installing: ClientSettings,
 ) -> None:
     """Serve the platform's REST API for the store, and do what `start` does, until SIGTERM or Ctrl-C.
@@ -88,7 +105,7 @@ def serve(
         raise BadArgument(f"{_MISSING} ({error.name}).", hint='Install them: pip install "orchlite[server]"', argument="serve") from error
     out = common_options().output()
     _log_to_stderr(out)
-    client = _open_host(workers, retain, installing)
+    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat})
     with client:
         serve_forever(
             client,

@@ -11,8 +11,8 @@ from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_p
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
-from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import seconds_text, short_id, time_text
+from orchlite.cli.options import ShellCommand, Verb, common_options
+from orchlite.cli.output import number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 
@@ -123,7 +123,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "kind": task.kind(),
         "status": task.status(),
         "reason": _first_line(task.reason()),
-        "orchestration": _orchestration_text(client, task),
+        "orchestration": _orchestration_text(client, task.orchestration()),
         "arguments": task.input_data(),
         "timeout": seconds_text(task.timeout()),
         "schedule": task.schedule(),
@@ -131,6 +131,8 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "warnings": schedule_warnings(task),
         "next run at": time_text(task.next_run_at(), task.timezone()),
         "missed": task.missed() or None,
+        **{name.replace("_", " "): _command_text(command) for name, command in task.commands().items()},
+        "retries": f"{task.retries()}, {seconds_text(task.retry_delay())} after a failure" if task.retries() else None,
         "last run": newest,
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
@@ -143,13 +145,17 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
     return {
         "id": run.id(),
         "task": f"{task.name()}, {task.id()}" if task.name() else task.id(),
-        "orchestration": _orchestration_text(client, task),
+        "orchestration": _orchestration_text(client, run.orchestration()),
         "status": run.status(),
         "exit code": run.exit_code(),
         "reason": _first_line(run.reason()),
-        "arguments": task.input_data(),
-        "timeout": seconds_text(task.timeout()),
+        "arguments": run.input_data(),
+        "timeout": seconds_text(run.timeout()),
         "scheduled at": time_text(run.scheduled_at(), task.timezone()),
+        "try": f"{run.try_number()}, after {run.retry_of()}" if run.retry_of() else None,
+        "not before": time_text(run.not_before()) if run.status() == "queued" else None,
+        "tried again by": _id_of(run.next_try()),
+        "repeats": run.rerun_of(),
         "created at": time_text(run.created_at()),
         "started at": time_text(run.started_at()),
         "ended at": time_text(run.ended_at()),
@@ -157,7 +163,12 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "log": lookup_of(client).log_path(run),
         "log is complete": "no" if is_cut else None,
         "files": list(map(str, run.files())),
+        "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
     }
+
+
+def _id_of(run: TaskRun | None) -> str | None:
+    return None if run is None else run.id()
 
 
 def _pipeline_facts(client: Client, pipeline: Pipeline) -> Facts:
@@ -200,9 +211,18 @@ def _rest(versions: Sequence[object]) -> list[str]:
     return [f"and {len(versions) - _MAX_OTHERS} older"] if len(versions) > _MAX_OTHERS else []
 
 
-def _orchestration_text(client: Client, task: Task) -> str:
-    orchestration = client.get_orchestration_by_id(task.orchestration())
-    return ", ".join(filter(None, (orchestration.name(), orchestration.id())))
+def _orchestration_text(client: Client, orchestration_id: str) -> str:
+    """Return which version it is: its name and id, when it was uploaded, and its SHA-256."""
+    one = client.get_orchestration_by_id(orchestration_id)
+    uploaded = f"uploaded {time_text(one.created_at())}, SHA-256 {one.sha()[:12]}…"
+    return ", ".join(filter(None, (one.name(), one.id(), uploaded)))
+
+
+def _command_text(command: Sequence[str]) -> str:
+    """Return a notification command as it is given on the command line, or as one would type it."""
+    import shlex
+
+    return command[-1] if (*command[:-1],) == ShellCommand.SHELL else shlex.join(command)
 
 
 def _first_line(reason: str | None) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from orchlite.cli.errors import FAILED, SUCCESS
+from orchlite.cli.health import keepers_text, print_alarms, signs_json
 from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker, time_json
 from orchlite.cli.lists import open_store, run_names
 from orchlite.cli.lookup import lookup_of
@@ -20,7 +20,7 @@ from orchlite.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
-    from orchlite.client.orchestration import Orchestration
+    from orchlite.client.health import Health, PackagingFailure
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
@@ -33,26 +33,16 @@ _SIZES = tuple((kind, f"{kind}_bytes") for kind in ("database", "bundles", "mode
 _WITH_HOLES = "runs_with_holes_bytes"
 
 
-class _PackagingFailure(NamedTuple):
-    """An orchestration that could not be packaged, and its packaging run."""
-
-    orchestration: Orchestration
-    run: TaskRun
-
-
 class _Facts(NamedTuple):
     """The state of a store."""
 
     hosts: int
+    health: Health
     running: Sequence[TaskRun]
     queued: Sequence[TaskRun]
     due: Sequence[Task]
     paused: Sequence[Task]
-    failed: Sequence[TaskRun]
-    packaging_failed: Sequence[_PackagingFailure]
     disk: dict[str, int]
-    since: datetime
-    """The start of the period that the failures are from."""
 
 
 @click.command(cls=Verb, short_help="Show what is running, queued, due, paused and failed.")
@@ -68,38 +58,22 @@ def status(failed_since: datetime | None) -> int:
             out.json(_status_json(client, facts))
         else:
             _print_status(client, facts, out, "in the last 24 h" if failed_since is None else f"since {time_text(failed_since)}")
-        return FAILED if failed_since is not None and (facts.failed or facts.packaging_failed) else SUCCESS
+        return FAILED if failed_since is not None and facts.health.has_failures else SUCCESS
 
 
 def _facts(client: Client, since: datetime) -> _Facts:
     search = lookup_of(client)
-    unfinished, failed = search.unfinished(), search.failed_since(since)
-    packaging = {run.id() for run in failed if client.get_task_by_id(run.task()).kind() == "packaging"}
+    unfinished, health = search.unfinished(), search.health(since)
+    overdue = set(health.overdue)
     return _Facts(
         hosts=search.other_hosts(),
+        health=health,
         running=[run for run in unfinished if run.status() == "running"],
         queued=[run for run in unfinished if run.status() == "queued"],
-        due=search.due_next(_DUE),
+        due=[task for task in search.due_next(_DUE + len(overdue)) if task not in overdue],
         paused=search.suspended(),
-        failed=[run for run in failed if run.id() not in packaging],
-        packaging_failed=_still_failing(client, (run for run in failed if run.id() in packaging)),
         disk=_sizes(),
-        since=since,
     )
-
-
-def _still_failing(client: Client, runs: Iterable[TaskRun]) -> list[_PackagingFailure]:
-    """Return the newest of these failures for each name, except if a later upload of that name is ready."""
-    newest: dict[object, _PackagingFailure] = {}
-    for run in runs:
-        one = client.get_orchestration_by_id(client.get_task_by_id(run.task()).orchestration())
-        newest.setdefault((one.workspace_id(), one.name() or one.id()), _PackagingFailure(one, run))
-    return [failure for failure in newest.values() if not _is_superseded(client, failure.orchestration)]
-
-
-def _is_superseded(client: Client, one: Orchestration) -> bool:
-    uploads = [] if one.name() is None else lookup_of(client, one.workspace_id()).orchestrations(str(one.name()))
-    return any(later.status() == "ready" for later in takewhile(lambda upload: upload.id() != one.id(), uploads))
 
 
 def _sizes() -> dict[str, int]:
@@ -115,28 +89,35 @@ def _sizes() -> dict[str, int]:
 
 
 def _status_json(client: Client, facts: _Facts) -> JsonObject:
-    """Return the state: {store, hosts, running, queued, failed_since, failed, packaging_failed, due, paused, disk}.
+    """Return the state: {store, hosts, kept_by, unkept, overdue, running, queued, failed_since, failed, late, skipped, …}.
 
-    `failed` are runs of programs; `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the
-    command that shows the installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes,
-    models_bytes, runs_bytes, environments_bytes, runs_with_holes_bytes}; the last is what `ls` tells of the files of runs.
+    The others are `packaging_failed`, `due`, `paused` and `disk`. `kept_by` is [{process_id, seen_at}], the processes that keep schedules;
+    `unkept`, whether there are schedules that none keeps. `overdue` are tasks; `failed`, `late` and `skipped` are runs of programs;
+    `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the command that shows the
+    installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes, models_bytes, runs_bytes,
+    environments_bytes, runs_with_holes_bytes}; the last is what `ls` tells of the files of runs.
     """
-    run, task = run_json_maker(client), task_json_maker(client)
+    run, task, health = run_json_maker(client), task_json_maker(client), facts.health
     return {
         "store": str(client.path()),
         "hosts": facts.hosts,
+        "kept_by": signs_json(health.kept_by),
+        "unkept": health.is_unkept,
+        "overdue": [task(one) for one in health.overdue],
         "running": [run(one) for one in facts.running],
         "queued": [run(one) for one in facts.queued],
-        "failed_since": time_json(facts.since),
-        "failed": [run(one) for one in facts.failed],
-        "packaging_failed": [_failure_json(one) for one in facts.packaging_failed],
+        "failed_since": time_json(health.since),
+        "failed": [run(one) for one in health.failed],
+        "late": [run(one) for one in health.late],
+        "skipped": [run(one) for one in health.skipped],
+        "packaging_failed": [_failure_json(one) for one in health.packaging_failed],
         "due": [task(one) for one in facts.due],
         "paused": [task(one) for one in facts.paused],
         "disk": facts.disk,
     }
 
 
-def _failure_json(one: _PackagingFailure) -> JsonObject:
+def _failure_json(one: PackagingFailure) -> JsonObject:
     return {
         "orchestration_id": one.orchestration.id(),
         "name": one.orchestration.name(),
@@ -152,16 +133,20 @@ def _log_command(word: str) -> str:
 
 
 def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> None:
-    _print_hosts(client, facts.hosts, out)
-    cells = run_names(client)
+    _print_hosts(client, facts, out)
+    print_alarms(facts.health, out)
+    cells, health = run_names(client), facts.health
     for name, runs in (("running", facts.running), ("queued", facts.queued)):
         _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs])
-    _section(out, "due next", ("id", "task", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
-    columns = ("id", "task", "schedule", "status", "since")
+    _section(out, "due next", ("id", "task", "runs", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
+    columns = ("id", "task", "runs", "schedule", "status", "since")
     _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
-    _section(out, f"failed {period} ({len(facts.failed)})", _RUN_COLUMNS, [cells(run) for run in facts.failed[:_MAX_FAILURES]])
-    _print_packaging_failed(facts.packaging_failed, out, period)
-    if not any((facts.running, facts.queued, facts.due, facts.paused, facts.failed, facts.packaging_failed)):
+    for name, runs in (("failed", health.failed), ("late", health.late)):
+        _section(out, f"{name} {period} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs[:_MAX_FAILURES]])
+    skipped = [_skipped_cells(client, run) for run in health.skipped[:_MAX_FAILURES]]
+    _section(out, f"missed or skipped {period} ({len(health.skipped)})", ("task", "slot", "why"), skipped)
+    _print_packaging_failed(health.packaging_failed, out, period)
+    if not (any((facts.running, facts.queued, facts.due, facts.paused)) or health.has_failures):
         out.line(f"nothing is running, queued, due or paused, and nothing has failed {period}")
     out.heading("on disk")
     out.facts({title: bytes_text(facts.disk[name]) + _holes_text(facts.disk, name) for title, name in _SIZES})
@@ -172,10 +157,11 @@ def _holes_text(disk: Mapping[str, int], name: str) -> str:
     return f" ({bytes_text(disk[_WITH_HOLES])} with the holes in files)" if has_holes else ""
 
 
-def _print_hosts(client: Client, hosts: int, out: Output) -> None:
-    start = common_options().command("start", anywhere=True)
-    others = "1 other process has it open" if hosts == 1 else f"{hosts} other processes have it open"
-    out.line(f"{client.path()}: {others if hosts else f'no other process has it open; `{start}` keeps its schedules'}")
+def _print_hosts(client: Client, facts: _Facts, out: Output) -> None:
+    # Where schedules wait for a host, the alarm below says how to start one.
+    start = "" if facts.health.is_unkept else f"`{common_options().command('start', anywhere=True)}` keeps its schedules"
+    others = f"{facts.hosts or 'no'} other process{'es have' if facts.hosts > 1 else ' has'} it open"
+    out.line("; ".join(filter(None, (f"{client.path()}: {others}", keepers_text(facts.health) or start))))
 
 
 def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -184,22 +170,29 @@ def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Seq
         out.table(columns, rows)
 
 
-def _print_packaging_failed(found: Sequence[_PackagingFailure], out: Output, period: str) -> None:
+def _print_packaging_failed(found: Sequence[PackagingFailure], out: Output, period: str) -> None:
     rows = [_failure_cells(one) for one in found[:_MAX_FAILURES]]
     _section(out, f"packaging failed {period} ({len(found)})", ("id", "name", "at", "why"), rows)
     if found:
         out.line(f"`{_log_command('ID')}` shows the installer's log")
 
 
-def _failure_cells(one: _PackagingFailure) -> tuple[object, ...]:
+def _failure_cells(one: PackagingFailure) -> tuple[object, ...]:
     why = (one.run.reason() or "").partition("\n")[0]
     first_sentence = re.split(r"(?<=\.) ", why, maxsplit=1)[0]
     return short_id(one.orchestration.id()), one.orchestration.name(), one.run.ended_at(), first_sentence
 
 
+def _skipped_cells(client: Client, run: TaskRun) -> tuple[object, ...]:
+    task = client.get_task_by_id(run.task())
+    return task.name() or short_id(task.id()), time_text(run.scheduled_at(), task.timezone()), run.reason()
+
+
 def _due_cells(task: Task) -> tuple[object, ...]:
-    return short_id(task.id()), task.name(), task.schedule() or task.kind(), task.timezone(), time_text(task.next_run_at(), task.timezone())
+    when = task.schedule() or task.kind(), task.timezone(), time_text(task.next_run_at(), task.timezone())
+    return short_id(task.id()), task.name(), short_id(task.orchestration()), *when
 
 
 def _paused_cells(task: Task) -> tuple[Any, ...]:
-    return short_id(task.id()), task.name(), task.schedule() or task.kind(), task.status(), task.updated_at()
+    when = task.schedule() or task.kind(), task.status(), task.updated_at()
+    return short_id(task.id()), task.name(), short_id(task.orchestration()), *when

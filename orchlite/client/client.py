@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -40,7 +41,8 @@ from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.core.system_errors import device_error
 from orchlite.engine import recovery, shutdown
-from orchlite.engine.engine import Engine, open_engine
+from orchlite.engine.engine import Engine
+from orchlite.engine.opening import open_engine
 from orchlite.engine.stepped import Simulation
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
@@ -92,6 +94,9 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
+        heartbeat: Sequence[str] | None = None,
         allow_foreign_owner: bool = False,
         process: Process | None = None,
         environment: Environments | None = None,
@@ -119,7 +124,10 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         keep_work: which files of a run's working folder stay: `"changed"`, those that the run created or changed, and all of them for a
             task's newest three failed runs; `"all"`; or `"none"`.
         on_failure: a program and its arguments, which a host runs after a run submitted here has failed. The variables `ORCHLITE_RUN_ID`,
-            `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run.
+            `ORCHLITE_RUN_STATUS`, `ORCHLITE_RUN_REASON` and others describe the run. While this client serves the whole store, it also runs
+            it after failed runs of tasks that have no such program.
+        on_success, on_late: likewise, after a run has succeeded, and when a slot is late by more than a minute or was missed.
+        heartbeat: a program and its arguments, run once a minute for as long as this client keeps schedules: a dead man's switch.
         allow_foreign_owner: let root open a store and a cache that belong to another account. The variable
             `ORCHLITE_ALLOW_FOREIGN_OWNER=1` does the same.
         clock, process, environment: replacements for tests; see `orchlite.testing`.
@@ -144,6 +152,9 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),
+            on_success=checked_command(on_success, "on_success"),
+            on_late=checked_command(on_late, "on_late"),
+            heartbeat=checked_command(heartbeat, "heartbeat"),
             allow_foreign_owner=allows_foreign_owner(checked_flag(allow_foreign_owner, "allow_foreign_owner")),
             leash=self._is_temporary,
         )
@@ -193,10 +204,14 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         timeout: float | None = None,
         env: Mapping[str, str] | None = None,
         follow: bool = False,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
-        A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run.
+        A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run. If the run is tried
+        again, this waits for the last try, and returns that; the arguments for it are those of `Orchestration.run_once`.
 
         timeout: time limit of the run in seconds, not of the wait.
         follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
@@ -215,13 +230,17 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         if follow and orchestration.requirements() and orchestration.status() != "ready":
             for line in orchestration.task().last_runs()[0].logs(follow=True):
                 _print(line.text, sys.stderr)
-        task = orchestration.wait().run_once(name, json_args, timeout, env=env)
-        [run] = task.last_runs()
+        task = orchestration.wait().run_once(
+            name, json_args, timeout, env=env, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown
+        )
+        [run] = [first for first in task.last_runs() if first.retry_of() is None]
         try:
-            if follow:
-                for line in run.logs(follow=True):
+            while True:
+                for line in run.logs(follow=True) if follow else ():
                     _print(line.text, sys.stderr if line.stream == "stderr" else sys.stdout)
-            return run.wait()
+                if (following := run.wait().next_try()) is None:
+                    return run
+                run = following
         except KeyboardInterrupt:
             if not self._is_temporary:
                 print(f"orchlite: the run continues; get_task_run_by_id({run.id()!r}).kill() ends it.", file=sys.stderr)
@@ -298,6 +317,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         Raises:
             BadArgument: one of the signals cannot be handled. Nothing was started.
             Conflict: this process is a run of this store.
+            StoreDamaged, StoreTooNew: the store became unusable while it was served.
         """
         adopt_copy = checked_flag(adopt_copy, "adopt_copy")
         shutdown.run_until_signalled(self._engine, signals, lambda: self.close(drain=False), adopt_copy=adopt_copy)

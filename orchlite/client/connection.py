@@ -15,7 +15,10 @@ _MASKED = "********"
 
 
 class Connection:
-    """A named set of details, such as an address and credentials. It never changes, and every program that runs here may read it."""
+    """A named set of details, such as an address and credentials, that every program that runs here may read.
+
+    A handle keeps the type and the details that it was made with, also if they are replaced.
+    """
 
     def __init__(self, engine: Engine, row: ConnectionRow) -> None:
         self._engine = engine

@@ -129,25 +129,32 @@ class Listing:
         """Return the workspace where uploads go, and that lists show. It is `default` at first."""
         return self._workspace
 
-    def create_connection(self, name: str, connection_type: str, details: Mapping[str, Any] | None = None) -> Connection:
+    def create_connection(
+        self, name: str, connection_type: str, details: Mapping[str, Any] | None = None, *, replace: bool = False
+    ) -> Connection:
         """Store under a name how to reach a source or a destination of data. Programs of every workspace can read it by that name.
 
         `details` is a JSON object of 1 MiB at most (`Limits.details_bytes`). It is stored unencrypted, in a file that only this account can
         read, and shown masked.
 
+        replace: if there is a connection of this name, replace its type and all its details in one step. Its id, its workspaces and the
+            time of its creation stay.
+
         Raises:
             BadArgument: an argument is refused; nothing was stored.
-            Conflict: there is a connection of this name.
+            Conflict: there is a connection of this name, and `replace` is false.
         """
-        store = self._engine.context
+        context = self._engine.context
         row = ConnectionRow(
             connection_id=str(uuid.uuid4()),
             name=checked_label(name, "name"),
             connection_type=checked_label(connection_type, "connection_type"),
-            details=encoded_details(details, store.settings.limits.details_bytes),
-            created_at=store.clock.now(),
+            details=encoded_details(details, context.settings.limits.details_bytes),
+            created_at=context.clock.now(),
         )
-        store.store.connections.insert(row)
+        if checked_flag(replace, "replace"):
+            return Connection(self._engine, context.store.connections.put(row))
+        context.store.connections.insert(row)
         return Connection(self._engine, row)
 
     def get_connection(self, name: str) -> Connection:

@@ -19,6 +19,7 @@ from orchlite.operations import liveness
 from orchlite.store.lookups import RunKey
 
 if TYPE_CHECKING:
+    from orchlite.client.health import Health
     from orchlite.client.model import Model
     from orchlite.client.pipeline import Pipeline, PipelineVersion
     from orchlite.operations.inference import InferenceLogs
@@ -57,6 +58,12 @@ class Lookup:
         """Return the workspace's runs, newest first; skipped ones only if `statuses` names them."""
         return self._runs(self._rows.newest_runs(self._workspace_id, limit, statuses))
 
+    def runs_of(
+        self, orchestration: Orchestration, limit: int | None = None, statuses: Collection[RunStatus] | None = None
+    ) -> Table[TaskRun]:
+        """Return the runs of an orchestration, newest first; skipped ones only if `statuses` names them."""
+        return self._runs(self._rows.runs_of_orchestration(orchestration.id(), limit, statuses))
+
     def unfinished(self) -> Table[TaskRun]:
         """Return the running and queued runs of the whole store, packaging included, oldest first."""
         return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())
@@ -68,6 +75,12 @@ class Lookup:
     def due_next(self, limit: int) -> Table[Task]:
         """Return the tasks of the whole store that are due next, soonest first."""
         return Table(self._task(task_id) for task_id in self._rows.due_next(limit))
+
+    def health(self, since: datetime) -> Health:
+        """Return what is wrong in the whole store now, and what has gone wrong since then."""
+        from orchlite.client.health import examine
+
+        return examine(self._engine, since)
 
     def suspended(self) -> Table[Task]:
         """Return the tasks of the whole store that are paused or in `schedule_error`, the last changed first."""
@@ -118,6 +131,11 @@ class Lookup:
         hosts = self._engine.context.folder.hosts
         others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
         return sum(liveness.is_alive(hosts, host_id) for host_id in others)
+
+    def are_schedules_kept(self) -> bool:
+        """Return whether another process keeps the store's schedules."""
+        context = self._engine.context
+        return any(sign.host_id != context.host_id for sign in liveness.signs_of_life(context.folder.hosts))
 
     def has_started(self, run: TaskRun) -> bool:
         """Return whether the run's program was started, or the run has ended: it no longer needs this host."""

@@ -6,14 +6,14 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from orchlite.client.live_status import live_status
+from orchlite.client.schedule_policy import checked_policy
 from orchlite.client.task import Task
 from orchlite.core.arguments import (
-    checked_choice,
     checked_command,
     checked_env,
     checked_flag,
@@ -27,7 +27,8 @@ from orchlite.core.download_names import download_name
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import OrchestrationRow, SchedulePolicy
+from orchlite.core.records import OrchestrationRow
+from orchlite.core.retry_arguments import checked_retry
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.core.system_errors import device_error
 from orchlite.core.tables import Table, table_html
@@ -131,6 +132,10 @@ class Orchestration:
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with one run, and return it. The run starts when the orchestration is ready and a worker slot is free.
 
@@ -139,13 +144,19 @@ class Orchestration:
         timeout: time limit of the run, 1 s to 366 days; by default there is none.
         debug: set the variable `TASK_DEBUG=true` for the program, and nothing else.
         env: environment variables in addition to the client's. They are stored with the task and shown masked.
-        on_failure: a program and its arguments, which a host runs after the run has failed; by default the client's.
+        on_failure, on_success: a program and its arguments, which a host runs after the last try has failed, or after a run has succeeded;
+            by default the client's.
+        retries: how often a run that ended as `failure` or `timed_out` is tried again, each time as a run of its own; 100 at most.
+        retry_delay: from a failure to the next try: seconds, a `timedelta`, or a text such as `"5m"`. By default a minute.
+        retry_unknown: also try again after `unknown`, although the program may have done its work.
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        return self._submit(self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, on_failure))
+        retry = checked_retry(retries, retry_delay, retry_unknown)
+        request = self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, (on_failure, on_success))
+        return self._submit(request._replace(retry=retry))
 
     def run_scheduled(
         self,
@@ -161,11 +172,16 @@ class Orchestration:
         starting_deadline_seconds: float | None = None,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
+        retries: int = 0,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with a run at every slot of a schedule, and return it. From now on this process keeps the store's schedules.
 
-        Each slot has one run at most, however many hosts there are. Skipped slots are listed by `last_runs(status="skipped")`. The other
-        arguments are those of `run_once`.
+        Each slot has one run at most, however many hosts there are. Skipped slots are listed by `last_runs(status="skipped")`. A try that
+        has not started when the next slot gets its run is dropped. The other arguments are those of `run_once`.
 
         schedule: five fields of cron: minute, hour, day of month, month, day of week; or `@hourly`, `@daily`, `@weekly`, `@monthly`,
             `@yearly`.
@@ -174,6 +190,8 @@ class Orchestration:
             the previous run, which is killed.
         missed: of the slots that pass while no host works, run the `"latest"`, `"all"`, or `"none"`.
         starting_deadline_seconds: how late a slot's run may start, 1 s at least; after that the slot is skipped. By default any time.
+        on_late: a program and its arguments, which a host runs when a slot is late by more than a minute or was missed, once for all such
+            slots that it finds; by default the client's.
 
         Raises:
             BadSchedule: the schedule or the zone is refused; `details["field"]` names the part. Nothing was submitted.
@@ -181,18 +199,10 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
             Conflict: the store is a copy that was not adopted.
         """
-        from orchlite.schedules.schedule import parse
-
-        known = parse(schedule, timezone)
-        policy = SchedulePolicy(
-            expression=known.expression,
-            timezone=known.timezone,
-            concurrency=checked_choice(concurrency, "concurrency", ("allow", "forbid", "replace")),
-            missed=checked_choice(missed, "missed", ("latest", "all", "none")),
-            starting_deadline_seconds=checked_timeout(starting_deadline_seconds, "starting_deadline_seconds"),
-        )
-        request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, on_failure)
-        return self._submit(request._replace(schedule=policy))
+        policy = checked_policy(schedule, timezone, concurrency, missed, starting_deadline_seconds)
+        retry = checked_retry(retries, retry_delay, retry_unknown)
+        request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, (on_failure, on_success))
+        return self._submit(request._replace(schedule=policy, retry=retry, on_late=checked_command(on_late, "on_late")))
 
     def run_continuously(
         self,
@@ -202,6 +212,7 @@ class Orchestration:
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
     ) -> Task:
         """Submit a task whose program is started again whenever it ends, until it is killed or paused, and return it.
 
@@ -214,7 +225,7 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
             Conflict: the store is a copy that was not adopted.
         """
-        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, on_failure))
+        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, (on_failure, on_success)))
 
     def download(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.
@@ -262,7 +273,7 @@ class Orchestration:
         timeout: float | None,
         debug: bool | None,
         env: Mapping[str, str] | None,
-        on_failure: Sequence[str] | None,
+        commands: tuple[Sequence[str] | None, Sequence[str] | None],
     ) -> TaskRequest:
         return TaskRequest(
             name=checked_name(name),
@@ -271,7 +282,8 @@ class Orchestration:
             debug=False if debug is None else checked_flag(debug, "debug"),
             env=checked_env(env),
             kind=kind,
-            on_failure=checked_command(on_failure, "on_failure"),
+            on_failure=checked_command(commands[0], "on_failure"),
+            on_success=checked_command(commands[1], "on_success"),
         )
 
     def _submit(self, request: TaskRequest) -> Task:

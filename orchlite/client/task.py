@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import EllipsisType
+from typing import Any, Protocol, runtime_checkable
 
 from orchlite.client.live_status import live_status
+from orchlite.client.schedule_policy import check_continuous, checked_changes
 from orchlite.client.task_run import TaskRun
-from orchlite.core.arguments import checked_count, checked_seconds
+from orchlite.core.arguments import (
+    checked_command,
+    checked_count,
+    checked_env,
+    checked_flag,
+    checked_seconds,
+    checked_timeout,
+    encoded_arguments,
+)
 from orchlite.core.errors import BadArgument
-from orchlite.core.hints import Argument
+from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.records import TaskRow
+from orchlite.core.retry_arguments import changed_retry
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
+from orchlite.operations.replacement import Replacement
+
+
+@runtime_checkable
+class _Orchestration(Protocol):
+    """What `Task.replace` needs of an `Orchestration`, whose file imports this one."""
+
+    def id(self) -> str: ...
+
+    def sha(self) -> str: ...
+
+    def wait(self, timeout: float | None = None) -> object: ...
 
 
 class Task:
     """A task: an orchestration that runs once, on a schedule or continuously, with its arguments and its runs.
 
-    Every method but `wait` returns at once. Those that read the store raise `NotFound` if the task was deleted or pruned.
+    Every method but `wait` and `replace` returns at once. Those that read the store raise `NotFound` if the task was deleted or pruned.
 
     Raises:
         NotFound: the task was deleted or pruned.
@@ -44,8 +67,8 @@ class Task:
         return self._known.kind
 
     def orchestration(self) -> str:
-        """Return the id of the orchestration that it runs."""
-        return self._known.orchestration_id
+        """Return the id of the orchestration that its next run runs. A run that was started keeps its own, `run.orchestration()`."""
+        return self._definition().orchestration_id
 
     def workspace_id(self) -> int:
         """Return the id of its workspace."""
@@ -56,7 +79,7 @@ class Task:
         return self._known.created_at
 
     def updated_at(self) -> datetime:
-        """Return when its status last changed: aware, UTC."""
+        """Return when its status last changed, or it was replaced: aware, UTC."""
         return self._row().updated_at
 
     def status(self) -> TaskStatus:
@@ -71,17 +94,23 @@ class Task:
         return self._row().reason
 
     def input_data(self) -> dict[str, Any]:
-        """Return the arguments of its runs, a new dictionary at each call."""
-        arguments: dict[str, Any] = json.loads(self._known.arguments)
+        """Return the arguments of its next run, a new dictionary at each call."""
+        arguments: dict[str, Any] = json.loads(self._definition().arguments)
         return arguments
 
     def timeout(self) -> float | None:
         """Return the time limit of a run in seconds, if any."""
-        return self._known.timeout_seconds
+        return self._definition().timeout_seconds
 
     def env(self) -> dict[str, str]:
         """Return the environment variables that it adds, the values masked."""
-        return dict.fromkeys(self._known.env, "********")
+        return dict.fromkeys(self._definition().env, "********")
+
+    def commands(self) -> dict[str, list[str]]:
+        """Return its own notification commands, by argument: `on_failure`, `on_success`, `on_late`; without those that it does not have."""
+        task = self._definition()
+        commands = {"on_failure": task.on_failure, "on_success": task.on_success, "on_late": task.on_late}
+        return {name: list(command) for name, command in commands.items() if command}
 
     def last_runs(self, limit: int | None = None, status: str | None = None) -> Table[TaskRun]:
         """Return up to `limit` runs, by default all: the one that changed last first.
@@ -101,7 +130,8 @@ class Task:
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until its newest unfinished run, else its newest run, has ended, and return that run, whatever its outcome.
 
-        If there is no run yet, wait for the first one. A notebook shows the status meanwhile.
+        If that failed and is tried again, wait for the last try, and return that. If there is no run yet, wait for the first one. A
+        notebook shows the status meanwhile.
 
         timeout: in seconds; by default there is none.
 
@@ -117,6 +147,19 @@ class Task:
             row = self._engine.waiting.for_newest_run(self.id(), seconds)
         return TaskRun(self._engine, row.run_id, row.task_id)
 
+    def run_now(self) -> TaskRun:
+        """Start one run of a scheduled task outside its slots, and return it. The schedule does not change.
+
+        The run starts when a worker slot is free, as that of `run_once`. It follows the task's `concurrency`: with `"replace"` it ends an
+        unfinished run. It also starts if the task is paused.
+
+        Raises:
+            Conflict: `concurrency` is `"forbid"`, and a run of the task has not ended.
+            IllegalMove: the task has no schedule, or was killed.
+            PackagingFailed: its orchestration is in `error`.
+        """
+        return TaskRun(self._engine, self._engine.trigger(self.id()), self.id())
+
     def kill(self) -> TaskStatus:
         """Request the end of the task: it starts no more runs, and its runs are killed. Return the status after the request.
 
@@ -127,7 +170,8 @@ class Task:
     def pause(self) -> TaskStatus:
         """Start no runs from now on, and end the run of a continuous task. Return the status after the request. Idempotent.
 
-        Runs of a schedule that are queued or running continue. Slots that pass meanwhile are skipped.
+        Runs of a schedule that are queued or running continue; a try after a failure waits for `resume()`. Slots that pass meanwhile are
+        skipped.
 
         Raises:
             IllegalMove: the task runs once, or its status does not allow it.
@@ -146,17 +190,106 @@ class Task:
         """
         return self._engine.resume(self.id())
 
+    def replace(
+        self,
+        orchestration: _Orchestration,
+        *,
+        schedule: str | None = None,
+        json_args: Mapping[str, Any] | None = None,
+        timeout: float | EllipsisType | None = ...,
+        debug: bool | None = None,
+        timezone: str | None = None,
+        concurrency: str | None = None,
+        missed: str | None = None,
+        starting_deadline_seconds: float | EllipsisType | None = ...,
+        env: Mapping[str, str] | None = None,
+        on_failure: Sequence[str] | None = None,
+        on_success: Sequence[str] | None = None,
+        on_late: Sequence[str] | None = None,
+        retries: int | None = None,
+        retry_delay: float | str | timedelta | None = None,
+        retry_unknown: bool | None = None,
+    ) -> Task:
+        """Have a scheduled or continuous task run another orchestration, and return the task. Block until that is packaged.
+
+        All changes are made in one step: no slot is lost or runs twice. A run that has started continues; the next one runs the
+        replacement, also if it is queued already. Everything that is not given is kept, a pause too. From now on this process keeps the
+        store's schedules.
+
+        orchestration: an orchestration of the task's workspace.
+        schedule, timezone: slots that are due now are still those of the old schedule.
+        timeout, starting_deadline_seconds: None removes the limit; by default it is kept.
+        env: all variables of the task, besides the client's.
+
+        The other arguments are those of `Orchestration.run_scheduled`.
+
+        Raises:
+            PackagingFailed: the orchestration is in `error`; the task is as before.
+            IllegalMove: the task runs once, or was killed, or has failed.
+            Conflict: the orchestration is in another workspace.
+            BadSchedule: the schedule or the zone is refused, or the task's own cannot be read.
+            BadArgument: another argument is refused, or does not go with a continuous task.
+        """
+        if not isinstance(orchestration, _Orchestration):
+            raise BadArgument(
+                Argument("orchestration") + f" is a {type(orchestration).__name__}.",
+                hint=PythonOnly("It takes an orchestration, as upload_orchestration() returns it."),
+                argument="orchestration",
+            )
+        if self.kind() is TaskKind.CONTINUOUS:
+            check_continuous(timeout=timeout, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown, on_late=on_late)
+        policy = checked_changes(self._definition().schedule, schedule, timezone, concurrency, missed, starting_deadline_seconds)
+        commands = {"on_failure": on_failure, "on_success": on_success, "on_late": on_late}
+        fields = self._checked_fields(json_args, timeout, debug, env, commands)
+        if (retries, retry_delay, retry_unknown) != (None, None, None):
+            fields["retry"] = changed_retry(self._definition().retry, retries, retry_delay, retry_unknown)
+        orchestration.wait()
+        self._engine.replace(self.id(), Replacement(orchestration.id(), fields, policy))
+        return self
+
+    def _checked_fields(
+        self,
+        json_args: Mapping[str, Any] | None,
+        timeout: float | EllipsisType | None,
+        debug: bool | None,
+        env: Mapping[str, str] | None,
+        commands: Mapping[str, Sequence[str] | None],
+    ) -> dict[str, Any]:
+        settings, fields = self._engine.context.settings, dict[str, Any]()
+        if json_args is not None:
+            fields["arguments"] = encoded_arguments(json_args, settings.limits.arguments_bytes)
+        if not isinstance(timeout, EllipsisType):
+            fields["timeout_seconds"] = checked_timeout(timeout)
+        if debug is not None:
+            fields["debug"] = checked_flag(debug, "debug")
+        if env is not None:
+            fields["env"] = {**settings.env, **checked_env(env)}
+        fields.update({name: checked_command(command, name) for name, command in commands.items() if command is not None})
+        return fields
+
+    def retries(self) -> int:
+        """Return how often a failed run is tried again."""
+        retry = self._definition().retry
+        return 0 if retry is None else retry.retries
+
+    def retry_delay(self) -> float | None:
+        """Return the seconds from a failure to the next try; None if there is none."""
+        retry = self._definition().retry
+        return None if retry is None else retry.delay_seconds
+
     def missed(self) -> int:
         """Return how many of its slots had no run; `last_runs(status="skipped")` lists them with the reason."""
         return self._engine.store.runs.count_skipped(self.id())
 
     def schedule(self) -> str | None:
         """Return the cron expression of a scheduled task, normalized; None for other tasks."""
-        return None if self._known.schedule is None else self._known.schedule.expression
+        policy = self._definition().schedule
+        return None if policy is None else policy.expression
 
     def timezone(self) -> str | None:
         """Return the IANA name of the zone of a scheduled task; None for other tasks."""
-        return None if self._known.schedule is None else self._known.schedule.timezone
+        policy = self._definition().schedule
+        return None if policy is None else policy.timezone
 
     def next_run_at(self) -> datetime | None:
         """Return when the next run is due: aware, UTC; None if none is, for instance while the task is paused."""
@@ -166,6 +299,11 @@ class Task:
             if newest is not None and not newest.status.is_final:
                 return None  # the row has the time of the next check
         return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
+
+    def _definition(self) -> TaskRow:
+        """Return the row, read again if the task can be replaced."""
+        can_change = self._known.kind in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS)
+        return self._engine.store.tasks.get(self.id()) if can_change else self._known
 
     def _row(self) -> TaskRow:
         return self._engine.poll_task(self.id())

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from orchlite.client.live_status import live_status
-from orchlite.core.arguments import checked_count, checked_seconds
-from orchlite.core.errors import IllegalMove, RunFailed
+from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
+from orchlite.core.errors import IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import RunRow
+from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import RunStatus
 from orchlite.core.system_errors import shortages
 from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
+from orchlite.operations import workdirs
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
 _SHOWN_LINES = 20
+_LISTED_FILES = 5
 
 
 class TaskRun:
@@ -47,6 +51,19 @@ class TaskRun:
         """Return the id of its task."""
         return self._task_id
 
+    def orchestration(self) -> str:
+        """Return the id of the orchestration that it was started with; until then, of the one that its task runs now."""
+        return self._task_as_run().orchestration_id
+
+    def input_data(self) -> dict[str, Any]:
+        """Return the arguments that it was started with; until then, those that its task has now. A new dictionary at each call."""
+        arguments: dict[str, Any] = json.loads(self._task_as_run().arguments)
+        return arguments
+
+    def timeout(self) -> float | None:
+        """Return the time limit in seconds that it was started with, if any; until then, the one that its task has now."""
+        return self._task_as_run().timeout_seconds
+
     def status(self) -> RunStatus:
         """Return the status now; it compares equal to its string: `run.status() == "success"`."""
         return self._row().status
@@ -66,6 +83,41 @@ class TaskRun:
     def scheduled_at(self) -> datetime | None:
         """Return the slot that it runs for, or that was skipped: aware, UTC; None if it belongs to no schedule."""
         return self._row().slot_at
+
+    def retry_of(self) -> str | None:
+        """Return the id of the failed run that this one tries again, if any."""
+        return self._row().retry_of
+
+    def try_number(self) -> int:
+        """Return 1 for a first try, 2 for the run that tries it again, and so on."""
+        return self._row().try_number
+
+    def next_try(self) -> TaskRun | None:
+        """Return the run that tries this one again; None if there is none. If there is one, it is there as soon as this one has ended."""
+        following = self._engine.store.tries.after(self._run_id)
+        return None if following is None else TaskRun(self._engine, following, self._task_id)
+
+    def rerun(self) -> TaskRun:
+        """Run the same orchestration again, with the arguments, limits and variables that this run was started with. Return the new run.
+
+        It is a one-shot task of its own, with the same name: no slot, `concurrency` or pause concerns it. If this run was for a slot, the
+        program sees that again, in `ORCHLITE_SCHEDULED_AT`.
+
+        Raises:
+            IllegalMove: this is a packaging run.
+            PackagingFailed: the orchestration is in `error`.
+        """
+        task = self._engine.rerun(self._run_id)
+        [run] = [first for first in self._engine.store.runs.of_task(task.task_id) if first.retry_of is None]
+        return TaskRun(self._engine, run.run_id, task.task_id)
+
+    def rerun_of(self) -> str | None:
+        """Return the id of the run that this one repeats on request, if any."""
+        return self._row().rerun_of
+
+    def not_before(self) -> datetime | None:
+        """Return when it may start, if it is a try that follows a failure: aware, UTC."""
+        return self._row().not_before_at
 
     def started_at(self) -> datetime | None:
         """Return when its program was started or, while it runs, when a host claimed it: aware, UTC; None if neither happened."""
@@ -107,6 +159,8 @@ class TaskRun:
     def wait(self, timeout: float | None = None) -> TaskRun:
         """Block until the run has ended, and return it, whatever its outcome. A notebook shows its status meanwhile.
 
+        It does not wait for a run that tries it again; `Task.wait()` does.
+
         timeout: in seconds; by default there is none.
 
         Raises:
@@ -130,14 +184,45 @@ class TaskRun:
         self._engine.kill_run(self._run_id)
         return self.status()
 
-    def files(self) -> list[Path]:
+    def files(self, *, relative: bool = False) -> list[Path]:
         """Return the files that the program created or changed in its working folder: absolute paths, sorted.
 
+        relative: return paths relative to the working folder.
+
         Raises:
+            BadArgument: `relative` is not a bool.
             BadBundle: the stored bundle, with which the folder is compared, is damaged.
         """
-        with shortages(f"The files of run {self._run_id} cannot be listed"):
-            return self._engine.files(self._run_id)
+        folder, names = self._changed_files()
+        return names if checked_flag(relative, "relative") else [folder / name for name in names]
+
+    def file(self, name: str | os.PathLike[str]) -> Path:
+        """Return the absolute path of one of `files()`, for instance `run.file("report.csv").read_text()`.
+
+        name: its path relative to the working folder, or the absolute one.
+
+        Raises:
+            BadArgument: `name` is no path.
+            BadBundle: the stored bundle, with which the folder is compared, is damaged.
+            NotFound: the program neither created nor changed a file of this name, or it was removed since.
+        """
+        checked_path(name, "name")
+        folder, names = self._changed_files()
+        found = folder / name
+        if found not in {folder / each for each in names}:
+            listed = ", ".join(map(str, names[:_LISTED_FILES])) + (", …" if len(names) > _LISTED_FILES else "")
+            hint = f"It has {listed}." if names else "It has none."
+            raise NotFound(f"Run {self._run_id} has no file {str(name)!r:.80}.", hint=hint, run_id=self._run_id)
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers that the program wrote to `metrics.json` in its working folder; empty until it has ended.
+
+        The file has to be an object of finite numbers with names of up to 100 characters, and have 64 KiB at most. One that is something
+        else is ignored, with a warning in the log of its host. Metrics are kept as long as the run, even if its files are not.
+        """
+        self._row()
+        return self._engine.store.run_metrics.get(self._run_id)
 
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.
@@ -159,6 +244,10 @@ class TaskRun:
         why = f": {row.reason}" if row.reason else ""
         shown = str(self._logs(_SHOWN_LINES)).rstrip("\n")
         return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{shown}"
+
+    def _changed_files(self) -> tuple[Path, list[Path]]:
+        with shortages(f"The files of run {self._run_id} cannot be listed"):
+            return workdirs.changed_files(self._engine.context, self._run_id)
 
     def _row(self) -> RunRow:
         """Return the row as it is now. A final one never changes, so it is kept, and can be read after the client was closed."""
@@ -196,6 +285,9 @@ class TaskRun:
         """Return whether this attempt writes no more: the run has ended, was queued again, or has another attempt."""
         row = self._row()
         return row.status is not RunStatus.RUNNING or row.attempt != attempt
+
+    def _task_as_run(self) -> TaskRow:
+        return self._engine.store.task_versions.as_run(self._engine.store.tasks.get(self._task_id), self._run_id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskRun) and self._run_id == other._run_id

@@ -64,6 +64,7 @@ class Api:
     LIST_TASKS = Name("list_tasks()")
     LIST_WORKSPACES = Name("list_workspaces()")
     PRUNE = Name("prune()")
+    RERUN = Name("rerun()")
     RUN_CONTINUOUSLY = Name("run_continuously()")
     START = Name("start()")
     START_ADOPTING = Name("start(adopt_copy=True)")

@@ -27,6 +27,17 @@ class SchedulePolicy(NamedTuple):
     """How late a slot's run may start; None: any time later."""
 
 
+class RetryPolicy(NamedTuple):
+    """How often, and when, a failed run is tried again."""
+
+    retries: int
+    """The largest number of tries after the first."""
+    delay_seconds: float
+    """From a failure to the next try."""
+    unknown: bool = False
+    """Whether a run whose outcome is unknown counts as failed: its program may have done its work."""
+
+
 class SkippedSlots(NamedTuple):
     """A slot that gets no run, or several consecutive ones."""
 
@@ -128,9 +139,17 @@ class TaskRow(NamedTuple):
     skipped_in_row: int = 0
     """How many slots were skipped since the last run."""
     on_failure: tuple[str, ...] | None = None
-    """The command that is run after a run has failed; None: no notification."""
+    """The command that is run after a run has failed; None: that of the host, if it has one."""
+    on_success: tuple[str, ...] | None = None
+    """The command that is run after a run has succeeded."""
+    on_late: tuple[str, ...] | None = None
+    """The command that is run when slots are late or missed."""
     pruned_until: datetime | None = None
     """Slots up to this time may have had runs whose rows were pruned."""
+    schedule_since: datetime | None = None
+    """When it got its schedule; None: when it was created."""
+    retry: RetryPolicy | None = None
+    """Whether failed runs are tried again; None: never."""
 
 
 class RunRow(NamedTuple):
@@ -165,13 +184,32 @@ class RunRow(NamedTuple):
     """The slot that it runs for, or that was skipped."""
     slots: int = 1
     """How many slots a skipped run stands for: this one and those before it."""
+    retry_of: str | None = None
+    """The failed run that this one tries again."""
+    try_number: int = 1
+    """1, or one more than that of the run in `retry_of`."""
+    not_before_at: datetime | None = None
+    """When a try may start."""
+    rerun_of: str | None = None
+    """The run that this one repeats on request."""
+    repeated_slot_at: datetime | None = None
+    """The slot of the first try, or of the run that this one repeats."""
+
+    @property
+    def is_pending_try(self) -> bool:
+        """Whether it tries a failed run again, and has not started."""
+        return self.retry_of is not None and self.status is RunStatus.QUEUED
+
+
+NotificationEvent = Literal["failure", "success", "late"]
+"""What a notification is about: each has its command, `on_failure`, `on_success` or `on_late`."""
 
 
 class PendingNotification(NamedTuple):
-    """A failed run whose notification has not been sent."""
+    """A notification that was promised and not sent."""
 
     run_id: str
-    status: RunStatus
+    event: NotificationEvent
     host_id: str
     """The host that has promised to send it."""
 

@@ -73,6 +73,9 @@ class Settings(NamedTuple):
     grace_seconds: float = 10
     keep_work: str = "changed"
     on_failure: tuple[str, ...] | None = None
+    on_success: tuple[str, ...] | None = None
+    on_late: tuple[str, ...] | None = None
+    heartbeat: tuple[str, ...] | None = None
     retention: Retention | None = None
     allow_foreign_owner: bool = False
     leash: bool = False

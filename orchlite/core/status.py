@@ -68,7 +68,7 @@ class RunStatus(StrEnum):
     """The status of one run. Members are strings: `status == "success"`."""
 
     QUEUED = "queued"
-    """Waits for a worker slot, or for packaging."""
+    """Waits for a worker slot, for packaging or, if it tries a failed run again, for its time."""
     RUNNING = "running"
     """Claimed by a host, which starts or has started its program."""
     SUCCESS = "success"
@@ -78,7 +78,7 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
     """Ended because it exceeded its time limit."""
     KILLED = "killed"
-    """Ended on request: by a kill, by pausing its continuous task, or by `concurrency="replace"`."""
+    """Ended on request: by a kill, by pausing its continuous task, or by `concurrency="replace"`; or a try that a new run dropped."""
     UNKNOWN = "unknown"
     """Its runner died before it recorded an outcome: the program may have run, in whole or in part."""
     SKIPPED = "skipped"
@@ -100,6 +100,9 @@ FAILED = frozenset({_R.FAILURE, _R.TIMED_OUT, _R.UNKNOWN})
 
 UNSUCCESSFUL = FAILED | {_R.KILLED}
 """The outcomes of a started program other than `success`: all files of the task's newest three such runs are kept."""
+
+STARTS_NO_MORE = frozenset({_T.FAILED, _T.PENDING_KILL, _T.KILLED})
+"""The statuses in which a scheduled or continuous task will never start a run again."""
 
 LISTED_AS_FAILURE = frozenset({_R.FAILURE, _R.UNKNOWN})
 """What `last_runs(status="failure")` lists: the platform has no `unknown`."""

@@ -1,14 +1,15 @@
-"""Notices what other hosts, and programs inside tasks, have changed in the store, and that the clock was set."""
+"""Notices what other hosts, and programs inside tasks, have changed in the store, that tries are due, and that the clock was set."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
-from orchlite.operations.context import Context
+from orchlite.operations.context import UNUSABLE, Context
 
 _POLL_SECONDS = 0.5
 _BUSY_POLL_SECONDS = 0.1
@@ -23,7 +24,7 @@ class ChangeWatcher:
     """
 
     def __init__(self, context: Context, is_busy: Callable[[], bool], on_change: Callable[[], None], on_poll: Callable[[], None]) -> None:
-        """On the thread, `on_change` is called after every change, this host's own included, and `on_poll` at every poll."""
+        """On the thread, `on_change` is called after every change, this host's own included, and when tries are due; `on_poll` always."""
         self._context = context
         self._is_busy = is_busy
         self._on_change = on_change
@@ -32,6 +33,8 @@ class ChangeWatcher:
         self._thread: threading.Thread | None = None
         self._version = (0, 0)
         self._clock_offset = 0.0
+        self._tries_seen_at = datetime.min.replace(tzinfo=UTC)
+        """Up to when it has looked for tries that are due."""
 
     def start(self) -> None:
         """Watch until the store is closed; idempotent.
@@ -47,9 +50,12 @@ class ChangeWatcher:
         while not self._context.closed.wait(_BUSY_POLL_SECONDS if self._is_busy() else _POLL_SECONDS):
             try:
                 self._compare()
+                self._look_for_due_tries()
                 self._on_poll()
             except Closed:
                 return
+            except UNUSABLE as error:
+                self._context.give_up(error)  # which ends the loop
             except Exception:
                 # Whatever went wrong, later changes must still be noticed.
                 _log.warning("the store %s cannot be watched at the moment; trying again", self._context.folder.path, exc_info=True)
@@ -60,6 +66,12 @@ class ChangeWatcher:
         if version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
             self._on_change()
             self._version, self._clock_offset = version, offset  # last, so that a call that failed is repeated
+
+    def _look_for_due_tries(self) -> None:
+        now = self._context.clock.now()
+        if self._context.store.tries.have_become_due(self._tries_seen_at, now):
+            self._on_change()
+        self._tries_seen_at = now  # last, so that a call that failed is repeated
 
     def _offset(self) -> float:
         return self._context.clock.now().timestamp() - self._context.clock.monotonic()

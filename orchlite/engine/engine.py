@@ -7,9 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
-from orchlite.core import task_context
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
@@ -17,8 +15,7 @@ from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
-from orchlite.core.system_errors import device_error
-from orchlite.engine import submission
+from orchlite.engine import inside, submission
 from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
 from orchlite.engine.recovery import Recovery
@@ -30,10 +27,11 @@ from orchlite.engine.waiting import Waiting
 from orchlite.engine.workers import Workers
 from orchlite.engine.yielding import WorkerYield
 from orchlite.environments.environments import Environments
-from orchlite.operations import copies, deletion, kill, liveness, notification, workdirs
+from orchlite.operations import copies, deletion, kill, liveness, notification, trigger, workdirs
 from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
+from orchlite.operations.replacement import Replacement, replace_task
 from orchlite.operations.upload import Upload, receive
 from orchlite.runs.protocol import Process
 from orchlite.runs.runners import Runners
@@ -61,7 +59,7 @@ class Engine:
         # A store on a leash is gone with its host. Whether files are there is asked first: another process may be creating the store.
         may_be_new = not folder.holds_files()
         self.store = Store(folder.database, durable=not settings.leash, may_be_new=may_be_new)
-        own_run = _own_run(folder, self.store)
+        own_run = inside.own_run(folder, self.store)
         if own_run is None:
             if not settings.leash:
                 environments.add_store(folder.path)
@@ -69,7 +67,7 @@ class Engine:
             host_id = self._host_lock.host_id
         else:
             self._host_lock, host_id = None, str(own_run.host_id)
-            settings = _as_inside(settings, self.store, own_run)
+            settings = inside.inherited(settings, self.store, own_run)
         self.context = Context(
             folder=folder,
             store=self.store,
@@ -130,6 +128,7 @@ class Engine:
         if adopt_copy:
             copies.adopt(self.context)
             self._scheduler.release()
+        self.context.serves_store = True
         self._workers.start(whole_store=True)
         self._watcher.start()
         self._keep_schedules()
@@ -159,8 +158,16 @@ class Engine:
         task = submission.submit(self.context, self._workers, orchestration_id, request)
         if request.kind is not TaskKind.ONCE:
             self._scheduler.wake(task.next_at)
-        self._executor.settle()
-        self._worker_yield.track(task.task_id)
+        self._submitted(task.task_id)
+        return task
+
+    def rerun(self, run_id: str) -> TaskRow:
+        """Submit a one-shot task that repeats a run; see `submission.rerun`."""
+        self._check_open()
+        self.context.refresh_host()
+        self._start_workers()
+        task = submission.rerun(self.context, self._workers, run_id)
+        self._submitted(task.task_id)
         return task
 
     def poll_orchestration(self, orchestration_id: str) -> OrchestrationRow:
@@ -202,10 +209,30 @@ class Engine:
         """Run a paused task again; see `operations.pause`."""
         self._check_open()
         status = resume_task(self.context, task_id)
-        self._start_workers()
+        self._execute_queued()  # a try may have waited for this
         self._keep_schedules()
         self._scheduler.wake()
+        self._executor.settle()
         return status
+
+    def trigger(self, task_id: str) -> str:
+        """Run a scheduled task outside its slots, and return the id of the run; see `operations.trigger`."""
+        self._check_open()
+        self.context.refresh_host()
+        self._start_workers()
+        run_id = trigger.trigger(self.context, task_id)
+        self._workers.wake()
+        self._submitted(task_id)
+        return run_id
+
+    def replace(self, task_id: str, replacement: Replacement) -> None:
+        """Have the task's next runs run something else; see `operations.replacement`."""
+        self._check_open()
+        replace_task(self.context, task_id, replacement)
+        self._execute_queued()
+        self._keep_schedules()
+        self._scheduler.wake()
+        self._executor.settle()
 
     def kill_run(self, run_id: str) -> None:
         """Request a run's end; see `operations.kill`."""
@@ -224,17 +251,6 @@ class Engine:
         """Delete all of these orchestrations or none; see `operations.deletion`."""
         self._check_open()
         deletion.delete(self.context, orchestration_ids, dry_run=dry_run)
-
-    def files(self, run_id: str) -> list[Path]:
-        """Return what the run created or changed in its work folder: absolute paths, sorted."""
-        from orchlite.bundles import bundle
-
-        run = self.store.runs.get(run_id)
-        attempt = workdirs.work_folder(self.context, run)
-        if attempt is None:
-            return []
-        sha = self.store.orchestrations.of_task(run.task_id).sha
-        return [attempt.work / path for path in bundle.changed_files(self.context.bundles.path(sha), attempt.work)]
 
     def close(self, *, drain: bool) -> None:
         """Close the store. With `drain`, first wait for the one-shot runs that were submitted here.
@@ -332,6 +348,10 @@ class Engine:
                 hint="Adopt it with " + Api.START_ADOPTING + ", unless the original keeps the same schedules.",
             )
 
+    def _submitted(self, task_id: str) -> None:
+        self._executor.settle()
+        self._worker_yield.track(task_id)
+
     def _slots_queued(self) -> None:
         """Have workers execute the runs of slots; stepped runs start when the clock's caller settles."""
         if not self._executor.is_stepped:
@@ -351,7 +371,7 @@ class Engine:
         self.context.changes.announce()
 
     def _count_waiting(self) -> None:
-        self._workers.set_blocked(self.store.runs.count_waiting(self.context.host_id, self.context.clock.monotonic()))
+        self._workers.set_blocked(self.store.waits.count(self.context.host_id, self.context.clock.monotonic()))
 
     def _reclaim_slots(self) -> None:
         """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
@@ -371,28 +391,3 @@ class Engine:
             raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
-
-
-def open_engine(folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> Engine:
-    """Open a store; see `Engine`.
-
-    Raises:
-        ResourceExhausted, StorageFull, DeviceFailed: the operating system refuses, for the reason named; and as `Engine`.
-    """
-    try:
-        return Engine(folder, environments, clock, settings, process)
-    except OSError as error:
-        raise device_error(error, f"The store {folder.path} cannot be opened", store=str(folder.path)) from error
-
-
-def _own_run(folder: StoreFolder, store: Store) -> RunRow | None:
-    """Return the run of this store that this process is; None if it is none."""
-    run_id = task_context.own_run(str(folder.path))
-    return None if run_id is None else store.runs.find(run_id)
-
-
-def _as_inside(settings: Settings, store: Store, own_run: RunRow) -> Settings:
-    """Return the settings for uploads by a run: unless it says otherwise, they use the base image of the run itself."""
-    if settings.base_image != Settings().base_image:
-        return settings
-    return settings._replace(base_image=store.orchestrations.of_task(own_run.task_id).base_image)

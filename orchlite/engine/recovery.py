@@ -22,7 +22,7 @@ from orchlite.core.status import TaskKind
 from orchlite.core.threads import start_daemon
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
-from orchlite.operations.context import Context
+from orchlite.operations.context import UNUSABLE, Context
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Lost
 
@@ -50,7 +50,7 @@ class Recovery:
         """Recover once. Block 10 s at most: if the store accepts no writes, this continues in the background."""
         if self._context.own_run_id is not None:
             return
-        if self._context.store.runs.running() or self._context.store.runs.pending_notifications():
+        if self._context.store.runs.running() or self._context.store.notifications.pending():
             start_daemon(self.recover, "orchlite-recovery").join(_OPENING_SECONDS)
         else:
             liveness.remove_dead(self._context.folder.hosts)
@@ -63,6 +63,8 @@ class Recovery:
         try:
             with suppress(Closed):
                 self._recover()
+        except UNUSABLE as error:
+            self._context.give_up(error)
         except Exception:
             # Whatever went wrong, the next recovery must happen.
             _log.warning("what dead hosts left in %s could not be recovered; trying again", self._context.folder.path, exc_info=True)
@@ -100,6 +102,8 @@ class Recovery:
             retention.prune_daily(self._context, policy)
         except Closed:
             pass
+        except UNUSABLE as error:
+            self._context.give_up(error)
         except Exception:
             _log.warning("the store %s could not be pruned; trying again", self._context.folder.path, exc_info=True)
 
@@ -109,7 +113,7 @@ class Recovery:
         for run in self._orphaned(running):
             try:
                 self._recover_run(run)
-            except Closed:
+            except (Closed, *UNUSABLE):
                 raise
             except Exception:  # a fault of one run must not stop the recovery of the others
                 _log.warning("the orphaned run %s could not be recovered", run.run_id, exc_info=True)

@@ -7,17 +7,18 @@ between a slot and its runs in the queue.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
+from orchlite.engine.vital_signs import VitalSigns
 from orchlite.operations import dispatch, due_times
-from orchlite.operations.context import Context
+from orchlite.operations.context import UNUSABLE, Context
 from orchlite.operations.dispatch import Batch
 
-_LONGEST_WAIT_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Scheduler:
     def __init__(self, context: Context, on_queued: Callable[[], None]) -> None:
         """`on_queued` is called after runs were queued."""
         self._context = context
+        self._vital_signs = VitalSigns(context)
         self._on_queued = on_queued
         self._change = threading.Event()
         self._next_at: datetime | None = None
@@ -50,8 +52,10 @@ class Scheduler:
         with self._lock:
             if self.is_held:
                 _log.warning("the schedules of %s wait: it is a copy that was not adopted", self._context.folder.path)
-            elif self._thread is None and not self._stopping.is_set() and not self._context.clock_is_manual:
-                self._thread = start_daemon(self._run, "orchlite-scheduler")
+            elif self._thread is None and not self._stopping.is_set():
+                self._vital_signs.begin()
+                if not self._context.clock_is_manual:
+                    self._thread = start_daemon(self._run, "orchlite-scheduler")
 
     def hold(self) -> None:
         """Dispatch nothing until `release`."""
@@ -92,12 +96,16 @@ class Scheduler:
             batch = dispatch.prepare(self._context, self._context.clock.now())
             self._dispatch(batch)
             is_full = batch.is_full
+        self._vital_signs.show()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._sleep_and_dispatch()
             except Closed:
+                return
+            except UNUSABLE as error:
+                self._context.give_up(error)
                 return
             except Exception:
                 # The store or the disk is in trouble, or this is a bug: other schedules must still be kept.
@@ -113,11 +121,11 @@ class Scheduler:
             return
         at = self._next_at = self._context.store.tasks.next_due()
         if at is None:
-            self._change.wait(_LONGEST_WAIT_SECONDS)
+            self._wait(math.inf)
             return
         batch = dispatch.prepare(self._context, at)
         while (early_seconds := (at - self._context.clock.now()).total_seconds()) > 0:
-            if self._change.wait(min(early_seconds, _LONGEST_WAIT_SECONDS)):
+            if self._wait(early_seconds):
                 self._change.clear()
                 self.notice_clock()
                 if self._context.store.tasks.next_due() != at:
@@ -125,6 +133,11 @@ class Scheduler:
             if self._stopping.is_set():
                 return
         self._dispatch(batch)
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for a change, for this long at most, and no longer than until a sign of life is due. Return whether there was a change."""
+        self._vital_signs.show()
+        return self._change.wait(min(seconds, self._vital_signs.seconds_until_due()))
 
     def _dispatch(self, batch: Batch) -> None:
         now = self._context.clock.now()

@@ -36,24 +36,31 @@ def run_until_signalled(
 ) -> None:
     """Serve the whole store until one of the signals arrives, or the engine is closed elsewhere; then call `close`.
 
+    Do the same if the store becomes unusable, and raise that.
+
     The signals are handled until `close` returns, so that a late one does not interrupt it. `on_start` is called once they are handled and
     the engine has started: from then on they may be sent.
 
     Raises:
         BadArgument: one of the signals cannot be handled. Nothing was started.
         Conflict: this process is a run of this store.
+        StoreDamaged, StoreTooNew: the store became unusable.
     """
+    context = engine.context
+    context.raises_failure = True
     # Not an event: a second signal may interrupt the handler of the first inside the event's lock, and would wait for it forever.
     stop: SimpleQueue[None] = SimpleQueue()
     with _handled(signals, stop):
         engine.start(adopt_copy=adopt_copy)
         try:
-            start_daemon(partial(_forward, engine.context.closed, stop), "orchlite-shutdown")
+            start_daemon(partial(_forward, context.closed, stop), "orchlite-shutdown")
             if on_start is not None:
                 on_start()
             _wait(stop)
         finally:
             close()
+    if context.failure is not None:
+        raise context.failure
 
 
 def close_at_exit(engine: Engine, is_temporary: bool) -> None:

@@ -137,7 +137,7 @@ class SteppedExecutor:
         if len(self._planned) >= context.settings.workers:
             return False
         # Worker threads claim the packaging runs.
-        run_id = context.store.runs.next_claimable(context.host_id, whole_store=True, packaging=False)
+        run_id = context.store.runs.next_claimable(context.host_id, context.clock.now(), whole_store=True, packaging=False)
         if run_id is None:
             return False
         try:
@@ -151,7 +151,7 @@ class SteppedExecutor:
 
     def _plan(self, run: RunRow) -> None:
         """Decide when and how a run that has started will end."""
-        task = self._context.store.tasks.get(run.task_id)
+        task = self._context.store.task_versions.as_run(self._context.store.tasks.get(run.task_id), run.run_id)
         decided = self._decide(run, task)
         limit_seconds = float("inf") if task.timeout_seconds is None else task.timeout_seconds
         lasts = timedelta(seconds=min(decided.duration_seconds, limit_seconds))
@@ -177,7 +177,7 @@ class SteppedExecutor:
         result = RunResult(status, exit_code, started_at, at, (at - started_at).total_seconds(), reason)
         with suppress(IllegalMove):
             with store.transaction() as transaction:
-                ended = Outcome(run.run_id, run.task_id, result, run.attempt, self._context.host_id)
+                ended = Outcome(run.run_id, run.task_id, result, run.attempt, self._context.host_id, self._context.host_commands())
                 outcome.record_end(store, transaction, ended, self._context.clock.now())
             notification.notify(self._context, run.run_id, status)
         self._context.changes.announce()

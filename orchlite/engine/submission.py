@@ -6,7 +6,8 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite.core.records import Claim, OrchestrationRow, RunRow, SchedulePolicy, TaskRow
+from orchlite.core.errors import IllegalMove
+from orchlite.core.records import Claim, OrchestrationRow, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
 from orchlite.operations import packaging
@@ -25,6 +26,9 @@ class TaskRequest(NamedTuple):
     kind: TaskKind = TaskKind.ONCE
     schedule: SchedulePolicy | None = None
     on_failure: tuple[str, ...] | None = None
+    on_success: tuple[str, ...] | None = None
+    on_late: tuple[str, ...] | None = None
+    retry: RetryPolicy | None = None
 
 
 def submit(context: Context, workers: Workers, orchestration_id: str, request: TaskRequest) -> TaskRow:
@@ -35,23 +39,51 @@ def submit(context: Context, workers: Workers, orchestration_id: str, request: T
         PackagingFailed: the orchestration is in `error`.
         BadSchedule: the schedule is refused.
     """
+    orchestration = _usable(context, orchestration_id)
+    task = _task(context, orchestration, request)
+    if request.schedule is not None:
+        return _submit_scheduled(context, orchestration, task, request.schedule)
+    return _submit_run(context, workers, orchestration, task)
+
+
+def rerun(context: Context, workers: Workers, run_id: str) -> TaskRow:
+    """Create a one-shot task that repeats a run, with the orchestration, arguments, limits and variables that the run was started with.
+
+    Raises:
+        NotFound: there is no such run.
+        IllegalMove: it is a packaging run.
+        PackagingFailed: its orchestration is in `error`.
+    """
+    run = context.store.runs.get(run_id)
+    old = context.store.task_versions.as_run(context.store.tasks.get(run.task_id), run_id)
+    if old.kind is TaskKind.PACKAGING:
+        hint = "Upload the bundle again."
+        raise IllegalMove(f"Run {run_id} is the packaging of an orchestration, which is not repeated.", hint=hint, status=run.status)
+    return _submit_run(context, workers, _usable(context, old.orchestration_id), _repeated_task(context, old), run)
+
+
+def _usable(context: Context, orchestration_id: str) -> OrchestrationRow:
     orchestration = context.store.orchestrations.get(orchestration_id)
     if orchestration.status is OrchestrationStatus.ERROR:
         raise packaging.packaging_failed(orchestration)
-    if request.schedule is not None:
-        return _submit_scheduled(context, orchestration, request, request.schedule)
+    return orchestration
+
+
+def _submit_run(
+    context: Context, workers: Workers, orchestration: OrchestrationRow, task: TaskRow, repeated: RunRow | None = None
+) -> TaskRow:
+    """Submit a pending task with its first run, which repeats the other one, if that is given."""
     if orchestration.status is OrchestrationStatus.READY:
-        task = _task(context, orchestration, request, TaskStatus.STARTED)
-        assignment = Assignment(_claimed_run(task, context.claim()), task, orchestration)
+        started = task._replace(status=TaskStatus.STARTED)
+        assignment = Assignment(_claimed_run(started, context.claim(), repeated), started, orchestration)
         if workers.reserve():  # last: an interrupt between this call and `assign` would lose the worker's slot
             return _submit_claimed(context, workers, assignment)
-    return _submit_queued(context, workers, orchestration, request)
+    return _submit_queued(context, workers, orchestration, task, repeated)
 
 
-def _submit_scheduled(context: Context, orchestration: OrchestrationRow, request: TaskRequest, policy: SchedulePolicy) -> TaskRow:
+def _submit_scheduled(context: Context, orchestration: OrchestrationRow, task: TaskRow, policy: SchedulePolicy) -> TaskRow:
     from orchlite.schedules.schedule import parse
 
-    task = _task(context, orchestration, request, TaskStatus.PENDING)
     task = task._replace(next_at=parse(policy.expression, policy.timezone).next_after(task.created_at))
     with context.store.transaction() as transaction:
         if context.store.orchestrations.status(transaction, orchestration.orchestration_id) is OrchestrationStatus.READY:
@@ -62,12 +94,14 @@ def _submit_scheduled(context: Context, orchestration: OrchestrationRow, request
     return task
 
 
-def _submit_queued(context: Context, workers: Workers, orchestration: OrchestrationRow, request: TaskRequest) -> TaskRow:
-    task, claim = _task(context, orchestration, request, TaskStatus.PENDING), context.claim()
+def _submit_queued(context: Context, workers: Workers, orchestration: OrchestrationRow, task: TaskRow, repeated: RunRow | None) -> TaskRow:
+    claim, run_id = context.claim(), str(uuid.uuid4())
     try:
         with context.store.transaction() as transaction:
             _insert(context, transaction, task)
-            context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, claim.host_id, claim.at)
+            context.store.runs.insert(transaction, run_id, task.task_id, claim.host_id, claim.at)
+            if repeated is not None:
+                context.store.runs.set_rerun(transaction, run_id, repeated.run_id)
             context.store.runs.hand_over(transaction, orchestration.task_id, claim.host_id)
     finally:
         workers.wake()  # after an interrupt, too: the run may have been committed
@@ -89,6 +123,8 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
         with context.store.transaction() as transaction:
             _insert(context, transaction, assignment.task)
             context.store.runs.insert_claimed(transaction, assignment.run)
+            if assignment.run.rerun_of is not None:
+                context.store.runs.set_rerun(transaction, assignment.run.run_id, assignment.run.rerun_of)
         is_committed = True
     finally:
         settled.set()
@@ -102,7 +138,7 @@ def _insert(context: Context, transaction: Transaction, task: TaskRow) -> None:
     context.store.tasks.insert(transaction, task)
 
 
-def _task(context: Context, orchestration: OrchestrationRow, request: TaskRequest, status: TaskStatus) -> TaskRow:
+def _task(context: Context, orchestration: OrchestrationRow, request: TaskRequest) -> TaskRow:
     now = context.clock.now()
     return TaskRow(
         task_id=str(uuid.uuid4()),
@@ -115,16 +151,25 @@ def _task(context: Context, orchestration: OrchestrationRow, request: TaskReques
         debug=request.debug,
         env={**context.settings.env, **request.env},
         env_passthrough=context.settings.env_passthrough,
-        status=status,
+        status=TaskStatus.PENDING,
         reason=None,
         created_at=now,
         updated_at=now,
         schedule=request.schedule,
-        on_failure=request.on_failure if request.on_failure is not None else context.settings.on_failure,
+        on_failure=request.on_failure or context.settings.on_failure,
+        on_success=request.on_success or context.settings.on_success,
+        on_late=request.on_late or context.settings.on_late,
+        retry=request.retry,
     )
 
 
-def _claimed_run(task: TaskRow, claim: Claim) -> RunRow:
+def _repeated_task(context: Context, old: TaskRow) -> TaskRow:
+    now = context.clock.now()
+    task = old._replace(task_id=str(uuid.uuid4()), kind=TaskKind.ONCE, status=TaskStatus.PENDING, created_at=now, updated_at=now)
+    return task._replace(reason=None, schedule=None, next_at=None, skipped_in_row=0, pruned_until=None, schedule_since=None)
+
+
+def _claimed_run(task: TaskRow, claim: Claim, repeated: RunRow | None) -> RunRow:
     return RunRow(
         run_id=str(uuid.uuid4()),
         task_id=task.task_id,
@@ -142,4 +187,6 @@ def _claimed_run(task: TaskRow, claim: Claim) -> RunRow:
         reason=None,
         kill_requested=False,
         log_complete=True,
+        rerun_of=repeated and repeated.run_id,
+        repeated_slot_at=repeated and (repeated.slot_at or repeated.repeated_slot_at),
     )

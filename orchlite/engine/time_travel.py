@@ -26,8 +26,9 @@ class TimeTravel:
         return self._context.closed.is_set()
 
     def next_at(self) -> datetime | None:
-        """Return when something happens next, a task is due or a stepped run ends: aware, UTC; None if nothing will."""
-        times = [self._context.store.tasks.next_due(), self._executor.next_end_at()]
+        """Return when something happens next, a task or a try is due, or a stepped run ends: aware, UTC; None if nothing will."""
+        store = self._context.store
+        times = [store.tasks.next_due(), store.tries.next_at(self._context.clock.now()), self._executor.next_end_at()]
         return min(filter(None, times), default=None)
 
     def step(self) -> None:

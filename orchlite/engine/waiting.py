@@ -82,7 +82,20 @@ class Waiting:
             timeout_seconds,
             f"task {task_id} to have a run",
         )
-        return self.for_run(run.run_id, timeout_seconds)
+        return self.for_last_try(run.run_id, timeout_seconds)
+
+    def for_last_try(self, run_id: str, timeout_seconds: float | None) -> RunRow:
+        """Block until the run, and every try that follows it, has ended. Return the last of them.
+
+        Raises:
+            WaitTimeout, Conflict: as `for_run`.
+        """
+        clock, began_at = self._context.clock, self._context.clock.monotonic()
+        ended = self.for_run(run_id, timeout_seconds)
+        while (next_id := self._context.store.tries.after(ended.run_id)) is not None:
+            left = None if timeout_seconds is None else max(0.0, began_at + timeout_seconds - clock.monotonic())
+            ended = self.for_run(next_id, left)
+        return ended
 
     def for_packaging(self, orchestration_id: str, timeout_seconds: float | None) -> OrchestrationRow:
         """Block until the orchestration is ready.
@@ -110,12 +123,15 @@ class Waiting:
     def for_submitted(self, timeout_seconds: float | None, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> None:
         """Block until all runs that this host submitted, of tasks of these kinds, have ended.
 
+        Pending tries that wait for a `resume`, or for the clock to be moved, are left out.
+
         Raises:
             WaitTimeout: some have not ended.
         """
 
         def unfinished() -> list[RunRow]:
-            return self._context.store.runs.unfinished_submitted_by(self._context.host_id, kinds)
+            runs = self._context.store.runs.unfinished_submitted_by(self._context.host_id, kinds)
+            return [run for run in runs if not (run.is_pending_try and self._is_held(run))]
 
         def ensure_progress() -> None:
             for run in unfinished():
@@ -174,6 +190,12 @@ class Waiting:
         if task.status is not TaskStatus.PENDING and self._only_this_thread_moves_the_clock():
             self._check_progress(self._context.store.runs.newest_to_wait_for(task_id) is not None, f"Task {task_id} has no run")
 
+    def _is_held(self, run: RunRow) -> bool:
+        """Return whether a pending try cannot start unless a caller resumes its task or moves the clock."""
+        if self._context.clock_is_manual and run.not_before_at is not None and run.not_before_at > self._context.clock.now():
+            return True
+        return self._context.store.tasks.get(run.task_id).status is TaskStatus.PAUSED
+
     def _only_this_thread_moves_the_clock(self) -> bool:
         clock = self._context.clock
         return isinstance(clock, ControlledClock) and not clock.may_be_moved_elsewhere()
@@ -185,6 +207,9 @@ class Waiting:
 
     def _ensure_progress(self, run_id: str, has_happened: Callable[[RunRow], bool]) -> None:
         """Make sure that a host executes the run. A stepped run that only this thread can advance is advanced, and must have changed."""
+        run = self._context.store.runs.get(run_id)
+        if run.is_pending_try and self._is_held(run) and self._only_this_thread_moves_the_clock():
+            self._check_progress(False, f"Run {run_id} is a try that has not started")
         if self._executor.is_stepped and self._only_this_thread_moves_the_clock():
             self.for_submitted(None, {TaskKind.PACKAGING})
             self._executor.adopt()
@@ -204,7 +229,7 @@ class Waiting:
         if run.status is RunStatus.RUNNING and self._recovery.is_orphaned(run):
             self._recovery.recover()
         elif run.status is RunStatus.RUNNING and run.host_id == context.host_id:
-            if context.store.runs.waits_until(run.run_id) > context.clock.monotonic():
+            if context.store.waits.until(run.run_id) > context.clock.monotonic():
                 self._execute_queued()  # this host may have adopted it with nothing else to do, and the run waits for what is queued
         elif run.status is RunStatus.QUEUED:
             task = context.store.tasks.get(run.task_id)

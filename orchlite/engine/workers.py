@@ -17,7 +17,7 @@ from orchlite.core.records import RunRow
 from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
 from orchlite.operations import workdirs
-from orchlite.operations.context import Assignment, Context
+from orchlite.operations.context import UNUSABLE, Assignment, Context
 
 _PAUSE_SECONDS = 0.02
 """How long a worker waits for the next run before it does work that is not urgent."""
@@ -156,6 +156,9 @@ class Workers:
                     self.wake()  # an idle thread, which then knows how long to wait for the next postponed run, or executes it
             except Closed:
                 return
+            except UNUSABLE as error:  # a claimed run stays claimed, with its result on disk
+                self._context.give_up(error)
+                return
             except Exception:
                 # The store or the disk is in trouble. A claimed run stays claimed, with its result on disk, and the thread stays alive.
                 _log.exception("a worker of the store %s failed; trying again", self._context.folder.path)
@@ -219,7 +222,11 @@ class Workers:
         woken = self._woken  # before the query: it does not see what is queued meanwhile
         packaging = True if self._executor.is_stepped else None
         run_id = self._context.store.runs.next_claimable(
-            self._context.host_id, whole_store=self.whole_store, packaging=packaging, excluded=self._context.postponed.not_due()
+            self._context.host_id,
+            self._context.clock.now(),
+            whole_store=self.whole_store,
+            packaging=packaging,
+            excluded=self._context.postponed.not_due(),
         )
         if run_id is None:
             with self._condition:

@@ -103,11 +103,11 @@ class WorkerYield:
     def _is_outdated(self) -> bool:
         """Return whether the store says otherwise, or will soon: a renewal is due when half of the time has passed."""
         now = self._context.clock.monotonic()
-        recorded_seconds = self._context.store.runs.waits_until(str(self._context.own_run_id)) - now
+        recorded_seconds = self._context.store.waits.until(str(self._context.own_run_id)) - now
         actual_seconds = self._waits_until(now) - now
         return recorded_seconds < actual_seconds / 2 if actual_seconds > 0 else recorded_seconds > 0
 
     def _record(self, transaction: Transaction) -> None:
         # Evaluated inside the transaction: of two threads that record, the later one records what is true then.
         until = self._waits_until(self._context.clock.monotonic())
-        self._context.store.runs.set_waiting(transaction, str(self._context.own_run_id), until)
+        self._context.store.waits.record(transaction, str(self._context.own_run_id), until)

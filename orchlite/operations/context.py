@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
-from orchlite.core.errors import DeviceFailed, StoreDamaged
+from orchlite.core.errors import DeviceFailed, StoreDamaged, StoreTooNew
 from orchlite.core.folders import StoreFolder
-from orchlite.core.records import Claim, OrchestrationRow, RunRow, TaskRow
+from orchlite.core.records import Claim, NotificationEvent, OrchestrationRow, RunRow, TaskRow
 from orchlite.core.settings import Settings
 from orchlite.environments.environments import Environments
 from orchlite.operations.cleaner import Cleaner
@@ -22,6 +22,9 @@ from orchlite.operations.postponed_runs import PostponedRuns
 from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
+
+UNUSABLE = (StoreDamaged, StoreTooNew)
+"""Errors that do not go away while this host has the store open."""
 
 _RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -97,9 +100,15 @@ class Context:
         self.cleaner = Cleaner()
         self.postponed = PostponedRuns()
         self.closed = threading.Event()
-        """Set when this host closes the store."""
+        """Set when this host closes the store, or gives it up."""
+        self.failure: DeviceFailed | None = None
+        """Why this host gave the store up; None if it did not."""
+        self.raises_failure = False
+        """Whether a caller raises `failure`, so that it need not be logged."""
         self.changes = Changes()
         """Announced after every change that this host makes."""
+        self.serves_store = False
+        """Whether this host works for the whole store, and so runs its own commands for tasks that have none."""
         self._host_id = host_id
 
     @property
@@ -112,6 +121,28 @@ class Context:
         own_run = None if self.own_run_id is None else self.store.runs.find(self.own_run_id)
         if own_run is not None and own_run.host_id is not None:
             self._host_id = own_run.host_id
+
+    def give_up(self, error: DeviceFailed) -> None:
+        """End the threads of this host, because the store cannot be used any more: one of the errors in `UNUSABLE`."""
+        if self.failure is None and not self.closed.is_set():
+            self.failure = error
+            if not self.raises_failure:
+                _log.error("this process stops working on the store: %s", error)
+        self.closed.set()
+
+    def host_commands(self) -> Mapping[NotificationEvent, tuple[str, ...]]:
+        """Return the notification commands of this host for tasks that have none."""
+        settings = self.settings
+        commands: dict[NotificationEvent, tuple[str, ...] | None] = {
+            "failure": settings.on_failure,
+            "success": settings.on_success,
+            "late": settings.on_late,
+        }
+        return {event: command for event, command in commands.items() if command is not None and self.serves_store}
+
+    def promise_notification(self, transaction: Transaction, run_id: str, event: NotificationEvent) -> None:
+        """Record that this host notifies of the run's outcome, if its task or this host has a command for it."""
+        self.store.notifications.promise(transaction, run_id, event, self.host_id, has_default=event in self.host_commands())
 
     def claim(self) -> Claim:
         """Return a claim by this host, made now."""

@@ -60,8 +60,8 @@ def adopt(context: Context) -> None:
 
 def end_unfinished(copy: Store, transaction: Transaction, now: datetime, when: str) -> None:
     """End in a copy what only the original executes, and whose outcome only the original will know. `when` the copy was made."""
-    for pending in copy.runs.pending_notifications():
-        copy.runs.notification_sent(transaction, pending.run_id)  # the original sends it
+    for pending in copy.notifications.pending():
+        copy.notifications.sent(transaction, pending.run_id, pending.event)  # the original sends it
     for run in copy.maintenance.unfinished_runs():
         if run.kind is TaskKind.PACKAGING:
             _queue_packaging(copy, transaction, run, now, f"it was being packaged {when}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_tree
+from orchlite.core.hints import Api
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -17,7 +18,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
 
     Raises:
         NotFound: there is no orchestration with one of these ids. None was deleted.
-        Conflict: a task of one is still active. None was deleted.
+        Conflict: a task of one is still active, or has runs of one that it ran before. None was deleted.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
         OSError: a bundle cannot be removed; its orchestrations are still deleted.
     """
@@ -27,7 +28,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         _check_inactive(context, transaction, orchestration_ids)
         if dry_run:
             return
-        run_ids = [run_id for each in orchestration_ids for run_id in store.runs.ids_of_orchestration(transaction, each)]
+        run_ids = [run_id for each in orchestration_ids for run_id in store.task_versions.run_ids(transaction, each)]
         for orchestration_id in orchestration_ids:
             store.orchestrations.delete(transaction, orchestration_id)
     for run_id in run_ids:
@@ -92,6 +93,13 @@ def delete_pipeline(context: Context, pipeline_id: int) -> None:
 
 
 def _check_inactive(context: Context, transaction: Transaction, orchestration_ids: Sequence[str]) -> None:
+    for orchestration_id in orchestration_ids:
+        if former := context.store.task_versions.live_tasks(transaction, orchestration_id):
+            raise Conflict(
+                f"Task {former[0]} still has runs of orchestration {orchestration_id}, which it ran before it was replaced.",
+                hint=Api.PRUNE + " removes old runs." + (" None was deleted." if len(orchestration_ids) > 1 else ""),
+                task_ids=former,
+            )
     active = [task for each in orchestration_ids for task in context.store.tasks.active_of_orchestration(transaction, each)]
     if active:
         raise Conflict(

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from orchlite.core.errors import BadSchedule, IllegalMove
 from orchlite.core.records import RunRow, SkippedSlots, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
-from orchlite.operations import due_times, kill
+from orchlite.operations import due_times, kill, notification
 from orchlite.operations.context import Context
 from orchlite.schedules import backoff, misfires
 from orchlite.schedules.misfires import Decision
@@ -27,7 +27,8 @@ from orchlite.store.store import Store
 T = TypeVar("T")
 
 _BATCH_SIZE = 500
-_REPLACED = "the next run of its task has replaced it"
+REPLACED = "the next run of its task has replaced it"
+"""Why a run was ended for another one, by the overlap rule `replace`."""
 _log = logging.getLogger(__name__)
 
 
@@ -41,8 +42,9 @@ class Due(NamedTuple):
 
     @property
     def is_simple(self) -> bool:
-        """Whether it has one run, skips nothing, and ignores other runs: such tasks share a few statements."""
-        return self.decision.skipped == () and len(self.decision.runs) == 1 and due_times.policy_of(self.task).concurrency == "allow"
+        """Whether it has one run, skips nothing, and ignores other runs and tries: such tasks share a few statements."""
+        has_one_run = self.decision.skipped == () and len(self.decision.runs) == 1
+        return has_one_run and self.task.retry is None and due_times.policy_of(self.task).concurrency == "allow"
 
 
 class Batch(NamedTuple):
@@ -87,8 +89,32 @@ def dispatch(context: Context, batch: Batch, now: datetime) -> None:
     for task in batch.continuous:
         _confined(context, task, partial(_restart, context, task, now))
     for task, run in replaced:
-        kill.signal_owners(context, task, [run.run_id], _REPLACED)
+        signal_replaced(context, task, [run])
     context.changes.announce()
+
+
+def dispatch_task(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+    """Queue and skip the slots of one scheduled task that are due, as part of a transaction.
+
+    Return the runs that must end because others replace them: once it is committed, the caller signals their owners.
+
+    Raises:
+        BadSchedule: the task's schedule cannot be kept.
+    """
+    with due_times.task_errors(task):
+        return _dispatch_one(context, transaction, _decided(context, task, now), now)
+
+
+def signal_replaced(context: Context, task: TaskRow, replaced: Sequence[RunRow]) -> None:
+    """Signal the runs that other runs of their task replace, once that is committed.
+
+    Raises:
+        DeviceFailed: one of them cannot be signalled; the others are.
+    """
+    for run in replaced:
+        if run.retry_of is not None:
+            notification.notify(context, run.retry_of, RunStatus.FAILURE)  # if it was dropped before it started
+    kill.signal_owners(context, task, [run.run_id for run in replaced], REPLACED)
 
 
 def _decided(context: Context, task: TaskRow, now: datetime) -> Due:
@@ -151,10 +177,9 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     store, task, decision = context.store, due.task, due.decision
     if not store.tasks.advance(transaction, task, decision.next_at, task.skipped_in_row):
         return []
-    unfinished = _unfinished(store, transaction, task, now)
-    runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, unfinished)
-    replaced = unfinished if runs and due_times.policy_of(task).concurrency == "replace" else []
-    kill.request_kills(context, transaction, task, replaced, _REPLACED)
+    unfinished = unfinished_in_time(store, transaction, task, now)
+    runs, overlaps = _without_overlap(due_times.policy_of(task).concurrency, decision.runs, started(unfinished))
+    replaced = replace(context, transaction, task, unfinished) if runs else []
     due_times.skip(store, transaction, task, decision.skipped, now)
     if runs:
         store.runs.insert_slots(transaction, [(str(uuid.uuid4()), task.task_id, slot) for slot in runs], context.host_id, now)
@@ -164,10 +189,29 @@ def _dispatch_one(context: Context, transaction: Transaction, due: Due, now: dat
     return replaced
 
 
-def _unfinished(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
+def unfinished_in_time(store: Store, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:
     """Return the task's unfinished runs; skip queued ones that can no longer start in time."""
     unfinished = store.runs.unfinished_of_task(transaction, task.task_id)
     return [run for run in unfinished if run.status is not RunStatus.QUEUED or not store.skip_late(transaction, run.run_id, now)]
+
+
+def started(unfinished: Sequence[RunRow]) -> list[RunRow]:
+    """Return the runs without pending tries, which give way to any other run of their task."""
+    return [run for run in unfinished if not run.is_pending_try]
+
+
+def replace(context: Context, transaction: Transaction, task: TaskRow, unfinished: Sequence[RunRow]) -> list[RunRow]:
+    """Request the end of those unfinished runs that a new run of the task replaces, and return them. Pending tries end at once.
+
+    The failure that such a try followed is final, so its notification is promised. After the commit, call `signal_replaced`.
+    """
+    is_replacing = task.schedule is not None and task.schedule.concurrency == "replace"
+    replaced = [run for run in unfinished if is_replacing or run.is_pending_try]
+    kill.request_kills(context, transaction, task, replaced, REPLACED)
+    for run in replaced:
+        if run.is_pending_try and run.retry_of is not None:
+            context.promise_notification(transaction, run.retry_of, "failure")
+    return replaced
 
 
 def _without_overlap(

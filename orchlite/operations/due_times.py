@@ -81,6 +81,7 @@ def follow_clock_back(context: Context, now: datetime) -> None:
     with context.store.transaction() as transaction:
         if context.store.tasks.shorten_backoffs(transaction, now + backoff.MAX_BACKOFF):
             _log.info("the clock was set back; continuous tasks start again accordingly")
+        context.store.tries.bring_forward(transaction, now)
     for task in context.store.tasks.ahead_of_clock(now):
         # If its schedule is unusable, it becomes `schedule_error` when it is due.
         with suppress(BadSchedule), task_errors(task), context.store.transaction() as transaction:
@@ -96,7 +97,8 @@ def follow_zone_data(context: Context, now: datetime) -> None:
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes; calling again completes it.
     """
     for task in context.store.tasks.scheduled():
-        if task.schedule is not None and task.schedule.timezone != "UTC" and task.next_at is not None and task.created_at <= now:
+        since = task.schedule_since or task.created_at
+        if task.schedule is not None and task.schedule.timezone != "UTC" and task.next_at is not None and since <= now:
             with suppress(BadSchedule), task_errors(task):
                 _follow_zone_data(context, task, task.next_at, now)
 
@@ -106,7 +108,7 @@ def _follow_zone_data(context: Context, task: TaskRow, next_at: datetime, now: d
     # Slots from `next_at` on were not dealt with, or under a clock that was ahead.
     newest = store.runs.newest_slot(task.task_id, min(now, next_at - _MICROSECOND))
     pruned = task.pruned_until if task.pruned_until and task.pruned_until < next_at else None
-    dealt_with = max(filter(None, (task.created_at, newest, pruned)))
+    dealt_with = max(filter(None, (task.schedule_since or task.created_at, newest, pruned)))
     if (found := free_from(store, task, schedule, schedule.next_after(dealt_with))) != next_at:
         _log.info("the data of time zone %s has changed; task %s is now due at %s", schedule.timezone, task.task_id, found)
         with store.transaction() as transaction:

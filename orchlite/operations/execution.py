@@ -18,7 +18,7 @@ from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
-from orchlite.operations import notification, outcome
+from orchlite.operations import metrics, notification, outcome
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.packaging import ensure_environment, install_files
@@ -200,8 +200,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
     }
     if context.settings.allow_foreign_owner:
         own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too
-    if assignment.run.slot_at is not None:
-        own["ORCHLITE_SCHEDULED_AT"] = assignment.run.slot_at.isoformat()
+    if (slot_at := assignment.run.slot_at or assignment.run.repeated_slot_at) is not None:
+        own["ORCHLITE_SCHEDULED_AT"] = slot_at.isoformat()
     found = {**passed, **requested, **task.env, **own}
     return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
 
@@ -209,7 +209,8 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id)
+    left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
 
     def record(transaction: Transaction) -> None:
         outcome.record_end(context.store, transaction, ended, context.clock.now())
@@ -235,7 +236,7 @@ def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
 def _label_of(context: Context, run: RunRow) -> str:
     try:
         task = context.store.tasks.get(run.task_id)
-        return _label(task, context.store.orchestrations.get(task.orchestration_id))
+        return _label(task, context.store.orchestrations.of_run(run.run_id))
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         return f"task {run.task_id}"
 

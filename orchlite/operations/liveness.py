@@ -1,4 +1,7 @@
-"""Which hosts of a store are alive: each holds a lock on a file of its own while it has the store open."""
+"""Which hosts of a store are alive: each holds a lock on a file of its own while it has the store open.
+
+A host that keeps schedules writes its process id into that file, and sets the file's time whenever its scheduler has worked.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import fcntl
 import os
 import uuid
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakSet
 
 from orchlite.core.files import is_locked
@@ -50,6 +55,37 @@ def is_alive(folder: Path, host_id: str) -> bool:
 def any_alive(folder: Path) -> bool:
     """Return whether any host has the store open."""
     return any(is_alive(folder, path.stem) for path in folder.glob("*.lock"))
+
+
+class SignOfLife(NamedTuple):
+    """What a live host that keeps schedules has left in its file."""
+
+    host_id: str
+    process_id: int
+    """To be shown only: the lock, and not this number, shows that the process is alive."""
+    at: datetime
+    """When its scheduler last worked: aware, UTC."""
+
+
+def leave_sign(folder: Path, host_id: str, now: datetime) -> None:
+    """Record that this host keeps the store's schedules, and that its scheduler works. Do nothing if the host has closed the store."""
+    with suppress(OSError):  # such as a full disk: that must not stop the scheduler
+        path = folder / f"{host_id}.lock"
+        if not path.stat().st_size:
+            with path.open("r+b") as file:  # never created here: nobody would remove it
+                file.write(str(os.getpid()).encode("ascii"))
+        os.utime(path, (now.timestamp(),) * 2)
+
+
+def signs_of_life(folder: Path) -> list[SignOfLife]:
+    """Return the signs of all live hosts that keep schedules, the newest first."""
+    found = []
+    for path in folder.glob("*.lock"):
+        with suppress(OSError, ValueError):  # it was closed meanwhile; it keeps no schedules
+            process_id, at = int(path.read_bytes()), datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if is_alive(folder, path.stem):
+                found.append(SignOfLife(path.stem, process_id, at))
+    return sorted(found, key=lambda sign: sign.at, reverse=True)
 
 
 def remove_dead(folder: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
-from orchlite.core.records import RunResult, TaskRow
+from orchlite.core.records import NotificationEvent, RunResult, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
+from orchlite.operations import retries
 from orchlite.schedules import backoff
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
@@ -21,21 +24,36 @@ class Outcome(NamedTuple):
     attempt: int | None = None
     """The attempt that ran; None if that is not known."""
     host_id: str | None = None
-    """The host that sends the notification if the run failed; None sends none."""
+    """The host that notifies of it; None notifies nobody."""
+    host_commands: Collection[NotificationEvent] = ()
+    """The events for which this host has a command, for tasks that have none."""
+    metrics: Mapping[str, float] = MappingProxyType({})
+    """What the run has left of these."""
 
 
 def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
-    """Record the outcome of a run, promise its notification, and advance its task.
+    """Record the outcome of a run, queue its next try or promise its notification, and advance its task.
 
     Raises:
         IllegalMove: the run has ended already, or cannot end this way in its state.
     """
     store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
-    if outcome.host_id is not None and outcome.result.status in FAILED:
-        store.runs.promise_notification(transaction, outcome.run_id, outcome.host_id)
+    if outcome.metrics:
+        store.run_metrics.insert(transaction, outcome.run_id, outcome.metrics)
+    is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
+    if outcome.host_id is not None and not is_tried_again and (event := event_of(outcome.result.status)) is not None:
+        has_default = event in outcome.host_commands
+        store.notifications.promise(transaction, outcome.run_id, event, outcome.host_id, has_default=has_default)
     advance_task(store, transaction, outcome.task_id, now)
-    if outcome.result.status is RunStatus.TIMED_OUT:
+    if outcome.result.status is RunStatus.TIMED_OUT and not is_tried_again:
         _time_out(store, transaction, outcome, now)
+
+
+def event_of(status: RunStatus) -> NotificationEvent | None:
+    """Return what to notify of when a run has ended in this status; None if of nothing."""
+    if status in FAILED:
+        return "failure"
+    return "success" if status is RunStatus.SUCCESS else None
 
 
 def advance_task(store: Store, transaction: Transaction, task_id: str, now: datetime) -> None:

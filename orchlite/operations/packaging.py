@@ -285,7 +285,7 @@ def fail_dependents(context: Context, transaction: Transaction, orchestration_id
     for waiting in store.tasks.waiting_for(transaction, orchestration_id):
         for queued in store.runs.unfinished_of_task(transaction, waiting.task_id):
             store.runs.end(transaction, queued.run_id, RunResult(RunStatus.FAILURE, None, None, now, None, reason))
-            store.runs.promise_notification(transaction, queued.run_id, context.host_id)
+            context.promise_notification(transaction, queued.run_id, "failure")
             run_ids.append(queued.run_id)
         store.tasks.move(transaction, waiting.task_id, TaskStatus.FAILED, now, reason)
     return run_ids
@@ -295,7 +295,8 @@ def _record(context: Context, transaction: Transaction, run: RunRow, status: Run
     now = context.clock.now()
     duration_seconds = None if run.claimed_at is None else (now - run.claimed_at).total_seconds()
     result = RunResult(status, 0 if status is RunStatus.SUCCESS else 1, run.claimed_at, now, duration_seconds, reason)
-    outcome.record_end(context.store, transaction, Outcome(run.run_id, run.task_id, result, host_id=context.host_id), now)
+    ended = Outcome(run.run_id, run.task_id, result, host_id=context.host_id, host_commands=context.host_commands())
+    outcome.record_end(context.store, transaction, ended, now)
 
 
 def packaging_failed(orchestration: OrchestrationRow) -> PackagingFailed:

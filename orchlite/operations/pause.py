@@ -18,8 +18,8 @@ _REASON = "its task was paused"
 def pause_task(context: Context, task_id: str) -> TaskStatus:
     """Give no further slot a run, or end the run of a continuous task. Idempotent. Return the task's status.
 
-    Runs of a schedule that are queued or running continue. Return without waiting: a continuous task is `pending_pause` until its run has
-    ended, and then `paused`.
+    Runs of a schedule that are queued or running continue, except for pending tries, which wait until it is resumed. Return without
+    waiting: a continuous task is `pending_pause` until its run has ended, and then `paused`.
 
     Raises:
         NotFound: there is no such task.
@@ -74,7 +74,10 @@ def resume_task(context: Context, task_id: str) -> TaskStatus:
             store.tasks.move(transaction, task_id, TaskStatus.PENDING_RESUME, now)
         if readiness is OrchestrationStatus.READY:
             store.tasks.move(transaction, task_id, TaskStatus.STARTED, now)
-        _set_next(context, transaction, task, now)
+        if task.kind is TaskKind.CONTINUOUS:
+            store.tasks.set_next(transaction, task_id, now)
+        else:
+            skip_passed(context, transaction, task, now)
     context.changes.announce()
     return store.tasks.get(task_id).status
 
@@ -86,9 +89,11 @@ def _recurring(context: Context, transaction: Transaction, task_id: str) -> Task
     return task
 
 
-def _set_next(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> None:
-    if task.kind is TaskKind.CONTINUOUS:
-        context.store.tasks.set_next(transaction, task.task_id, now)
-    else:
-        reason = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"
-        due_times.skip_until(context.store, transaction, task, now, reason)
+def skip_passed(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> None:
+    """Skip the slots that passed while a scheduled task was paused or in `schedule_error`, and set when it is due next.
+
+    Raises:
+        BadSchedule: the task's schedule is unusable on this machine.
+    """
+    reason = _REASON if task.status is TaskStatus.PAUSED else f"its schedule could not be kept: {task.reason}"
+    due_times.skip_until(context.store, transaction, task, now, reason)

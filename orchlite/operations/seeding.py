@@ -92,7 +92,8 @@ def _connection(context: Context, wanted: SceneConnection) -> Iterator[SeedChang
     done = []
     if known is None or not _is_equal(known, wanted):
         done.append("created" if known is None else "replaced, because it has changed")
-        known = _new_connection(context, known, wanted, listed)
+        new = ConnectionRow(str(uuid.uuid4()), wanted.name, wanted.connection_type, wanted.details, context.clock.now())
+        known = context.store.connections.put(new)
     missing = [name for name in wanted.workspaces if name not in listed]
     for name in missing:
         context.store.connections.add_to_workspace(known.connection_id, _workspace_id(context, name))
@@ -104,18 +105,6 @@ def _connection(context: Context, wanted: SceneConnection) -> Iterator[SeedChang
 
 def _is_equal(known: ConnectionRow, wanted: SceneConnection) -> bool:
     return known.connection_type == wanted.connection_type and json.loads(known.details) == json.loads(wanted.details)
-
-
-def _new_connection(context: Context, known: ConnectionRow | None, wanted: SceneConnection, listed: Sequence[str]) -> ConnectionRow:
-    """Insert a connection, in place of one of the same name, which a handle promises never to change."""
-    now = context.clock.now()
-    if known is not None:
-        context.store.connections.delete(known.connection_id, now)
-    new = ConnectionRow(str(uuid.uuid4()), wanted.name, wanted.connection_type, wanted.details, now)
-    context.store.connections.insert(new)
-    for name in listed:
-        context.store.connections.add_to_workspace(new.connection_id, _workspace_id(context, name))
-    return new
 
 
 def _find_connection(context: Context, name: str) -> ConnectionRow | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.files import remove_tree
@@ -30,6 +31,22 @@ def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:
     return attempt if attempt is not None and not attempt.work.is_symlink() and attempt.work.is_dir() else None
 
 
+def changed_files(context: Context, run_id: str) -> tuple[Path, list[Path]]:
+    """Return the run's work folder, and the files there that its program created or changed: relative paths, sorted.
+
+    Raises:
+        NotFound: there is no such run.
+        BadBundle: the stored bundle, with which the folder is compared, is damaged.
+    """
+    from orchlite.bundles import bundle
+
+    attempt = work_folder(context, context.store.runs.get(run_id))
+    if attempt is None:
+        return Path(), []
+    sha = context.store.orchestrations.of_run(run_id).sha
+    return attempt.work, bundle.changed_files(context.bundles.path(sha), attempt.work)
+
+
 def _attempt(context: Context, run: RunRow) -> AttemptFolder | None:
     folder = context.folder.run(run.run_id)
     attempt = folder.attempt(run.attempt)
@@ -53,4 +70,4 @@ def _remove_unchanged(context: Context, run: RunRow) -> None:
 
     attempt = work_folder(context, run)
     if attempt is not None:
-        bundle.remove_unchanged(context.bundles.path(context.store.orchestrations.of_task(run.task_id).sha), attempt.work)
+        bundle.remove_unchanged(context.bundles.path(context.store.orchestrations.of_run(run.run_id).sha), attempt.work)

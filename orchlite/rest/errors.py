@@ -61,6 +61,7 @@ LANGUAGE = Language(
         Api.LIST_TASKS: "task/list",
         Api.LIST_WORKSPACES: "workspaces/list",
         Api.PRUNE: "pruning",
+        Api.RERUN: "task/run_once",
         Api.RUN_CONTINUOUSLY: "task/run_continuously",
         Api.START: "the server",
         Api.START_ADOPTING: "`orchlite start --adopt-copy` on the server",

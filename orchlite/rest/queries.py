@@ -234,6 +234,10 @@ class StoreQueries:
             raise NotFound(f"Task {task_id} has no run {run_id}.", hint="task/list_task_runs lists its runs.", run_id=run_id)
         return run
 
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """Return the metrics of a run; empty if it has left none."""
+        return self._store.run_metrics.get(run_id)
+
     def _current(self, run: RunRow) -> RunRow:
         """Read a running run again through the engine, which records its end if its host is gone."""
         return self._engine.poll_run(run.run_id) if run.status is RunStatus.RUNNING else run

@@ -99,6 +99,11 @@ class RunOnce(_Run):
     """A program to run once."""
 
     timeout: Seconds | None = None
+    retries: Count | None = None
+    """orchlite's, like the two after it: how often a failed run is tried again."""
+    retry_delay: float | str | None = None
+    """Seconds, or a text such as `5m`."""
+    retry_unknown: bool | None = None
 
 
 class RunScheduled(RunOnce):

@@ -52,6 +52,10 @@ class RunDetails(Run):
     started_at: str | None
     ended_at: str | None
     scheduled_at: str | None
+    try_number: int
+    retry_of: str | None
+    rerun_of: str | None
+    metrics: dict[str, float]
 
 
 class Task(TypedDict):
@@ -84,6 +88,9 @@ class Task(TypedDict):
     """orchlite's, like all fields after it."""
     reason: str | None
     timeout: float | None
+    retries: int
+    retry_delay: float | None
+    """In seconds."""
     timezone: NotRequired[str]
     concurrency: NotRequired[str]
     missed: NotRequired[str]

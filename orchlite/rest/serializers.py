@@ -138,6 +138,8 @@ def task(found: TaskWithRuns, dialect: Dialect) -> Task:
         orch_id=row.orchestration_id,
         reason=row.reason,
         timeout=row.timeout_seconds,
+        retries=row.retry.retries if row.retry else 0,
+        retry_delay=row.retry.delay_seconds if row.retry else None,
     )
     _add_kind_fields(content, row)
     return content
@@ -185,8 +187,8 @@ def run(row: RunRow, dialect: Dialect) -> Run:
     )
 
 
-def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
-    """Serialize a run by itself."""
+def run_details(row: RunRow, metrics: dict[str, float], dialect: Dialect) -> RunDetails:
+    """Serialize a run by itself, with its metrics."""
     return RunDetails(
         **run(row, dialect),
         task=row.task_id,
@@ -195,6 +197,10 @@ def run_details(row: RunRow, dialect: Dialect) -> RunDetails:
         started_at=_optional_timestamp(row.started_at),
         ended_at=_optional_timestamp(row.ended_at),
         scheduled_at=_optional_timestamp(row.slot_at),
+        try_number=row.try_number,
+        retry_of=row.retry_of,
+        rerun_of=row.rerun_of,
+        metrics=metrics,
     )
 
 

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from orchlite.core.errors import BadArgument
 from orchlite.core.status import TaskStatus
 from orchlite.rest import request_models, response_models, serializers
 from orchlite.rest.dependencies import ClientDialect, JsonRoute, Queries
+from orchlite.rest.spelling import refuse_misspelt
 
 router = APIRouter(prefix="/v1/api/task", tags=["tasks"], route_class=JsonRoute)
 
 RUNS_PER_TASK = 5
 """How many runs a task is shown with by default, as on the platform."""
 _LISTED_RUNS = 10
+_RETRY_FIELDS = ("retries", "retry_delay", "retry_unknown")
+_SPELT = Depends(refuse_misspelt)
 _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_seconds")
 
 
-@router.post("/run_once", status_code=201, response_model=response_models.Id)
+@router.post("/run_once", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     """Run an orchestration once. Returns the task's id."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env)
+    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env, **_given(body, _RETRY_FIELDS))
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_scheduled", status_code=201, response_model=response_models.Id)
+@router.post("/run_scheduled", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Response:
     """Run an orchestration on a schedule, a cron expression of five fields: minute, hour, day of the month, month, day of the week."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    policy: dict[str, Any] = {name: value for name in _POLICY_FIELDS if (value := getattr(body, name)) is not None}
+    policy = _given(body, _POLICY_FIELDS + _RETRY_FIELDS)
     name: Any = body.name  # the library's signature requires a name, but it accepts None, as the platform does
     task = orchestration.run_scheduled(name, body.schedule, body.arguments, body.timeout, body.debug, env=body.env, **policy)
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_continuously", status_code=201, response_model=response_models.Id)
+@router.post("/run_continuously", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
 def run_continuously(body: request_models.RunContinuously, queries: Queries) -> Response:
     """Run an orchestration, and start it again whenever it ends."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
@@ -74,13 +78,14 @@ def list_runs(body: request_models.TaskRuns, queries: Queries, dialect: ClientDi
         raise BadArgument(f"status is {body.status!r:.80}.", hint=f"Use one of: {choices}.", argument="status")
     limit = _LISTED_RUNS if body.limit is None else body.limit
     rows = queries.runs(body.task_id, limit, statuses, body.time_range)
-    return serializers.json_list_response(serializers.run_details(row, dialect) for row in rows)
+    return serializers.json_list_response(serializers.run_details(row, queries.metrics(row.run_id), dialect) for row in rows)
 
 
 @router.post("/get_run_details", response_model=response_models.RunDetails)
 def run_details(body: request_models.RunOfTask, queries: Queries, dialect: ClientDialect) -> Response:
     """Get a run of a task."""
-    return serializers.json_response(serializers.run_details(queries.run(body.pod_id, body.task), dialect))
+    run = queries.run(body.pod_id, body.task)
+    return serializers.json_response(serializers.run_details(run, queries.metrics(run.run_id), dialect))
 
 
 @router.post("/get_logs_for_run", response_model=response_models.Logs)
@@ -110,6 +115,11 @@ def pause(body: request_models.PauseTask, queries: Queries, dialect: ClientDiale
     else:
         task.resume()
     return serializers.json_response(serializers.task(queries.task(body.id, RUNS_PER_TASK), dialect), 202)
+
+
+def _given(body: request_models.RunOnce, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of orchlite's fields that the request has."""
+    return {name: value for name in names if (value := getattr(body, name)) is not None}
 
 
 def _run_limit(run_limit: int | None) -> int:

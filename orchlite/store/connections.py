@@ -27,21 +27,32 @@ class Connections:
             added = transaction.execute(
                 "INSERT INTO connections (connection_id, name, type, details, created_at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (name) DO NOTHING",
-                (
-                    connection.connection_id,
-                    connection.name,
-                    connection.connection_type,
-                    connection.details,
-                    to_microseconds(connection.created_at),
-                ),
+                _parameters(connection),
             )
             if not added:
                 raise Conflict(
                     f"A connection named {connection.name!r} exists already.",
-                    hint="Connections are not changed: delete that one first" + PythonOnly(", or use get_connection(name)") + ".",
+                    hint="Use that one, or delete it first" + PythonOnly(": get_connection(name); replace=True replaces its details") + ".",
                     name=connection.name,
                 )
             _record_event(transaction, connection, "created", connection.created_at)
+
+    def put(self, connection: ConnectionRow) -> ConnectionRow:
+        """Insert a connection; or if there is one of this name, give it the type and details. It keeps its id and its workspaces.
+
+        Return it as it is now.
+        """
+        with self._database.transaction() as transaction:
+            row = transaction.row(
+                "INSERT INTO connections (connection_id, name, type, details, created_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET type = excluded.type, details = excluded.details RETURNING *",
+                _parameters(connection),
+            )
+            assert row is not None
+            stored = _record(row)
+            is_new = stored.connection_id == connection.connection_id
+            _record_event(transaction, stored, "created" if is_new else "replaced", connection.created_at)
+        return stored
 
     def get(self, connection_id: str) -> ConnectionRow:
         """Return the connection with this id.
@@ -128,6 +139,10 @@ class Connections:
             if row is None:
                 raise _not_found(connection_id)
             _record_event(transaction, _record(row), "deleted", now)
+
+
+def _parameters(row: ConnectionRow) -> tuple[str | int, ...]:
+    return row.connection_id, row.name, row.connection_type, row.details, to_microseconds(row.created_at)
 
 
 def _record_event(transaction: Transaction, connection: ConnectionRow, became: str, at: datetime) -> None:

@@ -66,20 +66,89 @@ class Lookups:
         )
         return _keys(rows)
 
+    def runs_of_orchestration(
+        self, orchestration_id: str, limit: int | None = None, statuses: Collection[RunStatus] | None = None
+    ) -> list[RunKey]:
+        """Return the runs of an orchestration, also of tasks that were replaced since, as `newest_runs`; without packaging."""
+        rows = self._database.rows(
+            "SELECT run_id, runs.task_id FROM runs JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
+            " WHERE runs.task_id IN (SELECT tasks.task_id FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging'"
+            " UNION SELECT task_versions.task_id FROM task_versions WHERE orchestration_id = ?)"
+            " AND COALESCE(task_versions.orchestration_id, tasks.orchestration_id) = ?"
+            " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
+            " ORDER BY number DESC LIMIT ?",
+            (*[orchestration_id] * 3, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
+        )
+        return _keys(rows)
+
     def failed_since(self, at: datetime) -> list[RunKey]:
-        """Return the runs in `core.status.FAILED` that ended at or after `at`, of every workspace, packaging included; last ended first."""
+        """Return the runs in `core.status.FAILED` that ended at or after `at`, of every workspace, packaging included; last ended first.
+
+        A failure that is, or was, tried again is left out: the last try counts.
+        """
         rows = self._database.rows(
             "SELECT run_id, task_id FROM runs"
             # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') ORDER BY ended_at DESC",
+            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown')"
+            " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
+            " ORDER BY ended_at DESC",
             (to_microseconds(at),),
         )
         return _keys(rows)
+
+    def late_since(self, at: datetime, overdue_before: datetime) -> list[RunKey]:
+        """Return the runs that started, at or after `at`, a minute or more after their slot, of every workspace, the newest slot first.
+
+        Include the queued runs of slots before `overdue_before`.
+        """
+        rows = self._database.rows(
+            "SELECT run_id, task_id, slot_at FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND slot_at < ?"
+            " UNION ALL SELECT run_id, task_id, slot_at FROM runs WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?"
+            " ORDER BY slot_at DESC",
+            (to_microseconds(overdue_before), to_microseconds(at)),
+        )
+        return _keys(rows)
+
+    def skipped_since(self, at: datetime) -> list[RunKey]:
+        """Return the rows of slots that were missed, or skipped because runs would overlap, at or after `at`; the newest slot first.
+
+        Slots that passed while their task was paused, or before a copy of the store was adopted, are left out.
+        """
+        rows = self._database.rows(
+            "SELECT run_id, task_id FROM runs WHERE ended_at >= ? AND status = 'skipped'"
+            " AND (reason LIKE 'missed:%' OR reason LIKE 'overlap:%') ORDER BY slot_at DESC",
+            (to_microseconds(at),),
+        )
+        return _keys(rows)
+
+    def overdue(self, before: datetime) -> list[str]:
+        """Return the ids of the tasks that were due before this time and were not dispatched, of every workspace, the longest due first."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop') AND next_at < ? ORDER BY next_at",
+            (to_microseconds(before),),
+        )
+        return [row["task_id"] for row in rows]
+
+    def count_recurring(self) -> int:
+        """Return how many tasks of the store need a host that keeps schedules: scheduled and continuous ones that are not paused."""
+        row = self._database.row(
+            "SELECT COUNT(*) FROM tasks WHERE kind IN ('scheduled', 'continuous')"
+            " AND status IN ('pending', 'started', 'crash_loop', 'pending_resume')"
+        )
+        assert row is not None
+        return int(row[0])
 
     def due_next(self, limit: int) -> list[str]:
         """Return the ids of the tasks that are due next, of every workspace, earliest first."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop') ORDER BY next_at LIMIT ?", (limit,)
+        )
+        return [row["task_id"] for row in rows]
+
+    def unsound(self) -> list[str]:
+        """Return the ids of the tasks in `schedule_error` or `crash_loop`, of every workspace, last changed first."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE status IN ('schedule_error', 'crash_loop') ORDER BY updated_at DESC, rowid DESC"
         )
         return [row["task_id"] for row in rows]
 

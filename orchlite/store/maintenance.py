@@ -126,6 +126,9 @@ class StoreMaintenance:
             "UPDATE tasks SET pruned_until = ? WHERE task_id = ? AND COALESCE(pruned_until, 0) < ?",
             [(row["slot_at"], row["task_id"], row["slot_at"]) for row in rows if row["slot_at"] is not None],
         )
+        transaction.execute(
+            "DELETE FROM task_versions WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.version_id = task_versions.version_id)"
+        )
         return [row["run_id"] for row in rows]
 
     def finished_tasks(self, before: datetime) -> Iterator[list[str]]:

@@ -59,17 +59,19 @@ class Orchestrations:
             )
         return _record(row)
 
-    def of_task(self, task_id: str) -> OrchestrationRow:
-        """Return the orchestration that a task runs.
+    def of_run(self, run_id: str) -> OrchestrationRow:
+        """Return the orchestration that a run was started with or, if it was not started, the one that its task runs now.
 
         Raises:
-            NotFound: there is no such task.
+            NotFound: there is no such run.
         """
         row = self._database.row(
-            "SELECT orchestrations.* FROM tasks JOIN orchestrations USING (orchestration_id) WHERE tasks.task_id = ?", (task_id,)
+            "SELECT orchestrations.* FROM runs JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id) JOIN orchestrations"
+            " ON orchestrations.orchestration_id = COALESCE(task_versions.orchestration_id, tasks.orchestration_id) WHERE run_id = ?",
+            (run_id,),
         )
         if row is None:
-            raise NotFound(f"There is no task {task_id!r} in this store.", hint=Api.LIST_TASKS + " shows those of the current workspace.")
+            raise NotFound(f"There is no run {run_id!r} in this store.", run_id=run_id)
         return _record(row)
 
     def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import Claim, PendingNotification, RunResult, RunRow, SkippedSlots
+from orchlite.core.records import Claim, RunResult, RunRow, SkippedSlots
 from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -21,13 +21,23 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, transaction: Transaction, run_id: str, task_id: str, submitted_by: str, now: datetime) -> None:
+    def insert(
+        self, transaction: Transaction, run_id: str, task_id: str, submitted_by: str, now: datetime, reason: str | None = None
+    ) -> None:
         """Queue a run after all others."""
         transaction.execute(
             "INSERT INTO runs (run_id, task_id, status, submitted_by, created_at) VALUES (?, ?, 'queued', ?, ?)",
             (run_id, task_id, submitted_by, to_microseconds(now)),
         )
-        events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now)
+        events.record(transaction, "run", run_id, None, RunStatus.QUEUED, now, reason)
+
+    def set_rerun(self, transaction: Transaction, run_id: str, rerun_of: str) -> None:
+        """Record that the run repeats another one, and for which slot."""
+        transaction.execute(
+            "UPDATE runs SET rerun_of = ?, repeated_slot_at = (SELECT COALESCE(slot_at, repeated_slot_at) FROM runs WHERE run_id = ?)"
+            " WHERE run_id = ?",
+            (rerun_of, rerun_of, run_id),
+        )
 
     def insert_slots(self, transaction: Transaction, slots: Sequence[tuple[str, str, datetime]], submitted_by: str, now: datetime) -> None:
         """Queue a run for each triple of run id, task id and slot. A slot that has a run already makes SQLite refuse all of them."""
@@ -75,13 +85,13 @@ class Runs:
         events.record(transaction, "run", run.run_id, None, RunStatus.RUNNING, run.created_at)
 
     def claim(self, transaction: Transaction, run_id: str, claim: Claim) -> RunRow:
-        """Claim a queued run as its next attempt, and return it.
+        """Claim a queued run as its next attempt, of its task as it is now, and return it.
 
         Raises:
             IllegalMove: the run is not queued any more.
         """
         row = transaction.row(
-            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?"
+            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?, version_id = NULL"
             " WHERE run_id = ? AND status = 'queued' RETURNING *",
             (claim.host_id, claim.boot_id, to_microseconds(claim.at), run_id),
         )
@@ -91,9 +101,9 @@ class Runs:
         return _record(row)
 
     def next_claimable(
-        self, host_id: str, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
+        self, host_id: str, now: datetime, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
     ) -> str | None:
-        """Return the id of the oldest queued run that this host may start now; None if there is none.
+        """Return the id of the oldest queued run that this host may start at `now`; None if there is none.
 
         whole_store: consider the runs that any host submitted, not only this one.
         packaging: consider only packaging runs, or only others; both by default.
@@ -104,6 +114,7 @@ class Runs:
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
             " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
+            " AND (runs.not_before IS NULL OR runs.not_before <= ? AND tasks.status <> 'paused')"
             # A run that replaces another starts when that one has ended.
             " AND (tasks.schedule IS NULL OR NOT json_valid(tasks.schedule)"
             " OR json_extract(tasks.schedule, '$.concurrency') <> 'replace' OR NOT EXISTS"
@@ -111,7 +122,7 @@ class Runs:
             " AND old.status = 'running'))"
             " AND (? IS NULL OR runs.run_id NOT IN (SELECT value FROM json_each(?)))"
             " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id, None if packaging is None else not packaging, none_or_ids, none_or_ids),
+            (whole_store, host_id, None if packaging is None else not packaging, to_microseconds(now), none_or_ids, none_or_ids),
         )
         return None if row is None else str(row["run_id"])
 
@@ -179,32 +190,6 @@ class Runs:
         )
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
 
-    def promise_notification(self, transaction: Transaction, run_id: str, host_id: str) -> None:
-        """Record that this host sends the notification of the run's failure, if its task has a command for that."""
-        transaction.execute(
-            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ?"
-            " AND (SELECT on_failure FROM tasks WHERE tasks.task_id = runs.task_id) <> '[]'",
-            (host_id, run_id),
-        )
-
-    def take_over_notification(self, transaction: Transaction, pending: PendingNotification, host_id: str) -> bool:
-        """Record that this host sends the notification instead. Return False if it was sent, or another host has taken it over first."""
-        changed = transaction.execute(
-            "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND to_be_told_by = ?", (host_id, pending.run_id, pending.host_id)
-        )
-        return changed == 1
-
-    def notification_sent(self, transaction: Transaction, run_id: str) -> None:
-        """Record that no notification is pending for the run."""
-        transaction.execute("UPDATE runs SET to_be_told_by = NULL WHERE run_id = ?", (run_id,))
-
-    def pending_notifications(self) -> list[PendingNotification]:
-        """Return the notifications that were promised and not sent, oldest run first."""
-        rows = self._database.rows(
-            "SELECT run_id, status, to_be_told_by FROM runs INDEXED BY runs_to_be_told WHERE to_be_told_by IS NOT NULL ORDER BY number"
-        )
-        return [PendingNotification(row["run_id"], RunStatus(row["status"]), row["to_be_told_by"]) for row in rows]
-
     def slots_since(self, task_id: str, first: datetime, until: datetime) -> list[datetime]:
         """Return the task's slots from `first` to `until`, both included, that have a run or were skipped; oldest first."""
         rows = self._database.rows(
@@ -260,26 +245,6 @@ class Runs:
     def request_kill(self, transaction: Transaction, run_id: str) -> None:
         """Record that the run's end was requested."""
         transaction.execute("UPDATE runs SET kill_requested = 1 WHERE run_id = ?", (run_id,))
-
-    def set_waiting(self, transaction: Transaction, run_id: str, until_seconds: float) -> None:
-        """Record until when a running run's program waits for another run, and so yields its worker slot.
-
-        Monotonic seconds, which all processes of one boot share: setting the clock changes nothing.
-        """
-        transaction.execute("UPDATE runs SET waits = ? WHERE run_id = ? AND status = 'running'", (round(until_seconds * 1e6), run_id))
-
-    def waits_until(self, run_id: str) -> float:
-        """Return until when the run's program waits for another run, in monotonic seconds; 0 if it was never recorded, or has ended."""
-        row = self._database.row("SELECT waits FROM runs WHERE run_id = ? AND status = 'running'", (run_id,))
-        return 0.0 if row is None else row["waits"] / 1e6
-
-    def count_waiting(self, host_id: str, now_seconds: float) -> int:
-        """Return how many of this host's running runs wait for others at this time, in monotonic seconds."""
-        row = self._database.row(
-            "SELECT COUNT(*) FROM runs WHERE status = 'running' AND host_id = ? AND waits > ?", (host_id, round(now_seconds * 1e6))
-        )
-        assert row is not None
-        return int(row[0])
 
     def find(self, run_id: str) -> RunRow | None:
         """Return the run with this id; None if there is none."""
@@ -358,18 +323,18 @@ class Runs:
         return [_record(row) for row in rows]
 
     def unfinished_submitted_by(self, host_id: str, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> list[RunRow]:
-        """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first."""
+        """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first.
+
+        A triggered run of a scheduled task counts as that of a one-shot task.
+        """
         rows = self._database.rows(
             "SELECT runs.* FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
-            " WHERE runs.status IN ('queued', 'running') AND submitted_by = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY number",
+            " WHERE runs.status IN ('queued', 'running') AND submitted_by = ?"
+            " AND CASE WHEN kind = 'scheduled' AND COALESCE(slot_at, repeated_slot_at) IS NULL THEN 'once' ELSE kind END"
+            " IN (SELECT value FROM json_each(?)) ORDER BY number",
             (host_id, json.dumps(list(kinds))),
         )
         return [_record(row) for row in rows]
-
-    def ids_of_orchestration(self, transaction: Transaction, orchestration_id: str) -> list[str]:
-        """Return the ids of all runs of the orchestration's tasks, packaging included, in no particular order."""
-        rows = transaction.rows("SELECT run_id FROM runs JOIN tasks USING (task_id) WHERE orchestration_id = ?", (orchestration_id,))
-        return [row["run_id"] for row in rows]
 
     def _illegal(self, transaction: Transaction, run_id: str, target: RunStatus) -> IllegalMove:
         was = self.status(transaction, run_id)
@@ -396,4 +361,9 @@ def _record(row: Row) -> RunRow:
         log_complete=bool(row["log_complete"]),
         slot_at=to_datetime(row["slot_at"]),
         slots=row["slots"],
+        retry_of=row["retry_of"],
+        try_number=row["try"],
+        not_before_at=to_datetime(row["not_before"]),
+        rerun_of=row["rerun_of"],
+        repeated_slot_at=to_datetime(row["repeated_slot_at"]),
     )

@@ -18,10 +18,15 @@ from orchlite.store.lookups import Lookups
 from orchlite.store.maintenance import StoreMaintenance
 from orchlite.store.migrate import migrate
 from orchlite.store.models import Models
+from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
+from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.runs import Runs
+from orchlite.store.task_versions import TaskVersions
 from orchlite.store.tasks import Tasks
+from orchlite.store.tries import Tries
+from orchlite.store.waits import Waits
 from orchlite.store.workspaces import Workspaces
 
 
@@ -47,7 +52,12 @@ class Store:
         self.connections = Connections(self._database)
         self.orchestrations = Orchestrations(self._database)
         self.tasks = Tasks(self._database)
+        self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
+        self.run_metrics = RunMetrics(self._database)
+        self.notifications = Notifications(self._database)
+        self.tries = Tries(self._database)
+        self.waits = Waits(self._database)
         self.models = Models(self._database)
         self.pipelines = Pipelines(self._database)
         self.deployments = Deployments(self._database)

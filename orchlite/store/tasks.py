@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import Api
-from orchlite.core.records import SchedulePolicy, TaskRow
+from orchlite.core.records import RetryPolicy, SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -26,8 +26,8 @@ class Tasks:
         """Insert a task and its first event."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
-            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, on_success, on_late, retry)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.task_id,
                 task.workspace_id,
@@ -44,7 +44,10 @@ class Tasks:
                 to_microseconds(task.updated_at),
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.next_at),
-                None if task.on_failure is None else json.dumps(task.on_failure),
+                _command_text(task.on_failure),
+                _command_text(task.on_success),
+                _command_text(task.on_late),
+                None if task.retry is None else json.dumps(task.retry._asdict()),
             ),
         )
         events.record(transaction, "task", task.task_id, None, task.status, task.created_at)
@@ -155,18 +158,18 @@ class Tasks:
         return [_record(row) for row in rows]
 
     def advance(self, transaction: Transaction, task: TaskRow, next_at: datetime | None, skipped_in_row: int = 0) -> bool:
-        """Set when the task is due next. Return False, without a change, if its status or due time differs from `task`."""
+        """Set when the task is due next. Return False, without a change, if `task` is out of date: it was dispatched, moved or replaced."""
         changed = transaction.execute(
-            "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ?",
-            (_microseconds(next_at), skipped_in_row, task.task_id, _microseconds(task.next_at), task.status),
+            "UPDATE tasks SET next_at = ?, skipped_in_row = ? WHERE task_id = ? AND next_at IS ? AND status = ? AND updated_at = ?",
+            (_microseconds(next_at), skipped_in_row, *_guard(task)),
         )
         return changed == 1
 
     def advance_all(self, transaction: Transaction, advances: Sequence[tuple[TaskRow, datetime]]) -> bool:
         """As `advance`, for several tasks. Return False if any of them has changed; the caller must then roll back."""
         changed = transaction.execute_many(
-            "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ?",
-            [(to_microseconds(at), task.task_id, _microseconds(task.next_at), task.status) for task, at in advances],
+            "UPDATE tasks SET next_at = ?, skipped_in_row = 0 WHERE task_id = ? AND next_at = ? AND status = ? AND updated_at = ?",
+            [(to_microseconds(at), *_guard(task)) for task, at in advances],
         )
         return changed == len(advances)
 
@@ -179,11 +182,12 @@ class Tasks:
         )
 
     def ahead_of_clock(self, now: datetime) -> list[TaskRow]:
-        """Return the scheduled tasks with slots dispatched, or created, later than `now`: the clock was set back since."""
+        """Return the scheduled tasks with slots dispatched, created or rescheduled later than `now`: the clock was set back since."""
         at = to_microseconds(now)
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE next_at > ? AND status IN (SELECT value FROM json_each(?)) AND kind = 'scheduled'"
-            " AND (created_at > ? OR EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
+            " AND (COALESCE(schedule_since, created_at) > ? OR EXISTS"
+            " (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND slot_at > ?))",
             (at, _MAY_BE_DUE, at, at),
         )
         return [_record(row) for row in rows]
@@ -199,8 +203,9 @@ class Tasks:
         """Set an earlier due time. Return False if the task differs from `task`, or if rows of slots since `next_at` were pruned."""
         at = to_microseconds(next_at)
         changed = transaction.execute(
-            "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND COALESCE(pruned_until, 0) < ?",
-            (at, task.task_id, _microseconds(task.next_at), task.status, at),
+            "UPDATE tasks SET next_at = ? WHERE task_id = ? AND next_at = ? AND status = ? AND updated_at = ?"
+            " AND COALESCE(pruned_until, 0) < ?",
+            (at, *_guard(task), at),
         )
         return changed == 1
 
@@ -211,6 +216,32 @@ class Tasks:
     def set_skipped_in_row(self, transaction: Transaction, task_id: str, skipped_in_row: int) -> None:
         """Set how many slots were skipped since the last run."""
         transaction.execute("UPDATE tasks SET skipped_in_row = ? WHERE task_id = ?", (skipped_in_row, task_id))
+
+    def replace(self, transaction: Transaction, task: TaskRow, at: datetime, reason: str) -> None:
+        """Store what the task runs from now on, when and with which arguments, and record the event. Its name and status stay."""
+        transaction.execute(
+            "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?, on_success = ?,"
+            " on_late = ?, retry = ?,"
+            # A schedule that cannot be read stays as it is.
+            " schedule = COALESCE(?, schedule), schedule_since = ?, next_at = ?, updated_at = ? WHERE task_id = ?",
+            (
+                task.orchestration_id,
+                task.arguments,
+                task.timeout_seconds,
+                task.debug,
+                json.dumps(dict(task.env)),
+                _command_text(task.on_failure),
+                _command_text(task.on_success),
+                _command_text(task.on_late),
+                None if task.retry is None else json.dumps(task.retry._asdict()),
+                None if task.schedule is None else json.dumps(task.schedule._asdict()),
+                _microseconds(task.schedule_since),
+                _microseconds(task.next_at),
+                to_microseconds(at) + (at == task.updated_at),  # another time in any case: `advance` compares it
+                task.task_id,
+            ),
+        )
+        events.record(transaction, "task", task.task_id, task.status, "replaced", at, reason)
 
     def find(self, transaction: Transaction, task_id: str) -> TaskRow | None:
         """Return the task as this transaction sees it; None if there is none."""
@@ -256,8 +287,12 @@ def _record(row: Row) -> TaskRow:
         schedule=_schedule(row["schedule"]),
         next_at=to_datetime(row["next_at"]),
         skipped_in_row=row["skipped_in_row"],
-        on_failure=None if row["on_failure"] is None else tuple(json.loads(row["on_failure"])),
+        on_failure=_command(row["on_failure"]),
+        on_success=_command(row["on_success"]),
+        on_late=_command(row["on_late"]),
         pruned_until=to_datetime(row["pruned_until"]),
+        schedule_since=to_datetime(row["schedule_since"]),
+        retry=None if row["retry"] is None else RetryPolicy(**json.loads(row["retry"])),
     )
 
 
@@ -267,6 +302,19 @@ def _schedule(text: str | None) -> SchedulePolicy | None:
         return None if text is None else SchedulePolicy(**json.loads(text))
     except (ValueError, TypeError):
         return None
+
+
+def _guard(task: TaskRow) -> tuple[str, int | None, str, int]:
+    """Return the parameters that find the task only as long as it is as in this row."""
+    return task.task_id, _microseconds(task.next_at), task.status, to_microseconds(task.updated_at)
+
+
+def _command(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(json.loads(text))
+
+
+def _command_text(command: tuple[str, ...] | None) -> str | None:
+    return None if command is None else json.dumps(command)
 
 
 def _microseconds(at: datetime | None) -> int | None:

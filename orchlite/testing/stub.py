@@ -84,7 +84,9 @@ class StubProcess:
         started_at = run.claimed_at or run.created_at
         arguments: dict[str, Any] = json.loads(task.arguments)
         number = len(self.runs) + 1
-        stub_run = StubRun(run.run_id, task.task_id, task.name, task.orchestration_id, arguments, run.slot_at, started_at, number)
+        stub_run = StubRun(
+            run.run_id, task.task_id, task.name, task.orchestration_id, arguments, run.slot_at or run.repeated_slot_at, started_at, number
+        )
         self.runs.append(stub_run)
         status, seconds = _checked_outcome(self._decide(stub_run))
         exit_code = self._exit_code if self._exit_code is not None else _EXIT_CODES.get(status)

@@ -8,8 +8,8 @@
 | `text` after `python` | must be what that printed |
 | any, with a first line `# path/of/a.file` | is written to that file |
 
-After the language, `slow` leaves a block to the slow tests, and `ci` marks what `.ci/run` runs instead. Ids, times, durations, sizes and
-ports compare equal. `orchlite start` and `orchlite serve` keep running until the end of the page.
+After the language, `slow` leaves a block to the slow tests, and `ci` marks what `.ci/run` runs instead. Ids (of processes, too), times,
+durations, sizes and ports compare equal. `orchlite start` and `orchlite serve` keep running until the end of the page.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _EQUAL = (
     (re.compile(r"\b\d+(\.\d+)? ?s\b"), "<seconds>"),
     (re.compile(r"\b\d+(\.\d+)? ([KMG]iB|B)\b"), "<size>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<url>"),
+    (re.compile(r"\bprocess \d+\b"), "<process>"),
 )
 """What differs from run to run, and the word that takes its place."""
 

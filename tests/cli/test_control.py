@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,10 +35,12 @@ def test_schedule_creates_a_task_with_its_schedule_and_arguments(call: Call, nig
     assert task["next_run_at"]
 
 
-def test_schedule_suggests_start_unless_a_host_is_up(call: Call, folder: MakeFolder, store: Path) -> None:
+def test_schedule_suggests_start_unless_a_host_keeps_the_schedules(call: Call, folder: MakeFolder, store: Path) -> None:
     assert "orchlite start" in call("schedule", folder("print(1)"), "@daily").stderr
-    with orchlite.Client(store):
-        assert "orchlite start" not in call("schedule", folder("print(2)"), "@daily").stderr
+    with orchlite.Client(store) as client:
+        assert "orchlite start" in call("schedule", folder("print(2)"), "@daily").stderr
+        client.start()
+        assert "orchlite start" not in call("schedule", folder("print(3)"), "@daily").stderr
 
 
 @pytest.mark.parametrize(
@@ -120,3 +123,70 @@ def test_a_connection_is_created_from_a_file_read_by_a_program_and_deleted(call:
     assert call("connections", "create", "warehouse", "postgres").exit_code == 1
     assert call("connections", "delete", "warehouse").exit_code == 0
     assert json.loads(call("connections", "--json").stdout) == []
+
+
+def test_trigger_runs_a_scheduled_task_now_and_exits_with_its_code(call: Call, folder: MakeFolder) -> None:
+    call("schedule", folder("print('night work')\nraise SystemExit(3)"), "@daily", "--name", "nightly")
+    ran = call("trigger", "nightly")
+    assert (ran.stdout, ran.exit_code) == ("night work\n", 3)
+    [run] = json.loads(call("runs", "nightly", "--json").stdout)
+    assert (run["status"], run["scheduled_at"]) == ("failure", None)
+
+
+def test_trigger_leaves_a_detached_run_to_itself(call: Call, nightly: str) -> None:
+    run_id = call("trigger", "nightly", "--detach").stdout.strip()
+    assert json.loads(call("show", run_id, "--json").stdout)["task_id"] == nightly
+
+
+def test_trigger_refuses_a_task_that_was_killed(call: Call, nightly: str) -> None:
+    call("kill", "nightly")
+    refused = call("trigger", nightly)
+    assert (refused.exit_code, "starts no more runs" in refused.stderr) == (1, True)
+
+
+def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folder: MakeFolder) -> None:
+    program = "import orchlite\nprint(orchlite.task_args())"
+    call("run", folder(program), "--name", "sums", "--arg", "n:=1")
+    again = call("rerun", "sums")
+    assert (again.stdout, again.exit_code) == ("{'n': 1}\n", 0)
+    newest, oldest = json.loads(call("runs", "sums", "--json").stdout)
+    assert call("rerun", oldest["id"][:8], "--detach").exit_code == 0
+    assert json.loads(call("show", newest["id"], "--json").stdout)["arguments"] == {"n": 1}
+
+
+def test_schedule_takes_retries_and_a_replacement_keeps_or_changes_them(call: Call, folder: MakeFolder) -> None:
+    bundle = folder("print(1)")
+    task_id = call("schedule", bundle, "@daily", "--name", "nightly", "--retries", 2, "--retry-delay", "5m").stdout.strip()
+    assert (_task(call, task_id)["retries"], _task(call, task_id)["retry_delay_seconds"]) == (2, 300)
+    assert "2, 5 min 00 s after a failure" in call("show", task_id).stdout
+    call("schedule", bundle, "--name", "nightly", "--replace", "--arg", "n:=1")
+    assert _task(call, task_id)["retries"] == 2
+    call("schedule", bundle, "--name", "nightly", "--replace", "--retries", 0)
+    assert _task(call, task_id)["retries"] == 0
+
+
+@pytest.mark.parametrize("words", [["@daily", "--retry-delay", "5m"], ["--continuously", "--retries", "2"]], ids=["alone", "continuous"])
+def test_retries_that_cannot_be_are_refused_before_anything_is_stored(
+    call: Call, folder: MakeFolder, store: Path, words: list[str]
+) -> None:
+    refused = call("schedule", folder("print(1)"), *words)
+    assert (refused.exit_code, "retr" in refused.stderr, store.exists()) == (2, True, False)
+
+
+def test_show_names_the_runs_that_a_try_belongs_to(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("raise SystemExit(1)"), "--name", "sums", "--retries", 1, "--retry-delay", "0s")
+    second, first = json.loads(call("runs", "sums", "--json").stdout)
+    assert (second["try_number"], second["retry_of"]) == (2, first["id"])
+    assert re.search(rf"^try +2, after {first['id']}$", call("show", second["id"]).stdout, re.MULTILINE)
+    assert re.search(rf"^tried again by +{second['id']}$", call("show", first["id"]).stdout, re.MULTILINE)
+
+
+def test_lists_say_of_a_run_without_a_slot_what_it_is(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("raise SystemExit(1)"), "--name", "sums", "--retries", 1, "--retry-delay", "0s")
+    second, first = json.loads(call("runs", "sums", "--json").stdout)
+    call("rerun", first["id"], "--detach")
+    shown = call("runs", "sums").stdout
+    assert "  try 2\n" in shown
+    assert f"  rerun of {first['id'][:8]}\n" in shown
+    assert {run["id"] for run in json.loads(call("status", "--json").stdout)["failed"]} >= {second["id"]}
+    assert first["id"] not in {run["id"] for run in json.loads(call("status", "--json").stdout)["failed"]}

@@ -61,10 +61,11 @@ class TestAMissingConnection:
 
 
 class TestASuggestedCommand:
-    def test_deletes_the_existing_connection(self, call: Call) -> None:
+    def test_updates_or_deletes_the_existing_connection(self, call: Call) -> None:
         create = ["connections", "create", "ware house", "postgres"]
         call(*create)
-        [remove] = _suggested(call(*create))
+        update, remove = _suggested(call(*create))
+        assert call(*update).exit_code == 0
         assert call(*remove).exit_code == 0
         assert call(*create).exit_code == 0
 

@@ -25,11 +25,23 @@ _SHAPES = {
     },
     "tasks": {
         *("id", "name", "kind", "status", "reason", "orchestration_id", "workspace_id", "arguments", "timeout_seconds", "schedule"),
-        *("timezone", "next_run_at", "missed", "created_at", "orchestration_name", "last_run"),
+        *(
+            "timezone",
+            "next_run_at",
+            "missed",
+            "retries",
+            "retry_delay_seconds",
+            "created_at",
+            "orchestration_name",
+            "orchestration_sha",
+            "orchestration_created_at",
+            "last_run",
+        ),
     },
     "runs": {
         *("id", "task_id", "status", "exit_code", "reason", "duration_seconds", "log_is_complete", "created_at", "scheduled_at"),
         *("started_at", "ended_at", "task_name", "orchestration_id", "orchestration_name"),
+        *("try_number", "retry_of", "not_before", "rerun_of"),
     },
     "workspaces": {"id", "name", "created_at"},
     "connections": {"id", "name", "type", "workspaces", "created_at"},
@@ -226,8 +238,8 @@ class TestStatus:
 
     def test_shows_due_tasks_failures_and_sizes(self, call: Call, filled: orchlite.Client) -> None:
         told = json.loads(call("status", "--json").stdout)
-        lists = {"running", "queued", "failed", "packaging_failed", "due", "paused"}
-        assert set(told) == {"store", "hosts", "failed_since", "disk", *lists}
+        lists = {"running", "queued", "failed", "packaging_failed", "late", "skipped", "overdue", "due", "paused", "kept_by"}
+        assert set(told) == {"store", "hosts", "unkept", "failed_since", "disk", *lists}
         assert [task["name"] for task in told["due"]] == ["nightly"]
         assert [run["exit_code"] for run in told["failed"]] == [3]
         assert told["disk"]["database_bytes"] > 0

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,32 @@ def test_start_runs_what_is_due_until_sigterm(start: Start, call: Call, folder: 
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
     assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' starts$", stderr, re.MULTILINE)
+
+
+def test_start_runs_a_heartbeat_and_notifies_of_runs_without_a_command(
+    start: Start, call: Call, folder: MakeFolder, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    call("schedule", folder("print(1)"), "--continuously", "--name", "poller")
+    process = start("start", "--heartbeat", f"echo beat >> {told}", "--on-success", f'echo "$ORCHLITE_TASK_NAME" >> {told}')
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while not (told.exists() and {"beat", "poller"} <= set(told.read_text().split())):
+        assert time.monotonic() < give_up_at, "a command was not run"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+
+
+def test_start_ends_with_one_line_once_its_store_is_gone(start: Start, call: Call, folder: MakeFolder, store: Path) -> None:
+    call("run", folder("print(1)"))
+    process = start("start", "--workers", "1")
+    assert process.stderr is not None
+    assert any("keeping the schedules of" in line for line in process.stderr)
+    shutil.rmtree(store)
+    _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
+    assert process.returncode == 3
+    assert re.fullmatch(r"orchlite: The store \S+ is gone\. Restore it from a backup.*\n", stderr)
 
 
 def test_serve_responds_until_sigterm(start: Start, store: Path) -> None:

@@ -219,3 +219,24 @@ def test_a_missing_workspace_is_named_with_the_command_that_creates_it(call: Cal
     assert call("run", mine, "-w", "other").exit_code == 0
     assert json.loads(call("runs", "--json").stdout) == []
     assert len(json.loads(call("-w", "other", "runs", "--json").stdout)) == 1
+
+
+def test_run_follows_the_tries_of_a_failed_run_and_exits_as_the_last(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    flaky = f"import pathlib\nmark = pathlib.Path({str(mark)!r})\nprint('known' if mark.exists() else 'new')\nmark.touch(exist_ok=False)"
+    ran = call("run", folder(flaky), "--retries", 1, "--retry-delay", "0s")
+    assert (ran.stdout, ran.exit_code) == ("new\n", 0)
+    failing = call("run", folder("print('try')\nraise SystemExit(4)"), "--retries", 1, "--retry-delay", "0s")
+    assert (failing.stdout, failing.exit_code) == ("try\ntry\n", 4)
+    assert "; try 2 is run " in failing.stderr
+
+
+def test_a_delay_without_retries_is_refused_before_anything_is_stored(call: Call, folder: MakeFolder, store: Path) -> None:
+    refused = call("run", folder("print(1)"), "--retry-delay", "5m")
+    assert (refused.exit_code, store.exists()) == (2, False)
+    assert "--retry-delay has no effect without retries. Give --retries." in refused.stderr
+
+
+def test_a_detached_run_with_retries_asks_for_a_host(call: Call, folder: MakeFolder) -> None:
+    assert "orchlite start" in call("run", folder("print(1)"), "--detach", "--retries", 1).stderr
+    assert "orchlite start" not in call("run", folder("print(1)"), "--detach").stderr

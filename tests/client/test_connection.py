@@ -54,6 +54,35 @@ def test_one_is_found_as_it_was_created(client: Client) -> None:
     assert len({created, client.get_connection("warehouse")}) == 1
 
 
+class TestReplacing:
+    def test_gives_the_name_another_type_and_other_details(self, client: Client) -> None:
+        created = client.create_connection("warehouse", "sql", _DETAILS)
+        client.get_current_workspace().add_connection("warehouse")
+        replaced = client.create_connection("warehouse", "file", {"path": "a"}, replace=True)
+        assert (replaced.connection_type(), replaced.details()) == ("file", {"path": "a"})
+        assert (replaced.id(), replaced.created_at(), replaced.workspace_names()) == (created.id(), created.created_at(), ["default"])
+        assert client.list_connections() == [replaced]
+        assert client.get_connection("warehouse").details() == {"path": "a"}
+        assert created.details() == _DETAILS
+
+    def test_creates_what_does_not_exist(self, client: Client) -> None:
+        created = client.create_connection("warehouse", "sql", _DETAILS, replace=True)
+        assert client.get_connection("warehouse").created_at() == created.created_at()
+
+    def test_has_an_event_without_the_details(self, client: Client) -> None:
+        for password in (_SECRET, "swordfish"):
+            client.create_connection("warehouse", "sql", {"password": password}, replace=True)
+        events = [event for event in client.events() if event.kind() == "connection"]
+        assert [(event.became(), event.reason()) for event in events] == [
+            ("created", "its name is 'warehouse'"),
+            ("replaced", "its name is 'warehouse'"),
+        ]
+
+    def test_takes_a_bool(self, client: Client) -> None:
+        with pytest.raises(BadArgument, match="replace"):
+            client.create_connection("warehouse", "sql", {}, replace="yes")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("given", "details"),
     [

@@ -61,6 +61,7 @@ def _scenario(store: Path, bundle: bytes) -> list[list[Any]]:
     clock.set(clock.now() - timedelta(minutes=2))
     clock.advance(minutes=7.5)
     often.resume()
+    often.replace(orchestration, json_args={"n": 2}, schedule="*/4 * * * *")
     clock.set(clock.now() + _HOUR)
     clock.advance(minutes=10)
     forever.kill()

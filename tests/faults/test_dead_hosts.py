@@ -15,6 +15,7 @@ import pytest
 import orchlite
 from orchlite import RunStatus, TaskRun
 from orchlite.core.clock import SystemClock
+from orchlite.operations.liveness import signs_of_life
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -67,6 +68,9 @@ for path in sys.argv[2:]:
 print(orchestration.task().last_runs()[0].id())
 time.sleep(60)
 """
+
+
+_KEEPS_SCHEDULES = "import sys, time, orchlite; client = orchlite.Client(sys.argv[1]).start(); print('keeps'); time.sleep(60)"
 
 
 class _HurriedClock(SystemClock):
@@ -267,3 +271,12 @@ def test_a_forked_child_that_waits_or_closes_is_never_stuck_on_what_its_parents_
     assert host.communicate(timeout=20)[0] == f"{[0] * 30}\n"
     with orchlite.Client(tmp_path / "store") as client:
         client.list_tasks()[0].kill()
+
+
+def test_a_killed_host_keeps_no_schedules(start_host: StartHost, client: orchlite.Client) -> None:
+    hosts = client.path() / "hosts"
+    host = start_host(_KEEPS_SCHEDULES, client.path())
+    assert _lines(host, 1) == ["keeps"]
+    assert [sign.process_id for sign in signs_of_life(hosts)] == [host.pid]
+    _kill(host)
+    assert signs_of_life(hosts) == []

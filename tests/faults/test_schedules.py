@@ -31,6 +31,15 @@ descriptor = os.open(wallaroo.task_args()["starts"], os.O_WRONLY | os.O_APPEND |
 os.write(descriptor, (os.environ["ORCHLITE_RUN_TOKEN"] + "\\n").encode())
 """
 
+# And tells which orchestration it is a program of.
+_VERSIONED = (
+    _COUNTED
+    + """
+with open(wallaroo.task_args()["starts"] + "-" + os.environ["ORCHLITE_RUN_TOKEN"], "w") as file:
+    file.write(os.environ["ORCH_ID"])
+"""
+)
+
 _WAITS = "import pathlib, time, wallaroo\nwhile not pathlib.Path(wallaroo.task_args()['gate']).exists():\n    time.sleep(0.02)\n"
 
 # Works for the whole store when it is told to, until standard input ends.
@@ -157,6 +166,30 @@ def test_of_six_hosts_exactly_one_runs_each_of_the_slots_that_are_due_at_once(
         time.sleep(seeded.uniform(0, 0.5))
         _kill(host)
     _expect(store, starts, hosts[kills:], count)
+    assert set(check_store(store).values()) == {"success"}
+
+
+def test_slots_of_tasks_that_are_replaced_while_hosts_dispatch_them_have_one_run_each(
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
+) -> None:
+    store, starts = tmp_path / "store", tmp_path / "starts"
+    _submit(store, folder(_VERSIONED), starts, 12, "0 0 1 1 *", "latest")
+    hosts = [start_host(_SERVES, store) for _ in range(2)]
+    assert [_line(host) for host in hosts] == ["open"] * 2
+    with orchlite.Client(store, workers=1) as client:
+        new = client.upload_orchestration(path=folder(_VERSIONED + "#")).wait()
+        _make_due(store)
+        for host in hosts:
+            _say(host, "go\n")
+        for number, task in enumerate(client.list_tasks()):
+            task.replace(new, schedule="0 0 2 1 *" if number % 2 else None)
+        client.close(drain=False)
+    _expect(store, starts, hosts, 12)
+    with _visit(store) as visitor:
+        for task in visitor.list_tasks():
+            [run] = task.last_runs()
+            assert (tmp_path / f"starts-{run.id()}").read_text() == run.orchestration()
+            assert (task.orchestration(), run.status()) == (new.id(), "success")
     assert set(check_store(store).values()) == {"success"}
 
 

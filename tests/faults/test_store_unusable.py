@@ -283,6 +283,37 @@ class TestLostWhileItIsOpen:
         client.close(drain=False)
         assert len(damages) == 1
 
+    def test_a_host_in_the_background_says_so_once_and_stops(
+        self, used: Path, caplog: pytest.LogCaptureFixture, until: Callable[[Callable[[], object]], None]
+    ) -> None:
+        client = Client(used, workers=1).start()
+        threads = [thread for thread in threading.enumerate() if thread.name in ("orchlite-change-watcher", "orchlite-recovery")]
+        _delete(used)
+        until(lambda: not any(thread.is_alive() for thread in threads))
+        with pytest.raises(StoreDamaged, match="is gone"):
+            client.list_tasks()
+        client.close(drain=False)
+        [record] = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+        assert "this process stops working on the store: " in record.getMessage()
+        assert record.exc_info is None
+
+    def test_a_host_in_the_foreground_raises_it(self, used: Path, until: Callable[[Callable[[], object]], None]) -> None:
+        client, failures = Client(used, workers=1), []
+
+        def serve() -> None:
+            with pytest.raises(StoreDamaged, match="is gone") as failure:
+                client.run_forever(signals=())
+            failures.append(failure)
+
+        host = threading.Thread(target=serve)
+        host.start()
+        until(lambda: any(thread.name == "orchlite-scheduler" for thread in threading.enumerate()))
+        _delete(used)
+        host.join(10)
+        assert len(failures) == 1
+        with pytest.raises(orchlite.Closed):
+            client.list_tasks()
+
     def test_a_backup_that_is_put_back_is_used_by_the_next_client(self, used: Path, check_store: CheckStore, tmp_path: Path) -> None:
         shutil.copy(used / "store.sqlite", tmp_path / "backup")
         client = Client(used, workers=1)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import orchlite
 from orchlite.operations import notification
 from orchlite.testing import ManualClock, StubProcess
+from tests.operations.notebook import Notebook
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -24,32 +22,6 @@ Until = Callable[[Callable[[], object]], None]
 
 _FAILS = "import sys; sys.exit(3)"
 _NOT_INSTALLABLE = {"main.py": "print('never')\n", "requirements.txt": "nobody-has-this==1.0\n"}
-
-# Adds its arguments and its whole environment to a file, as one line.
-_NOTES = """
-import json, os, sys
-line = json.dumps({"arguments": sys.argv[2:], "environment": dict(os.environ)}) + "\\n"
-descriptor = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-os.write(descriptor, line.encode())
-"""
-
-
-class Notebook:
-    """The notifications that were sent."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "told.jsonl"
-        self._program = folder / "notes.py"
-        self._program.write_text(_NOTES)
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(self._program), str(self._path), *arguments]
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
-
-    def run_ids(self) -> list[str]:
-        return [line["environment"]["ORCHLITE_RUN_ID"] for line in self.lines()]
 
 
 @pytest.fixture
@@ -78,6 +50,7 @@ def test_a_failure_is_notified_with_its_run_and_reason(open_client: OpenClient, 
     assert log.is_file()
     assert facts == {
         "ORCHLITE_STORE": str(client.path()),
+        "ORCHLITE_EVENT": "failure",
         "ORCHLITE_ORCHESTRATION_ID": orchestration.id(),
         "ORCHLITE_TASK_ID": task.id(),
         "ORCHLITE_TASK_NAME": "the nightly one",

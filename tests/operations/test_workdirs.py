@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchlite import Client, TaskRun
+from orchlite import BadArgument, Client, NotFound, TaskRun
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -31,6 +32,17 @@ _BUNDLE = {
 }
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskRun]:
+    """A run that has ended, whose client is open."""
+    path = tmp_path_factory.mktemp("ended")
+    for name, text in _BUNDLE.items():
+        (path / "bundle" / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / "bundle" / name).write_text(text)
+    with Client(path / "store", workers=1) as client:
+        yield client.run(path / "bundle")
+
+
 def _work(client: Client, run: TaskRun) -> Path:
     return client.path() / "runs" / run.id() / "1" / "work"
 
@@ -46,6 +58,20 @@ def test_files_are_what_the_run_made_or_changed(open_client: OpenClient, folder:
     work = _work(client, run)
     assert run.files() == [work / "changed.txt", work / "made" / "result.txt"]
     assert [path.read_text() for path in run.files()] == ["after", "result"]
+    assert run.files(relative=True) == [Path("changed.txt"), Path("made/result.txt")]
+    assert run.file("made/result.txt") == run.file(work / "made" / "result.txt") == work / "made" / "result.txt"
+
+
+@pytest.mark.parametrize("name", ["same.txt", "link", "absent", "../spec.json", "made"])
+def test_only_these_are_found_by_name(ended: TaskRun, name: str) -> None:
+    with pytest.raises(NotFound, match=rf"has no file '{name}'\. It has changed\.txt, made/result\.txt\."):
+        ended.file(name)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", 5, None])
+def test_a_name_is_a_path(ended: TaskRun, name: Any) -> None:
+    with pytest.raises(BadArgument, match="name is"):
+        ended.file(name)
 
 
 def test_unchanged_files_of_the_bundle_are_removed_after_a_success(open_client: OpenClient, folder: MakeFolder, until: Until) -> None:

@@ -15,7 +15,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 UNFINISHED, ACTIVE = ("queued", "running"), ("started", "crash_loop")
 
-Facts = tuple[str, datetime | None, datetime | None, int | None, float | None]
+Facts = tuple[str, int, datetime | None, datetime | None, int | None, float | None]
 
 
 @dataclass(eq=False)
@@ -27,10 +27,24 @@ class Run:
     ended_at: datetime | None = None
     exit_code: int | None = None
     seconds: float | None = None
+    end: str = ""
+    """How it will end, once it has begun."""
+    orchestration_id: str | None = None
+    """What it ran before its task was replaced."""
+    how: tuple[str, float] | None = None
+    """How it was to end, and when, before its task was replaced."""
+    tries: Run | None = None
+    """The failed run that this one tries again."""
+    number: int = 1
+    not_before: datetime | None = None
+
+    @property
+    def is_pending_try(self) -> bool:
+        return self.tries is not None and self.status == "queued"
 
     @property
     def facts(self) -> Facts:
-        return self.status, self.slot, self.ended_at, self.exit_code, self.seconds
+        return self.status, self.number, self.slot, self.ended_at, self.exit_code, self.seconds
 
     @property
     def was_steady(self) -> bool:
@@ -49,11 +63,15 @@ class Task:
     concurrency: str = "allow"
     missed: str = "latest"
     deadline: float | None = None
+    retries: int = 0
+    delay: timedelta = timedelta(0)
     runs: list[Run] = field(default_factory=list)
     skipped: dict[datetime, datetime] = field(default_factory=dict)
     """Slots that have no run, and when that was decided."""
     added_at: datetime = START
     moved_at: datetime = START
+    minute: int = 0
+    """Of its slots."""
     pruned_until: datetime = LONG_AGO
     """Slots up to here may have had runs that nobody remembers."""
 
@@ -64,6 +82,13 @@ class Task:
     @property
     def unfinished(self) -> list[Run]:
         return [run for run in self.runs if run.status in UNFINISHED]
+
+    def is_overtaken(self, run: Run) -> bool:
+        """Whether another run has come since the first try that is remembered."""
+        first = run
+        while first.tries is not None and first.tries in self.runs:
+            first = first.tries
+        return any(later.tries is None for later in self.runs[self.runs.index(first) + 1 :])
 
     def is_ahead(self, slot: datetime | None) -> bool:
         """Whether the clock was set back since the slot was dealt with, so that it is to come once more."""
@@ -94,11 +119,32 @@ class Model:
         self.tasks[task_id] = task
         task.added_at = task.moved_at = self.now
         if task.kind == "scheduled":
-            hour = self.now.replace(minute=minute, second=0, microsecond=0)
-            task.next_at = hour if hour > self.now else hour + HOUR
+            task.minute = minute
+            self._plan_slots(task)
             self._move(task, "started")
         else:
             self._enqueue(task)
+
+    def replace(self, task: Task, orchestration_id: str, how: tuple[str, float], minute: int) -> None:
+        if (task.orchestration_id, task.end, task.seconds, task.minute) == (orchestration_id, *how, minute):
+            return
+        for run in task.runs:
+            if run.status != "queued":
+                run.orchestration_id = run.orchestration_id or task.orchestration_id
+                run.how = run.how or (task.end, task.seconds)
+        if minute != task.minute:
+            if task.status == "paused":
+                self._pass_over(task)
+            task.minute = minute
+            self._plan_slots(task)
+        task.orchestration_id, (task.end, task.seconds) = orchestration_id, how
+        self._move(task, "started" if task.status == "pending" else task.status)
+
+    def _plan_slots(self, task: Task) -> None:
+        slot = self.now.replace(minute=task.minute, second=0, microsecond=0)
+        while slot <= self.now or slot in task.known_slots:
+            slot += HOUR
+        task.next_at = slot
 
     def kill(self, task: Task) -> None:
         if task.status != "killed":
@@ -116,10 +162,13 @@ class Model:
         if task.kind == "continuous":
             task.next_at = self.now
         else:
-            _, slots = self._take_slots(task)
-            self._skip(task, slots)
-            self._give_back(task)
-            self._bring_forward(task)
+            self._pass_over(task)
+
+    def _pass_over(self, task: Task) -> None:
+        _, slots = self._take_slots(task)
+        self._skip(task, slots)
+        self._give_back(task)
+        self._bring_forward(task)
 
     def kill_run(self, task: Task, run: Run) -> None:
         if task.status == "pending":
@@ -134,8 +183,31 @@ class Model:
         self.queue.remove((task, run))
         if task.kind == "continuous" and task.status in ACTIVE:
             self._plan_again(task)
-        if task.kind == "once" and task.status == "started" and status == "timed_out":
+        if not self._try_again(task, run) and task.kind == "once" and task.status == "started" and status == "timed_out":
             self._move(task, "timed_out")
+
+    def _try_again(self, task: Task, run: Run) -> bool:
+        if run.status not in ("failure", "timed_out") or run.number > task.retries or task.status == "killed" or task.is_overtaken(run):
+            return False
+        self._enqueue(task)
+        following = task.runs[-1]
+        following.tries, following.number, following.not_before = run, run.number + 1, self.now + task.delay
+        return True
+
+    def trigger(self, task: Task) -> bool:
+        """Whether it may run now, outside its slots; then it does."""
+        if task.concurrency == "forbid" and any(not run.is_pending_try and not self._is_late(task, run) for run in task.unfinished):
+            return False
+        self._skip_late(task)
+        self._give_way(task)
+        self._enqueue(task)
+        return True
+
+    def _give_way(self, task: Task) -> None:
+        """What ends where a new run of the task comes."""
+        for run in task.unfinished:
+            if run.is_pending_try or task.concurrency == "replace":
+                self.end(task, run, "killed")
 
     def _plan_again(self, task: Task) -> None:
         newest = task.runs[::-1]
@@ -173,6 +245,9 @@ class Model:
 
     def _follow_clock_back(self) -> None:
         """The clock may have been set back; no pause is longer than a minute by it, and no slot waits that was not dealt with."""
+        for task, run in self.queue:
+            if run.is_pending_try and run.not_before is not None:
+                run.not_before = min(run.not_before, self.now + task.delay)
         for task in self.tasks.values():
             if task.kind == "continuous" and task.next_at and task.status in ACTIVE:
                 task.next_at = min(task.next_at, self.now + timedelta(seconds=60))
@@ -198,7 +273,8 @@ class Model:
 
     def _next_at(self) -> datetime | None:
         due = [task.next_at for task in self.tasks.values() if task.next_at and task.status in ACTIVE]
-        return min([*due, *(run.ends_at for _, run in self.queue if run.ends_at)], default=None)
+        tries = [run.not_before for task, run in self.queue if run.is_pending_try and run.not_before and task.status != "paused"]
+        return min([*due, *(at for at in tries if at > self.now), *(run.ends_at for _, run in self.queue if run.ends_at)], default=None)
 
     def _end_one(self) -> bool:
         over = [
@@ -207,12 +283,13 @@ class Model:
         if not over:
             return False
         task, run = self.queue[min(over)[-1]]
-        self.end(task, run, "timed_out" if task.timeout is not None and task.seconds > task.timeout else task.end, run.ends_at)
+        self.end(task, run, run.end, run.ends_at)
         return True
 
     def _begin_one(self) -> bool:
         running = [task for task, run in self.queue if run.status == "running"]
-        may_begin = (one for one in self.queue if one[1].status == "queued" and not (one[0].concurrency == "replace" and one[0] in running))
+        queued = (one for one in self.queue if one[1].status == "queued" and not self._must_wait(*one))
+        may_begin = (one for one in queued if not (one[0].concurrency == "replace" and one[0] in running))
         if len(running) >= self.places or (found := next(may_begin, None)) is None:
             return False
         task, run = found
@@ -225,7 +302,11 @@ class Model:
             self._move(task, "started")
         seconds = min(task.seconds, task.seconds if task.timeout is None else task.timeout)
         run.status, run.began_at, run.ends_at = "running", self.now, self.now + timedelta(seconds=seconds)
+        run.end = task.end if seconds == task.seconds else "timed_out"
         return True
+
+    def _must_wait(self, task: Task, run: Run) -> bool:
+        return run.not_before is not None and (run.not_before > self.now or task.status == "paused")
 
     def _dispatch(self) -> None:
         due = [task for task in self.tasks.values() if task.next_at and task.next_at <= self.now and task.status in ACTIVE]
@@ -236,7 +317,7 @@ class Model:
             if task.kind == "scheduled":
                 newest, slots = self._take_slots(task)
                 runs = self._slots_to_run(task, newest, slots)
-                is_plain = task.concurrency == "allow" and slots == runs and len(runs) == 1
+                is_plain = task.concurrency == "allow" and not task.retries and slots == runs and len(runs) == 1
                 (plain if is_plain else others).append(lambda task=task, slots=slots, runs=runs: self._run_slots(task, slots, runs))  # type: ignore[misc]
         for act in (*plain, *others):  # those about which there is nothing to think come first
             act()
@@ -260,15 +341,14 @@ class Model:
         return [] if is_missed else [slot for slot in wanted if not task.is_too_late(slot, self.now)]
 
     def _run_slots(self, task: Task, slots: list[datetime], runs: list[datetime]) -> None:
-        if task.concurrency != "allow" or slots != runs or len(runs) != 1:
+        if task.concurrency != "allow" or task.retries or slots != runs or len(runs) != 1:
             self._skip_late(task)
-        unfinished = task.unfinished
         if task.concurrency == "replace":
             runs = runs[-1:]
-            for run in unfinished if runs else ():
-                self.end(task, run, "killed")
         elif task.concurrency == "forbid":
-            runs = [] if unfinished else runs[:1]
+            runs = [] if any(not run.is_pending_try for run in task.unfinished) else runs[:1]
+        if runs:
+            self._give_way(task)
         for slot in runs:
             self._enqueue(task, slot)
         self._skip(task, [slot for slot in slots if slot not in runs])
@@ -276,10 +356,13 @@ class Model:
     def _skip_late(self, task: Task) -> None:
         """What can no longer start in time is in no slot's way."""
         for run in task.unfinished:
-            if run.status == "queued" and run.slot is not None and task.is_too_late(run.slot, self.now):
+            if run.slot is not None and self._is_late(task, run):
                 self.queue.remove((task, run))
                 task.runs.remove(run)
                 self._skip(task, [run.slot])
+
+    def _is_late(self, task: Task, run: Run) -> bool:
+        return run.status == "queued" and run.slot is not None and task.is_too_late(run.slot, self.now)
 
     def _skip(self, task: Task, slots: list[datetime]) -> None:
         task.skipped.update(dict.fromkeys(slots, self.now))
@@ -336,6 +419,8 @@ class Model:
     def delete(self, orchestration_id: str) -> None:
         del self.orchestrations[orchestration_id]
         self.tasks = {task_id: task for task_id, task in self.tasks.items() if task.orchestration_id != orchestration_id}
+        for task in self.tasks.values():
+            task.runs = [run for run in task.runs if run.orchestration_id != orchestration_id]
 
     def delete_connection(self, name: str) -> None:
         del self.connections[name]
@@ -344,4 +429,7 @@ class Model:
 
     def is_alive(self, orchestration_id: str) -> bool:
         tasks = [task for task in self.tasks.values() if task.orchestration_id == orchestration_id]
+        former = [task for task in self.tasks.values() if any(run.orchestration_id == orchestration_id for run in task.runs)]
+        if any(task.status != "killed" for task in former):
+            return True
         return any(task.unfinished or (task.kind != "once" and task.status != "killed") for task in tasks)

@@ -21,6 +21,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -32,7 +33,7 @@ import orchlite
 from orchlite.core.status import OrchestrationStatus, RunStatus, Status, TaskStatus, targets_of
 from orchlite.environments.environments import Environments
 from orchlite.testing import ManualClock, StubProcess, StubRun
-from tests.properties.life_model import START, Facts, Model, Task
+from tests.properties.life_model import START, Facts, Model, Run, Task
 
 KINDS: dict[str, Callable[[str], Status]] = {"orchestration": OrchestrationStatus, "task": TaskStatus, "run": RunStatus}
 NAMES = st.sampled_from(["amber", "blue", "coral"])
@@ -44,6 +45,8 @@ LONG_OUTCOMES = st.tuples(st.sampled_from(["success", "failure"]), st.sampled_fr
 CONCURRENCY = st.sampled_from(["allow", "forbid", "replace"])
 MISSED = st.sampled_from(["latest", "all", "none"])
 TIMES = st.timedeltas(timedelta(0), timedelta(hours=5)).map(lambda time: timedelta(seconds=time // timedelta(seconds=1)))
+RETRIES = st.sampled_from([(0, timedelta(0)), (1, timedelta(0)), (2, timedelta(minutes=5)), (1, timedelta(hours=2))])
+"""How often a failed run is tried again, and after what time."""
 AGES = st.sampled_from([timedelta(seconds=1), timedelta(minutes=40), timedelta(hours=4)])
 
 
@@ -118,9 +121,9 @@ class Life(RuleBasedStateMachine):
         """Something of each kind is there, whatever rules follow."""
         self.reopen(places, timedelta(0), drain=True, is_same=True)
         self.upload(0)
-        self.run_scheduled(0, how, concurrency, missed, None)
+        self.run_scheduled(0, how, concurrency, missed, None, (1, timedelta(minutes=5)))
         self.run_continuously(0, ("failure", 700))
-        self.run_once(0, how, None)
+        self.run_once(0, how, None, (0, timedelta(0)))
 
     @rule(number=st.integers(0, 2))
     def upload(self, number: int) -> None:
@@ -135,11 +138,11 @@ class Life(RuleBasedStateMachine):
             orchestration.delete()
             self.model.delete(orchestration.id())
 
-    @rule(number=ANY, how=OUTCOMES, timeout=st.sampled_from([None, 30]))
-    def run_once(self, number: int, how: tuple[str, float], timeout: float | None) -> None:
+    @rule(number=ANY, how=OUTCOMES, timeout=st.sampled_from([None, 30]), retry=RETRIES)
+    def run_once(self, number: int, how: tuple[str, float], timeout: float | None, retry: tuple[int, timedelta]) -> None:
         orchestration = self.orchestration(number)
-        task = orchestration.run_once(json_args={"end": how[0], "seconds": how[1]}, timeout=timeout)
-        self.model.add(task.id(), Task("once", orchestration.id(), *how, timeout=timeout))
+        task = orchestration.run_once(json_args={"end": how[0], "seconds": how[1]}, timeout=timeout, **retries(retry))
+        self.model.add(task.id(), Task("once", orchestration.id(), *how, timeout=timeout, retries=retry[0], delay=retry[1]))
         self.settle()
 
     @rule(number=ANY, how=LONG_OUTCOMES)
@@ -149,8 +152,10 @@ class Life(RuleBasedStateMachine):
         self.model.add(task.id(), Task("continuous", orchestration.id(), *how))
         self.settle()
 
-    @rule(number=ANY, how=OUTCOMES, concurrency=CONCURRENCY, missed=MISSED, deadline=st.sampled_from([None, 600, 9000]))
-    def run_scheduled(self, number: int, how: tuple[str, float], concurrency: str, missed: str, deadline: float | None) -> None:
+    @rule(number=ANY, how=OUTCOMES, concurrency=CONCURRENCY, missed=MISSED, deadline=st.sampled_from([None, 600, 9000]), retry=RETRIES)
+    def run_scheduled(
+        self, number: int, how: tuple[str, float], concurrency: str, missed: str, deadline: float | None, retry: tuple[int, timedelta]
+    ) -> None:
         orchestration = self.orchestration(number)
         self.schedules += 7
         task = orchestration.run_scheduled(
@@ -160,9 +165,28 @@ class Life(RuleBasedStateMachine):
             concurrency=concurrency,
             missed=missed,
             starting_deadline_seconds=deadline,
+            **retries(retry),
         )
         known = Task("scheduled", orchestration.id(), *how, concurrency=concurrency, missed=missed, deadline=deadline)
+        known.retries, known.delay = retry
         self.model.add(task.id(), known, self.schedules % 60)
+        self.settle()
+
+    @precondition(lambda self: self.model.tasks)
+    @rule(number=ANY, by=ANY, how=LONG_OUTCOMES, is_rescheduled=st.booleans())
+    def replace(self, number: int, by: int, how: tuple[str, float], is_rescheduled: bool) -> None:
+        (task, known), orchestration = self.task(number), self.orchestration(by)
+        schedule, minute = None, known.minute
+        if known.kind == "scheduled" and is_rescheduled:
+            self.schedules += 7
+            minute = self.schedules % 60
+            schedule = f"{minute} * * * *"
+        is_here = self.model.orchestrations[orchestration.id()][0] == self.model.orchestrations[known.orchestration_id][0]
+        may_be_replaced = is_here and known.kind != "once" and known.status != "killed"
+        with refused(when=not may_be_replaced, by=orchlite.Conflict):
+            task.replace(orchestration, json_args={"end": how[0], "seconds": how[1]}, schedule=schedule)
+        if may_be_replaced:
+            self.model.replace(known, orchestration.id(), how, minute)
         self.settle()
 
     @precondition(lambda self: self.model.tasks)
@@ -195,12 +219,42 @@ class Life(RuleBasedStateMachine):
             self.model.resume(known)
         self.settle()
 
+    @precondition(lambda self: self.model.tasks)
+    @rule(number=ANY)
+    def trigger(self, number: int) -> None:
+        task, known = self.task(number)
+        if known.kind != "scheduled" or known.status == "killed":
+            with refused(when=True):
+                task.run_now()
+        else:
+            with refused(when=not self.model.trigger(known), by=orchlite.Conflict):
+                task.run_now()
+        self.settle()
+
+    @precondition(lambda self: any(task.runs for task in self.model.tasks.values()))
+    @rule(number=ANY)
+    def rerun(self, number: int) -> None:
+        run, known, known_run = self.run(number)
+        again = run.rerun()
+        assert again.rerun_of() == run.id()
+        orchestration_id, how = known_run.orchestration_id or known.orchestration_id, known_run.how or (known.end, known.seconds)
+        task = Task("once", orchestration_id, *how, timeout=known.timeout, retries=known.retries, delay=known.delay)
+        self.model.add(again.task(), task)
+        self.settle()
+
+    def run(self, number: int) -> tuple[orchlite.TaskRun, Task, Run]:
+        """One of all runs; where several are alike, any of these."""
+        runs = [(task_id, task, run) for task_id, task in self.model.tasks.items() for run in task.runs]
+        task_id, known, known_run = runs[number % len(runs)]
+        listed = self.client.get_task_by_id(task_id).last_runs()[::-1]
+        alike = [run for run in listed if facts(run) == known_run.facts and run.not_before() == known_run.not_before]
+        same = [run for run in known.runs if run.facts == known_run.facts and run.not_before == known_run.not_before]
+        return alike[same.index(known_run)], known, known_run
+
     @precondition(lambda self: any(task.runs for task in self.model.tasks.values()))
     @rule(number=ANY)
     def kill_run(self, number: int) -> None:
-        runs = [(task_id, task, run) for task_id, task in self.model.tasks.items() for run in task.runs]
-        task_id, known, known_run = runs[number % len(runs)]
-        run = self.client.get_task_by_id(task_id).last_runs()[::-1][known.runs.index(known_run)]
+        run, known, known_run = self.run(number)
         with refused(when=known_run.ended_at is not None):
             assert run.kill() == "killed"
         if known_run.ended_at is None:
@@ -349,6 +403,9 @@ class Life(RuleBasedStateMachine):
         if event.became() == "given_back":  # a slot that a wrong clock skipped has no row any more
             assert self.seen.pop(event.object_id()) == event.was() == "skipped"
             return
+        if event.became() == "replaced":  # its status stays
+            assert self.seen[event.object_id()] == event.was()
+            return
         was, became = event.was(), KINDS[event.kind()](event.became())
         assert self.seen.get(event.object_id()) == was, event
         assert was is None or became in targets_of(KINDS[event.kind()](was)), event
@@ -369,8 +426,10 @@ class Life(RuleBasedStateMachine):
 
     def compare_task(self, task: orchlite.Task, known: Task) -> None:
         assert task.status() == known.status, task
+        assert task.orchestration() == known.orchestration_id
         runs = task.last_runs()
-        assert Counter(facts(run) for run in runs) == Counter(run.facts for run in known.runs)
+        ran = Counter((facts(run), run.orchestration()) for run in runs)
+        assert ran == Counter((run.facts, run.orchestration_id or known.orchestration_id) for run in known.runs)
         assert is_newest_first(at for run in runs if (at := run.ended_at()))
         skipped = task.last_runs(status="skipped")
         assert sorted(run.scheduled_at() or START for run in skipped) == sorted(known.skipped)
@@ -384,8 +443,12 @@ def is_newest_first(moments: Iterable[datetime]) -> bool:
     return known == sorted(known, reverse=True)
 
 
+def retries(retry: tuple[int, timedelta]) -> dict[str, Any]:
+    return {"retries": retry[0], "retry_delay": retry[1]} if retry[0] else {}
+
+
 def facts(run: orchlite.TaskRun) -> Facts:
-    return run.status(), run.scheduled_at(), run.ended_at(), run.exit_code(), run.duration()
+    return run.status(), run.try_number(), run.scheduled_at(), run.ended_at(), run.exit_code(), run.duration()
 
 
 def live(examples: int, steps: int) -> None:
@@ -400,7 +463,7 @@ def test_a_store_is_at_every_step_what_a_dictionary_is() -> None:
 def test_a_task_without_end_begins_although_its_first_run_was_killed_in_the_queue() -> None:
     life = Life()
     life.upload(0)
-    life.run_once(0, ("success", 90), None)
+    life.run_once(0, ("success", 90), None, (0, timedelta(0)))
     life.run_continuously(0, ("success", 700))
     for step in (partial(life.kill_run, 1), partial(life.advance, timedelta(hours=1))):
         step()

@@ -145,9 +145,19 @@ class TestRunScheduled:
         assert {name: shown[name] for name in policy} == policy
         assert stepped_client.get_task_by_id(task).timezone() == "Europe/Berlin"
 
+    def test_accepts_retries_and_shows_the_tries(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
+        retry = {"retries": 1, "retry_delay": "5m", "retry_unknown": True}
+        for route, fields in (("run_once", {}), ("run_scheduled", {"schedule": "0 2 * * *"})):
+            task = stepped_api.create(f"task/{route}", orch_id=orch_id, workspace_id=1, json={}, **fields, **retry)
+            shown = stepped_api.call("task/get_by_id", id=task)
+            assert (shown["retries"], shown["retry_delay"]) == (1, 300)
+
     @pytest.mark.parametrize(
         ("fields", "error", "field"),
         [
+            ({"retries": 101}, "BadArgument", "retries"),
+            ({"retries": 1, "retry_delay": "soon"}, "BadArgument", "retry_delay"),
+            ({"retry_unknown": True}, "BadArgument", "retry_unknown"),
             ({"schedule": None}, "BadArgument", "schedule"),
             ({"json": None}, "BadArgument", "json"),
             ({"schedule": "60 * * * *"}, "BadSchedule", "minute"),
@@ -187,6 +197,36 @@ def test_arguments_are_required(shared_api: Any, shared_orch_id: str, path: str)
     for arguments in ({}, {"json": None}):
         found = shared_api.refusal(400, path, **fields, **arguments)
         assert (found["details"]["argument"], found["error"].startswith("'json': ")) == ("json", True)
+
+
+class TestAMisspeltField:
+    @pytest.mark.parametrize(
+        ("path", "name", "meant"),
+        [
+            ("task/run_scheduled", "timezon", "timezone"),
+            ("task/run_scheduled", "time_zone", "timezone"),
+            ("task/run_scheduled", "concurency", "concurrency"),
+            ("task/run_once", "retry_delays", "retry_delay"),
+            ("task/run_continuously", "envs", "env"),
+        ],
+    )
+    def test_is_refused_with_the_right_name(self, shared_api: Any, shared_orch_id: str, path: str, name: str, meant: str) -> None:
+        fields = {"orch_id": shared_orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", name: "x"}
+        headers = {"User-Agent": "curl/8.5"}
+        found = shared_api.request("POST", f"/v1/api/{path}", json=fields, headers=headers)
+        assert (found.status_code, found.json()["details"]) == (400, {"argument": name})
+        assert (f"'{name}' is no field of this request" in found.text, f"Use {meant}." in found.text) == (True, True)
+
+    @pytest.mark.parametrize("name", ["time_out", "workspace", "schedules", "json_args", "future_field"])
+    def test_near_one_of_the_platforms_is_ignored(self, stepped_api: Any, orch_id: str, name: str) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", name: "x"}
+        found = stepped_api.request("POST", "/v1/api/task/run_scheduled", json=fields, headers={"User-Agent": "curl/8.5"})
+        assert found.status_code == 201
+
+    @pytest.mark.parametrize("agent", ["python-httpx/0.28.1", "python-httpx/0.23.3", "python-requests/2.31.0", "WallarooSDK/2026.1.3"])
+    def test_of_an_sdk_is_ignored(self, stepped_api: Any, orch_id: str, agent: str) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", "timezon": "x"}
+        assert stepped_api.request("POST", "/v1/api/task/run_scheduled", json=fields, headers={"User-Agent": agent}).status_code == 201
 
 
 class TestReading:

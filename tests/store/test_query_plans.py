@@ -15,16 +15,19 @@ from orchlite.store.database import Database, Parameters, Row, Transaction
 from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups
 from orchlite.store.models import Models
+from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
 from orchlite.store.tasks import Tasks
+from orchlite.store.tries import Tries
+from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
-_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished")
-"""What may be read from end to end: the values of a parameter, and indexes of unfinished runs only."""
+_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain")
+"""What may be read from end to end: values of a parameter, indexes of unfinished runs, late slots that were found, a chain of tries."""
 
 
 class _ExplainingTransaction(Transaction):
@@ -72,7 +75,8 @@ class _Tables:
     def __init__(self, database: _ExplainingDatabase) -> None:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
-        self.lookups = Lookups(database)
+        self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
+        self.tries = Tries(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
@@ -109,9 +113,14 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
         "runs_unfinished",
         _inside(lambda on, inside: on.runs.unfinished_of_task(inside, "task")),
     ),
-    "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=False)),
-    "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", whole_store=True)),
-    "runs that wait for others": ("runs_running", lambda on: on.runs.count_waiting("host", 0.0)),
+    "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=False)),
+    "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=True)),
+    "when the next try may start": ("runs_pending_tries", lambda on: on.tries.next_at(_NOW)),
+    "whether tries have become due": ("runs_pending_tries", lambda on: on.tries.have_become_due(_NOW, _NOW)),
+    "the try after a run": ("runs_retried", lambda on: on.tries.after("run")),
+    "whether another run has come": ("runs_of_task", _inside(lambda on, inside: on.tries.is_overtaken(inside, "run"))),
+    "tries that wait too long": ("runs_pending_tries", _inside(lambda on, inside: on.tries.bring_forward(inside, _NOW))),
+    "runs that wait for others": ("runs_running", lambda on: on.waits.count("host", 0.0)),
     "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
     "the newest skipped slot": (
@@ -147,7 +156,13 @@ _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "the running runs": ("runs_running", lambda on: on.runs.running()),
     "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
     "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),
-    "notifications to be sent": ("runs_to_be_told", lambda on: on.runs.pending_notifications()),
+    "notifications to be sent": ("runs_to_be_told", lambda on: on.notifications.pending()),
+    "notifications of lateness to be sent": ("runs_late_to_be_told", lambda on: on.notifications.pending()),
+    "late slots to notify of": ("runs_late", lambda on: on.notifications.late(_NOW, _NOW, has_default=False)),
+    "missed slots to notify of": ("runs_skipped_at", lambda on: on.notifications.late(_NOW, _NOW, has_default=False)),
+    "late runs": ("runs_late", lambda on: on.lookups.late_since(_NOW, _NOW)),
+    "skipped slots": ("runs_skipped_at", lambda on: on.lookups.skipped_since(_NOW)),
+    "overdue tasks": ("tasks_due", lambda on: on.lookups.overdue(_NOW)),
     "the orchestrations of a SHA": ("orchestrations_of_sha", lambda on: on.orchestrations.of_sha("sha")),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,8 @@ from orchlite.store.store import Store
 
 _LEGAL = [pytest.param(was, target, id=f"{was}-{target}") for was in RunStatus for target in RunStatus if target in targets_of(was)]
 _EVERY_STATUS = [pytest.param(status, id=status) for status in RunStatus]
+
+_NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def _events(database: Database, object_id: str) -> list[tuple[str | None, str]]:
@@ -116,7 +118,7 @@ def test_many_threads_that_claim_the_same_runs_get_each_of_them_once(store: Stor
 
     def work() -> None:
         begin.wait()
-        while (run_id := store.runs.next_claimable("host", whole_store=False)) is not None:
+        while (run_id := store.runs.next_claimable("host", _NOW, whole_store=False)) is not None:
             try:
                 with store.transaction() as transaction:
                     store.runs.claim(transaction, run_id, Claim("host", "boot", now))
@@ -138,7 +140,7 @@ class TestTheQueue:
     def test_goes_by_the_order_of_submission(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
         submitted = [add_run() for _ in range(3)]
         served = []
-        while (run_id := store.runs.next_claimable("host", whole_store=False)) is not None:
+        while (run_id := store.runs.next_claimable("host", _NOW, whole_store=False)) is not None:
             served.append(run_id)
             with store.transaction() as transaction:
                 store.runs.claim(transaction, run_id, Claim("host", "boot", now))
@@ -147,12 +149,12 @@ class TestTheQueue:
     def test_offers_a_host_its_own_submissions(self, store: Store, add_run: Callable[..., str]) -> None:
         add_run(host="another")
         mine = add_run(host="me")
-        assert store.runs.next_claimable("me", whole_store=False) == mine
+        assert store.runs.next_claimable("me", _NOW, whole_store=False) == mine
 
     def test_offers_a_host_that_serves_the_whole_store_all_submissions(self, store: Store, add_run: Callable[..., str]) -> None:
         oldest = add_run(host="another")
         add_run(host="me")
-        assert store.runs.next_claimable("me", whole_store=True) == oldest
+        assert store.runs.next_claimable("me", _NOW, whole_store=True) == oldest
 
     @pytest.mark.parametrize("status", [pytest.param(status, id=status) for status in OrchestrationStatus])
     def test_holds_runs_that_wait_for_packaging(
@@ -164,7 +166,7 @@ class TestTheQueue:
         status: OrchestrationStatus,
     ) -> None:
         run_id = add_run(task=add_task(orchestration=add_orchestration(status)))
-        assert store.runs.next_claimable("host", whole_store=False) == (run_id if status is OrchestrationStatus.READY else None)
+        assert store.runs.next_claimable("host", _NOW, whole_store=False) == (run_id if status is OrchestrationStatus.READY else None)
 
     def test_offers_packaging_before_the_runs_that_wait_for_it(
         self,
@@ -176,21 +178,21 @@ class TestTheQueue:
         orchestration = add_orchestration(OrchestrationStatus.PENDING_PACKAGING)
         add_run(task=add_task(orchestration=orchestration))
         packaging = add_run(task=add_task(kind=TaskKind.PACKAGING, orchestration=orchestration))
-        assert store.runs.next_claimable("host", whole_store=False) == packaging
+        assert store.runs.next_claimable("host", _NOW, whole_store=False) == packaging
 
     def test_keeps_the_position_of_a_requeued_run(self, store: Store, add_run: Callable[..., str], now: datetime) -> None:
         returned = add_run(RunStatus.RUNNING)
         add_run()
         with store.transaction() as transaction:
             store.runs.requeue(transaction, returned, now, "its host is gone")
-        assert store.runs.next_claimable("host", whole_store=False) == returned
+        assert store.runs.next_claimable("host", _NOW, whole_store=False) == returned
 
     def test_can_be_handed_over(self, store: Store, add_task: Callable[..., TaskRow], add_run: Callable[..., str]) -> None:
         task = add_task()
         queued, running = add_run(task=task, host="another"), add_run(RunStatus.RUNNING, task=task, host="another")
         with store.transaction() as transaction:
             store.runs.hand_over(transaction, task.task_id, "me")
-        assert store.runs.next_claimable("me", whole_store=False) == queued
+        assert store.runs.next_claimable("me", _NOW, whole_store=False) == queued
         assert [run.run_id for run in store.runs.unfinished_submitted_by("another")] == [running]
 
 
@@ -218,7 +220,7 @@ def test_a_run_may_be_claimed_as_it_is_submitted(store: Store, database: Databas
         store.runs.insert_claimed(transaction, run)
     assert store.runs.get("run") == run
     assert _events(database, "run") == [(None, RunStatus.RUNNING)]
-    assert store.runs.next_claimable("me", whole_store=True) is None
+    assert store.runs.next_claimable("me", _NOW, whole_store=True) is None
 
 
 class TestTheEndOfAKilledTask:

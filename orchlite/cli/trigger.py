@@ -1,0 +1,76 @@
+"""The verbs `trigger` and `rerun`: a run of a scheduled task outside its slots, and a run like an earlier one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchlite.cli.errors import SUCCESS
+from orchlite.cli.lists import newest_run_below, no_run_yet
+from orchlite.cli.lookup import IdOrName, all_of, task_named, task_of
+from orchlite.cli.options import Verb, common_options, raw_option
+from orchlite.cli.run import follow_to_end, leave_running
+from orchlite.cli.signals import Interrupted, Signals
+from orchlite.cli.upload import closing
+from orchlite.core.status import STARTS_NO_MORE, TaskKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchlite.client.client import Client
+    from orchlite.client.task import Task
+    from orchlite.client.task_run import TaskRun
+
+
+@click.command(cls=Verb, short_help="Run a scheduled task now.")
+@click.argument("word", metavar="TASK", type=IdOrName("tasks"))
+@click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
+@raw_option
+def trigger(word: str, detach: bool, raw: bool) -> int:
+    """Run a scheduled task once, now, with its arguments. Its schedule does not change.
+
+    Prints its output as it arrives, and exits with its exit code, as `run` does. Ctrl-C kills the run.
+    """
+    return _started(lambda client: _scheduled(client, word).run_now(), detach=detach, raw=raw)
+
+
+@click.command(cls=Verb, short_help="Run again what a run has run.")
+@click.argument("word", metavar="RUN", type=IdOrName("tasks", "runs", killed=True))
+@click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
+@raw_option
+def rerun(word: str, detach: bool, raw: bool) -> int:
+    """Run the same orchestration again, with the arguments and variables of an earlier run, as a task of its own.
+
+    RUN is a run, or a task or a name for its newest run. Prints its output as it arrives, and exits with its exit code, as `run` does.
+    """
+    return _started(lambda client: _run_of(client, word).rerun(), detach=detach, raw=raw)
+
+
+def _run_of(client: Client, word: str) -> TaskRun:
+    if (newest := newest_run_below(client, all_of(client, word))) is None:
+        raise no_run_yet(word)
+    return newest
+
+
+def _scheduled(client: Client, word: str) -> Task:
+    def can_be(task: Task) -> bool:
+        return task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE
+
+    return task_named(client, word, can_be, "triggered") or task_of(client, word)
+
+
+def _started(start: Callable[[Client], TaskRun], *, detach: bool, raw: bool) -> int:
+    """Start a run; follow it to its end, or leave it running. Return the exit code."""
+    out, interrupts = common_options().output(), Signals()
+    client = common_options().open_client()
+    try:
+        with interrupts.handled(), closing(client, out):
+            with interrupts.deferred():
+                one = start(client)
+                if detach:
+                    leave_running(client, one, out)
+                    return SUCCESS
+            return follow_to_end(client, one, out, raw=raw)
+    except Interrupted as stop:
+        return stop.exit_code

@@ -98,9 +98,9 @@ class TestAYear:
     @pytest.mark.parametrize("zone", _ZONES[2:])  # the one that changes by half an hour
     def test_of_half_hours_has_as_many_runs_as_half_hours(self, travel: Travel, clock: ManualClock, zone: str) -> None:
         task = travel().run_scheduled("often", "*/30 * * * *", timezone=zone)
-        clock.advance(days=365)
+        clock.advance(days=225)  # beyond both changes
         slots = _slots(task)
-        assert len(slots) == len(set(slots)) == 365 * 48
+        assert len(slots) == len(set(slots)) == 225 * 48
 
 
 class TestARunOfASlot:

@@ -106,6 +106,8 @@ _ARGUMENTS: dict[str, Callable[[_Scene], tuple[tuple[Any, ...], dict[str, Any]]]
     "Pipeline.infer_from_file": lambda scene: ((scene.folder / "data.json",), {}),
     "Pipeline.remove_step": lambda scene: ((0,), {}),
     "Pipeline.replace_with_model_step": lambda scene: ((0, scene.version), {}),
+    "Task.replace": lambda scene: ((scene.orchestration,), {}),
+    "TaskRun.file": lambda scene: (("made",), {}),
     "Workspace.add_connection": lambda scene: (("known",), {}),
     "Workspace.remove_connection": lambda scene: (("known",), {}),
 }
@@ -114,9 +116,9 @@ _ARGUMENTS: dict[str, Callable[[_Scene], tuple[tuple[Any, ...], dict[str, Any]]]
 
 _NEED_FILES = {
     *("Client.backup", "Client.check", "Client.prune", "Client.restore", "Client.seed", "Client.temporary", "Client.upload_model"),
-    *("Client.upload_orchestration", "Orchestration.download", "Pipeline.infer_from_file", "TaskRun.files"),
+    *("Client.upload_orchestration", "Orchestration.download", "Pipeline.infer_from_file", "TaskRun.file", "TaskRun.files"),
 }
-_REFUSED = {"Pipeline.add_shadow_deploy", "Pipeline.add_validations", "Task.pause", "Task.resume"}
+_REFUSED = {"Pipeline.add_shadow_deploy", "Pipeline.add_validations", "Task.pause", "Task.replace", "Task.resume", "Task.run_now"}
 """Calls that are refused in any case: as a second step of a pipeline, and for a task that runs once."""
 _LAST = {"delete", "delete_connection", "kill", "undeploy", "clear", "remove_step", "remove_connection"}
 

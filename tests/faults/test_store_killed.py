@@ -71,7 +71,7 @@ def _output_of_killed(host: subprocess.Popen[str], after_seconds: float) -> list
     return lines[:-1]  # the last is empty, or torn
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(50, marks=pytest.mark.slow)])
 def test_of_a_writer_that_is_killed_every_acknowledged_transaction_is_kept_and_none_is_torn(
     start_host: StartHost, tmp_path: Path, seeded: random.Random, count: int
 ) -> None:
@@ -101,7 +101,7 @@ def _written(path: Path, writer: str) -> int:
     return len(names) // 3
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_migration_that_is_killed_at_any_moment_has_happened_or_not_and_works_when_it_is_done_again(
     start_host: StartHost, tmp_path: Path, seeded: random.Random, count: int
 ) -> None:

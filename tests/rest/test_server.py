@@ -356,7 +356,7 @@ def test_two_hundred_clients_poll_during_fifty_runs(server: Server, bundle: Call
             task_id, seen = ids[number % len(ids)], set()
             with _http(server) as polling:
                 while not stop.is_set():
-                    stop.wait(0.5)  # as real clients do; besides, this process runs the server, too
+                    stop.wait(1)  # as real clients do; besides, this process runs the server, too
                     response = polling.post("/v1/api/task/get_by_id", json={"id": task_id})
                     seen.add(response.status_code)
                     assert response.json()["id"] == task_id

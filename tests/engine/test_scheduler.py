@@ -94,14 +94,6 @@ class TestAYear:
         clock.advance(hours=10)
         assert _slots(task) == [begin + number * timedelta(minutes=30) for number in range(1, 21)]
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("zone", _ZONES[2:])  # the one that changes by half an hour
-    def test_of_half_hours_has_as_many_runs_as_half_hours(self, travel: Travel, clock: ManualClock, zone: str) -> None:
-        task = travel().run_scheduled("often", "*/30 * * * *", timezone=zone)
-        clock.advance(days=225)  # beyond both changes
-        slots = _slots(task)
-        assert len(slots) == len(set(slots)) == 225 * 48
-
 
 class TestARunOfASlot:
     def test_knows_its_slot_and_starts_and_ends_by_the_clock(self, travel: Travel, clock: ManualClock) -> None:

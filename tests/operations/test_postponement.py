@@ -144,7 +144,7 @@ class TestARunThatCannotBeStarted:
         run = submitted.wait()
         assert run.status() == "success"
         client = open_client()
-        _, first_at, _, second_at, _ = (event.at() for event in client.events() if event.object_id() == run.id())
+        *_, first_at, _, second_at, _ = (event.at() for event in client.events() if event.object_id() == run.id())
         assert second_at - first_at >= timedelta(seconds=0.95)
         attempts = [path.name for path in (client.path() / "runs" / run.id()).iterdir() if path.is_dir()]
         assert attempts == ["2"]

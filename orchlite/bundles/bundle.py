@@ -108,6 +108,18 @@ def changed_files(bundle: Path, work: Path) -> list[Path]:
     return sorted((Path(file.name) for file in found), key=Path.as_posix)
 
 
+def is_changed(bundle: Path, work: Path, name: str) -> bool:
+    """Return whether the file `name` in `work` is not in the bundle, or differs from it: as `changed_files`, for a file that is there.
+
+    Raises:
+        BadBundle: the bundle is damaged.
+        OSError: the bundle or the file cannot be read.
+
+    """
+    path = work / name
+    return not _is_unchanged(_File(name, str(path), os.lstat(path).st_size), _bundled_entries(bundle).get(name))
+
+
 def remove_unchanged(bundle: Path, work: Path) -> None:
     """Remove from `work` the bundle's unchanged files, every `__pycache__`, and those of the bundle's folders that are then empty.
 

@@ -14,7 +14,7 @@ from orchlite.cli.lookup import IdOrName, all_of
 from orchlite.cli.options import Verb
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.errors import Conflict, NotFound
-from orchlite.core.files import copy_file, is_folder, remove_on_error
+from orchlite.core.files import copy_file, is_folder, remove_on_error, tree_size_bytes
 from orchlite.core.system_errors import device_error
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def files(word: str) -> None:
     with open_store() as (client, out):
         found = _files_of(client, _run_of(client, word))
         if out.as_json:
-            out.json([{"name": name, "path": str(path), "size_bytes": path.stat().st_size} for name, path in found.items()])
+            out.json([{"name": name, "path": str(path), "size_bytes": _size_bytes(path)} for name, path in found.items()])
         elif found:
-            out.table(("file", "size"), [(name, bytes_text(path.stat().st_size)) for name, path in found.items()])
+            out.table(("file", "size"), [(name, bytes_text(_size_bytes(path))) for name, path in found.items()])
         else:
             out.note("none found")
 
@@ -65,6 +65,10 @@ def get(word: str, words: tuple[str, ...], force: bool) -> None:
             out.json(list(map(str, sources)))
         else:
             out.note(f"{counted(len(sources), 'file')} copied to {str(folder.absolute())!r}")
+
+
+def _size_bytes(path: Path) -> int:
+    return tree_size_bytes(path, with_holes=True)  # 0 if it was removed meanwhile
 
 
 def _ends_with_folder(words: Sequence[str], found: Collection[str]) -> bool:

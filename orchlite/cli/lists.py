@@ -87,14 +87,14 @@ def runs(word: str | None, status: str | None, metrics: bool, count: int) -> Non
         limit = count + 1 if count else None  # one more than is listed, to see whether there are more
         found = _runs_of(client, word, status, limit)
         names = Names(client)
-        left = {run.id(): run.metrics() for run in found} if metrics else {}
+        left = {one.run_id: one.metrics for one in lookup_of(client).measured(found)} if metrics else {}
         to_json = run_json_maker(client)
         print_list(
             out,
             ("id", "task", "status", "exit", "started", "took", "slot", *map(Exact, added := metric_names(left.values()))),
             found,
-            lambda run: (*_run_cells(run, names), *(number_text(left[run.id()].get(name)) for name in added)),
-            lambda run: {**to_json(run), "metrics": left[run.id()]} if metrics else to_json(run),
+            lambda run: (*_run_cells(run, names), *(number_text(left.get(run.id(), {}).get(name)) for name in added)),
+            lambda run: {**to_json(run), "metrics": left.get(run.id(), {})} if metrics else to_json(run),
         )
 
 

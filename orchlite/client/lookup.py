@@ -12,6 +12,7 @@ from orchlite.client.event import Event
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
+from orchlite.core.records import MeasuredRun
 from orchlite.core.status import RunStatus
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
@@ -57,6 +58,10 @@ class Lookup:
     def newest_runs(self, limit: int | None = None, statuses: Collection[RunStatus] | None = None) -> Table[TaskRun]:
         """Return the workspace's runs, newest first; skipped ones only if `statuses` names them."""
         return self._runs(self._rows.newest_runs(self._workspace_id, limit, statuses))
+
+    def measured(self, runs: Iterable[TaskRun]) -> list[MeasuredRun]:
+        """Return those of these runs that have left metrics, oldest first."""
+        return self._engine.store.run_metrics.of_runs(run.id() for run in runs)
 
     def runs_of(
         self, orchestration: Orchestration, limit: int | None = None, statuses: Collection[RunStatus] | None = None

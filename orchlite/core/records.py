@@ -201,6 +201,15 @@ class RunRow(NamedTuple):
         return self.retry_of is not None and self.status is RunStatus.QUEUED
 
 
+class MeasuredRun(NamedTuple):
+    """A run that has left metrics."""
+
+    run_id: str
+    at: datetime
+    """Its slot or, if it has none, that of the run that it repeats, or when it was submitted."""
+    metrics: dict[str, float]
+
+
 NotificationEvent = Literal["failure", "success", "late"]
 """What a notification is about: each has its command, `on_failure`, `on_success` or `on_late`."""
 

@@ -36,7 +36,7 @@ def _is_made_by(context: Context, run: RunRow, work: Path) -> bool:
     from orchlite.bundles import bundle
 
     sha = context.store.orchestrations.of_run(run.run_id).sha
-    return Path(_NAME) in bundle.changed_files(context.bundles.path(sha), work)
+    return bundle.is_changed(context.bundles.path(sha), work, _NAME)
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from orchlite.store.database import Database, Transaction
+from orchlite.core.records import MeasuredRun
+from orchlite.store.database import Database, Transaction, known_datetime
 
 
 class RunMetrics:
@@ -23,3 +24,12 @@ class RunMetrics:
         row = self._database.row("SELECT metrics FROM run_metrics WHERE run_id = ?", (run_id,))
         found: dict[str, float] = {} if row is None else json.loads(row["metrics"])
         return found
+
+    def of_runs(self, run_ids: Iterable[str]) -> list[MeasuredRun]:
+        """Return those of these runs that have left metrics, oldest first."""
+        rows = self._database.rows(
+            "SELECT run_id, COALESCE(slot_at, repeated_slot_at, created_at) AS at, metrics FROM json_each(?)"
+            " JOIN run_metrics ON run_id = value JOIN runs USING (run_id) ORDER BY number",
+            (json.dumps(list(run_ids)),),
+        )
+        return [MeasuredRun(row["run_id"], known_datetime(row["at"]), json.loads(row["metrics"])) for row in rows]

@@ -59,7 +59,7 @@ def run(
             with interrupts.deferred():
                 seconds = None if timeout is None else timeout.total_seconds()
                 task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands, **retry)
-                [one] = [first for first in task.last_runs() if first.retry_of() is None]
+                one = min(task.last_runs(), key=lambda run: run.try_number())  # a quick one may have failed, and be tried again
                 if detach:
                     leave_running(client, one, out)
                     return SUCCESS

@@ -233,7 +233,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         task = orchestration.wait().run_once(
             name, json_args, timeout, env=env, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown
         )
-        [run] = [first for first in task.last_runs() if first.retry_of() is None]
+        run = min(task.last_runs(), key=TaskRun.try_number)  # a quick one may have failed, and be tried again
         try:
             while True:
                 for line in run.logs(follow=True) if follow else ():

@@ -108,7 +108,7 @@ class TaskRun:
             PackagingFailed: the orchestration is in `error`.
         """
         task = self._engine.rerun(self._run_id)
-        [run] = [first for first in self._engine.store.runs.of_task(task.task_id) if first.retry_of is None]
+        run = min(self._engine.store.runs.of_task(task.task_id), key=lambda row: row.try_number)
         return TaskRun(self._engine, run.run_id, task.task_id)
 
     def rerun_of(self) -> str | None:

@@ -14,7 +14,7 @@ from orchlite.cli.lookup import IdOrName, all_of
 from orchlite.cli.options import Verb
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.errors import Conflict, NotFound
-from orchlite.core.files import copy_file, is_folder, remove_on_error, tree_size_bytes
+from orchlite.core.files import copy_file, is_folder, remove_on_error, tree_size
 from orchlite.core.system_errors import device_error
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def get(word: str, words: tuple[str, ...], force: bool) -> None:
 
 
 def _size_bytes(path: Path) -> int:
-    return tree_size_bytes(path, with_holes=True)  # 0 if it was removed meanwhile
+    return tree_size(path).apparent_bytes  # 0 if it was removed meanwhile
 
 
 def _ends_with_folder(words: Sequence[str], found: Collection[str]) -> bool:

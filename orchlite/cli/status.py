@@ -78,14 +78,15 @@ def _facts(client: Client, since: datetime) -> _Facts:
 
 def _sizes() -> dict[str, int]:
     from orchlite.core import folders
-    from orchlite.core.files import tree_size_bytes
+    from orchlite.core.files import tree_size, tree_size_bytes
 
     folder = common_options().store_folder()
     with common_options().output().busy("measuring sizes on disk"):
         database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
-        sizes = [database, *map(tree_size_bytes, (folder.bundles, folder.models, folder.runs, folders.cache_folder()))]
-        with_holes = tree_size_bytes(folder.runs, with_holes=True)
-    return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)} | {_WITH_HOLES: with_holes}
+        runs = tree_size(folder.runs)
+        bundles, models, environments = map(tree_size_bytes, (folder.bundles, folder.models, folders.cache_folder()))
+    sizes = (database, bundles, models, runs.allocated_bytes, environments)
+    return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)} | {_WITH_HOLES: runs.apparent_bytes}
 
 
 def _status_json(client: Client, facts: _Facts) -> JsonObject:
@@ -95,7 +96,7 @@ def _status_json(client: Client, facts: _Facts) -> JsonObject:
     `unkept`, whether there are schedules that none keeps. `overdue` are tasks; `failed`, `late` and `skipped` are runs of programs;
     `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the command that shows the
     installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes, models_bytes, runs_bytes,
-    environments_bytes, runs_with_holes_bytes}; the last is what `ls` tells of the files of runs.
+    environments_bytes, runs_with_holes_bytes}; the last is the sum of the sizes that `ls` shows for the files of runs.
     """
     run, task, health = run_json_maker(client), task_json_maker(client), facts.health
     return {

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's own block size (stat(2))
@@ -103,22 +104,35 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def tree_size_bytes(path: Path, *, with_holes: bool = False) -> int:
-    """Return what a file, or everything in a folder, takes up on disk. Links are not followed; what cannot be read counts 0.
+class TreeSize(NamedTuple):
+    """The size of a file, or of everything in a folder."""
 
-    A file counts its size, or, if it has holes, the blocks that it has. With `with_holes`, it counts its size anyway.
-    """
+    allocated_bytes: int
+    """What it takes up on disk: of a file its size or, if it has holes, the blocks that it has."""
+    apparent_bytes: int
+    """The sum of the sizes of files, holes included."""
+
+
+def tree_size_bytes(path: Path) -> int:
+    """Return what a file, or everything in a folder, takes up on disk, as `tree_size` does."""
+    return tree_size(path).allocated_bytes
+
+
+def tree_size(path: Path) -> TreeSize:
+    """Return the size of a file, or of everything in a folder. Links are not followed; what cannot be read counts 0."""
     if not _is_folder(path):
-        return _size_bytes(path, with_holes)
-    size_bytes, waiting = 0, [str(path)]
+        return _file_size(path)
+    allocated_bytes, apparent_bytes, waiting = 0, 0, [str(path)]
     while waiting:  # not os.walk, which recurses, and fails on folders nested a thousand deep
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 else:
-                    size_bytes += _size_bytes(entry.path, with_holes)
-    return size_bytes
+                    size = _file_size(entry.path)
+                    allocated_bytes += size.allocated_bytes
+                    apparent_bytes += size.apparent_bytes
+    return TreeSize(allocated_bytes, apparent_bytes)
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
@@ -235,11 +249,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _size_bytes(path: str | Path, with_holes: bool) -> int:
+def _file_size(path: str | Path) -> TreeSize:
     try:
         status = os.lstat(path)
     except OSError:
-        return 0
+        return TreeSize(0, 0)
     allocated_bytes = status.st_blocks * _BLOCK_BYTES
     has_holes = allocated_bytes + _INLINE_BYTES < status.st_size
-    return allocated_bytes if has_holes and not with_holes else status.st_size
+    return TreeSize(allocated_bytes if has_holes else status.st_size, status.st_size)

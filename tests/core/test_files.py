@@ -24,6 +24,7 @@ from orchlite.core.files import (
     make_private_folders,
     private_opener,
     remove_tree,
+    tree_size,
     tree_size_bytes,
 )
 
@@ -149,12 +150,12 @@ class TestSize:
         assert tree_size_bytes(tmp_path / "a") == 1234
         assert tree_size_bytes(tmp_path / "a" / "one") == 1000
 
-    def test_is_what_a_file_with_holes_takes_up_unless_they_count(self, tmp_path: Path) -> None:
+    def test_is_what_a_file_with_holes_takes_up_and_what_it_would_without_them(self, tmp_path: Path) -> None:
         with (tmp_path / "sparse").open("wb") as file:
             file.write(b"x" * 5000)
             file.truncate(2**31)
         assert 5000 <= tree_size_bytes(tmp_path) < 100_000
-        assert tree_size_bytes(tmp_path, with_holes=True) == tree_size_bytes(tmp_path / "sparse", with_holes=True) == 2**31
+        assert tree_size(tmp_path).apparent_bytes == tree_size(tmp_path / "sparse").apparent_bytes == 2**31
 
     def test_includes_folders_nested_a_thousand_deep(self, deep_folder: Path) -> None:
         _nested(deep_folder, 1200, name="d")

@@ -166,6 +166,11 @@ class Duration(Converter):
         return duration
 
 
+def seconds_of(duration: timedelta | None) -> float | None:
+    """Return the seconds of an option's duration; None if it was not given."""
+    return None if duration is None else duration.total_seconds()
+
+
 class ShellCommand(Converter):
     """A command for a shell, as a program and its arguments: pipes, redirections and variables work as in a crontab."""
 

@@ -12,7 +12,7 @@ import click
 from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
-from orchlite.cli.options import Duration, Verb, common_options, raw_option
+from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
 from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
@@ -57,8 +57,7 @@ def run(
     try:
         with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.deferred():
-                seconds = None if timeout is None else timeout.total_seconds()
-                task = orchestration.run_once(name, options.arguments, seconds, env=options.variables, **commands, **retry)
+                task = orchestration.run_once(name, options.arguments, seconds_of(timeout), env=options.variables, **commands, **retry)
                 one = min(task.last_runs(), key=lambda run: run.try_number())  # a quick one may have failed, and be tried again
                 if detach:
                     leave_running(client, one, out)
@@ -79,7 +78,7 @@ def leave_running(client: Client, one: TaskRun, out: Output) -> None:
     out.note(f"the run continues: `{follow}` follows it, `{kill}` ends it")
     if client.get_task_by_id(one.task()).retries() and not search.other_hosts():
         start = common_options().command("start", anywhere=True)
-        out.note(f"no process would try it again if it failed: run `{start}`")
+        out.note(f"if it fails, no process will try it again: run `{start}`")
     client.close(drain=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from orchlite.cli.key_values import read_arguments, read_environment, read_lines
-from orchlite.cli.options import Duration, ShellCommand
+from orchlite.cli.options import Duration, ShellCommand, seconds_of
 from orchlite.environments.base_image import CLEAN, HOST
 from orchlite.environments.pin_sets import NAMES
 
@@ -53,9 +53,8 @@ def install_options(function: Callable[..., Any]) -> Any:
 
     @wraps(function)
     def wrapper(index_url: tuple[str, ...], index_url_file: str | None, install_timeout: timedelta | None, **others: Any) -> Any:
-        seconds = None if install_timeout is None else install_timeout.total_seconds()
         urls = (*([] if index_url_file is None else read_lines(index_url_file, "--index-url-file")), *index_url)
-        return function(installing={"index_urls": urls, "install_timeout_seconds": seconds}, **others)
+        return function(installing={"index_urls": urls, "install_timeout_seconds": seconds_of(install_timeout)}, **others)
 
     return _decorated(
         wrapper,

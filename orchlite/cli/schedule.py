@@ -8,7 +8,7 @@ import click
 
 from orchlite.cli.json_models import task_json, time_json
 from orchlite.cli.lookup import IdOrName, lookup_of
-from orchlite.cli.options import Duration, Verb, common_options
+from orchlite.cli.options import Duration, Verb, common_options, seconds_of
 from orchlite.cli.output import Output, short_id, time_text
 from orchlite.cli.replacing import live_task, replace
 from orchlite.cli.retry_options import check_retry, retry_options
@@ -111,11 +111,11 @@ def _submitted(
         name,
         expression,
         options.arguments,
-        policy["timeout"] and policy["timeout"].total_seconds(),
+        seconds_of(policy["timeout"]),
         timezone=policy["timezone"] or "UTC",
         concurrency=policy["concurrency"] or "allow",
         missed=policy["missed"] or "latest",
-        starting_deadline_seconds=policy["deadline"] and policy["deadline"].total_seconds(),
+        starting_deadline_seconds=seconds_of(policy["deadline"]),
         env=options.variables,
         **commands,
         **policy["retry"],

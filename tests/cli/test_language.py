@@ -78,6 +78,8 @@ def _verbs(verb: click.Command) -> Iterator[click.Command]:
     ("words", "expected"),
     [
         (["run", "bundle-0", "--timeout", "0.5s"], "--timeout is 0.5"),
+        (["schedule", "bundle-0", "@daily", "--timeout", "0s"], "--timeout is 0. "),
+        (["schedule", "bundle-0", "@daily", "--deadline", "0s"], "--deadline is 0. "),
         (["schedule", "bundle-0", "@daily", "--deadline", "0.5s"], "--deadline is 0.5"),
         (["schedule", "bundle-0", "@reboot"], "--continuously"),
         (["schedule", "bundle-0", "TZ=Europe/Berlin 0 0 * * *"], "--timezone 'Europe/Berlin'"),

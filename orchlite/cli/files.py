@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
-from orchlite.cli.lookup import IdOrName, all_of
+from orchlite.cli.lists import newest_run_of, open_store
+from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
 from orchlite.cli.output import bytes_text, counted
 from orchlite.core.errors import Conflict, NotFound
@@ -34,7 +34,7 @@ def files(word: str) -> None:
     ID is a run, or a task or an orchestration for its newest run. With --json, a file is {"name", "path", "size_bytes"}.
     """
     with open_store() as (client, out):
-        found = _files_of(client, _run_of(client, word))
+        _, found = _files_of(client, newest_run_of(client, word))
         if out.as_json:
             out.json([{"name": name, "path": str(path), "size_bytes": _size_bytes(path)} for name, path in found.items()])
         elif found:
@@ -48,16 +48,17 @@ def files(word: str) -> None:
 @click.argument("words", metavar="[FILE]... [FOLDER]", nargs=-1)
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def get(word: str, words: tuple[str, ...], force: bool) -> None:
-    """Copy files that a run made into FOLDER, by default the current one: those that are named, by default all.
+    """Copy files that a run made into FOLDER, by default the current folder. FILE... selects some; the default is all.
 
     ID is a run, or a task or an orchestration for its newest run. The last word is FOLDER if the run has no file of that
     name, and it is an existing folder or ends with a slash.
     """
     with open_store() as (client, out):
-        run = _run_of(client, word)
-        found = _files_of(client, run)
+        run = newest_run_of(client, word)
+        work, found = _files_of(client, run)
         names, folder = (words[:-1], Path(words[-1])) if _ends_with_folder(words, found) else (words, Path())
-        sources = {folder / name: found.get(name) or run.file(name) for name in names or found}
+        chosen = [found.get(name) or run.file(name) for name in names or found]
+        sources = {folder / path.relative_to(work): path for path in chosen}
         if not sources:
             raise NotFound(f"Run {run.id()} has left no file.", run_id=run.id())
         _copy_all(sources, overwrite=force)
@@ -75,20 +76,13 @@ def _ends_with_folder(words: Sequence[str], found: Collection[str]) -> bool:
     return bool(words) and words[-1] not in found and (words[-1].endswith("/") or is_folder(words[-1]))
 
 
-def _run_of(client: Client, word: str) -> TaskRun:
-    run = newest_run_below(client, all_of(client, word))
-    if run is None:
-        raise no_run_yet(word)
-    return run
-
-
-def _files_of(client: Client, run: TaskRun) -> dict[str, Path]:
-    """Return the paths of the run's files by their names relative to its working folder."""
+def _files_of(client: Client, run: TaskRun) -> tuple[Path, dict[str, Path]]:
+    """Return the run's working folder, and the paths of its files by their names relative to it."""
     from orchlite.client.client import engine_of
     from orchlite.operations import workdirs
 
     folder, names = workdirs.changed_files(engine_of(client).context, run.id())
-    return {str(name): folder / name for name in names}
+    return folder, {str(name): folder / name for name in names}
 
 
 def _copy_all(sources: dict[Path, Path], *, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +10,7 @@ import click
 
 from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.json_models import JsonObject, time_json
-from orchlite.cli.lists import open_store, run_names
+from orchlite.cli.lists import Names, open_store
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id, time_text
@@ -106,15 +106,15 @@ def _problems(client: Client, found: Health) -> Iterator[_Problem]:
         yield _Problem("overdue", f"{_title(task)}: it was due at {time_text(at, task.timezone())}", task.id(), at=at)
     for task in found.unsound:
         yield _Problem(str(task.status()), f"{_title(task)}: {task.reason() or ''}", task.id(), at=task.updated_at())
-    cells = run_names(client)
+    names = Names(client)
     for kind, runs in (("failed", found.failed), ("late", found.late), ("skipped", found.skipped)):
-        yield from _run_problems(kind, runs, cells)
+        yield from _run_problems(kind, runs, names)
     for failure in found.packaging_failed:
         one, why = failure.orchestration, (failure.run.reason() or "").partition("\n")[0]
         yield _Problem("packaging_failed", f"{one.name() or short_id(one.id())}: {why}", run_id=failure.run.id(), at=failure.run.ended_at())
 
 
-def _run_problems(kind: str, runs: Sequence[TaskRun], cells: Callable[[TaskRun], Sequence[object]]) -> Iterator[_Problem]:
+def _run_problems(kind: str, runs: Sequence[TaskRun], names: Names) -> Iterator[_Problem]:
     """Yield one problem for each task, about its newest run."""
     of_tasks: dict[str, list[TaskRun]] = {}
     for run in runs:
@@ -123,10 +123,10 @@ def _run_problems(kind: str, runs: Sequence[TaskRun], cells: Callable[[TaskRun],
         slot, why = newest.scheduled_at(), f" ({newest.reason()})" if newest.reason() else ""
         what = {
             "failed": f"{counted(1 + len(others), 'run')} failed, last {short_id(newest.id())} as {newest.status()}",
-            "late": f"{counted(1 + len(others), 'run')} late, last that of {time_text(slot)}: {newest.status()}",
+            "late": f"{counted(1 + len(others), 'run')} late, last for {time_text(slot)}: {newest.status()}",
             "skipped": f"missed or skipped slots, last {time_text(slot)}",
         }[kind]
-        yield _Problem(kind, f"{cells(newest)[1]}: {what}{why}", newest.task(), newest.id(), slot or newest.ended_at())
+        yield _Problem(kind, f"{names.task(newest.task())}: {what}{why}", newest.task(), newest.id(), slot or newest.ended_at())
 
 
 def _unkept(found: Health) -> Iterator[_Problem]:

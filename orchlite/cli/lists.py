@@ -93,7 +93,7 @@ def runs(word: str | None, status: str | None, metrics: bool, count: int) -> Non
             out,
             ("id", "task", "status", "exit", "started", "took", "slot", *map(Exact, added := metric_names(left.values()))),
             found,
-            lambda run: (*_run_cells(run, names), *(number_text(left.get(run.id(), {}).get(name)) for name in added)),
+            lambda run: (*run_cells(run, names), *(number_text(left.get(run.id(), {}).get(name)) for name in added)),
             lambda run: {**to_json(run), "metrics": left.get(run.id(), {})} if metrics else to_json(run),
         )
 
@@ -153,6 +153,17 @@ def newest_run_below(client: Client, found: Sequence[Orchestration | Task | Task
     return max(runs, key=lambda run: run.created_at(), default=None)
 
 
+def newest_run_of(client: Client, word: str) -> TaskRun:
+    """Return the run of this id, or the newest run of the tasks and orchestrations of this id or name.
+
+    Raises:
+        NotFound: there is no such thing, or it has had no run.
+    """
+    if (newest := newest_run_below(client, all_of(client, word))) is None:
+        raise no_run_yet(word)
+    return newest
+
+
 def no_run_yet(word: str) -> NotFound:
     """Return the error for a task or an orchestration that has had no run."""
     return NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
@@ -198,12 +209,6 @@ class Names:
         return self.task(self._client.get_task_run_by_id(run_id).task())
 
 
-def run_names(client: Client) -> Callable[[TaskRun], tuple[object, ...]]:
-    """Return a function from a run to its cells in a table: id, task, status, exit code, start, duration, slot."""
-    names = Names(client)
-    return lambda run: _run_cells(run, names)
-
-
 def _orchestration_cells(one: Orchestration) -> tuple[object, ...]:
     return short_id(one.id()), one.name(), one.status(), len(one.installed()), one.file_name(), one.created_at()
 
@@ -222,7 +227,8 @@ def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
     )
 
 
-def _run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
+def run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
+    """Return the cells of a run in a table: id, task, status, exit code, start, duration, slot."""
     name, started_at = names.task(run.task()), run.started_at()
     seconds = (SystemClock().now() - started_at).total_seconds() if started_at and run.status() == "running" else run.duration()
     return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), _slot_text(run, names)

@@ -12,7 +12,7 @@ import click
 from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.health import keepers_text, print_alarms, signs_json
 from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker, time_json
-from orchlite.cli.lists import open_store, run_names
+from orchlite.cli.lists import Names, open_store, run_cells
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
 from orchlite.cli.output import Output, bytes_text, short_id, time_text
@@ -46,7 +46,11 @@ class _Facts(NamedTuple):
 
 
 @click.command(cls=Verb, short_help="Show what is running, queued, due, paused and failed.")
-@click.option("--failed-since", type=Moment(), help="Show failures since this time, and exit with 1 if there are any.  [default: 24h ago]")
+@click.option(
+    "--failed-since",
+    type=Moment(),
+    help="Show failures, and late, missed and skipped slots, since this time, and exit with 1 if there are any.  [default: 24h ago]",
+)
 def status(failed_since: datetime | None) -> int:
     """Show what is running, queued, due next, paused and failed in all workspaces, and the sizes on disk.
 
@@ -136,15 +140,15 @@ def _log_command(word: str) -> str:
 def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> None:
     _print_hosts(client, facts, out)
     print_alarms(facts.health, out)
-    cells, health = run_names(client), facts.health
+    names, health = Names(client), facts.health
     for name, runs in (("running", facts.running), ("queued", facts.queued)):
-        _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs])
+        _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [run_cells(run, names) for run in runs])
     _section(out, "due next", ("id", "task", "runs", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
     columns = ("id", "task", "runs", "schedule", "status", "since")
     _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
     for name, runs in (("failed", health.failed), ("late", health.late)):
-        _section(out, f"{name} {period} ({len(runs)})", _RUN_COLUMNS, [cells(run) for run in runs[:_MAX_FAILURES]])
-    skipped = [_skipped_cells(client, run) for run in health.skipped[:_MAX_FAILURES]]
+        _section(out, f"{name} {period} ({len(runs)})", _RUN_COLUMNS, [run_cells(run, names) for run in runs[:_MAX_FAILURES]])
+    skipped = [_skipped_cells(run, names) for run in health.skipped[:_MAX_FAILURES]]
     _section(out, f"missed or skipped {period} ({len(health.skipped)})", ("task", "slot", "why"), skipped)
     _print_packaging_failed(health.packaging_failed, out, period)
     if not (any((facts.running, facts.queued, facts.due, facts.paused)) or health.has_failures):
@@ -184,9 +188,8 @@ def _failure_cells(one: PackagingFailure) -> tuple[object, ...]:
     return short_id(one.orchestration.id()), one.orchestration.name(), one.run.ended_at(), first_sentence
 
 
-def _skipped_cells(client: Client, run: TaskRun) -> tuple[object, ...]:
-    task = client.get_task_by_id(run.task())
-    return task.name() or short_id(task.id()), time_text(run.scheduled_at(), task.timezone()), run.reason()
+def _skipped_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
+    return names.task(run.task()), time_text(run.scheduled_at(), names.zone(run.task())), run.reason()
 
 
 def _due_cells(task: Task) -> tuple[object, ...]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.errors import SUCCESS
-from orchlite.cli.lists import newest_run_below, no_run_yet
-from orchlite.cli.lookup import IdOrName, all_of, task_named, task_of
+from orchlite.cli.lists import newest_run_of
+from orchlite.cli.lookup import IdOrName, task_named, task_of
 from orchlite.cli.options import Verb, common_options, raw_option
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
@@ -44,13 +44,7 @@ def rerun(word: str, detach: bool, raw: bool) -> int:
 
     RUN is a run, or a task or a name for its newest run. Prints its output as it arrives, and exits with its exit code, as `run` does.
     """
-    return _started(lambda client: _run_of(client, word).rerun(), detach=detach, raw=raw)
-
-
-def _run_of(client: Client, word: str) -> TaskRun:
-    if (newest := newest_run_below(client, all_of(client, word))) is None:
-        raise no_run_yet(word)
-    return newest
+    return _started(lambda client: newest_run_of(client, word).rerun(), detach=detach, raw=raw)
 
 
 def _scheduled(client: Client, word: str) -> Task:

@@ -69,6 +69,12 @@ def test_get_takes_names_and_then_a_folder(on_it: Call, tmp_path: Path, words: l
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if "store" not in path.parts) == sorted(names)
 
 
+def test_get_takes_a_path_as_files_prints_it(on_it: Call, tmp_path: Path) -> None:
+    [scores, _] = json.loads(on_it("files", "job", "--json").stdout)
+    assert on_it("get", "job", scores["path"], "into/").exit_code == 0
+    assert (tmp_path / "into" / "data" / "scores.csv").read_text() == "1,2"
+
+
 def test_get_replaces_nothing_unless_forced(on_it: Call, tmp_path: Path) -> None:
     (tmp_path / "report.txt").symlink_to("elsewhere")
     refused = on_it("get", "job")

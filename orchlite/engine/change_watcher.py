@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
@@ -33,8 +33,8 @@ class ChangeWatcher:
         self._thread: threading.Thread | None = None
         self._version = (0, 0)
         self._clock_offset = 0.0
-        self._tries_seen_at = datetime.min.replace(tzinfo=UTC)
-        """Up to when it has looked for tries that are due."""
+        self._next_try_at: datetime | None = None
+        """When the next pending try may start, as of the last change; None if none does."""
 
     def start(self) -> None:
         """Watch until the store is closed; idempotent.
@@ -50,7 +50,6 @@ class ChangeWatcher:
         while not self._context.closed.wait(_BUSY_POLL_SECONDS if self._is_busy() else _POLL_SECONDS):
             try:
                 self._compare()
-                self._look_for_due_tries()
                 self._on_poll()
             except Closed:
                 return
@@ -61,17 +60,12 @@ class ChangeWatcher:
                 _log.warning("the store %s cannot be watched at the moment; trying again", self._context.folder.path, exc_info=True)
 
     def _compare(self) -> None:
-        version, offset = self._context.store.version(), self._offset()
+        store, clock = self._context.store, self._context.clock
+        now = clock.now()
+        offset, version = now.timestamp() - clock.monotonic(), store.version()
+        is_due = self._next_try_at is not None and self._next_try_at <= now
         # Machines sleep, and clocks are set: a thread that waits on the monotonic clock for a time of day must be woken then.
-        if version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
+        if is_due or version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
             self._on_change()
+            self._next_try_at = store.tries.next_at(now)
             self._version, self._clock_offset = version, offset  # last, so that a call that failed is repeated
-
-    def _look_for_due_tries(self) -> None:
-        now = self._context.clock.now()
-        if self._context.store.tries.have_become_due(self._tries_seen_at, now):
-            self._on_change()
-        self._tries_seen_at = now  # last, so that a call that failed is repeated
-
-    def _offset(self) -> float:
-        return self._context.clock.now().timestamp() - self._context.clock.monotonic()

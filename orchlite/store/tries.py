@@ -51,16 +51,8 @@ class Tries:
         )
         return None if row is None else to_datetime(row["not_before"])
 
-    def have_become_due(self, after: datetime, until: datetime) -> bool:
-        """Return whether a pending try was to start later than `after`, and not later than `until`."""
-        row = self._database.row(
-            "SELECT 1 FROM runs INDEXED BY runs_pending_tries WHERE status = 'queued' AND not_before > ? AND not_before <= ? LIMIT 1",
-            (to_microseconds(after), to_microseconds(until)),
-        )
-        return row is not None
-
     def bring_forward(self, transaction: Transaction, now: datetime) -> int:
-        """Let no pending try wait longer than its task's delay from `now` on. Return how many would have."""
+        """Limit the wait of each pending try to its task's delay, from `now` on. Return how many it has shortened."""
         at = to_microseconds(now)
         return transaction.execute(
             "UPDATE runs SET not_before = ? + CAST(json_extract(tasks.retry, '$.delay_seconds') * 1000000 AS INTEGER) FROM tasks"

@@ -116,7 +116,6 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the next run in the queue": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=False)),
     "the next run in the queue of any host": ("runs_queued", lambda on: on.runs.next_claimable("host", _NOW, whole_store=True)),
     "when the next try may start": ("runs_pending_tries", lambda on: on.tries.next_at(_NOW)),
-    "whether tries have become due": ("runs_pending_tries", lambda on: on.tries.have_become_due(_NOW, _NOW)),
     "the try after a run": ("runs_retried", lambda on: on.tries.after("run")),
     "whether another run has come": ("runs_of_task", _inside(lambda on, inside: on.tries.is_overtaken(inside, "run"))),
     "tries that wait too long": ("runs_pending_tries", _inside(lambda on, inside: on.tries.bring_forward(inside, _NOW))),

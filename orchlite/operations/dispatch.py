@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from orchlite.core.errors import BadSchedule, IllegalMove
+from orchlite.core.errors import BadSchedule, DeviceFailed, IllegalMove
 from orchlite.core.records import RunRow, SkippedSlots, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.operations import due_times, kill, notification
@@ -108,13 +108,15 @@ def dispatch_task(context: Context, transaction: Transaction, task: TaskRow, now
 def signal_replaced(context: Context, task: TaskRow, replaced: Sequence[RunRow]) -> None:
     """Signal the runs that other runs of their task replace, once that is committed.
 
-    Raises:
-        DeviceFailed: one of them cannot be signalled; the others are.
+    A run that cannot be signalled is left to the next recovery: the commit stands, and other tasks must not wait for it.
     """
     for run in replaced:
         if run.retry_of is not None:
             notification.notify(context, run.retry_of, RunStatus.FAILURE)  # if it was dropped before it started
-    kill.signal_owners(context, task, [run.run_id for run in replaced], REPLACED)
+    try:
+        kill.signal_owners(context, task, [run.run_id for run in replaced], REPLACED)
+    except DeviceFailed:
+        _log.warning("a run of task %s that is replaced could not be signalled; trying again", task.task_id, exc_info=True)
 
 
 def _decided(context: Context, task: TaskRow, now: datetime) -> Due:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from orchlite import Client, Orchestration, RunStatus, Task
+from orchlite.core.folders import RunFolder
 from orchlite.testing import ManualClock, StubProcess, StubRun
 
 OpenClient = Callable[..., Client]
@@ -15,6 +17,17 @@ Travel = Callable[..., Orchestration]
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 _REPLACED = "the next run of its task has replaced it"
+
+
+class _Refusing(StubProcess):
+    """Fails to cancel one run, as if no file could be opened."""
+
+    refused: str | None = None
+
+    def cancel(self, folder: RunFolder, reason: str) -> None:
+        if folder.run_id == self.refused:
+            raise OSError(errno.EMFILE, "Too many open files")
+        super().cancel(folder, reason)
 
 
 def _minutes(task: Task, status: str | None = None) -> list[int]:
@@ -99,6 +112,19 @@ class TestReplace:
         names = {run.id(): name for run, name in zip(task.last_runs(), ("new", "old"), strict=True)}
         order = [(names[event.object_id()], event.became()) for event in client.events() if event.object_id() in names]
         assert order == [("old", "queued"), ("old", "running"), ("new", "queued"), ("old", "killed"), ("new", "running")]
+
+    @pytest.mark.parametrize("refusing", [0, 1])
+    def test_signals_the_runs_of_other_tasks_if_one_cannot_be_signalled(
+        self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes, refusing: int
+    ) -> None:
+        process = _Refusing("success", 90)
+        orchestration = open_client(clock=clock, process=process, workers=4).upload_orchestration(smallest_bundle)
+        tasks = [_every_minute(orchestration, "replace") for _ in range(2)]
+        clock.advance(minutes=1)
+        runs = [task.last_runs()[0].id() for task in tasks]
+        process.refused = runs[refusing]
+        clock.advance(minutes=1)
+        assert (process.cancelled(runs[refusing]), process.cancelled(runs[1 - refusing])) == (None, _REPLACED)
 
     def test_leaves_a_run_that_has_ended_in_time(self, travel: Travel, clock: ManualClock) -> None:
         task = _every_minute(travel("success", 60), "replace")

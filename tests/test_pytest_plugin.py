@@ -136,9 +136,14 @@ class TestRunInline:
         assert run_inline({"main.py": program}, connections={"warehouse": {"host": "h"}})["found"] == [{"bucket": "b"}, {"host": "h"}]
 
     def test_without_a_client_the_program_has_a_store_of_its_own(self, run_inline: Inline, tmp_path: Path) -> None:
-        program = "import wallaroo\nwl = wallaroo.Client()\nwl.create_connection('mine', 'x', {})"
-        run_inline({"main.py": program}, work=tmp_path / "first")
-        run_inline({"main.py": program}, work=tmp_path / "second")
+        program = """
+            import wallaroo
+            wl = wallaroo.Client()
+            found = wl.list_connections()
+            wl.create_connection('mine', 'x', {})
+        """
+        found = [run_inline({"main.py": program}, work=tmp_path / name)["found"] for name in ("first", "second")]
+        assert [len(connections) for connections in found] == [0, 0]
 
     @pytest.mark.parametrize("name", ["bundle.zip", "absent"])
     def test_what_is_no_program_is_refused(self, run_inline: Inline, tmp_path: Path, name: str) -> None:

@@ -80,9 +80,7 @@ def test_a_program_yields_its_worker_slot_however_it_waits(run: Run, wait: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "wait", [pytest.param(wait, marks=[pytest.mark.slow] * (name != "wait"), id=name) for name, wait in _WAITS.items()]
-)
+@pytest.mark.parametrize("wait", [pytest.param(wait, id=name) for name, wait in _WAITS.items()])
 def test_programs_that_wait_for_each_other_three_deep_all_end_on_one_worker(run: Run, wait: str) -> None:
     ended = run(_FAMILY.format(wait=wait), {"below": 3})
     assert str(ended.logs()) == "after success success\n"

@@ -13,6 +13,7 @@ import orchlite
 from orchlite.operations.liveness import signs_of_life
 from orchlite.testing import ManualClock
 
+MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
 Travel = Callable[..., orchlite.Orchestration]
 Until = Callable[[Callable[[], object]], None]
@@ -57,10 +58,11 @@ class TestHeartbeat:
         client.close()
 
     def test_a_failed_one_is_logged_and_harms_nothing(
-        self, open_client: OpenClient, until: Until, caplog: pytest.LogCaptureFixture
+        self, open_client: OpenClient, folder: MakeFolder, until: Until, caplog: pytest.LogCaptureFixture
     ) -> None:
         client = open_client(heartbeat=["/bin/sh", "-c", "echo no route >&2; exit 7"]).start()
         until(lambda: "the heartbeat failed: /bin/sh ended with exit code 7: no route" in caplog.text)
+        assert client.run(folder("print()")).status() == "success"
         client.close()
 
     def test_it_must_be_a_program_and_its_arguments(self, tmp_path: Path) -> None:

@@ -176,12 +176,11 @@ def test_a_program_that_cannot_be_started_is_a_failure_with_the_reason(run: Call
 
 
 def test_a_program_whose_runner_fails_is_killed(tmp_path: Path, make_spec: MakeSpec) -> None:
-    runners, begun_at = Runners(tmp_path / "pool.log"), time.monotonic()
+    runners = Runners(tmp_path / "pool.log")
     spec = make_spec("exec sleep 60", timeout_seconds="soon")  # which supervising it fails with
     runners.place(spec)
     result = _ended(runners, spec)
     runners.close()
-    assert time.monotonic() - begun_at < 30
     assert (result.status, result.exit_code) == (RunStatus.FAILURE, 137)
     assert (result.reason or "").startswith("its runner failed: TypeError")
     assert "TypeError" in (tmp_path / "pool.log").read_text()

@@ -271,7 +271,7 @@ def test_a_slot_that_a_host_dispatched_before_it_was_killed_is_run_by_another(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("concurrency", ["forbid", pytest.param("replace", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("concurrency", ["forbid", "replace"])
 def test_a_run_whose_host_and_runner_were_killed_is_not_in_the_way_of_the_next(
     start_host: StartHost,
     folder: MakeFolder,

@@ -24,8 +24,12 @@ def _binary(left: Any, operator: str, right: Any) -> dict[str, Any]:
     return {"BinaryExpr": {"left": left, "op": operator, "right": right}}
 
 
+def _plain(function: Any, *inputs: Any) -> dict[str, Any]:
+    return {"Function": {"input": list(inputs), "function": function, "options": {"fmt_str": ""}}}
+
+
 def _function(group: str, name: Any, *inputs: Any) -> dict[str, Any]:
-    return {"Function": {"input": list(inputs), "function": {group: name}, "options": {"fmt_str": ""}}}
+    return _plain({group: name}, *inputs)
 
 
 _N = {"Column": "n"}
@@ -33,14 +37,8 @@ _F = {"Column": "f"}
 _T = {"Column": "t"}
 _A = {"Literal": {"Utf8": "a"}}
 _ONE = {"Literal": {"Int32": 1}}
-
-
 _FIVE = {"Literal": {"Int32": 5}}
 _TRUE = {"Literal": {"Boolean": True}}
-
-
-def _plain(function: Any, *inputs: Any) -> dict[str, Any]:
-    return {"Function": {"input": list(inputs), "function": function, "options": {"fmt_str": ""}}}
 
 
 @pytest.mark.parametrize(

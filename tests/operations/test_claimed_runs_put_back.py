@@ -14,9 +14,9 @@ import pytest
 
 from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.folders import StoreFolder
-from orchlite.core.records import OrchestrationRow, SchedulePolicy, TaskRow
+from orchlite.core.records import SchedulePolicy
 from orchlite.core.settings import Settings
-from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import RunStatus, TaskKind
 from orchlite.environments.environments import Environments
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.execution import finalize
@@ -24,6 +24,7 @@ from orchlite.operations.postponement import try_postpone
 from orchlite.runs.spec import NeverStarted
 from orchlite.store.store import Store
 from orchlite.testing import ManualClock, StubProcess
+from tests.rows import orchestration_row, task_row
 
 _SHORTAGE = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 OpenContext = Callable[[Clock], Context]
@@ -59,42 +60,9 @@ def context(open_context: OpenContext) -> Context:
 
 def _claimed(context: Context, *, attempts: int = 1) -> Assignment:
     """Insert a run, and claim it a number of times."""
-    store, now, orchestration_id, run_id = context.store, context.clock.now(), str(uuid.uuid4()), str(uuid.uuid4())
-    orchestration = OrchestrationRow(
-        orchestration_id=orchestration_id,
-        workspace_id=1,
-        name="name",
-        file_name="file.zip",
-        sha="0" * 64,
-        size_bytes=5,
-        entrypoint="main.py",
-        requirements=(),
-        warnings=(),
-        base_image="clean",
-        status=OrchestrationStatus.READY,
-        reason=None,
-        environment_key=None,
-        installed=(),
-        task_id=str(uuid.uuid4()),
-        created_at=now,
-        updated_at=now,
-    )
-    task = TaskRow(
-        task_id=str(uuid.uuid4()),
-        workspace_id=1,
-        orchestration_id=orchestration_id,
-        kind=TaskKind.ONCE,
-        name=None,
-        arguments="{}",
-        timeout_seconds=None,
-        debug=False,
-        env={},
-        env_passthrough=(),
-        status=TaskStatus.PENDING,
-        reason=None,
-        created_at=now,
-        updated_at=now,
-    )
+    store, now, run_id = context.store, context.clock.now(), str(uuid.uuid4())
+    orchestration = orchestration_row(now)
+    task = task_row(orchestration)
     with store.transaction() as transaction:
         store.orchestrations.insert(transaction, orchestration)
         store.tasks.insert(transaction, task)

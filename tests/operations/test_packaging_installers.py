@@ -188,9 +188,7 @@ class TestWhichInstaller:
         assert not (tmp_path / "store").exists()
 
     @pytest.mark.slow
-    @pytest.mark.parametrize(
-        "says", ["echo uv 0.4.30", *(pytest.param(says, marks=pytest.mark.slow) for says in ("exit 1", "echo something else"))]
-    )
+    @pytest.mark.parametrize("says", ["echo uv 0.4.30", "exit 1", "echo something else"])
     def test_an_unusable_uv_counts_as_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Callable[..., str], says: str
     ) -> None:
@@ -317,7 +315,7 @@ def test_pip_does_not_install_although_uv(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
+@pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_an_installer_does_not_remain_in_an_environment(
     open_client: OpenClient, folder: Callable[..., Path], package_index: tuple[str, str], tmp_path: Path, installer: str
 ) -> None:

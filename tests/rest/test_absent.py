@@ -49,7 +49,8 @@ def test_a_body_of_any_type_is_refused_by_the_name_of_the_endpoint(shared_api: A
 
 
 def test_what_is_absent_is_known_only_to_who_has_a_token(shared_api: Any, refused: Any) -> None:
-    refused(shared_api.request("POST", "/v1/api/users/invite", json={}, token=None), 401)
+    absent, served = (shared_api.request("POST", f"/v1/api/{path}", json={}, token=None) for path in ("users/invite", "workspaces/list"))
+    assert refused(absent, 401) == refused(served, 401)
 
 
 @pytest.mark.parametrize("root", REFUSED_QUERIES)

@@ -215,10 +215,12 @@ class TestLoggingIn:
         assert "wrong" not in answer.text.replace("is wrong", "")
 
     def test_accepts_a_form_only(self, door: Any, refused: Any) -> None:
-        refused(door.request("POST", _LOGIN, token=None, json={"grant_type": "password"}), 415)
+        found = refused(door.request("POST", _LOGIN, token=None, json={"grant_type": "password"}), 415)
+        assert found["details"] == {"expected": "application/x-www-form-urlencoded"}
 
     def test_needs_accounts(self, api: Any, refused: Any) -> None:
-        refused(self._log_in(api, grant_type="password", username="jane", password="correct horse"), 401)
+        found = refused(self._log_in(api, grant_type="password", username="jane", password="correct horse"), 401)
+        assert found["kind"] == "Unauthorized"
 
     def test_finds_users_by_id_and_by_address(self, door: Any, refused: Any) -> None:
         jane = door.request("GET", f"{_USERS}/{_JANE.user_id}").json()

@@ -179,12 +179,19 @@ def test_a_query_that_is_wrong_or_too_large_gets_the_reason(shared_api: Any, que
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{}, {"query": 7}, {"query": "{ __typename }", "variables": []}, [], None, "text"],
-    ids=["empty", "number", "list of variables", "list", "null", "text"],
+    ("body", "argument"),
+    [
+        pytest.param({}, "the body", id="empty"),
+        pytest.param({"query": 7}, "the body", id="number"),
+        pytest.param({"query": "{ __typename }", "variables": []}, "variables", id="list of variables"),
+        pytest.param([], "the body", id="list"),
+        pytest.param(None, "the body", id="null"),
+        pytest.param("text", "the body", id="text"),
+    ],
 )
-def test_an_invalid_request_is_refused_as_by_rest(shared_api: Any, refused: Any, body: Any) -> None:
-    refused(shared_api.request("POST", "/v1/graphql", json=body), 400)
+def test_an_invalid_request_is_refused_as_by_rest(shared_api: Any, refused: Any, body: Any, argument: str) -> None:
+    found = refused(shared_api.request("POST", "/v1/graphql", json=body), 400)
+    assert (found["kind"], found["details"]) == ("BadArgument", {"argument": argument})
 
 
 def test_the_token_may_be_bare_as_the_sdk_sends_it(shared_api: Any, refused: Any) -> None:

@@ -132,10 +132,10 @@ class TestFormats:
         assert logged["out"].to_pylist() == [{"variable": [33.5]}, {"variable": [14.0]}]
 
     def test_infinity_and_nan_come_back_as_null(self, api: Any, tmp_path: Path) -> None:
-        shared_door = Door(api, api.deployed(api.model(doubling(tmp_path / "double.onnx"))))
+        door = Door(api, api.deployed(api.model(doubling(tmp_path / "double.onnx"))))
         table = pa.table({"x": pa.array([[1e38, 3e38, 1.0]], pa.list_(pa.float32()))})
-        assert _table(shared_door.send(_file(table), ARROW).content)["out.y"].to_pylist()[0][1] == float("inf")
-        (record,) = shared_door.send([{"x": [1e38, 3e38, 1.0]}]).json()
+        assert _table(door.send(_file(table), ARROW).content)["out.y"].to_pylist()[0][1] == float("inf")
+        (record,) = door.send([{"x": [1e38, 3e38, 1.0]}]).json()
         assert record["out.y"] == [2e38, None, 2.0]
 
 
@@ -281,9 +281,17 @@ class TestLogs:
         response = door.api.request("POST", _TOPIC.replace("-inference", "-inference-failures"), json={})
         assert _status(_table(response.content)) == {"status": "All", "next": None}
 
-    @pytest.mark.parametrize("topic", ["model-house-inference", "workspace-1-pipeline-nothing-inference", "x"])
-    def test_another_topic_is_not_found(self, door: Door, refused: Callable[..., Any], topic: str) -> None:
-        refused(door.api.request("POST", f"/v1/logs/topic/{topic}/records", json={}), 404)
+    @pytest.mark.parametrize(
+        ("topic", "details"),
+        [
+            ("model-house-inference", {"topic": "model-house-inference"}),
+            ("workspace-1-pipeline-nothing-inference", {"pipeline_name": "nothing"}),
+            ("x", {"topic": "x"}),
+        ],
+    )
+    def test_another_topic_is_not_found(self, door: Door, refused: Callable[..., Any], topic: str, details: dict[str, str]) -> None:
+        found = refused(door.api.request("POST", f"/v1/logs/topic/{topic}/records", json={}), 404)
+        assert (found["kind"], found["details"]) == ("NotFound", details)
 
     def test_logs_are_those_of_every_process(self, door: Door, client: orchlite.Client) -> None:
         client.get_pipeline("houses").infer(pd.DataFrame({"tensor": _ROWS[:1]}))

@@ -145,12 +145,16 @@ class TestRunScheduled:
         assert {name: shown[name] for name in policy} == policy
         assert stepped_client.get_task_by_id(task).timezone() == "Europe/Berlin"
 
-    def test_accepts_retries_and_shows_the_tries(self, stepped_api: Any, stepped_client: Client, orch_id: str) -> None:
+    def test_accepts_retries_and_shows_the_tries(self, open_client: Callable[..., Client], clock: ManualClock, api_of: Any) -> None:
+        api = api_of(open_client(clock=clock, process=StubProcess("failure")))
+        fields = {"orch_id": api.orchestration(), "workspace_id": 1, "json": {}}
         retry = {"retries": 1, "retry_delay": "5m", "retry_unknown": True}
-        for route, fields in (("run_once", {}), ("run_scheduled", {"schedule": "0 2 * * *"})):
-            task = stepped_api.create(f"task/{route}", orch_id=orch_id, workspace_id=1, json={}, **fields, **retry)
-            shown = stepped_api.call("task/get_by_id", id=task)
-            assert (shown["retries"], shown["retry_delay"]) == (1, 300)
+        tasks = api.create("task/run_once", **fields, **retry), api.create("task/run_scheduled", schedule="0 2 * * *", **fields, **retry)
+        shown = [api.call("task/get_by_id", id=task) for task in tasks]
+        assert [(task["retries"], task["retry_delay"]) for task in shown] == [(1, 300)] * 2
+        clock.advance(minutes=5)
+        second, first = api.runs(tasks[0])
+        assert (first["try_number"], first["retry_of"], second["try_number"], second["retry_of"]) == (1, None, 2, first["run_id"])
 
     @pytest.mark.parametrize(
         ("fields", "error", "field"),
@@ -349,11 +353,12 @@ class TestList:
         assert stepped_api.call("task/get_tasks_by_orch_sha", sha="0" * 64) == {"ids": []}
 
     def test_of_something_missing_is_refused(self, stepped_api: Any, tasks: list[str]) -> None:
-        stepped_api.refusal(404, "task/list", workspace_id=99)
-        stepped_api.refusal(404, "task/list", orch_id=str(uuid.uuid4()))
-        stepped_api.refusal(400, "task/list", killed="yes")
-        stepped_api.refusal(400, "task/list", run_limit=-1)
-        stepped_api.refusal(400, "task/get_tasks_by_orch_sha")
+        absent = str(uuid.uuid4())
+        assert stepped_api.refusal(404, "task/list", workspace_id=99)["details"] == {"workspace_id": 99}
+        assert stepped_api.refusal(404, "task/list", orch_id=absent)["details"] == {"orchestration_id": absent}
+        for argument, value in (("killed", "yes"), ("run_limit", -1)):
+            assert stepped_api.refusal(400, "task/list", **{argument: value})["details"] == {"argument": argument}
+        assert stepped_api.refusal(400, "task/get_tasks_by_orch_sha")["details"] == {"argument": "sha"}
 
     def test_of_several_pages_has_every_task_once_and_in_order(self, stepped_api: Any, stepped_client: Client, tasks: list[str]) -> None:
         store = stepped_client._engine.store
@@ -396,7 +401,8 @@ class TestRuns:
         assert stepped_api.refusal(400, "task/list_task_runs", task_id=task, status=status)["details"]["argument"] == "status"
 
     def test_of_a_missing_task_are_not_found(self, shared_api: Any) -> None:
-        shared_api.refusal(404, "task/list_task_runs", task_id=str(uuid.uuid4()))
+        absent = str(uuid.uuid4())
+        assert shared_api.refusal(404, "task/list_task_runs", task_id=absent)["details"] == {"task_id": absent}
 
     def test_the_newest_lines_of_a_log_are_in_order(self, api: Any) -> None:
         task = api.task(api.orchestration("print('a\\nb\\n\\nc')"))

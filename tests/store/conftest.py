@@ -16,6 +16,7 @@ from orchlite.core.records import Claim, OrchestrationRow, RunResult, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.store.database import Database
 from orchlite.store.store import Store
+from tests.rows import orchestration_row, task_row
 
 _NOW = datetime(2024, 4, 17, 16, 3, 19, 756251, UTC)
 
@@ -58,28 +59,10 @@ def add_orchestration(store: Store) -> Callable[..., OrchestrationRow]:
     def add(
         status: OrchestrationStatus = OrchestrationStatus.READY, *, sha: str = "0" * 64, workspace_id: int = 1, base_image: str = "host"
     ) -> OrchestrationRow:
-        orchestration = OrchestrationRow(
-            orchestration_id=str(uuid.uuid4()),
-            workspace_id=workspace_id,
-            name="name",
-            file_name="file.zip",
-            sha=sha,
-            size_bytes=5,
-            entrypoint="main.py",
-            requirements=("six==1.17.0",),
-            warnings=("a warning",),
-            base_image=base_image,
-            status=status,
-            reason=None,
-            environment_key=None,
-            installed=(),
-            task_id=str(uuid.uuid4()),
-            created_at=_NOW,
-            updated_at=_NOW,
-        )
+        row = orchestration_row(_NOW, status=status, sha=sha, workspace_id=workspace_id, base_image=base_image)
         with store.transaction() as transaction:
-            store.orchestrations.insert(transaction, orchestration)
-        return orchestration
+            store.orchestrations.insert(transaction, row)
+        return row
 
     return add
 
@@ -91,23 +74,7 @@ def add_task(store: Store, add_orchestration: Callable[..., OrchestrationRow]) -
     def add(
         status: TaskStatus = TaskStatus.PENDING, *, kind: TaskKind = TaskKind.ONCE, orchestration: OrchestrationRow | None = None
     ) -> TaskRow:
-        orchestration = orchestration or add_orchestration()
-        task = TaskRow(
-            task_id=orchestration.task_id if kind is TaskKind.PACKAGING else str(uuid.uuid4()),
-            workspace_id=orchestration.workspace_id,
-            orchestration_id=orchestration.orchestration_id,
-            kind=kind,
-            name=None,
-            arguments='{"n": 1}',
-            timeout_seconds=2.5,
-            debug=True,
-            env={"A": "1"},
-            env_passthrough=("B",),
-            status=status,
-            reason=None,
-            created_at=_NOW,
-            updated_at=_NOW,
-        )
+        task = task_row(orchestration or add_orchestration(), kind, status=status)
         with store.transaction() as transaction:
             store.tasks.insert(transaction, task)
         return task

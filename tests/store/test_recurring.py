@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -17,8 +17,6 @@ from orchlite.store.store import Store
 AddRecurring = Callable[..., TaskRow]
 
 _MINUTE = timedelta(minutes=1)
-
-_NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -189,17 +187,17 @@ class TestTheQueue:
         task = add_recurring(concurrency="replace")
         _add_slot(store, task, now, claim=True)
         new = _add_slot(store, task, now + _MINUTE)
-        assert store.runs.next_claimable("host", _NOW, whole_store=True) is None
+        assert store.runs.next_claimable("host", now, whole_store=True) is None
         with store.transaction() as transaction:
             store.runs.requeue(transaction, store.runs.of_task(task.task_id)[-1].run_id, now, "for the test")
-        assert store.runs.next_claimable("host", _NOW, whole_store=True) not in (None, new)
+        assert store.runs.next_claimable("host", now, whole_store=True) not in (None, new)
 
     @pytest.mark.parametrize("concurrency", ["allow", "forbid"])
     def test_holds_no_other(self, store: Store, add_recurring: AddRecurring, now: datetime, concurrency: str) -> None:
         task = add_recurring(concurrency=concurrency)
         _add_slot(store, task, now, claim=True)
         new = _add_slot(store, task, now + _MINUTE)
-        assert store.runs.next_claimable("host", _NOW, whole_store=True) == new
+        assert store.runs.next_claimable("host", now, whole_store=True) == new
 
     @pytest.mark.parametrize(("late", "is_claimed"), [(timedelta(seconds=90), True), (timedelta(seconds=90, microseconds=1), False)])
     def test_skips_a_run_past_its_deadline(
@@ -213,10 +211,10 @@ class TestTheQueue:
 
     def test_is_handed_over_with_the_task(self, store: Store, add_recurring: AddRecurring, now: datetime) -> None:
         run_id = _add_slot(store, add_recurring(), now)
-        assert store.runs.next_claimable("another host", _NOW, whole_store=False) is None
+        assert store.runs.next_claimable("another host", now, whole_store=False) is None
         with store.transaction() as transaction:
             store.runs.hand_over(transaction, store.runs.get(run_id).task_id, "another host")
-        assert store.runs.next_claimable("another host", _NOW, whole_store=False) == run_id
+        assert store.runs.next_claimable("another host", now, whole_store=False) == run_id
 
 
 def test_the_newest_runs_of_a_task_are_those_that_were_not_skipped(store: Store, add_recurring: AddRecurring, now: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +39,6 @@ _SILENT_2026 = _SILENT | {
 """Calls of which the SDK itself says something, and shows nothing of a response."""
 
 
-def calls_of(run: Run, interpreter: Path) -> dict[str, Any]:
-    done = run(interpreter, "wire_calls")
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def invalid_queries(queries: dict[str, str]) -> set[str]:
     """Return the names of queries that the server's schema does not allow."""
     schema = build_schema(SCHEMA)
@@ -61,7 +53,7 @@ def _is_valid(schema: Any, query: str) -> bool:
 
 
 def test_the_table_of_calls_is_read_off_both_sdks(interpreter_of: InterpreterOf, run: Run) -> None:
-    old, new = (calls_of(run, interpreter_of(sdk)) for sdk in (SDK_2023, SDK_2026))
+    old, new = (printed(run(interpreter_of(sdk), "wire_calls")) for sdk in (SDK_2023, SDK_2026))
     assert {*old["paths"], *new["paths"]} == PATHS
     assert invalid_queries(old["queries"]) | invalid_queries(new["queries"]) == _INVALID | _COMPOSED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from orchlite.core.errors import BadArgument
 from orchlite.core.status import TaskStatus
@@ -19,11 +19,10 @@ RUNS_PER_TASK = 5
 """How many runs a task is shown with by default, as on the platform."""
 _LISTED_RUNS = 10
 _RETRY_FIELDS = ("retries", "retry_delay", "retry_unknown")
-_SPELT = Depends(refuse_misspelt)
 _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_seconds")
 
 
-@router.post("/run_once", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
+@router.post("/run_once", status_code=201, response_model=response_models.Id, dependencies=[refuse_misspelt(request_models.RunOnce)])
 def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     """Run an orchestration once. Returns the task's id."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
@@ -31,7 +30,9 @@ def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_scheduled", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
+@router.post(
+    "/run_scheduled", status_code=201, response_model=response_models.Id, dependencies=[refuse_misspelt(request_models.RunScheduled)]
+)
 def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Response:
     """Run an orchestration on a schedule, a cron expression of five fields: minute, hour, day of the month, month, day of the week."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
@@ -41,7 +42,9 @@ def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Respon
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
-@router.post("/run_continuously", status_code=201, response_model=response_models.Id, dependencies=[_SPELT])
+@router.post(
+    "/run_continuously", status_code=201, response_model=response_models.Id, dependencies=[refuse_misspelt(request_models.RunContinuously)]
+)
 def run_continuously(body: request_models.RunContinuously, queries: Queries) -> Response:
     """Run an orchestration, and start it again whenever it ends."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)

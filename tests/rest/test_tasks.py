@@ -227,6 +227,13 @@ class TestAMisspeltField:
         found = stepped_api.request("POST", "/v1/api/task/run_scheduled", json=fields, headers={"User-Agent": "curl/8.5"})
         assert found.status_code == 201
 
+    @pytest.mark.parametrize(("path", "name"), [("task/run_once", "timezon"), ("task/run_continuously", "retrie")])
+    def test_near_a_field_of_another_request_is_ignored_as_that_field_is(
+        self, stepped_api: Any, orch_id: str, path: str, name: str
+    ) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", name: "x"}
+        assert stepped_api.request("POST", f"/v1/api/{path}", json=fields, headers={"User-Agent": "curl/8.5"}).status_code == 201
+
     @pytest.mark.parametrize("agent", ["python-httpx/0.28.1", "python-httpx/0.23.3", "python-requests/2.31.0", "WallarooSDK/2026.1.3"])
     def test_of_an_sdk_is_ignored(self, stepped_api: Any, orch_id: str, agent: str) -> None:
         fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "schedule": "30 2 * * *", "timezon": "x"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="[METRIC]...", nargs=-1)
 @count_option
 def metrics(word: str, names: tuple[str, ...], count: int) -> None:
-    """Show the numbers that runs wrote to metrics.json, the oldest run first: these metrics, by default all.
+    """Show the numbers that runs wrote to metrics.json, the oldest run first. METRIC... selects some; the default is all.
 
     ID is a task, an orchestration or a run; a name includes all that have it. With --json, a run is {"run_id", "at", "metrics"}, where
     `at` is its slot, or when it was submitted.

@@ -39,7 +39,7 @@ def live_task(client: Client, name: str, expression: str | None, policy: dict[st
         raise _taken(name, live, "--replace has it run this from now on; another --name keeps both.")
     if len(live) > 1:
         kill = common_options().command("kill", "ID")
-        raise _taken(name, live, f"`{kill}` ends those that are not to be replaced.")
+        raise _taken(name, live, f"`{kill}` ends the others first.")
     _check_kind(live[0], expression, policy)
     return live[0]
 

@@ -29,7 +29,7 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 @click.argument("words", metavar="[EXPRESSION]", nargs=-1)
 @click.option("--continuously", is_flag=True, help="Instead of EXPRESSION: start it again whenever it ends.")
 @click.option("--name", metavar="NAME", help="Name of the task.  [default: that of the orchestration]")
-@click.option("--replace", is_flag=True, help="Have the live task of this name run it from now on. What is not given is kept.")
+@click.option("--replace", is_flag=True, help="Have the live task of this name run PATH_OR_ID from now on. What is not given is kept.")
 @click.option("--timezone", metavar="ZONE", help="Time zone of EXPRESSION.  [default: UTC]")
 @click.option(
     "--concurrency",
@@ -51,8 +51,8 @@ def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, comma
 
     EXPRESSION has five cron fields, or is a macro such as @daily. `orchlite start` keeps the schedules.
 
-    A name that a live task has already is refused. With --replace, that task runs PATH_OR_ID from now on, in one step once it is packaged:
-    no slot is lost or runs twice, and what runs continues. EXPRESSION may be left out.
+    A name that a live task has already is refused. With --replace, that task runs PATH_OR_ID from now on, as soon as it is packaged: no
+    slot is lost or runs twice, and runs in progress continue. EXPRESSION may be left out.
     """
     out, name = common_options().output(), policy["name"]
     expression = _expression(words)

@@ -1,4 +1,4 @@
-"""Checks when a task is to run, and what becomes of slots that cannot be kept, as callers of the handles give it."""
+"""Checks a task's schedule, and its policy for slots that cannot be kept, as callers of the handles give them."""
 
 from __future__ import annotations
 

@@ -70,14 +70,17 @@ class Lookups:
         self, orchestration_id: str, limit: int | None = None, statuses: Collection[RunStatus] | None = None
     ) -> list[RunKey]:
         """Return the runs of an orchestration, also of tasks that were replaced since, as `newest_runs`; without packaging."""
+        given, most = None if statuses is None else json.dumps(sorted(statuses)), -1 if limit is None else limit
+        # The newest of each task, then of all: an index has each task's runs in this order, so that no task's history is sorted.
         rows = self._database.rows(
-            "SELECT run_id, runs.task_id FROM runs JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
-            " WHERE runs.task_id IN (SELECT tasks.task_id FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging'"
-            " UNION SELECT task_versions.task_id FROM task_versions WHERE orchestration_id = ?)"
-            " AND COALESCE(task_versions.orchestration_id, tasks.orchestration_id) = ?"
-            " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
-            " ORDER BY number DESC LIMIT ?",
-            (*[orchestration_id] * 3, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
+            "WITH ran AS (SELECT task_id FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging'"
+            " UNION SELECT task_id FROM task_versions WHERE orchestration_id = ?)"
+            " SELECT run_id, runs.task_id FROM ran JOIN runs ON runs.number IN (SELECT number"
+            " FROM runs AS newest INDEXED BY runs_of_task JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
+            " WHERE newest.task_id = ran.task_id AND COALESCE(task_versions.orchestration_id, tasks.orchestration_id) = ?"
+            " AND CASE WHEN ? IS NULL THEN newest.status <> 'skipped' ELSE newest.status IN (SELECT value FROM json_each(?)) END"
+            " ORDER BY number DESC LIMIT ?) ORDER BY runs.number DESC LIMIT ?",
+            (*[orchestration_id] * 3, given, given, most, most),
         )
         return _keys(rows)
 

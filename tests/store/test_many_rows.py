@@ -66,6 +66,25 @@ def test_the_newest_runs_of_many_tasks_are_those_of_each(store: Store, tasks: li
     assert newest == store.runs.get(runs[4])
 
 
+def test_the_newest_runs_of_an_orchestration_are_those_of_all_its_tasks_also_before_they_were_replaced(
+    store: Store, tasks: list[TaskRow], add_run: Callable[..., str], now: datetime
+) -> None:
+    packaging, first, second, other = tasks
+    before = [add_run(RunStatus.SUCCESS, task=task) for task in (first, second, first, packaging, other)]
+    with store.transaction() as transaction:
+        store.task_versions.keep(transaction, first.task_id, now)
+        store.tasks.replace(transaction, first._replace(orchestration_id=other.orchestration_id), now, "replaced")
+    after = [add_run(RunStatus.FAILURE, task=task) for task in (first, second)]
+
+    def found(task: TaskRow, limit: int | None = None, statuses: frozenset[RunStatus] | None = None) -> list[str]:
+        return [key.run_id for key in store.lookups.runs_of_orchestration(task.orchestration_id, limit, statuses)]
+
+    assert found(second) == [after[1], before[2], before[1], before[0]]
+    assert found(second, 2) == [after[1], before[2]]
+    assert found(second, 2, frozenset({RunStatus.SUCCESS})) == [before[2], before[1]]
+    assert found(other) == [after[0], before[4]]
+
+
 def test_failed_runs_since_a_time_are_newest_first(store: Store, add_run: Callable[..., str], now: datetime) -> None:
     found = {status: add_run(status) for status in RunStatus if status.is_final and status is not RunStatus.SKIPPED}
     bad = [found[status] for status in (RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.UNKNOWN)]

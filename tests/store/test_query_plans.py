@@ -18,16 +18,18 @@ from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
+from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
+from orchlite.store.task_versions import TaskVersions
 from orchlite.store.tasks import Tasks
 from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FAILED = frozenset({RunStatus.FAILURE})
-_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain")
-"""What may be read from end to end: values of a parameter, indexes of unfinished runs, late slots that were found, a chain of tries."""
+_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain", "SCAN ran")
+"""What may be read from end to end: values of a parameter, indexes of unfinished runs, and what a subquery has found by an index."""
 
 
 class _ExplainingTransaction(Transaction):
@@ -76,7 +78,7 @@ class _Tables:
         self.database = database
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
         self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
-        self.tries = Tries(database)
+        self.tries, self.task_versions, self.run_metrics = Tries(database), TaskVersions(database), RunMetrics(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
 
 
@@ -119,6 +121,11 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the try after a run": ("runs_retried", lambda on: on.tries.after("run")),
     "whether another run has come": ("runs_of_task", _inside(lambda on, inside: on.tries.is_overtaken(inside, "run"))),
     "tries that wait too long": ("runs_pending_tries", _inside(lambda on, inside: on.tries.bring_forward(inside, _NOW))),
+    "what a task has run before it is replaced": (
+        "runs_of_task",
+        _inside(lambda on, inside: on.task_versions.keep(inside, "task", _NOW)),
+    ),
+    "the metrics of a run": ("PRIMARY KEY", lambda on: on.run_metrics.get("run")),
     "runs that wait for others": ("runs_running", lambda on: on.waits.count("host", 0.0)),
     "bad ends": ("runs_ended_badly", lambda on: on.lookups.failed_since(_NOW)),
     "missed slots": ("runs_skipped", lambda on: on.runs.count_skipped("task")),
@@ -152,6 +159,16 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "the last runs of many tasks": ("runs_of_task_updated", lambda on: on.runs.newest_of_tasks(["task"], 5, _FAILED)),
+    "the last runs of an orchestration": ("INDEX runs_of_task (", lambda on: on.lookups.runs_of_orchestration("orchestration", 5)),
+    "the runs to delete with an orchestration": (
+        "runs_of_version",
+        _inside(lambda on, inside: on.task_versions.run_ids(inside, "orchestration")),
+    ),
+    "the tasks that ran an orchestration before": (
+        "task_versions_of_orchestration",
+        _inside(lambda on, inside: on.task_versions.live_tasks(inside, "orchestration")),
+    ),
+    "the metrics of many runs": ("PRIMARY KEY", lambda on: on.run_metrics.of_runs(["run"])),
     "the running runs": ("runs_running", lambda on: on.runs.running()),
     "what a host has submitted": ("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host")),
     "who has queued recurring runs": ("runs_queued", lambda on: on.runs.submitters_of_recurring()),

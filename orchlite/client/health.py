@@ -75,7 +75,8 @@ def examine(engine: Engine, since: datetime) -> Health:
     signs = liveness.signs_of_life(engine.context.folder.hosts)
     overdue_before = now - MISFIRE_GRACE
     failed = _runs(engine, store.lookups.failed_since(since))
-    packaging = {run.id() for run in failed if store.tasks.get(run.task()).kind is TaskKind.PACKAGING}
+    tasks = store.tasks.of_ids(list({run.task() for run in failed}))
+    packaging = {task.task_id for task in tasks if task.kind is TaskKind.PACKAGING}
     return Health(
         since=since,
         kept_by=signs,
@@ -86,8 +87,8 @@ def examine(engine: Engine, since: datetime) -> Health:
         unsound=_tasks(engine, store.lookups.unsound()),
         late=_runs(engine, store.lookups.late_since(since, overdue_before)),
         skipped=_runs(engine, store.lookups.skipped_since(since)),
-        failed=[run for run in failed if run.id() not in packaging],
-        packaging_failed=_still_failing(engine, (run for run in failed if run.id() in packaging)),
+        failed=[run for run in failed if run.task() not in packaging],
+        packaging_failed=_still_failing(engine, (run for run in failed if run.task() in packaging)),
     )
 
 

@@ -117,7 +117,7 @@ def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
 
 
 def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun]:
-    """Return all tasks and orchestrations of this name, or the one thing with this id; for verbs that only read.
+    """Return all tasks and orchestrations of this name, or the one thing with this id; for verbs that change none of them.
 
     The uploads of one folder share a name, so they go together. Tasks come first unless all are killed; newest first.
 

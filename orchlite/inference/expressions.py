@@ -189,7 +189,7 @@ def _bare(name: str) -> Any:
 
 
 def _aggregate(content: Any) -> Any:
-    """Return `{"Mean": node}`, `{"Max": {"input": node, …}}`, `{"Std": [node, ddof]}` or `{"Count": [node, include_nulls]}`."""
+    """Return what `{"Mean": node}`, `{"Max": {"input": node, …}}`, `{"Std": [node, ddof]}` or `{"Count": [node, nulls]}` stands for."""
     ((name, content),) = content.items()
     method = _found(_AGGREGATES, name)
     option: list[Any] = []

@@ -13,7 +13,7 @@ from orchlite.inference.tensor_checks import TensorCheck
 
 
 def check(definition: Mapping[str, Any]) -> None:
-    """Check the kinds of the steps, and the validations, where polars is installed. The data and the models' files are not looked at.
+    """Check the kinds of the steps, and the validations, where polars is installed. It reads neither data nor the models' files.
 
     Raises:
         InferenceFailed: a step is of a kind that orchlite does not run, or a validation cannot be read.

@@ -18,7 +18,7 @@ def serialized(types: object, argument: str) -> bytes:
     """Return the schema of columns with these types, as `pyarrow.Schema.serialize` does.
 
     Raises:
-        BadArgument: it is no mapping of texts, is empty, or has a type that Arrow does not know.
+        BadArgument: it is not a mapping of texts, is empty, or has a type that Arrow does not know.
         MissingExtra: pyarrow is not installed.
     """
     if not isinstance(types, Mapping) or not types:
@@ -32,7 +32,7 @@ def read(message: bytes) -> Any:
     """Return the schema that `pyarrow.Schema.serialize` made this message of.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: it is not such a message.
         MissingExtra: pyarrow is not installed.
     """
     try:

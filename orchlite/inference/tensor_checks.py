@@ -60,7 +60,7 @@ def marks(check: TensorCheck, frame: Any, tensors: Tensors) -> Any:
     """Return the expression of polars that is true for rows of a frame that do not meet it.
 
     Raises:
-        InferenceFailed: it is about a tensor or a value that there is not.
+        InferenceFailed: it is about a tensor or a value that does not exist.
     """
     return ~_Translation(check.name, frame, tensors).expression(check.root)
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -206,7 +205,7 @@ def test_start_ends_with_one_line_once_its_store_is_gone(start: Start, call: Cal
     process = start("start", "--workers", "1")
     assert process.stderr is not None
     assert any("keeping the schedules of" in line for line in process.stderr)
-    shutil.rmtree(store)
+    store.rename(store.with_name("moved"))  # all of its files at once
     _, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 3
     assert re.fullmatch(r"orchlite: The store \S+ is gone\. Restore it from a backup.*\n", stderr)

@@ -146,7 +146,7 @@ def _check_that_all_are_refused(client: Client, orchestration: orchlite.Orchestr
 
 
 def _delete(store: Path) -> None:
-    for path in store.glob("store.sqlite*"):
+    for path in sorted(store.glob("store.sqlite*")):  # itself before the files beside it
         path.unlink()
 
 

@@ -51,7 +51,9 @@ def _starts(path: Path) -> Counter[str]:
     return Counter(path.read_text().splitlines() if path.exists() else ())
 
 
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "left"])
+@pytest.mark.parametrize(
+    "death", [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="left", marks=pytest.mark.slow)]
+)
 def test_a_try_that_waits_is_started_by_the_next_host(
     start_host: StartHost, tmp_path: Path, folder: MakeFolder, check_store: CheckStore, until: Until, death: signal.Signals
 ) -> None:

@@ -32,6 +32,7 @@ COMMAND_LINE = Language(
         "allow_remote": "--allow-remote",
         "base_image": "--base-image",
         "compatibility": "--compatibility",
+        "concurrency": "--concurrency",
         "connection_type": "TYPE",
         "details": "--detail",
         "env": "--env",
@@ -41,8 +42,10 @@ COMMAND_LINE = Language(
         "index_urls": "--index-url",
         "install_timeout_seconds": "--install-timeout",
         "json_args": "--arg",
+        "missed": "--missed",
         "name": "--name",
         "older_than": "--older-than",
+        "on_late": "--on-late",
         "port": "--port",
         "replace_pins": "--replace-pins",
         "retries": "--retries",
@@ -50,6 +53,7 @@ COMMAND_LINE = Language(
         "retry_unknown": "--retry-unknown",
         "starting_deadline_seconds": "--deadline",
         "timeout": "--timeout",
+        "timezone": "--timezone",
     },
 )
 

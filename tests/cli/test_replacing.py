@@ -113,6 +113,23 @@ def test_replace_says_which_run_continues(call: Call, folder: MakeFolder, store:
         assert f"run {run.id()[:8]} continues: `orchlite kill {run.id()[:8]}` ends it" in said
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--concurrency", "forbid"),
+        ("--deadline", "5m"),
+        ("--missed", "all"),
+        ("--on-late", "true"),
+        ("--retries", "2"),
+        ("--timezone", "UTC"),
+    ],
+)
+def test_replace_names_the_option_that_a_continuous_task_cannot_have(call: Call, folder: MakeFolder, option: str, value: str) -> None:
+    call("schedule", folder("print(1)"), "--continuously", "--name", "poller")
+    refused = call("schedule", folder("print(2)"), "--name", "poller", "--replace", option, value)
+    assert (refused.exit_code, refused.stderr.startswith(f"orchlite: {option} ")) == (2, True)
+
+
 def test_replace_creates_the_task_if_there_is_none(call: Call, folder: MakeFolder, shown: Shown) -> None:
     created = call("schedule", folder("print(1)"), "@daily", "--name", "nightly", "--replace")
     assert (created.exit_code, shown("nightly")["id"]) == (0, created.stdout.strip())

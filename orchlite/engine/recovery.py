@@ -24,7 +24,7 @@ from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, workdirs
 from orchlite.operations.context import UNUSABLE, Context
 from orchlite.runs.runners import Runners
-from orchlite.runs.spec import Alive, Lost
+from orchlite.runs.spec import Alive, Lost, Observation
 
 _INTERVAL_SECONDS = 1.0
 _OPENING_SECONDS = 10.0
@@ -44,6 +44,8 @@ class Recovery:
         self._again_at = 0.0
         self._dropped: set[tuple[str, int]] = set()
         """The attempts claimed by this host that none of its threads held at the last recovery."""
+        self._recorded: list[str] = []
+        """The runs of dead hosts whose outcome was recorded before this host served the store, so without its notification commands."""
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
@@ -120,6 +122,8 @@ class Recovery:
         if self._thread is not None:
             self._take_over_queued()
         notification.send_overdue(context)
+        while context.serves_store and self._recorded:
+            notification.notify_recorded(context, self._recorded.pop())
         workdirs.clean_up(context)
         liveness.remove_dead(context.folder.hosts)
 
@@ -147,17 +151,22 @@ class Recovery:
             return
         observed = context.process.observe(context.folder.run(run.run_id))
         if not isinstance(observed, Alive):
-            execution.finalize(context, run, observed)
+            self._finalize(run, observed)
         elif _adopt(context, run):
             # Nothing is wrong: this is so for every run that a host has left to its runner.
             _log.info("run %s was adopted; its outcome will be recorded here", run.run_id)
             start_daemon(partial(self._wait_and_finalize, run), f"orchlite-adopted-{run.run_id}")
 
+    def _finalize(self, run: RunRow, observed: Observation) -> None:
+        served_store = self._context.serves_store
+        if execution.finalize(self._context, run, observed) and not served_store:
+            self._recorded.append(run.run_id)
+
     def _wait_and_finalize(self, run: RunRow) -> None:
         context = self._context
         try:
             with self._workers.adopted(run):
-                execution.finalize(context, run, context.process.wait(context.folder.run(run.run_id)))
+                self._finalize(run, context.process.wait(context.folder.run(run.run_id)))
         except Closed:
             pass  # this host closes the store before the run ends; the next one adopts it
         except Exception:

@@ -57,10 +57,11 @@ def execute(context: Context, assignment: Assignment) -> None:
         finalize(context, run, observed)
 
 
-def finalize(context: Context, run: RunRow, observed: Observation) -> None:
+def finalize(context: Context, run: RunRow, observed: Observation) -> bool:
     """Record the outcome of a run that has no runner any more; put it back into the queue if it was never started and may be retried.
 
-    Block until that is committed. Schedule its work folder for cleaning up. Do nothing if another host has recorded the outcome first.
+    Block until that is committed. Schedule its work folder for cleaning up. Return whether an outcome was recorded: another host may
+    have done so first.
 
     Raises:
         Closed: the store was closed meanwhile; the next host recovers the run.
@@ -69,21 +70,23 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> None:
     folder = context.folder.run(run.run_id)
     match observed:
         case Ended():
-            _record(context, run, observed.result, observed.attempt)
+            return _record(context, run, observed.result, observed.attempt)
         case Lost():
             left = context.process.discard(folder)
             reason = observed.reason or "its runner was killed or the machine went down, so its outcome is not known"
             if left:
                 reason += f"; processes that it started could not be ended: {', '.join(map(str, left))}"
             result = RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason, left=left)
-            _record(context, run, result, observed.attempt)
+            return _record(context, run, result, observed.attempt)
         case NeverStarted() if run.kill_requested:
-            _record(context, run, RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started"))
+            result = RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started")
+            return _record(context, run, result)
         case NeverStarted() if _may_retry(context, run):
             _requeue(context, run)
+            return False
         case NeverStarted():
             reason = "it was claimed, but there is no sign that it started"
-            _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason))
+            return _record(context, run, RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason))
         case Alive():
             raise AssertionError("a run whose runner is alive cannot be finalized")
 
@@ -206,7 +209,7 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
     return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
 
 
-def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> None:
+def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> bool:
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
     left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
@@ -218,12 +221,13 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
     try:
         context.commit_eventually(record, run.run_id)
     except IllegalMove:
-        return  # another host has imported the result first
+        return False  # another host has imported the result first
     context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":
         context.cleaner.schedule(run.run_id)
     notification.notify(context, run.run_id, result.status)
+    return True
 
 
 def _log_end(context: Context, run: RunRow, result: RunResult) -> None:

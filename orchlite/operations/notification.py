@@ -53,6 +53,21 @@ def notify(context: Context, run_id: str, status: RunStatus) -> None:
         _notify(context, run_id, event)
 
 
+def notify_recorded(context: Context, run_id: str) -> None:
+    """Notify, by this host's command, of an outcome that it recorded before it served the whole store; not if the task has its own."""
+    store = context.store
+    run = store.runs.find(run_id)
+    event = None if run is None else event_of(run.status)
+    if run is None or event is None or store.tries.after(run_id) is not None:
+        return
+    with store.transaction() as transaction:
+        task = store.tasks.find(transaction, run.task_id)
+        if task is None or _own_command(task, event) is not None:
+            return
+        context.promise_notification(transaction, run_id, event)
+    _notify(context, run_id, event)
+
+
 def notify_late(context: Context) -> None:
     """Notify of slots that are late or were missed, once for each task: of the newest. Send it as `notify` does."""
     now, store = context.clock.now(), context.store
@@ -108,8 +123,13 @@ def _notify(context: Context, run_id: str, event: NotificationEvent) -> None:
 
 
 def _command(context: Context, task: TaskRow, event: NotificationEvent) -> tuple[str, ...] | None:
-    own = {"failure": task.on_failure, "success": task.on_success, "late": task.on_late}[event]
+    own = _own_command(task, event)
     return (own or None) if own is not None else context.host_commands().get(event)
+
+
+def _own_command(task: TaskRow, event: NotificationEvent) -> tuple[str, ...] | None:
+    """Return the task's command, empty if nobody is notified; None if that is up to the host."""
+    return {"failure": task.on_failure, "success": task.on_success, "late": task.on_late}[event]
 
 
 def run_command(

@@ -16,6 +16,7 @@ import orchlite
 from orchlite import RunStatus, TaskRun
 from orchlite.core.clock import SystemClock
 from orchlite.operations.liveness import signs_of_life
+from tests.operations.notebook import Notebook
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -225,6 +226,20 @@ def test_a_host_that_works_for_the_store_records_a_dead_hosts_end_even_with_all_
 
     _until(recorded, patience_seconds=2.5)
     assert busy.last_runs()[0].status() is RunStatus.RUNNING
+
+
+def test_a_host_notifies_of_what_it_recorded_on_opening_once_it_serves_the_store(
+    start_host: StartHost, folder: MakeFolder, tmp_path: Path
+) -> None:
+    notebook = Notebook(tmp_path)
+    host = start_host(_DIES_BEFORE_THE_RECORD, tmp_path / "store", folder("raise SystemExit(3)"))
+    [run_id] = _lines(host, 1)
+    host.wait()
+    with orchlite.Client(tmp_path / "store", on_failure=notebook.command()) as client:
+        assert [run.status() for task in client.list_tasks() for run in task.last_runs()] == ["failure"]
+        client.start()
+        _until(notebook.lines)
+    assert notebook.run_ids() == [run_id]
 
 
 _FORKS = """

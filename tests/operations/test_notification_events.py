@@ -94,6 +94,20 @@ def test_a_host_that_serves_the_store_notifies_for_tasks_without_a_command(
     assert (notebook.run_ids(), notebook.values("EVENT")) == ([run.id()], [event])
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, "the host's"), ("the task's", "the task's")])
+def test_an_outcome_recorded_before_the_host_served_the_store_is_notified_once(
+    open_at: OpenAt, schedule: Schedule, notebook: Notebook, own: str | None, expected: str
+) -> None:
+    schedule(**{"on_failure": notebook.command(own)} if own else {})
+    client, clock = open_at(_NOON, "failure", on_failure=notebook.command("the host's"))
+    with client:
+        clock.advance(_HOUR)
+        [run] = client.list_tasks()[0].last_runs()
+        client.start()
+        notification.notify_recorded(client._engine.context, run.id())
+    assert [line["arguments"] for line in notebook.lines()] == [[expected]]
+
+
 def test_the_command_of_a_task_comes_before_the_hosts(open_at: OpenAt, schedule: Schedule, notebook: Notebook) -> None:
     schedule(on_failure=notebook.command("the task's"))
     client, clock = open_at(_NOON, "failure", on_failure=notebook.command("the host's"))

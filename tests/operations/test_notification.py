@@ -24,11 +24,6 @@ _FAILS = "import sys; sys.exit(3)"
 _NOT_INSTALLABLE = {"main.py": "print('never')\n", "requirements.txt": "nobody-has-this==1.0\n"}
 
 
-@pytest.fixture
-def notebook(tmp_path: Path) -> Notebook:
-    return Notebook(tmp_path)
-
-
 def _told_events(store: Path) -> list[tuple[str, str, str | None]]:
     """Return for each notification the run, its status and its reason."""
     with closing(sqlite3.connect(store / "store.sqlite")) as database:

@@ -23,11 +23,6 @@ _HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Notebook:
-    return Notebook(tmp_path)
-
-
-@pytest.fixture
 def open_at(tmp_path: Path) -> Callable[..., tuple[orchlite.Client, ManualClock]]:
     """Open the store of the test at a time: `open_at(_NOON, on_late=…)`; its runs succeed at once, or end in the given status."""
 
@@ -140,7 +135,7 @@ class TestLate:
             client, clock = open_at(_NOON + again)
             with client:
                 clock.advance(timedelta(minutes=2))
-        [run] = client_runs(open_at, task_id)
+                [run] = client.get_task_by_id(task_id).last_runs()
         assert (notebook.values("EVENT"), notebook.run_ids()) == (["late"], [run.id()])
         assert notebook.values("RUN_SLOT") == ["2026-03-01T15:00:00+00:00"]
         [reason] = notebook.values("RUN_REASON")
@@ -216,9 +211,3 @@ class TestLate:
         with client.start():
             notification.send_overdue(client._engine.context)
         assert notebook.run_ids() == [row.id()]
-
-
-def client_runs(open_at: OpenAt, task_id: str) -> list[orchlite.TaskRun]:
-    client, _ = open_at(_NOON + timedelta(hours=3, minutes=55))
-    with client:
-        return list(client.get_task_by_id(task_id).last_runs())

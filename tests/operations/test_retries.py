@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from orchlite import Client, Conflict, Orchestration, RunStatus, Task, TaskRun
 from orchlite.testing import ManualClock, StubRun
+from tests.operations.notebook import Notebook
 
 OpenClient = Callable[..., Client]
 Travel = Callable[..., Orchestration]
@@ -95,7 +95,7 @@ class TestAFailedRun:
         clock.advance(minutes=5)
         assert _statuses(task) == ["failure", "killed"]
 
-    def test_is_tried_again_after_a_kill_of_its_task_by_nobody(self, travel: Travel, clock: ManualClock) -> None:
+    def test_is_not_tried_again_once_its_task_was_killed(self, travel: Travel, clock: ManualClock) -> None:
         task = travel("failure").run_once(retries=2)
         clock.advance()
         assert task.kill() == "killed"
@@ -220,41 +220,24 @@ class TestOfASchedule:
 
 
 class TestANotification:
-    @pytest.fixture
-    def told(self, tmp_path: Path) -> tuple[list[str], Callable[[], list[dict[str, str]]]]:
-        """A command that appends what it is told to a file, and a function that reads that."""
-        log = tmp_path / "told.jsonl"
-        script = f"import json, os; open({str(log)!r}, 'a').write(json.dumps(dict(os.environ)) + chr(10))"
-        return ["python3", "-c", script], lambda: list(map(json.loads, log.read_text().splitlines())) if log.exists() else []
-
-    def test_is_sent_once_after_the_last_try(self, travel: Travel, clock: ManualClock, told: tuple[list[str], Callable[..., list]]) -> None:  # type: ignore[type-arg]
-        command, read = told
-        task = travel("failure").run_once(retries=2, on_failure=command)
+    def test_is_sent_once_after_the_last_try(self, travel: Travel, clock: ManualClock, notebook: Notebook) -> None:
+        task = travel("failure").run_once(retries=2, on_failure=notebook.command())
         clock.advance(minutes=1)
-        assert read() == []
+        assert notebook.run_ids() == []
         clock.advance(minutes=1)
-        [variables] = read()
-        assert variables["ORCHLITE_RUN_ID"] == _oldest_first(task)[-1].id()
+        assert notebook.run_ids() == [_oldest_first(task)[-1].id()]
 
-    def test_is_not_sent_if_a_try_succeeds(self, travel: Travel, clock: ManualClock, told: tuple[list[str], Callable[..., list]]) -> None:  # type: ignore[type-arg]
-        command, read = told
-        travel(_failing(1)).run_once(retries=2, on_failure=command)
+    def test_is_not_sent_if_a_try_succeeds(self, travel: Travel, clock: ManualClock, notebook: Notebook) -> None:
+        travel(_failing(1)).run_once(retries=2, on_failure=notebook.command())
         clock.advance(hours=1)
-        assert read() == []
+        assert notebook.run_ids() == []
 
-    def test_is_sent_for_the_failure_whose_try_a_new_slot_drops(
-        self,
-        travel: Travel,
-        clock: ManualClock,
-        told: tuple[list[str], Callable[..., list]],  # type: ignore[type-arg]
-    ) -> None:
-        command, read = told
-        task = _hourly(travel(_failing(1)), retry_delay="2h", on_failure=command)
+    def test_is_sent_for_the_failure_whose_try_a_new_slot_drops(self, travel: Travel, clock: ManualClock, notebook: Notebook) -> None:
+        task = _hourly(travel(_failing(1)), retry_delay="2h", on_failure=notebook.command())
         clock.advance(hours=1)
-        assert read() == []
+        assert notebook.run_ids() == []
         clock.advance(hours=1)
-        [variables] = read()
-        assert variables["ORCHLITE_RUN_ID"] == _oldest_first(task)[0].id()
+        assert notebook.run_ids() == [_oldest_first(task)[0].id()]
 
 
 def test_a_clock_that_is_set_back_makes_a_try_wait_no_longer_than_its_delay(travel: Travel, clock: ManualClock) -> None:

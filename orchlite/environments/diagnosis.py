@@ -22,7 +22,7 @@ _ELSEWHERE = (
 """Both spellings: the explanation is stored, and read through any interface."""
 _SPELLING = "Check the spelling"
 _UNSATISFIABLE = r"ecause you require [^\n]{1,2000}, we can conclude that your requirements are unsatisfiable"
-_CONTRADICTION = "The requirements contradict each other: no set of versions meets all of them. The lines below name those that conflict."
+CONTRADICTION = "The requirements contradict each other: no set of versions meets all of them. The lines below name those that conflict."
 
 
 class _Output(NamedTuple):
@@ -161,7 +161,7 @@ def _no_wheel(output: _Output) -> Iterator[str]:
 
 def _conflict(output: _Output) -> Iterator[str]:
     if output.find(r"ResolutionImpossible|, which are incompatible|we can conclude that(?:(?!we can conclude)[^\n])* are incompatible"):
-        yield _CONTRADICTION
+        yield CONTRADICTION
 
 
 def _no_version(output: _Output) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _no_solution(output: _Output) -> Iterator[str]:
     is_other = re.search(r"\b(?:has|have) (?:no|an invalid)\b|\bno version of\b|\bnot found\b|\bavailable\b|\bPython\b", reasons)
     demands = re.search(r"\bdepends? on\b|\Ayou require", reasons)
     if not is_other and demands and re.search(_UNSATISFIABLE, because + reasons):
-        yield _CONTRADICTION
+        yield CONTRADICTION
 
 
 def _fitting(missing: _Missing) -> tuple[str, ...]:

@@ -62,8 +62,10 @@ class Environments:
         self._plans: dict[str, _Plan] = {}
         """By key: what is installed from is what the key was made of, although a configuration file may change meanwhile."""
 
-    def key(self, requirements: tuple[str, ...]) -> str:
+    def key(self, requirements: tuple[str, ...], recorded: tuple[str, ...] = ()) -> str:
         """Return the name of the environment with exactly these requirements, on this interpreter, from the indexes that apply now.
+
+        With `recorded`, the versions to install, it is another environment, whatever is in the one without them.
 
         Raises:
             PackagingFailed: this process does not know its interpreter, there is no installer, or pip's configuration cannot be read.
@@ -71,7 +73,7 @@ class Environments:
         if not requirements:
             return self._builds.key((), ())
         plan = self._plan(requirements)
-        key = self._builds.key(requirements, plan.inputs)
+        key = self._builds.key((*requirements, *(f"--constraint {version}" for version in recorded)), plan.inputs)
         self._plans[key] = plan
         return key
 
@@ -123,16 +125,18 @@ class Environments:
         """
         return self._builds.building(key, cancelled, refresh=refresh)
 
-    def install_command(self, build: Build, requirements: tuple[str, ...], *, use_pip: bool = False) -> InstallCommand:
+    def install_command(
+        self, build: Build, requirements: tuple[str, ...], recorded: tuple[str, ...] = (), *, use_pip: bool = False
+    ) -> InstallCommand:
         """Return the command that installs into a created build. Writes its files, so call it once after each `create()`.
 
-        `use_pip`: pip installs although uv was chosen.
+        `recorded`: the versions to install, `name==version`. `use_pip`: pip installs although uv was chosen.
 
         Raises:
             PackagingFailed: there is no installer, or a configuration file of pip cannot be read.
             OSError: the cache cannot be written.
         """
-        target = InstallTarget(build.python, build.install_folder, build.lock)
+        target = InstallTarget(build.python, build.install_folder, build.lock, recorded)
         plan = self._plans.get(build.key) or self._plan(requirements)
         installer, build.inputs = plan.installer, plan.inputs
         if installer.is_uv and not use_pip:

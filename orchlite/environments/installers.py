@@ -38,6 +38,8 @@ class InstallTarget(NamedTuple):
     """An empty folder of its own, for the installer's files."""
     lock: Path
     """The file to lock (flock, shared) while the installer works."""
+    constraints: tuple[str, ...] = ()
+    """The only versions to install of these packages, `name==version`, if they are needed at all."""
 
 
 class InstallCommand(NamedTuple):
@@ -68,8 +70,8 @@ def pip_command(
     Raises:
         OSError: the target's folder cannot be written.
     """
-    file, empty, git_variables = _write_files(target, options, requirements)
-    args = (str(target.python), "-I", "-B", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_PIP_FLAGS, "-r", str(file))
+    files, empty, git_variables = _write_files(target, options, requirements)
+    args = (str(target.python), "-I", "-B", "-u", str(program / "pip" / "__pip-runner__.py"), "install", *_PIP_FLAGS, *files)
     variables = {"PIP_" + name.upper().replace("-", "_"): value for name, value in options.items() if name not in ADDRESS_OPTIONS}
     # The null device is pip's own value for "read no configuration file".
     return InstallCommand(
@@ -98,24 +100,29 @@ def uv_command(
     flags, lines = uv.split_options(requirements)
     if uv_indexes:
         options = {name: value for name, value in options.items() if name not in ADDRESS_OPTIONS}
-    file, empty, git_variables = _write_files(target, options, lines)
+    files, empty, git_variables = _write_files(target, options, lines)
     flags += ["--compile-bytecode", *(["--refresh"] if refresh else [])]  # the environment is read-only to what runs in it
-    args = (str(program), "pip", "install", "--python", str(target.python), *flags, "-r", str(file))
+    args = (str(program), "pip", "install", "--python", str(target.python), *flags, *files)
     env = _passed_variables(environ) | git_variables | uv.passed_variables(environ, with_indexes=uv_indexes) | uv.translated(options)
     return InstallCommand(args, empty, env, target.lock)
 
 
-def _write_files(target: InstallTarget, options: Mapping[str, str], lines: Iterable[str]) -> tuple[Path, Path, dict[str, str]]:
-    """Write the requirements file and the passwords for git, and make an empty working folder.
+def _write_files(target: InstallTarget, options: Mapping[str, str], lines: Iterable[str]) -> tuple[tuple[str, ...], Path, dict[str, str]]:
+    """Write the files of requirements and constraints and the passwords for git, and make an empty working folder.
 
-    Return the requirements file, the folder, and the variables for git.
+    Return the arguments that name the two files, the folder, and the variables for git.
     """
     lines, credentials = split_credentials(lines)
     file, empty = target.folder / "requirements.txt", target.folder / "empty"
     empty.mkdir(mode=0o700)
     with open(file, "x", encoding="utf-8", opener=private_opener) as requirements:
         requirements.writelines(f"{line}\n" for line in (*_address_lines(options), *lines))
-    return file, empty, write_credentials(target.folder / "git-credentials", credentials)
+    named: tuple[str, ...] = ("-r", str(file))
+    if target.constraints:
+        constraints = target.folder / "constraints.txt"
+        constraints.write_text("".join(f"{line}\n" for line in target.constraints), encoding="utf-8")
+        named += ("-c", str(constraints))
+    return named, empty, write_credentials(target.folder / "git-credentials", credentials)
 
 
 def _address_lines(options: Mapping[str, str]) -> Iterator[str]:

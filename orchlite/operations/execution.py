@@ -18,10 +18,10 @@ from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
-from orchlite.operations import metrics, notification, outcome
+from orchlite.operations import metrics, notification, outcome, recorded_environments
 from orchlite.operations.context import Assignment, Context
+from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
-from orchlite.operations.packaging import ensure_environment, install_files
 from orchlite.operations.postponement import try_postpone
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
@@ -134,8 +134,9 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, and every run waits for it
     rebuild = install_files(folder, run.attempt, "packaging.log")
-    installation = ensure_environment(context, orchestration, rebuild)
-    _record_environment(context, orchestration, installation)
+    provided = ensure_environment(context, orchestration, rebuild)
+    recorded_environments.record(context, orchestration, provided)
+    installation = provided.installation
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
@@ -161,20 +162,6 @@ def _secret_names(task: TaskRow, env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables whose values are secret: what the task adds or takes from the host, and proxies' addresses with a password."""
     proxies = {name for name in (*_PROXIES, *map(str.upper, _PROXIES)) if "@" in env.get(name, "")}
     return tuple(sorted({*task.env_passthrough, *task.env, *proxies} & env.keys()))
-
-
-def _record_environment(context: Context, orchestration: OrchestrationRow, installation: Installation) -> None:
-    """Record the environment that replaces the recorded one, unless that still serves hosts on another interpreter."""
-    recorded, used = orchestration.environment_key, installation.key
-    if (used, installation.installed) == (recorded, orchestration.installed):
-        return
-    if recorded and recorded != used and context.environments.find(recorded) is not None:
-        return
-    context.commit_eventually(
-        lambda transaction: context.store.orchestrations.set_environment(
-            transaction, orchestration.orchestration_id, used, installation.installed
-        )
-    )
 
 
 def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from orchlite.core.errors import DeviceFailed, IllegalMove, StorageFull
 from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.system_errors import device_error
-from orchlite.operations import notification, outcome, packaging
+from orchlite.operations import installation, notification, outcome, packaging
 from orchlite.operations.context import Context
 from orchlite.operations.outcome import Outcome
 from orchlite.store.database import Transaction
@@ -142,7 +142,7 @@ def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reaso
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:
     """Signal again the runners of running runs whose killing process died between its request and its signal."""
     for run in running:
-        install = packaging.install_files(context.folder.run(run.run_id), run.attempt)
+        install = installation.install_files(context.folder.run(run.run_id), run.attempt)
         if run.kill_requested and not os.path.lexists(install.folder.cancel):  # `_cancel` writes it last
             with suppress(DeviceFailed):  # perhaps the next time; one run must not hinder the others
                 signal_owners(context, context.store.tasks.get(run.task_id), [run.run_id])
@@ -155,7 +155,7 @@ def _notify(context: Context, failed: Iterable[str]) -> None:
 
 def _cancel(context: Context, task: TaskRow, run: RunRow, reason: str) -> None:
     folder = context.folder.run(run.run_id)
-    install = packaging.install_files(folder, run.attempt).folder
+    install = installation.install_files(folder, run.attempt).folder
     if task.kind is TaskKind.PACKAGING:
         context.process.cancel(install, reason)
         return

@@ -1,8 +1,4 @@
-"""Executes packaging runs: builds or finds the environment of an orchestration, and writes a log of it.
-
-The installer is run by a runner, as a run of its own inside the packaging run's folder and on a leash. So its output is logged, its time
-limited and its processes ended by the same means as a user's program.
-"""
+"""Executes packaging runs: has the environment of an orchestration found or built (`installation`), and writes a log of it."""
 
 from __future__ import annotations
 
@@ -10,47 +6,24 @@ import json
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
 from orchlite.core.files import make_private_folders
-from orchlite.core.folders import RunFolder
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow
-from orchlite.core.settings import Settings
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.text import mask_credentials
 from orchlite.environments import base_image
-from orchlite.environments.builds import Build, Installation
-from orchlite.environments.pin_sets import THIS_PYTHON
+from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
+from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
 from orchlite.runs import logs
-from orchlite.runs.spec import Ended, NeverStarted, RunSpec
 from orchlite.store.database import Transaction
 
-_QUOTED_LINES = 12
-_DIAGNOSED_LINES = 400
-_DIAGNOSED_CHARACTERS = 65_536  # of one line, in which pip may list every version of a package
 _log = logging.getLogger(__name__)
-
-
-class InstallFiles(NamedTuple):
-    """Where one installation writes its files."""
-
-    folder: RunFolder
-    log: Path
-
-
-def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallFiles:
-    """Return the paths of the installation that an attempt makes: one of packaging, or of a run whose environment has been removed.
-
-    `log` is the file's name in the attempt's folder. The installation's run id contains the run's, so it is unique.
-    """
-    inside = folder.attempt(attempt).path
-    return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
 
 
 def package(context: Context, assignment: Assignment) -> None:
@@ -72,7 +45,7 @@ def package(context: Context, assignment: Assignment) -> None:
         _start(context, run, orchestration, files.log)
         if replaced := arguments.get("replaced_pins"):
             logs.append(files.log, context.clock.now(), "\n".join(replaced))
-        installation = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
+        installation, _ = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
         warnings = _host_warnings(context, orchestration, installation)
         _log_installed(context, files.log, installation, warnings)
         context.environments.sdk()  # so that no run has to wait for it
@@ -99,113 +72,6 @@ def mark_ready(context: Context, assignment: Assignment) -> None:
     run, orchestration = assignment.run, assignment.orchestration
     _start(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
     _succeed(context, run, orchestration, Installation("", Path(), Path(), ()), ())
-
-
-def ensure_environment(context: Context, orchestration: OrchestrationRow, files: InstallFiles, *, refresh: bool = False) -> Installation:
-    """Return the environment that the orchestration needs; build it if it is missing, or in any case with `refresh`.
-
-    Block while it is being built, here or by another process.
-
-    Raises:
-        PackagingFailed: the installer is missing, failed, took too long or was cancelled; the message ends with its last lines.
-        WaitTimeout: cancelled while another process was building it.
-        StorageFull, DeviceFailed: the cache cannot be written.
-        Closed: the store was closed meanwhile.
-    """
-    recorded = None if refresh else context.environments.find_recorded(orchestration.environment_key)
-    if recorded is not None:
-        return recorded
-    requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
-    key = context.environments.key(requirements)
-    found = None if refresh else context.environments.find(key)
-    if found is not None:
-        return found
-    _log_changes(context, {orchestration.environment_key or key, key}, files.log)
-    with context.environments.building(key, files.folder.cancel.exists, refresh=refresh) as build:
-        if build.found is not None:
-            return build.found
-        build.create()
-        if requirements:
-            _install(context, build, requirements, files)
-        return build.finish()
-
-
-def _log_changes(context: Context, keys: set[str], log: Path) -> None:
-    """Write to both logs which of these environments a program has changed, so that it is built again."""
-    for change in filter(None, map(context.environments.change, sorted(keys))):
-        text = f"a program has changed the environment, which other runs share, in {change}; it is built again"
-        _log.warning(text)
-        with suppress(OSError):
-            make_private_folders(log.parent.parent, log.parent)
-            logs.append(log, context.clock.now(), text)
-
-
-def _install(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles) -> None:
-    result = _run_installer(context, build, requirements, files)
-    if result.reason is None and context.environments.may_use_pip(requirements):
-        is_refused = result.status is not RunStatus.SUCCESS
-        why = "uv failed" if is_refused else context.environments.difference_from_pip(build, requirements)
-        if why:
-            logs.append(files.log, context.clock.now(), f"pip installs instead of uv: {why}")
-            build.create()
-            files.folder.started.unlink(missing_ok=True)
-            result = _run_installer(context, build, requirements, files, number=2)
-    if result.status is not RunStatus.SUCCESS:
-        raise _failure(result, files.log, context.settings, requirements)
-
-
-def _run_installer(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles, number: int = 1) -> RunResult:
-    """Execute the chosen installer as attempt 1, or pip as attempt 2."""
-    attempt = files.folder.attempt(number)
-    make_private_folders(*reversed(files.folder.path.parents[:2]), files.folder.path, attempt.path)
-    context.process.place(_installer_spec(context, build, requirements, files, number))
-    observed = context.process.wait(files.folder)
-    attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
-    if not isinstance(observed, Ended):
-        context.process.discard(files.folder)
-        refusal = observed.reason if isinstance(observed, NeverStarted) else None
-        complaint = f"The installer could not be started: {refusal}." if refusal else "The installer's runner was killed."
-        raise PackagingFailed(complaint, hint="Upload the orchestration again.")
-    return observed.result
-
-
-def _installer_spec(context: Context, build: Build, requirements: tuple[str, ...], files: InstallFiles, number: int) -> RunSpec:
-    command = context.environments.install_command(build, requirements, use_pip=number > 1)
-    return RunSpec(
-        run_id=files.folder.run_id,
-        attempt=number,
-        folder=str(files.folder.path),
-        command=command.args,
-        working_folder=str(command.working_folder),
-        env={**command.env, "ORCHLITE_RUN_TOKEN": files.folder.run_id},
-        log=str(files.log),
-        timeout_seconds=context.settings.install_timeout_seconds,
-        grace_seconds=0,
-        log_bytes=context.settings.limits.log_bytes,
-        leash=True,
-        environment_lock=str(command.lock),
-        masked=True,
-    )
-
-
-def _failure(result: RunResult, log: Path, settings: Settings, requirements: tuple[str, ...]) -> PackagingFailed:
-    lines = [line.text for line in logs.read(log, _DIAGNOSED_LINES)]
-    how = f"ended with exit code {result.exit_code}" if result.reason is None else f"was stopped: {result.reason}"
-    cause = _cause(result, lines, settings, requirements)
-    message = "\n".join([f"{cause} (The installer {how}.)", "Its last lines:", *lines[-_QUOTED_LINES:]])
-    return PackagingFailed(mask_credentials(message), exit_code=result.exit_code)
-
-
-def _cause(result: RunResult, lines: list[str], settings: Settings, requirements: tuple[str, ...]) -> str:
-    from orchlite.environments.diagnosis import explain
-
-    if result.status is RunStatus.TIMED_OUT:
-        limit_seconds = settings.install_timeout_seconds
-        return f"The installation did not end within {limit_seconds:g} s. The limit is install_timeout_seconds, or --install-timeout."
-    if result.reason is not None:
-        return "The installation did not end by itself."
-    beginnings = [line[:_DIAGNOSED_CHARACTERS] for line in lines]
-    return explain(beginnings, THIS_PYTHON, " ".join(settings.index_urls), requirements) or "The requirements could not be installed."
 
 
 def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:

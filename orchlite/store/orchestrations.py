@@ -138,6 +138,15 @@ class Orchestrations:
             (key, json.dumps(list(installed)), orchestration_id),
         )
 
+    def replace_environment(self, transaction: Transaction, was: OrchestrationRow, key: str, installed: Sequence[str]) -> bool:
+        """Record another environment than that of `was`. Return False if another host has done so since `was` was read."""
+        changed = transaction.execute(
+            "UPDATE orchestrations SET environment_key = ?, installed = ? WHERE orchestration_id = ? AND environment_key IS ?"
+            " AND installed = ?",
+            (key, json.dumps(list(installed)), was.orchestration_id, was.environment_key, json.dumps(list(was.installed))),
+        )
+        return changed == 1
+
     def add_warnings(self, transaction: Transaction, orchestration_id: str, warnings: Sequence[str]) -> None:
         """Append the warnings that the orchestration does not have yet."""
         row = transaction.row("SELECT warnings FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,))

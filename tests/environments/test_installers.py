@@ -61,6 +61,13 @@ def test_git_gets_passwords_from_a_file_and_nothing_else_shows_them(tmp_path: Pa
     assert "hunter2" in Path(helpers[0].removeprefix("store --file=")).read_text()
 
 
+@pytest.mark.parametrize("make", [pip_command, uv_command], ids=["pip", "uv"])
+def test_recorded_versions_are_constraints(tmp_path: Path, make: Callable[..., InstallCommand]) -> None:
+    command = make(Path("/program"), _target(tmp_path)._replace(constraints=("six==1.16.0", "idna==3.4")), _LINES, {}, {})
+    option, file = command.args[-2:]
+    assert (option, Path(file).read_text()) == ("-c", "six==1.16.0\nidna==3.4\n")
+
+
 @_both
 def test_the_installer_works_in_an_empty_folder(tmp_path: Path, prepare: Prepare) -> None:
     folder = prepare(tmp_path).working_folder

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
 import orchlite
+from tests.operations.package_index import Index
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -22,32 +21,6 @@ for name in {names}:
     except ImportError:
         print("absent")
 """
-
-
-class Index:
-    """An index on disk, of packages that were never installed before."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._mark = uuid.uuid4().hex[:8]
-
-    @property
-    def url(self) -> str:
-        return self._folder.as_uri() + "/"
-
-    def add(self, name: str, version: str) -> str:
-        """Add a package; return the requirement for it."""
-        words, name = f"{name} {version}", f"{name}_{self._mark}"
-        folder = self._folder / name.replace("_", "-")
-        folder.mkdir(parents=True, exist_ok=True)
-        wheel = f"{name}-{version}-py3-none-any.whl"
-        with ZipFile(folder / wheel, "w") as archive:
-            archive.writestr(f"{name}.py", f"WORDS = {words!r}\n")
-            archive.writestr(f"{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-            archive.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
-        (folder / "index.html").write_text("".join(f'<a href="{each.name}">{each.name}</a>' for each in folder.glob("*.whl")))
-        return f"{name}=={version}"
 
 
 @pytest.fixture
@@ -113,7 +86,7 @@ class TestRefresh:
         assert str(client.upload_orchestration(path=bundle).wait().run_once().wait(20).logs()) == "grows 1.0\n"
         new = client.upload_orchestration(path=bundle, refresh=True).wait()
         assert [each.rpartition("==")[2] for each in (*old.installed(), *new.installed())] == ["1.0", "2.0"]
-        assert str(old.run_once().wait(20).logs()) == "grows 2.0\n"  # it is the same environment
+        assert str(old.run_once().wait(20).logs()) == "grows 1.0\n"  # what was packaged before keeps its versions
 
     def test_lets_runs_in_the_old_environment_continue(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, index: Index

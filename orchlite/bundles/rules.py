@@ -16,7 +16,7 @@ from orchlite.core.errors import BadBundle
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
-from orchlite.core.text import quoted
+from orchlite.core.text import listed, quoted
 
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
 _LOOKALIKE = (
@@ -209,5 +209,4 @@ def _shadows(names: Sequence[str], entrypoint: str) -> list[str]:
 
 
 def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(quoted(name) for name in names[:_LISTED]) + more
+    return listed([quoted(name) for name in names], _LISTED)

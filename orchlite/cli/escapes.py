@@ -24,6 +24,11 @@ def without_sequences(text: str) -> str:
     return text if text.isprintable() else _SEQUENCE.sub(lambda found: found["colours"] or "", text)
 
 
+def without_colours(text: str) -> str:
+    """Return the text without control sequences and characters, colours included, except tabs, carriage returns and line ends."""
+    return text if text.isprintable() else _SEQUENCE.sub("", text)
+
+
 def shown_on(stream: TextIO, text: str, *, raw: bool) -> str:
     """Return what to print of a program's text: all of it into a pipe or if `raw`, else without control sequences."""
     return text if raw or not stream.isatty() else without_sequences(text)

@@ -22,6 +22,7 @@ COMMAND_LINE = Language(
         Api.PRUNE: "`orchlite prune`",
         Api.RERUN: "`orchlite rerun`",
         Api.RUN_CONTINUOUSLY: "--continuously",
+        Api.RUN_SCHEDULED: "`orchlite schedule`",
         Api.START: "`orchlite start`",
         Api.START_ADOPTING: "`orchlite start --adopt-copy`",
         Api.THIRTY_DAYS: "30d",

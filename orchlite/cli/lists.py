@@ -159,13 +159,16 @@ def newest_run_of(client: Client, word: str) -> TaskRun:
     Raises:
         NotFound: there is no such thing, or it has had no run.
     """
-    if (newest := newest_run_below(client, all_of(client, word))) is None:
-        raise no_run_yet(word)
+    found = all_of(client, word)
+    if (newest := newest_run_below(client, found)) is None:
+        raise no_run_yet(word, found)
     return newest
 
 
-def no_run_yet(word: str) -> NotFound:
-    """Return the error for a task or an orchestration that has had no run."""
+def no_run_yet(word: str, found: Sequence[Orchestration | Task | TaskRun]) -> NotFound:
+    """Return the error for tasks or orchestrations that have had no run."""
+    if all(one.status() == "killed" for one in found):
+        return NotFound(f"{word!r:.80} had no run before it was killed.", hint="`orchlite runs` lists the runs of others.", word=word)
     return NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
 
 

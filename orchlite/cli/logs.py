@@ -80,7 +80,7 @@ def _newest_run(client: Client, found: Sequence[Orchestration | Task | TaskRun],
     if newest is None and isinstance(found[0], Orchestration):
         return _packaging_log_run(found[0])
     if newest is None:
-        raise no_run_yet(word)
+        raise no_run_yet(word, found)
     return newest
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from orchlite.cli.options import CommonOptions, Converter
+from orchlite.cli.options import CommonOptions, Converter, common_options
 from orchlite.cli.output import counted, one_line, short_id, time_text
 from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
+from orchlite.core.status import STARTS_NO_MORE, TaskKind
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -94,12 +95,27 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:
     """Return the reason why none of these tasks can be `done`. It lists recurring tasks, and counts the others."""
     recurring = [task for task in named if task.kind() != "once"]
+    if recurring and all(task.status() == "killed" for task in recurring):
+        are = "is" if len(recurring) == 1 else "are"
+        return f"{counted(len(recurring), 'task')} named {word!r:.80} {are} killed for good. `orchlite schedule` makes a new one."
     if recurring:
         return "\n".join([f"No task named {word!r:.80} can be {done} now:", *_listed(recurring)])
     found = f"{word!r:.80} is the name of {counted(len(named), 'one-shot task')}"
     if not all(run.status().is_final for task in named for run in task.last_runs(1)):
         return f"{found}, which cannot be {done}: `orchlite kill` ends it."
     return f"{found}, which {'has' if len(named) == 1 else 'have'} ended."
+
+
+def way_to_run(client: Client, word: str) -> str | None:
+    """Return a sentence with the command that runs what has this id or name; None if nothing has it, or if it cannot run."""
+    search = lookup_of(client)
+    if any(task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE for task in search.tasks(word)):
+        return f"It is a task: `{common_options().command('trigger', word)}` runs it now."
+    if search.runs(word) or any(task.last_runs(1) for task in search.tasks(word)):
+        return f"`{common_options().command('rerun', word)}` runs the same again."
+    if search.orchestrations(word):
+        return f"`{common_options().command('run', word)}` runs it."
+    return None
 
 
 def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
@@ -160,7 +176,8 @@ def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
 
 
 def _listed(found: Sequence[Orchestration | Task | TaskRun]) -> list[str]:
-    return [_described(one) for one in found[:_MAX_LISTED]] + (["  …"] if len(found) > _MAX_LISTED else [])
+    rest = [f"  and {len(found) - _MAX_LISTED} more"] if len(found) > _MAX_LISTED else []
+    return [_described(one) for one in found[:_MAX_LISTED]] + rest
 
 
 def _described(one: Orchestration | Task | TaskRun) -> str:

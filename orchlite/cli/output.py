@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchlite.cli.escapes import shown_on
@@ -254,18 +254,11 @@ def time_text(at: datetime | None, zone: str | None = None) -> str:
     """Return a time as text, local or in `zone`, with the zone's abbreviation or offset; None is empty."""
     if at is None:
         return ""
-    there = at.astimezone() if zone is None else _in_zone(at, zone)
+    from orchlite.schedules.zones import in_zone
+
+    there = at.astimezone() if zone is None else in_zone(at, zone)
     # tzname() is the offset for zones without an abbreviation, and may be empty for the local zone.
     return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname() or there.strftime('%z')}"
-
-
-def _in_zone(at: datetime, zone: str) -> datetime:
-    from orchlite.schedules.zones import zone_of
-
-    try:
-        return at.astimezone(zone_of(zone))
-    except ValueError:  # its data is gone or damaged; the task is in `schedule_error`, which says so
-        return at.astimezone(UTC)
 
 
 def _shown(cell: object) -> str:

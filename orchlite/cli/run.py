@@ -19,6 +19,7 @@ from orchlite.cli.run_options import Commands, RunOptions, notification_options,
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
+from orchlite.core.text import listed
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -144,8 +145,8 @@ def _print_end(client: Client, one: TaskRun, out: Output) -> None:
     out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}{_next_text(following)}")
     if files and one.status() == "success":
         where = os.path.commonpath([path.parent for path in files])
-        names = [path.name for path in files[:_MAX_FILES]] + ["…"] * (len(files) > _MAX_FILES)
-        out.note(f"it made {counted(len(files), 'file')} in {where}: {', '.join(names)}")
+        all_of_them = f"; `{common_options().command('files', short_id(one.id()))}` lists them" if len(files) > _MAX_FILES + 1 else ""
+        out.note(f"it made {counted(len(files), 'file')} in {where}: {listed([path.name for path in files], _MAX_FILES)}{all_of_them}")
 
 
 def _next_text(following: TaskRun | None) -> str:

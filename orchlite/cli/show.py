@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchlite.cli.escapes import without_colours
 from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
@@ -15,6 +16,8 @@ from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
+from orchlite.core.status import FAILED
+from orchlite.core.text import listed
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     Thing = Orchestration | Task | TaskRun | Pipeline | Model
 
 _MAX_OTHERS = 5
+_SHOWN_LINES = 10
 _KINDS = ("orchestration", "task", "run", "pipeline", "model")
 Facts = dict[str, object]
 """Values by label, for `Output.facts`, which leaves out the empty ones."""
@@ -55,7 +59,7 @@ def _found(client: Client, word: str, what: str | None) -> Sequence[Thing]:
     found = everything_of(client, word)
     wanted = [one for one in found if what in (None, kind_of(one))]
     if not wanted:
-        raise NotFound(f"There is no {what} {word!r:.80} here.", hint=f"It is the name of a {kind_of(found[0])}.", word=word)
+        raise NotFound(f"There is no {what} {word!r:.80} here.", hint=f"--what {kind_of(found[0])} shows what has the name.", word=word)
     return wanted
 
 
@@ -116,7 +120,7 @@ def _orchestration_facts(one: Orchestration) -> Facts:
 
 
 def _task_facts(client: Client, task: Task) -> Facts:
-    newest = [f"{short_id(run.id())}, {run.status()}, {time_text(run.created_at())}" for run in task.last_runs(1)]
+    newest = task.last_runs(1)
     return {
         "id": task.id(),
         "name": task.name(),
@@ -133,7 +137,8 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "missed": task.missed() or None,
         **{name.replace("_", " "): _command_text(command) for name, command in task.commands().items()},
         "retries": f"{task.retries()}, {seconds_text(task.retry_delay())} after a failure" if task.retries() else None,
-        "last run": newest,
+        "last run": [f"{short_id(run.id())}, {run.status()}, {time_text(run.created_at())}" for run in newest],
+        "last lines": [line for run in newest for line in _last_lines(run)],
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
     }
@@ -164,7 +169,13 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "log is complete": "no" if is_cut else None,
         "files": list(map(str, run.files())),
         "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
+        "last lines": _last_lines(run),
     }
+
+
+def _last_lines(run: TaskRun) -> list[str]:
+    """Return the last lines of the log of a failed run, without colours."""
+    return [without_colours(line.text) for line in run.logs(_SHOWN_LINES)] if run.status() in FAILED else []
 
 
 def _id_of(run: TaskRun | None) -> str | None:
@@ -231,8 +242,8 @@ def _first_line(reason: str | None) -> str | None:
 
 
 def _others_text(others: Sequence[Thing], word: str) -> str:
-    names = [f"{kind_of(one)} {short_id(str(one.id()))}" for one in others[:_MAX_OTHERS]] + ["…"] * (len(others) > _MAX_OTHERS)
+    names = listed([f"{kind_of(one)} {short_id(str(one.id()))}" for one in others], _MAX_OTHERS)
     have = "other has" if len(others) == 1 else "others have"
     kinds = {kind_of(one) for one in others} & {"pipeline", "model"}
     way_out = common_options().command("show", *((word, "--what", min(kinds)) if kinds else ("ID",)))
-    return f"{len(others)} {have} the name {word!r:.80}: {', '.join(names)}; `{way_out}` shows one"
+    return f"{len(others)} {have} the name {word!r:.80}: {names}; `{way_out}` shows one"

@@ -8,11 +8,12 @@ import click
 
 from orchlite.cli.errors import SUCCESS
 from orchlite.cli.lists import newest_run_of
-from orchlite.cli.lookup import IdOrName, task_named, task_of
+from orchlite.cli.lookup import IdOrName, task_named, task_of, way_to_run
 from orchlite.cli.options import Verb, common_options, raw_option
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import closing
+from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def _scheduled(client: Client, word: str) -> Task:
     def can_be(task: Task) -> bool:
         return task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE
 
-    return task_named(client, word, can_be, "triggered") or task_of(client, word)
+    try:
+        return task_named(client, word, can_be, "triggered") or task_of(client, word)
+    except (NotFound, IllegalMove) as error:
+        raise type(error)(error.message, hint=way_to_run(client, word) or error.hint, **error.details) from None
 
 
 def _started(start: Callable[[Client], TaskRun], *, detach: bool, raw: bool) -> int:

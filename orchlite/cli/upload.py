@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.json_models import orchestration_json
-from orchlite.cli.lookup import orchestration_of
+from orchlite.cli.lookup import orchestration_of, way_to_run
 from orchlite.cli.options import Verb, absolute_path, common_options
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id
 from orchlite.cli.run_options import Source, source_options
@@ -132,4 +132,4 @@ def _existing(client: Client, word: str) -> Orchestration:
         return orchestration_of(client, word)
     except NotFound as error:
         message = f"There is no file or folder {word!r:.200}, and no orchestration with this name or id."
-        raise NotFound(message, hint="`orchlite orchestrations` lists them.", word=word) from error
+        raise NotFound(message, hint=way_to_run(client, word) or "`orchlite orchestrations` lists them.", word=word) from error

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orchlite.core.errors import OrchliteError
+from orchlite.core.tables import preformatted
 
 _DELAY_SECONDS = 0.3
 """A wait that ends sooner shows nothing, so that a cell that waits for a hundred short runs stays readable."""
@@ -91,6 +92,4 @@ def _notebook_display() -> Show | None:
 
 
 def _mime_bundle(text: str) -> Mapping[str, str]:
-    import html
-
-    return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+    return {"text/plain": text, "text/html": preformatted(text)}

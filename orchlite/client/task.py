@@ -28,6 +28,7 @@ from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskSta
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
 from orchlite.operations.replacement import Replacement
+from orchlite.schedules.zones import in_zone
 
 
 @runtime_checkable
@@ -312,7 +313,7 @@ class Task:
         """Return what a notebook shows during a wait."""
         name = self.id() if self.name() is None else repr(self.name())
         newest = self.last_runs(1)
-        return f"task {name}, " + (f"run {newest[0].id()}: {newest[0].status()}" if newest else self.status())
+        return f"task {name}, " + (newest[0]._description() if newest else self.status())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Task) and self.id() == other.id()
@@ -325,12 +326,22 @@ class Task:
 
     @staticmethod
     def _columns() -> Sequence[str]:
-        return ("id", "name", "kind", "status", "last run", "created at")
+        return ("id", "name", "kind", "schedule", "status", "last run", "next run", "created at")
 
     def _cells(self) -> Sequence[object]:
         # A one-shot task mostly stays `started`, so the run's status is listed too.
         newest = self.last_runs(1)
-        return (self.id(), self.name(), self.kind(), self.status(), newest[0].status() if newest else None, self.created_at())
+        last = newest[0].status() if newest else None
+        return (self.id(), self.name(), self.kind(), self._schedule_text(), self.status(), last, self._next_run_here(), self.created_at())
+
+    def _schedule_text(self) -> str | None:
+        expression, zone = self.schedule(), self.timezone()
+        return expression if zone == "UTC" else " ".join(filter(None, (expression, zone))) or None
+
+    def _next_run_here(self) -> datetime | None:
+        """Return when the next run is due, in the zone of the schedule."""
+        next_at, zone = self.next_run_at(), self.timezone()
+        return next_at if next_at is None or zone is None else in_zone(next_at, zone)
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,19 +13,20 @@ from typing import Any, Literal, overload
 
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
-from orchlite.core.errors import IllegalMove, NotFound, RunFailed
+from orchlite.core.errors import DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import RunRow, TaskRow
-from orchlite.core.status import RunStatus
+from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.system_errors import shortages
-from orchlite.core.tables import table_html
+from orchlite.core.tables import preformatted, table_html
+from orchlite.core.text import listed
 from orchlite.engine.engine import Engine
 from orchlite.operations import workdirs
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
 _SHOWN_LINES = 20
-_LISTED_FILES = 5
+_LISTED_FILES = 20
 
 
 class TaskRun:
@@ -169,7 +171,7 @@ class TaskRun:
             BadArgument: `timeout` is not a number of seconds.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
-        with live_status(lambda: f"run {self._run_id}: {self.status()}"):
+        with live_status(self._description):
             self._final = self._engine.waiting.for_run(self._run_id, seconds)
         return self
 
@@ -210,8 +212,7 @@ class TaskRun:
         folder, names = self._changed_files()
         found = folder / name
         if found not in {folder / each for each in names}:
-            listed = ", ".join(map(str, names[:_LISTED_FILES])) + (", …" if len(names) > _LISTED_FILES else "")
-            hint = f"It has {listed}." if names else "It has none."
+            hint = f"It has {listed([*map(str, names)], _LISTED_FILES)}." if names else "It has none."
             raise NotFound(f"Run {self._run_id} has no file {str(name)!r:.80}.", hint=hint, run_id=self._run_id)
         return found
 
@@ -242,8 +243,21 @@ class TaskRun:
     def _failure(self, row: RunRow) -> str:
         how = "" if row.exit_code is None else f" with exit code {row.exit_code}"
         why = f": {row.reason}" if row.reason else ""
-        shown = str(self._logs(_SHOWN_LINES)).rstrip("\n")
-        return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{shown}"
+        return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{self._last_lines()}"
+
+    def _last_lines(self) -> str:
+        return str(self._logs(_SHOWN_LINES)).rstrip("\n")
+
+    def _why(self, row: RunRow) -> str:
+        """Return the reason of a failed run, if it has one, and the last lines of its log."""
+        reason = [row.reason] if row.reason and row.attempt else []  # of one that was never started, the log is the reason
+        return "\n".join([*reason, self._last_lines()]).strip("\n")
+
+    def _description(self) -> str:
+        """Return what a notebook shows during a wait and, if the run has failed, after it."""
+        row = self._row()
+        why = self._why(row).splitlines() if row.status in FAILED else []
+        return ", ".join([f"run {self._run_id}: {row.status}", *(why[:1] if row.reason else why[-1:])])
 
     def _changed_files(self) -> tuple[Path, list[Path]]:
         with shortages(f"The files of run {self._run_id} cannot be listed"):
@@ -308,4 +322,8 @@ class TaskRun:
         return (row.run_id, row.task_id, row.status, row.exit_code, row.started_at, seconds)
 
     def _repr_html_(self) -> str:
-        return table_html(self._columns(), [self._cells()])
+        """Return a table of one row and, of a failed run, the reason and the last lines of the log."""
+        table, row = table_html(self._columns(), [self._cells()]), self._row()
+        with suppress(DeviceFailed):  # the log cannot be read
+            return table + preformatted(self._why(row)) if row.status in FAILED else table
+        return table

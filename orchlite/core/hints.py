@@ -66,6 +66,7 @@ class Api:
     PRUNE = Name("prune()")
     RERUN = Name("rerun()")
     RUN_CONTINUOUSLY = Name("run_continuously()")
+    RUN_SCHEDULED = Name("run_scheduled()")
     START = Name("start()")
     START_ADOPTING = Name("start(adopt_copy=True)")
     THIRTY_DAYS = Name("timedelta(days=30)")

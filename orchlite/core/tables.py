@@ -41,6 +41,13 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+def preformatted(text: str) -> str:
+    """Return a text as HTML that keeps its lines; empty for an empty one."""
+    import html
+
+    return f"<pre>{html.escape(text)}</pre>" if text else ""
+
+
 def _line(tag: str, values: Sequence[object]) -> str:
     import html
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _QUOTED_CHARACTERS = 120
 _CREDENTIALS = r"://[^/\s]*@"
 _QUERY = r"(://[^\s?#]*\?)[^\s#'\"<>]+"
@@ -12,6 +14,13 @@ def quoted(name: str) -> str:
     if len(name) > _QUOTED_CHARACTERS:
         name = f"{name[: _QUOTED_CHARACTERS // 2]}…{name[-_QUOTED_CHARACTERS // 2 :]}"
     return repr(name)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names separated by commas: all of them, or the first `most` and the number of the others, if those are two or more."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def mask_credentials(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from orchlite.core.errors import DeviceFailed, IllegalMove, StorageFull
+from orchlite.core.hints import Api
 from orchlite.core.records import RunResult, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.core.system_errors import device_error
@@ -16,6 +17,21 @@ from orchlite.operations.outcome import Outcome
 from orchlite.store.database import Transaction
 
 _REASON = "it was killed on request"
+
+
+def check_not_killed(task: TaskRow) -> None:
+    """Refuse a scheduled or continuous task that was killed, which is final.
+
+    Raises:
+        IllegalMove: it was killed. The hint says how to run its orchestration again.
+    """
+    if task.status in (TaskStatus.KILLED, TaskStatus.PENDING_KILL):
+        call = Api.RUN_CONTINUOUSLY if task.kind is TaskKind.CONTINUOUS else Api.RUN_SCHEDULED
+        raise IllegalMove(
+            f"Task {task.task_id} {'is' if task.status is TaskStatus.KILLED else 'is being'} killed for good.",
+            hint=f"Schedule its orchestration {task.orchestration_id} again, as a new task, with " + call + ".",
+            status=task.status,
+        )
 
 
 def kill_run(context: Context, run_id: str) -> None:

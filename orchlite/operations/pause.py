@@ -23,7 +23,7 @@ def pause_task(context: Context, task_id: str) -> TaskStatus:
 
     Raises:
         NotFound: there is no such task.
-        IllegalMove: the task's status does not allow it, or it is a one-shot task.
+        IllegalMove: the task was killed, or its status does not allow it, or it is a one-shot task.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
     """
     store, now = context.store, context.clock.now()
@@ -57,7 +57,7 @@ def resume_task(context: Context, task_id: str) -> TaskStatus:
 
     Raises:
         NotFound: there is no such task.
-        IllegalMove: the task is in another status, or it is a one-shot task.
+        IllegalMove: the task was killed, or is in another status, or it is a one-shot task.
         BadSchedule: its time zone is still unknown on this machine.
         PackagingFailed: its orchestration will never be ready.
         StorageFull, StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
@@ -86,6 +86,7 @@ def _recurring(context: Context, transaction: Transaction, task_id: str) -> Task
     task = context.store.tasks.find(transaction, task_id) or context.store.tasks.get(task_id)
     if task.kind not in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS):
         raise IllegalMove(f"Task {task_id} runs once, so it cannot be paused or resumed.", hint=Api.KILL + " ends it.", status=task.status)
+    kill.check_not_killed(task)
     return task
 
 

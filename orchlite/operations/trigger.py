@@ -9,7 +9,7 @@ from orchlite.core.errors import Conflict, IllegalMove
 from orchlite.core.hints import Api
 from orchlite.core.records import RunRow, TaskRow
 from orchlite.core.status import STARTS_NO_MORE, OrchestrationStatus, TaskKind
-from orchlite.operations import dispatch, packaging
+from orchlite.operations import dispatch, kill, packaging
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -44,10 +44,11 @@ def _check_may_run(context: Context, transaction: Transaction, task: TaskRow) ->
     if task.kind is not TaskKind.SCHEDULED:
         hint = "It runs by itself." if task.kind is TaskKind.CONTINUOUS else Api.RERUN + " runs again what a run of it has run."
         raise IllegalMove(f"Task {task.task_id} has no schedule, so it cannot be triggered.", hint=hint, status=task.status)
-    if task.status in STARTS_NO_MORE:
-        raise IllegalMove(f"Task {task.task_id} is {task.status}, so it starts no more runs.", status=task.status)
+    kill.check_not_killed(task)
     if context.store.orchestrations.status(transaction, task.orchestration_id) is OrchestrationStatus.ERROR:
         raise packaging.packaging_failed(context.store.orchestrations.get(task.orchestration_id))
+    if task.status in STARTS_NO_MORE:
+        raise IllegalMove(f"Task {task.task_id} is {task.status}, so it starts no more runs.", status=task.status)
 
 
 def _make_room(context: Context, transaction: Transaction, task: TaskRow, now: datetime) -> list[RunRow]:

@@ -32,8 +32,11 @@ from orchlite.core.errors import (
     StoreBusy,
 )
 from orchlite.core.hints import Api, Language
+from orchlite.core.text import listed
 
 _log = logging.getLogger(__name__)
+
+_LISTED_FIELDS = 20
 
 _STATUSES: tuple[tuple[type[OrchliteError], int], ...] = (
     (InvalidInput, 400),
@@ -63,6 +66,7 @@ LANGUAGE = Language(
         Api.PRUNE: "pruning",
         Api.RERUN: "task/run_once",
         Api.RUN_CONTINUOUSLY: "task/run_continuously",
+        Api.RUN_SCHEDULED: "task/run_scheduled",
         Api.START: "the server",
         Api.START_ADOPTING: "`orchlite start --adopt-copy` on the server",
         Api.THIRTY_DAYS: "30 days",
@@ -173,12 +177,15 @@ def install_handlers(app: FastAPI) -> None:
 
 
 def validation_error(errors: Sequence[Mapping[str, Any]]) -> BadArgument:
-    """Return an exception for pydantic's errors: the first field, the reason, and how many more are invalid."""
-    first = errors[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query")) or "the body"
-    hint = None if len(errors) == 1 else f"{len(errors) - 1} more fields are invalid."
-    # Never first["input"]: it may be secret.
-    return BadArgument(f"{field!r:.80}: {first['msg']}.", hint=hint, argument=field)
+    """Return an exception for pydantic's errors: the first field, the reason, and the names of the other invalid fields."""
+    field, *others = dict.fromkeys(map(_field, errors))
+    hint = None if not others else f"Also invalid: {listed([f'{other!r:.80}' for other in others], _LISTED_FIELDS)}."
+    # Never the error's "input": it may be secret.
+    return BadArgument(f"{field!r:.80}: {errors[0]['msg']}.", hint=hint, argument=field)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in error["loc"] if part not in ("body", "query")) or "the body"
 
 
 def _handle_orchlite_error(request: Request, error: Exception) -> Response:

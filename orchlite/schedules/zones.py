@@ -69,6 +69,14 @@ def zone_of(timezone: object) -> tzinfo:
     return _zone(timezone)
 
 
+def in_zone(at: datetime, timezone: str) -> datetime:
+    """Return the same instant, aware, in this zone; in UTC if there is no such zone on this machine, or its data cannot be read."""
+    try:
+        return at.astimezone(zone_of(timezone))
+    except BadSchedule:
+        return at.astimezone(UTC)
+
+
 def periods_from(timezone: str, at: datetime, *, once: bool) -> Iterator[Period]:
     """Yield the period that contains an instant, and all later ones.
 

@@ -68,10 +68,15 @@ def test_pause_and_resume_by_name(call: Call, nightly: str) -> None:
     assert call("pause", "nightly").stdout == f"{nightly[:8]} paused\n"
     assert _task(call, nightly)["next_run_at"] is None
     assert call("resume", "nightly").stdout == f"{nightly[:8]} started\n"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "trigger"])
+def test_a_killed_task_can_only_be_scheduled_again(call: Call, nightly: str, verb: str) -> None:
     call("kill", "nightly")
-    refused = call("resume", nightly)
+    refused = call(verb, "nightly")
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
-    assert "killed" in refused.stderr
+    assert "is killed for good" in refused.stderr
+    assert "`orchlite schedule`" in refused.stderr
 
 
 def test_kill_is_final_and_idempotent(call: Call, nightly: str) -> None:
@@ -138,10 +143,12 @@ def test_trigger_leaves_a_detached_run_to_itself(call: Call, nightly: str) -> No
     assert json.loads(call("show", run_id, "--json").stdout)["task_id"] == nightly
 
 
-def test_trigger_refuses_a_task_that_was_killed(call: Call, nightly: str) -> None:
-    call("kill", "nightly")
-    refused = call("trigger", nightly)
-    assert (refused.exit_code, "starts no more runs" in refused.stderr) == (1, True)
+def test_trigger_names_the_verb_for_what_is_no_task(call: Call, folder: MakeFolder) -> None:
+    call("run", folder("print(1)"), "--name", "sums")
+    [run] = json.loads(call("runs", "--json").stdout)
+    by_run, by_upload = call("trigger", run["id"]), call("trigger", run["orchestration_id"])
+    assert (by_run.exit_code, f"`orchlite rerun {run['id']}`" in by_run.stderr) == (2, True)
+    assert (by_upload.exit_code, f"`orchlite run {run['orchestration_id']}`" in by_upload.stderr) == (2, True)
 
 
 def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folder: MakeFolder) -> None:

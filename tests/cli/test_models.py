@@ -189,7 +189,7 @@ class TestShow:
     def test_refuses_a_kind_that_does_not_have_the_name(self, call: Call, wl: orchlite.Client) -> None:
         refused = call("show", "prices", "--what", "run")
         assert refused.exit_code == 2
-        assert refused.stderr == "orchlite: There is no run 'prices' here. It is the name of a pipeline.\n"
+        assert refused.stderr == "orchlite: There is no run 'prices' here. --what pipeline shows what has the name.\n"
 
 
 def test_names_of_pipelines_and_models_are_completed(wl: orchlite.Client) -> None:

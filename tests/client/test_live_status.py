@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import types
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import orchlite
+from orchlite import Client
 from orchlite.client.live_status import live_status
 
 
@@ -66,3 +70,20 @@ def test_nothing_is_shown_outside_of_a_notebook(monkeypatch: pytest.MonkeyPatch,
     with live_status(lambda: pytest.fail("asked")):
         assert "orchlite-live-status" not in {thread.name for thread in threading.enumerate()}
     assert notebook.shown == []
+
+
+def test_a_failed_run_shows_why_after_the_wait_and_in_its_table(
+    monkeypatch: pytest.MonkeyPatch, client: Client, folder: Callable[..., Path], waiting_program: str, gate: Path
+) -> None:
+    notebook = ipython(monkeypatch, KERNEL)
+    monkeypatch.setattr(notebook.has_shown, "set", gate.touch)
+    run = client.upload_orchestration(path=folder(f"{waiting_program}\nraise ValueError('<no rows>')")).run_once().wait()
+    assert notebook.shown[-1].endswith(": failure, ValueError: <no rows>")
+    assert "ValueError: &lt;no rows&gt;</pre>" in run._repr_html_()
+
+
+def test_a_table_of_tasks_has_the_schedule_and_the_next_run(travel: Callable[..., orchlite.Orchestration]) -> None:
+    orchestration = travel()
+    shown = [orchestration.run_scheduled("n", "30 2 * * *", timezone=zone)._repr_html_() for zone in ("UTC", "Europe/Berlin")]
+    assert "<td>30 2 * * *</td><td>started</td><td></td><td>2026-03-01 02:30:00+00:00</td>" in shown[0]
+    assert "<td>30 2 * * * Europe/Berlin</td><td>started</td><td></td><td>2026-03-01 02:30:00+01:00</td>" in shown[1]

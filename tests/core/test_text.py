@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchlite.core.text import mask_credentials, quoted
+from orchlite.core.text import listed, mask_credentials, quoted
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from orchlite.core.text import mask_credentials, quoted
 )
 def test_a_name_is_quoted(name: str, expected: str) -> None:
     assert quoted(name) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, "0"), (4, "0, 1, 2, 3"), (5, "0, 1, 2 and 2 more")])
+def test_a_long_list_is_cut_and_the_rest_counted(count: int, expected: str) -> None:
+    assert listed(list(map(str, range(count))), 3) == expected
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ class TestRefused:
     def test_for_a_task_that_was_killed(self, travel: Travel) -> None:
         task = _hourly(travel())
         task.kill()
-        with pytest.raises(IllegalMove, match="is killed, so it starts no more runs"):
+        with pytest.raises(IllegalMove, match=r"is killed for good\. Schedule its orchestration .* with run_scheduled"):
             task.run_now()
 
     def test_for_a_task_without_a_schedule(self, travel: Travel) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orchlite.client.task_run
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
+from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
 from orchlite.runs.logs import Log
 
@@ -52,6 +53,9 @@ class TaskRun(orchlite.client.task_run.TaskRun):
         row = self._row()
         updated_at = row.ended_at or row.claimed_at or row.created_at
         return (row.task_id, row.run_id, self.status(), moment(self.client, row.created_at), moment(self.client, updated_at))
+
+    def _repr_html_(self) -> str:
+        return table_html(self._columns(), [self._cells()])  # the SDK shows no log with it
 
 
 fill(TaskRun, members("task_run", "TaskRun"))

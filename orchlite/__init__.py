@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         StoreTooNew,
         WaitTimeout,
     )
+    from orchlite.core.records import Packages
     from orchlite.core.settings import Limits, Retention
     from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
     from orchlite.core.task_context import in_task, task_args
@@ -75,6 +76,7 @@ _HOMES = {
         "DeviceFailed", "IllegalMove", "InferenceFailed", "InvalidInput", "MissingExtra", "NotFound", "NotInTask", "OrchliteError",
         "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
     ),
+    "orchlite.core.records": ("Packages",),
     "orchlite.core.settings": ("Limits", "Retention"),
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
     "orchlite.core.task_context": ("in_task", "task_args"),
@@ -116,6 +118,7 @@ __all__ = [
     "Orchestration",
     "OrchestrationStatus",
     "OrchliteError",
+    "Packages",
     "PackagingFailed",
     "Pipeline",
     "PipelineVersion",

@@ -149,13 +149,13 @@ def _origin(client: Client, run: TaskRun) -> JsonObject:
 
 
 def full_run_json(client: Client, run: TaskRun) -> JsonObject:
-    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics}.
+    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics, packages}.
 
-    `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, and `files`
-    are the paths of the files that the run created or changed.
+    `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, `files` are the
+    paths of the files that the run created or changed, and `packages` are {python, installed, host}, or null if they are not known.
     """
     task = client.get_task_by_id(run.task())
-    log = lookup_of(client).log_path(run)
+    log, packages = lookup_of(client).log_path(run), run.packages()
     return {
         **run_json(run),
         **_origin(client, run),
@@ -165,6 +165,7 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
         "log": None if log is None else str(log),
         "files": [str(path) for path in run.files()],
         "metrics": run.metrics(),
+        "packages": None if packages is None else packages._asdict(),
     }
 
 

@@ -13,7 +13,7 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
-from orchlite.cli.output import number_text, seconds_text, short_id, time_text
+from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 from orchlite.core.status import FAILED
@@ -169,6 +169,7 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "log is complete": "no" if is_cut else None,
         "files": list(map(str, run.files())),
         "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
+        **_package_facts(run),
         "last lines": _last_lines(run),
     }
 
@@ -176,6 +177,14 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
 def _last_lines(run: TaskRun) -> list[str]:
     """Return the last lines of the log of a failed run, without colours."""
     return [without_colours(line.text) for line in run.logs(_SHOWN_LINES)] if run.status() in FAILED else []
+
+
+def _package_facts(run: TaskRun) -> Facts:
+    packages = run.packages()
+    if packages is None:
+        return {}
+    host = f"{counted(len(packages.host), 'package')}; --json lists them" if packages.host else None
+    return {"python": packages.python, "installed": list(packages.installed), "host packages": host}
 
 
 def _id_of(run: TaskRun | None) -> str | None:

@@ -15,13 +15,13 @@ from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
 from orchlite.core.errors import DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import RunRow, TaskRow
+from orchlite.core.records import Packages, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.system_errors import shortages
 from orchlite.core.tables import preformatted, table_html
 from orchlite.core.text import listed
 from orchlite.engine.engine import Engine
-from orchlite.operations import workdirs
+from orchlite.operations import run_packages, workdirs
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
@@ -224,6 +224,13 @@ class TaskRun:
         """
         self._row()
         return self._engine.store.run_metrics.get(self._run_id)
+
+    def packages(self) -> Packages | None:
+        """Return what was installed when its program was started: `python`, `installed` and `host`.
+
+        None: it was not started, it was simulated, or it ran before orchlite kept this.
+        """
+        return run_packages.of_run(self._engine.context, self._row())
 
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.

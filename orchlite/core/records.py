@@ -7,7 +7,7 @@ because `NamedTuple` would compile postponed ones one by one.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 
@@ -208,6 +208,26 @@ class MeasuredRun(NamedTuple):
     at: datetime
     """Its slot or, if it has none, that of the run that it repeats, or when it was submitted."""
     metrics: dict[str, float]
+
+
+class Packages(NamedTuple):
+    """What the program of a run could import. Packages are `name==version`, sorted."""
+
+    python: str
+    """The version of its interpreter."""
+    installed: tuple[str, ...]
+    """In its environment: what the requirements installed."""
+    host: tuple[str, ...]
+    """Below these, on the base image `host`: those of the hosting interpreter."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the packages of which `value` is the JSON object.
+
+        Raises:
+            LookupError, TypeError: it has another shape.
+        """
+        return cls(str(value["python"]), tuple(map(str, value["installed"])), tuple(map(str, value["host"])))
 
 
 NotificationEvent = Literal["failure", "success", "late"]

@@ -159,6 +159,10 @@ class Environments:
         """Return the folders of the hosting interpreter that a run on the base image `host` sees."""
         return host_packages.find()
 
+    def host_versions(self, directories: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the packages in these folders as sorted lines `name==version`."""
+        return host_packages.versions(directories)
+
     def conflicts(self, installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple[str, ...]:
         """Return a warning for each requirement of a host package that a version in `installed` does not meet."""
         return host_packages.conflicts(installed, directories)

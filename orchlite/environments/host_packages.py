@@ -30,6 +30,8 @@ _WITHOUT_MODULES = r"_virtualenv|~orchlite|(?:\w+_|pytest-)?cov(?:erage)?|.*-nsp
 _CODE = ("import ", "import\t")
 """How a line begins that `site` executes."""
 
+_METADATA_FOLDER = r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)(?:-[^-]+)?\.(?:dist|egg)-info"
+
 _SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -61,6 +63,11 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
     versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
     found = _distributions(directories, _times(directories)) if versions else ()
     return tuple(_escaped(text) for host in found if host.key not in versions for text in _unmet(host, versions))
+
+
+def versions(directories: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the packages in these folders as sorted lines `name==version`, with normalized names; the first folder of a name counts."""
+    return _versions(directories, _times(directories))
 
 
 # --- Folders
@@ -240,6 +247,24 @@ def _distributions(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[_HostD
         if each:
             found.setdefault(each.key, each)
     return tuple(found.values())
+
+
+@lru_cache(maxsize=4)
+def _versions(folders: tuple[str, ...], _: tuple[int, ...]) -> tuple[str, ...]:
+    # By the names of folders: every run needs it, and reading the metadata of some hundred packages takes longer than many a run.
+    found: dict[str, str] = {}
+    for folder in folders:
+        for name in _names(folder):
+            if match := re.fullmatch(_METADATA_FOLDER, name):
+                found.setdefault(re.sub(r"[-_.]+", "-", match["name"]).lower(), match["version"])
+    return tuple(sorted(f"{name}=={version}" for name, version in found.items()))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - every run may do this
+    except OSError:
+        return []
 
 
 def _described(distribution: Distribution) -> _HostDistribution | None:

@@ -8,6 +8,7 @@ from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_tree
 from orchlite.core.hints import Api
 from orchlite.operations.context import Context
+from orchlite.store import run_packages
 from orchlite.store.database import Transaction
 
 
@@ -31,6 +32,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         run_ids = [run_id for each in orchestration_ids for run_id in store.task_versions.run_ids(transaction, each)]
         for orchestration_id in orchestration_ids:
             store.orchestrations.delete(transaction, orchestration_id)
+        run_packages.delete_unused(transaction)
     for run_id in run_ids:
         remove_tree(context.folder.run(run_id).path)
     with store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile

@@ -18,7 +18,7 @@ from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
-from orchlite.operations import metrics, notification, outcome, recorded_environments
+from orchlite.operations import metrics, notification, outcome, recorded_environments, run_packages
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
@@ -137,6 +137,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     provided = ensure_environment(context, orchestration, rebuild)
     recorded_environments.record(context, orchestration, provided)
     installation = provided.installation
+    run_packages.note(context, orchestration, installation, attempt)
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
@@ -200,7 +201,8 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
     left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
+    packages = None if attempt is None else run_packages.noted(context, run, attempt)
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left, packages)
 
     def record(transaction: Transaction) -> None:
         outcome.record_end(context.store, transaction, ended, context.clock.now())
@@ -209,6 +211,8 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
         context.commit_eventually(record, run.run_id)
     except IllegalMove:
         return False  # another host has imported the result first
+    if packages is not None and attempt is not None:
+        run_packages.forget(context, run, attempt)
     context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":

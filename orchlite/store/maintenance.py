@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from orchlite.core.status import RunStatus, TaskKind
+from orchlite.store import run_packages
 from orchlite.store.database import Database, Row, Transaction, to_microseconds
 
 T = TypeVar("T")
@@ -129,6 +130,7 @@ class StoreMaintenance:
         transaction.execute(
             "DELETE FROM task_versions WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.version_id = task_versions.version_id)"
         )
+        run_packages.delete_unused(transaction)
         return [row["run_id"] for row in rows]
 
     def finished_tasks(self, before: datetime) -> Iterator[list[str]]:

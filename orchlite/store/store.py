@@ -22,6 +22,7 @@ from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.run_metrics import RunMetrics
+from orchlite.store.run_packages import RunPackages
 from orchlite.store.runs import Runs
 from orchlite.store.task_versions import TaskVersions
 from orchlite.store.tasks import Tasks
@@ -55,6 +56,7 @@ class Store:
         self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
         self.run_metrics = RunMetrics(self._database)
+        self.run_packages = RunPackages(self._database)
         self.notifications = Notifications(self._database)
         self.tries = Tries(self._database)
         self.waits = Waits(self._database)

@@ -263,3 +263,10 @@ def test_a_warning_is_one_printable_line_whatever_the_metadata(tmp_path: Path) -
     _installed(tmp_path, "evil\x1b[31m", "1", "numpy<2")
     (warning,) = _conflicts(tmp_path, "numpy==2.4.6")
     assert warning.isprintable()
+
+
+def test_versions_are_read_from_the_names_of_folders(tmp_path: Path) -> None:
+    for name in ("first/My.Tool_kit-1.0+local.dist-info", "first/old-2.0-py3.11.egg-info", "first/tool", "second/my_tool_kit-9.dist-info"):
+        (tmp_path / name).mkdir(parents=True)
+    folders = tuple(str(tmp_path / name) for name in ("first", "second", "missing"))
+    assert host_packages.versions(folders) == ("my-tool-kit==1.0+local", "old==2.0")

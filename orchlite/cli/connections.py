@@ -73,8 +73,7 @@ def update_connection(name: str, type_: str | None, details_file: str | None, de
         raise BadArgument("There is nothing to change.", hint="Give --detail, --details-file or --type.", argument="--detail")
     given = read_details(details, details_file)
     with open_store() as (client, out):
-        known = _connection(client, name)
-        made = client.create_connection(name, type_ or known.connection_type(), {**known.details(), **given}, replace=True)
+        made = _connection(client, name).update(given, connection_type=type_)
         out.json(connection_json(made)) if out.as_json else out.line(made.name())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from orchlite.core.arguments import checked_label, encoded_details
 from orchlite.core.records import ConnectionRow
 from orchlite.core.tables import table_html
 from orchlite.engine.engine import Engine
@@ -48,6 +49,26 @@ class Connection:
     def workspace_names(self) -> list[str]:
         """Return the names of the workspaces that list it now."""
         return self._engine.store.connections.workspace_names(self.id())
+
+    def update(self, details: Mapping[str, Any] | None = None, *, connection_type: str | None = None) -> Connection:
+        """Change details, the type or both, in one step, and return the connection as it is now.
+
+        Details that are not given are kept, also if another process changes them at the same time. Programs keep those that they have read.
+
+        Raises:
+            BadArgument: an argument is refused, or all details together are too large; nothing was changed.
+            NotFound: it was deleted.
+        """
+        context = self._engine.context
+        limit_bytes = context.settings.limits.details_bytes
+        given: dict[str, Any] = json.loads(encoded_details(details, limit_bytes))
+        new_type = None if connection_type is None else checked_label(connection_type, "connection_type")
+
+        def change(known: ConnectionRow) -> ConnectionRow:
+            merged = encoded_details({**json.loads(known.details), **given}, limit_bytes)
+            return known._replace(connection_type=new_type or known.connection_type, details=merged)
+
+        return Connection(self._engine, context.store.connections.change(self.id(), change, context.clock.now()))
 
     def delete_connection(self) -> None:
         """Delete the connection from the store and from every workspace. Programs keep the details that they have read.

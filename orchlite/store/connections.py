@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from orchlite.core.errors import Conflict, NotFound
@@ -53,6 +54,26 @@ class Connections:
             is_new = stored.connection_id == connection.connection_id
             _record_event(transaction, stored, "created" if is_new else "replaced", connection.created_at)
         return stored
+
+    def change(self, connection_id: str, change: Callable[[ConnectionRow], ConnectionRow], now: datetime) -> ConnectionRow:
+        """Give a connection the type and the details of the row that `change` returns for its present one. Return it as it is now.
+
+        One transaction, so that of two changes at the same time neither is lost.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        with self._database.transaction() as transaction:
+            row = transaction.row("SELECT * FROM connections WHERE connection_id = ?", (connection_id,))
+            if row is None:
+                raise _not_found(connection_id)
+            changed = change(_record(row))
+            transaction.execute(
+                "UPDATE connections SET type = ?, details = ? WHERE connection_id = ?",
+                (changed.connection_type, changed.details, connection_id),
+            )
+            _record_event(transaction, changed, "replaced", now)
+        return changed
 
     def get(self, connection_id: str) -> ConnectionRow:
         """Return the connection with this id.

@@ -78,6 +78,20 @@ class TestReplacing:
             ("replaced", "its name is 'warehouse'"),
         ]
 
+    def test_updates_of_stale_handles_keep_each_others_details(self, client: Client) -> None:
+        first = client.create_connection("warehouse", "sql", _DETAILS)
+        second = client.get_connection("warehouse")
+        second.update({"port": 2}, connection_type="postgres")
+        assert first.update({"host": "b"}).details() == {**_DETAILS, "host": "b", "port": 2}
+        assert client.get_connection("warehouse").connection_type() == "postgres"
+
+    def test_an_update_that_makes_the_details_too_large_changes_nothing(self, open_client: OpenClient) -> None:
+        client = open_client(limits=Limits(details_bytes=20))
+        created = client.create_connection("warehouse", "sql", {"a": "12345"})
+        with pytest.raises(BadArgument, match="the limit is 20"):
+            created.update({"b": "12345"})
+        assert client.get_connection("warehouse").details() == {"a": "12345"}
+
     def test_takes_a_bool(self, client: Client) -> None:
         with pytest.raises(BadArgument, match="replace"):
             client.create_connection("warehouse", "sql", {}, replace="yes")  # type: ignore[arg-type]

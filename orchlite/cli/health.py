@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchlite.operations.liveness import SignOfLife
 
 _RECENT = timedelta(days=1)
-_OVERDUE_COLUMNS = ("id", "task", "schedule", "due at", "late by")
+_OVERDUE_COLUMNS = ("id", "task", "runs", "schedule", "due at", "late by")
 
 
 class _Problem(NamedTuple):
@@ -145,7 +145,8 @@ def _stalled(found: Health) -> Iterator[_Problem]:
 def _overdue_cells(task: Task) -> tuple[object, ...]:
     at = task.next_run_at()
     late = None if at is None else (SystemClock().now() - at).total_seconds()
-    return short_id(task.id()), task.name(), task.schedule() or task.kind(), time_text(at, task.timezone()), seconds_text(late)
+    when = task.schedule() or task.kind(), time_text(at, task.timezone()), seconds_text(late)
+    return short_id(task.id()), task.name(), short_id(task.orchestration()), *when
 
 
 def _title(task: Task) -> str:

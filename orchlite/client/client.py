@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -33,6 +32,7 @@ from orchlite.core.arguments import (
     checked_texts,
 )
 from orchlite.core.clock import Clock, ControlledClock, SystemClock
+from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
@@ -89,8 +89,8 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
         installer: str = "auto",
         index_urls: Sequence[str] = (),
-        install_timeout_seconds: float = 900,
-        grace_seconds: float = 10,
+        install_timeout_seconds: Duration = 900,
+        grace_seconds: Duration = 10,
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
@@ -201,11 +201,11 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         json_args: Mapping[str, Any] | None = None,
         *,
         name: str | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         env: Mapping[str, str] | None = None,
         follow: bool = False,
         retries: int = 0,
-        retry_delay: float | str | timedelta | None = None,
+        retry_delay: Duration | None = None,
         retry_unknown: bool = False,
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
@@ -213,7 +213,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run. If the run is tried
         again, this waits for the last try, and returns that; the arguments for it are those of `Orchestration.run_once`.
 
-        timeout: time limit of the run in seconds, not of the wait.
+        timeout: time limit of the run, not of the wait: seconds, a `timedelta`, or a text such as `"5m"`.
         follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
 
         Raises:

@@ -24,14 +24,15 @@ class Maintenance:
 
     _engine: Engine
 
-    def prune(self, older_than: timedelta | None = None, *, dry_run: bool = False, force: bool = False) -> Pruned:
+    def prune(self, older_than: timedelta | str | None = None, *, dry_run: bool = False, force: bool = False) -> Pruned:
         """Remove what has ended and is old. Block until it is done, and return the counts; others may use the store meanwhile.
 
         Removes runs that ended longer ago, with their logs and files; tasks that have ended; events; inference logs; environments that were
         not used for that long; and files that belong to nothing. Never removes queued or running runs, orchestrations, models, pipelines,
         or tasks that may run again.
 
-        older_than: the age for all of these; by default the terms of this client's `retention`, else those of `Retention()`.
+        older_than: the age for all of these, a `timedelta` or a text such as `"30d"`; by default the terms of this client's
+            `retention`, else those of `Retention()`.
         dry_run: remove nothing, and return what would be removed.
         force: remove unused environments although another store that uses the same cache cannot be read and may need them. Without it,
             all environments stay, and `unseen_stores` of the result names such stores.

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from orchlite.core.arguments import (
     encoded_arguments,
 )
 from orchlite.core.download_names import download_name
+from orchlite.core.durations import Duration
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
@@ -108,15 +109,15 @@ class Orchestration:
         """Return the tasks that run it, the one that changed last first; without the packaging task."""
         return Table(Task(self._engine, row) for row in self._engine.store.tasks.of_orchestration(self.id()))
 
-    def wait(self, timeout: float | None = None) -> Orchestration:
+    def wait(self, timeout: Duration | None = None) -> Orchestration:
         """Block until the orchestration is ready, and return it. A notebook shows its status meanwhile.
 
-        timeout: in seconds; by default there is none.
+        timeout: seconds, a `timedelta`, or a text such as `"5m"`; by default there is none.
 
         Raises:
             PackagingFailed: its environment could not be built; the message ends with the installer's last lines.
             WaitTimeout: it is not ready after `timeout`. Packaging continues.
-            BadArgument: `timeout` is not a number of seconds.
+            BadArgument: `timeout` is not a duration.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(lambda: f"orchestration {self.name() or self.file_name()!r}: {self.status()}"):
@@ -127,27 +128,27 @@ class Orchestration:
         self,
         name: str | None = None,
         json_args: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         debug: bool | None = False,
         *,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
         on_success: Sequence[str] | None = None,
         retries: int = 0,
-        retry_delay: float | str | timedelta | None = None,
+        retry_delay: Duration | None = None,
         retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with one run, and return it. The run starts when the orchestration is ready and a worker slot is free.
 
         name: any label; it need not be unique.
         json_args: a JSON object, which the program reads with `task_args()`; 1 MiB at most (`Limits.arguments_bytes`).
-        timeout: time limit of the run, 1 s to 366 days; by default there is none.
+        timeout: time limit of the run: seconds, a `timedelta`, or a text such as `"5m"`, from 1 s to 366 days; by default there is none.
         debug: set the variable `TASK_DEBUG=true` for the program, and nothing else.
         env: environment variables in addition to the client's. They are stored with the task and shown masked.
         on_failure, on_success: a program and its arguments, which a host runs after the last try has failed, or after a run has succeeded;
             by default the client's.
         retries: how often a run that ended as `failure` or `timed_out` is tried again, each time as a run of its own; 100 at most.
-        retry_delay: from a failure to the next try: seconds, a `timedelta`, or a text such as `"5m"`. By default a minute.
+        retry_delay: from a failure to the next try, as `timeout`; by default a minute.
         retry_unknown: also try again after `unknown`, although the program may have done its work.
 
         Raises:
@@ -163,19 +164,19 @@ class Orchestration:
         name: str,
         schedule: str,
         json_args: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         debug: bool | None = False,
         *,
         timezone: str = "UTC",
         concurrency: str = "allow",
         missed: str = "latest",
-        starting_deadline_seconds: float | None = None,
+        starting_deadline_seconds: Duration | None = None,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
         on_success: Sequence[str] | None = None,
         on_late: Sequence[str] | None = None,
         retries: int = 0,
-        retry_delay: float | str | timedelta | None = None,
+        retry_delay: Duration | None = None,
         retry_unknown: bool = False,
     ) -> Task:
         """Submit a task with a run at every slot of a schedule, and return it. From now on this process keeps the store's schedules.
@@ -270,7 +271,7 @@ class Orchestration:
         kind: TaskKind,
         name: str | None,
         json_args: Mapping[str, Any] | None,
-        timeout: float | None,
+        timeout: Duration | None,
         debug: bool | None,
         env: Mapping[str, str] | None,
         commands: tuple[Sequence[str] | None, Sequence[str] | None],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
+from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.engine.engine import Engine
@@ -30,7 +31,7 @@ class PipelineInference:
     def infer(
         self,
         tensor: Any,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         dataset: Sequence[str] | None = None,
         dataset_exclude: Sequence[str] | None = None,
         dataset_separator: str | None = None,
@@ -39,7 +40,8 @@ class PipelineInference:
 
         tensor: a DataFrame or an Arrow table, with a column for each input of the first model; or JSON: a dictionary of columns, or a list
             of records, which returns a list of dictionaries of the outputs alone. Other columns are returned as they are.
-        timeout: in seconds; by default there is none. A model that is late continues in a thread, and its result is logged.
+        timeout: seconds, a `timedelta`, or a text such as `"5m"`; by default there is none. A model that is late
+            continues in a thread, and its result is logged.
         dataset: groups of columns to return (`time`, `in`, `out`, `anomaly`, `metadata`, or `*` for all but metadata), or columns such as
             `out.x`; by default `["*"]`.
         dataset_exclude: groups and columns to leave out, unless `dataset` names the column itself.
@@ -65,7 +67,7 @@ class PipelineInference:
         self,
         filename: str | os.PathLike[str],
         data_format: str | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         dataset: Sequence[str] | None = None,
         dataset_exclude: Sequence[str] | None = None,
         dataset_separator: str | None = None,
@@ -89,7 +91,7 @@ class PipelineInference:
         self,
         tensor: Any,
         batch_size: int = 1,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         num_parallel: int = 1,
         dataset: Sequence[str] | None = None,
         dataset_exclude: Sequence[str] | None = None,

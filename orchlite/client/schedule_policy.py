@@ -7,6 +7,7 @@ from types import EllipsisType
 from typing import Any
 
 from orchlite.core.arguments import checked_choice, checked_timeout
+from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.records import SchedulePolicy
@@ -15,7 +16,9 @@ _CONCURRENCY = ("allow", "forbid", "replace")
 _MISSED = ("latest", "all", "none")
 
 
-def checked_policy(schedule: str, timezone: str, concurrency: str, missed: str, starting_deadline_seconds: float | None) -> SchedulePolicy:
+def checked_policy(
+    schedule: str, timezone: str, concurrency: str, missed: str, starting_deadline_seconds: Duration | None
+) -> SchedulePolicy:
     """Return the policy of a new task.
 
     Raises:
@@ -40,7 +43,7 @@ def checked_changes(
     timezone: str | None,
     concurrency: str | None,
     missed: str | None,
-    starting_deadline_seconds: float | EllipsisType | None,
+    starting_deadline_seconds: Duration | EllipsisType | None,
 ) -> Mapping[str, Any]:
     """Return the fields of a task's policy that are given, without those that are None or, for the deadline, `...`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import EllipsisType
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +20,7 @@ from orchlite.core.arguments import (
     checked_timeout,
     encoded_arguments,
 )
+from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.records import TaskRow
@@ -39,7 +40,7 @@ class _Orchestration(Protocol):
 
     def sha(self) -> str: ...
 
-    def wait(self, timeout: float | None = None) -> object: ...
+    def wait(self, timeout: Duration | None = None) -> object: ...
 
 
 class Task:
@@ -128,20 +129,20 @@ class Task:
         rows = self._engine.store.runs.of_task(self.id(), limit, _statuses(status))
         return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
 
-    def wait(self, timeout: float | None = None) -> TaskRun:
+    def wait(self, timeout: Duration | None = None) -> TaskRun:
         """Block until its newest unfinished run, else its newest run, has ended, and return that run, whatever its outcome.
 
         If that failed and is tried again, wait for the last try, and return that. If there is no run yet, wait for the first one. A
         notebook shows the status meanwhile.
 
-        timeout: in seconds; by default there is none.
+        timeout: seconds, a `timedelta`, or a text such as `"5m"`; by default there is none.
 
         Raises:
             WaitTimeout: the run has not ended after `timeout`; nothing was killed.
             PackagingFailed: the task has no run, because packaging failed.
             Conflict: there is no run to wait for, because the task was killed; or the wait could never end: the run is this program, or
                 only this thread moves the clock.
-            BadArgument: `timeout` is not a number of seconds.
+            BadArgument: `timeout` is not a duration.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(self._description):
@@ -197,18 +198,18 @@ class Task:
         *,
         schedule: str | None = None,
         json_args: Mapping[str, Any] | None = None,
-        timeout: float | EllipsisType | None = ...,
+        timeout: Duration | EllipsisType | None = ...,
         debug: bool | None = None,
         timezone: str | None = None,
         concurrency: str | None = None,
         missed: str | None = None,
-        starting_deadline_seconds: float | EllipsisType | None = ...,
+        starting_deadline_seconds: Duration | EllipsisType | None = ...,
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
         on_success: Sequence[str] | None = None,
         on_late: Sequence[str] | None = None,
         retries: int | None = None,
-        retry_delay: float | str | timedelta | None = None,
+        retry_delay: Duration | None = None,
         retry_unknown: bool | None = None,
     ) -> Task:
         """Have a scheduled or continuous task run another orchestration, and return the task. Block until that is packaged.
@@ -251,7 +252,7 @@ class Task:
     def _checked_fields(
         self,
         json_args: Mapping[str, Any] | None,
-        timeout: float | EllipsisType | None,
+        timeout: Duration | EllipsisType | None,
         debug: bool | None,
         env: Mapping[str, str] | None,
         commands: Mapping[str, Sequence[str] | None],

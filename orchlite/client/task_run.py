@@ -13,6 +13,7 @@ from typing import Any, Literal, overload
 
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
+from orchlite.core.durations import Duration
 from orchlite.core.errors import DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import Packages, RunRow, TaskRow
@@ -158,17 +159,17 @@ class TaskRun:
             checked_count(limit, "limit", 0)
         return self._follow(limit) if follow else self._logs(limit)
 
-    def wait(self, timeout: float | None = None) -> TaskRun:
+    def wait(self, timeout: Duration | None = None) -> TaskRun:
         """Block until the run has ended, and return it, whatever its outcome. A notebook shows its status meanwhile.
 
         It does not wait for a run that tries it again; `Task.wait()` does.
 
-        timeout: in seconds; by default there is none.
+        timeout: seconds, a `timedelta`, or a text such as `"5m"`; by default there is none.
 
         Raises:
             WaitTimeout: the run has not ended after `timeout`; nothing was killed.
             Conflict: the wait could never end: the run is this program, or only this thread moves the clock.
-            BadArgument: `timeout` is not a number of seconds.
+            BadArgument: `timeout` is not a duration.
         """
         seconds = None if timeout is None else checked_seconds(timeout, "timeout")
         with live_status(self._description):

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchlite.core.durations import plain_seconds
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.settings import Limits
@@ -77,7 +78,7 @@ def checked_workspace_name(name: object, *, underscores: bool = False) -> str:
 
 
 def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
-    """Return a time limit in seconds: 1 s to 366 days, or None.
+    """Return a time limit in seconds, from a `Duration` of 1 s to 366 days, or None.
 
     Raises:
         BadArgument: `timeout` is something else.
@@ -95,8 +96,8 @@ def checked_timeout(timeout: object, argument: str = "timeout") -> float | None:
     return seconds
 
 
-def checked_seconds(value: object, argument: str) -> float:
-    """Return a finite number of seconds, 0 or more.
+def checked_seconds(value: object, argument: str, most_seconds: float = math.inf) -> float:
+    """Return the seconds of a `Duration` from 0 to `most_seconds`.
 
     Raises:
         BadArgument: `value` is something else.
@@ -104,6 +105,9 @@ def checked_seconds(value: object, argument: str) -> float:
     seconds = _number(value, argument)
     if seconds < 0:
         raise BadArgument(Argument(argument) + f" is {value!r}.", hint="It takes 0 seconds or more.", argument=argument)
+    if seconds > most_seconds:
+        hint = f"It takes {most_seconds:g} seconds ({most_seconds / _DAY_SECONDS:g} days) at most."
+        raise BadArgument(Argument(argument) + f" is {seconds:g} seconds.", hint=hint, argument=argument)
     return seconds
 
 
@@ -376,8 +380,10 @@ def _children(value: Any, argument: str) -> Iterable[Any]:
 
 
 def _number(value: object, argument: str) -> float:
+    """Return the seconds of a `Duration`, finite."""
+    value = plain_seconds(value, argument)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(argument, "a number of seconds", value)
+        raise _wrong_type(argument, 'a number of seconds, or a text such as "5m"', value)
     try:
         seconds = float(value)
     except OverflowError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from orchlite.core.arguments import checked_seconds
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
+
+Duration = float | str | timedelta
+"""What a caller may pass for a duration: seconds, a `timedelta`, or a text such as `"5m"`."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -25,19 +27,15 @@ def parsed_duration(text: str) -> timedelta | None:
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
 
 
-def checked_duration(value: object, argument: str, most_seconds: float) -> float:
-    """Return the seconds of a duration: a number of seconds, a `timedelta`, or a text such as `"5m"`; from 0 to `most_seconds`.
+def plain_seconds(value: object, argument: str) -> object:
+    """Return the seconds of a `timedelta` or of a text; anything else as it is.
 
     Raises:
-        BadArgument: `value` is something else.
+        BadArgument: the text is no duration.
     """
     if isinstance(value, str):
         value = _of_text(value, argument)
-    seconds = checked_seconds(value.total_seconds() if isinstance(value, timedelta) else value, argument)
-    if seconds > most_seconds:
-        hint = f"It takes {most_seconds:g} seconds ({most_seconds / 86_400:g} days) at most."
-        raise BadArgument(Argument(argument) + f" is {seconds:g} seconds.", hint=hint, argument=argument)
-    return seconds
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _of_text(text: str, argument: str) -> timedelta:

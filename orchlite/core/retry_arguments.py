@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from orchlite.core.arguments import checked_count, checked_flag
-from orchlite.core.durations import checked_duration
+from orchlite.core.arguments import checked_count, checked_flag, checked_seconds
+from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument
 from orchlite.core.records import RetryPolicy
@@ -16,7 +14,7 @@ _MAX_DELAY_SECONDS = 366.0 * 86_400
 
 
 def changed_retry(
-    known: RetryPolicy | None, retries: int | None, retry_delay: float | str | timedelta | None, retry_unknown: bool | None
+    known: RetryPolicy | None, retries: int | None, retry_delay: Duration | None, retry_unknown: bool | None
 ) -> RetryPolicy | None:
     """Return a task's policy with those arguments changed that are not None. 0 `retries` are none, whatever the others were.
 
@@ -32,7 +30,7 @@ def changed_retry(
     )
 
 
-def checked_retry(retries: int, retry_delay: float | str | timedelta | None, retry_unknown: bool) -> RetryPolicy | None:
+def checked_retry(retries: int, retry_delay: Duration | None, retry_unknown: bool) -> RetryPolicy | None:
     """Return the policy; None for no retries. The delay is a minute by default.
 
     Raises:
@@ -40,7 +38,7 @@ def checked_retry(retries: int, retry_delay: float | str | timedelta | None, ret
     """
     policy = RetryPolicy(
         checked_count(retries, "retries", 0, _MAX_RETRIES),
-        _DELAY_SECONDS if retry_delay is None else checked_duration(retry_delay, "retry_delay", _MAX_DELAY_SECONDS),
+        _DELAY_SECONDS if retry_delay is None else checked_seconds(retry_delay, "retry_delay", _MAX_DELAY_SECONDS),
         checked_flag(retry_unknown, "retry_unknown"),
     )
     if policy.retries:

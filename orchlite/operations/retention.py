@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchlite.core.arguments import checked_seconds
 from orchlite.core.errors import BadArgument, OrchliteError
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.core.folders import StoreFolder
@@ -123,7 +124,7 @@ def older_than(age: object) -> Retention:
     """Return the retention that keeps nothing that has ended, and nothing unused, for longer than `age`.
 
     Raises:
-        BadArgument: `age` is not a positive timedelta of at most 36,500 days.
+        BadArgument: `age` is neither a positive timedelta of at most 36,500 days nor such a text as `"30d"`.
     """
     checked = _checked_age(age, "older_than")
     return Retention(checked, 0, checked, checked, checked)
@@ -141,18 +142,18 @@ def checked(retention: object) -> Retention:
             hint=PythonOnly("It takes a Retention(...)."),
             argument="retention",
         )
-    for name in _AGES:
-        if getattr(retention, name) is not None:
-            _checked_age(getattr(retention, name), name)
+    ages: dict[str, Any] = {name: _checked_age(age, name) for name in _AGES if (age := getattr(retention, name)) is not None}
     keep = retention.keep_last_runs
     if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep < 2**31:
         raise BadArgument(
             Argument("keep_last_runs") + f" is {keep!r:.80}.", hint="It takes a whole number, 0 or more.", argument="keep_last_runs"
         )
-    return retention
+    return retention._replace(**ages)
 
 
 def _checked_age(age: object, argument: str) -> timedelta:
+    if isinstance(age, str):  # a bare number is refused: its unit, seconds or days, would be a guess
+        age = timedelta(seconds=checked_seconds(age, argument, _MAX_AGE.total_seconds()))
     if not isinstance(age, timedelta) or not timedelta(0) < age <= _MAX_AGE:
         given = str(age) if isinstance(age, timedelta) else repr(age)
         hint = f"It takes a duration of up to {_MAX_AGE.days} days, such as " + Api.THIRTY_DAYS + "."

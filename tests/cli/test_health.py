@@ -83,9 +83,11 @@ def test_an_overdue_task_that_nobody_keeps_is_shown_first(call: Call, task: orch
     shown = call("status").stdout.splitlines()
     assert shown[1] == problems["unkept"]["text"]
     assert shown[3] == "overdue (1)"
-    assert re.fullmatch(rf"{task.id()[:8]}  nightly  \* \* \* \* \*  [\d-]{{10}} [\d:]{{8}} UTC  (2 h 59|3 h 00) min", shown[5])
+    [overdue] = json.loads(call("status", "--json").stdout)["overdue"]
+    assert overdue["id"] == task.id()
+    ids = f"{task.id()[:8]}  nightly  {overdue['orchestration_id'][:8]}"
+    assert re.fullmatch(rf"{ids}  \* \* \* \* \*  [\d-]{{10}} [\d:]{{8}} UTC  (2 h 59|3 h 00) min", shown[5])
     assert "due next" not in shown
-    assert [one["id"] for one in json.loads(call("status", "--json").stdout)["overdue"]] == [task.id()]
 
 
 def test_an_overdue_task_is_a_failure_for_scripts(call: Call, task: orchlite.Task) -> None:

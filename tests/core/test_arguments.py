@@ -6,6 +6,7 @@ import json
 import math
 from collections import OrderedDict, UserDict
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -322,3 +323,14 @@ class TestEnvironmentVariables:
     @pytest.mark.parametrize("names", ["A", 5, None, [""], ["A="], ["A\0"], [5]], ids=repr)
     def test_are_not_passed_through_by_anything_else(self, names: object) -> None:
         assert _refusal(checked_env_names, names).details["argument"] == "env_passthrough"
+
+
+@pytest.mark.parametrize("given", [300, 300.0, "5m", "4m60s", timedelta(minutes=5)])
+def test_a_duration_is_a_number_of_seconds_a_timedelta_or_a_text(given: object) -> None:
+    assert checked_timeout(given) == checked_seconds(given, "timeout") == 300
+
+
+@pytest.mark.parametrize("given", ["5", "", "five minutes", "-5m", timedelta(days=-1), "9" * 400 + "d", None])
+def test_a_duration_is_nothing_else(given: object) -> None:
+    with pytest.raises(BadArgument, match="timeout"):
+        checked_seconds(given, "timeout")

@@ -7,6 +7,7 @@ from typing import Any
 
 import orchlite.client.task
 from orchlite.core.arguments import checked_count
+from orchlite.core.durations import Duration
 from orchlite.core.records import TaskRow
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.engine import Engine
@@ -57,7 +58,7 @@ class Task(orchlite.client.task.Task):
         rows = self._engine.store.runs.of_task(self.id(), limit, _FILTERS[wanted])
         return TaskRunList(TaskRun(self.client, self._engine, row) for row in rows)
 
-    def wait(self, timeout: float | None = None) -> TaskRun:
+    def wait(self, timeout: Duration | None = None) -> TaskRun:
         """Block until the newest run has ended, and return it. Not in the SDK; see `orchlite.Task.wait`."""
         run_id = super().wait(timeout).id()
         return TaskRun(self.client, self._engine, self._engine.poll_run(run_id))

@@ -36,6 +36,7 @@ from orchlite.cli import (
 from orchlite.cli.errors import CUT_OFF, INTERRUPTED, report
 from orchlite.cli.options import CommonOptions, Verb, common_parameters
 from orchlite.cli.output import discard
+from orchlite.cli.synonyms import Suggesting
 
 _SECTIONS = {
     "Create": (bundles.init, bundles.check, bundles.pack),
@@ -68,7 +69,7 @@ _SECTIONS = {
 """Every verb, in the order of the help."""
 
 
-class CommandLine(click.Group):
+class CommandLine(Suggesting):
     """The verbs, in sections. A verb returns its exit code, or None for 0."""
 
     command_class = Verb

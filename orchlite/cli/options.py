@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.output import Output
+from orchlite.cli.synonyms import Suggesting, suggesting_options
 from orchlite.core.clock import SystemClock
 from orchlite.core.durations import parsed_duration
 from orchlite.core.errors import BadArgument, NotFound
@@ -118,8 +119,13 @@ class Verb(click.Command):
         super().__init__(*args, **settings)
         self.params += common_parameters()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options and arguments of the verb."""
+        with suggesting_options(self, ctx):
+            return super().parse_args(ctx, args)
 
-class VerbGroup(click.Group):
+
+class VerbGroup(Suggesting):
     """A verb with subcommands; without one, it lists."""
 
     command_class = Verb

@@ -13,10 +13,11 @@ import click
 from orchlite.cli.errors import REFUSED, SUCCESS, error_json
 from orchlite.cli.language import spelled
 from orchlite.cli.options import Verb, absolute_path, common_options
-from orchlite.cli.output import Output, bytes_text, counted, one_line
+from orchlite.cli.output import Output, counted, one_line
 from orchlite.cli.run_options import exclude_option
 from orchlite.cli.upload import notable_warnings
 from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
+from orchlite.core.sizes import size_text
 
 if TYPE_CHECKING:
     from orchlite.client.orchestration import Orchestration
@@ -118,7 +119,7 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
     if out.as_json:
         out.json({"path": str(target), "sha": sha, "size_bytes": target.stat().st_size, "warnings": warnings})
     else:
-        out.line(f"{target} ({bytes_text(target.stat().st_size)}, SHA-256 {sha})")
+        out.line(f"{target} ({size_text(target.stat().st_size)}, SHA-256 {sha})")
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.language import spelled
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import bytes_text, counted
+from orchlite.cli.output import counted
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
 from orchlite.core.files import is_folder
+from orchlite.core.sizes import size_text
 
 if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding
@@ -138,7 +139,7 @@ def _disk(path: Path) -> Iterator[Check]:
 
     free = disk_usage(path).free
     state = _WARNING if free < _LITTLE_BYTES else _OK
-    yield Check("disk", state, f"{bytes_text(free)} free at {path}.")
+    yield Check("disk", state, f"{size_text(free)} free at {path}.")
     diagnostics = StoreFolder(path).diagnostics
     if diagnostics.exists() and diagnostics.stat().st_size:
         yield Check("store", _WARNING, f"A runner failed; see {diagnostics}.")
@@ -163,7 +164,7 @@ def _environments() -> Iterator[Check]:
         yield Check("environments", _WARNING, f"A program has changed {change}, which runs share; the next run builds it again.")
     unused = environments.unused_since(SystemClock().now() - _OLD)
     old = f"; {counted(len(unused), 'folder')} unused for {_OLD.days} days, which `orchlite prune` removes" if unused else ""
-    yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {bytes_text(tree_size_bytes(cache))}{old}.")
+    yield Check("environments", _OK, f"{counted(count, 'environment')} at {cache}, {size_text(tree_size_bytes(cache))}{old}.")
 
 
 def _installer() -> Iterator[Check]:

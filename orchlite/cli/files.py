@@ -12,9 +12,10 @@ import click
 from orchlite.cli.lists import newest_run_of, open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
-from orchlite.cli.output import bytes_text, counted
+from orchlite.cli.output import counted
 from orchlite.core.errors import Conflict, NotFound
 from orchlite.core.files import copy_file, is_folder, remove_on_error, tree_size
+from orchlite.core.sizes import size_text
 from orchlite.core.system_errors import device_error
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def files(word: str) -> None:
         if out.as_json:
             out.json([{"name": name, "path": str(path), "size_bytes": _size_bytes(path)} for name, path in found.items()])
         elif found:
-            out.table(("file", "size"), [(name, bytes_text(_size_bytes(path))) for name, path in found.items()])
+            out.table(("file", "size"), [(name, size_text(_size_bytes(path))) for name, path in found.items()])
         else:
             out.note("none found")
 

@@ -58,7 +58,8 @@ def full_orchestration_json(orchestration: Orchestration) -> JsonObject:
 def task_json(task: Task) -> JsonObject:
     """Return {id, name, kind, status, reason, orchestration_id, workspace_id, arguments, timeout_seconds, schedule, timezone, …}.
 
-    The others are `next_run_at`, `missed` (the number of slots without a run), `retries`, `retry_delay_seconds` and `created_at`.
+    The others are `memory_bytes`, `cpu_seconds`, `nice`, `next_run_at`, `missed` (the number of slots without a run), `retries`,
+    `retry_delay_seconds` and `created_at`.
     """
     return {
         "id": task.id(),
@@ -70,6 +71,7 @@ def task_json(task: Task) -> JsonObject:
         "workspace_id": task.workspace_id(),
         "arguments": task.input_data(),
         "timeout_seconds": task.timeout(),
+        **_resources(task),
         "schedule": task.schedule(),
         "timezone": task.timezone(),
         "next_run_at": time_json(task.next_run_at()),
@@ -78,6 +80,10 @@ def task_json(task: Task) -> JsonObject:
         "retry_delay_seconds": task.retry_delay(),
         "created_at": time_json(task.created_at()),
     }
+
+
+def _resources(one: Task | TaskRun) -> JsonObject:
+    return {"memory_bytes": one.memory(), "cpu_seconds": one.cpu_seconds(), "nice": one.nice()}
 
 
 def task_json_maker(client: Client) -> Callable[[Task], JsonObject]:
@@ -149,10 +155,11 @@ def _origin(client: Client, run: TaskRun) -> JsonObject:
 
 
 def full_run_json(client: Client, run: TaskRun) -> JsonObject:
-    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics, packages}.
+    """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics, packages, …}.
 
-    `timezone` is the zone of the task's schedule, `log` the path of the log's first file, or null if nothing was started, `files` are the
-    paths of the files that the run created or changed, and `packages` are {python, installed, host}, or null if they are not known.
+    The others are `memory_bytes`, `cpu_seconds` and `nice`. `timezone` is the zone of the task's schedule, `log` the path of the log's
+    first file, or null if nothing was started, `files` are the paths of the files that the run created or changed, and `packages` are
+    {python, installed, host}, or null if they are not known.
     """
     task = client.get_task_by_id(run.task())
     log, packages = lookup_of(client).log_path(run), run.packages()
@@ -161,6 +168,7 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
         **_origin(client, run),
         "arguments": run.input_data(),
         "timeout_seconds": run.timeout(),
+        **_resources(run),
         "timezone": task.timezone(),
         "log": None if log is None else str(log),
         "files": [str(path) for path in run.files()],

@@ -228,18 +228,6 @@ def seconds_text(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def bytes_text(count: int) -> str:
-    """Return a size as text: `512 B`, `1.5 MiB`."""
-    if count < 1024:
-        return f"{count} B"
-    size = count / 1024
-    for unit in ("KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
 def number_text(value: float | None) -> str:
     """Return a number as text, rounded to six digits; None is empty."""
     return "" if value is None else f"{value:g}"

@@ -65,6 +65,7 @@ def replace(
         env=options.variables if given["env"] or given["env_file"] else None,
         **commands,
         **policy["retry"],
+        **policy["resources"],
     )
     return f"runs orchestration {short_id(orchestration.id())} {_from_when(task)}{_continues(task, running)}"
 

@@ -14,6 +14,7 @@ from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
 from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
+from orchlite.cli.resource_options import Resources, resource_options
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.signals import Interrupted, Signals
@@ -36,6 +37,7 @@ _MAX_FILES = 5
 @click.option("--name", metavar="NAME", help="Name of the task.")
 @raw_option
 @retry_options
+@resource_options
 @notification_options("failure", "success")
 @run_options
 def run(
@@ -43,6 +45,7 @@ def run(
     options: RunOptions,
     commands: Commands,
     retry: Retry,
+    resources: Resources,
     timeout: timedelta | None,
     detach: bool,
     name: str | None,
@@ -58,7 +61,8 @@ def run(
     try:
         with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
             with interrupts.deferred():
-                task = orchestration.run_once(name, options.arguments, seconds_of(timeout), env=options.variables, **commands, **retry)
+                given = {**commands, **retry, **resources}
+                task = orchestration.run_once(name, options.arguments, seconds_of(timeout), env=options.variables, **given)
                 one = min(task.last_runs(), key=lambda run: run.try_number())  # a quick one may have failed, and be tried again
                 if detach:
                     leave_running(client, one, out)

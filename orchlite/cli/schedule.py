@@ -11,6 +11,7 @@ from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, seconds_of
 from orchlite.cli.output import Output, short_id, time_text
 from orchlite.cli.replacing import live_task, replace
+from orchlite.cli.resource_options import resource_options
 from orchlite.cli.retry_options import check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.upload import closing, packaged
@@ -44,6 +45,7 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 @click.option("--deadline", type=Duration(), help="Skip a run that cannot start within this time after it is due.")
 @click.option("--timeout", type=Duration(), help="Time limit of a run: 90s, 5m, 1h30m.")
 @retry_options
+@resource_options
 @notification_options("failure", "success", "late")
 @run_options
 def schedule(path_or_id: str, words: tuple[str, ...], options: RunOptions, commands: Commands, **policy: Any) -> None:
@@ -106,7 +108,7 @@ def _submitted(
 ) -> Task:
     if expression is None:
         outcomes = {event: command for event, command in commands.items() if event != "on_late"}
-        return orchestration.run_continuously(name, options.arguments, env=options.variables, **outcomes)
+        return orchestration.run_continuously(name, options.arguments, env=options.variables, **outcomes, **policy["resources"])
     return orchestration.run_scheduled(
         name,
         expression,
@@ -119,6 +121,7 @@ def _submitted(
         env=options.variables,
         **commands,
         **policy["retry"],
+        **policy["resources"],
     )
 
 

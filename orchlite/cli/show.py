@@ -16,6 +16,7 @@ from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
+from orchlite.core.sizes import size_text
 from orchlite.core.status import FAILED
 from orchlite.core.text import listed
 
@@ -130,6 +131,7 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "orchestration": _orchestration_text(client, task.orchestration()),
         "arguments": task.input_data(),
         "timeout": seconds_text(task.timeout()),
+        **_resource_facts(task),
         "schedule": task.schedule(),
         "timezone": task.timezone(),
         "warnings": schedule_warnings(task),
@@ -156,6 +158,7 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "reason": _first_line(run.reason()),
         "arguments": run.input_data(),
         "timeout": seconds_text(run.timeout()),
+        **_resource_facts(run),
         "scheduled at": time_text(run.scheduled_at(), task.timezone()),
         "try": f"{run.try_number()}, after {run.retry_of()}" if run.retry_of() else None,
         "not before": time_text(run.not_before()) if run.status() == "queued" else None,
@@ -185,6 +188,15 @@ def _package_facts(run: TaskRun) -> Facts:
         return {}
     host = f"{counted(len(packages.host), 'package')}; --json lists them" if packages.host else None
     return {"python": packages.python, "installed": list(packages.installed), "host packages": host}
+
+
+def _resource_facts(one: Task | TaskRun) -> Facts:
+    memory_bytes, cpu_seconds = one.memory(), one.cpu_seconds()
+    return {
+        "memory": None if memory_bytes is None else f"{size_text(memory_bytes)} a process",
+        "processor time": None if cpu_seconds is None else f"{cpu_seconds} s a process",
+        "nice": one.nice() or None,
+    }
 
 
 def _id_of(run: TaskRun | None) -> str | None:

@@ -15,8 +15,9 @@ from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker
 from orchlite.cli.lists import Names, open_store, run_cells
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
-from orchlite.cli.output import Output, bytes_text, short_id, time_text
+from orchlite.cli.output import Output, short_id, time_text
 from orchlite.core.clock import SystemClock
+from orchlite.core.sizes import size_text
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -154,12 +155,12 @@ def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> No
     if not (any((facts.running, facts.queued, facts.due, facts.paused)) or health.has_failures):
         out.line(f"nothing is running, queued, due or paused, and nothing has failed {period}")
     out.heading("on disk")
-    out.facts({title: bytes_text(facts.disk[name]) + _holes_text(facts.disk, name) for title, name in _SIZES})
+    out.facts({title: size_text(facts.disk[name]) + _holes_text(facts.disk, name) for title, name in _SIZES})
 
 
 def _holes_text(disk: Mapping[str, int], name: str) -> str:
     has_holes = name == "runs_bytes" and disk[_WITH_HOLES] > disk[name]
-    return f" ({bytes_text(disk[_WITH_HOLES])} with the holes in files)" if has_holes else ""
+    return f" ({size_text(disk[_WITH_HOLES])} with the holes in files)" if has_holes else ""
 
 
 def _print_hosts(client: Client, facts: _Facts, out: Output) -> None:

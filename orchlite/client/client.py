@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import signal
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from orchlite.client.bundle_source import bundle_bytes, bundle_path, printable
+from orchlite.client.following import last_try, print_packaging
 from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
 from orchlite.client.model_catalogue import ModelCatalogue
@@ -207,11 +207,14 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         retries: int = 0,
         retry_delay: Duration | None = None,
         retry_unknown: bool = False,
+        memory: int | str | None = None,
+        cpu_seconds: int | None = None,
+        nice: int = 0,
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
         A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run. If the run is tried
-        again, this waits for the last try, and returns that; the arguments for it are those of `Orchestration.run_once`.
+        again, this waits for the last try, and returns that. The arguments are those of `Orchestration.run_once`.
 
         timeout: time limit of the run, not of the wait: seconds, a `timedelta`, or a text such as `"5m"`.
         follow: print the installer's output to standard error, then the run's output as it arrives, each stream to its own.
@@ -227,24 +230,22 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             path = bundle_path(orchestration)
             upload = Upload(path, self._workspace.id(), printable(path.stem) or None, _file_name(path))
             orchestration = Orchestration(self._engine, self._engine.upload(upload, reuse=True))
-        if follow and orchestration.requirements() and orchestration.status() != "ready":
-            for line in orchestration.task().last_runs()[0].logs(follow=True):
-                _print(line.text, sys.stderr)
+        if follow:
+            print_packaging(orchestration)
         task = orchestration.wait().run_once(
-            name, json_args, timeout, env=env, retries=retries, retry_delay=retry_delay, retry_unknown=retry_unknown
+            name,
+            json_args,
+            timeout,
+            env=env,
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_unknown=retry_unknown,
+            memory=memory,
+            cpu_seconds=cpu_seconds,
+            nice=nice,
         )
         run = min(task.last_runs(), key=TaskRun.try_number)  # a quick one may have failed, and be tried again
-        try:
-            while True:
-                for line in run.logs(follow=True) if follow else ():
-                    _print(line.text, sys.stderr if line.stream == "stderr" else sys.stdout)
-                if (following := run.wait().next_try()) is None:
-                    return run
-                run = following
-        except KeyboardInterrupt:
-            if not self._is_temporary:
-                print(f"orchlite: the run continues; get_task_run_by_id({run.id()!r}).kill() ends it.", file=sys.stderr)
-            raise
+        return last_try(run, follow=follow, survives=not self._is_temporary)
 
     def upload_orchestration(
         self,
@@ -388,11 +389,3 @@ def _file_name(source: bytes | Path) -> str:
     if isinstance(source, bytes):
         return "bundle.zip"
     return printable(source.name) + (".zip" if source.is_dir() else "")
-
-
-def _print(text: str, stream: TextIO) -> None:
-    """Print a line, with escapes for the characters that the stream's encoding lacks."""
-    try:
-        print(text, file=stream, flush=True)
-    except UnicodeEncodeError as error:
-        print(text.encode(error.encoding, "backslashreplace").decode(error.encoding), file=stream, flush=True)

@@ -29,6 +29,7 @@ from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_on_error
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow
+from orchlite.core.resource_arguments import checked_resources
 from orchlite.core.retry_arguments import checked_retry
 from orchlite.core.status import OrchestrationStatus, TaskKind
 from orchlite.core.system_errors import device_error
@@ -137,6 +138,9 @@ class Orchestration:
         retries: int = 0,
         retry_delay: Duration | None = None,
         retry_unknown: bool = False,
+        memory: int | str | None = None,
+        cpu_seconds: int | None = None,
+        nice: int = 0,
     ) -> Task:
         """Submit a task with one run, and return it. The run starts when the orchestration is ready and a worker slot is free.
 
@@ -150,14 +154,17 @@ class Orchestration:
         retries: how often a run that ended as `failure` or `timed_out` is tried again, each time as a run of its own; 100 at most.
         retry_delay: from a failure to the next try, as `timeout`; by default a minute.
         retry_unknown: also try again after `unknown`, although the program may have done its work.
+        memory: upper bound on the address space of each of the run's processes: bytes, or a text such as `"4GiB"`; 64 MiB at least.
+        cpu_seconds: upper bound on the processor time of each of its processes, in whole seconds. SIGXCPU ends one that uses more.
+        nice: 1 to 19 lower the priority of its processes.
 
         Raises:
             BadArgument: an argument is refused; nothing was submitted.
             PackagingFailed: the orchestration is in `error`.
         """
-        retry = checked_retry(retries, retry_delay, retry_unknown)
+        retry, resources = checked_retry(retries, retry_delay, retry_unknown), checked_resources(memory, cpu_seconds, nice)
         request = self._request(TaskKind.ONCE, name, json_args, timeout, debug, env, (on_failure, on_success))
-        return self._submit(request._replace(retry=retry))
+        return self._submit(request._replace(retry=retry, resources=resources))
 
     def run_scheduled(
         self,
@@ -178,6 +185,9 @@ class Orchestration:
         retries: int = 0,
         retry_delay: Duration | None = None,
         retry_unknown: bool = False,
+        memory: int | str | None = None,
+        cpu_seconds: int | None = None,
+        nice: int = 0,
     ) -> Task:
         """Submit a task with a run at every slot of a schedule, and return it. From now on this process keeps the store's schedules.
 
@@ -201,9 +211,10 @@ class Orchestration:
             Conflict: the store is a copy that was not adopted.
         """
         policy = checked_policy(schedule, timezone, concurrency, missed, starting_deadline_seconds)
-        retry = checked_retry(retries, retry_delay, retry_unknown)
+        retry, resources = checked_retry(retries, retry_delay, retry_unknown), checked_resources(memory, cpu_seconds, nice)
         request = self._request(TaskKind.SCHEDULED, name, json_args, timeout, debug, env, (on_failure, on_success))
-        return self._submit(request._replace(schedule=policy, retry=retry, on_late=checked_command(on_late, "on_late")))
+        request = request._replace(schedule=policy, retry=retry, resources=resources)
+        return self._submit(request._replace(on_late=checked_command(on_late, "on_late")))
 
     def run_continuously(
         self,
@@ -214,6 +225,9 @@ class Orchestration:
         env: Mapping[str, str] | None = None,
         on_failure: Sequence[str] | None = None,
         on_success: Sequence[str] | None = None,
+        memory: int | str | None = None,
+        cpu_seconds: int | None = None,
+        nice: int = 0,
     ) -> Task:
         """Submit a task whose program is started again whenever it ends, until it is killed or paused, and return it.
 
@@ -226,7 +240,9 @@ class Orchestration:
             PackagingFailed: the orchestration is in `error`.
             Conflict: the store is a copy that was not adopted.
         """
-        return self._submit(self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, (on_failure, on_success)))
+        resources = checked_resources(memory, cpu_seconds, nice)
+        request = self._request(TaskKind.CONTINUOUS, name, json_args, None, debug, env, (on_failure, on_success))
+        return self._submit(request._replace(resources=resources))
 
     def download(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the ZIP to the file `path`, or into the folder `path` under the uploaded file's name. Return the file's path.

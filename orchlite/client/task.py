@@ -24,6 +24,7 @@ from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.records import TaskRow
+from orchlite.core.resource_arguments import changed_resources
 from orchlite.core.retry_arguments import changed_retry
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
@@ -211,6 +212,9 @@ class Task:
         retries: int | None = None,
         retry_delay: Duration | None = None,
         retry_unknown: bool | None = None,
+        memory: int | str | EllipsisType | None = ...,
+        cpu_seconds: int | EllipsisType | None = ...,
+        nice: int | None = None,
     ) -> Task:
         """Have a scheduled or continuous task run another orchestration, and return the task. Block until that is packaged.
 
@@ -220,7 +224,7 @@ class Task:
 
         orchestration: an orchestration of the task's workspace.
         schedule, timezone: slots that are due now are still those of the old schedule.
-        timeout, starting_deadline_seconds: None removes the limit; by default it is kept.
+        timeout, starting_deadline_seconds, memory, cpu_seconds: None removes the limit; by default it is kept.
         env: all variables of the task, besides the client's.
 
         The other arguments are those of `Orchestration.run_scheduled`.
@@ -245,6 +249,8 @@ class Task:
         fields = self._checked_fields(json_args, timeout, debug, env, commands)
         if (retries, retry_delay, retry_unknown) != (None, None, None):
             fields["retry"] = changed_retry(self._definition().retry, retries, retry_delay, retry_unknown)
+        if (memory, cpu_seconds, nice) != (..., ..., None):
+            fields["resources"] = changed_resources(self._definition().resources, memory, cpu_seconds, nice)
         orchestration.wait()
         self._engine.replace(self.id(), Replacement(orchestration.id(), fields, policy))
         return self
@@ -278,6 +284,18 @@ class Task:
         """Return the seconds from a failure to the next try; None if there is none."""
         retry = self._definition().retry
         return None if retry is None else retry.delay_seconds
+
+    def memory(self) -> int | None:
+        """Return the upper bound on the address space of each of its processes, in bytes; None if there is none."""
+        return self._definition().resources.memory_bytes
+
+    def cpu_seconds(self) -> int | None:
+        """Return the upper bound on the processor time of each of its processes, in seconds; None if there is none."""
+        return self._definition().resources.cpu_seconds
+
+    def nice(self) -> int:
+        """Return by how much its processes are nicer than their host; 0 by default."""
+        return self._definition().resources.nice
 
     def missed(self) -> int:
         """Return how many of its slots had no run; `last_runs(status="skipped")` lists them with the reason."""

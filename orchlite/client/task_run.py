@@ -67,6 +67,18 @@ class TaskRun:
         """Return the time limit in seconds that it was started with, if any; until then, the one that its task has now."""
         return self._task_as_run().timeout_seconds
 
+    def memory(self) -> int | None:
+        """Return the upper bound on the address space of each of its processes, in bytes, as `timeout()` returns its time limit."""
+        return self._task_as_run().resources.memory_bytes
+
+    def cpu_seconds(self) -> int | None:
+        """Return the upper bound on the processor time of each of its processes, in seconds, as `timeout()` returns its time limit."""
+        return self._task_as_run().resources.cpu_seconds
+
+    def nice(self) -> int:
+        """Return by how much its processes are nicer than their host; 0 by default."""
+        return self._task_as_run().resources.nice
+
     def status(self) -> RunStatus:
         """Return the status now; it compares equal to its string: `run.status() == "success"`."""
         return self._row().status

@@ -38,6 +38,17 @@ class RetryPolicy(NamedTuple):
     """Whether a run whose outcome is unknown counts as failed: its program may have done its work."""
 
 
+class ResourceLimits(NamedTuple):
+    """What the processes of a run may use; None: as much as those of its host."""
+
+    memory_bytes: int | None = None
+    """Address space of each process."""
+    cpu_seconds: int | None = None
+    """Processor time of each process."""
+    nice: int = 0
+    """How much is added to the niceness of its host, as by nice(1)."""
+
+
 class SkippedSlots(NamedTuple):
     """A slot that gets no run, or several consecutive ones."""
 
@@ -150,6 +161,8 @@ class TaskRow(NamedTuple):
     """When it got its schedule; None: when it was created."""
     retry: RetryPolicy | None = None
     """Whether failed runs are tried again; None: never."""
+    resources: ResourceLimits = ResourceLimits()
+    """What its programs may use."""
 
 
 class RunRow(NamedTuple):

@@ -7,7 +7,7 @@ import uuid
 from typing import NamedTuple
 
 from orchlite.core.errors import IllegalMove
-from orchlite.core.records import Claim, OrchestrationRow, RetryPolicy, RunRow, SchedulePolicy, TaskRow
+from orchlite.core.records import Claim, OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
 from orchlite.operations import packaging
@@ -29,6 +29,7 @@ class TaskRequest(NamedTuple):
     on_success: tuple[str, ...] | None = None
     on_late: tuple[str, ...] | None = None
     retry: RetryPolicy | None = None
+    resources: ResourceLimits = ResourceLimits()
 
 
 def submit(context: Context, workers: Workers, orchestration_id: str, request: TaskRequest) -> TaskRow:
@@ -160,6 +161,7 @@ def _task(context: Context, orchestration: OrchestrationRow, request: TaskReques
         on_success=request.on_success or context.settings.on_success,
         on_late=request.on_late or context.settings.on_late,
         retry=request.retry,
+        resources=request.resources,
     )
 
 

@@ -156,6 +156,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
         leash=context.settings.leash,
         environment_lock=str(installation.lock),
         hidden=_secret_names(task, env),
+        **task.resources._asdict(),
     )
 
 

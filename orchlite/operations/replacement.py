@@ -127,7 +127,7 @@ def _first_slot(context: Context, task: TaskRow, now: datetime) -> datetime:
 
 def _difference(task: TaskRow, new: TaskRow) -> str:
     """Return what differs, for the event: both orchestrations by their ids, and the names of other fields."""
-    names = ("arguments", "timeout_seconds", "debug", "env", "on_failure", "on_success", "on_late", "schedule", "retry")
+    names = ("arguments", "timeout_seconds", "debug", "env", "on_failure", "on_success", "on_late", "schedule", "retry", "resources")
     changed = [name.removesuffix("_seconds") for name in names if getattr(task, name) != getattr(new, name)]
     is_other = new.orchestration_id != task.orchestration_id
     return "; ".join(

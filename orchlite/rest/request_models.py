@@ -86,7 +86,11 @@ class _Run(RequestBody):
     name: str | None = None
     debug: bool | None = None
     env: dict[str, str] | None = None
-    """orchlite's: environment variables for the program."""
+    """orchlite's, like the three after it: environment variables for the program."""
+    memory: int | str | None = None
+    """Bytes, or a text such as `4GiB`."""
+    cpu_seconds: Count | None = None
+    nice: Count | None = None
 
 
 class RunContinuously(_Run):

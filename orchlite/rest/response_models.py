@@ -91,6 +91,10 @@ class Task(TypedDict):
     retries: int
     retry_delay: float | None
     """In seconds."""
+    memory: int | None
+    """In bytes."""
+    cpu_seconds: int | None
+    nice: int
     timezone: NotRequired[str]
     concurrency: NotRequired[str]
     missed: NotRequired[str]

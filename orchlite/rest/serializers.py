@@ -140,6 +140,9 @@ def task(found: TaskWithRuns, dialect: Dialect) -> Task:
         timeout=row.timeout_seconds,
         retries=row.retry.retries if row.retry else 0,
         retry_delay=row.retry.delay_seconds if row.retry else None,
+        memory=row.resources.memory_bytes,
+        cpu_seconds=row.resources.cpu_seconds,
+        nice=row.resources.nice,
     )
     _add_kind_fields(content, row)
     return content

@@ -19,6 +19,7 @@ RUNS_PER_TASK = 5
 """How many runs a task is shown with by default, as on the platform."""
 _LISTED_RUNS = 10
 _RETRY_FIELDS = ("retries", "retry_delay", "retry_unknown")
+_RESOURCE_FIELDS = ("memory", "cpu_seconds", "nice")
 _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_seconds")
 
 
@@ -26,7 +27,8 @@ _POLICY_FIELDS = ("timezone", "concurrency", "missed", "starting_deadline_second
 def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
     """Run an orchestration once. Returns the task's id."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env, **_given(body, _RETRY_FIELDS))
+    given = _given(body, _RETRY_FIELDS + _RESOURCE_FIELDS)
+    task = orchestration.run_once(body.name, body.arguments, body.timeout, body.debug, env=body.env, **given)
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
@@ -36,7 +38,7 @@ def run_once(body: request_models.RunOnce, queries: Queries) -> Response:
 def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Response:
     """Run an orchestration on a schedule, a cron expression of five fields: minute, hour, day of the month, month, day of the week."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    policy = _given(body, _POLICY_FIELDS + _RETRY_FIELDS)
+    policy = _given(body, _POLICY_FIELDS + _RETRY_FIELDS + _RESOURCE_FIELDS)
     name: Any = body.name  # the library's signature requires a name, but it accepts None, as the platform does
     task = orchestration.run_scheduled(name, body.schedule, body.arguments, body.timeout, body.debug, env=body.env, **policy)
     return serializers.json_response(response_models.Id(id=task.id()), 201)
@@ -48,7 +50,7 @@ def run_scheduled(body: request_models.RunScheduled, queries: Queries) -> Respon
 def run_continuously(body: request_models.RunContinuously, queries: Queries) -> Response:
     """Run an orchestration, and start it again whenever it ends."""
     orchestration = queries.orchestration_in(body.workspace_id, body.orch_id)
-    task = orchestration.run_continuously(body.name, body.arguments, body.debug, env=body.env)
+    task = orchestration.run_continuously(body.name, body.arguments, body.debug, env=body.env, **_given(body, _RESOURCE_FIELDS))
     return serializers.json_response(response_models.Id(id=task.id()), 201)
 
 
@@ -120,7 +122,7 @@ def pause(body: request_models.PauseTask, queries: Queries, dialect: ClientDiale
     return serializers.json_response(serializers.task(queries.task(body.id, RUNS_PER_TASK), dialect), 202)
 
 
-def _given(body: request_models.RunOnce, names: Sequence[str]) -> dict[str, Any]:
+def _given(body: request_models.RunOnce | request_models.RunContinuously, names: Sequence[str]) -> dict[str, Any]:
     """Return those of orchlite's fields that the request has."""
     return {name: value for name in names if (value := getattr(body, name)) is not None}
 

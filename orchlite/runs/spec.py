@@ -80,6 +80,12 @@ class RunSpec(NamedTuple):
     """Names of variables of `env` whose values do not enter `spec.json`."""
     masked: bool = False
     """True: credentials in URLs that the program prints are masked before they are written to the log."""
+    memory_bytes: int | None = None
+    """Upper bound on the address space of each process."""
+    cpu_seconds: int | None = None
+    """Upper bound on the processor time of each process."""
+    nice: int = 0
+    """Added to the niceness of the runner."""
 
 
 class Ended(NamedTuple):

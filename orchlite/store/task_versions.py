@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchlite.core.records import TaskRow
 from orchlite.store.database import Database, Transaction, to_microseconds
+from orchlite.store.tasks import to_resources
 
 
 class TaskVersions:
@@ -18,8 +19,10 @@ class TaskVersions:
     def keep(self, transaction: Transaction, task_id: str, now: datetime) -> None:
         """Record for the task's runs what they run, before the task is replaced. Queued runs are left out: they run what comes next."""
         row = transaction.row(
-            "INSERT INTO task_versions (task_id, orchestration_id, arguments, timeout_seconds, debug, env, env_passthrough, replaced_at)"
-            " SELECT task_id, orchestration_id, arguments, timeout_seconds, debug, env, env_passthrough, ? FROM tasks WHERE task_id = ?"
+            "INSERT INTO task_versions (task_id, orchestration_id, arguments, timeout_seconds, debug, env, env_passthrough,"
+            " resources, replaced_at)"
+            " SELECT task_id, orchestration_id, arguments, timeout_seconds, debug, env, env_passthrough, resources, ? FROM tasks"
+            " WHERE task_id = ?"
             " AND EXISTS (SELECT 1 FROM runs WHERE runs.task_id = tasks.task_id AND version_id IS NULL"
             " AND runs.status NOT IN ('queued', 'skipped')) RETURNING version_id",
             (to_microseconds(now), task_id),
@@ -31,7 +34,7 @@ class TaskVersions:
             )
 
     def as_run(self, task: TaskRow, run_id: str) -> TaskRow:
-        """Return the task of a run with the orchestration, arguments, time limit and variables that the run was started with."""
+        """Return the task of a run with the orchestration, arguments, limits and variables that the run was started with."""
         row = self._database.row("SELECT task_versions.* FROM runs JOIN task_versions USING (version_id) WHERE run_id = ?", (run_id,))
         if row is None:
             return task
@@ -42,6 +45,7 @@ class TaskVersions:
             debug=bool(row["debug"]),
             env=json.loads(row["env"]),
             env_passthrough=tuple(json.loads(row["env_passthrough"])),
+            resources=to_resources(row["resources"]),
         )
 
     def run_ids(self, transaction: Transaction, orchestration_id: str) -> list[str]:

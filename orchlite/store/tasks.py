@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import Api
-from orchlite.core.records import RetryPolicy, SchedulePolicy, TaskRow
+from orchlite.core.records import ResourceLimits, RetryPolicy, SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -26,8 +26,8 @@ class Tasks:
         """Insert a task and its first event."""
         transaction.execute(
             "INSERT INTO tasks (task_id, workspace_id, orchestration_id, kind, name, arguments, timeout_seconds, debug, env,"
-            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, on_success, on_late, retry)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " env_passthrough, status, created_at, updated_at, schedule, next_at, on_failure, on_success, on_late, retry, resources)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.task_id,
                 task.workspace_id,
@@ -48,6 +48,7 @@ class Tasks:
                 _command_text(task.on_success),
                 _command_text(task.on_late),
                 None if task.retry is None else json.dumps(task.retry._asdict()),
+                _resources_text(task.resources),
             ),
         )
         events.record(transaction, "task", task.task_id, None, task.status, task.created_at)
@@ -221,7 +222,7 @@ class Tasks:
         """Store what the task runs from now on, when and with which arguments, and record the event. Its name and status stay."""
         transaction.execute(
             "UPDATE tasks SET orchestration_id = ?, arguments = ?, timeout_seconds = ?, debug = ?, env = ?, on_failure = ?, on_success = ?,"
-            " on_late = ?, retry = ?,"
+            " on_late = ?, retry = ?, resources = ?,"
             # A schedule that cannot be read stays as it is.
             " schedule = COALESCE(?, schedule), schedule_since = ?, next_at = ?, updated_at = ? WHERE task_id = ?",
             (
@@ -234,6 +235,7 @@ class Tasks:
                 _command_text(task.on_success),
                 _command_text(task.on_late),
                 None if task.retry is None else json.dumps(task.retry._asdict()),
+                _resources_text(task.resources),
                 None if task.schedule is None else json.dumps(task.schedule._asdict()),
                 _microseconds(task.schedule_since),
                 _microseconds(task.next_at),
@@ -293,7 +295,17 @@ def _record(row: Row) -> TaskRow:
         pruned_until=to_datetime(row["pruned_until"]),
         schedule_since=to_datetime(row["schedule_since"]),
         retry=None if row["retry"] is None else RetryPolicy(**json.loads(row["retry"])),
+        resources=to_resources(row["resources"]),
     )
+
+
+def to_resources(text: str | None) -> ResourceLimits:
+    """Return the limits of a row, from their JSON; NULL stands for none."""
+    return ResourceLimits() if text is None else ResourceLimits(**json.loads(text))
+
+
+def _resources_text(resources: ResourceLimits) -> str | None:
+    return None if resources == ResourceLimits() else json.dumps(resources._asdict())
 
 
 def _schedule(text: str | None) -> SchedulePolicy | None:

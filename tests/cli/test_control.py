@@ -161,23 +161,36 @@ def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folde
     assert json.loads(call("show", newest["id"], "--json").stdout)["arguments"] == {"n": 1}
 
 
-def test_schedule_takes_retries_and_a_replacement_keeps_or_changes_them(call: Call, folder: MakeFolder) -> None:
+def test_schedule_takes_retries_and_limits_and_a_replacement_keeps_or_changes_them(call: Call, folder: MakeFolder) -> None:
     bundle = folder("print(1)")
-    task_id = call("schedule", bundle, "@daily", "--name", "nightly", "--retries", 2, "--retry-delay", "5m").stdout.strip()
+    limits = ("--memory", "1536MiB", "--cpu-seconds", 600, "--nice", 10)
+    task_id = call("schedule", bundle, "@daily", "--name", "nightly", "--retries", 2, "--retry-delay", "5m", *limits).stdout.strip()
     assert (_task(call, task_id)["retries"], _task(call, task_id)["retry_delay_seconds"]) == (2, 300)
     assert "2, 5 min 00 s after a failure" in call("show", task_id).stdout
+    assert re.search(r"^memory +1.5 GiB a process\nprocessor time +600 s a process\nnice +10$", call("show", task_id).stdout, re.MULTILINE)
     call("schedule", bundle, "--name", "nightly", "--replace", "--arg", "n:=1")
     assert _task(call, task_id)["retries"] == 2
-    call("schedule", bundle, "--name", "nightly", "--replace", "--retries", 0)
-    assert _task(call, task_id)["retries"] == 0
+    call("schedule", bundle, "--name", "nightly", "--replace", "--retries", 0, "--memory", "2GiB", "--nice", 0)
+    task = _task(call, task_id)
+    assert (task["retries"], task["memory_bytes"], task["cpu_seconds"], task["nice"]) == (0, 2**31, 600, 0)
 
 
-@pytest.mark.parametrize("words", [["@daily", "--retry-delay", "5m"], ["--continuously", "--retries", "2"]], ids=["alone", "continuous"])
-def test_retries_that_cannot_be_are_refused_before_anything_is_stored(
-    call: Call, folder: MakeFolder, store: Path, words: list[str]
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["@daily", "--retry-delay", "5m"], "--retry-delay"),
+        (["--continuously", "--retries", "2"], "--retries"),
+        (["@daily", "--memory", "4G"], "--memory"),
+        (["--continuously", "--cpu-seconds", "0"], "--cpu-seconds"),
+        (["@daily", "--replace", "--nice", "20"], "--nice"),
+    ],
+    ids=str,
+)
+def test_retries_and_limits_that_cannot_be_are_refused_before_anything_is_stored(
+    call: Call, folder: MakeFolder, store: Path, words: list[str], option: str
 ) -> None:
     refused = call("schedule", folder("print(1)"), *words)
-    assert (refused.exit_code, "retr" in refused.stderr, store.exists()) == (2, True, False)
+    assert (refused.exit_code, option in refused.stderr, store.exists()) == (2, True, False)
 
 
 def test_show_names_the_runs_that_a_try_belongs_to(call: Call, folder: MakeFolder) -> None:

@@ -29,6 +29,9 @@ _SHAPES = {
             "timezone",
             "next_run_at",
             "missed",
+            "memory_bytes",
+            "cpu_seconds",
+            "nice",
             "retries",
             "retry_delay_seconds",
             "created_at",
@@ -232,7 +235,7 @@ class TestStatus:
     def test_tells_both_sizes_of_files_with_holes(self, call: Call, filled: orchlite.Client) -> None:
         with (filled.path() / "runs" / "sparse").open("wb") as file:
             file.truncate(2**31)
-        assert "(2.0 GiB with the holes in files)" in call("status").stdout
+        assert "(2 GiB with the holes in files)" in call("status").stdout
         disk = json.loads(call("status", "--json").stdout)["disk"]
         assert disk["runs_with_holes_bytes"] - disk["runs_bytes"] == 2**31
 

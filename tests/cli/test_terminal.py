@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.output import bytes_text, one_line, seconds_text, time_text
+from orchlite.cli.output import one_line, seconds_text, time_text
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -121,13 +121,6 @@ def test_output_of_a_program_is_unchanged(folder: MakeFolder) -> None:
 def test_an_error_message_cannot_move_the_cursor() -> None:
     shown = _orchlite("run", "x\x1b[2Jy", NO_COLOR="1").text
     assert "\x1b" not in shown
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**3, "5.0 GiB"), (3 * 1024**4, "3.0 TiB")], ids=str
-)
-def test_sizes_are_readable(count: int, text: str) -> None:
-    assert bytes_text(count) == text
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,13 @@ class TestRunScheduled:
         assert {name: shown[name] for name in policy} == policy
         assert stepped_client.get_task_by_id(task).timezone() == "Europe/Berlin"
 
+    def test_accepts_limits_of_what_runs_may_use(self, stepped_api: Any, orch_id: str) -> None:
+        fields = {"orch_id": orch_id, "workspace_id": 1, "json": {}, "name": "n", "memory": "1.5GiB", "cpu_seconds": 600, "nice": 10}
+        paths = {"task/run_once": {}, "task/run_scheduled": {"schedule": "0 2 * * *"}, "task/run_continuously": {}}
+        for path, more in paths.items():
+            shown = stepped_api.call("task/get_by_id", id=stepped_api.create(path, **fields, **more))
+            assert (shown["memory"], shown["cpu_seconds"], shown["nice"]) == (3 * 2**29, 600, 10)
+
     def test_accepts_retries_and_shows_the_tries(self, open_client: Callable[..., Client], clock: ManualClock, api_of: Any) -> None:
         api = api_of(open_client(clock=clock, process=StubProcess("failure")))
         fields = {"orch_id": api.orchestration(), "workspace_id": 1, "json": {}}
@@ -159,6 +166,7 @@ class TestRunScheduled:
     @pytest.mark.parametrize(
         ("fields", "error", "field"),
         [
+            ({"memory": "4G"}, "BadArgument", "memory"),
             ({"retries": 101}, "BadArgument", "retries"),
             ({"retries": 1, "retry_delay": "soon"}, "BadArgument", "retry_delay"),
             ({"retry_unknown": True}, "BadArgument", "retry_unknown"),

@@ -63,10 +63,10 @@ def has_ended(pid: int) -> bool:
     return False
 
 
-def exit_code(pid: int) -> int:
-    """Reap the ended child; return its exit code, 128 + n after signal n, as in Kubernetes."""
+def reap(pid: int) -> tuple[int, int | None]:
+    """Reap the ended child. Return its exit code, 128 + n after signal n, as in Kubernetes; and n."""
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return code if code >= 0 else 128 - code
+    return (code, None) if code >= 0 else (128 - code, -code)
 
 
 def kill(pid: int) -> None:

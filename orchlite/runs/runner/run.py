@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from . import processes
+from . import limits, processes
 from .host import Host
 from .log_writer import LogWriter
 from .ownership import Ownership
@@ -26,6 +26,7 @@ _EMPTY_PIPE_SECONDS = 0.5
 _SWEEP_SECONDS = 10.0
 _NAMED = 10
 _READ_BYTES = 256 * 1024
+_LAST_ERROR_BYTES = 4096
 
 
 class Run:
@@ -38,6 +39,8 @@ class Run:
         self._log = LogWriter(spec["log"], spec["log_bytes"], masked=spec.get("masked", False))
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
+        self._last_error = b""
+        """The end of what it has written to standard error; kept only if its memory is limited."""
         self._stopping: str | None = None
         """After SIGTERM: the status that the run will have, because it was stopped."""
         self._reason: str | None = None
@@ -61,11 +64,13 @@ class Run:
         duration_seconds = time.monotonic() - started
         self._let_helpers_end(pid)
         processes.kill(pid)  # which runs still if supervising it has failed
-        code = processes.exit_code(pid)
+        code, ended_by = processes.reap(pid)
         left = processes.sweep(_SWEEP_SECONDS)
+        self._drain(_EMPTY_PIPE_SECONDS)
+        if code and self._stopping is None:
+            self._reason = limits.reason(self._spec, ended_by, self._last_error)
         if left:
             self._reason = "; ".join(filter(None, [self._reason, _unended([pid for pid, _ in left])]))
-        self._drain(_EMPTY_PIPE_SECONDS)
         status = self._stopping or ("failure" if code else "success")
         return self._result(status, code, started_ns, duration_seconds, left)
 
@@ -78,11 +83,14 @@ class Run:
             self._poll.register(descriptor, select.POLLIN)
         try:
             env = {**self._spec["env"], "ORCHLITE_RUN_PLACE": self._ownership.place()}
-            pid = processes.start(self._spec["command"], env, self._spec["working_folder"], out_write, error_write)
+            with limits.lowered(self._spec):
+                pid = processes.start(self._spec["command"], env, self._spec["working_folder"], out_write, error_write)
         finally:
             os.close(out_write)
             os.close(error_write)
         self._ownership.note_program(pid)
+        if self._spec.get("nice"):
+            limits.add_niceness(pid, self._spec["nice"])
         return pid
 
     def _supervise(self, pid: int, started: float) -> None:
@@ -174,6 +182,8 @@ class Run:
         data = os.read(descriptor, _READ_BYTES)
         if data:
             self._log.feed(self._streams[descriptor], data)
+            if self._spec.get("memory_bytes") is not None and self._streams[descriptor] == "stderr":
+                self._last_error = (self._last_error + data)[-_LAST_ERROR_BYTES:]
             return
         self._poll.unregister(descriptor)
         os.close(descriptor)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
 from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
 from orchlite.cli.lookup import IdOrName, all_of, lookup_of
 from orchlite.cli.options import Moment, Verb, raw_option
-from orchlite.cli.output import Output
+from orchlite.cli.program_output import ProgramOutput
 from orchlite.core.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
@@ -38,25 +37,34 @@ def logs(word: str | None, follow: bool, count: int | None, since: datetime | No
 
     ID is a run, or a task or an orchestration for its newest run; a name includes all that have it.
 
-    Both streams of the program go to standard output. With --json, a line is {"at", "stream", "text"}.
+    Both streams of the program go to standard output. Of a line that was redrawn, such as a progress bar, the last state is
+    printed; --raw prints all that was written. With --json, a line is {"at", "stream", "text"}, as it was written.
     """
+    from orchlite.client.task_run import follow_in_parts
+
     with open_store() as (client, out):
         run = _packaging_run(client, word) if packaging else _run(client, word)
-        for line in _lines(run, follow, count, since):
-            _print(line, out, timestamps, flush=follow, raw=raw)
+        if out.as_json:
+            for line in _since(run.logs(count, follow=True) if follow else run.logs(count), since):
+                out.json_line({"at": time_json(line.at), "stream": line.stream, "text": line.text})
+        else:
+            lines = follow_in_parts(run, count) if follow else run.logs(count)
+            _print(
+                _since(lines, since),
+                ProgramOutput(dict.fromkeys(("stdout", "stderr"), sys.stdout), raw=raw, stamped=timestamps, live=follow),
+            )
 
 
-def _print(line: LogLine, out: Output, timestamps: bool, *, flush: bool, raw: bool) -> None:
-    if out.as_json:
-        out.json_line({"at": time_json(line.at), "stream": line.stream, "text": line.text})
-    else:
-        text = shown_on(sys.stdout, line.text, raw=raw)
-        print(f"{time_json(line.at)} {text}" if timestamps else text, flush=flush)
+def _print(lines: Iterable[LogLine], output: ProgramOutput) -> None:
+    try:
+        for line in lines:
+            output.add(line)
+    finally:
+        output.finish()
 
 
-def _lines(run: TaskRun, follow: bool, count: int | None, since: datetime | None) -> Iterator[LogLine]:
+def _since(lines: Iterable[LogLine], since: datetime | None) -> Iterator[LogLine]:
     # Times rise, so filtering the last `count` lines gives the last `count` of the filtered ones.
-    lines = run.logs(count, follow=True) if follow else iter(run.logs(count))
     return (line for line in lines if since is None or line.at >= since)
 
 

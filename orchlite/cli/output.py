@@ -14,9 +14,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
-
-from orchlite.cli.escapes import shown_on
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +27,8 @@ _GAP = 2
 _NARROWEST = 6
 _PAGE_WIDTH = 100
 _RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
+_COLOURS = re.compile(r"(\x1b\[[0-9;:]*m)")
+_NO_COLOURS = "\x1b[0m"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 _STYLES = {
     **dict.fromkeys(("success", "ready", "started", "deployed", "ok"), "green"),
@@ -52,7 +53,6 @@ class Output:
         """Whether standard output is JSON."""
         self.is_quiet = quiet
         """Whether standard error has errors only."""
-        self._is_cut_off = False
 
     def json(self, value: object) -> None:
         """Print one JSON document."""
@@ -103,19 +103,6 @@ class Output:
         if not self.is_quiet:
             with suppress(BrokenPipeError):
                 print(f"orchlite: {one_line(text)}", file=sys.stderr, flush=True)
-
-    def program(self, text: str, stream: str, *, raw: bool = False) -> None:
-        """Print a line of a program on the stream it came from, or on standard error if `as_json`. Ignore a reader that is gone.
-
-        A terminal gets no control sequences but colours, unless `raw`.
-        """
-        target = sys.stderr if stream == "stderr" or self.as_json else sys.stdout
-        if not self._is_cut_off:
-            try:
-                print(shown_on(target, text, raw=raw), file=target, flush=True)
-            except BrokenPipeError:
-                self._is_cut_off = True
-                discard(target)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[Busy]:
@@ -189,9 +176,23 @@ class Rows:
 
 
 def _fitted(text: str, width: int) -> str:
+    from rich.cells import set_cell_size
+
+    return set_cell_size(cut_to_cells(text, width), width)
+
+
+def cut_to_cells(text: str, width: int) -> str:
+    """Return the beginning of a text that may have colours, cut to a width in cells of the terminal."""
     from rich.cells import cell_len, set_cell_size
 
-    return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
+    kept, room = [], width
+    pieces = _COLOURS.split(text)
+    for plain, colours in zip_longest(pieces[::2], pieces[1::2], fillvalue=""):
+        cells = cell_len(plain)
+        kept.append(plain if cells <= room else f"{set_cell_size(plain, room - 1)}…" if room > 0 else "")
+        kept.append(colours)
+        room -= cells
+    return "".join(kept) + _NO_COLOURS * (len(pieces) > 1)
 
 
 def is_animated(stream: TextIO) -> bool:

@@ -14,6 +14,7 @@ from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
 from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
+from orchlite.cli.program_output import ProgramOutput, own_targets
 from orchlite.cli.resource_options import Resources, resource_options
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
@@ -21,6 +22,7 @@ from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
 from orchlite.core.text import listed
+from orchlite.runs.logs import UnfinishedLine
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -119,17 +121,25 @@ class _LogPrinter:
     """Prints the log of a run, each line once."""
 
     def __init__(self, one: TaskRun, out: Output, *, raw: bool) -> None:
-        self._raw = raw
         self._one = one
-        self._out = out
+        self._output = ProgramOutput(own_targets(as_json=out.as_json), raw=raw, outlives_readers=True)
         self._count = 0
 
     def print_rest(self) -> None:
         """Print the lines that have not been printed, until the run has ended."""
-        for number, line in enumerate(self._one.logs(follow=True), start=1):
-            if number > self._count:
-                self._count = number
-                self._out.program(line.text, line.stream, raw=self._raw)
+        from orchlite.client.task_run import follow_in_parts
+
+        count = 0
+        try:
+            for line in follow_in_parts(self._one):
+                is_new = count >= self._count
+                if not isinstance(line, UnfinishedLine):
+                    count += 1
+                    self._count = max(self._count, count)  # before it is printed, where a signal may arrive
+                if is_new:
+                    self._output.add(line)
+        finally:
+            self._output.finish()
 
 
 def exit_code(one: TaskRun) -> int:

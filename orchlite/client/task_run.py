@@ -266,7 +266,7 @@ class TaskRun:
         return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{self._last_lines()}"
 
     def _last_lines(self) -> str:
-        return str(self._logs(_SHOWN_LINES)).rstrip("\n")
+        return "\n".join(logs.last_state(line.text) for line in self._logs(_SHOWN_LINES)).rstrip("\n")
 
     def _why(self, row: RunRow) -> str:
         """Return the reason of a failed run, if it has one, and the last lines of its log."""
@@ -301,14 +301,14 @@ class TaskRun:
             return logs.of_text(row.created_at, row.reason)  # it was never started: the reason is all that there is to read
         return found
 
-    def _follow(self, limit: int | None) -> Iterator[LogLine]:
+    def _follow(self, limit: int | None, *, in_parts: bool = False) -> Iterator[LogLine]:
         row = self._started()
         if row.attempt == 0:
             yield from self._logs(limit)
         followed = 0
         while row.attempt != followed:  # else the run has ended in the attempt that was followed
             followed = row.attempt
-            yield from logs.follow(self._log_path(row), partial(self._has_ended, followed), limit)
+            yield from logs.follow(self._log_path(row), partial(self._has_ended, followed), limit, in_parts=in_parts)
             row = self._started()
 
     def _started(self) -> RunRow:
@@ -347,3 +347,8 @@ class TaskRun:
         with suppress(DeviceFailed):  # the log cannot be read
             return table + preformatted(self._why(row)) if row.status in FAILED else table
         return table
+
+
+def follow_in_parts(run: TaskRun, limit: int | None = None) -> Iterator[LogLine]:
+    """Return what `run.logs(limit, follow=True)` does, but yield what has arrived of a line before it ends, as `logs.follow` does."""
+    return run._follow(limit, in_parts=True)

@@ -32,8 +32,6 @@ class LogLine(str):
     """One line in the platform's wire form, `2024-04-17T16:03:19.756251122Z stdout F text`."""
 
     __slots__ = ()  # a full log has a million of them
-    _complete = True
-    """False if the program wrote no newline after the line."""
 
     @property
     def at(self) -> datetime:
@@ -51,9 +49,10 @@ class LogLine(str):
         return self.split(" ", 3)[3]
 
 
-class _Unfinished(LogLine):
+class UnfinishedLine(LogLine):
+    """A line, or a part of one, after which the program has written no newline so far."""
+
     __slots__ = ()
-    _complete = False
 
 
 class Log(list[LogLine]):
@@ -61,7 +60,7 @@ class Log(list[LogLine]):
 
     def __str__(self) -> str:
         text = "\n".join(line.text for line in self)
-        return text + "\n" if self and self[-1]._complete else text
+        return text + "\n" if self and not isinstance(self[-1], UnfinishedLine) else text
 
     def _repr_html_(self) -> str:
         """Return the text as HTML, for notebooks."""
@@ -107,10 +106,13 @@ def _tail(path: Path, limit: int) -> Log | None:
     return Log(newest) if len(newest) == limit else None
 
 
-def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) -> Iterator[LogLine]:
+def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None, *, in_parts: bool = False) -> Iterator[LogLine]:
     """Yield all lines, then new ones as they arrive, until `has_ended()` is true and nothing new is left.
 
     With `limit`, begin with the newest `limit` of the lines that exist at first. Polls every 50 ms.
+
+    in_parts: do not wait for the ends of lines. What has arrived of a line is yielded as an `UnfinishedLine`, and so is what arrives of it
+        later; its end is a `LogLine` with the rest of its text.
 
     Raises:
         DeviceFailed: the log cannot be read.
@@ -125,11 +127,17 @@ def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None) 
         for line in joiner.join(segments.new_records()):
             is_new = True
             yield line
-        if ended and not is_new:
+        if in_parts or (ended and not is_new):
             yield from joiner.rest()
+        if ended and not is_new:
             return
         if not is_new:
             time.sleep(_POLL_SECONDS)
+
+
+def last_state(text: str) -> str:
+    """Return what a terminal shows last of a line: what follows its last carriage return that something follows."""
+    return text.rstrip("\r").rpartition("\r")[2]
 
 
 def append(path: Path, at: datetime, text: str) -> None:
@@ -156,7 +164,9 @@ class _Joiner:
 
     def __init__(self) -> None:
         self._parts: dict[bytes, list[bytes]] = {}
-        self._heads: dict[bytes, bytes] = {}
+        """The streams with a line that has not ended, in the order in which these lines began."""
+        self._stamps: dict[bytes, bytes] = {}
+        """When the newest part of each arrived."""
 
     def join(self, records: Iterable[bytes]) -> Iterator[LogLine]:
         """Yield the lines that end in these records."""
@@ -172,18 +182,15 @@ class _Joiner:
             yield from self.rest()
             yield _line(LogLine, stamp, stream, text)
         elif tag == b"P":
-            self._heads.setdefault(stream, stamp)
+            self._stamps[stream] = stamp
             self._parts.setdefault(stream, []).append(text)
         else:
-            self._heads.pop(stream, None)
             yield _line(LogLine, stamp, stream, *self._parts.pop(stream, []), text)
 
     def rest(self) -> list[LogLine]:
         """Return the lines without a newline, in the order in which they began."""
-        unfinished = sorted(self._heads.items(), key=lambda item: item[1])
-        lines = [_line(_Unfinished, stamp, stream, *self._parts[stream]) for stream, stamp in unfinished]
+        lines = [_line(UnfinishedLine, self._stamps[stream], stream, *parts) for stream, parts in self._parts.items()]
         self._parts.clear()
-        self._heads.clear()
         return lines
 
 

@@ -74,6 +74,24 @@ def test_lines_are_there_as_soon_as_they_are_whole(path: Path) -> None:
     writer.finish(durable=False)
 
 
+def test_what_stays_pending_is_written_in_whole_characters_unless_credentials_are_masked(path: Path) -> None:
+    bar = "\r 10%|█".encode()
+    writer, masking = LogWriter(str(path), _LARGE_BYTES), LogWriter(f"{path}.masked", _LARGE_BYTES, masked=True)
+    for one in (writer, masking):
+        one.feed("stderr", bar[:-1])
+        one.write_pending()
+    assert not path.read_bytes()  # the rest of the line may be about to arrive
+    writer.write_pending()
+    masking.write_pending()
+    assert _records(path.read_bytes()) == [("stderr", "P", "\r 10%|")]
+    writer.write_pending()
+    writer.feed("stderr", bar[-1:] + b"\n")
+    assert _records(path.read_bytes()) == [("stderr", "P", "\r 10%|"), ("stderr", "F", "█")]
+    assert not Path(f"{path}.masked").read_bytes()
+    for one in (writer, masking):
+        one.finish(durable=False)
+
+
 @pytest.mark.parametrize(
     ("output", "records"),
     [

@@ -12,7 +12,7 @@ import pytest
 
 from orchlite.core.errors import DeviceFailed
 from orchlite.runs import logs
-from orchlite.runs.logs import Log, LogLine
+from orchlite.runs.logs import Log, LogLine, UnfinishedLine
 from orchlite.runs.runner.log_writer import LogWriter
 
 _STAMP = "2024-04-17T16:03:19.756251122Z"
@@ -85,6 +85,31 @@ def test_parts_of_interleaved_streams_are_joined_each_by_itself(path: Path, writ
 def test_lines_that_never_ended_come_last_in_the_order_in_which_they_began(path: Path, write: Write) -> None:
     write(("stderr", b"first"), ("stdout", b"second"), ("stderr", b" and more"), ("stdin", b"whole\n"))
     assert [line.text for line in logs.read(path)] == ["whole", "first and more", "second"]
+
+
+def test_in_parts_a_line_is_followed_before_it_ends(path: Path) -> None:
+    writer = LogWriter(str(path), _LARGE_BYTES)
+    steps: list[Callable[[], object]] = [
+        lambda: writer.feed("stderr", b"whole\n 10%"),
+        writer.write_pending,
+        writer.write_pending,
+        lambda: writer.feed("stderr", b" 20%\n"),
+        lambda: writer.finish(durable=False),
+    ]
+
+    def has_ended() -> bool:
+        if steps:
+            steps.pop(0)()
+        return not steps
+
+    found = [(line.text, isinstance(line, UnfinishedLine)) for line in logs.follow(path, has_ended, in_parts=True)]
+    assert found == [("whole", False), (" 10%", True), (" 20%", False)]
+    assert [line.text for line in logs.read(path)] == ["whole", " 10% 20%"]
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", ""), ("a", "a"), ("\r 1%\r 2%", " 2%"), ("1%\r2%\r", "2%"), ("a\r", "a")], ids=ascii)
+def test_the_last_state_of_a_line_is_what_a_terminal_shows(text: str, shown: str) -> None:
+    assert logs.last_state(text) == shown
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:

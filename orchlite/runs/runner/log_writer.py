@@ -1,7 +1,8 @@
 """Writes a program's output in the log format of Kubernetes' container runtimes (CRI), with an upper bound on its size.
 
 A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, a tag, the text. The tag is `F` for a full
-line, or the last part of one, and `P` for any other part: lines over 16 KiB are split, and the last line may lack its newline. The first
+line, or the last part of one, and `P` for any other part: lines over 16 KiB are split, so are lines that a program writes piece by piece,
+such as progress bars, and the last line may lack its newline. The first
 half of the allowed size goes to `log`, the rest to segments of a quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so
 the beginning and the end of any log survive.
 """
@@ -29,6 +30,8 @@ class LogWriter:
         self._segment_bytes = limit_bytes // 4
         self._segment = 0
         self._pending: dict[str, bytes] = {}
+        self._waiting: frozenset[str] = frozenset()
+        """The streams that had something pending at the last call of `write_pending`."""
         self._second = -1
         self._second_text = b""
         self._file = -1
@@ -46,6 +49,23 @@ class LogWriter:
             parts.append(self._record(head, b"P", part))
         self._pending[stream] = rest
         self._guard(lambda: self._write(chain(self._full_lines(head, lines), parts)))
+
+    def write_pending(self) -> None:
+        """Write what was pending at the last call, too, as parts of lines that have not ended: readers see a progress bar move.
+
+        Called every 50 ms, so nearly all lines that are written at once stay whole. Does nothing if credentials are masked, since a part
+        might end in the middle of one.
+        """
+        if self._masked:
+            return
+        pending = frozenset(stream for stream, rest in self._pending.items() if rest)
+        parts = []
+        for stream in pending & self._waiting:
+            part, self._pending[stream] = _split_before_torn_character(self._pending[stream])
+            parts += [self._record(self._head(stream), b"P", part)] * bool(part)
+        self._waiting = pending
+        if parts:
+            self._guard(lambda: self._write(parts))
 
     def finish(self, *, durable: bool) -> None:
         """Write the pending rests as unfinished lines, and close the file; with `durable`, sync it to disk first."""
@@ -159,6 +179,16 @@ def _split_part(line: bytes) -> tuple[bytes, bytes]:
     while cut > _PART_BYTES - 4 and line[cut] & 0xC0 == 0x80:
         cut -= 1
     return line[:cut], line[cut:]
+
+
+def _split_before_torn_character(text: bytes) -> tuple[bytes, bytes]:
+    """Split off the beginning of a character of UTF-8 whose rest has not arrived."""
+    for length in range(1, min(4, len(text) + 1)):
+        lead = text[-length]
+        if lead & 0xC0 != 0x80:  # else it continues a character
+            expected = 1 + sum(lead >= first for first in (0xC0, 0xE0, 0xF0))
+            return (text[:-length], text[-length:]) if expected > length else (text, b"")
+    return text, b""
 
 
 def _without_credentials(text: bytes) -> bytes:

@@ -107,6 +107,7 @@ class Run:
                 now = time.monotonic()
             if processes.has_ended(pid):
                 return
+            self._log.write_pending()
             self._stop_if_due(pid, now, deadline)
 
     def _stop_if_due(self, pid: int, now: float, deadline: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -90,6 +90,22 @@ def unpack(path: Path, into: Path, sha: str | None = None) -> None:
             _make_folders(into, entry.name, made)
             if not entry.is_folder:
                 _write(f"{into}/{entry.name}", read_content(read_at, entry), executable=bool(entry.mode & 0o111))
+
+
+def read_files(path: Path, choose: Callable[[Sequence[Entry]], Sequence[Entry]]) -> tuple[list[str], dict[str, bytes]]:
+    """Return the names of all entries of an accepted bundle, junk left out, and the contents of those that `choose` returns, by name.
+
+    Raises:
+        BadBundle: the bundle is damaged.
+        OSError: the bundle cannot be read.
+
+    """
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        read_at = _reader(file, size_bytes)
+        entries = list(_kept_entries(read_at, size_bytes))
+        contents = {entry.name: b"".join(read_content(read_at, entry)) for entry in choose(entries)}
+        return [entry.name for entry in entries], contents
 
 
 def changed_files(bundle: Path, work: Path) -> list[Path]:

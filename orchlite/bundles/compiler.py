@@ -1,28 +1,45 @@
-"""Compile the program on standard input, within limits on CPU time and memory, and report what the compiler says.
+"""Compile a program, or read the imports of several, within limits on CPU time and memory, and report what was found.
 
-`syntax` starts this file by path, in a process of its own; nothing imports it. The compiler holds the GIL, takes quadratic time or
-hundreds of megabytes for sources of a few kilobytes, and can overflow the stack, none of which a host survives unharmed. The program is
-not executed. Modules are imported sparingly: every upload waits for this process.
+`compiler_process` starts this file by path, in a process of its own; nothing imports it. The compiler holds the GIL, takes quadratic time
+or hundreds of megabytes for sources of a few kilobytes, and can overflow the stack, none of which a host survives unharmed. The programs
+are not executed. Modules are imported sparingly: every upload waits for this process.
 
-Arguments: seconds of CPU, bytes of address space. Output: records of kind, line and text, separated by U+001F and ended by U+001E; the
-last one is `done`, whose absence means that the compiler did not finish.
+Arguments: seconds of CPU, bytes of address space, task. Output: records of kind, line and text, separated by U+001F and ended by U+001E.
+
+    compile   Input: a program. Output: `error`, `warning`, `empty`; then `done`, whose absence means that the compiler did not finish.
+    imports   Input: a line of lengths in bytes, then sources of these lengths. Output for each source: `import` or `optional` with the
+              top-level name of each module that it imports; then `done`.
 """
 
 from __future__ import annotations
 
+import _ast
 import sys
 import warnings
 
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without the 5 ms that importing `ast` takes
 _TEXT_CHARACTERS = 500
 _WARNINGS = 10
+_IMPORTS = 200
+
+_MISSING = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_EXITS = frozenset({"exit", "_exit", "quit"})
+_ASKS_FOR_THE_PLATFORM = frozenset(
+    {"TYPE_CHECKING", "version_info", "hexversion", "platform", "implementation", "os.name", "find_spec", "PY2", "PY3"}
+)
 
 
 def main() -> None:
-    """Compile standard input and write the records to standard output."""
+    """Do the task on standard input, and write the records to standard output."""
     memory_bytes = int(sys.argv[2])
     _limit(int(sys.argv[1]), memory_bytes)
-    source = sys.stdin.buffer.read()
+    if sys.argv[3] == "compile":
+        _report_program(sys.stdin.buffer.read(), memory_bytes)
+    else:
+        _report_imports()
+
+
+def _report_program(source: bytes, memory_bytes: int) -> None:
     try:
         _compile(source)
     except SyntaxError as error:
@@ -86,6 +103,91 @@ def _declares_encoding(source: bytes) -> bool:
         if not re.match(rb"[ \t\f]*(?:#|\Z)", line):
             return False
     return False
+
+
+# --- Imports
+
+
+def _report_imports() -> None:
+    warnings.simplefilter("ignore")
+    stdin = sys.stdin.buffer
+    for length in stdin.readline().split():
+        source = stdin.read(int(length))
+        try:
+            tree = compile(source, "", "exec", _ONLY_AST, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = _ast.Module([], [])
+        for module, (line, is_optional) in sorted(_imports(tree).items(), key=lambda item: item[1])[:_IMPORTS]:
+            _say("optional" if is_optional else "import", line, module)
+        _say("done", None, "")
+
+
+def _imports(tree: _ast.AST) -> dict[str, tuple[int, bool]]:
+    """Return the first line of each module's imports, and whether any of them is optional: then the program can do without."""
+    found: dict[str, tuple[int, bool]] = {}
+    waiting: list[tuple[_ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, is_optional = waiting.pop()
+        here: int = getattr(node, "lineno", 0)
+        for name in _imported(node):
+            line, was_optional = found.get(name, (here, False))
+            found[name] = (min(line, here), is_optional or was_optional)
+        if not (isinstance(node, _ast.If) and _words(node.test) & _ASKS_FOR_THE_PLATFORM):
+            waiting += [(child, is_optional) for child in getattr(node, "finalbody", ())]
+            is_optional = is_optional or _is_forgiving(node)
+            waiting += [(child, is_optional) for child in _statements(node)]
+    return found
+
+
+def _imported(node: _ast.AST) -> list[str]:
+    """Return the top-level names of what a statement imports. Relative imports stay in the bundle."""
+    if isinstance(node, _ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, _ast.ImportFrom) and not node.level and node.module:
+        return [node.module.partition(".")[0]]
+    return []
+
+
+def _statements(node: _ast.AST) -> list[_ast.AST]:
+    """Return the statements directly in this one, its handlers and its cases, without those of a `finally`."""
+    return [child for field in ("body", "orelse", "handlers", "cases") for child in getattr(node, field, ())]
+
+
+def _is_forgiving(node: _ast.AST) -> bool:
+    """Return whether the program continues if an import in this statement fails: a `try`, or a `with suppress(...)`."""
+    if isinstance(node, _ast.With):
+        words = _words(*(item.context_expr for item in node.items))
+        return "suppress" in words and bool(words & _MISSING)
+    return any(_catches(handler) and not _ends(handler.body[-1]) for handler in getattr(node, "handlers", ()))
+
+
+def _catches(handler: _ast.ExceptHandler) -> bool:
+    return handler.type is None or bool(_words(handler.type) & _MISSING)
+
+
+def _ends(statement: _ast.stmt) -> bool:
+    if isinstance(statement, _ast.Expr) and isinstance(statement.value, _ast.Call):
+        return bool(_words(statement.value.func) & _EXITS)
+    return isinstance(statement, _ast.Raise)
+
+
+def _words(*expressions: _ast.AST) -> set[str]:
+    """Return the names and attributes in expressions, and `name.attribute` of both together."""
+    words = set()
+    waiting = list(expressions)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _ast.Name):
+            words.add(node.id)
+        elif isinstance(node, _ast.Attribute):
+            words |= {node.attr, f"{node.value.id}.{node.attr}" if isinstance(node.value, _ast.Name) else node.attr}
+        for field in node._fields:
+            value = getattr(node, field)
+            waiting += [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, _ast.AST)]
+    return words
+
+
+# --- The process
 
 
 def _limit(cpu_seconds: int, memory_bytes: int) -> None:

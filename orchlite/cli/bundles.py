@@ -12,14 +12,16 @@ import click
 
 from orchlite.cli.errors import REFUSED, SUCCESS, error_json
 from orchlite.cli.language import spelled
+from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, absolute_path, common_options
 from orchlite.cli.output import Output, counted, one_line
-from orchlite.cli.run_options import exclude_option
+from orchlite.cli.run_options import ClientSettings, exclude_option, image_options
 from orchlite.cli.upload import notable_warnings
 from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 from orchlite.core.sizes import size_text
 
 if TYPE_CHECKING:
+    from orchlite.client.client import Client
     from orchlite.client.orchestration import Orchestration
 
 _MAIN = '''"""Greets by name. Run it here with: orchlite run . --arg name=Ada"""
@@ -85,12 +87,17 @@ def _from_here(path: Path) -> str:
 @click.command(cls=Verb, short_help="Check a bundle without uploading it.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @exclude_option
-def check(path: Path, exclude: tuple[str, ...]) -> int:
-    """Check PATH, a folder or a ZIP, as an upload would, and store nothing. Exits with 2 if an upload would be refused."""
+@image_options
+def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
+    """Check PATH, a folder or a ZIP, as an upload would, and store nothing. Exits with 2 if an upload would be refused.
+
+    Nothing is installed. Imports are compared with the environment if it exists already, else with what is certain of it.
+    """
     out = common_options().output()
     try:
-        with out.busy(f"checking {path}"), _inspected(path, exclude) as orchestration:
-            _print_accepted(out, orchestration)
+        with out.busy(f"checking {path}"), _inspected(path, exclude, images) as (client, orchestration):
+            warnings = [*orchestration.warnings(), *lookup_of(client).foreseen_import_warnings(orchestration)]
+            _print_accepted(out, orchestration, warnings)
     except (BadBundle, BadRequirement) as error:
         _print_refused(out, error)
         return REFUSED
@@ -111,7 +118,7 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
         target /= f"{folder.name}.zip"
     if target.exists() and not force:
         raise Conflict(f"{str(target)!r} already exists.", hint="--force replaces it, --output names another.", path=str(target))
-    with out.busy(f"packing {folder}"), _inspected(folder, exclude) as orchestration:
+    with out.busy(f"packing {folder}"), _inspected(folder, exclude, {}) as (_, orchestration):
         orchestration.download(target, overwrite=force)
         warnings, sha = orchestration.warnings(), orchestration.sha()
     for warning in notable_warnings(warnings):
@@ -123,17 +130,17 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
 
 
 @contextmanager
-def _inspected(path: Path, exclude: tuple[str, ...]) -> Iterator[Orchestration]:
-    """Upload to a temporary store in which nothing is installed or run."""
+def _inspected(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> Iterator[tuple[Client, Orchestration]]:
+    """Upload to a temporary store in which nothing is installed or run. Yield it and the orchestration."""
     from orchlite.client.client import Client
     from orchlite.testing import ManualClock, StubProcess
 
-    with Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess()) as wl:
-        yield wl.upload_orchestration(path=path, exclude=exclude)
+    settings = {name: value for name, value in images.items() if value is not None}
+    with Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess(), **settings) as wl:
+        yield wl, wl.upload_orchestration(path=path, exclude=exclude)
 
 
-def _print_accepted(out: Output, orchestration: Orchestration) -> None:
-    warnings = orchestration.warnings()
+def _print_accepted(out: Output, orchestration: Orchestration, warnings: list[str]) -> None:
     if out.as_json:
         facts = {"entrypoint": orchestration.entrypoint(), "requirements": orchestration.requirements(), "sha": orchestration.sha()}
         out.json({"accepted": True, **facts, "warnings": warnings, "error": None})

@@ -64,21 +64,30 @@ def install_options(function: Callable[..., Any]) -> Any:
     )
 
 
-def environment_options(function: Callable[..., Any]) -> Any:
-    """Decorate a verb with the options for environments, those of `install_options` among them, passed as `installing`."""
+def image_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for the base image and for replacing pins, passed as `images`."""
 
     @wraps(function)
-    def wrapper(base_image: tuple[str, ...], replace_pins: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
-        images = {"base_image": _name_or_list(base_image), "replace_pins": _name_or_list(replace_pins)}
-        return function(installing={**installing, **images}, **others)
+    def wrapper(base_image: tuple[str, ...], replace_pins: tuple[str, ...], **others: Any) -> Any:
+        return function(images={"base_image": _name_or_list(base_image), "replace_pins": _name_or_list(replace_pins)}, **others)
 
     image_help = "Packages that runs see besides their requirements: `host`, `clean`, `platform`, `platform-2023`, or one (repeatable)."
     pins_help = "Versions to install where a bundle pins others: `platform`, `platform-2023`, or a requirement (repeatable)."
     return _decorated(
-        install_options(wrapper),
+        wrapper,
         click.option("--base-image", multiple=True, metavar="IMAGE", help=image_help),
         click.option("--replace-pins", multiple=True, metavar="SET", help=pins_help),
     )
+
+
+def environment_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with the options for environments, those of `install_options` among them, passed as `installing`."""
+
+    @wraps(function)
+    def wrapper(images: ClientSettings, installing: ClientSettings, **others: Any) -> Any:
+        return function(installing={**installing, **images}, **others)
+
+    return install_options(image_options(wrapper))
 
 
 def source_options(function: Callable[..., Any]) -> Any:

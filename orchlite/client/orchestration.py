@@ -95,7 +95,10 @@ class Orchestration:
         return self._row().status
 
     def warnings(self) -> list[str]:
-        """Return sentences about what was left out or is doubtful, from the upload and from packaging."""
+        """Return sentences about what was left out or is doubtful, from the upload and from packaging.
+
+        Those from packaging, which name what is imported and not required, are there when it has ended: see `wait`.
+        """
         return list(self._row().warnings)
 
     def installed(self) -> list[str]:

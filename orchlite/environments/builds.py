@@ -45,6 +45,10 @@ class Installation(NamedTuple):
     installed: tuple[str, ...]
     """`name==version`, sorted."""
 
+    def site_packages(self) -> list[Path]:
+        """Return the folders in which its packages are."""
+        return sorted(self.python.parents[1].glob("lib*/*/site-packages"))
+
 
 class Creator(Protocol):
     """What creates virtual environments: `virtualenvs`, or a stand-in."""

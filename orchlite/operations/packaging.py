@@ -17,6 +17,7 @@ from orchlite.environments import base_image
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
+from orchlite.operations.import_warnings import import_warnings
 from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
@@ -46,7 +47,7 @@ def package(context: Context, assignment: Assignment) -> None:
         if replaced := arguments.get("replaced_pins"):
             logs.append(files.log, context.clock.now(), "\n".join(replaced))
         installation, _ = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
-        warnings = _host_warnings(context, orchestration, installation)
+        warnings = _warnings(context, orchestration, installation)
         _log_installed(context, files.log, installation, warnings)
         context.environments.sdk()  # so that no run has to wait for it
         context.process.warm()
@@ -74,11 +75,12 @@ def mark_ready(context: Context, assignment: Assignment) -> None:
     _succeed(context, run, orchestration, Installation("", Path(), Path(), ()), ())
 
 
-def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+def _warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+    found = import_warnings(context, orchestration, installation)
     if orchestration.base_image != base_image.HOST:
-        return ()
+        return found
     host = context.environments.host_packages()
-    return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories))
+    return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories), *found)
 
 
 def _log_installed(context: Context, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,25 @@ def test_check_refuses_what_upload_refuses_and_exits_with_2(
     told = json.loads(call("check", bad, "--json").stdout)
     assert (told["accepted"], told["error"]["kind"]) == (False, kind)
     assert call("upload", bad).exit_code == 2
+
+
+def test_check_names_imports_that_no_requirement_brings(call: Call, folder: MakeFolder) -> None:
+    mine = folder("import pytest, click, no_such_module\n")
+    assert _warnings(call, mine) == ["come from your interpreter", "nothing brings no_such_module ("]
+    assert _warnings(call, mine, "--base-image", "clean") == ["nothing brings pytest ("]
+    (mine / "requirements.txt").write_text(f"pytest=={version('pytest')}\n")
+    assert _warnings(call, mine) == ["comes from your interpreter", "nothing brings no_such_module ("]
+
+
+def test_check_says_nothing_of_imports_where_what_the_requirements_bring_is_not_known(call: Call, folder: MakeFolder) -> None:
+    unknown = folder({"main.py": "import pytest, no_such_module\n", "requirements.txt": "no-such-package==1.0\n"})
+    assert _warnings(call, unknown) == []
+
+
+def _warnings(call: Call, *words: object) -> list[str]:
+    """Return the beginnings of the warnings of `check`."""
+    found = json.loads(call("check", *words, "--json").stdout)["warnings"]
+    return [re.match(r"comes? from your interpreter|nothing brings \w+ \(", warning)[0] for warning in found]  # type: ignore[index]
 
 
 def test_check_leaves_no_store_behind(call: Call, folder: MakeFolder, store: Path) -> None:

@@ -37,10 +37,14 @@ def test_a_run_sees_the_list_and_its_requirements_which_win_and_nothing_of_the_h
 ) -> None:
     below, older, newer = index.add("below", "1.0"), index.add("both", "1.0"), index.add("both", "2.0")
     client = open_client(base_image=[below, older], index_urls=[index.url])
-    program = _SAYS.format(names=[_module(below), _module(newer), "pytest"])
+    names = [_module(below), _module(newer), "pytest"]
+    program = f"{_SAYS.format(names=names)}\ndef never_called():\n    import {', '.join(names)}\n"
     orchestration = client.upload_orchestration(path=folder({"main.py": program, "requirements.txt": newer})).wait()
     assert str(orchestration.run_once().wait(20).logs()) == "below 1.0\nboth 2.0\nabsent\n"
     assert [name.replace("-", "_") for name in orchestration.installed()] == [below, newer]
+    [warning] = orchestration.warnings()
+    assert warning.startswith("nothing brings pytest ('main.py', line 10): it is not in")
+    assert "the requirements or the base image" in warning
 
 
 def test_an_orchestration_keeps_its_base_image_under_another_client(open_client: OpenClient, folder: MakeFolder, index: Index) -> None:

@@ -10,6 +10,7 @@ import click
 from orchlite.cli.json_models import connection_json
 from orchlite.cli.key_values import read_details
 from orchlite.cli.lists import open_store
+from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import VerbGroup, common_options
 from orchlite.cli.upload import closing
 from orchlite.core.errors import BadArgument, Conflict, NotFound
@@ -64,7 +65,7 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
 
 
 @connections.command("update")
-@click.argument("name")
+@click.argument("name", type=IdOrName("connections"))
 @click.option("--type", "type_", metavar="TYPE", help="Another type.")
 @_takes_details
 def update_connection(name: str, type_: str | None, details_file: str | None, details: tuple[str, ...]) -> None:
@@ -78,7 +79,7 @@ def update_connection(name: str, type_: str | None, details_file: str | None, de
 
 
 @connections.command("delete")
-@click.argument("name")
+@click.argument("name", type=IdOrName("connections"))
 def delete_connection(name: str) -> None:
     """Delete a connection from the store."""
     with open_store() as (client, out):

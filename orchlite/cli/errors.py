@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 
 import click
 
@@ -53,6 +52,8 @@ def report(error: Exception, options: CommonOptions) -> int:
     """Print an exception on standard error, as the options ask for, and return the exit code."""
     code = code_of(error)
     if options.debug:
+        import traceback
+
         traceback.print_exception(error)
     if options.json:
         print(json.dumps({"error": _any_error_json(error)}, ensure_ascii=False, default=str), file=sys.stderr)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import CommonOptions, Converter, common_options
-from orchlite.cli.output import counted, one_line, short_id, time_text
+from orchlite.cli.output import counted, one_line, time_text
 from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
 
@@ -204,7 +204,7 @@ class IdOrName(Converter):
     name = "id"
 
     def __init__(self, *kinds: str, paths: bool = False, killed: bool = False) -> None:
-        """Complete `kinds`: `orchestrations`, `tasks`, `runs`, `pipelines`, `models`.
+        """Complete `kinds`: `orchestrations`, `tasks`, `runs`, `pipelines`, `models`, `connections`.
 
         With `paths`, also complete files; with `killed`, also killed tasks.
         """
@@ -214,31 +214,12 @@ class IdOrName(Converter):
 
     def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the matching names, then the matching short ids, each once."""
-        found = [CompletionItem(incomplete, type="file")] if self._paths else []
-        with suppress(OrchliteError, OSError):
-            words = self._words(context).items()
-            # The protocol with the shell is one word per line, so a line end in a name would make two.
-            found += [CompletionItem(word, help=text) for word, text in words if word.startswith(incomplete) and word.isprintable()]
-        return found
+        from orchlite.operations.completion import completions
 
-    def _words(self, context: click.Context) -> dict[str, str]:
-        """Return names and short ids, each with the status of the newest thing that has it."""
+        found = [CompletionItem(incomplete, type="file")] if self._paths else []
         options: CommonOptions = context.find_object(CommonOptions) or CommonOptions()
-        client = options.open_client()
-        try:
-            listings: dict[str, Callable[[], Sequence[Any]]] = {
-                "orchestrations": lambda: client.list_orchestrations()[::-1],
-                "tasks": lambda: client.list_tasks(killed=self._killed),
-                "runs": lambda: lookup_of(client).newest_runs(_MAX_LISTED),
-            }
-            found = [(one, str(one.status())) for kind in self._kinds if kind in listings for one in listings[kind]()]
-            names = [(one.name(), state) for one, state in found if hasattr(one, "name") and one.name()]
-            nameable: dict[str, Callable[[], Sequence[Any]]] = {"pipelines": client.list_pipelines, "models": client.list_models}
-            names += [(one.name(), kind_of(one)) for kind in self._kinds if kind in nameable for one in nameable[kind]()]
-            ids = [(short_id(one.id()), state) for one, state in found]
-            words: dict[str, str] = {}
-            for word, state in (*names, *ids):
-                words.setdefault(word, state)
-            return words
-        finally:
-            client.close(drain=False)
+        with suppress(OrchliteError, OSError):
+            words = completions(options.store_folder().database, options.workspace, self._kinds, incomplete, killed=self._killed)
+            # The protocol with the shell is one word per line, so a line end in a name would make two.
+            found += [CompletionItem(word, help=one_line(text)) for word, text in words.items() if word.isprintable()]
+        return found

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import click
 
 from orchlite.cli.options import Verb, common_options
 
-_PAGES = files("orchlite") / "manual"
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 _TOPIC = re.compile(r"^- \[[\w -]+\]\(([\w-]+)\.md\): (.+)$", re.MULTILINE)
 
 
@@ -32,10 +34,16 @@ def manual(words: Sequence[str]) -> None:
     topic = "-".join(words).lower().replace(" ", "-")
     if topic not in topics:
         raise click.UsageError(f"The manual has no page {' '.join(words)!r}. Its topics are: {', '.join(topics)}.")
-    page = (_PAGES / f"{topic}.md").read_text(encoding="utf-8")
+    page = (_pages() / f"{topic}.md").read_text(encoding="utf-8")
     out.json({"topic": topic, "markdown": page}) if out.as_json else out.page(page)
 
 
 def _topics() -> dict[str, str]:
     """The topics in reading order, each with its summary."""
-    return dict(_TOPIC.findall((_PAGES / "README.md").read_text(encoding="utf-8")))
+    return dict(_TOPIC.findall((_pages() / "README.md").read_text(encoding="utf-8")))
+
+
+def _pages() -> Traversable:
+    from importlib.resources import files  # takes as long to import as a shell has for a completion
+
+    return files("orchlite") / "manual"

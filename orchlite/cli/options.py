@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from orchlite.cli.output import Output
 from orchlite.cli.synonyms import Suggesting, suggesting_options
@@ -175,6 +176,18 @@ class Duration(Converter):
 def seconds_of(duration: timedelta | None) -> float | None:
     """Return the seconds of an option's duration; None if it was not given."""
     return None if duration is None else duration.total_seconds()
+
+
+class Zone(Converter):
+    """The name of a time zone, which a shell can complete. The schedule checks it."""
+
+    name = "zone"
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin like this, in any case."""
+        from orchlite.schedules.zone_names import zone_names
+
+        return [CompletionItem(zone) for zone in zone_names() if zone.lower().startswith(incomplete.lower())]
 
 
 class ShellCommand(Converter):

@@ -8,7 +8,7 @@ import click
 
 from orchlite.cli.json_models import task_json, time_json
 from orchlite.cli.lookup import IdOrName, lookup_of
-from orchlite.cli.options import Duration, Verb, common_options, seconds_of
+from orchlite.cli.options import Duration, Verb, Zone, common_options, seconds_of
 from orchlite.cli.output import Output, short_id, time_text
 from orchlite.cli.replacing import live_task, replace
 from orchlite.cli.resource_options import resource_options
@@ -31,7 +31,7 @@ _QUOTE = 'Quote it: "30 2 * * *".'
 @click.option("--continuously", is_flag=True, help="Instead of EXPRESSION: start it again whenever it ends.")
 @click.option("--name", metavar="NAME", help="Name of the task.  [default: that of the orchestration]")
 @click.option("--replace", is_flag=True, help="Have the live task of this name run PATH_OR_ID from now on. What is not given is kept.")
-@click.option("--timezone", metavar="ZONE", help="Time zone of EXPRESSION.  [default: UTC]")
+@click.option("--timezone", type=Zone(), metavar="ZONE", help="Time zone of EXPRESSION.  [default: UTC]")
 @click.option(
     "--concurrency",
     type=click.Choice(["allow", "forbid", "replace"]),
@@ -153,7 +153,7 @@ def _print_done(client: Client, task: Task, done: str, out: Output) -> None:
 @click.command(cls=Verb, short_help="Show when a cron expression is due.")
 @click.argument("words", metavar="EXPRESSION", nargs=-1, required=True)
 @click.option("-n", "count", type=click.IntRange(1, 10_000), metavar="N", default=5, show_default=True, help="Number of times.")
-@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Time zone of EXPRESSION.")
+@click.option("--timezone", type=Zone(), metavar="ZONE", default="UTC", show_default=True, help="Time zone of EXPRESSION.")
 def upcoming(words: tuple[str, ...], count: int, timezone: str) -> None:
     """Print when EXPRESSION is due next, in its time zone.
 

@@ -16,7 +16,6 @@ from orchlite.cli.output import Output, counted, one_line, seconds_text, short_i
 from orchlite.cli.run_options import Source, source_options
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument, NotFound
-from orchlite.core.records import JunkWarning
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -112,6 +111,8 @@ def _print_warnings(orchestration: Orchestration, out: Output) -> None:
 
 def notable_warnings(warnings: Iterable[str]) -> Iterator[str]:
     """Yield the warnings, except about junk that was left out, which only `check` mentions."""
+    from orchlite.core.records import JunkWarning
+
     return (warning for warning in warnings if not isinstance(warning, JunkWarning))
 
 

@@ -40,7 +40,8 @@ def _has_file(timezone: str) -> bool:
     return is_name and any(is_file(Path(folder, timezone)) for folder in TZPATH)
 
 
-def _names() -> list[str]:
+def zone_names() -> list[str]:
+    """Return the names of the zones that this machine has data for, sorted; `UTC` alone if the data cannot be listed."""
     from zoneinfo import available_timezones
 
     try:
@@ -57,7 +58,7 @@ def unknown(timezone: str) -> BadSchedule:
 def _hint(timezone: str) -> str:
     from difflib import get_close_matches
 
-    names = _names()
+    names = zone_names()
     if not names:
         return "This machine has no time zone data: `pip install tzdata` installs it. UTC works without."
     if offset := _OFFSET.fullmatch(timezone):

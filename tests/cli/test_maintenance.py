@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import Result
 
-import orchlite
 from orchlite.cli import doctor
 from orchlite.cli.app import command_line
 from orchlite.environments import uv
-from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -209,39 +205,3 @@ def test_doctor_finds_a_folder_that_hides_an_editable_installation(call: Call, t
     assert str(left) in found["warning"]
     (left / "__init__.py").touch()
     assert _states(call("doctor", "--offline", "--json"))["installation"] == "ok"
-
-
-@pytest.fixture
-def completed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return what a shell gets for these words, to complete the last one."""
-
-    def complete(*words: str) -> str:
-        with monkeypatch.context() as patch:
-            for name, value in {"_ORCHLITE_COMPLETE": "zsh_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": len(words) - 1}.items():
-                patch.setenv(name, str(value))
-            return call().output
-
-    return complete
-
-
-def test_a_shell_completes_each_name_once_and_before_ids(
-    call: Call, folder: MakeFolder, store: Path, completed: Callable[..., str]
-) -> None:
-    with orchlite.Client(store, clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess()) as wl:
-        uploads = [wl.upload_orchestration(path=folder(f"print({number})"), name="greeting").wait() for number in range(3)]
-        task = uploads[0].run_scheduled("nightly", "@daily")
-    words = completed("orchlite", "show", "").splitlines()[1::3]  # kind, word, help
-    assert words[:2] == ["greeting", "nightly"]
-    assert sorted(words[2:]) == sorted([*(one.id()[:8] for one in uploads), task.id()[:8]])
-    call("kill", "nightly")
-    offering = {verb for verb in ("show", "logs", "runs", "kill", "pause") if "nightly" in completed("orchlite", verb, "night")}
-    assert offering == {"show", "logs", "runs"}
-
-
-def test_a_shell_completes_verbs_options_names_and_ids(call: Call, folder: MakeFolder, completed: Callable[..., str]) -> None:
-    orchestration_id = call("upload", folder("print(1)"), "--name", "report").stdout.strip()
-    assert "schedule" in completed("orchlite", "sch")
-    assert "--detach" in completed("orchlite", "run", "--det")
-    assert "report" in completed("orchlite", "show", "rep")
-    assert orchestration_id[:8] in completed("orchlite", "show", orchestration_id[:4])
-    assert os.environ.get("_ORCHLITE_COMPLETE") is None

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
     from orchlite.core.task_context import in_task, task_args
     from orchlite.core.version import VERSION as __version__  # noqa: N811
+    from orchlite.operations.comparison import Comparison, Difference
     from orchlite.operations.integrity import Finding
     from orchlite.operations.retention import Pruned
     from orchlite.operations.seeding import SeedChange
@@ -81,6 +82,7 @@ _HOMES = {
     "orchlite.core.status": ("OrchestrationStatus", "RunStatus", "TaskStatus"),
     "orchlite.core.task_context": ("in_task", "task_args"),
     "orchlite.core.version": ("__version__",),
+    "orchlite.operations.comparison": ("Comparison", "Difference"),
     "orchlite.operations.integrity": ("Finding",),
     "orchlite.operations.retention": ("Pruned",),
     "orchlite.operations.seeding": ("SeedChange",),
@@ -99,9 +101,11 @@ __all__ = [
     "BadSchedule",
     "Client",
     "Closed",
+    "Comparison",
     "Conflict",
     "Connection",
     "DeviceFailed",
+    "Difference",
     "Event",
     "Finding",
     "IllegalMove",

@@ -136,6 +136,24 @@ def is_changed(bundle: Path, work: Path, name: str) -> bool:
     return not _is_unchanged(_File(name, str(path), os.lstat(path).st_size), _bundled_entries(bundle).get(name))
 
 
+class BundledFile(NamedTuple):
+    """The content of a file of a bundle. Equal contents are equal."""
+
+    size_bytes: int
+    crc: int
+
+
+def files(bundle: Path) -> dict[str, BundledFile]:
+    """Return the files of a stored bundle by their names: paths with `/`.
+
+    Raises:
+        BadBundle: the bundle is damaged.
+        OSError: it cannot be read.
+    """
+    entries = _bundled_entries(bundle)
+    return {name: BundledFile(entry.size_bytes, entry.crc) for name, entry in entries.items() if not name.endswith("/")}
+
+
 def remove_unchanged(bundle: Path, work: Path) -> None:
     """Remove from `work` the bundle's unchanged files, every `__pycache__`, and those of the bundle's folders that are then empty.
 

@@ -10,6 +10,7 @@ import click
 
 from orchlite.cli import (
     bundles,
+    compare,
     completion,
     connections,
     control,
@@ -52,6 +53,7 @@ _SECTIONS = {
         files.files,
         files.get,
         metrics.metrics,
+        compare.compare,
         events.events,
     ),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
+    from orchlite.operations.comparison import Comparison
     from orchlite.operations.retention import Pruned
     from orchlite.operations.seeding import SeedChange
 
@@ -174,6 +175,17 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
         "files": [str(path) for path in run.files()],
         "metrics": run.metrics(),
         "packages": None if packages is None else packages._asdict(),
+    }
+
+
+def comparison_json(client: Client, first: TaskRun, second: TaskRun, comparison: Comparison) -> JsonObject:
+    """Return {first, second, differences, packages_unknown}: two runs as in lists, {kind, name, change, first, second}, and ids of runs."""
+    make = run_json_maker(client)
+    return {
+        "first": make(first),
+        "second": make(second),
+        "differences": [difference._asdict() for difference in comparison.differences],
+        "packages_unknown": list(comparison.packages_unknown),
     }
 
 

@@ -14,15 +14,16 @@ from typing import Any, Literal, overload
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
 from orchlite.core.durations import Duration
-from orchlite.core.errors import DeviceFailed, IllegalMove, NotFound, RunFailed
+from orchlite.core.errors import BadArgument, DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import Packages, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
-from orchlite.core.system_errors import shortages
+from orchlite.core.system_errors import device_error, shortages
 from orchlite.core.tables import preformatted, table_html
 from orchlite.core.text import listed
 from orchlite.engine.engine import Engine
-from orchlite.operations import run_packages, workdirs
+from orchlite.operations import comparison, run_packages, workdirs
+from orchlite.operations.comparison import Comparison
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
 
@@ -244,6 +245,24 @@ class TaskRun:
         None: it was not started, it was simulated, or it ran before orchlite kept this.
         """
         return run_packages.of_run(self._engine.context, self._row())
+
+    def compare(self, other: TaskRun) -> Comparison:
+        """Return what differs from this run to `other`: how they ended, code, packages, arguments, names of variables, and metrics.
+
+        Values of variables are never part of it. Code is compared by file, and packages if they are known of both runs.
+
+        Raises:
+            BadArgument: `other` is no run.
+            NotFound: `other` is not in this store, or was deleted or pruned.
+            BadBundle: a stored bundle is damaged.
+            DeviceFailed: a stored bundle cannot be read.
+        """
+        if not isinstance(other, TaskRun):
+            raise BadArgument(f"other is of type {type(other).__name__}.", hint=PythonOnly("Give a TaskRun."), argument="other")
+        try:
+            return comparison.compare(self._engine.context, self._run_id, other._run_id)
+        except OSError as error:
+            raise device_error(error, f"The code of run {self._run_id} cannot be compared") from error
 
     def raise_for_failure(self) -> TaskRun:
         """Return the run if it was a success.

@@ -1,0 +1,65 @@
+"""The verb `compare`: what differs between two runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchlite.cli.json_models import comparison_json
+from orchlite.cli.lists import newest_run_of, open_store
+from orchlite.cli.lookup import IdOrName
+from orchlite.cli.options import Verb
+from orchlite.cli.output import Exact, number_text, seconds_text, short_id
+from orchlite.core.sizes import size_text
+
+if TYPE_CHECKING:
+    from orchlite.operations.comparison import Difference
+
+_RUN = IdOrName("runs", "tasks", "orchestrations", killed=True)
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "duration_seconds": seconds_text,
+    "timeout_seconds": seconds_text,
+    "code": size_text,
+    "argument": partial(json.dumps, ensure_ascii=False),
+    "metric": number_text,
+}
+"""How values are shown, by the kind of difference or, of a run, by its name."""
+
+
+@click.command(cls=Verb, short_help="Show what differs between two runs.")
+@click.argument("first", metavar="RUN", type=_RUN)
+@click.argument("second", metavar="RUN", type=_RUN)
+def compare(first: str, second: str) -> None:
+    """Show what differs from the first run to the second: status, duration, code, packages, arguments, variables, metrics.
+
+    RUN is a run, or a task or an orchestration for its newest run. Code is compared by file, and of variables only the names are
+    shown. The exit code is 0, whether they differ or not.
+
+    With --json, it is {"first", "second", "differences", "packages_unknown"}: the runs, a list of {"kind", "name", "change", "first",
+    "second"}, and the ids of runs whose packages are not known, so that these were not compared.
+    """
+    with open_store() as (client, out):
+        runs = newest_run_of(client, first), newest_run_of(client, second)
+        found = runs[0].compare(runs[1])
+        if out.as_json:
+            out.json(comparison_json(client, *runs, found))
+            return
+        if found.differences:
+            columns = ("what", "name", "change", *(Exact(short_id(run.id())) for run in runs))
+            out.table(columns, map(_row, found.differences))
+        else:
+            out.note("they do not differ")
+        for run_id in found.packages_unknown:
+            out.note(f"packages were not compared: those of run {short_id(run_id)} are not known")
+
+
+def _row(difference: Difference) -> tuple[object, ...]:
+    is_run = difference.kind == "run"
+    name = difference.name.removesuffix("_seconds").replace("_", " ") if is_run else difference.name
+    show = _SHOWN.get(difference.name if is_run else difference.kind, str)
+    texts = (None if value is None else show(value) for value in (difference.first, difference.second))
+    return difference.kind, name, difference.change, *texts

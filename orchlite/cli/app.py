@@ -15,6 +15,7 @@ from orchlite.cli import (
     connections,
     control,
     doctor,
+    errors,
     events,
     files,
     health,
@@ -24,6 +25,7 @@ from orchlite.cli import (
     manual,
     metrics,
     models,
+    report,
     run,
     schedule,
     seed,
@@ -34,7 +36,6 @@ from orchlite.cli import (
     upload,
     workspaces,
 )
-from orchlite.cli.errors import CUT_OFF, INTERRUPTED, report
 from orchlite.cli.options import CommonOptions, Verb, common_parameters
 from orchlite.cli.output import discard
 from orchlite.cli.synonyms import Suggesting
@@ -45,6 +46,7 @@ _SECTIONS = {
     "Inspect": (
         status.status,
         health.health,
+        report.report,
         lists.orchestrations,
         lists.tasks,
         lists.runs,
@@ -82,9 +84,9 @@ class CommandLine(Suggesting):
         try:
             code = super().main(*args, **{**extra, "obj": options, "standalone_mode": False})
         except click.Abort:  # Ctrl-C outside `run`
-            code = INTERRUPTED
+            code = errors.INTERRUPTED
         except Exception as error:
-            code = report(error, options)
+            code = errors.report(error, options)
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -94,7 +96,7 @@ class CommandLine(Suggesting):
             sys.stdout.flush()
         except BrokenPipeError:
             discard(sys.stdout)
-            return CUT_OFF
+            return errors.CUT_OFF
         return code
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

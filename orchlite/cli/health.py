@@ -89,10 +89,15 @@ def keepers_text(found: Health) -> str:
     return f"{keep} its schedules, last seen {_ago(at_work[0].at)}"
 
 
+def alarm_texts(found: Health) -> list[str]:
+    """Return what must be mended before any schedule is kept again."""
+    return [problem.text for problem in (*_unkept(found), *_stalled(found))]
+
+
 def print_alarms(found: Health, out: Output) -> None:
-    """Print what must be mended before any schedule is kept again."""
-    for problem in (*_unkept(found), *_stalled(found)):
-        out.alarm(problem.text)
+    """Print what must be mended before any schedule is kept again, and what is overdue."""
+    for text in alarm_texts(found):
+        out.alarm(text)
     if found.overdue:
         out.alarm(f"\noverdue ({len(found.overdue)})")
         out.table(_OVERDUE_COLUMNS, [_overdue_cells(task) for task in found.overdue])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchlite.client.health import Health
     from orchlite.client.model import Model
     from orchlite.client.pipeline import Pipeline, PipelineVersion
+    from orchlite.client.report import Report
     from orchlite.operations.inference import InferenceLogs
 
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}")
@@ -86,6 +87,12 @@ class Lookup:
         from orchlite.client.health import examine
 
         return examine(self._engine, since)
+
+    def report(self, since: datetime) -> Report:
+        """Return what the tasks of the whole store have done since then."""
+        from orchlite.client.report import compiled
+
+        return compiled(self._engine, since)
 
     def suspended(self) -> Table[Task]:
         """Return the tasks of the whole store that are paused or in `schedule_error`, the last changed first."""

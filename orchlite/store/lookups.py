@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from orchlite.core.status import RunStatus
-from orchlite.store.database import Database, Row, to_microseconds
+from orchlite.store.database import Database, Row, known_datetime, to_microseconds
 
 _LIMIT = 50
 """Upper bound on what one prefix finds: it is ambiguous long before that."""
@@ -19,6 +19,22 @@ class RunKey(NamedTuple):
 
     run_id: str
     task_id: str
+
+
+class EndedRun(NamedTuple):
+    """How one run ended, or slots that had none."""
+
+    run_id: str
+    task_id: str
+    status: RunStatus
+    ended_at: datetime
+    duration_seconds: float | None
+    is_late: bool
+    """Whether it was claimed more than a minute after its slot."""
+    slots: int
+    """If it is `skipped`: how many slots were missed, or skipped because runs would overlap."""
+    is_tried_again: bool
+    """Whether it has failed, and another run tries it again."""
 
 
 class Lookups:
@@ -124,6 +140,24 @@ class Lookups:
         )
         return _keys(rows)
 
+    def ended_since(self, at: datetime) -> list[EndedRun]:
+        """Return the runs that ended at or after `at`, of every workspace, by task, the first ended first; without packaging.
+
+        Include skipped slots, except those that passed while their task was paused, or before a copy of the store was adopted.
+        """
+        rows = self._database.rows(
+            "SELECT run_id, task_id, runs.status, ended_at, duration_seconds, slots,"
+            " COALESCE(claimed_at > slot_at + 60000000, 0) AS is_late,"
+            " EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed') AS is_tried_again"
+            # An index has each task's runs in this order, so that older ones are not read.
+            " FROM tasks CROSS JOIN runs INDEXED BY runs_of_task_updated USING (task_id)"
+            " WHERE kind <> 'packaging' AND COALESCE(ended_at, claimed_at, runs.created_at) >= ? AND ended_at IS NOT NULL"
+            " AND (runs.status <> 'skipped' OR runs.reason LIKE 'missed:%' OR runs.reason LIKE 'overlap:%')"
+            " ORDER BY runs.task_id, COALESCE(ended_at, claimed_at, runs.created_at), number",
+            (to_microseconds(at),),
+        )
+        return [_ended(row) for row in rows]
+
     def overdue(self, before: datetime) -> list[str]:
         """Return the ids of the tasks that were due before this time and were not dispatched, of every workspace, the longest due first."""
         rows = self._database.rows(
@@ -140,6 +174,14 @@ class Lookups:
         )
         assert row is not None
         return int(row[0])
+
+    def recurring(self) -> list[str]:
+        """Return the ids of the scheduled and continuous tasks that were not killed, of every workspace, oldest first."""
+        rows = self._database.rows(
+            "SELECT task_id FROM tasks WHERE kind IN ('scheduled', 'continuous') AND status NOT IN ('pending_kill', 'killed')"
+            " ORDER BY created_at, rowid"
+        )
+        return [row["task_id"] for row in rows]
 
     def due_next(self, limit: int) -> list[str]:
         """Return the ids of the tasks that are due next, of every workspace, earliest first."""
@@ -165,3 +207,16 @@ class Lookups:
 
 def _keys(rows: list[Row]) -> list[RunKey]:
     return [RunKey(row["run_id"], row["task_id"]) for row in rows]
+
+
+def _ended(row: Row) -> EndedRun:
+    return EndedRun(
+        run_id=row["run_id"],
+        task_id=row["task_id"],
+        status=RunStatus(row["status"]),
+        ended_at=known_datetime(row["ended_at"]),
+        duration_seconds=row["duration_seconds"],
+        is_late=bool(row["is_late"]),
+        slots=row["slots"],
+        is_tried_again=bool(row["is_tried_again"]),
+    )

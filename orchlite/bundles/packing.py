@@ -27,9 +27,11 @@ from orchlite.core.text import quoted
 _ALWAYS_EXCLUDED = ("__pycache__", "node_modules", "*.pyc")
 _JUNK = re.compile(
     r"__pycache__|.*\.pyc|\..*_cache|\.cache|\.hypothesis|\.ipynb_checkpoints|\.coverage|\.tox|\.nox"
-    r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|\.?venv|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
+    r"|\.git|\.gitignore|\.gitattributes|\.github|\.hg|\.svn|\.idea|\.vscode|node_modules|\.DS_Store|\._.*|__MACOSX|Thumbs\.db"
 )
 """Names of files and folders that tools leave behind and that no program needs."""
+_LEFT_OUT = "left out of the bundle: "
+_LISTED = 20
 _VENV_CONFIG = "pyvenv.cfg"
 _LEVEL = 6
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o100644, 0o100755, 0o040755
@@ -48,13 +50,28 @@ class PackedFolder(NamedTuple):
     """Paths, relative to the folder, that were not packed."""
 
     def warnings(self) -> tuple[str, ...]:
-        """Return a warning for each path that was not packed."""
-        return tuple(_left_out_warning(path) for path in self.left_out)
+        """Return one warning about what was not packed, with the way out if there is one, and one about junk."""
+        junk = [path for path in self.left_out if _JUNK.fullmatch(_last(path))]
+        others = [path for path in self.left_out if not _JUNK.fullmatch(_last(path))]
+        found = [f"{_LEFT_OUT}{_listing(others)}{_way_out(others)}"] if others else []
+        return (*found, *([JunkWarning(_LEFT_OUT + _listing(junk))] if junk else []))
 
 
-def _left_out_warning(path: str) -> str:
-    kind = JunkWarning if _JUNK.fullmatch(path.rstrip("/").rpartition("/")[2]) else str
-    return kind(f"left out of the bundle: {path}")
+def _listing(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+    return ", ".join(paths[:_LISTED]) + more
+
+
+def _way_out(paths: Sequence[str]) -> str:
+    """Return what to do if the program needs one of these paths, of those that are left out by their names."""
+    names = set(map(_last, paths))
+    hidden = any(name.startswith(".") for name in names - {".env", ".venv"})
+    variables = "; variables of a .env are given with env= or --env-file" if ".env" in names else ""
+    return variables + ("; if the program needs a name with a dot in front, rename it, or upload a ZIP" if hidden else "")
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def pack(folder: Path, *, exclude: Sequence[str] = (), limits: Limits) -> PackedFolder:

@@ -60,7 +60,9 @@ def test_a_folder_is_packed_and_what_was_left_out_is_a_warning(client: orchlite.
     path = folder({"main.py": "print('hello')", ".env": "SECRET=1", "data/notes.txt": "x", "data/skip.csv": "y"})
     orchestration = client.upload_orchestration(path=path, exclude=["*.csv"])
     assert orchestration.file_name() == f"{path.name}.zip"
-    assert orchestration.warnings() == ["left out of the bundle: .env", "left out of the bundle: data/skip.csv"]
+    assert orchestration.warnings() == [
+        "left out of the bundle: .env, data/skip.csv; variables of a .env are given with env= or --env-file"
+    ]
     with ZipFile(orchestration.download(path.parent / "packed.zip")) as archive:
         assert sorted(archive.namelist()) == ["data/", "data/notes.txt", "main.py"]
 

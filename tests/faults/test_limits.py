@@ -67,6 +67,11 @@ def test_sigkill_of_an_unknown_sender_is_explained_as_the_kernels(run: Run) -> N
     assert run("import sys; sys.exit(137)")[0] is None
 
 
+def test_a_crash_and_a_question_for_input_are_explained(run: Run) -> None:
+    assert str(run("import ctypes; ctypes.string_at(0)")[0]).startswith("SIGSEGV ended it: compiled code crashed")
+    assert str(run("input('Name: ')")[0]).startswith("it asked for input")
+
+
 def test_a_lower_limit_of_the_host_stays() -> None:
     before = resource.getrlimit(resource.RLIMIT_CPU)
     spec = {"memory_bytes": None, "cpu_seconds": 2**40}

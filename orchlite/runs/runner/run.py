@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from . import limits, processes
+from . import explanations, limits, processes
 from .host import Host
 from .log_writer import LogWriter
 from .ownership import Ownership
@@ -40,7 +40,7 @@ class Run:
         self._poll = select.poll()
         self._streams: dict[int, str] = {}
         self._last_error = b""
-        """The end of what it has written to standard error; kept only if its memory is limited."""
+        """The end of what it has written to standard error."""
         self._stopping: str | None = None
         """After SIGTERM: the status that the run will have, because it was stopped."""
         self._reason: str | None = None
@@ -68,7 +68,7 @@ class Run:
         left = processes.sweep(_SWEEP_SECONDS)
         self._drain(_EMPTY_PIPE_SECONDS)
         if code and self._stopping is None:
-            self._reason = limits.reason(self._spec, ended_by, self._last_error)
+            self._reason = limits.reason(self._spec, ended_by, self._last_error) or explanations.reason(ended_by, self._last_error)
         if left:
             self._reason = "; ".join(filter(None, [self._reason, _unended([pid for pid, _ in left])]))
         status = self._stopping or ("failure" if code else "success")
@@ -183,8 +183,8 @@ class Run:
         data = os.read(descriptor, _READ_BYTES)
         if data:
             self._log.feed(self._streams[descriptor], data)
-            if self._spec.get("memory_bytes") is not None and self._streams[descriptor] == "stderr":
-                self._last_error = (self._last_error + data)[-_LAST_ERROR_BYTES:]
+            if self._streams[descriptor] == "stderr":
+                self._last_error = (self._last_error + data[-_LAST_ERROR_BYTES:])[-_LAST_ERROR_BYTES:]
             return
         self._poll.unregister(descriptor)
         os.close(descriptor)

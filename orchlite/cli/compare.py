@@ -23,6 +23,8 @@ _RUN = IdOrName("runs", "tasks", "orchestrations", killed=True)
 _SHOWN: dict[str, Callable[[Any], str]] = {
     "duration_seconds": seconds_text,
     "timeout_seconds": seconds_text,
+    "cpu_seconds": seconds_text,
+    "memory_bytes": size_text,
     "code": size_text,
     "argument": partial(json.dumps, ensure_ascii=False),
     "metric": number_text,
@@ -59,7 +61,7 @@ def compare(first: str, second: str) -> None:
 
 def _row(difference: Difference) -> tuple[object, ...]:
     is_run = difference.kind == "run"
-    name = difference.name.removesuffix("_seconds").replace("_", " ") if is_run else difference.name
+    name = difference.name.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ") if is_run else difference.name
     show = _SHOWN.get(difference.name if is_run else difference.kind, str)
     texts = (None if value is None else show(value) for value in (difference.first, difference.second))
     return difference.kind, name, difference.change, *texts

@@ -20,7 +20,8 @@ class Difference(NamedTuple):
 
     kind: DifferenceKind
     name: str
-    """Of a `run` one of `status`, `exit_code`, `duration_seconds`, `timeout_seconds` and `base_image`; else of a file, a package, …"""
+    """Of a `run` its `status`, `exit_code`, `duration_seconds`, `base_image`, or a limit: `timeout_seconds`, `memory_bytes`, …; else of a
+    file, a package, …"""
     change: Literal["added", "removed", "changed"]
     """`added`: only the second run has it; `removed`: only the first."""
     first: Any
@@ -90,6 +91,7 @@ def _facts(side: _Side) -> dict[str, object]:
         "exit_code": side.run.exit_code,
         "duration_seconds": side.run.duration_seconds,
         "timeout_seconds": side.task.timeout_seconds,
+        **side.task.resources._asdict(),
         "base_image": side.base_image,
     }
     return {name: value for name, value in found.items() if value is not None}

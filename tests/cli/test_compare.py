@@ -21,6 +21,7 @@ _EXPECTED = [
     Difference("run", "status", "changed", "success", "failure"),
     Difference("run", "exit_code", "changed", 0, 3),
     Difference("run", "timeout_seconds", "added", None, 60.0),
+    Difference("run", "memory_bytes", "added", None, 2**30),
     Difference("code", "data/gone.csv", "removed", 2, None),
     Difference("code", "main.py", "changed", len(_OLD_MAIN), len(_NEW_MAIN)),
     Difference("code", "new.txt", "added", None, 1),
@@ -50,7 +51,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         main.write_text(_NEW_MAIN)
         changed = wl.upload_orchestration(path=path / "job")
         variables = {"A": "another-secret", "B": "b-secret", "C": "c"}
-        new = changed.run_once("new", {"n": True, "m": [1], "same": 0}, 60, env=variables).wait()
+        new = changed.run_once("new", {"n": True, "m": [1], "same": 0}, 60, env=variables, memory="1GiB").wait()
         store = wl._engine.context.store
         with store.transaction() as transaction:
             store.run_packages.set(transaction, old.id(), _OLD)
@@ -83,6 +84,7 @@ def test_they_are_a_table_without_the_values_of_variables(on_it: Call) -> None:
     assert ["argument", "n", "changed", "1", "true"] in rows
     assert ["variable", "B", "added"] in rows
     assert ["run", "timeout", "added", "1", "min", "00", "s"] in rows
+    assert ["run", "memory", "added", "1", "GiB"] in rows
     assert "secret" not in shown.stdout
 
 

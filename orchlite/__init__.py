@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchlite.client.task_run import TaskRun
     from orchlite.client.workspace import Workspace
     from orchlite.core.errors import (
+        Ambiguous,
         BadArgument,
         BadBundle,
         BadData,
@@ -73,7 +74,7 @@ _HOMES = {
     "orchlite.client.task_run": ("TaskRun",),
     "orchlite.client.workspace": ("Workspace",),
     "orchlite.core.errors": (
-        "BadArgument", "BadBundle", "BadData", "BadModel", "BadRequirement", "BadScene", "BadSchedule", "Closed", "Conflict",
+        "Ambiguous", "BadArgument", "BadBundle", "BadData", "BadModel", "BadRequirement", "BadScene", "BadSchedule", "Closed", "Conflict",
         "DeviceFailed", "IllegalMove", "InferenceFailed", "InvalidInput", "MissingExtra", "NotFound", "NotInTask", "OrchliteError",
         "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
     ),
@@ -92,6 +93,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Ambiguous",
     "BadArgument",
     "BadBundle",
     "BadData",

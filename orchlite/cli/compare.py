@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.json_models import comparison_json
-from orchlite.cli.lists import newest_run_of, open_store
+from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
 from orchlite.cli.output import Exact, number_text, seconds_text, short_id
@@ -45,7 +45,7 @@ def compare(first: str, second: str) -> None:
     "second"}, and the ids of runs whose packages are not known, so that these were not compared.
     """
     with open_store() as (client, out):
-        runs = newest_run_of(client, first), newest_run_of(client, second)
+        runs = client.get_task_run(first), client.get_task_run(second)
         found = runs[0].compare(runs[1])
         if out.as_json:
             out.json(comparison_json(client, *runs, found))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.json_models import run_json, task_json
-from orchlite.cli.lookup import IdOrName, lookup_of, task_named, task_of, task_or_run_of
+from orchlite.cli.lookup import IdOrName, lookup_of, task_named
 from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import Output, short_id
 from orchlite.cli.upload import closing
@@ -58,19 +58,14 @@ def resume(words: tuple[str, ...]) -> None:
 
 
 def _to_kill(client: Client, word: str) -> Task | TaskRun:
-    unfinished = {run.task() for run in lookup_of(client).unfinished()}
-
-    def can_be_killed(task: Task) -> bool:
-        return task.id() in unfinished or (task.kind() is not TaskKind.ONCE and task.status() is not TaskStatus.KILLED)
-
-    return task_named(client, word, can_be_killed, "killed") or task_or_run_of(client, word)
+    return task_named(client, word, lookup_of(client).can_have_runs, "killed") or lookup_of(client).task_or_run(word)
 
 
 def _recurring(client: Client, word: str, statuses: Collection[object], done: str) -> Task:
     def can_be(task: Task) -> bool:
         return task.kind() is not TaskKind.ONCE and task.status() in statuses
 
-    return task_named(client, word, can_be, done) or task_of(client, word)
+    return task_named(client, word, can_be, done) or lookup_of(client).only_task(word)
 
 
 def _each(words: Sequence[str], find: Callable[[Client, str], Any], act: Callable[[Client, Any], object]) -> None:

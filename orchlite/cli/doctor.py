@@ -14,7 +14,6 @@ import click
 
 from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.language import spelled
-from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, common_options
 from orchlite.cli.output import counted
 from orchlite.core.clock import SystemClock
@@ -111,7 +110,7 @@ def _store() -> Iterator[Check]:
         yield Check("store", _WARNING, f"Other accounts could write in {path}, which is closed to them now.")
     client = Client(folder.path)
     try:
-        newest = lookup_of(client).newest_runs(1)
+        newest = client.list_runs(limit=1)
         written_at = newest[0].created_at() if newest else None
         findings = client.check()
     finally:

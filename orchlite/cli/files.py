@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.lists import newest_run_of, open_store
+from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
 from orchlite.cli.output import counted
@@ -35,7 +35,7 @@ def files(word: str) -> None:
     ID is a run, or a task or an orchestration for its newest run. With --json, a file is {"name", "path", "size_bytes"}.
     """
     with open_store() as (client, out):
-        _, found = _files_of(client, newest_run_of(client, word))
+        _, found = _files_of(client, client.get_task_run(word))
         if out.as_json:
             out.json([{"name": name, "path": str(path), "size_bytes": _size_bytes(path)} for name, path in found.items()])
         elif found:
@@ -55,7 +55,7 @@ def get(word: str, words: tuple[str, ...], force: bool) -> None:
     name, and it is an existing folder or ends with a slash.
     """
     with open_store() as (client, out):
-        run = newest_run_of(client, word)
+        run = client.get_task_run(word)
         work, found = _files_of(client, run)
         names, folder = (words[:-1], Path(words[-1])) if _ends_with_folder(words, found) else (words, Path())
         chosen = [found.get(name) or run.file(name) for name in names or found]

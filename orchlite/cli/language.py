@@ -17,6 +17,7 @@ COMMAND_LINE = Language(
         Api.LIST_MODELS: "`orchlite models`",
         Api.LIST_ORCHESTRATIONS: "`orchlite orchestrations`",
         Api.LIST_PIPELINES: "`orchlite pipelines`",
+        Api.LIST_RUNS: "`orchlite runs`",
         Api.LIST_TASKS: "`orchlite tasks`",
         Api.LIST_WORKSPACES: "`orchlite workspaces`",
         Api.PRUNE: "`orchlite prune`",

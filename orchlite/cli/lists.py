@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchlite.cli.json_models import orchestration_json, run_json_maker, task_json_maker
-from orchlite.cli.lookup import IdOrName, all_of, lookup_of, orchestration_of
-from orchlite.cli.options import Verb, VerbGroup, common_options
+from orchlite.cli.lookup import IdOrName, lookup_of
+from orchlite.cli.options import Moment, Verb, VerbGroup, common_options
 from orchlite.cli.output import Exact, Output, number_text, seconds_text, short_id, time_text
 from orchlite.core.clock import SystemClock
-from orchlite.core.errors import NotFound
-from orchlite.core.status import LISTED_AS_FAILURE, RunStatus
+from orchlite.core.status import RunStatus
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
@@ -51,7 +51,7 @@ def delete_orchestrations(words: tuple[str, ...]) -> None:
     from orchlite.client.client import engine_of
 
     with open_store() as (client, out):
-        ids = list(dict.fromkeys(orchestration_of(client, word).id() for word in words))
+        ids = list(dict.fromkeys(lookup_of(client).only_orchestration(word).id() for word in words))
         engine_of(client).delete(*ids)
         if out.as_json:
             out.json([{"id": deleted, "deleted": True} for deleted in ids])
@@ -74,26 +74,35 @@ def tasks(killed: bool, count: int) -> None:
 @click.command(cls=Verb, short_help="List runs.")
 @click.argument("word", metavar="[TASK]", required=False, type=IdOrName("tasks", "orchestrations", killed=True))
 @click.option(
-    "--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"List only runs with this status: {', '.join(_STATUSES[1:])}."
+    "--status",
+    type=click.Choice(_STATUSES),
+    metavar="STATUS",
+    help=f"List only runs with this status: {', '.join(_STATUSES[1:])}; or all, with the slots that were skipped.",
 )
+@click.option("--since", type=Moment(), help="List only runs that were created since this time: 10m, 2d, or 2026-03-01T14:00.")
 @click.option("--metrics", is_flag=True, help="Add a column for each metric that the runs have left.")
 @count_option
-def runs(word: str | None, status: str | None, metrics: bool, count: int) -> None:
+def runs(word: str | None, status: str | None, since: datetime | None, metrics: bool, count: int) -> None:
     """List runs, newest first: those of a task or an orchestration, or all of the workspace.
 
     TASK is an id or a name, of tasks or of orchestrations; a name includes all that have it.
     """
     with open_store() as (client, out):
         limit = count + 1 if count else None  # one more than is listed, to see whether there are more
-        found = _runs_of(client, word, status, limit)
+        found = client.list_runs(status=status, since=since, task=word, limit=limit)
         names = Names(client)
         left = {one.run_id: one.metrics for one in lookup_of(client).measured(found)} if metrics else {}
         to_json = run_json_maker(client)
+        why = ("why",) if status in ("all", RunStatus.SKIPPED) else ()
         print_list(
             out,
-            ("id", "task", "status", "exit", "started", "took", "slot", *map(Exact, added := metric_names(left.values()))),
+            ("id", "task", "status", "exit", "started", "took", "slot", *why, *map(Exact, added := metric_names(left.values()))),
             found,
-            lambda run: (*run_cells(run, names), *(number_text(left.get(run.id(), {}).get(name)) for name in added)),
+            lambda run: (
+                *run_cells(run, names),
+                *[_why(run)] * len(why),
+                *(number_text(left.get(run.id(), {}).get(name)) for name in added),
+            ),
             lambda run: {**to_json(run), "metrics": left.get(run.id(), {})} if metrics else to_json(run),
         )
 
@@ -125,57 +134,9 @@ def print_list(
         out.note(f"these are the newest {count}; -n 0 lists all")
 
 
-def _runs_of(client: Client, word: str | None, status: str | None, limit: int | None) -> Sequence[TaskRun]:
-    if word is None:
-        return lookup_of(client).newest_runs(limit, _statuses_of(status))
-    found = {run.id(): run for one in all_of(client, word) for run in runs_below(client, one, limit, status)}
-    return sorted(found.values(), key=lambda run: run.created_at(), reverse=True)[:limit]
-
-
-def runs_below(client: Client, one: Orchestration | Task | TaskRun, limit: int | None, status: str | None = None) -> Sequence[TaskRun]:
-    """Return the runs of a task or of an orchestration, newest first; of a run, itself."""
-    from orchlite.client.orchestration import Orchestration
-    from orchlite.client.task import Task
-
-    if isinstance(one, Orchestration):
-        return lookup_of(client).runs_of(one, limit, _statuses_of(status))
-    return one.last_runs(limit, status) if isinstance(one, Task) else [one]
-
-
 def metric_names(found: Iterable[Mapping[str, float]]) -> list[str]:
     """Return the names of all these metrics, sorted."""
     return sorted({name for metrics in found for name in metrics})
-
-
-def newest_run_below(client: Client, found: Sequence[Orchestration | Task | TaskRun]) -> TaskRun | None:
-    """Return the newest of all their runs; None if there is none."""
-    runs = [run for one in found for run in runs_below(client, one, 1)]
-    return max(runs, key=lambda run: run.created_at(), default=None)
-
-
-def newest_run_of(client: Client, word: str) -> TaskRun:
-    """Return the run of this id, or the newest run of the tasks and orchestrations of this id or name.
-
-    Raises:
-        NotFound: there is no such thing, or it has had no run.
-    """
-    found = all_of(client, word)
-    if (newest := newest_run_below(client, found)) is None:
-        raise no_run_yet(word, found)
-    return newest
-
-
-def no_run_yet(word: str, found: Sequence[Orchestration | Task | TaskRun]) -> NotFound:
-    """Return the error for tasks or orchestrations that have had no run."""
-    if all(one.status() == "killed" for one in found):
-        return NotFound(f"{word!r:.80} had no run before it was killed.", hint="`orchlite runs` lists the runs of others.", word=word)
-    return NotFound(f"{word!r:.80} has had no run yet.", hint="`orchlite tasks` shows when it is due.", word=word)
-
-
-def _statuses_of(status: str | None) -> frozenset[RunStatus] | None:
-    if status in (None, "all"):
-        return None
-    return LISTED_AS_FAILURE if status == RunStatus.FAILURE else frozenset({RunStatus(status)})
 
 
 class Names:
@@ -217,6 +178,8 @@ def _orchestration_cells(one: Orchestration) -> tuple[object, ...]:
 
 
 def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
+    from orchlite.client.task import shown_status
+
     newest = task.last_runs(1)
     last = newest[0].status() if newest else None
     return (
@@ -224,7 +187,7 @@ def _task_cells(task: Task, names: Names) -> tuple[object, ...]:
         task.name(),
         names.orchestration(task.orchestration()),
         task.schedule() or task.kind(),
-        task.status(),
+        shown_status(task),
         last,
         time_text(task.next_run_at(), task.timezone()),
     )
@@ -235,6 +198,11 @@ def run_cells(run: TaskRun, names: Names) -> tuple[object, ...]:
     name, started_at = names.task(run.task()), run.started_at()
     seconds = (SystemClock().now() - started_at).total_seconds() if started_at and run.status() == "running" else run.duration()
     return short_id(run.id()), name, run.status(), run.exit_code(), started_at, seconds_text(seconds), _slot_text(run, names)
+
+
+def _why(run: TaskRun) -> str:
+    """Return the first line of a run's reason."""
+    return (run.reason() or "").partition("\n")[0]
 
 
 def _slot_text(run: TaskRun, names: Names) -> str | None:

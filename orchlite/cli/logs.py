@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.json_models import time_json
-from orchlite.cli.lists import newest_run_below, no_run_yet, open_store
-from orchlite.cli.lookup import IdOrName, all_of, lookup_of
+from orchlite.cli.lists import open_store
+from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Moment, Verb, raw_option
 from orchlite.cli.program_output import ProgramOutput
 from orchlite.core.errors import BadArgument, NotFound
@@ -70,17 +70,18 @@ def _since(lines: Iterable[LogLine], since: datetime | None) -> Iterator[LogLine
 
 def _run(client: Client, word: str | None) -> TaskRun:
     if word is None:
-        newest = lookup_of(client).newest_runs(1)
+        newest = client.list_runs(limit=1)
         if not newest:
             raise NotFound("The workspace has no run.", hint="`orchlite run FOLDER` makes one.")
         return newest[0]
-    return _newest_run(client, all_of(client, word), word)
+    return _newest_run(client, lookup_of(client).all_of(word), word)
 
 
 def _newest_run(client: Client, found: Sequence[Orchestration | Task | TaskRun], word: str) -> TaskRun:
     from orchlite.client.orchestration import Orchestration
+    from orchlite.client.resolution import no_run_yet
 
-    newest = newest_run_below(client, found)
+    newest = lookup_of(client).newest_run_below(found)
     uploads = [one for one in found if isinstance(one, Orchestration)]
     # If packaging of the newest upload failed, or nothing has run yet, the installer's log is the one to read.
     if uploads and (newest is None or uploads[0].created_at() > newest.created_at()) and uploads[0].status() == "error":
@@ -97,7 +98,7 @@ def _packaging_run(client: Client, word: str | None) -> TaskRun:
 
     if word is None:
         raise BadArgument("--packaging needs an ID.", hint="`orchlite orchestrations` lists them.", argument="ID")
-    found = all_of(client, word)
+    found = lookup_of(client).all_of(word)
     uploads = [one for one in found if isinstance(one, Orchestration)]
     return _packaging_log_run(uploads[0] if uploads else _orchestration_of(client, found[0]))
 

@@ -4,71 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import CommonOptions, Converter, common_options
-from orchlite.cli.output import counted, one_line, time_text
-from orchlite.core.errors import IllegalMove, InvalidInput, NotFound, OrchliteError
+from orchlite.cli.output import Output, counted, one_line, short_id, time_text
+from orchlite.core.errors import IllegalMove, NotFound, OrchliteError
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
-    from orchlite.client.lookup import Lookup
     from orchlite.client.model import Model
     from orchlite.client.orchestration import Orchestration
     from orchlite.client.pipeline import Pipeline
+    from orchlite.client.resolution import Resolver
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
 
-_MAX_LISTED = 10
-Found = TypeVar("Found", bound="Orchestration | Task | TaskRun")
 
-
-class Ambiguous(InvalidInput):
-    """Several things have this name or beginning of an id. `details["candidates"]` are their ids."""
-
-
-def lookup_of(client: Client, workspace_id: int | None = None) -> Lookup:
+def lookup_of(client: Client, workspace_id: int | None = None) -> Resolver:
     """Return a lookup of a client's store. It looks for names in the given workspace, by default the current one."""
     from orchlite.client.client import engine_of
-    from orchlite.client.lookup import Lookup  # imports the whole library, which `--help` does not need
+    from orchlite.client.resolution import Resolver  # imports the whole library, which `--help` does not need
 
-    return Lookup(engine_of(client), client.get_current_workspace().id() if workspace_id is None else workspace_id)
-
-
-def orchestration_of(client: Client, word: str) -> Orchestration:
-    """Return the orchestration with this id or name.
-
-    Raises:
-        NotFound: nothing has this id or name.
-        Ambiguous: several things have it.
-    """
-    return _only(word, lookup_of(client).orchestrations(word), "orchestration", "`orchlite orchestrations` lists them.")
+    return Resolver(engine_of(client), client.get_current_workspace().id() if workspace_id is None else workspace_id)
 
 
-def task_of(client: Client, word: str) -> Task:
-    """Return the task with this id or name.
+def newest_upload(client: Client, word: str, out: Output) -> Orchestration:
+    """Return the orchestration with this id or, of several uploads with this name, the newest, and say so.
 
     Raises:
         NotFound: nothing has this id or name.
-        Ambiguous: several things have it.
-    """
-    return _only(word, lookup_of(client).tasks(word), "task", "`orchlite tasks` lists them.")
-
-
-def task_or_run_of(client: Client, word: str) -> Task | TaskRun:
-    """Return the task or the run with this id or name.
-
-    Raises:
-        NotFound: nothing has this id or name.
-        Ambiguous: several things have it.
+        Ambiguous: several ids begin like this.
     """
     search = lookup_of(client)
-    found: list[Task | TaskRun] = [*search.tasks(word), *search.runs(word)]
-    return _only(word, found, "task or run", "`orchlite tasks` and `orchlite runs` list them.")
+    found = search.orchestration(word)
+    if found.name() == word and (count := len(search.orchestrations(word))) > 1:
+        which = f"{short_id(found.id())} of {time_text(found.created_at())}"
+        out.note(f"{word!r:.80} is the name of {count} uploads: this is the newest, {which}")
+    return found
 
 
 def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: str) -> Task | None:
@@ -81,25 +57,26 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
         Ambiguous: several tasks of this name can be that.
         IllegalMove: several tasks have this name, and `can_be` is false for each of them.
     """
-    ids = {one.id() for one in client.list_orchestrations() if one.name() == word}
-    called = [task for task in client.list_tasks() if task.name() == word or (task.name() is None and task.orchestration() in ids)]
-    named = called or [task for task in lookup_of(client).tasks(word) if task.name() == word]  # killed tasks
+    search = lookup_of(client)
+    named = search.called(word)
     if not named or (len(named) == 1 and named[0].name() == word):
         return named[0] if named else None
     able = [task for task in named if can_be(task)]
     if not able:
         raise IllegalMove(_unable(word, named, done), status=str(named[0].status()))
-    return _only(word, able, "task", "")
+    return able[0] if len(able) == 1 else search.task(word)
 
 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:
     """Return the reason why none of these tasks can be `done`. It lists recurring tasks, and counts the others."""
+    from orchlite.client.resolution import descriptions
+
     recurring = [task for task in named if task.kind() != "once"]
     if recurring and all(task.status() == "killed" for task in recurring):
         are = "is" if len(recurring) == 1 else "are"
         return f"{counted(len(recurring), 'task')} named {word!r:.80} {are} killed for good. `orchlite schedule` makes a new one."
     if recurring:
-        return "\n".join([f"No task named {word!r:.80} can be {done} now:", *_listed(recurring)])
+        return "\n".join([f"No task named {word!r:.80} can be {done} now:", *descriptions(recurring)])
     found = f"{word!r:.80} is the name of {counted(len(named), 'one-shot task')}"
     if not all(run.status().is_final for task in named for run in task.last_runs(1)):
         return f"{found}, which cannot be {done}: `orchlite kill` ends it."
@@ -118,38 +95,8 @@ def way_to_run(client: Client, word: str) -> str | None:
     return None
 
 
-def anything_of(client: Client, word: str) -> Orchestration | Task | TaskRun:
-    """Return the orchestration, task or run with this id or name. The names of tasks come before those of orchestrations.
-
-    Raises:
-        NotFound: nothing has this id or name.
-        Ambiguous: several things have it.
-    """
-    search = lookup_of(client)
-    tasks = search.tasks(word)
-    named: list[Orchestration | Task | TaskRun] = [task for task in tasks if task.name() == word]
-    found = named or [*tasks, *search.runs(word), *search.orchestrations(word)]
-    return _only(word, found, "orchestration, task or run", "`orchlite runs`, `orchlite tasks` and `orchlite orchestrations` list them.")
-
-
-def all_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun]:
-    """Return all tasks and orchestrations of this name, or the one thing with this id; for verbs that change none of them.
-
-    The uploads of one folder share a name, so they go together. Tasks come first unless all are killed; newest first.
-
-    Raises:
-        NotFound: nothing has this id or name.
-        Ambiguous: several ids begin like this.
-    """
-    search = lookup_of(client)
-    tasks = [task for task in search.tasks(word) if task.name() == word]
-    uploads = [one for one in search.orchestrations(word) if one.name() == word]
-    are_killed = all(task.status() == "killed" for task in tasks)
-    return ([*uploads, *tasks] if are_killed else [*tasks, *uploads]) or [anything_of(client, word)]
-
-
 def everything_of(client: Client, word: str) -> Sequence[Orchestration | Task | TaskRun | Pipeline | Model]:
-    """Return what `all_of` returns, then the pipeline and the model of this name.
+    """Return what `Resolver.all_of` returns, then the pipeline and the model of this name.
 
     Raises:
         NotFound: nothing has this id or name.
@@ -158,39 +105,12 @@ def everything_of(client: Client, word: str) -> Sequence[Orchestration | Task | 
     search = lookup_of(client)
     inferring: list[Pipeline | Model] = [*search.pipelines(word), *search.models(word)]
     try:
-        return [*all_of(client, word), *inferring]
+        return [*search.all_of(word), *inferring]
     except NotFound as error:
         if inferring:
             return inferring
         message = f"There is no orchestration, task, run, pipeline or model {word!r:.80} here."
         raise NotFound(message, hint="Give a name, or at least four digits of an id of the first three.", **error.details) from None
-
-
-def _only(word: str, found: Sequence[Found], kind: str, hint: str) -> Found:
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NotFound(f"There is no {kind} {word!r:.80} here.", hint=f"Give a name, or at least four digits of an id. {hint}", word=word)
-    message = "\n".join([f"{word!r:.80} means {len(found)} things; give one of these ids:", *_listed(found)])
-    raise Ambiguous(message, candidates=[one.id() for one in found])
-
-
-def _listed(found: Sequence[Orchestration | Task | TaskRun]) -> list[str]:
-    rest = [f"  and {len(found) - _MAX_LISTED} more"] if len(found) > _MAX_LISTED else []
-    return [_described(one) for one in found[:_MAX_LISTED]] + rest
-
-
-def _described(one: Orchestration | Task | TaskRun) -> str:
-    from orchlite.client.task import Task
-
-    name = "" if not hasattr(one, "name") or one.name() is None else f" {one.name()!r:.60}"
-    kind, state = "", str(one.status())
-    if isinstance(one, Task):
-        kind = f", {one.kind()}"
-        if one.kind() == "once" and (newest := one.last_runs(1)):  # such a task remains `started`
-            state = str(newest[0].status())
-    # The complete id, because several may begin alike.
-    return one_line(f"  {one.id()}  {kind_of(one)}{name}{kind}, {state}, {time_text(one.created_at())}")
 
 
 def kind_of(one: Orchestration | Task | TaskRun | Pipeline | Model) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.json_models import JsonObject, time_json
-from orchlite.cli.lists import count_option, metric_names, open_store, runs_below
-from orchlite.cli.lookup import IdOrName, all_of, lookup_of
+from orchlite.cli.lists import count_option, metric_names, open_store
+from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Verb
 from orchlite.cli.output import Exact, number_text, short_id
 from orchlite.core.errors import NotFound
@@ -29,7 +29,7 @@ def metrics(word: str, names: tuple[str, ...], count: int) -> None:
     `at` is its slot, or when it was submitted.
     """
     with open_store() as (client, out):
-        runs = [run for one in all_of(client, word) for run in runs_below(client, one, None)]
+        runs = client.list_runs(task=word)
         left = lookup_of(client).measured(runs)
         known = metric_names(one.metrics for one in left)
         if missing := [name for name in names if name not in known]:

@@ -121,12 +121,14 @@ def _orchestration_facts(one: Orchestration) -> Facts:
 
 
 def _task_facts(client: Client, task: Task) -> Facts:
+    from orchlite.client.task import shown_status
+
     newest = task.last_runs(1)
     return {
         "id": task.id(),
         "name": task.name(),
         "kind": task.kind(),
-        "status": task.status(),
+        "status": shown_status(task),
         "reason": _first_line(task.reason()),
         "orchestration": _orchestration_text(client, task.orchestration()),
         "arguments": task.input_data(),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.errors import SUCCESS
-from orchlite.cli.lists import newest_run_of
-from orchlite.cli.lookup import IdOrName, task_named, task_of, way_to_run
+from orchlite.cli.lookup import IdOrName, lookup_of, task_named, way_to_run
 from orchlite.cli.options import Verb, common_options, raw_option
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
@@ -45,7 +44,7 @@ def rerun(word: str, detach: bool, raw: bool) -> int:
 
     RUN is a run, or a task or a name for its newest run. Prints its output as it arrives, and exits with its exit code, as `run` does.
     """
-    return _started(lambda client: newest_run_of(client, word).rerun(), detach=detach, raw=raw)
+    return _started(lambda client: client.get_task_run(word).rerun(), detach=detach, raw=raw)
 
 
 def _scheduled(client: Client, word: str) -> Task:
@@ -53,7 +52,7 @@ def _scheduled(client: Client, word: str) -> Task:
         return task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE
 
     try:
-        return task_named(client, word, can_be, "triggered") or task_of(client, word)
+        return task_named(client, word, can_be, "triggered") or lookup_of(client).only_task(word)
     except (NotFound, IllegalMove) as error:
         raise type(error)(error.message, hint=way_to_run(client, word) or error.hint, **error.details) from None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchlite.cli.json_models import orchestration_json
-from orchlite.cli.lookup import orchestration_of, way_to_run
+from orchlite.cli.lookup import newest_upload, way_to_run
 from orchlite.cli.options import Verb, absolute_path, common_options
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id
 from orchlite.cli.run_options import Source, source_options
@@ -49,7 +49,7 @@ def packaged(client: Client, word: str, source: Source, out: Output, *, name: st
         BadRequirement: its requirements are invalid.
         BadArgument: an option is invalid.
         NotFound: there is no such path, and no such orchestration.
-        Ambiguous: several orchestrations have this name or beginning of an id.
+        Ambiguous: the ids of several orchestrations begin like this.
         PackagingFailed: its environment could not be built.
         OrchliteError: as `Client.upload_orchestration` raises.
     """
@@ -66,7 +66,7 @@ def _uploaded(client: Client, word: str, exclude: tuple[str, ...], out: Output, 
     if not path.exists():
         if exclude or refresh or name is not None:
             raise BadArgument(f"There is no file or folder {word!r:.200}.", hint="Give the path of a folder or a ZIP.", argument="path")
-        return _existing(client, word)
+        return _existing(client, word, out)
     label = name or one_line(path.stem).strip() or None
     with out.busy(f"packing and uploading {word}"):
         return client.upload_orchestration(path=path, name=label, exclude=exclude, refresh=refresh, reuse=True)
@@ -128,9 +128,9 @@ def closing(client: Client, out: Output) -> Iterator[None]:
         client.close()
 
 
-def _existing(client: Client, word: str) -> Orchestration:
+def _existing(client: Client, word: str, out: Output) -> Orchestration:
     try:
-        return orchestration_of(client, word)
+        return newest_upload(client, word, out)
     except NotFound as error:
         message = f"There is no file or folder {word!r:.200}, and no orchestration with this name or id."
         raise NotFound(message, hint=way_to_run(client, word) or "`orchlite orchestrations` lists them.", word=word) from error

@@ -45,6 +45,21 @@ def bundle_path(path: object) -> Path:
     return found
 
 
+def is_path_of_something(word: str) -> bool:
+    """Return whether a file or a folder has this path; False if it is no path."""
+    try:
+        return checked_path(word).exists()
+    except (BadArgument, OSError):
+        return False
+
+
+def file_name_of(source: bytes | Path) -> str:
+    """Return the name under which a ZIP is saved by default."""
+    if isinstance(source, bytes):
+        return "bundle.zip"
+    return printable(source.name) + (".zip" if source.is_dir() else "")
+
+
 def printable(name: str) -> str:
     """Return a file's name as a label: file systems allow characters that a label may not have."""
     return "".join(character if character.isprintable() else "_" for character in name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchlite.client.bundle_source import bundle_bytes, bundle_path, printable
+from orchlite.client.bundle_source import bundle_bytes, bundle_path, file_name_of, printable
 from orchlite.client.following import last_try, print_packaging
 from orchlite.client.listing import Listing
 from orchlite.client.maintenance import Maintenance, checked_retention
@@ -213,6 +213,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
     ) -> TaskRun:
         """Run a ZIP, a folder or an orchestration once. Block until the run has ended, and return it, whatever its outcome.
 
+        A word that is no path is an id or a name, as for `get_orchestration`.
         A bundle that this workspace has already is not stored again. An interrupt (Ctrl-C) ends the wait, not the run. If the run is tried
         again, this waits for the last try, and returns that. The arguments are those of `Orchestration.run_once`.
 
@@ -222,14 +223,13 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         Raises:
             BadBundle, BadRequirement, BadArgument: the bundle or an argument is refused; nothing was submitted.
             PackagingFailed: the environment could not be built.
+            Ambiguous: the ids of several orchestrations begin like the word.
             NotFound: the orchestration or its run was deleted meanwhile.
             Conflict: the wait could never end, because only this thread moves the clock.
         """
         orchestration, follow = path_or_orchestration, checked_flag(follow, "follow")
         if not isinstance(orchestration, Orchestration):
-            path = bundle_path(orchestration)
-            upload = Upload(path, self._workspace.id(), printable(path.stem) or None, _file_name(path))
-            orchestration = Orchestration(self._engine, self._engine.upload(upload, reuse=True))
+            orchestration = self._named(orchestration) or self._uploaded(bundle_path(orchestration))
         if follow:
             print_packaging(orchestration)
         task = orchestration.wait().run_once(
@@ -246,6 +246,10 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         )
         run = min(task.last_runs(), key=TaskRun.try_number)  # a quick one may have failed, and be tried again
         return last_try(run, follow=follow, survives=not self._is_temporary)
+
+    def _uploaded(self, path: Path) -> Orchestration:
+        upload = Upload(path, self._workspace.id(), printable(path.stem) or None, file_name_of(path))
+        return Orchestration(self._engine, self._engine.upload(upload, reuse=True))
 
     def upload_orchestration(
         self,
@@ -287,7 +291,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             source,
             self._workspace.id(),
             checked_name(name),
-            checked_name(file_name, "file_name") or _file_name(source),
+            checked_name(file_name, "file_name") or file_name_of(source),
             checked_texts(exclude, "exclude"),
             checked_flag(refresh, "refresh"),
             None if base_image is None else checked_base_image(base_image),
@@ -382,10 +386,3 @@ class TemporaryClient(Client):
         Block until the runs have ended: for `grace_seconds` and 12 s more at most.
         """
         shutdown.close_temporary(self._engine)
-
-
-def _file_name(source: bytes | Path) -> str:
-    """Return the name under which a ZIP is saved by default."""
-    if isinstance(source, bytes):
-        return "bundle.zip"
-    return printable(source.name) + (".zip" if source.is_dir() else "")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
+from orchlite.client.bundle_source import is_path_of_something
 from orchlite.client.connection import Connection
 from orchlite.client.event import Event
 from orchlite.client.orchestration import Orchestration
-from orchlite.client.task import Task
+from orchlite.client.resolution import Resolver
+from orchlite.client.task import Task, checked_statuses
 from orchlite.client.task_run import TaskRun
 from orchlite.client.workspace import Workspace
 from orchlite.core import task_context
@@ -20,14 +23,19 @@ from orchlite.core.arguments import (
     checked_id,
     checked_label,
     checked_moment,
+    checked_seconds,
     checked_workspace_name,
     encoded_details,
 )
 from orchlite.core.errors import BadArgument, NotFound
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.records import ConnectionRow
+from orchlite.core.status import RunStatus
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
+from orchlite.store.lookups import WantedRuns
+
+_MAX_AGE = timedelta(days=36_500)
 
 
 class Listing:
@@ -78,6 +86,73 @@ class Listing:
         """
         row = self._engine.store.runs.get(checked_id(run_id, "run_id"))
         return TaskRun(self._engine, row.run_id, row.task_id)
+
+    def get_orchestration(self, orchestration: str) -> Orchestration:
+        """Return the orchestration with this id, these first digits of an id (four at least), or this name in the current workspace.
+
+        If several uploads have the name, return the newest.
+
+        Raises:
+            NotFound: nothing has this id or name.
+            Ambiguous: several ids begin like this.
+            BadArgument: `orchestration` is not a string.
+        """
+        return self._resolver().orchestration(orchestration)
+
+    def get_task(self, task: str) -> Task:
+        """Return the task with this id, these first digits of an id (four at least), or this name in the current workspace.
+
+        Of several tasks with the name, return the one that can still have runs or, if none can, the newest. A task without a name goes by
+        the name of its orchestration.
+
+        Raises:
+            NotFound: nothing has this id or name.
+            Ambiguous: several ids begin like this, or several tasks of this name can still have runs.
+            BadArgument: `task` is not a string.
+        """
+        return self._resolver().task(task)
+
+    def get_task_run(self, run: str) -> TaskRun:
+        """Return the run with this id or these first digits of it, or the newest run of a task or an orchestration, by its id or name.
+
+        Raises:
+            NotFound: nothing has this id or name, or it has had no run.
+            Ambiguous: several ids begin like this.
+            BadArgument: `run` is not a string.
+        """
+        return self._resolver().run(run)
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        since: datetime | timedelta | str | None = None,
+        task: Task | Orchestration | str | None = None,
+        limit: int | None = None,
+    ) -> Table[TaskRun]:
+        """Return the current workspace's runs, the one that was created last first: without packaging, and without skipped slots.
+
+        status: only runs of this status. `"failure"` includes `unknown` runs; `"skipped"` are the slots that had no run, each with its
+            `reason()`; `"all"` are those and all runs.
+        since: only those that were created since an aware datetime, or since a duration ago, such as `"1d"`.
+        task: only those of a task or an orchestration, or of all that have this name or id, whatever their workspace.
+        limit: the newest `limit` of these.
+
+        Raises:
+            NotFound: nothing has the id or name `task`.
+            Ambiguous: several ids begin like this.
+            BadArgument: an argument is refused.
+        """
+        wanted = WantedRuns(
+            statuses=frozenset(RunStatus) if status == "all" else checked_statuses(status),
+            since=None if since is None else self._checked_since(since),
+            limit=None if limit is None else checked_count(limit, "limit", 0),
+        )
+        resolver = self._resolver()
+        if task is None:
+            return resolver.newest_runs(wanted)
+        found = [task] if isinstance(task, Task | Orchestration) else resolver.all_of(checked_id(task, "task"))
+        return resolver.runs_of_all(found, wanted)
 
     def list_workspaces(self) -> Table[Workspace]:
         """Return every workspace of the store, oldest first."""
@@ -208,3 +283,21 @@ class Listing:
         else:
             rows = events.after(0 if after is None else checked_count(after, "after", 0), bound)
         return Table(Event(row) for row in rows)
+
+    def _named(self, word: object) -> Orchestration | None:
+        """Return the orchestration with this id or name, unless it is the path of something."""
+        if not isinstance(word, str) or is_path_of_something(word):
+            return None
+        with suppress(NotFound):
+            return self.get_orchestration(word)
+        return None
+
+    def _resolver(self) -> Resolver:
+        return Resolver(self._engine, self._workspace.id())
+
+    def _checked_since(self, since: object) -> datetime:
+        """Return an aware datetime, from one or from a duration before now."""
+        if not isinstance(since, str | timedelta):
+            return checked_moment(since, "since")
+        seconds = checked_seconds(since, "since", _MAX_AGE.total_seconds())
+        return self._engine.context.clock.now() - timedelta(seconds=seconds)

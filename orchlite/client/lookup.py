@@ -1,9 +1,9 @@
-"""Finds handles by a name or the first digits of an id, and counts what a whole store contains now. For the command line."""
+"""Finds handles by a name or the first digits of an id, and counts what a whole store contains now."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ from orchlite.client.orchestration import Orchestration
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
 from orchlite.core.records import MeasuredRun
-from orchlite.core.status import RunStatus
+from orchlite.core.status import STARTS_NO_MORE, TaskKind
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
 from orchlite.operations import liveness
-from orchlite.store.lookups import RunKey
+from orchlite.store.lookups import RunKey, WantedRuns
 
 if TYPE_CHECKING:
     from orchlite.client.health import Health
@@ -56,19 +56,37 @@ class Lookup:
         """Return the runs whose id begins with `word` (4 digits at least), newest first."""
         return self._runs(self._rows.runs(_prefix(word)))
 
-    def newest_runs(self, limit: int | None = None, statuses: Collection[RunStatus] | None = None) -> Table[TaskRun]:
-        """Return the workspace's runs, newest first; skipped ones only if `statuses` names them."""
-        return self._runs(self._rows.newest_runs(self._workspace_id, limit, statuses))
+    def called(self, word: str) -> list[Task]:
+        """Return the workspace's tasks of this name, and those without a name whose orchestration has it.
+
+        Killed ones are left out if there are others.
+        """
+        store = self._engine.store
+        ids = {row.orchestration_id for row in store.orchestrations.of_workspace(self._workspace_id) if row.name == word}
+        rows = store.tasks.of_workspace(self._workspace_id, killed=False)
+        live = [row for row in rows if row.name == word or (row.name is None and row.orchestration_id in ids)]
+        return [Task(self._engine, row) for row in live] or [task for task in self.tasks(word) if task.name() == word]
+
+    def can_have_runs(self, task: Task) -> bool:
+        """Return whether a run of the task has not ended, or it may start another."""
+        if task.kind() in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS) and task.status() not in STARTS_NO_MORE:
+            return True
+        newest = self._engine.store.runs.newest_to_wait_for(task.id())
+        return newest is not None and not newest.status.is_final
+
+    def newest_runs(self, wanted: WantedRuns) -> Table[TaskRun]:
+        """Return the workspace's runs, newest first."""
+        return self._runs(self._rows.newest_runs(self._workspace_id, wanted))
+
+    def runs_below(self, one: Orchestration | Task | TaskRun, wanted: WantedRuns) -> Table[TaskRun]:
+        """Return the runs of a task or of an orchestration, newest first; of a run, itself."""
+        if isinstance(one, Orchestration):
+            return self._runs(self._rows.runs_of_orchestration(one.id(), wanted))
+        return self._runs(self._rows.runs_of_task(one.id(), wanted)) if isinstance(one, Task) else Table([one])
 
     def measured(self, runs: Iterable[TaskRun]) -> list[MeasuredRun]:
         """Return those of these runs that have left metrics, oldest first."""
         return self._engine.store.run_metrics.of_runs(run.id() for run in runs)
-
-    def runs_of(
-        self, orchestration: Orchestration, limit: int | None = None, statuses: Collection[RunStatus] | None = None
-    ) -> Table[TaskRun]:
-        """Return the runs of an orchestration, newest first; skipped ones only if `statuses` names them."""
-        return self._runs(self._rows.runs_of_orchestration(orchestration.id(), limit, statuses))
 
     def unfinished(self) -> Table[TaskRun]:
         """Return the running and queued runs of the whole store, packaging included, oldest first."""

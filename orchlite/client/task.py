@@ -127,7 +127,7 @@ class Task:
         """
         if limit is not None:
             checked_count(limit, "limit", 0)
-        rows = self._engine.store.runs.of_task(self.id(), limit, _statuses(status))
+        rows = self._engine.store.runs.of_task(self.id(), limit, checked_statuses(status))
         return Table(TaskRun(self._engine, row.run_id, row.task_id) for row in rows)
 
     def wait(self, timeout: Duration | None = None) -> TaskRun:
@@ -351,7 +351,8 @@ class Task:
         # A one-shot task mostly stays `started`, so the run's status is listed too.
         newest = self.last_runs(1)
         last = newest[0].status() if newest else None
-        return (self.id(), self.name(), self.kind(), self._schedule_text(), self.status(), last, self._next_run_here(), self.created_at())
+        status, next_at = shown_status(self), self._next_run_here()
+        return (self.id(), self.name(), self.kind(), self._schedule_text(), status, last, next_at, self.created_at())
 
     def _schedule_text(self) -> str | None:
         expression, zone = self.schedule(), self.timezone()
@@ -366,7 +367,21 @@ class Task:
         return table_html(self._columns(), [self._cells()])
 
 
-def _statuses(status: str | None) -> frozenset[RunStatus] | None:
+def shown_status(task: Task) -> str:
+    """Return the status for people to read: `done` for a one-shot task that has ended, which the platform calls `started`."""
+    status = task.status()
+    if status is not TaskStatus.STARTED or task.kind() is not TaskKind.ONCE:
+        return str(status)
+    newest = task._engine.store.runs.newest_to_wait_for(task.id())
+    return "done" if newest is not None and newest.status.is_final else str(status)
+
+
+def checked_statuses(status: str | None) -> frozenset[RunStatus] | None:
+    """Return the statuses of the runs to list; None for all but skipped ones.
+
+    Raises:
+        BadArgument: `status` is neither a status of runs nor `"all"`.
+    """
     if status is None or status == "all":
         return None
     if not isinstance(status, str) or status not in set(RunStatus):

@@ -64,6 +64,10 @@ class BadScene(InvalidInput):
     """A scene, the TOML file of `Client.seed`, is invalid. `details` has its `path`, the `line` and the `key`."""
 
 
+class Ambiguous(InvalidInput):
+    """Several things have this name or beginning of an id. `details["candidates"]` are their ids."""
+
+
 class NotFound(OrchliteError, LookupError):
     """Nothing in the store has this id or name."""
 

@@ -61,6 +61,7 @@ class Api:
     LIST_MODELS = Name("list_models()")
     LIST_ORCHESTRATIONS = Name("list_orchestrations()")
     LIST_PIPELINES = Name("list_pipelines()")
+    LIST_RUNS = Name("list_runs()")
     LIST_TASKS = Name("list_tasks()")
     LIST_WORKSPACES = Name("list_workspaces()")
     PRUNE = Name("prune()")

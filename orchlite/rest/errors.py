@@ -61,6 +61,7 @@ LANGUAGE = Language(
         Api.LIST_MODELS: "models/list",
         Api.LIST_ORCHESTRATIONS: "orchestration/list",
         Api.LIST_PIPELINES: "pipelines/list_pipelines",
+        Api.LIST_RUNS: "task/list_task_runs",
         Api.LIST_TASKS: "task/list",
         Api.LIST_WORKSPACES: "workspaces/list",
         Api.PRUNE: "pruning",

@@ -37,6 +37,24 @@ class EndedRun(NamedTuple):
     """Whether it has failed, and another run tries it again."""
 
 
+class WantedRuns(NamedTuple):
+    """Which runs to list, newest first."""
+
+    statuses: Collection[RunStatus] | None = None
+    """None: all but `skipped`."""
+    since: datetime | None = None
+    """Only those that were created at or after this time."""
+    limit: int | None = None
+
+    def parameters(self) -> tuple[str | int | None, ...]:
+        """Return the parameters of the conditions for a status and a time."""
+        statuses = None if self.statuses is None else json.dumps(sorted(self.statuses))
+        return statuses, statuses, 0 if self.since is None else to_microseconds(self.since)
+
+
+_ALL = WantedRuns()
+
+
 class Lookups:
     """Lookups over a whole store. `prefix` is the beginning of an id; None finds nothing by its id."""
 
@@ -71,22 +89,29 @@ class Lookups:
         )
         return _keys(rows)
 
-    def newest_runs(self, workspace_id: int, limit: int | None = None, statuses: Collection[RunStatus] | None = None) -> list[RunKey]:
-        """Return the workspace's runs without packaging, newest first; skipped ones only if `statuses` contains that status."""
+    def newest_runs(self, workspace_id: int, wanted: WantedRuns = _ALL) -> list[RunKey]:
+        """Return the workspace's runs without packaging, newest first."""
         # CROSS JOIN makes SQLite read runs from the newest on, so that it stops at the limit instead of sorting all of them.
         rows = self._database.rows(
             "SELECT run_id, runs.task_id FROM runs CROSS JOIN tasks USING (task_id) WHERE kind <> 'packaging' AND workspace_id = ?"
             " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
-            " ORDER BY number DESC LIMIT ?",
-            (workspace_id, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
+            " AND runs.created_at >= ? ORDER BY number DESC LIMIT ?",
+            (workspace_id, *wanted.parameters(), _most(wanted)),
         )
         return _keys(rows)
 
-    def runs_of_orchestration(
-        self, orchestration_id: str, limit: int | None = None, statuses: Collection[RunStatus] | None = None
-    ) -> list[RunKey]:
-        """Return the runs of an orchestration, also of tasks that were replaced since, as `newest_runs`; without packaging."""
-        given, most = None if statuses is None else json.dumps(sorted(statuses)), -1 if limit is None else limit
+    def runs_of_task(self, task_id: str, wanted: WantedRuns = _ALL) -> list[RunKey]:
+        """Return the runs of a task, newest first."""
+        rows = self._database.rows(
+            "SELECT run_id, task_id FROM runs INDEXED BY runs_of_task WHERE task_id = ?"
+            " AND CASE WHEN ? IS NULL THEN status <> 'skipped' ELSE status IN (SELECT value FROM json_each(?)) END AND created_at >= ?"
+            " ORDER BY number DESC LIMIT ?",
+            (task_id, *wanted.parameters(), _most(wanted)),
+        )
+        return _keys(rows)
+
+    def runs_of_orchestration(self, orchestration_id: str, wanted: WantedRuns = _ALL) -> list[RunKey]:
+        """Return the runs of an orchestration, also of tasks that were replaced since, newest first; without packaging."""
         # The newest of each task, then of all: an index has each task's runs in this order, so that no task's history is sorted.
         rows = self._database.rows(
             "WITH ran AS (SELECT task_id FROM tasks WHERE orchestration_id = ? AND kind <> 'packaging'"
@@ -95,8 +120,8 @@ class Lookups:
             " FROM runs AS newest INDEXED BY runs_of_task JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
             " WHERE newest.task_id = ran.task_id AND COALESCE(task_versions.orchestration_id, tasks.orchestration_id) = ?"
             " AND CASE WHEN ? IS NULL THEN newest.status <> 'skipped' ELSE newest.status IN (SELECT value FROM json_each(?)) END"
-            " ORDER BY number DESC LIMIT ?) ORDER BY runs.number DESC LIMIT ?",
-            (*[orchestration_id] * 3, given, given, most, most),
+            " AND newest.created_at >= ? ORDER BY number DESC LIMIT ?) ORDER BY runs.number DESC LIMIT ?",
+            (*[orchestration_id] * 3, *wanted.parameters(), *[_most(wanted)] * 2),
         )
         return _keys(rows)
 
@@ -203,6 +228,10 @@ class Lookups:
             "SELECT task_id FROM tasks WHERE status IN ('pending_pause', 'paused', 'schedule_error') ORDER BY updated_at DESC, rowid DESC"
         )
         return [row["task_id"] for row in rows]
+
+
+def _most(wanted: WantedRuns) -> int:
+    return -1 if wanted.limit is None else wanted.limit
 
 
 def _keys(rows: list[Row]) -> list[RunKey]:

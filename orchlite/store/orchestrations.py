@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
-from orchlite.core.hints import Api
+from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import JunkWarning, OrchestrationRow
 from orchlite.core.status import OrchestrationStatus, sources_of
 from orchlite.store import events
@@ -54,7 +54,10 @@ class Orchestrations:
         if row is None:
             raise NotFound(
                 f"There is no orchestration {orchestration_id!r} in this store.",
-                hint=Api.LIST_ORCHESTRATIONS + " shows those of the current workspace.",
+                hint=Api.LIST_ORCHESTRATIONS
+                + " shows those of the current workspace"
+                + PythonOnly("; get_orchestration() also takes a name or the first digits of an id")
+                + ".",
                 orchestration_id=orchestration_id,
             )
         return _record(row)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
-from orchlite.core.hints import Api
+from orchlite.core.hints import Api, PythonOnly
 from orchlite.core.records import ResourceLimits, RetryPolicy, SchedulePolicy, TaskRow
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
@@ -63,7 +63,10 @@ class Tasks:
         if row is None:
             raise NotFound(
                 f"There is no task {task_id!r} in this store.",
-                hint=Api.LIST_TASKS + " shows those of the current workspace.",
+                hint=Api.LIST_TASKS
+                + " shows those of the current workspace"
+                + PythonOnly("; get_task() also takes a name or the first digits of an id")
+                + ".",
                 task_id=task_id,
             )
         return _record(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -186,3 +186,95 @@ def test_the_installers_log_is_found_by_a_shared_name(call: Call, upload: Upload
     upload()
     upload()
     assert call("logs", _NAME, "--packaging").exit_code == 0
+
+
+def test_a_name_that_several_uploads_have_is_the_newest_and_this_is_said(call: Call, upload: Upload) -> None:
+    first, newest = upload(), upload()
+    scheduled = call("schedule", _NAME, "@daily", "--name", "nightly", "--json")
+    assert json.loads(scheduled.stdout)["orchestration_id"] == newest.id()
+    assert f"'report' is the name of 2 uploads: this is the newest, {newest.id()[:8]} of " in scheduled.stderr
+    assert call("schedule", first.id()[:8], "@daily", "--name", "other").stderr.count("uploads") == 0
+
+
+class TestInPython:
+    def test_a_name_or_the_first_digits_of_an_id_stand_for_an_id(self, wl: orchlite.Client, upload: Upload, clock: ManualClock) -> None:
+        orchestration = upload()
+        once, nightly = orchestration.run_once(_NAME), orchestration.run_scheduled("nightly", "@daily")
+        clock.advance(days=1, minutes=5)
+        [run] = once.last_runs()
+        assert [wl.get_orchestration(word) for word in (_NAME, orchestration.id(), orchestration.id()[:4].upper())] == [orchestration] * 3
+        assert [wl.get_task(word) for word in ("nightly", nightly.id(), nightly.id()[:6])] == [nightly] * 3
+        assert [wl.get_task_run(word) for word in (run.id()[:8], once.id(), "nightly")] == [run, run, *nightly.last_runs()]
+
+    def test_a_name_is_the_task_that_can_still_have_runs_else_the_newest(
+        self, wl: orchlite.Client, upload: Upload, clock: ManualClock
+    ) -> None:
+        orchestration = upload()
+        nightly = _nightly(orchestration)
+        ended = [orchestration.run_once(_NAME), orchestration.run_once()]
+        clock.advance(minutes=5)
+        assert wl.get_task(_NAME) == nightly
+        nightly.kill()
+        assert wl.get_task(_NAME) == ended[-1]
+        alive = [_nightly(orchestration), _nightly(orchestration)]
+        with pytest.raises(orchlite.Ambiguous) as refused:
+            wl.get_task(_NAME)
+        assert set(refused.value.details["candidates"]) == {task.id() for task in alive}
+
+    def test_a_name_that_several_uploads_have_is_the_newest(self, wl: orchlite.Client, upload: Upload) -> None:
+        _, newest = upload(), upload()
+        assert wl.get_orchestration(_NAME) == newest
+
+    def test_what_is_not_there_is_not_found_with_the_call_that_lists(self, wl: orchlite.Client) -> None:
+        for find, listing in ((wl.get_task, "list_tasks()"), (wl.get_task_run, "list_runs()"), (wl.get_orchestration, "list_orch")):
+            with pytest.raises(orchlite.NotFound, match="'nosuch' here") as refused:
+                find("nosuch")
+            assert listing in str(refused.value)
+
+    def test_runs_are_listed_by_status_time_and_task(self, wl: orchlite.Client, upload: Upload, clock: ManualClock) -> None:
+        orchestration = upload()
+        first = orchestration.run_once("first").last_runs()[0]
+        clock.advance(hours=2)
+        since = clock.now()
+        second = orchestration.run_once("second").last_runs()[0]
+        assert wl.list_runs() == wl.list_runs(task=_NAME, status="all") == [second, first]
+        assert wl.list_runs(status="success") == wl.list_runs(task="first") == wl.list_runs(since="1d")[1:] == [first]
+        for given in (since, "1h", timedelta(minutes=1)):
+            assert wl.list_runs(since=given) == [second]
+        assert wl.list_runs(limit=1) == wl.list_runs(task=orchestration, limit=1) == [second]
+        for bad in ({"status": "done"}, {"since": "yesterday"}, {"since": datetime(2026, 1, 1)}, {"limit": -1}, {"task": 5}):
+            with pytest.raises(orchlite.BadArgument, match=next(iter(bad))):
+                wl.list_runs(**bad)
+
+    def test_run_takes_a_name_unless_it_is_a_path(self, store: Path, folder: MakeFolder) -> None:
+        with orchlite.Client(store, clock=ManualClock(datetime.now(UTC)), process=StubProcess()) as client:
+            named = client.upload_orchestration(path=folder("print(1)"), name=_NAME)
+            other = client.upload_orchestration(path=folder("print(2)"), name="other")
+            with pytest.raises(orchlite.BadArgument, match="cannot be read"):
+                client.run("nosuch")
+            assert client.get_orchestration_by_id(client.get_task_by_id(client.run(_NAME).task()).orchestration()) == named
+            folder({"main.py": "print(3)"}).rename("other")
+            assert client.get_task_by_id(client.run("other").task()).orchestration() != other.id()
+
+
+def test_a_one_shot_task_that_has_ended_is_shown_as_done(call: Call, upload: Upload, clock: ManualClock) -> None:
+    task = upload().run_once(_NAME)
+    assert "started" in call("tasks").stdout
+    clock.advance(hours=1)
+    for shown in (call("tasks").stdout, call("show", task.id()).stdout, task._repr_html_()):
+        assert ("done" in shown, "started" in shown.replace("started at", "")) == (True, False)
+    assert (task.status(), json.loads(call("show", task.id(), "--json").stdout)["status"]) == ("started", "started")
+
+
+def test_slots_that_were_skipped_are_listed_among_all_runs_with_the_reason(call: Call, upload: Upload, clock: ManualClock) -> None:
+    task = upload().run_scheduled(_NAME, "* * * * *")
+    clock.advance(minutes=2)
+    task.pause()
+    clock.advance(minutes=2)
+    task.resume()
+    skipped = json.loads(call("runs", "--status", "skipped", "--json").stdout)
+    assert len(skipped) == 2
+    assert len(json.loads(call("runs", "--status", "all", "--json").stdout)) == 4
+    shown = call("runs", _NAME, "--status", "all").stdout
+    assert (shown.count("skipped"), shown.count(skipped[0]["reason"])) == (2, 2)
+    assert "skipped" not in call("runs").stdout

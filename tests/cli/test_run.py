@@ -146,13 +146,11 @@ def test_an_orchestration_is_run_by_id_short_id_or_name(call: Call, folder: Make
     assert call("run", word).stdout == "ran\n"
 
 
-def test_an_ambiguous_name_is_refused_with_the_ids(call: Call, folder: MakeFolder) -> None:
+def test_a_name_that_several_uploads_have_runs_the_newest_and_says_so(call: Call, folder: MakeFolder) -> None:
     ids = [call("upload", folder(f"print({number})"), "--name", "mine").stdout.strip() for number in range(2)]
-    refused = call("run", "mine")
-    assert refused.exit_code == 2
-    assert all(one in refused.stderr for one in ids)
-    told = json.loads(call("run", "mine", "--json").stderr)
-    assert sorted(told["error"]["details"]["candidates"]) == sorted(ids)
+    done = call("run", "mine")
+    assert (done.exit_code, done.stdout) == (0, "1\n")
+    assert f"'mine' is the name of 2 uploads: this is the newest, {ids[1][:8]} of " in done.stderr
 
 
 def test_a_word_that_is_neither_a_path_nor_an_id_is_refused(call: Call, folder: MakeFolder) -> None:

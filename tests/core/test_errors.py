@@ -17,6 +17,7 @@ _PARENTS = {
     "BadRequirement": "InvalidInput",
     "BadScene": "InvalidInput",
     "BadSchedule": "InvalidInput",
+    "Ambiguous": "InvalidInput",
     "BadArgument": "InvalidInput",
     "BadData": "InvalidInput",
     "BadModel": "InvalidInput",

@@ -10,6 +10,7 @@ import pytest
 
 from orchlite.core.records import ConnectionRow, OrchestrationRow, TaskRow
 from orchlite.core.status import RunStatus, TaskKind, TaskStatus
+from orchlite.store.lookups import WantedRuns
 from orchlite.store.store import Store
 
 AddTask = Callable[..., TaskRow]
@@ -77,7 +78,7 @@ def test_the_newest_runs_of_an_orchestration_are_those_of_all_its_tasks_also_bef
     after = [add_run(RunStatus.FAILURE, task=task) for task in (first, second)]
 
     def found(task: TaskRow, limit: int | None = None, statuses: frozenset[RunStatus] | None = None) -> list[str]:
-        return [key.run_id for key in store.lookups.runs_of_orchestration(task.orchestration_id, limit, statuses)]
+        return [key.run_id for key in store.lookups.runs_of_orchestration(task.orchestration_id, WantedRuns(statuses, limit=limit))]
 
     assert found(second) == [after[1], before[2], before[1], before[0]]
     assert found(second, 2) == [after[1], before[2]]

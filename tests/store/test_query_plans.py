@@ -13,7 +13,7 @@ from orchlite.core.records import SkippedSlots
 from orchlite.core.status import RunStatus
 from orchlite.store.database import Database, Parameters, Row, Transaction
 from orchlite.store.inference_logs import InferenceLogs
-from orchlite.store.lookups import Lookups
+from orchlite.store.lookups import Lookups, WantedRuns
 from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
@@ -27,6 +27,7 @@ from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_FIVE = WantedRuns(limit=5)
 _FAILED = frozenset({RunStatus.FAILURE})
 _FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain", "SCAN ran")
 """What may be read from end to end: values of a parameter, indexes of unfinished runs, and what a subquery has found by an index."""
@@ -159,7 +160,11 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
 }
 _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "the last runs of many tasks": ("runs_of_task_updated", lambda on: on.runs.newest_of_tasks(["task"], 5, _FAILED)),
-    "the last runs of an orchestration": ("INDEX runs_of_task (", lambda on: on.lookups.runs_of_orchestration("orchestration", 5)),
+    "the last runs of a task": ("INDEX runs_of_task (", lambda on: on.lookups.runs_of_task("task", _FIVE)),
+    "the last runs of an orchestration": (
+        "INDEX runs_of_task (",
+        lambda on: on.lookups.runs_of_orchestration("orchestration", _FIVE),
+    ),
     "the runs to delete with an orchestration": (
         "runs_of_version",
         _inside(lambda on, inside: on.task_versions.run_ids(inside, "orchestration")),

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from orchlite.bundles.unicode_names import has_field, unicode_name
 from orchlite.core.errors import BadBundle
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import over_text
 from orchlite.core.text import quoted
 
 ReadAt = Callable[[int, int], bytes]
@@ -195,13 +196,13 @@ def _check_directory(directory: _Directory, limits: Limits) -> None:
     if directory.entries > limits.entries:
         raise BadBundle(
             f"The bundle has {directory.entries} entries; the limit is {limits.entries}.",
-            hint="Pack fewer files" + PythonOnly(", or raise Limits.entries") + ".",
+            hint="Pack fewer files" + OrRaise("entries") + ".",
             limit=limits.entries,
         )
     limit_bytes = directory.entries * (CENTRAL.size + limits.path_bytes + _ENTRY_EXTRA_BYTES)
     if directory.size_bytes > limit_bytes:
         raise BadBundle(
-            f"The bundle's directory has {directory.size_bytes} bytes; for {directory.entries} entries the limit is {limit_bytes}.",
+            f"The bundle's directory for {directory.entries} entries has {over_text(directory.size_bytes, limit_bytes)}.",
             hint="Make the ZIP again without comments and extra fields.",
             limit_bytes=limit_bytes,
         )

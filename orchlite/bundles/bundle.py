@@ -19,8 +19,9 @@ from orchlite.bundles.names import check_portable, folders_of, is_junk
 from orchlite.bundles.rules import check_entries, find_entrypoint, find_requirements, name_warnings
 from orchlite.bundles.syntax import SOURCE_BYTES, check_source
 from orchlite.core.errors import BadBundle
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import over_text
 from orchlite.core.system_errors import is_shortage
 from orchlite.environments.requirements import CONTENT_BYTES, Requirements, parse_requirements
 
@@ -186,8 +187,8 @@ def _checked_size(file: BufferedReader, limits: Limits) -> int:
         raise BadBundle("The bundle is an empty file.", hint="Give a ZIP with a main.py, or the folder itself.")
     if size_bytes > limits.upload_bytes:
         raise BadBundle(
-            f"The bundle has {size_bytes} bytes; the limit is {limits.upload_bytes}.",
-            hint="Leave large files out and let the program fetch them" + PythonOnly(", or raise Limits.upload_bytes") + ".",
+            f"The bundle has {over_text(size_bytes, limits.upload_bytes)}.",
+            hint="Leave large files out and let the program fetch them" + OrRaise("upload_bytes") + ".",
             limit_bytes=limits.upload_bytes,
         )
     return size_bytes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from orchlite.core.errors import BadBundle
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
 from orchlite.core.settings import Limits
 from orchlite.core.text import quoted
 
@@ -77,7 +77,7 @@ def check_name(name: str, limits: Limits) -> None:
     if path_bytes > limits.path_bytes:
         raise BadBundle(
             f"Entry {quoted(name)} has a path of {path_bytes} bytes; the limit is {limits.path_bytes}.",
-            hint="Shorten the path" + PythonOnly(", or raise Limits.path_bytes") + ".",
+            hint="Shorten the path" + OrRaise("path_bytes") + ".",
             entry=name,
             limit_bytes=limits.path_bytes,
         )
@@ -85,7 +85,7 @@ def check_name(name: str, limits: Limits) -> None:
     if depth > limits.depth:
         raise BadBundle(
             f"Entry {quoted(name)} is {depth} levels deep; the limit is {limits.depth}.",
-            hint="Pack fewer nested folders" + PythonOnly(", or raise Limits.depth") + ".",
+            hint="Pack fewer nested folders" + OrRaise("depth") + ".",
             entry=name,
             limit=limits.depth,
         )

@@ -18,9 +18,10 @@ from typing import NamedTuple, NoReturn
 from orchlite.bundles.archive import CENTRAL, CENTRAL_SIGNATURE, DEFLATED, END, END_SIGNATURE, LOCAL, LOCAL_SIGNATURE, STORED, UTF8_FLAG
 from orchlite.bundles.names import check_collisions, check_name, is_junk
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.hints import Api, Argument, PythonOnly
+from orchlite.core.hints import Api, Argument, OrRaise, PythonOnly
 from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import size_text
 from orchlite.core.system_errors import device_error, is_shortage
 from orchlite.core.text import quoted
 
@@ -170,7 +171,7 @@ def _check_item(name: str, item: os.DirEntry[str], limits: Limits) -> None:
 def _check_count(count: int, limits: Limits) -> None:
     limit = min(limits.entries, _ZIP_ENTRIES)
     if count > limit:
-        hint = "Leave some out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.entries") + "."
+        hint = "Leave some out with " + Api.EXCLUDE + OrRaise("entries") + "."
         raise BadBundle(f"The folder has more than {limit} files and folders to pack.", hint=hint, limit=limit)
 
 
@@ -203,15 +204,15 @@ def _content(item: _Item, left_bytes: int, limits: Limits) -> tuple[bytes, int]:
 def _check_size(name: str, size_bytes: int, left_bytes: int, limits: Limits) -> None:
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
-            f"{quoted(name)} has {size_bytes} bytes or more; the limit is {limits.entry_bytes}.",
-            hint="Leave it out with " + Api.EXCLUDE + " and let the program fetch it" + PythonOnly(", or raise Limits.entry_bytes") + ".",
+            f"{quoted(name)} exceeds the limit of {size_text(limits.entry_bytes)}.",
+            hint="Leave it out with " + Api.EXCLUDE + " and let the program fetch it" + OrRaise("entry_bytes") + ".",
             entry=name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > left_bytes:
         raise BadBundle(
-            f"With {quoted(name)} the folder exceeds the limit of {limits.unpacked_bytes} bytes.",
-            hint="Leave large files out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.unpacked_bytes") + ".",
+            f"With {quoted(name)} the folder exceeds the limit of {size_text(limits.unpacked_bytes)}.",
+            hint="Leave large files out with " + Api.EXCLUDE + OrRaise("unpacked_bytes") + ".",
             entry=name,
             limit_bytes=limits.unpacked_bytes,
         )
@@ -254,8 +255,8 @@ def _check_upload(name: str, size_bytes: int, limits: Limits) -> None:
     limit_bytes = min(limits.upload_bytes, _ZIP_BYTES)
     if size_bytes > limit_bytes:
         raise BadBundle(
-            f"With {quoted(name)} the packed folder exceeds the limit of {limit_bytes} bytes.",
-            hint="Leave large files out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.upload_bytes") + ".",
+            f"With {quoted(name)} the packed folder exceeds the limit of {size_text(limit_bytes)}.",
+            hint="Leave large files out with " + Api.EXCLUDE + OrRaise("upload_bytes") + ".",
             entry=name,
             limit_bytes=limit_bytes,
         )

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from orchlite.bundles.archive import DEFLATED, ENCRYPTED_FLAGS, STORED, Entry
 from orchlite.bundles.names import check_collisions, check_name, check_portable, folders_of, is_junk
 from orchlite.core.errors import BadBundle
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
 from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import over_text, size_text
 from orchlite.core.text import listed, quoted
 
 ENTRYPOINT, REQUIREMENTS = "main.py", "requirements.txt"
@@ -134,15 +135,16 @@ def _check_sizes(entry: Entry, limits: Limits) -> None:
         raise BadBundle(f"Entry {quoted(entry.name)} is a folder with {size_bytes} bytes of data.", hint=hint, entry=entry.name)
     if size_bytes > limits.entry_bytes:
         raise BadBundle(
-            f"Entry {quoted(entry.name)} has {size_bytes} bytes unpacked; the limit is {limits.entry_bytes}.",
-            hint="Leave it out and let the program fetch it" + PythonOnly(", or raise Limits.entry_bytes") + ".",
+            f"Entry {quoted(entry.name)} unpacks to {over_text(size_bytes, limits.entry_bytes)}.",
+            hint="Leave it out and let the program fetch it" + OrRaise("entry_bytes") + ".",
             entry=entry.name,
             limit_bytes=limits.entry_bytes,
         )
     if size_bytes > limits.ratio_free_bytes and size_bytes > compressed_bytes * limits.ratio:
+        sizes = f"from {size_text(compressed_bytes)} to {size_text(size_bytes)}"
         raise BadBundle(
-            f"Entry {quoted(entry.name)} unpacks from {compressed_bytes} to {size_bytes} bytes; the limit is {limits.ratio} to 1.",
-            hint="Store it unpacked (`zip -0`)" + PythonOnly(", or raise Limits.ratio") + ".",
+            f"Entry {quoted(entry.name)} unpacks {sizes}; the limit is {limits.ratio} to 1.",
+            hint="Store it unpacked (`zip -0`)" + OrRaise("ratio") + ".",
             entry=entry.name,
             limit=limits.ratio,
         )
@@ -152,8 +154,8 @@ def _check_total(entries: Iterable[Entry], limits: Limits) -> None:
     total_bytes = sum(entry.size_bytes for entry in entries)
     if total_bytes > limits.unpacked_bytes:
         raise BadBundle(
-            f"The bundle has {total_bytes} bytes unpacked; the limit is {limits.unpacked_bytes}.",
-            hint="Leave large files out and let the program fetch them" + PythonOnly(", or raise Limits.unpacked_bytes") + ".",
+            f"The bundle unpacks to {over_text(total_bytes, limits.unpacked_bytes)}.",
+            hint="Leave large files out and let the program fetch them" + OrRaise("unpacked_bytes") + ".",
             limit_bytes=limits.unpacked_bytes,
         )
 

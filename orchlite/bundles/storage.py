@@ -6,7 +6,8 @@ from pathlib import Path
 
 from orchlite.core.content_storage import ContentStorage
 from orchlite.core.errors import BadArgument, BadBundle
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
+from orchlite.core.sizes import over_text
 
 
 class BundleStorage(ContentStorage):
@@ -16,8 +17,8 @@ class BundleStorage(ContentStorage):
 
     def _too_large(self, size_bytes: int, limit_bytes: int) -> BadBundle:
         return BadBundle(
-            f"The bundle has {size_bytes} bytes; the limit is {limit_bytes}.",
-            hint="Leave large data out and fetch it in main.py" + PythonOnly(", or raise Limits.upload_bytes") + ".",
+            f"The bundle has {over_text(size_bytes, limit_bytes)}.",
+            hint="Leave large data out and fetch it in main.py" + OrRaise("upload_bytes") + ".",
             limit_bytes=limit_bytes,
         )
 

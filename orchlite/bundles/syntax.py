@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from orchlite.bundles.compiler_process import Record, compiled
 from orchlite.core.errors import BadBundle
+from orchlite.core.sizes import size_text
 from orchlite.core.text import quoted
 
 SOURCE_BYTES = 1024 * 1024
@@ -30,7 +31,7 @@ def check_source(source: bytes, name: str) -> list[str]:
 
     """
     if len(source) >= SOURCE_BYTES:
-        return [_unchecked(name, f"it has {SOURCE_BYTES} bytes or more")]
+        return [_unchecked(name, f"it has {size_text(SOURCE_BYTES)} or more")]
     records, reason = _remembered(source)
     for record in records:
         if record.kind == "error":

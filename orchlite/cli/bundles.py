@@ -15,7 +15,7 @@ from orchlite.cli.language import spelled
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, absolute_path, common_options
 from orchlite.cli.output import Output, counted, one_line
-from orchlite.cli.run_options import ClientSettings, exclude_option, image_options
+from orchlite.cli.run_options import ClientSettings, bundle_options, image_options
 from orchlite.cli.upload import notable_warnings
 from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 from orchlite.core.sizes import size_text
@@ -86,7 +86,7 @@ def _from_here(path: Path) -> str:
 
 @click.command(cls=Verb, short_help="Check a bundle without uploading it.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@exclude_option
+@bundle_options
 @image_options
 def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
     """Check PATH, a folder or a ZIP, as an upload would, and store nothing. Exits with 2 if an upload would be refused.
@@ -108,7 +108,7 @@ def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="ZIP to write.  [default: FOLDER.zip]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-@exclude_option
+@bundle_options
 def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...]) -> None:
     """Check FOLDER and pack it into a ZIP. The same files always give the same bytes."""
     out = common_options().output()
@@ -135,7 +135,7 @@ def _inspected(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> 
     from orchlite.client.client import Client
     from orchlite.testing import ManualClock, StubProcess
 
-    settings = {name: value for name, value in images.items() if value is not None}
+    settings = {name: value for name, value in images.items() if value is not None} | {"limits": common_options().client_limits()}
     with Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess(), **settings) as wl:
         yield wl, wl.upload_orchestration(path=path, exclude=exclude)
 

@@ -11,7 +11,7 @@ from orchlite.cli.json_models import connection_json
 from orchlite.cli.key_values import read_details
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
-from orchlite.cli.options import VerbGroup, common_options
+from orchlite.cli.options import VerbGroup, common_options, limit_option
 from orchlite.cli.upload import closing
 from orchlite.core.errors import BadArgument, Conflict, NotFound
 
@@ -48,6 +48,7 @@ def connections(context: click.Context) -> None:
 @click.argument("name")
 @click.argument("type_", metavar="TYPE")
 @_takes_details
+@limit_option
 def create_connection(name: str, type_: str, details_file: str | None, details: tuple[str, ...]) -> None:
     """Store how to reach a data source, for programs to read with wl.get_connection(NAME), and add it to the workspace."""
     out = common_options().output()
@@ -68,6 +69,7 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
 @click.argument("name", type=IdOrName("connections"))
 @click.option("--type", "type_", metavar="TYPE", help="Another type.")
 @_takes_details
+@limit_option
 def update_connection(name: str, type_: str | None, details_file: str | None, details: tuple[str, ...]) -> None:
     """Change details of a connection. Those that are not given are kept, and so are the workspaces that list it."""
     if type_ is None and details_file is None and not details:

@@ -60,6 +60,7 @@ COMMAND_LINE = Language(
         "timeout": "--timeout",
         "timezone": "--timezone",
     },
+    or_raise=", or raise the limit: --limit {field}={value}",
 )
 
 

@@ -23,6 +23,7 @@ from orchlite.core.errors import BadArgument, NotFound
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.core.folders import StoreFolder
+    from orchlite.core.settings import Limits
 
     Converter = click.ParamType[Any]
 else:
@@ -40,6 +41,8 @@ class CommonOptions:
         self.json = False
         self.quiet = False
         self.debug = False
+        self.limits: dict[str, int] = {}
+        """The fields of `Limits` that `--limit` has changed."""
 
     def output(self) -> Output:
         """Return the output that these options ask for."""
@@ -59,6 +62,12 @@ class CommonOptions:
         workspace = [] if anywhere or self.workspace == _default_workspace() else ["--workspace", self.workspace]
         return shlex.join(["orchlite", *words, *store, *workspace])
 
+    def client_limits(self) -> Limits:
+        """Return the limits of a client: the default ones, changed by `--limit`."""
+        from orchlite.core.settings import Limits
+
+        return Limits(**self.limits)
+
     def open_client(self, *, create: bool = False, **settings: Any) -> Client:
         """Open the store and select the workspace. With `create`, make a store that does not exist.
 
@@ -72,7 +81,9 @@ class CommonOptions:
         if not create and not folder.database.exists():
             hint = "`orchlite run` and `orchlite upload` make one; --store and ORCHLITE_STORE name another."
             raise NotFound(f"There is no store at {str(folder.path)!r}.", hint=hint, path=str(folder.path))
-        client = Client(folder.path, **{name: value for name, value in settings.items() if value not in (None, ())})
+        client = Client(
+            folder.path, limits=self.client_limits(), **{name: value for name, value in settings.items() if value not in (None, ())}
+        )
         try:
             client.set_current_workspace(client.get_workspace(self.workspace))
         except NotFound as error:
@@ -188,6 +199,53 @@ class Zone(Converter):
         from orchlite.schedules.zone_names import zone_names
 
         return [CompletionItem(zone) for zone in zone_names() if zone.lower().startswith(incomplete.lower())]
+
+
+class LimitChange(Converter):
+    """A field of `Limits` and its new value: `upload_bytes=500MiB`, `entries=20000`."""
+
+    name = "limit"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[str, int]:
+        """Return the field and the value."""
+        from orchlite.core.settings import Limits
+        from orchlite.core.sizes import parsed_size
+
+        if not isinstance(value, str):
+            return (value[0], value[1])
+        name, _, text = value.partition("=")
+        if name not in Limits._fields:
+            self.fail(f"there is no limit {name!r:.80}. The limits are: {', '.join(Limits._fields)}.", parameter, context)
+        is_size = name.endswith("_bytes")
+        found = parsed_size(text) if is_size else None
+        if found is None and not (text.isascii() and text.isdecimal()):
+            self.fail(f"{text!r:.80} is no {'size: write 500MiB' if is_size else 'number'}.", parameter, context)
+        return name, int(text) if found is None else found
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin like this, each with its `=`."""
+        from orchlite.core.settings import Limits
+
+        return [CompletionItem(f"{name}=") for name in Limits._fields if name.startswith(incomplete)]
+
+
+def limit_option(function: Any) -> Any:
+    """Decorate a verb with `--limit`, which changes the limits of the client that `CommonOptions.open_client` returns."""
+
+    def take(context: click.Context, parameter: click.Parameter, value: tuple[tuple[str, int], ...]) -> None:
+        context.ensure_object(CommonOptions).limits = dict(value)
+
+    decorate = click.option(
+        "--limit",
+        type=LimitChange(),
+        multiple=True,
+        expose_value=False,
+        callback=take,
+        envvar="ORCHLITE_LIMITS",
+        metavar="NAME=VALUE",
+        help="Change a limit, as upload_bytes=500MiB. Repeatable.  [default: $ORCHLITE_LIMITS]",
+    )
+    return decorate(function)
 
 
 class ShellCommand(Converter):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from orchlite.cli.key_values import read_arguments, read_environment, read_lines
-from orchlite.cli.options import Duration, ShellCommand, seconds_of
+from orchlite.cli.options import Duration, ShellCommand, limit_option, seconds_of
 from orchlite.environments.base_image import CLEAN, HOST
 from orchlite.environments.pin_sets import NAMES
 
@@ -44,8 +44,11 @@ _ON = {
 }
 _SEEN = "Other users can see your command line."
 
-exclude_option = click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave matching files out of the bundle. Repeatable.")
-"""Decorate a verb with `--exclude`, passed as the tuple `exclude`."""
+
+def bundle_options(function: Callable[..., Any]) -> Any:
+    """Decorate a verb with `--exclude`, passed as the tuple `exclude`, and `--limit`."""
+    exclude_help = "Leave matching files out of the bundle. Repeatable."
+    return _decorated(function, click.option("--exclude", multiple=True, metavar="PATTERN", help=exclude_help), limit_option)
 
 
 def install_options(function: Callable[..., Any]) -> Any:
@@ -97,7 +100,7 @@ def source_options(function: Callable[..., Any]) -> Any:
     def wrapper(exclude: tuple[str, ...], installing: ClientSettings, **others: Any) -> Any:
         return function(source=Source(exclude, installing), **others)
 
-    return _decorated(environment_options(wrapper), exclude_option)
+    return bundle_options(environment_options(wrapper))
 
 
 def run_options(function: Callable[..., Any]) -> Any:

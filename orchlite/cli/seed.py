@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from orchlite.cli.json_models import seed_change_json
-from orchlite.cli.options import Verb, common_options
+from orchlite.cli.options import Verb, common_options, limit_option
 from orchlite.cli.upload import closing
 
 
 @click.command(cls=Verb, short_help="Upload models and deploy pipelines as a file says.")
 @click.argument("path", metavar="SCENE", type=click.Path())
+@limit_option
 def seed(path: str) -> None:
     """Give the store what SCENE, a TOML file, says: workspaces, models, pipelines and connections. Print what has changed.
 

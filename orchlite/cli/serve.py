@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.options import Duration, ShellCommand, Verb, common_options
+from orchlite.cli.options import Duration, ShellCommand, Verb, common_options, limit_option
 from orchlite.cli.output import Output, time_text
 from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
 from orchlite.core.errors import BadArgument
@@ -36,6 +36,7 @@ _heartbeat_option = click.option(
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
+@limit_option
 @install_options
 def start(
     adopt_copy: bool,
@@ -79,6 +80,7 @@ def start(
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
+@limit_option
 @environment_options
 def serve(
     host: str,

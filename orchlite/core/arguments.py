@@ -15,6 +15,7 @@ from orchlite.core.durations import plain_seconds
 from orchlite.core.errors import BadArgument
 from orchlite.core.hints import Argument, PythonOnly
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import over_text
 
 _NAME_CHARACTERS = 256
 _DAY_SECONDS = 86_400
@@ -328,7 +329,7 @@ def _encoded_object(value: object, limit_bytes: int, argument: str, hint_if_too_
     size_bytes = len(text.encode())
     if size_bytes > limit_bytes:
         raise BadArgument(
-            Argument(argument) + f" has {size_bytes} bytes as JSON; the limit is {limit_bytes}.",
+            Argument(argument) + f" as JSON has {over_text(size_bytes, limit_bytes)}.",
             hint=hint_if_too_large,
             argument=argument,
             limit_bytes=limit_bytes,

@@ -3,7 +3,7 @@
 The message and the hint of an error are read by users of Python, of the command line and of the REST API. Write what differs between them
 as a `Part`, and join it with `+`:
 
-    hint="Leave it out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.entries") + "."
+    hint="Leave it out with " + Api.EXCLUDE + OrRaise("entries") + "."
 
 The result is a `str` in Python's spelling that keeps its parts, so that a `Language` can spell them for another interface. An f-string,
 `str.format` and `str.join` return plain text without parts.
@@ -43,6 +43,21 @@ class PythonOnly(Part):
     """What only a user of Python can do. Other interfaces leave it out."""
 
 
+class OrRaise(Part):
+    """The end of a hint: to raise a field of `Limits`. An interface that cannot do so leaves it out."""
+
+    field: str
+
+    def __new__(cls, field: str) -> OrRaise:
+        part = super().__new__(cls, f", or raise Limits.{field}")
+        part.field = field
+        return part
+
+    def __getnewargs__(self) -> tuple[str]:
+        """Return what a copy is made from."""
+        return (self.field,)
+
+
 class Name(Part):
     """The name of a call or an argument that every interface has under a name of its own."""
 
@@ -77,9 +92,13 @@ class Api:
 class Language:
     """How an interface spells what the interfaces spell differently."""
 
-    def __init__(self, names: Mapping[Name, str], arguments: Mapping[str, str]) -> None:
-        """Create a language from the spelling of every name in `Api`, and of arguments whose names differ from Python's."""
+    def __init__(self, names: Mapping[Name, str], arguments: Mapping[str, str], or_raise: str = "") -> None:
+        """Create a language from the spelling of every name in `Api`, and of arguments whose names differ from Python's.
+
+        or_raise: how a hint ends that a limit can be raised, with `{field}` and `{value}` for its field and its new value.
+        """
         self.names = names
+        self.or_raise = or_raise
         self.arguments = arguments
 
     def spell(self, text: str) -> str:
@@ -94,6 +113,8 @@ class Language:
                 return self.names[text]
             case Argument():
                 return self.arguments.get(text, str(text))
+            case OrRaise():
+                return self.or_raise.format(field=text.field, value="SIZE" if text.field.endswith("_bytes") else "N")
             case PythonOnly():
                 return ""
             case _:

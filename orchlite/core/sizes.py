@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-from orchlite.core.arguments import checked_count
-from orchlite.core.errors import BadArgument
-from orchlite.core.hints import Argument
-
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS)})", re.ASCII)
 
@@ -18,25 +14,15 @@ def parsed_size(text: str) -> int | None:
     return None if found is None else int(float(found[1]) * _UNITS[found[2]])
 
 
-def checked_size(value: object, argument: str, least_bytes: int, most_bytes: int) -> int:
-    """Return the bytes of a size: a number of bytes, or a text such as `"4GiB"`.
-
-    Raises:
-        BadArgument: `value` is something else, or too small or too large.
-    """
-    if isinstance(value, str):
-        count = parsed_size(value)
-        if count is None:
-            raise BadArgument(Argument(argument) + f" is {value!r:.80}.", hint="Write it like 512MiB or 4GiB.", argument=argument)
-    else:
-        count = checked_count(value, argument, 0)
-    if not least_bytes <= count <= most_bytes:
-        hint = f"It takes {size_text(least_bytes)} to {size_text(most_bytes)}."
-        raise BadArgument(Argument(argument) + f" is {size_text(count)}.", hint=hint, argument=argument)
-    return count
-
-
-def size_text(count: int) -> str:
+def size_text(count: float) -> str:
     """Return a size as text, rounded: `512 B`, `1.5 MiB`, `4 GiB`."""
     unit = max((unit for unit in _UNITS if _UNITS[unit] <= count), key=_UNITS.__getitem__, default=None)
     return f"{count} B" if unit is None else f"{count / _UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def over_text(count: int, limit: float) -> str:
+    """Return how a size compares with a limit that it exceeds: `120.5 MiB; the limit is 100 MiB`. Both are exact if they look equal."""
+    size, bound = size_text(count), size_text(limit)
+    if size == bound:
+        size, bound = f"{count:,} B", f"{limit:,} B"
+    return f"{size}; the limit is {bound}"

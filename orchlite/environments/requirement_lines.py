@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from orchlite.core.errors import BadRequirement
+from orchlite.core.sizes import size_text
 from orchlite.core.text import mask_credentials, quoted
 
 CONTENT_BYTES = 1024 * 1024
@@ -76,7 +77,7 @@ def logical_lines(content: bytes, name: str) -> Iterator[SourceLine]:
 
 def _decoded(content: bytes, name: str) -> str:
     if len(content) > CONTENT_BYTES:
-        complaint = f"{name} is longer than {CONTENT_BYTES} bytes."
+        complaint = f"{name} is longer than {size_text(CONTENT_BYTES)}."
         raise BadRequirement(complaint, hint="Keep only requirements in it.", line=1, text="", file=name, limit_bytes=CONTENT_BYTES)
     if re.match(_UTF16, content):
         raise _bad_bytes(content, 0, name, "is UTF-16, not UTF-8")

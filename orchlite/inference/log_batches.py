@@ -10,6 +10,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from orchlite.core.errors import InferenceFailed
+from orchlite.core.sizes import over_text
 from orchlite.inference import libraries as lib
 from orchlite.inference.arrow import is_list, metadata_array, times, to_array
 from orchlite.inference.numbers import as_written
@@ -49,7 +50,7 @@ def encode(result: InferenceResult, *, size_limit_bytes: float = math.inf, recor
     head, batch = schema.serialize().to_pybytes(), pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
     batch, size_bytes = _fitting(batch, size_limit_bytes - len(head))
     if len(head) + size_bytes > record_limit_bytes:
-        message = f"A record of the result has {len(head) + size_bytes} bytes; the log takes {record_limit_bytes}."
+        message = f"A record of the result has {over_text(len(head) + size_bytes, record_limit_bytes)}."
         raise InferenceFailed(message, hint="Let the models return less for each row.", limit_bytes=record_limit_bytes)
     # The two messages of a stream, without the cost of a writer.
     return LogBatch(batch.num_rows, _key(schema), head + batch.serialize().to_pybytes())

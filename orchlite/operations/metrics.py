@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchlite.core.errors import BadBundle
 from orchlite.core.records import RunRow
+from orchlite.core.sizes import size_text
 from orchlite.operations import workdirs
 from orchlite.operations.context import Context
 
@@ -45,7 +46,7 @@ def _read(path: Path) -> dict[str, float]:
             raise ValueError("it is no regular file")
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
-        raise ValueError(f"it has more than {_MAX_BYTES} bytes")
+        raise ValueError(f"it has more than {size_text(_MAX_BYTES)}")
     metrics = json.loads(content)
     if not isinstance(metrics, dict):
         raise ValueError("it is no object")

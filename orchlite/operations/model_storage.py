@@ -6,7 +6,8 @@ from pathlib import Path
 
 from orchlite.core.content_storage import ContentStorage
 from orchlite.core.errors import BadArgument, BadModel
-from orchlite.core.hints import PythonOnly
+from orchlite.core.hints import OrRaise
+from orchlite.core.sizes import over_text
 
 
 class ModelStorage(ContentStorage):
@@ -14,8 +15,8 @@ class ModelStorage(ContentStorage):
 
     def _too_large(self, size_bytes: int, limit_bytes: int) -> BadModel:
         return BadModel(
-            f"The model has {size_bytes} bytes; the limit is {limit_bytes}.",
-            hint="Use a smaller model" + PythonOnly(", or raise Limits.model_bytes") + ".",
+            f"The model has {over_text(size_bytes, limit_bytes)}.",
+            hint="Use a smaller model" + OrRaise("model_bytes") + ".",
             limit_bytes=limit_bytes,
         )
 

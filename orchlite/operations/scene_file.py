@@ -11,6 +11,7 @@ from typing import Any
 
 from orchlite.core.errors import BadArgument, BadScene, InvalidInput
 from orchlite.core.settings import MEBIBYTE
+from orchlite.core.sizes import size_text
 from orchlite.core.system_errors import shortages
 from orchlite.core.text import quoted
 
@@ -94,7 +95,7 @@ def _read(path: Path) -> str:
         with shortages(f"{str(path)!r} cannot be read", path=str(path)), path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise ValueError(f"it has more than {_MAX_BYTES} bytes")
+            raise ValueError(f"it has more than {size_text(_MAX_BYTES)}")
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

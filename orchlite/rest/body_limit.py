@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Response
 
+from orchlite.core.sizes import size_text
 from orchlite.rest.errors import error_response
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ async def _drain(receive: Receive) -> None:
 
 def too_large(limit_bytes: int) -> Response:
     """Return the response to a body over the limit."""
-    return error_response(413, f"The body is larger than {limit_bytes} bytes.", "TooLarge", {"limit_bytes": limit_bytes})
+    return error_response(413, f"The body is larger than {size_text(limit_bytes)}.", "TooLarge", {"limit_bytes": limit_bytes})

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from orchlite.core.content_storage import ReceivedFile
 from orchlite.core.errors import BadArgument, BadModel
 from orchlite.core.hints import Argument
+from orchlite.core.sizes import size_text
 from orchlite.inference.models import ONNX
 from orchlite.operations.model_upload import ModelUpload
 from orchlite.rest import model_requests, model_responses, model_serializers, multipart, request_models, serializers
@@ -64,7 +65,7 @@ def _accept(models: ModelQueries, received: ReceivedUpload, path: Path) -> Respo
 
 def _too_large(limit_bytes: int) -> BadModel:
     return BadModel(
-        f"The model is larger than {limit_bytes} bytes, which is the limit.", hint="Use a smaller model.", limit_bytes=limit_bytes
+        f"The model is larger than {size_text(limit_bytes)}, which is the limit.", hint="Use a smaller model.", limit_bytes=limit_bytes
     )
 
 

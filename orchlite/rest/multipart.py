@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from orchlite.core.errors import BadArgument, InvalidInput, StorageFull
 from orchlite.core.files import is_disk_full, private_opener
 from orchlite.core.settings import MEBIBYTE
+from orchlite.core.sizes import size_text
 from orchlite.rest.errors import HTTPError
 
 _MAX_METADATA_BYTES = 64 * 1024
@@ -206,7 +207,7 @@ class _Parts:
             self._metadata += data[start:end]
             if len(self._metadata) > _MAX_METADATA_BYTES:
                 raise BadArgument(
-                    f"metadata has more than {_MAX_METADATA_BYTES} bytes.", hint="Send a small JSON object.", argument="metadata"
+                    f"metadata has more than {size_text(_MAX_METADATA_BYTES)}.", hint="Send a small JSON object.", argument="metadata"
                 )
         elif self._part_name == "file":
             self._size_bytes += end - start

@@ -17,6 +17,7 @@ from orchlite.core.download_names import download_name
 from orchlite.core.errors import BadBundle, NotFound
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.settings import MEBIBYTE
+from orchlite.core.sizes import size_text
 from orchlite.rest import multipart, request_models, response_models, serializers
 from orchlite.rest.dependencies import ClientDialect, JsonRoute, Queries
 from orchlite.rest.multipart import ReceivedUpload, SizeLimit
@@ -47,7 +48,7 @@ async def upload(request: Request, queries: Queries) -> Response:
 
 def _too_large(limit_bytes: int) -> BadBundle:
     return BadBundle(
-        f"The bundle is larger than {limit_bytes} bytes, which is the limit.",
+        f"The bundle is larger than {size_text(limit_bytes)}, which is the limit.",
         hint="Leave large data out and fetch it in main.py.",
         limit_bytes=limit_bytes,
     )

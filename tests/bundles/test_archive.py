@@ -12,6 +12,7 @@ import pytest
 from orchlite.bundles import bundle
 from orchlite.core.errors import BadBundle
 from orchlite.core.settings import Limits
+from orchlite.core.sizes import size_text
 
 PROGRAM = b"print(1)\n"
 FILE = 0o100644 << 16
@@ -295,7 +296,8 @@ def test_a_limit_that_is_exceeded_is_named(content: bytes, limits: Limits, detai
     error = refusal(content, tmp_path, limits)
     assert details.items() <= error.details.items()
     assert hint in str(error.hint)
-    assert all(str(value) in error.message for key, value in details.items() if key != "entry")
+    named = [value for key, value in details.items() if key != "entry" and isinstance(value, int)]
+    assert all(str(value) in error.message or size_text(value) in error.message for value in named)
 
 
 def test_a_bomb_that_declares_little_is_stopped_at_what_it_declares(tmp_path: Path) -> None:

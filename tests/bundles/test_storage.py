@@ -79,7 +79,7 @@ def test_a_store_that_is_not_durable_syncs_nothing(tmp_path: Path, synced: list[
 def test_an_upload_above_the_limit_is_refused_before_it_is_copied(
     storage: BundleStorage, tmp_path: Path, make: Callable[[Path], bytes | Path]
 ) -> None:
-    with pytest.raises(BadBundle, match="101 bytes; the limit is 100") as caught, storage.receive(make(tmp_path), _LIMIT_BYTES):
+    with pytest.raises(BadBundle, match="101 B; the limit is 100 B") as caught, storage.receive(make(tmp_path), _LIMIT_BYTES):
         pytest.fail("it was received")
     assert caught.value.details == {"limit_bytes": 100}
     assert _names(tmp_path / "bundles") == []

@@ -53,6 +53,32 @@ def test_init_refuses_a_folder_that_is_not_empty(call: Call, folder: MakeFolder)
     assert (mine / "main.py").read_text() == "print('mine')"
 
 
+def test_a_limit_that_a_bundle_exceeds_can_be_raised_and_a_variable_changes_it_for_all_verbs(
+    call: Call, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = folder({"main.py": "print(1)", "data": "x" * 2000})
+    monkeypatch.setenv("ORCHLITE_LIMITS", "entry_bytes=1.5KiB depth=3")
+    for verb in ("check", "pack", "upload"):
+        refused = call(verb, mine)
+        assert "'data' exceeds the limit of 1.5 KiB." in refused.stdout + refused.stderr
+        assert "or raise the limit: --limit entry_bytes=SIZE" in refused.stdout + refused.stderr
+    assert call("check", mine, "--limit", "entry_bytes=2KiB").exit_code == 0
+    assert call("upload", mine, "--limit", "entry_bytes=2000").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("entry=1MiB", "there is no limit 'entry'"),
+        ("entries=1MiB", "'1MiB' is no number"),
+        ("entry_bytes=4G", "'4G' is no size: write 500MiB"),
+    ],
+)
+def test_a_change_of_no_limit_is_refused(call: Call, folder: MakeFolder, change: str, problem: str) -> None:
+    refused = call("check", folder("print(1)"), "--limit", change)
+    assert (refused.exit_code, problem in refused.stderr) == (2, True)
+
+
 def test_check_lists_the_program_the_requirements_and_the_warnings(call: Call, folder: MakeFolder) -> None:
     found = call("check", folder({"main.py": "print(1)", "requirements.txt": "tabulate\n", "json.py": ""}))
     assert found.exit_code == 0

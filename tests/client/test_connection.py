@@ -258,7 +258,7 @@ def test_a_bad_argument_is_named_and_nothing_is_stored(client: Client, argument:
 def test_the_limit_of_details_counts_bytes_and_can_be_set(open_client: OpenClient) -> None:
     client = open_client(limits=Limits(details_bytes=11))
     client.create_connection("fits", "sql", {"a": "xy"})
-    with pytest.raises(BadArgument, match="details has 13 bytes as JSON; the limit is 11") as refusal:
+    with pytest.raises(BadArgument, match="details as JSON has 13 B; the limit is 11 B") as refusal:
         client.create_connection("too-large", "sql", {"a": "ää"})
     assert refusal.value.details["limit_bytes"] == 11
 

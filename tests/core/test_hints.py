@@ -10,9 +10,9 @@ import pytest
 
 from orchlite.cli.language import COMMAND_LINE
 from orchlite.core.errors import BadArgument
-from orchlite.core.hints import Api, Argument, Language, Name, PythonOnly, join
+from orchlite.core.hints import Api, Argument, Language, Name, OrRaise, PythonOnly, join
 
-_HINT = "Leave it out with " + Api.EXCLUDE + PythonOnly(", or raise Limits.entries") + "."
+_HINT = "Leave it out with " + Api.EXCLUDE + OrRaise("entries") + "."
 _NAMES = {value for value in vars(Api).values() if isinstance(value, Name)}
 _ENGLISH = Language(dict.fromkeys(_NAMES, "an option"), {"timeout": "the time limit"})
 
@@ -26,6 +26,11 @@ def test_a_text_is_a_str_in_pythons_spelling() -> None:
 def test_a_text_is_spelled_without_what_is_for_python_only() -> None:
     assert _ENGLISH.spell(_HINT) == "Leave it out with an option."
     assert _ENGLISH.spell(PythonOnly("Call wait() first.")) == ""
+
+
+def test_an_interface_that_can_raise_limits_says_how() -> None:
+    assert COMMAND_LINE.spell(_HINT) == "Leave it out with --exclude, or raise the limit: --limit entries=N."
+    assert COMMAND_LINE.spell("Zip less" + OrRaise("upload_bytes")) == "Zip less, or raise the limit: --limit upload_bytes=SIZE"
 
 
 def test_an_argument_is_spelled_as_it_is_where_nothing_else_is_known() -> None:

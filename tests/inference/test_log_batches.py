@@ -78,7 +78,7 @@ def test_as_many_of_the_last_records_are_kept_as_fit(run: Run, tmp_path: Path) -
 
 def test_a_record_that_cannot_be_stored_is_refused(run: Run, tmp_path: Path) -> None:
     result = _result(run, tmp_path, _FRAME)
-    with pytest.raises(InferenceFailed, match=r"A record of the result has \d+ bytes; the log takes 100\. Let the models return less"):
+    with pytest.raises(InferenceFailed, match=r"A record of the result has 1.1 KiB; the limit is 100 B\. Let the models return less"):
         log_batches.encode(result, size_limit_bytes=100, record_limit_bytes=100)
 
 

@@ -63,7 +63,7 @@ def test_are_what_the_run_wrote_however_it_ended_and_stay_when_its_files_go(orch
         ('{"": 1}', "'' is no name"),
         ('{"a\\u001b": 1}', "is no name of 1 to 100 printable characters"),
         pytest.param("[" * 60_000, "recursion", id="nested"),
-        pytest.param(f'{{"auc": 1{" " * 65_536}}}', "it has more than 65536 bytes", id="too long"),
+        pytest.param(f'{{"auc": 1{" " * 65_536}}}', "it has more than 64 KiB", id="too long"),
     ],
 )
 def test_are_ignored_with_a_warning_if_they_are_something_else(

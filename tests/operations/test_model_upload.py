@@ -132,7 +132,7 @@ def test_names_that_the_platform_refuses_are_refused(context: Context, name: str
 
 def test_a_model_above_the_limit_is_refused_before_it_is_copied(open_client: OpenClient, tmp_path: Path) -> None:
     context = open_client(limits=Limits(model_bytes=8))._engine.context
-    with pytest.raises(BadModel, match=r"9 bytes; the limit is 8\. Use a smaller model, or raise Limits\.model_bytes"):
+    with pytest.raises(BadModel, match=r"9 B; the limit is 8 B\. Use a smaller model, or raise Limits\.model_bytes"):
         _upload(context)
     assert _files(context) == []
 

@@ -287,6 +287,7 @@ def test_a_scene_that_is_refused_is_an_error_of_the_test_with_its_line(pytester:
     result.stdout.fnmatch_lines(["E * scene.toml, line 2, models.step.path: *none.py' cannot be read: No such file or directory*"])
 
 
+@pytest.mark.slow
 def test_nothing_of_orchlite_is_loaded_until_a_fixture_is_used(pytester: pytest.Pytester) -> None:
     text = """
         import sys

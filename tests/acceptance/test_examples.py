@@ -183,6 +183,7 @@ def test_the_ten_lines_run_an_example_and_exit_with_its_code() -> None:
     assert bad.returncode == 1
 
 
+@pytest.mark.slow
 def test_nightly_keeps_its_nights_through_a_change_of_the_clocks() -> None:
     command = [sys.executable, str(EXAMPLES / "run_nightly.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

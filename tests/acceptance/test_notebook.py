@@ -50,13 +50,12 @@ def html(cell: dict[str, Any]) -> list[str]:
     return ["".join(output["data"]["text/html"]) for output in cell["outputs"] if "data" in output]
 
 
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("notebook")
-    subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(folder / "env")], check=True)
+def executed(folder: Path) -> list[dict[str, Any]]:
+    """Return the cells with their outputs; skip the test if there is no package index."""
+    subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", "--no-pip", str(folder / "env")], check=True)
     python = str(folder / "env" / "bin" / "python")
     wanted = ["nbclient", "ipykernel", "croniter>=7,<8", "platformdirs>=4", "virtualenv>=21.15,<22"]
-    if subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=False).returncode:
+    if subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *wanted], check=False).returncode:
         pytest.skip("nbclient cannot be installed here")
     [packages] = (folder / "env" / "lib").glob("python*/site-packages")
     (packages / "orchlite-under-test.pth").write_text(f"{_ROOT}\n")
@@ -66,22 +65,12 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return found
 
 
-def test_waiting_shows_a_line_that_ends_with_the_runs_end(cells: list[dict[str, Any]]) -> None:
-    line, table = html(cells[1])
+def test_handles_and_lists_are_tables_logs_are_text_and_waiting_shows_a_line_that_ends_with_the_runs_end(tmp_path: Path) -> None:
+    _, waited, logs, *tables, findings, _ = map(html, executed(tmp_path))
+    line, table = waited
     assert ": success, " in line
     assert table.startswith("<table>")
-
-
-def test_a_log_is_text(cells: list[dict[str, Any]]) -> None:
-    assert html(cells[2]) == ["<pre>&lt;i&gt;text&lt;/i&gt;\n</pre>"]
-
-
-@pytest.mark.parametrize("number", [3, 4, 5, 6], ids=["orchestration", "workspace", "event", "tasks"])
-def test_handles_and_lists_are_tables(cells: list[dict[str, Any]], number: int) -> None:
-    [table] = html(cells[number])
-    assert table.startswith("<table>")
-    assert "<b>name" not in table
-
-
-def test_a_healthy_store_has_an_empty_list_of_findings(cells: list[dict[str, Any]]) -> None:
-    assert html(cells[7]) == ["(empty)"]
+    assert logs == ["<pre>&lt;i&gt;text&lt;/i&gt;\n</pre>"]
+    assert [len(table) for table in tables] == [1, 1, 1, 1]  # orchestration, workspace, event, tasks
+    assert all(table.startswith("<table>") and "<b>name" not in table for [table] in tables)
+    assert findings == ["(empty)"]

@@ -114,6 +114,7 @@ def test_names_of_2023_are_still_taken(run: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_new_version_of_a_model_replaces_the_old_one(driver: Any, run: Any, tmp_path: Path) -> None:
     lines = run("new_version", new_onnx=weighing(tmp_path / "n.onnx", [3.0, 2.0, 1.0]).read_bytes())
     assert lines == [

@@ -24,6 +24,7 @@ def _doubling(levels: int) -> bytes:
     return "\n".join([*lines, " " * levels + "g(" + "a, " * 100 + ")"]).encode()
 
 
+@pytest.mark.slow
 def test_what_takes_too_much_memory_or_time_is_accepted_with_a_warning() -> None:
     (warning,) = check_source(_doubling(NESTED_FINALLY), "main.py")
     assert warning == "'main.py' was not checked for syntax errors: compiling it takes more than 2 s or 512 MiB of memory."

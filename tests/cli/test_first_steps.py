@@ -144,6 +144,7 @@ class TestShowOfARun:
         assert f"{run_id[:8]}, success, " in call("show", "mine").stdout
 
 
+@pytest.mark.slow
 def test_a_missing_version_is_explained_however_many_there_are(call: Call, folder: MakeFolder, store: Path, tmp_path: Path) -> None:
     (tmp_path / "index" / "many-pkg").mkdir(parents=True)
     links = [f'<a href="many_pkg-1.{number}-py3-none-any.whl">{number}</a>' for number in range(300)]

@@ -70,6 +70,7 @@ def test_a_terminal_gets_formatted_text_in_its_width() -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colours_unless_they_are_unwanted() -> None:
     assert "\x1b[" in _on_a_terminal("manual", "schedules", keyboard=False)
     assert "\x1b[" not in _on_a_terminal("manual", "schedules", keyboard=False, NO_COLOR="1")

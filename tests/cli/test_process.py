@@ -211,6 +211,7 @@ def test_start_ends_with_one_line_once_its_store_is_gone(start: Start, call: Cal
     assert re.fullmatch(r"orchlite: The store \S+ is gone\. Restore it from a backup.*\n", stderr)
 
 
+@pytest.mark.slow
 def test_serve_responds_until_sigterm(start: Start, store: Path) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0", "--json")
@@ -222,6 +223,7 @@ def test_serve_responds_until_sigterm(start: Start, store: Path) -> None:
     assert process.returncode == 0, stderr
 
 
+@pytest.mark.slow
 def test_the_address_of_a_server_can_be_read_from_a_pipe_while_it_serves(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0")
@@ -255,6 +257,7 @@ def _is_flushed(call: ast.Call) -> bool:
     return "flush" in given or given.get("file") == "sys.stderr"  # which is flushed at the end of each line
 
 
+@pytest.mark.slow
 def test_every_print_is_flushed() -> None:
     package = Path(orchlite.__file__).parent
     wrong = [

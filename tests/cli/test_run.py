@@ -159,6 +159,7 @@ def test_a_word_that_is_neither_a_path_nor_an_id_is_refused(call: Call, folder: 
     assert "'nosuch'" in refused.stderr
 
 
+@pytest.mark.slow
 def test_failed_packaging_is_explained_in_one_line_with_a_command_for_the_rest(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     mine = folder({"main.py": "print('never')", "requirements.txt": "no-such-package-here==1.0\n"})

@@ -55,6 +55,7 @@ class TestFailedPackaging:
         orchestration_id: str = json.loads(told.stderr.splitlines()[-1])["error"]["details"]["orchestration_id"]
         return orchestration_id
 
+    @pytest.mark.slow
     def test_is_not_listed_as_a_failed_run(self, call: Call, orchestration_id: str) -> None:
         told = _status(call)
         assert told["failed"] == []

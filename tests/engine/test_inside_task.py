@@ -64,6 +64,7 @@ def began_after(run: orchlite.TaskRun, other: orchlite.TaskRun) -> bool:
     return started_at > ended_at
 
 
+@pytest.mark.slow
 def test_a_program_submits_to_its_own_host_from_a_clean_environment_too(run: Run) -> None:
     ended = run(_FAMILY.format(wait=_BLOCKS), {"below": 1}, base_image="clean")
     assert str(ended.logs()) == "after last success\n"
@@ -72,6 +73,7 @@ def test_a_program_submits_to_its_own_host_from_a_clean_environment_too(run: Run
 _WAITS = {"wait": _BLOCKS, "task and run": _ASKS_TASK_AND_RUN, "run": _ASKS_RUN, "follow": _FOLLOWS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wait", [pytest.param(wait, marks=[pytest.mark.slow] * (name in ("wait", "run")), id=name) for name, wait in _WAITS.items()]
 )
@@ -120,6 +122,7 @@ time.sleep(0.4)
     assert began_after(task.wait(timeout=20), outer)
 
 
+@pytest.mark.slow
 def test_two_threads_may_wait_at_once(run: Run) -> None:
     program = """
 if args.get("name"):
@@ -154,6 +157,7 @@ else:
     assert str(run(program).logs()) == "success\n"
 
 
+@pytest.mark.slow
 def test_polling_once_is_no_wait_and_keeps_the_slot(run: Run, open_client: OpenClient) -> None:
     program = """
 if args.get("inner"): sys.exit()
@@ -186,11 +190,12 @@ time.sleep(0.4)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [
         pytest.param(_POLLS_AND_WORKS, id="it does work of its own"),
-        pytest.param(_DIES_WAITING, id="its process was killed", marks=pytest.mark.slow),
+        pytest.param(_DIES_WAITING, id="its process was killed"),
     ],
 )
 def test_a_program_that_waits_no_more_without_saying_so_gets_its_slot_back(run: Run, open_client: OpenClient, program: str) -> None:
@@ -306,6 +311,7 @@ me.run_once(json_args={{"inner": True}})
     assert began_after(task.wait(timeout=20), outer)
 
 
+@pytest.mark.slow
 def test_a_child_process_of_the_program_is_inside_too(run: Run) -> None:
     program = """
 import subprocess

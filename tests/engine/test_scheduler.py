@@ -38,6 +38,7 @@ def _readings(task: Task) -> list[str]:
 
 
 class TestAYear:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("zone", "day", "around"),
         [
@@ -132,6 +133,7 @@ class TestARunOfASlot:
         assert [run.exit_code() for run in task.last_runs(status="failure")] == [1, 1, 1]
         assert task.status() is TaskStatus.STARTED
 
+    @pytest.mark.slow
     def test_many_tasks_are_due_at_once(self, travel: Travel, clock: ManualClock) -> None:
         orchestration = travel()
         tasks = [orchestration.run_scheduled(str(number), "0 * * * *") for number in range(520)]
@@ -325,6 +327,7 @@ class TestAScheduleThatCannotBeKept:
         assert broken.task.kill() is TaskStatus.KILLED
 
 
+@pytest.mark.slow
 def test_a_stored_expression_that_is_refused_by_now_continues_with_one_warning(
     broken: _Repaired, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -73,6 +73,7 @@ def _scenario(store: Path, bundle: bytes) -> list[list[Any]]:
     return rows + _rows(store)
 
 
+@pytest.mark.slow
 def test_the_same_calls_give_the_same_rows(tmp_path: Path, smallest_bundle: bytes) -> None:
     one, other = (_scenario(tmp_path / name, smallest_bundle) for name in ("one", "other"))
     # The boot id is the same; host ids are numbered like all others.
@@ -89,6 +90,7 @@ class TestRealPrograms:
         assert {(run.status(), run.duration(), str(run.logs())) for run in task.last_runs()} == {(RunStatus.SUCCESS, 0.0, "ran\n")}
         assert clock.now() == _START + 3 * _HOUR
 
+    @pytest.mark.slow
     def test_wait_for_their_packaging_first(
         self, open_client: OpenClient, folder: MakeFolder, clock: ManualClock, package_index: tuple[str, str]
     ) -> None:

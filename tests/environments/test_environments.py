@@ -144,6 +144,7 @@ def test_builders_that_wait_for_the_lock_of_a_removed_environment_take_turns(env
     assert [begin.split()[0] == end.split()[0] for begin, end in zip(turns[::2], turns[1::2], strict=True)] == [True] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sdk", "installer"])
 def test_copies_of_other_versions_are_unused_since_their_last_use_and_the_own_never(environments: Environments, kind: str) -> None:
     own = environments.sdk()
@@ -185,6 +186,7 @@ class _RemovedAtTheLastMoment(Environments):
         return super().sdk()
 
 
+@pytest.mark.slow
 def test_a_run_whose_environment_is_removed_while_it_starts_gets_another(tmp_path: Path, folder: Callable[..., Path]) -> None:
     environments = _RemovedAtTheLastMoment(tmp_path / "cache")
     with orchlite.Client(tmp_path / "store", workers=1, base_image="clean", environment=environments) as client:

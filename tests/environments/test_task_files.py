@@ -171,11 +171,12 @@ class TestAnIncompleteOrChangedFolder:
         wheel = _wheel(tmp_path)
         return lambda: task_files.place_pip(tmp_path, wheel) if request.param == "pip" else task_files.place_sdk(tmp_path)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "change",
         [
             "added below",
-            *(pytest.param(each, marks=pytest.mark.slow) for each in ("added", "removed", "replaced", "no seal", "seal cut off")),
+            *("added", "removed", "replaced", "no seal", "seal cut off"),
         ],
     )
     def test_is_made_again(self, place: Callable[[], Path], change: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -165,6 +165,7 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_forked_while_a_thread_creates_an_environment_can_create_one(tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(Path(orchlite.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", _FORK_WHILE_A_THREAD_CREATES, str(tmp_path)], env=env, timeout=30, check=True)

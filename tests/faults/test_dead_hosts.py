@@ -279,6 +279,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_that_waits_or_closes_is_never_stuck_on_what_its_parents_threads_held(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path
 ) -> None:

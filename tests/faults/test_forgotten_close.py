@@ -145,6 +145,7 @@ client.close(drain=False)
 """
 
 
+@pytest.mark.slow
 def test_packaging_that_a_closing_host_cuts_off_is_not_an_error(start_host: StartHost, folder: MakeFolder, tmp_path: Path) -> None:
     store = tmp_path / "store"
     host = start_host(_SLOW_TO_CLOSE, store, folder({"main.py": "pass", "requirements.txt": "absent==1.0"}), HTTP_PROXY="", http_proxy="")

@@ -75,6 +75,7 @@ for what in left_before:
 """
 
 
+@pytest.mark.slow
 def test_a_host_is_the_same_after_using_the_library(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -27,7 +27,8 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [25])
 def test_eight_processes_open_each_of_many_new_stores_at_once(start_host: StartHost, tmp_path: Path, count: int) -> None:
     hosts = [start_host(_OPENS) for _ in range(8)]
     for number in range(count):

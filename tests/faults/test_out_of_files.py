@@ -87,6 +87,7 @@ client.close()
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_started_meanwhile_waits_in_the_queue_and_succeeds(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ client.close()
 """
 
 
+@pytest.mark.slow
 def test_packaging_that_cannot_begin_meanwhile_waits_in_the_queue_and_succeeds(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path
 ) -> None:

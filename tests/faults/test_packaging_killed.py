@@ -205,6 +205,7 @@ def test_a_task_that_waited_for_a_killed_hosts_packaging_runs_after_the_next_hos
     check_store(store, [run_id], {run_id: ["42"]})
 
 
+@pytest.mark.slow
 def test_a_host_that_waits_for_the_same_environment_builds_it_when_the_builder_is_killed(
     index: Index, start_host: StartHost, check_store: CheckStore, bundle: Path, tmp_path: Path
 ) -> None:

@@ -149,11 +149,12 @@ def _submit(store: Path, program: Path, starts: Path, count: int, schedule: str,
         client.close(drain=False)
 
 
-@pytest.mark.parametrize("kills", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["none dies", "one is killed"])
-@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [0, 1], ids=["none dies", "one is killed"])
 def test_of_six_hosts_exactly_one_runs_each_of_the_slots_that_are_due_at_once(
-    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, count: int, kills: int
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, kills: int
 ) -> None:
+    count = 120
     store, starts = tmp_path / "store", tmp_path / "starts"
     _submit(store, folder(_COUNTED), starts, count, "0 0 1 1 *", "latest")
     hosts = [start_host(_SERVES, store) for _ in range(6)]
@@ -169,6 +170,7 @@ def test_of_six_hosts_exactly_one_runs_each_of_the_slots_that_are_due_at_once(
     assert set(check_store(store).values()) == {"success"}
 
 
+@pytest.mark.slow
 def test_slots_of_tasks_that_are_replaced_while_hosts_dispatch_them_have_one_run_each(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -198,14 +200,14 @@ def test_of_six_hosts_one_makes_up_for_each_missed_slot(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
     store, starts = tmp_path / "store", tmp_path / "starts"
-    _submit(store, folder(_COUNTED), starts, 30, "* * * * *", "all")
+    _submit(store, folder(_COUNTED), starts, 12, "* * * * *", "all")
     hosts = [start_host(_SERVES, store) for _ in range(6)]
     assert [_line(host) for host in hosts] == ["open"] * 6
     this_minute = _now() // (60 * _SECOND) * 60 * _SECOND
     _execute(store, "UPDATE tasks SET next_at = ? WHERE schedule IS NOT NULL", this_minute - 9 * 60 * _SECOND)
     for host in hosts:
         _say(host, "go\n")
-    _until(lambda: sum(_slots(store).values()) >= 300, "every slot was dispatched")
+    _until(lambda: sum(_slots(store).values()) >= 120, "every slot was dispatched")
     with _visit(store) as visitor:
         for task in visitor.list_tasks():
             task.pause()  # lest the next minute comes in between

@@ -143,6 +143,7 @@ def _others(host: subprocess.Popen[str]) -> list[str]:
     return [name for name in present.split() if name != own]
 
 
+@pytest.mark.slow
 def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_host_and_a_killed_runner_left_alive_is_ended_by_the_sweep(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:

@@ -42,11 +42,12 @@ def site_packages(client: orchlite.Client, folder: MakeFolder, package_index: tu
     return str(path.relative_to(next(each for each in path.parents if each.name == "lib").parent))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     [
         "{site}/{package}/shadow.py",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("{site}/shadow.py", "bin/shadow", "{site}/shadow.pth")),
+        *("{site}/shadow.py", "bin/shadow", "{site}/shadow.pth"),
     ],
 )
 def test_the_next_run_gets_it_as_it_was_built(

@@ -157,14 +157,6 @@ class TestAClock:
         assert (len(task.last_runs()), task.missed()) == (1, 365 * 24 * 60 - 1)
         assert len(task.last_runs(status="skipped")) == 1000
 
-    @pytest.mark.slow
-    def test_set_a_year_ahead_catches_up_to_the_limit(self, host: _Host, smallest_bundle: bytes) -> None:
-        host.schedule(smallest_bundle, "* * * * *", missed="all")
-        host.clock.set(_START + timedelta(days=365))
-        host.clock.advance()
-        task = host.is_away(host.clock.now())
-        assert (len(task.last_runs()), task.missed()) == (10_000, 365 * 24 * 60 - 10_000)
-
 
 class TestARunInTheQueue:
     def test_that_waits_beyond_its_deadline_is_skipped(self, open_client: OpenClient, clock: ManualClock, smallest_bundle: bytes) -> None:

@@ -45,9 +45,8 @@ def _environments(cache: Path, index: str, installer: str = "pip") -> Environmen
     return Environments(cache, installer=installer, index_urls=(index,))
 
 
-@pytest.mark.parametrize(
-    "stores", [pytest.param(("one", "other"), id="two stores"), pytest.param(("one", "one"), id="one store", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stores", [pytest.param(("one", "other"), id="two stores"), pytest.param(("one", "one"), id="one store")])
 def test_what_is_installed_comes_from_the_index_that_the_client_names(
     tmp_path: Path, folder: MakeFolder, cache: Path, indexes: tuple[str, str], stores: tuple[str, str]
 ) -> None:

@@ -48,6 +48,7 @@ class TestAnIntactStore:
     def test_has_no_findings_when_it_is_new(self, client: orchlite.Client) -> None:
         assert integrity.check(_store(client)) == []
 
+    @pytest.mark.slow
     def test_has_none_when_runs_have_ended_in_all_ways(
         self, client: orchlite.Client, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -60,6 +61,7 @@ class TestAnIntactStore:
         assert slow.wait().status() == "timed_out"
         assert integrity.check(_store(client)) == []
 
+    @pytest.mark.slow
     def test_has_none_while_hosts_are_at_work_on_it(self, open_client: OpenClient, folder: MakeFolder) -> None:
         checker, worker = open_client(), open_client(workers=2)
         done = threading.Event()

@@ -110,7 +110,8 @@ class TestKillingARun:
         run.kill()
         assert run.wait(20).status() is RunStatus.KILLED
 
-    @pytest.mark.parametrize("by_its_task", [pytest.param(False, marks=pytest.mark.slow), True], ids=["the run", "its task"])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("by_its_task", [False, True], ids=["the run", "its task"])
     def test_that_waits_for_its_environment_ends_the_wait(
         self, open_client: OpenClient, folder: MakeFolder, tmp_path: Path, until: Until, by_its_task: bool
     ) -> None:

@@ -131,6 +131,7 @@ def test_the_notification_of_a_scheduled_run_has_its_slot(tmp_path: Path, folder
     assert told["environment"]["ORCHLITE_TASK_KIND"] == "scheduled"
 
 
+@pytest.mark.slow
 def test_failed_packaging_is_notified_with_its_reason(open_client: OpenClient, folder: MakeFolder, notebook: Notebook) -> None:
     with open_client(on_failure=notebook.command(), index_urls=["file:///nowhere/"]) as client:
         orchestration = client.upload_orchestration(path=folder(_NOT_INSTALLABLE))

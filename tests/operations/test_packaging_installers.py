@@ -112,6 +112,7 @@ def test_a_password_of_an_index_is_neither_shown_nor_stored(
     assert _files_with_the_secret(shared_cache / "environments" / key) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("installs", [True, False], ids=["installed", "not installed"])
 def test_the_password_of_a_proxy_is_stored_nowhere(
     open_client: OpenClient, folder: MakeFolder, package_index: tuple[str, str], monkeypatch: pytest.MonkeyPatch, installs: bool
@@ -250,13 +251,14 @@ def _wheel(folder: Path, name: str, *metadata: str) -> None:
             wheel.writestr(f"{name}.dist-info/{file}", text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wheels")
 @pytest.mark.parametrize(
     ("line", "installed", "by"),
     [
-        pytest.param("plain", {"plain==1.0"}, "uv", id="no difference", marks=pytest.mark.slow),
+        pytest.param("plain", {"plain==1.0"}, "uv", id="no difference"),
         pytest.param("capped", {"capped==1.0"}, "pip", id="for another Python"),
-        pytest.param("linking", {"linking==1.0", "plain==1.0"}, "pip", id="what uv refuses", marks=pytest.mark.slow),
+        pytest.param("linking", {"linking==1.0", "plain==1.0"}, "pip", id="what uv refuses"),
     ],
 )
 def test_auto_gives_pips_result(

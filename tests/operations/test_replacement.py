@@ -255,6 +255,7 @@ class TestIsRefused:
         assert (hourly.orchestration(), hourly.input_data(), hourly.schedule()) == (stage.old.id(), {"n": 1}, "0 * * * *")
 
 
+@pytest.mark.slow
 def test_a_replacement_that_cannot_be_packaged_leaves_the_task_as_it_was(
     open_client: OpenClient, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -304,6 +305,7 @@ class TestDeletingWhatATaskRanBefore:
             stage.old.delete()
         assert refusal.value.details["task_ids"] == [hourly.id()]
 
+    @pytest.mark.slow
     def test_is_possible_once_its_runs_are_pruned(self, stage: _Stage, hourly: Task, clock: ManualClock) -> None:
         clock.advance(hours=1)
         hourly.replace(stage.new)

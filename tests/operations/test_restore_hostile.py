@@ -105,6 +105,7 @@ def test_links_that_a_program_has_made_in_its_folder_are_restored_as_links(good:
     assert str((restored / "latest").readlink()) == "/nowhere"
 
 
+@pytest.mark.slow
 def test_holes_stay_holes(folder: MakeFolder, tmp_path: Path) -> None:
     program = "with open('sparse', 'wb') as file:\n    file.seek(200 * 2**20)\n    file.write(b'end')"
     with orchlite.Client(tmp_path / "store") as client:

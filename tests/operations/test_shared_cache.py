@@ -66,6 +66,7 @@ def _kill_tasks(store: Path, cache: Path) -> None:
     _use_long_ago(cache)
 
 
+@pytest.mark.slow
 def test_what_a_schedule_of_another_store_needs_stays(pruning: orchlite.Client, other: Path) -> None:
     assert _prune(pruning) == Pruned()
     assert _prune(pruning, force=True) == Pruned()

@@ -173,6 +173,7 @@ class TestFor2023:
         (error,) = response.json()
         assert (response.status_code, error["error_type"], error["source"]) == (400, "BadData", "engine")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("compatibility", "column"), [("2023", "check_failures"), ("2026", "anomaly.count")])
     def test_the_server_may_say_who_asks(
         self, api_of: Callable[..., Any], client: orchlite.Client, door: Door, compatibility: str, column: str

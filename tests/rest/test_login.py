@@ -86,6 +86,7 @@ class TestPasswords:
         assert accounts_of_file(path)[0].password == _CHEAP
         assert caplog.records == []
 
+    @pytest.mark.slow
     def test_are_hashed_by_a_command_that_reads_them_from_standard_input(self) -> None:
         command = [sys.executable, "-m", "orchlite.rest.passwords"]
         made = subprocess.run(command, input="correct horse\n", capture_output=True, text=True, check=True)

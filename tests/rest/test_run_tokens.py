@@ -63,6 +63,7 @@ pipeline.undeploy()
 """
 
 
+@pytest.mark.slow
 def test_a_program_infers_by_the_address_of_a_pipeline(client: orchlite.Client, folder: Callable[..., Path], tmp_path: Path) -> None:
     model = client.upload_model("sums", weighing(tmp_path / "sums.onnx", [1.0, 1.0]))
     client.build_pipeline("sums").add_model_step(model).deploy().undeploy()

@@ -235,6 +235,7 @@ def test_a_fork_does_not_wait_for_a_lock_that_another_process_holds(path: Path, 
     patient.close()
 
 
+@pytest.mark.slow
 def test_a_thread_that_reads_during_forks_takes_the_closed_files_for_no_damage(database: Database) -> None:
     has_forked = threading.Event()
 

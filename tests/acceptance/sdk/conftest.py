@@ -14,7 +14,7 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.real_sdk import InstallStep, environment_with, python_for_the_sdk
+from tests.acceptance.sdk.real_sdk import InstallStep, environment_with, fonts_of, python_for_the_sdk
 
 InterpreterOf = Callable[[tuple[InstallStep, ...]], Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -61,7 +61,7 @@ def run(tmp_path: Path) -> Run:
         interpreter: Path, module: str, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
     ) -> subprocess.CompletedProcess[str]:
         command = [str(interpreter), "-m", f"tests.acceptance.sdk.{module}", *arguments]
-        env = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": str(home), **variables}
+        env = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": fonts_of(interpreter), **variables}
         return subprocess.run(command, cwd=_ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
 
     return run

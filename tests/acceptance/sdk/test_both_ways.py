@@ -17,7 +17,7 @@ from orchlite.sdk.wallaroo import Client, _store
 from tests.acceptance import program_scene as scene
 from tests.acceptance.program_scene import ARGUMENTS
 from tests.acceptance.sdk.conftest import InterpreterOf
-from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026
+from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, fonts_of
 from tests.onnx_models import weighing
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def in_a_task(store: Path, bundle: Path, text: str) -> list[str]:
 def outside(python: Path, store: Path, bundle: Path, text: str) -> list[str]:
     (bundle / "main.py").write_text(_ARGUMENTS_OF_A_TASK + text, encoding="utf-8")
     with orchlite.Client(store) as client, rest.serve(client, port=0) as server:
-        env = {"PATH": os.defpath, "HOME": str(bundle), "MPLCONFIGDIR": str(bundle), **server.environment()}
+        env = {"PATH": os.defpath, "HOME": str(bundle), "MPLCONFIGDIR": fonts_of(python), **server.environment()}
         done = subprocess.run([python, "main.py"], cwd=bundle, env=env, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()

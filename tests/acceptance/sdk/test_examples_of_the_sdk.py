@@ -16,7 +16,7 @@ import pytest
 import orchlite
 from orchlite import rest
 from tests.acceptance.sdk.conftest import InterpreterOf
-from tests.acceptance.sdk.real_sdk import SDK_2026
+from tests.acceptance.sdk.real_sdk import SDK_2026, fonts_of
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -37,7 +37,7 @@ def python(server: rest.Server, interpreter_of: InterpreterOf, tmp_path: Path) -
     interpreter = interpreter_of(SDK_2026)
 
     def python(*arguments: str, folder: Path = tmp_path) -> list[str]:
-        env = {"PATH": os.defpath, "HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path), **server.environment()}
+        env = {"PATH": os.defpath, "HOME": str(tmp_path), "MPLCONFIGDIR": fonts_of(interpreter), **server.environment()}
         command = [str(interpreter), *arguments]
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -31,7 +31,7 @@ def note(context: Context, orchestration: OrchestrationRow, installation: Instal
     host = environments.host_versions(environments.host_packages().directories) if orchestration.base_image == HOST else ()
     packages = Packages(platform.python_version(), installation.installed, host)
     with open(attempt.packages, "w", encoding="utf-8", opener=private_opener) as file:
-        json.dump(packages._asdict(), file)
+        file.write(json.dumps(packages._asdict()))
 
 
 def noted(context: Context, run: RunRow, attempt: int) -> Packages | None:

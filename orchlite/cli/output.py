@@ -6,16 +6,17 @@ plain text that is never cut. Each line is flushed when it is printed, because a
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +44,14 @@ class Exact(str):
     """A column's title that is printed as it is; others are printed in capitals."""
 
     __slots__ = ()
+
+
+class Marks(NamedTuple):
+    """One character for each of some runs, in the colour of its status, and a note."""
+
+    characters: str
+    statuses: Sequence[str]
+    note: str
 
 
 class Output:
@@ -105,6 +114,24 @@ class Output:
                 print(f"orchlite: {one_line(text)}", file=sys.stderr, flush=True)
 
     @contextmanager
+    def redrawn(self) -> Iterator[Callable[[Callable[[], None]], None]]:
+        """Yield a function that shows on the terminal what its argument prints, in place of what it has shown before.
+
+        What is higher than the terminal is cut, except at the end of the block.
+        """
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(console=_console(sys.stdout), auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+
+            def show(print_all: Callable[[], None]) -> None:
+                with redirect_stdout(_Captured()) as captured:
+                    print_all()
+                live.update(Text.from_ansi(captured.getvalue(), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+            yield show
+
+    @contextmanager
     def busy(self, text: str) -> Iterator[Busy]:
         """Show a spinner while the block runs, from 0.4 s on."""
         busy = Busy(text, is_shown=is_animated(sys.stderr) and not self.is_quiet)
@@ -112,6 +139,13 @@ class Output:
             yield busy
         finally:
             busy.end()
+
+
+class _Captured(io.StringIO):
+    """Text that is captured to be shown on the terminal, with its width and colours."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Busy:
@@ -200,6 +234,11 @@ def is_animated(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
+def can_redraw(stream: TextIO) -> bool:
+    """Return whether the cursor of this stream can be moved: it is a terminal that is not `dumb`."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def discard(stream: TextIO) -> None:
     """Redirect a stream whose reader is gone to /dev/null, because the interpreter would complain when it flushes the stream at exit."""
     with suppress(OSError, ValueError):  # ValueError: no descriptor, as in a test
@@ -253,6 +292,8 @@ def time_text(at: datetime | None, zone: str | None = None) -> str:
 def _shown(cell: object) -> str:
     if cell is None:
         return ""
+    if isinstance(cell, Marks):
+        return f"{_coloured(cell) if is_animated(sys.stdout) else cell.characters}  {cell.note}"
     if isinstance(cell, datetime):
         return time_text(cell)
     if isinstance(cell, list | tuple):
@@ -260,6 +301,16 @@ def _shown(cell: object) -> str:
     if isinstance(cell, dict):
         return one_line(json.dumps(cell, ensure_ascii=False))
     return one_line(str(cell))
+
+
+def _coloured(marks: Marks) -> str:
+    from rich.text import Text
+
+    console = _console(sys.stdout)
+    text = Text.assemble(*((mark, _STYLES.get(status, "")) for mark, status in zip(marks.characters, marks.statuses, strict=True)))
+    with console.capture() as captured:
+        console.print(text, end="", soft_wrap=True)
+    return captured.get()
 
 
 def _jsonable(value: object) -> Any:

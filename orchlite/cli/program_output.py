@@ -13,7 +13,7 @@ from typing import TextIO
 
 from orchlite.cli.escapes import shown_on
 from orchlite.cli.json_models import time_json
-from orchlite.cli.output import cut_to_cells, discard
+from orchlite.cli.output import can_redraw, cut_to_cells, discard
 from orchlite.cli.redrawn_rows import RedrawnRows, Row
 from orchlite.runs.logs import LogLine, UnfinishedLine
 
@@ -149,11 +149,6 @@ class _Area:
 
     def _to_top(self) -> str:
         return f"\r\x1b[{self._height - 1}A" if self._height > 1 else "\r" * self._height
-
-
-def can_redraw(stream: TextIO) -> bool:
-    """Return whether the cursor of this stream can be moved: it is a terminal that is not `dumb`."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def own_targets(*, as_json: bool) -> dict[str, TextIO]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,12 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
-from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
+from orchlite.cli.output import Marks, counted, number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text
-from orchlite.core.status import FAILED
+from orchlite.core.sparklines import sparkline
+from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.text import listed
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _MAX_OTHERS = 5
 _SHOWN_LINES = 10
 _KINDS = ("orchestration", "task", "run", "pipeline", "model")
+_CHARTED = 30
+_ENDS = {RunStatus.SUCCESS: ".", RunStatus.FAILURE: "F", RunStatus.TIMED_OUT: "T", RunStatus.UNKNOWN: "?", RunStatus.KILLED: "K"}
 Facts = dict[str, object]
 """Values by label, for `Output.facts`, which leaves out the empty ones."""
 
@@ -142,10 +146,26 @@ def _task_facts(client: Client, task: Task) -> Facts:
         **{name.replace("_", " "): _command_text(command) for name, command in task.commands().items()},
         "retries": f"{task.retries()}, {seconds_text(task.retry_delay())} after a failure" if task.retries() else None,
         "last run": [f"{short_id(run.id())}, {run.status()}, {time_text(run.created_at())}" for run in newest],
+        "last runs": _last_runs(task),
         "last lines": [line for run in newest for line in _last_lines(run)],
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
     }
+
+
+def _last_runs(task: Task) -> list[Marks]:
+    """Return charts of how long the task's last runs took, and of how they ended, the oldest first; nothing if there is only one."""
+    runs = [run for run in reversed(task.last_runs(_CHARTED)) if run.status() in _ENDS]
+    if len(runs) < 2:
+        return []
+    seconds, statuses = [run.duration() for run in runs], [run.status() for run in runs]
+    known = [duration for duration in seconds if duration is not None]
+    took = f"{seconds_text(min(known))} to {seconds_text(max(known))}" if known else ""
+    ends = [f"{mark} {status}" for status, mark in _ENDS.items() if status in statuses]
+    return [
+        Marks(sparkline(seconds, sys.stdout.encoding), statuses, took),
+        Marks("".join(_ENDS[status] for status in statuses), statuses, ", ".join(ends)),
+    ]
 
 
 def _run_facts(client: Client, run: TaskRun) -> Facts:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from orchlite.cli.errors import FAILED, SUCCESS
+from orchlite.cli.errors import FAILED, INTERRUPTED, SUCCESS
 from orchlite.cli.health import keepers_text, print_alarms, signs_json
 from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker, time_json
 from orchlite.cli.lists import Names, open_store, run_cells
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
-from orchlite.cli.output import Output, short_id, time_text
+from orchlite.cli.output import Output, can_redraw, short_id, time_text
+from orchlite.cli.signals import Interrupted, Signals
 from orchlite.core.clock import SystemClock
+from orchlite.core.errors import BadArgument
 from orchlite.core.sizes import size_text
 
 if TYPE_CHECKING:
@@ -31,6 +36,9 @@ _MAX_FAILURES = 10
 _RUN_COLUMNS = ("id", "task", "status", "exit", "started", "took", "slot")
 _SIZES = tuple((kind, f"{kind}_bytes") for kind in ("database", "bundles", "models", "runs", "environments"))
 
+_REDRAW_SECONDS = 1.0
+_READ_SECONDS = 10.0
+_MEASURED_SECONDS = 60.0
 _WITH_HOLES = "runs_with_holes_bytes"
 
 
@@ -44,6 +52,7 @@ class _Facts(NamedTuple):
     due: Sequence[Task]
     paused: Sequence[Task]
     disk: dict[str, int]
+    names: Names
 
 
 @click.command(cls=Verb, short_help="Show what is running, queued, due, paused and failed.")
@@ -52,23 +61,63 @@ class _Facts(NamedTuple):
     type=Moment(),
     help="Show failures, and late, missed and skipped slots, since this time, and exit with 1 if there are any.  [default: 24h ago]",
 )
-def status(failed_since: datetime | None) -> int:
+@click.option("--watch", is_flag=True, help="Redraw it on the terminal as it changes, until Ctrl-C.")
+def status(failed_since: datetime | None, watch: bool) -> int:
     """Show what is running, queued, due next, paused and failed in all workspaces, and the sizes on disk.
 
     Failed packaging is shown once for each name, and not if a later upload of that name is ready.
     """
+    if watch:
+        return _watch(failed_since)
     with open_store() as (client, out):
-        facts = _facts(client, failed_since or SystemClock().now() - _RECENT)
+        with out.busy("measuring sizes on disk"):
+            disk = _sizes()
+        facts = _facts(client, failed_since, disk)
         if out.as_json:
             out.json(_status_json(client, facts))
         else:
-            _print_status(client, facts, out, "in the last 24 h" if failed_since is None else f"since {time_text(failed_since)}")
+            _print_status(client, facts, out, _period(failed_since))
         return FAILED if failed_since is not None and facts.health.has_failures else SUCCESS
 
 
-def _facts(client: Client, since: datetime) -> _Facts:
+def _watch(failed_since: datetime | None) -> int:
+    """Redraw the status every second until a signal arrives. The store is read when it has changed, else every ten seconds."""
+    out, interrupts = common_options().output(), Signals()
+    if out.as_json or not can_redraw(sys.stdout):
+        where = "--json prints once" if out.as_json else "standard output is no terminal that can be redrawn"
+        way_out = common_options().command("events", "--follow")
+        raise BadArgument(f"--watch redraws a terminal, and {where}.", hint=f"`{way_out}` prints what happens.", argument="watch")
+    try:
+        with interrupts.handled(), open_store() as (client, out), out.redrawn() as show:
+            for facts in _changing_facts(client, failed_since):
+                show(partial(_print_status, client, facts, out, _period(failed_since)))
+                time.sleep(_REDRAW_SECONDS)
+    except Interrupted as stop:
+        return SUCCESS if stop.exit_code == INTERRUPTED else stop.exit_code
+    return SUCCESS
+
+
+def _changing_facts(client: Client, failed_since: datetime | None) -> Iterator[_Facts]:
+    """Yield the state again and again, as it was when it was last read. Sizes on disk are measured once a minute."""
+    version, read_at, measured_at, facts, disk = None, 0.0, 0.0, None, _sizes()
+    measured_at = time.monotonic()
+    while True:
+        now, newest = time.monotonic(), lookup_of(client).version()
+        if now - measured_at > _MEASURED_SECONDS:
+            measured_at, disk = now, _sizes()
+        # What depends on the time, such as slots that become overdue, changes without a commit.
+        if facts is None or newest != version or now - read_at > _READ_SECONDS:
+            version, read_at, facts = newest, now, _facts(client, failed_since, disk)
+        yield facts
+
+
+def _period(failed_since: datetime | None) -> str:
+    return "in the last 24 h" if failed_since is None else f"since {time_text(failed_since)}"
+
+
+def _facts(client: Client, failed_since: datetime | None, disk: dict[str, int]) -> _Facts:
     search = lookup_of(client)
-    unfinished, health = search.unfinished(), search.health(since)
+    unfinished, health = search.unfinished(), search.health(failed_since or SystemClock().now() - _RECENT)
     overdue = set(health.overdue)
     return _Facts(
         hosts=search.other_hosts(),
@@ -77,7 +126,8 @@ def _facts(client: Client, since: datetime) -> _Facts:
         queued=[run for run in unfinished if run.status() == "queued"],
         due=[task for task in search.due_next(_DUE + len(overdue)) if task not in overdue],
         paused=search.suspended(),
-        disk=_sizes(),
+        disk=disk,
+        names=Names(client),
     )
 
 
@@ -86,10 +136,9 @@ def _sizes() -> dict[str, int]:
     from orchlite.core.files import tree_size, tree_size_bytes
 
     folder = common_options().store_folder()
-    with common_options().output().busy("measuring sizes on disk"):
-        database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
-        runs = tree_size(folder.runs)
-        bundles, models, environments = map(tree_size_bytes, (folder.bundles, folder.models, folders.cache_folder()))
+    database = sum(tree_size_bytes(path) for path in folder.path.glob(f"{folder.database.name}*"))
+    runs = tree_size(folder.runs)
+    bundles, models, environments = map(tree_size_bytes, (folder.bundles, folder.models, folders.cache_folder()))
     sizes = (database, bundles, models, runs.allocated_bytes, environments)
     return {name: size for (_, name), size in zip(_SIZES, sizes, strict=True)} | {_WITH_HOLES: runs.apparent_bytes}
 
@@ -141,7 +190,7 @@ def _log_command(word: str) -> str:
 def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> None:
     _print_hosts(client, facts, out)
     print_alarms(facts.health, out)
-    names, health = Names(client), facts.health
+    names, health = facts.names, facts.health
     for name, runs in (("running", facts.running), ("queued", facts.queued)):
         _section(out, f"{name} ({len(runs)})", _RUN_COLUMNS, [run_cells(run, names) for run in runs])
     _section(out, "due next", ("id", "task", "runs", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])

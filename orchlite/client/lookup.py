@@ -156,6 +156,10 @@ class Lookup:
         attempt = self._engine.poll_run(run.id()).attempt
         return self._engine.context.folder.run(run.id()).attempt(attempt).log if attempt else None
 
+    def version(self) -> tuple[int, int]:
+        """Return a value that changes with every commit of another process. It costs some microseconds."""
+        return self._engine.store.version()
+
     def other_hosts(self) -> int:
         """Return how many other processes have the store open."""
         hosts = self._engine.context.folder.hosts

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
+import select
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +20,13 @@ import pytest
 from click.testing import Result
 
 import orchlite
+from orchlite.cli.output import Marks, Output
 from orchlite.testing import ManualClock, StubProcess
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 
+_PATIENCE_SECONDS = 30.0
 _ZONE = "Asia/Tokyo"  # it has one offset and one abbreviation all year
 
 
@@ -139,3 +148,59 @@ def test_an_unquoted_expression_is_refused_with_a_hint(call: Call, folder: MakeF
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert 'Quote it: "30 2 * * *"' in refused.stderr
     assert not store.exists()
+
+
+def test_a_task_is_shown_with_charts_of_its_last_runs(call: Call, store: Path, folder: MakeFolder) -> None:
+    outcomes = iter([("success", 1.0), ("failure", 8.0), ("success", 2.0)])
+    clock = ManualClock(datetime.now(UTC))
+    with orchlite.Client(store, clock=clock, process=StubProcess(lambda _: next(outcomes))) as wl:
+        wl.start()
+        wl.upload_orchestration(path=folder("print(1)")).wait().run_scheduled("charted", "* * * * *")
+        clock.advance(timedelta(minutes=1, seconds=30))
+        assert "last runs" not in call("show", "charted").stdout  # there is one run
+        clock.advance(timedelta(minutes=2))
+    chart, ends = re.findall(r"^(?:last runs)? +([^ ]{3})  (.+)$", call("show", "charted").stdout, re.MULTILINE)
+    assert chart == ("▂█▃", "1.00 s to 8.00 s")
+    assert ends == (".F.", ". success, F failure")
+
+
+def test_a_chart_has_the_colours_of_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", screen := Terminal())
+    Output().facts({"last runs": [Marks(".F", ["success", "failure"], "a note")]})
+    assert screen.getvalue() == "last runs  \x1b[32m.\x1b[0m\x1b[31mF\x1b[0m  a note\n"
+
+
+class TestWatching:
+    @pytest.mark.parametrize("words", [[], ["--json"]], ids=["a pipe", "JSON"])
+    def test_is_refused_where_nothing_can_be_redrawn(self, call: Call, words: list[str]) -> None:
+        refused = call("status", "--watch", *words)
+        assert refused.exit_code == 2
+        assert "orchlite events --follow" in refused.stderr
+
+    def test_shows_what_changes_until_ctrl_c(self, call: Call, wl: orchlite.Client, orchestration: orchlite.Orchestration) -> None:
+        ours, theirs = os.openpty()
+        env = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1]), "TERM": "xterm"}
+        command = [sys.executable, "-m", "orchlite", "status", "--watch"]
+        with subprocess.Popen(command, stdout=theirs, stderr=subprocess.STDOUT, env=env, text=True) as process:
+            os.close(theirs)
+            _read_until(ours, "on disk")
+            orchestration.run_once("suddenly")
+            _read_until(ours, "suddenly")
+            process.send_signal(signal.SIGINT)
+            shown = _read_until(ours, "\x1b[?25h")  # the cursor is back
+            assert process.wait(_PATIENCE_SECONDS) == 0
+        os.close(ours)
+        assert "Traceback" not in shown
+
+
+def _read_until(terminal: int, text: str) -> str:
+    shown, give_up_at = b"", time.monotonic() + _PATIENCE_SECONDS
+    while text.encode() not in shown:
+        assert select.select([terminal], [], [], max(0.0, give_up_at - time.monotonic()))[0], shown
+        shown += os.read(terminal, 65_536)
+    return shown.decode()

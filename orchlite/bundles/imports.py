@@ -17,8 +17,8 @@ from orchlite.bundles.compiler_process import imports_of
 
 _FILE_BYTES = 1024 * 1024
 _READ_BYTES = 4 * 1024 * 1024
-_PARSED_BYTES = 1024 * 1024
-"""Half a second of the child's time."""
+_PARSED_BYTES = 512 * 1024
+"""A quarter of a second of the child's time."""
 
 _TEST = re.compile(r"(?:.*/)?(?:tests?/.*|test_[^/]*|[^/]*_test\.py|conftest\.py|setup\.py|noxfile\.py)")
 _MODULE_FILE = re.compile(r"(?:.*/)?(?P<module>\w+)(?:\.[\w-]+)?\.(?:py|pyc|so)")

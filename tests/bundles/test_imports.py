@@ -151,6 +151,6 @@ def test_the_scan_of_a_hostile_file_takes_linear_time() -> None:
 
 
 def test_what_exceeds_the_limits_is_left_out(tmp_path: Path) -> None:
-    filler = "#" * (600 * 1024)
-    files = {"main.py": "import a" + filler, "b.py": "import b\n" + filler, "large.py": "import c\n" + filler * 2}
+    filler = "#" * (300 * 1024)
+    files = {"main.py": "import a" + filler, "b.py": "import b\n" + filler, "large.py": "import c\n" + filler * 4}
     assert _modules(tmp_path, files) == ["a"]

@@ -19,6 +19,8 @@ Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 
 _DAY = timedelta(days=1)
+_BEGIN = datetime(2026, 3, 6, 12, tzinfo=UTC)
+_SINCE = "2026-03-07T12:00+00:00"
 _NAME = "<b>&nightly"
 
 
@@ -31,7 +33,7 @@ def _ends(run: StubRun) -> tuple[str, float]:
 @pytest.fixture
 def figures(store: Path, call: Call, folder: MakeFolder) -> Callable[[], dict[str, dict[str, Any]]]:
     """Four days of the task `<b>&nightly`, of which the first is before the period; return what `report` says of each task."""
-    with orchlite.Client(store, clock=(clock := ManualClock(datetime.now(UTC) - 4 * _DAY)), process=StubProcess(_ends)) as wl:
+    with orchlite.Client(store, clock=(clock := ManualClock(_BEGIN)), process=StubProcess(_ends)) as wl:
         wl.start()
         job = wl.upload_orchestration(path=folder("print(1)"), name="job").wait()
         job.run_scheduled(_NAME, "0 3,15 * * *")
@@ -42,7 +44,7 @@ def figures(store: Path, call: Call, folder: MakeFolder) -> Callable[[], dict[st
             clock.advance(timedelta(minutes=1))
 
     def read() -> dict[str, dict[str, Any]]:
-        told = json.loads(call("report", "--since", "3d", "--json").stdout)
+        told = json.loads(call("report", "--since", _SINCE, "--json").stdout)
         assert list(told) == ["since", "until", "tasks", "due"]
         return {task["title"]: task for task in told["tasks"]}
 
@@ -78,7 +80,7 @@ class _Page(HTMLParser):
 
 
 def test_a_page_has_nothing_that_a_mail_cannot_carry(call: Call, figures: Callable[[], dict[str, dict[str, Any]]], tmp_path: Path) -> None:
-    written = call("report", "--since", "3d", "-o", "week.html")
+    written = call("report", "--since", _SINCE, "-o", "week.html")
     assert written.stdout == f"{tmp_path / 'week.html'}\n"
     page = _Page((tmp_path / "week.html").read_text(encoding="utf-8"))
     assert page.tags.isdisjoint({"script", "style", "link", "img", "svg", "iframe", "b&nightly"})

@@ -152,7 +152,7 @@ def test_an_unquoted_expression_is_refused_with_a_hint(call: Call, folder: MakeF
 
 def test_a_task_is_shown_with_charts_of_its_last_runs(call: Call, store: Path, folder: MakeFolder) -> None:
     outcomes = iter([("success", 1.0), ("failure", 8.0), ("success", 2.0)])
-    clock = ManualClock(datetime.now(UTC))
+    clock = ManualClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
     with orchlite.Client(store, clock=clock, process=StubProcess(lambda _: next(outcomes))) as wl:
         wl.start()
         wl.upload_orchestration(path=folder("print(1)")).wait().run_scheduled("charted", "* * * * *")

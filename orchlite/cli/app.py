@@ -32,6 +32,7 @@ from orchlite.cli import (
     serve,
     show,
     status,
+    token,
     trigger,
     upload,
     workspaces,
@@ -60,7 +61,7 @@ _SECTIONS = {
     ),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
-    "Serve and share": (serve.start, serve.serve, workspaces.workspaces, connections.connections),
+    "Serve and share": (serve.start, serve.serve, token.token, workspaces.workspaces, connections.connections),
     "Maintain": (
         doctor.doctor,
         maintenance.prune,

@@ -84,7 +84,7 @@ def _from_here(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) and path != here else path)
 
 
-@click.command(cls=Verb, short_help="Check a bundle without uploading it.")
+@click.command(cls=Verb, anywhere=True, short_help="Check a bundle without uploading it.")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @bundle_options
 @image_options
@@ -104,7 +104,7 @@ def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
     return SUCCESS
 
 
-@click.command(cls=Verb, short_help="Pack a folder into a ZIP.")
+@click.command(cls=Verb, anywhere=True, short_help="Pack a folder into a ZIP.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="ZIP to write.  [default: FOLDER.zip]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")

@@ -10,7 +10,7 @@ from orchlite.cli.options import Verb
 _VARIABLE = "_ORCHLITE_COMPLETE"
 
 
-@click.command(cls=Verb, short_help="Print the completion script for a shell.")
+@click.command(cls=Verb, anywhere=True, short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL. In bash, add this line to ~/.bashrc: eval "$(orchlite completion bash)"."""

@@ -30,11 +30,14 @@ def _takes_details(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(cls=VerbGroup, invoke_without_command=True, short_help="List, create, update or delete connections.")
 @click.pass_context
 def connections(context: click.Context) -> None:
-    """List the connections of the store without their details, or create, update or delete one."""
+    """List the connections of the store without their details, or create, update or delete one.
+
+    With --workspace, list those of that workspace.
+    """
     if context.invoked_subcommand is not None:
         return
     with open_store() as (client, out):
-        found = client.list_connections()
+        found = client.get_current_workspace().list_connections() if common_options().names_workspace else client.list_connections()
         if out.as_json:
             out.json([connection_json(one) for one in found])
         elif found:
@@ -65,7 +68,7 @@ def create_connection(name: str, type_: str, details_file: str | None, details: 
         out.json(connection_json(made)) if out.as_json else out.line(made.name())
 
 
-@connections.command("update")
+@connections.command("update", anywhere=True)
 @click.argument("name", type=IdOrName("connections"))
 @click.option("--type", "type_", metavar="TYPE", help="Another type.")
 @_takes_details
@@ -80,7 +83,7 @@ def update_connection(name: str, type_: str | None, details_file: str | None, de
         out.json(connection_json(made)) if out.as_json else out.line(made.name())
 
 
-@connections.command("delete")
+@connections.command("delete", anywhere=True)
 @click.argument("name", type=IdOrName("connections"))
 def delete_connection(name: str) -> None:
     """Delete a connection from the store."""

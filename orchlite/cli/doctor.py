@@ -39,7 +39,7 @@ class Check(NamedTuple):
     words: str
 
 
-@click.command(cls=Verb, short_help="Check this machine and the store.")
+@click.command(cls=Verb, anywhere=True, short_help="Check this machine and the store.")
 @click.option("--offline", is_flag=True, help="Do not contact the package index.")
 def doctor(offline: bool) -> int:
     """Check the interpreter, the installation, the store, environments, the installer, the package index, the clock and leftovers.

@@ -29,7 +29,7 @@ _SAMPLE_CELLS = ("orchestration", "0" * 8, "a name of a task", "pending_packagin
 """Cells of typical width after the time: the widths of columns are set before the events that follow are known."""
 
 
-@click.command(cls=Verb, short_help="Show the history of the store.")
+@click.command(cls=Verb, anywhere=True, short_help="Show the history of the store.")
 @click.option(
     "-n",
     "count",

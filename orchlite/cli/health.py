@@ -35,7 +35,7 @@ class _Problem(NamedTuple):
     at: datetime | None = None
 
 
-@click.command(cls=Verb, short_help="Exit with 1 if schedules are not kept or something has failed.")
+@click.command(cls=Verb, anywhere=True, short_help="Exit with 1 if schedules are not kept or something has failed.")
 @click.option("--since", type=Moment(), help="Examine what has happened since this time.  [default: 24h ago]")
 def health(since: datetime | None) -> int:
     """Examine the schedules of the whole store, for monitors: print a line for each problem, and exit with 1 if there is one.

@@ -12,7 +12,7 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.options import Duration, Verb, absolute_path, common_options
 
 
-@click.command(cls=Verb, short_help="Remove old runs, tasks, events and environments.")
+@click.command(cls=Verb, anywhere=True, short_help="Remove old runs, tasks, events and environments.")
 @click.option("--older-than", type=Duration(), help="Minimum age.  [default: 30d, events 90d]")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @click.option("--force", is_flag=True, help="Remove environments although another store that may need them cannot be read.")
@@ -29,7 +29,7 @@ def prune(older_than: timedelta | None, dry_run: bool, force: bool) -> None:
         out.json(pruned_json(pruned)) if out.as_json else out.line(str(pruned))
 
 
-@click.command(cls=Verb, short_help="Copy the store.")
+@click.command(cls=Verb, anywhere=True, short_help="Copy the store.")
 @click.argument("path", type=click.Path(path_type=Path))
 def backup(path: Path) -> None:
     """Copy the store into the new folder PATH while others use it. The copy contains the store's secrets."""
@@ -39,7 +39,7 @@ def backup(path: Path) -> None:
         out.json({"path": str(made)}) if out.as_json else out.line(str(made))
 
 
-@click.command(cls=Verb, short_help="Make a store from a backup.")
+@click.command(cls=Verb, anywhere=True, short_help="Make a store from a backup.")
 @click.argument("backup_path", metavar="BACKUP", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 def restore(backup_path: Path, folder: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TOPIC = re.compile(r"^- \[[\w -]+\]\(([\w-]+)\.md\): (.+)$", re.MULTILINE)
 
 
-@click.command(cls=Verb, short_help="Show a page of the manual.")
+@click.command(cls=Verb, anywhere=True, short_help="Show a page of the manual.")
 @click.argument("words", metavar="[TOPIC]", nargs=-1)
 def manual(words: Sequence[str]) -> None:
     """Show the page of the manual about TOPIC; without it, list the topics.

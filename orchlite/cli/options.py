@@ -38,6 +38,10 @@ class CommonOptions:
     def __init__(self) -> None:
         self.store: str | None = None
         self.workspace = _default_workspace()
+        self.names_workspace = False
+        """Whether `--workspace` is given, by which a verb that lists all workspaces can list one."""
+        self.anywhere = False
+        """Whether the verb is about no single workspace, so that none is selected."""
         self.json = False
         self.quiet = False
         self.debug = False
@@ -53,6 +57,12 @@ class CommonOptions:
         from orchlite.core import folders
 
         return folders.StoreFolder(absolute_path(folders.store_folder(self.store).path))
+
+    def is_first_use(self) -> bool:
+        """Return whether the store is the default one, and this account has never had a folder for it."""
+        from orchlite.core import folders
+
+        return self.store is None and folders.is_first_use()
 
     def command(self, *words: str, anywhere: bool = False) -> str:
         """Return a command to paste into a shell, for the store of this call and, unless it works `anywhere`, its workspace."""
@@ -79,13 +89,14 @@ class CommonOptions:
 
         folder = self.store_folder()
         if not create and not folder.database.exists():
-            hint = "`orchlite run` and `orchlite upload` make one; --store and ORCHLITE_STORE name another."
+            hint = "`orchlite run`, `schedule` and `start --create` make one; --store and ORCHLITE_STORE name another."
             raise NotFound(f"There is no store at {str(folder.path)!r}.", hint=hint, path=str(folder.path))
         client = Client(
             folder.path, limits=self.client_limits(), **{name: value for name, value in settings.items() if value not in (None, ())}
         )
         try:
-            client.set_current_workspace(client.get_workspace(self.workspace))
+            if not self.anywhere:
+                client.set_current_workspace(client.get_workspace(self.workspace))
         except NotFound as error:
             client.close(drain=False)
             way_out = self.command("workspaces", "create", self.workspace, anywhere=True)
@@ -127,9 +138,17 @@ def common_options() -> CommonOptions:
 class Verb(click.Command):
     """A command with the options of every verb."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, anywhere: bool = False, **settings: Any) -> None:
+        """Refuse `--workspace` if the verb works `anywhere`: if it is about all workspaces, or about none."""
         super().__init__(*args, **settings)
-        self.params += common_parameters()
+        self.params += common_parameters(anywhere=anywhere)
+        self._anywhere = anywhere
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        if self._anywhere:
+            _select_no_workspace(ctx)
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the options and arguments of the verb."""
@@ -142,16 +161,41 @@ class VerbGroup(Suggesting):
 
     command_class = Verb
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, anywhere: bool = False, **settings: Any) -> None:
+        """See `Verb`."""
         super().__init__(*args, **settings)
-        self.params += common_parameters()
+        self.params += common_parameters(anywhere=anywhere)
+        self._anywhere = anywhere
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb, or a subcommand."""
+        if self._anywhere:
+            _select_no_workspace(ctx)
+        return super().invoke(ctx)
 
 
-def common_parameters() -> list[click.Parameter]:
+def _select_no_workspace(context: click.Context) -> None:
+    """Refuse `--workspace`. The variable ORCHLITE_WORKSPACE has no effect.
+
+    Raises:
+        UsageError: it is given.
+    """
+    options = context.ensure_object(CommonOptions)
+    options.anywhere = True
+    if options.names_workspace:
+        raise click.UsageError(f"--workspace does not go with {context.info_name}, which is about the whole store or none.", context)
+
+
+def common_parameters(*, anywhere: bool = False) -> list[click.Parameter]:
     """Return new options for a verb. They set `common_options()`, and are not passed to the verb's function."""
     return [
         _common("--store", "store", metavar="FOLDER", help="The store. Default: $ORCHLITE_STORE, else one in your data folder."),
-        _common("--workspace", "-w", "workspace", metavar="NAME", help="The workspace. Default: $ORCHLITE_WORKSPACE, else `default`."),
+        _common(
+            *("--workspace", "-w", "workspace"),
+            metavar="NAME",
+            help="The workspace. Default: $ORCHLITE_WORKSPACE, else `default`.",
+            hidden=anywhere,
+        ),
         _common("--json", "json", is_flag=True, help="Print JSON."),
         _common("--quiet", "-q", "quiet", is_flag=True, help="Print nothing but results and errors."),
         _common("--debug", "debug", is_flag=True, help="Print the traceback of an error."),
@@ -161,7 +205,9 @@ def common_parameters() -> list[click.Parameter]:
 def _common(*names: str, **settings: Any) -> click.Option:
     def take(context: click.Context, parameter: click.Parameter, value: object) -> None:
         if value:  # else it may have been given before the verb
-            setattr(context.ensure_object(CommonOptions), str(parameter.name), value)
+            options = context.ensure_object(CommonOptions)
+            setattr(options, str(parameter.name), value)
+            options.names_workspace |= parameter.name == "workspace"
 
     return click.Option(names, expose_value=False, callback=take, is_eager=True, **settings)
 

@@ -23,7 +23,7 @@ _WEEK = timedelta(days=7)
 _STANDARD_OUTPUT = Path("-")
 
 
-@click.command(cls=Verb, short_help="Write a page for a mail: what the tasks have done in a week.")
+@click.command(cls=Verb, anywhere=True, short_help="Write a page for a mail: what the tasks have done in a week.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="HTML file to write; - prints it.")
 @click.option("--since", type=Moment(), help="Report on what has happened since this time.  [default: 7d ago]")
 def report(output: Path | None, since: datetime | None) -> None:

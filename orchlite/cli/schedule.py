@@ -150,7 +150,7 @@ def _print_done(client: Client, task: Task, done: str, out: Output) -> None:
     out.note(f"task {short_id(task.id())} {done}{host}")
 
 
-@click.command(cls=Verb, short_help="Show when a cron expression is due.")
+@click.command(cls=Verb, anywhere=True, short_help="Show when a cron expression is due.")
 @click.argument("words", metavar="EXPRESSION", nargs=-1, required=True)
 @click.option("-n", "count", type=click.IntRange(1, 10_000), metavar="N", default=5, show_default=True, help="Number of times.")
 @click.option("--timezone", type=Zone(), metavar="ZONE", default="UTC", show_default=True, help="Time zone of EXPRESSION.")

@@ -30,7 +30,8 @@ _heartbeat_option = click.option(
 )
 
 
-@click.command(cls=Verb, short_help="Keep the store's schedules until Ctrl-C.")
+@click.command(cls=Verb, anywhere=True, short_help="Keep the store's schedules until Ctrl-C.")
+@click.option("--create", is_flag=True, help="Make an empty store if there is none.")
 @click.option("--adopt-copy", is_flag=True, help="Keep the schedules of a store that was copied, from now on.")
 @_workers_option
 @_retain_option
@@ -39,6 +40,7 @@ _heartbeat_option = click.option(
 @limit_option
 @install_options
 def start(
+    create: bool,
     adopt_copy: bool,
     workers: int | None,
     retain: timedelta | None,
@@ -48,17 +50,21 @@ def start(
 ) -> None:
     """Run what is queued and due in the store, until SIGTERM or Ctrl-C.
 
+    A store that is not there is refused, since it may have been deleted; an empty one in its place would keep no schedule. Only the default
+    store is made the first time.
+
     Runs that are in progress then continue; the next host of the store records their outcomes. The notification commands are for
     tasks that have none of their own.
     """
     out = common_options().output()
     _log_to_stderr(out)
-    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat})
+    create = create or common_options().is_first_use()
+    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat}, create=create)
     out.note(f"keeping the schedules of {client.path()}; Ctrl-C stops this process, not the runs")
     client.run_forever(adopt_copy=adopt_copy)
 
 
-@click.command(cls=Verb, short_help="Serve the REST API, and keep the schedules.")
+@click.command(cls=Verb, anywhere=True, short_help="Serve the REST API, and keep the schedules.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
     "--port",
@@ -102,12 +108,10 @@ def serve(
     try:
         from orchlite.rest.server import serve_forever
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "orchlite":
-            raise
-        raise BadArgument(f"{_MISSING} ({error.name}).", hint='Install them: pip install "orchlite[server]"', argument="serve") from error
+        raise server_is_missing(error, "serve") from error
     out = common_options().output()
     _log_to_stderr(out)
-    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat})
+    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat}, create=True)
     with client:
         serve_forever(
             client,
@@ -121,6 +125,13 @@ def serve(
         )
 
 
+def server_is_missing(error: ModuleNotFoundError, verb: str) -> Exception:
+    """Return the error of a verb for a package that the extra `server` installs; for a module of orchlite, `error` itself."""
+    if error.name is None or error.name.partition(".")[0] == "orchlite":
+        return error
+    return BadArgument(f"{_MISSING} ({error.name}).", hint='Install them: pip install "orchlite[server]"', argument=verb)
+
+
 def _announce(server: Server, out: Output) -> None:
     if out.as_json:
         out.json_line({"url": server.url, "environment": server.environment()})
@@ -132,11 +143,11 @@ def _announce(server: Server, out: Output) -> None:
     out.note("serving; Ctrl-C stops this process, not the runs")
 
 
-def _open_host(workers: int | None, retain: timedelta | None, installing: ClientSettings) -> Client:
+def _open_host(workers: int | None, retain: timedelta | None, installing: ClientSettings, *, create: bool) -> Client:
     from orchlite.core.settings import Retention
 
     retention = None if retain is None else Retention(runs_older_than=retain, events_older_than=max(retain, timedelta(days=90)))
-    return common_options().open_client(create=True, workers=workers, retention=retention, **installing)
+    return common_options().open_client(create=create, workers=workers, retention=retention, **installing)
 
 
 class _LineFormatter(logging.Formatter):

@@ -55,7 +55,7 @@ class _Facts(NamedTuple):
     names: Names
 
 
-@click.command(cls=Verb, short_help="Show what is running, queued, due, paused and failed.")
+@click.command(cls=Verb, anywhere=True, short_help="Show what is running, queued, due, paused and failed.")
 @click.option(
     "--failed-since",
     type=Moment(),

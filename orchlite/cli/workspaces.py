@@ -10,7 +10,7 @@ from orchlite.cli.options import VerbGroup, common_options
 from orchlite.cli.upload import closing
 
 
-@click.group(cls=VerbGroup, invoke_without_command=True, short_help="List or create workspaces.")
+@click.group(cls=VerbGroup, anywhere=True, invoke_without_command=True, short_help="List or create workspaces.")
 @click.pass_context
 def workspaces(context: click.Context) -> None:
     """List the workspaces of the store, or create one."""
@@ -24,13 +24,12 @@ def workspaces(context: click.Context) -> None:
             out.table(("id", "name", "created"), [(one.id(), one.name(), one.created_at()) for one in found])
 
 
-@workspaces.command("create")
+@workspaces.command("create", anywhere=True)
 @click.argument("name")
 def create_workspace(name: str) -> None:
     """Create a workspace. NAME is a letter, then letters, digits and dashes."""
-    out, settings = common_options().output(), common_options()
-    settings.workspace = "default"  # not the new one, which does not exist yet
-    client = settings.open_client(create=True)
+    out = common_options().output()
+    client = common_options().open_client(create=True)
     with closing(client, out):
         made = client.create_workspace(name)
         out.json(workspace_json(made)) if out.as_json else out.line(made.name())

@@ -192,6 +192,15 @@ def store_folder(given: str | os.PathLike[str] | None) -> StoreFolder:
     return StoreFolder(_folder(given, "ORCHLITE_STORE") or _user_folder("data") / "store")
 
 
+def is_first_use() -> bool:
+    """Return whether no store is named, and this account's data folder for stores does not exist: it is made with the first one, and stays.
+
+    Raises:
+        BadArgument: this account has no home folder.
+    """
+    return not os.environ.get("ORCHLITE_STORE") and not _user_folder("data").exists()
+
+
 def cache_folder() -> Path:
     """Return the folder of the environments: the variable `ORCHLITE_CACHE`, else the user's cache folder.
 

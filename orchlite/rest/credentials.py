@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def ensure_token(path: Path, token: str | None) -> str:
     """Return the token to serve with, and store it in the file at `path`: `token`, else the file's, else a new one.
 
-    A restarted server therefore keeps the token that its clients know. To get a new one, remove the file.
+    A restarted server therefore keeps the token that its clients know. `orchlite token --new` makes another.
 
     Raises:
         BadArgument: the token is invalid or too short, or the file has no token, or others have access to it.
@@ -30,8 +30,13 @@ def ensure_token(path: Path, token: str | None) -> str:
         return token
     if not path.exists():
         # Of servers that start at the same time, one creates the file, and the others read it.
-        write_secret_file(path, _content(secrets.token_urlsafe(32)), replace=False)
+        write_secret_file(path, _content(new_token()), replace=False)
     return _token_in(path)
+
+
+def new_token() -> str:
+    """Return a random token."""
+    return secrets.token_urlsafe(32)
 
 
 def _content(token: str) -> str:

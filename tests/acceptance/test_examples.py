@@ -204,8 +204,9 @@ def test_the_service_is_told_to_stop_alone_and_comes_back() -> None:
     unit.read(EXAMPLES / "service" / "orchlite.service")
     service = unit["Service"]
     assert (service["KillMode"], service["Restart"], unit["Install"]["WantedBy"]) == ("process", "always", "default.target")
-    assert service["ExecStart"].endswith(" %h/.config/systemd/user/serve.py")
-    assert service["Environment"].startswith("ORCHLITE_STORE=")
+    assert service["ExecStart"].endswith("/bin/orchlite start")
+    assert service["RestartPreventExitStatus"] == "2"  # of `start` without a store
+    assert "Environment" not in service  # the store is the command line's
 
 
 @pytest.mark.slow
@@ -215,15 +216,14 @@ def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path
         task = client.upload_orchestration(path=EXAMPLES / "hello").wait().run_continuously("hello", {"name": "Ada"})
         client.close(drain=False)
     service = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "service" / "serve.py")],
+        [sys.executable, "-m", "orchlite", "start"],
         env={**os.environ, "ORCHLITE_STORE": str(store)},
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        assert service.stdout is not None
-        assert service.stdout.readline() == f"keeping the schedules of {store}\n"
+        assert service.stderr is not None
+        assert service.stderr.readline().startswith(f"orchlite: keeping the schedules of {store}; ")
         with orchlite.Client(store) as client:
             count = len(client.get_task_by_id(task.id()).last_runs())
             while len(client.get_task_by_id(task.id()).last_runs(status="success")) < count + 2:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from orchlite.cli.errors import FAILED, SUCCESS
+from orchlite.cli.failures import why_failed
 from orchlite.cli.json_models import JsonObject, time_json
 from orchlite.cli.lists import Names, open_store
 from orchlite.cli.lookup import lookup_of
@@ -125,7 +126,8 @@ def _run_problems(kind: str, runs: Sequence[TaskRun], names: Names) -> Iterator[
     for run in runs:
         of_tasks.setdefault(run.task(), []).append(run)
     for newest, *others in of_tasks.values():
-        slot, why = newest.scheduled_at(), f" ({newest.reason()})" if newest.reason() else ""
+        slot, reason = newest.scheduled_at(), why_failed(newest) if kind == "failed" else newest.reason()
+        why = f" ({reason})" if reason else ""
         what = {
             "failed": f"{counted(1 + len(others), 'run')} failed, last {short_id(newest.id())} as {newest.status()}",
             "late": f"{counted(1 + len(others), 'run')} late, last for {time_text(slot)}: {newest.status()}",

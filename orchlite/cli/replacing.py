@@ -14,6 +14,7 @@ from orchlite.cli.options import common_options
 from orchlite.cli.output import short_id, time_text
 from orchlite.core.errors import Conflict, NotFound
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
+from orchlite.core.text import listed
 
 if TYPE_CHECKING:
     from orchlite.cli.run_options import Commands, RunOptions
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from orchlite.client.orchestration import Orchestration
     from orchlite.client.task import Task
     from orchlite.client.task_run import TaskRun
+
+_MAX_NAMES = 10
 
 
 def live_task(client: Client, name: str, expression: str | None, policy: dict[str, Any]) -> Task | None:
@@ -33,7 +36,7 @@ def live_task(client: Client, name: str, expression: str | None, policy: dict[st
     tasks = [task for task in lookup_of(client).tasks(name) if task.name() == name and task.kind() is not TaskKind.ONCE]
     live = [task for task in tasks if task.status() not in STARTS_NO_MORE]
     if not live:
-        _check_says_when(name, expression, policy)
+        _check_says_when(client, name, expression, policy)
         return None
     if not policy["replace"]:
         raise _taken(name, live, "--replace has it run this from now on; another --name keeps both.")
@@ -76,9 +79,13 @@ def _taken(name: str, live: Sequence[Task], hint: str) -> Conflict:
     return Conflict(f"There {are} named {name!r:.80}: {listed}.", hint=hint, task_ids=[task.id() for task in live])
 
 
-def _check_says_when(name: str, expression: str | None, policy: dict[str, Any]) -> None:
+def _check_says_when(client: Client, name: str, expression: str | None, policy: dict[str, Any]) -> None:
     if expression is None and not policy["continuously"]:
-        raise NotFound(f"There is no live task {name!r:.80} to replace.", hint="Give EXPRESSION to schedule a new one.", name=name)
+        others = [one for one in client.list_tasks() if one.kind() is not TaskKind.ONCE and one.status() not in STARTS_NO_MORE]
+        names = listed(list(dict.fromkeys(f"{one.name()!r:.80}" for one in others if one.name())), _MAX_NAMES)
+        others_text = f"--name replaces another one: {names}. " if names else ""
+        hint = f"{others_text}Give EXPRESSION to schedule a new one."
+        raise NotFound(f"There is no live task {name!r:.80} to replace.", hint=hint, name=name)
 
 
 def _check_kind(task: Task, expression: str | None, policy: dict[str, Any]) -> None:

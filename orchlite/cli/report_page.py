@@ -5,13 +5,12 @@ Mail programs drop style sheets and SVG, so charts are characters. The colours a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from orchlite.cli.escapes import without_sequences
+from orchlite.cli.failures import plain_line
 from orchlite.cli.health import alarm_texts
 from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
 from orchlite.client.report import Report, TaskReport
@@ -19,14 +18,12 @@ from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
 from orchlite.core.sparklines import sparkline
 from orchlite.core.status import FAILED
-from orchlite.runs.logs import last_state
 
 _RED, _AMBER, _GREY = "#d73a35", "#b5720b", "#808080"
 _MOST_TASKS = 100
 _MOST_LOGS = 20
 _LOG_LINES = 6
 _LOG_CHARACTERS = 300
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _CELL = f"padding:8px 12px 8px 0;border-top:1px solid {_GREY};vertical-align:top;text-align:left"
 _CHART = "font-family:monospace;overflow-wrap:anywhere"
 _LOG = f"margin:0;padding:6px 0 6px 10px;border-left:3px solid {_RED};font:12px/1.4 monospace;white-space:pre-wrap;overflow-wrap:anywhere"
@@ -128,7 +125,7 @@ def _failure(run: TaskRun, *, with_log: bool) -> str:
 
 def _plain(text: str) -> str:
     """Return the last state of a line of a log, without control sequences, cut."""
-    shown = _COLOURS.sub("", without_sequences(last_state(text)))
+    shown = plain_line(text)
     return shown if len(shown) <= _LOG_CHARACTERS else f"{shown[:_LOG_CHARACTERS]}…"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +23,8 @@ from orchlite.cli.run_options import Commands, RunOptions, notification_options,
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
 from orchlite.core.errors import IllegalMove, WaitTimeout
-from orchlite.core.text import listed
+from orchlite.core.files import is_file, is_folder
+from orchlite.core.text import listed, quoted
 from orchlite.runs.logs import UnfinishedLine
 
 if TYPE_CHECKING:
@@ -69,9 +72,19 @@ def run(
                 if detach:
                     leave_running(client, one, out)
                     return SUCCESS
-            return follow_to_end(client, one, out, raw=raw)
+            if code := follow_to_end(client, one, out, raw=raw):
+                _note_relative_paths(path_or_id, options.arguments, out)
+            return code
     except Interrupted as stop:
         return stop.exit_code
+
+
+def _note_relative_paths(bundle: str, arguments: dict[str, Any], out: Output) -> None:
+    """Note which arguments are files for the shell, but not for the program, which runs in a copy of its folder."""
+    for name, value in arguments.items() if is_folder(bundle) else ():
+        if isinstance(value, str) and not Path(value).is_absolute() and is_file(Path(value)) and not is_file(Path(bundle, value)):
+            there = shlex.quote(f"{name}={Path(value).absolute()}")
+            out.note(f"the program ran in a copy of its folder, where {quoted(value)} is not: give --arg {there}")
 
 
 def leave_running(client: Client, one: TaskRun, out: Output) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.escapes import without_colours
+from orchlite.cli.failures import last_lines
 from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
@@ -19,7 +19,7 @@ from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text
 from orchlite.core.sparklines import sparkline
-from orchlite.core.status import FAILED, RunStatus
+from orchlite.core.status import RunStatus
 from orchlite.core.text import listed
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _orchestration_facts(one: Orchestration) -> Facts:
 def _task_facts(client: Client, task: Task) -> Facts:
     from orchlite.client.task import shown_status
 
-    newest = task.last_runs(1)
+    newest = _newest_runs(task)
     return {
         "id": task.id(),
         "name": task.name(),
@@ -147,10 +147,17 @@ def _task_facts(client: Client, task: Task) -> Facts:
         "retries": f"{task.retries()}, {seconds_text(task.retry_delay())} after a failure" if task.retries() else None,
         "last run": [f"{short_id(run.id())}, {run.status()}, {time_text(run.created_at())}" for run in newest],
         "last runs": _last_runs(task),
-        "last lines": [line for run in newest for line in _last_lines(run)],
+        "last lines": [line for run in newest[-1:] for line in last_lines(run, _SHOWN_LINES)],
         "workspace id": task.workspace_id(),
         "created at": time_text(task.created_at()),
     }
+
+
+def _newest_runs(task: Task) -> Sequence[TaskRun]:
+    """Return the newest run that has started, after those that wait."""
+    runs = task.last_runs(_CHARTED)
+    started = next((place for place, run in enumerate(runs) if run.started_at() is not None), 0)
+    return runs[: started + 1]
 
 
 def _last_runs(task: Task) -> list[Marks]:
@@ -195,13 +202,8 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "files": list(map(str, run.files())),
         "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
         **_package_facts(run),
-        "last lines": _last_lines(run),
+        "last lines": last_lines(run, _SHOWN_LINES),
     }
-
-
-def _last_lines(run: TaskRun) -> list[str]:
-    """Return the last lines of the log of a failed run, without colours."""
-    return [without_colours(line.text) for line in run.logs(_SHOWN_LINES)] if run.status() in FAILED else []
 
 
 def _package_facts(run: TaskRun) -> Facts:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from orchlite.cli.errors import FAILED, INTERRUPTED, SUCCESS
+from orchlite.cli.failures import why_failed
 from orchlite.cli.health import keepers_text, print_alarms, signs_json
 from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker, time_json
 from orchlite.cli.lists import Names, open_store, run_cells
@@ -53,6 +54,8 @@ class _Facts(NamedTuple):
     paused: Sequence[Task]
     disk: dict[str, int]
     names: Names
+    why: Mapping[str, str]
+    """Why the failed runs that are listed have failed, by their ids."""
 
 
 @click.command(cls=Verb, anywhere=True, short_help="Show what is running, queued, due, paused and failed.")
@@ -128,6 +131,7 @@ def _facts(client: Client, failed_since: datetime | None, disk: dict[str, int]) 
         paused=search.suspended(),
         disk=disk,
         names=Names(client),
+        why={run.id(): why_failed(run) for run in health.failed[:_MAX_FAILURES]},
     )
 
 
@@ -196,8 +200,9 @@ def _print_status(client: Client, facts: _Facts, out: Output, period: str) -> No
     _section(out, "due next", ("id", "task", "runs", "schedule", "zone", "at"), [_due_cells(task) for task in facts.due])
     columns = ("id", "task", "runs", "schedule", "status", "since")
     _section(out, f"paused ({len(facts.paused)})", columns, [_paused_cells(task) for task in facts.paused])
-    for name, runs in (("failed", health.failed), ("late", health.late)):
-        _section(out, f"{name} {period} ({len(runs)})", _RUN_COLUMNS, [run_cells(run, names) for run in runs[:_MAX_FAILURES]])
+    _print_failed(facts, out, period)
+    late = [run_cells(run, names) for run in health.late[:_MAX_FAILURES]]
+    _section(out, f"late {period} ({len(health.late)})", _RUN_COLUMNS, late)
     skipped = [_skipped_cells(run, names) for run in health.skipped[:_MAX_FAILURES]]
     _section(out, f"missed or skipped {period} ({len(health.skipped)})", ("task", "slot", "why"), skipped)
     _print_packaging_failed(health.packaging_failed, out, period)
@@ -219,10 +224,18 @@ def _print_hosts(client: Client, facts: _Facts, out: Output) -> None:
     out.line("; ".join(filter(None, (f"{client.path()}: {others}", keepers_text(facts.health) or start))))
 
 
-def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _section(out: Output, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, wraps: bool = False) -> None:
     if rows:
         out.heading(title)
-        out.table(columns, rows)
+        out.table(columns, rows, wraps=wraps)
+
+
+def _print_failed(facts: _Facts, out: Output, period: str) -> None:
+    runs, task = facts.health.failed, facts.names.task
+    cells = [(short_id(run.id()), task(run.task()), run.status(), run.ended_at(), facts.why[run.id()]) for run in runs[:_MAX_FAILURES]]
+    _section(out, f"failed {period} ({len(runs)})", ("id", "task", "status", "ended", "why"), cells, wraps=True)
+    if runs:
+        out.line(f"`{common_options().command('logs', 'ID', anywhere=True)}` shows what a run wrote")
 
 
 def _print_packaging_failed(found: Sequence[PackagingFailure], out: Output, period: str) -> None:

@@ -137,7 +137,10 @@ def test_replace_creates_the_task_if_there_is_none(call: Call, folder: MakeFolde
 
 def test_replace_without_an_expression_needs_a_task(call: Call, folder: MakeFolder) -> None:
     refused = call("schedule", folder("print(1)"), "--name", "nightly", "--replace")
-    assert (refused.exit_code, "Give EXPRESSION" in refused.stderr) == (2, True)
+    assert refused.stderr.endswith("There is no live task 'nightly' to replace. Give EXPRESSION to schedule a new one.\n")
+    call("schedule", folder("print(1)"), "@daily", "--name", "nightly")
+    refused = call("schedule", folder("print(1)"), "--name", "nightlies", "--replace")
+    assert (refused.exit_code, "--name replaces another one: 'nightly'." in refused.stderr) == (2, True)
 
 
 def test_a_scheduled_task_does_not_become_continuous(call: Call, folder: MakeFolder, nightly: str, shown: Shown) -> None:

@@ -204,3 +204,14 @@ def _read_until(terminal: int, text: str) -> str:
         assert select.select([terminal], [], [], max(0.0, give_up_at - time.monotonic()))[0], shown
         shown += os.read(terminal, 65_536)
     return shown.decode()
+
+
+def test_a_failed_run_is_listed_with_the_last_line_that_it_wrote(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").touch()
+    told = call("run", folder("import wallaroo\nopen(wallaroo.task_args()['csv'])"), "--name", "sums", "--arg", "csv=sales.csv")
+    assert f"--arg csv={tmp_path}/sales.csv" in told.stderr
+    why = "FileNotFoundError: [Errno 2] No such file or directory: 'sales.csv'"
+    assert re.search(rf"^\w{{8}}  sums  failure  .*  {re.escape(why)}$", call("status").stdout, re.MULTILINE)
+    assert f"as failure ({why})\n" in call("health").stdout
+    shown = call("show", "sums", "--what", "task").stdout
+    assert re.search(rf"^last lines +Traceback .*\n( .*\n)* +{re.escape(why)}$", shown, re.MULTILINE)

@@ -7,7 +7,6 @@ terminal answer as if the user had typed.
 from __future__ import annotations
 
 import re
-from typing import TextIO
 
 # ECMA-48, with both the 7-bit and the 8-bit forms of its introducers.
 _SEQUENCE = re.compile(
@@ -27,8 +26,3 @@ def without_sequences(text: str) -> str:
 def without_colours(text: str) -> str:
     """Return the text without control sequences and characters, colours included, except tabs, carriage returns and line ends."""
     return text if text.isprintable() else _SEQUENCE.sub("", text)
-
-
-def shown_on(stream: TextIO, text: str, *, raw: bool) -> str:
-    """Return what to print of a program's text: all of it into a pipe or if `raw`, else without control sequences."""
-    return text if raw or not stream.isatty() else without_sequences(text)

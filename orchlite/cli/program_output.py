@@ -6,12 +6,13 @@ Whatever the program has written, a line is printed as a terminal would show it 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from orchlite.cli.escapes import shown_on
+from orchlite.cli.escapes import without_sequences
 from orchlite.cli.json_models import time_json
 from orchlite.cli.output import can_redraw, cut_to_cells, discard
 from orchlite.cli.redrawn_rows import RedrawnRows, Row
@@ -20,6 +21,7 @@ from orchlite.runs.logs import LogLine, UnfinishedLine
 _MOST_ROWS = 20
 _MOST_SHOWN = 4096
 """More characters than a row of a terminal has, control sequences included."""
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _SIZE = os.terminal_size((80, 24))
 
 
@@ -45,6 +47,9 @@ class ProgramOutput:
         areas = {_device(stream): _Area(stream) for stream in targets.values() if live and can_redraw(stream)} if not raw else {}
         self._areas = {name: areas.get(_device(stream)) for name, stream in targets.items()}
         self._rows = {name: RedrawnRows(area.most_rows() if area else _MOST_ROWS) for name, area in self._areas.items()}
+        self._is_plain = True
+        """Whether nothing that was printed can be redrawn: an ordinary line can be printed below it."""
+        self._terminals = {stream for stream in targets.values() if stream.isatty()}
         self._open: TextIO | None = None
         """With `raw`: where a line has not ended."""
 
@@ -52,15 +57,15 @@ class ProgramOutput:
         """Print a line, or a part of one."""
         if self._is_raw:
             self._print_raw(line)
+        elif self._is_plain and "\r" not in line and not isinstance(line, UnfinishedLine):  # nearly every line of a long log
+            target = self._targets[_name(line)]
+            self._print(target, f"{self._text(line.text, line, target)}\n")
         else:
             stream = _name(line)
             if not isinstance(line, UnfinishedLine):
                 self._settle_others(stream, line)
-            rows, area = self._rows[stream], self._areas[stream]
-            if rows.leave_alone(line) and (area is None or area.is_empty()):  # nearly every line of a long log
-                self._print(self._targets[stream], self._text(line.text, line, self._targets[stream]), "\n")
-            else:
-                self._show(stream, rows.feed(line))
+            self._show(stream, self._rows[stream].feed(line))
+            self._is_plain = all(rows.are_fresh() for rows in self._rows.values())
 
     def finish(self) -> None:
         """End lines that have not ended, so that what is printed next begins a new one."""
@@ -70,6 +75,7 @@ class ProgramOutput:
         left = {stream: rows.finish() for stream, rows in self._rows.items()}
         for stream, ended in left.items():
             self._show(stream, ended)
+        self._is_plain = True
 
     def _settle_others(self, stream: str, line: LogLine) -> None:
         """Print the ended lines of the other stream: they were written before this line."""
@@ -79,21 +85,26 @@ class ProgramOutput:
 
     def _show(self, stream: str, ended: Sequence[Row]) -> None:
         target, area = self._targets[stream], self._areas[stream]
-        texts = [f"{self._row_text(row, target)}\n" for row in ended]
+        texts = [f"{self._text(row.text(), row.newest, target)}\n" for row in ended]
         if area is None:
             self._print(target, *texts)
             return
         self._print(area.stream, area.erased() if texts else "")
         self._print(target, *texts)
         names = [name for name, other in self._areas.items() if other is area]
-        rows = [self._row_text(row, target, _MOST_SHOWN) for name in names for row in self._rows[name].current()]
+        rows = [self._live_text(row, target) for name in names for row in self._rows[name].current()]
         self._print(area.stream, area.drawn(rows))
 
-    def _row_text(self, row: Row, target: TextIO, most: int | None = None) -> str:
-        return self._text(row.text(most), row.newest, target)
+    def _live_text(self, row: Row, target: TextIO) -> str:
+        """Return what is shown of a row that may be longer than the terminal is wide: its beginning or, if it only grows, its end."""
+        if row.is_redrawn:
+            return self._text(row.start(_MOST_SHOWN), row.newest, target)
+        width = _size(target).columns - 1
+        text = self._text(row.end_of_text(_MOST_SHOWN), row.newest, target)
+        return text if len(text) <= width else f"…{_COLOURS.sub('', text)[1 - width :]}"
 
     def _text(self, text: str, line: LogLine | None, target: TextIO) -> str:
-        shown = shown_on(target, text, raw=False)
+        shown = without_sequences(text) if target in self._terminals else text
         return f"{time_json(line.at)} {shown}" if self._is_stamped and line is not None else shown
 
     def _print_raw(self, line: LogLine) -> None:
@@ -107,7 +118,9 @@ class ProgramOutput:
         if self._is_cut_off or not any(texts):
             return
         try:
-            print(*texts, sep="", end="", file=target, flush=self._is_live)
+            target.write("".join(texts))
+            if self._is_live:
+                target.flush()
         except BrokenPipeError:
             if not self._outlives_readers:
                 raise
@@ -121,10 +134,6 @@ class _Area:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self._height = 0
-
-    def is_empty(self) -> bool:
-        """Return whether nothing stands there."""
-        return self._height == 0
 
     def most_rows(self) -> int:
         """Return how many rows fit."""

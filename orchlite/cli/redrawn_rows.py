@@ -51,11 +51,17 @@ class Row:
         """Return whether there is nothing to see."""
         return not any(piece.strip() for piece in self._pieces)
 
-    def text(self, most: int | None = None) -> str:
-        """Return the text; with `most`, its beginning at least, which costs no more for a very long row."""
-        if most is None:
-            return "".join(self._pieces)
+    def text(self) -> str:
+        """Return all of the text."""
+        return "".join(self._pieces)
+
+    def start(self, most: int) -> str:
+        """Return the first characters, `most` at most."""
         return "".join(self._pieces[:most])[:most]
+
+    def end_of_text(self, most: int) -> str:
+        """Return the last characters, `most` at most."""
+        return "".join(self._pieces[-most:])[-most:]
 
 
 class RedrawnRows:
@@ -69,10 +75,9 @@ class RedrawnRows:
         self._torn = ""
         """The beginning of a move whose rest has not arrived."""
 
-    def leave_alone(self, line: LogLine) -> bool:
-        """Return whether a line neither changes these rows nor is changed by them: it is a whole, ordinary line."""
-        is_fresh = len(self._rows) == 1 and self._rows[0].is_fresh()
-        return is_fresh and not self._torn and "\r" not in line and not isinstance(line, UnfinishedLine)
+    def are_fresh(self) -> bool:
+        """Return whether there is nothing in them."""
+        return len(self._rows) == 1 and self._rows[0].is_fresh() and not self._torn
 
     def feed(self, line: LogLine) -> list[Row]:
         """Write a line, or a part of one, and return the rows that can no longer change, oldest first."""

@@ -106,6 +106,9 @@ def test_a_terminal_shows_lines_before_they_have_ended(monkeypatch: pytest.Monke
     assert len(shown) == 79 + len("\r\x1b[K\x1b[J")
     output.finish()
     assert screen.shown() == f"\r\x1b[J{'long ' * 20}\n"
+    output.add(_line(f"begun {'.' * 80}"))
+    assert screen.shown() == f"…{'.' * 78}\x1b[K\x1b[J"
+    output.finish()
 
 
 def test_a_dumb_terminal_shows_lines_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,14 +57,15 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
         Ambiguous: several tasks of this name can be that.
         IllegalMove: several tasks have this name, and `can_be` is false for each of them.
     """
-    search = lookup_of(client)
-    named = search.called(word)
+    from orchlite.client.resolution import only
+
+    named = lookup_of(client).called(word)
     if not named or (len(named) == 1 and named[0].name() == word):
         return named[0] if named else None
     able = [task for task in named if can_be(task)]
     if not able:
         raise IllegalMove(_unable(word, named, done), status=str(named[0].status()))
-    return able[0] if len(able) == 1 else search.task(word)
+    return only(word, able, "task", "")
 
 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:

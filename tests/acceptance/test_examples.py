@@ -223,7 +223,7 @@ def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path
     )
     try:
         assert service.stderr is not None
-        assert service.stderr.readline().startswith(f"orchlite: keeping the schedules of {store}; ")
+        assert any(line.startswith(f"orchlite: keeping the schedules of {store}; ") for line in service.stderr)
         with orchlite.Client(store) as client:
             count = len(client.get_task_by_id(task.id()).last_runs())
             while len(client.get_task_by_id(task.id()).last_runs(status="success")) < count + 2:

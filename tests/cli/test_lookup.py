@@ -130,6 +130,8 @@ class TestPauseAndResume:
         if verb == "resume":
             for task in tasks:
                 task.pause()
+        else:
+            _nightly(upload()).pause()  # which is no candidate
         assert _candidates(call(verb, _NAME, "--json")) == {task.id() for task in tasks}
 
     def test_say_in_one_line_that_a_one_shot_task_does_not_allow_it(

@@ -9,7 +9,7 @@ from typing import TypeVar
 from orchlite.core.clock import ControlledClock
 from orchlite.core.errors import Conflict, WaitTimeout
 from orchlite.core.records import OrchestrationRow, RunRow
-from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import FAILED, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.executors import Executor
 from orchlite.engine.recovery import Recovery
 from orchlite.engine.yielding import WorkerYield
@@ -92,7 +92,7 @@ class Waiting:
         """
         clock, began_at = self._context.clock, self._context.clock.monotonic()
         ended = self.for_run(run_id, timeout_seconds)
-        while (next_id := self._context.store.tries.after(ended.run_id)) is not None:
+        while ended.status in FAILED and (next_id := self._context.store.tries.after(ended.run_id)) is not None:
             left = None if timeout_seconds is None else max(0.0, began_at + timeout_seconds - clock.monotonic())
             ended = self.for_run(next_id, left)
         return ended

@@ -58,10 +58,12 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
 
     A host package that is itself in `installed` is skipped: a run imports the installed one.
     """
+    if not installed:  # importing the next takes longer than the rest of packaging
+        return ()
     from orchlite.environments.pypa import canonicalize_name
 
     versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
-    found = _distributions(directories, _times(directories)) if versions else ()
+    found = _distributions(directories, _times(directories))
     return tuple(_escaped(text) for host in found if host.key not in versions for text in _unmet(host, versions))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -97,10 +97,11 @@ def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
     try:
         with out.busy(f"checking {path}"), _inspected(path, exclude, images) as (client, orchestration):
             warnings = [*orchestration.warnings(), *lookup_of(client).foreseen_import_warnings(orchestration)]
-            _print_accepted(out, orchestration, warnings)
+            facts = {"entrypoint": orchestration.entrypoint(), "requirements": orchestration.requirements(), "sha": orchestration.sha()}
     except (BadBundle, BadRequirement) as error:
         _print_refused(out, error)
         return REFUSED
+    _print_accepted(out, facts, warnings)
     return SUCCESS
 
 
@@ -140,13 +141,12 @@ def _inspected(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> 
         yield wl, wl.upload_orchestration(path=path, exclude=exclude)
 
 
-def _print_accepted(out: Output, orchestration: Orchestration, warnings: list[str]) -> None:
+def _print_accepted(out: Output, facts: Mapping[str, Any], warnings: list[str]) -> None:
     if out.as_json:
-        facts = {"entrypoint": orchestration.entrypoint(), "requirements": orchestration.requirements(), "sha": orchestration.sha()}
         out.json({"accepted": True, **facts, "warnings": warnings, "error": None})
         return
-    rows = [("ok", "program", orchestration.entrypoint())]
-    rows += [("ok", "requirement", line) for line in orchestration.requirements()] or [("ok", "requirements", "none")]
+    rows = [("ok", "program", facts["entrypoint"])]
+    rows += [("ok", "requirement", line) for line in facts["requirements"]] or [("ok", "requirements", "none")]
     rows += [("warning", "", warning) for warning in warnings]
     out.table(("", "what", "words"), rows, wraps=True)
     out.note(f"it would be accepted, with {counted(len(warnings), 'warning')}" if warnings else "it would be accepted")

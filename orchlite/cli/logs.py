@@ -12,7 +12,8 @@ import click
 from orchlite.cli.json_models import time_json
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, lookup_of
-from orchlite.cli.options import Moment, Verb, raw_option
+from orchlite.cli.options import Moment, Verb, common_options, raw_option
+from orchlite.cli.output import short_id, time_text
 from orchlite.cli.program_output import ProgramOutput
 from orchlite.core.errors import BadArgument, NotFound
 
@@ -44,6 +45,8 @@ def logs(word: str | None, follow: bool, count: int | None, since: datetime | No
 
     with open_store() as (client, out):
         run = _packaging_run(client, word) if packaging else _run(client, word)
+        if run.status() == "queued" and not follow:
+            out.note(_queued_text(run))
         if out.as_json:
             for line in _since(run.logs(count, follow=True) if follow else run.logs(count), since):
                 out.json_line({"at": time_json(line.at), "stream": line.stream, "text": line.text})
@@ -53,6 +56,15 @@ def logs(word: str | None, follow: bool, count: int | None, since: datetime | No
                 _since(lines, since),
                 ProgramOutput(dict.fromkeys(("stdout", "stderr"), sys.stdout), raw=raw, stamped=timestamps, live=follow),
             )
+
+
+def _queued_text(run: TaskRun) -> str:
+    """Return a note on a run that has written nothing yet: which log to read instead, or how to wait for it."""
+    earlier = run.retry_of()
+    waits = f"run {short_id(run.id())} is queued" + (f", not before {time_text(at)}" if (at := run.not_before()) else "")
+    if earlier is not None:
+        return f"{waits}; `{common_options().command('logs', short_id(earlier))}` prints the log of the try before it"
+    return f"{waits}; `{common_options().command('logs', '-f', short_id(run.id()))}` waits for it"
 
 
 def _print(lines: Iterable[LogLine], output: ProgramOutput) -> None:

@@ -19,7 +19,7 @@ from orchlite.cli.schedule import schedule_warnings
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text
 from orchlite.core.sparklines import sparkline
-from orchlite.core.status import RunStatus
+from orchlite.core.status import STARTS_NO_MORE, RunStatus
 from orchlite.core.text import listed
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ Facts = dict[str, object]
 def show(word: str, what: str | None) -> None:
     """Show everything about an orchestration, a task, a run, a pipeline or a model, including the files and arguments of a run.
 
-    ID is an id, its first digits, or a name: of the newest task that has it, else of the newest orchestration, of the pipeline, of the
-    model.
+    ID is an id, its first digits, or a name: of the task that has a schedule or runs continuously, else of the newest task, else of the
+    newest orchestration, of the pipeline, of the model.
     """
     with open_store() as (client, out):
         one, *others = _found(client, word, what)
@@ -65,7 +65,14 @@ def _found(client: Client, word: str, what: str | None) -> Sequence[Thing]:
     wanted = [one for one in found if what in (None, kind_of(one))]
     if not wanted:
         raise NotFound(f"There is no {what} {word!r:.80} here.", hint=f"--what {kind_of(found[0])} shows what has the name.", word=word)
-    return wanted
+    return sorted(wanted, key=lambda one: not _recurs(one))
+
+
+def _recurs(one: Thing) -> bool:
+    """Return whether it is a task that will start runs by itself. Reruns of its runs are newer tasks, and have its name."""
+    from orchlite.client.task import Task
+
+    return isinstance(one, Task) and one.kind() != "once" and one.status() not in STARTS_NO_MORE
 
 
 def _json(client: Client, one: Thing) -> JsonObject:

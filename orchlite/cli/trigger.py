@@ -9,6 +9,7 @@ import click
 from orchlite.cli.errors import SUCCESS
 from orchlite.cli.lookup import IdOrName, lookup_of, task_named, way_to_run
 from orchlite.cli.options import Verb, common_options, raw_option
+from orchlite.cli.output import short_id
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import closing
@@ -44,7 +45,20 @@ def rerun(word: str, detach: bool, raw: bool) -> int:
 
     RUN is a run, or a task or a name for its newest run. Prints its output as it arrives, and exits with its exit code, as `run` does.
     """
-    return _started(lambda client: client.get_task_run(word).rerun(), detach=detach, raw=raw)
+    return _started(lambda client: _rerun(client, word), detach=detach, raw=raw)
+
+
+def _rerun(client: Client, word: str) -> TaskRun:
+    run = client.get_task_run(word)
+    again = run.rerun()
+    task = client.get_task_by_id(run.task())
+    was_replaced = (task.orchestration(), task.input_data()) != (run.orchestration(), run.input_data())
+    if was_replaced and task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE:
+        trigger_it = common_options().command("trigger", short_id(task.id()))
+        common_options().output().note(
+            f"this runs what run {short_id(run.id())} ran; its task was replaced since: `{trigger_it}` runs that"
+        )
+    return again
 
 
 def _scheduled(client: Client, word: str) -> Task:

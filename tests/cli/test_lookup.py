@@ -70,6 +70,13 @@ class TestShow:
         task.kill()
         assert json.loads(call("show", _NAME, "--json").stdout)["what"] == "orchestration"
 
+    def test_shows_a_schedule_before_the_reruns_of_its_runs(self, call: Call, upload: Upload, clock: ManualClock) -> None:
+        task = _nightly(upload())
+        run = task.run_now()
+        clock.advance(minutes=2)
+        run.rerun()
+        assert json.loads(call("show", _NAME, "--json").stdout)["id"] == task.id()
+
     def test_does_not_mention_others_if_there_are_none(self, call: Call, upload: Upload) -> None:
         upload()
         assert call("show", _NAME).stderr == ""
@@ -182,6 +189,17 @@ def test_a_task_without_runs_does_not_hide_the_log_of_another_with_its_name(call
     call("run", mine)
     call("schedule", mine, "@yearly")
     assert call("logs", mine.name).stdout == "ran\n"
+
+
+def test_the_log_of_a_try_that_waits_names_the_one_before_it(call: Call, store: Path, clock: ManualClock, folder: MakeFolder) -> None:
+    with orchlite.Client(store, clock=clock, process=StubProcess("failure")) as wl:
+        task = wl.upload_orchestration(path=folder("print(1)")).wait().run_once("tried", retries=1)
+        clock.advance()
+        failed = min(task.last_runs(), key=orchlite.TaskRun.try_number)
+        shown = call("logs", "tried")
+        wl.close(drain=False)
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert shown.stderr.endswith(f"; `orchlite logs {failed.id()[:8]}` prints the log of the try before it\n")
 
 
 def test_the_installers_log_is_found_by_a_shared_name(call: Call, upload: Upload) -> None:

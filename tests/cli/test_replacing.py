@@ -143,6 +143,16 @@ def test_replace_without_an_expression_needs_a_task(call: Call, folder: MakeFold
     assert (refused.exit_code, "--name replaces another one: 'nightly'." in refused.stderr) == (2, True)
 
 
+def test_a_rerun_of_what_was_replaced_since_says_so(call: Call, folder: MakeFolder, nightly: str) -> None:
+    call("trigger", "nightly")
+    [run] = json.loads(call("runs", "nightly", "--json").stdout)
+    assert "replaced since" not in call("rerun", run["id"]).stderr
+    call("schedule", folder("print(2)"), "--name", "nightly", "--replace")
+    again = call("rerun", run["id"])
+    assert again.stdout == "1\n"
+    assert f"its task was replaced since: `orchlite trigger {nightly[:8]}` runs that" in again.stderr
+
+
 def test_a_scheduled_task_does_not_become_continuous(call: Call, folder: MakeFolder, nightly: str, shown: Shown) -> None:
     refused = call("schedule", folder("print(2)"), "--continuously", "--name", "nightly", "--replace")
     assert (refused.exit_code, shown("nightly")["kind"]) == (1, "scheduled")

@@ -50,8 +50,8 @@ def newest_upload(client: Client, word: str, out: Output) -> Orchestration:
 def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: str) -> Task | None:
     """Return the task of this name for which `can_be` is true, or None if no task has the name. `done` names the action: `killed`.
 
-    A task without a name goes by the name of its orchestration. If only one task has been given the name, it is returned whatever its
-    status, as it is by its id.
+    A task without a name goes by the name of its orchestration. If only one task has been given the name, or if only one of them is no
+    one-shot task, as beside reruns, it is returned whatever its status, as it is by its id.
 
     Raises:
         Ambiguous: several tasks of this name can be that.
@@ -63,6 +63,9 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
     if not named or (len(named) == 1 and named[0].name() == word):
         return named[0] if named else None
     able = [task for task in named if can_be(task)]
+    recurring = [task for task in named if task.kind() != "once"]
+    if not able and len(recurring) == 1:
+        return recurring[0]
     if not able:
         raise IllegalMove(_unable(word, named, done), status=str(named[0].status()))
     return only(word, able, "task", "")
@@ -74,8 +77,7 @@ def _unable(word: str, named: Sequence[Task], done: str) -> str:
 
     recurring = [task for task in named if task.kind() != "once"]
     if recurring and all(task.status() == "killed" for task in recurring):
-        are = "is" if len(recurring) == 1 else "are"
-        return f"{counted(len(recurring), 'task')} named {word!r:.80} {are} killed for good. `orchlite schedule` makes a new one."
+        return f"{len(recurring)} tasks named {word!r:.80} are killed for good. `orchlite schedule` makes a new one."
     if recurring:
         return "\n".join([f"No task named {word!r:.80} can be {done} now:", *descriptions(recurring)])
     found = f"{word!r:.80} is the name of {counted(len(named), 'one-shot task')}"

@@ -151,13 +151,13 @@ class TestPauseAndResume:
         clock.advance(hours=1)
         assert call(verb, _NAME).stderr == "orchlite: 'report' is the name of 1 one-shot task, which has ended.\n"
 
-    def test_list_recurring_tasks_only(self, call: Call, upload: Upload, clock: ManualClock, verb: str, became: str) -> None:
-        once, nightly = upload().run_once(_NAME), _nightly(upload())
+    def test_are_idempotent_beside_one_shot_tasks_of_the_name(
+        self, call: Call, upload: Upload, clock: ManualClock, verb: str, became: str
+    ) -> None:
+        upload().run_once(_NAME)
+        nightly = _nightly(upload())
         clock.advance(minutes=5)
-        if verb == "pause":
-            nightly.pause()
-        refused = call(verb, _NAME)
-        assert (refused.exit_code, nightly.id() in refused.stderr, once.id() in refused.stderr) == (1, True, False)
+        assert [_told(call(verb, _NAME, "--json")) for _ in range(2)] == [nightly.id()] * 2
 
     def test_list_the_statuses_if_no_task_allows_it(self, call: Call, upload: Upload, verb: str, became: str) -> None:
         tasks = [_nightly(upload()) for _ in range(2)]

@@ -41,11 +41,6 @@ class AttemptFolder(NamedTuple):
         return self.path / "arguments.json"
 
     @property
-    def packages(self) -> Path:
-        """What the program sees installed, until that is recorded in the store."""
-        return self.path / "packages.json"
-
-    @property
     def log(self) -> Path:
         """The first segment of the log; later ones are `log.1`, `log.2`, …"""
         return self.path / "log"

@@ -300,6 +300,8 @@ class RunResult(NamedTuple):
     log_complete: bool = True
     left: tuple[int, ...] = ()
     """Ids of processes that were still alive after SIGKILL, at the runner's deadline."""
+    packages_sha: str | None = None
+    """What the program saw installed: the SHA-256 of a list in the store; None if it was not started, or that is not known."""
 
 
 class Claim(NamedTuple):

@@ -23,6 +23,7 @@ from orchlite.operations.context import Assignment, Context
 from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
+from orchlite.runs.observation import packages_sha
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
@@ -76,7 +77,8 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> bool:
             reason = observed.reason or "its runner was killed or the machine went down, so its outcome is not known"
             if left:
                 reason += f"; processes that it started could not be ended: {', '.join(map(str, left))}"
-            result = RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason, left=left)
+            seen = None if observed.attempt is None else packages_sha(folder, observed.attempt)
+            result = RunResult(RunStatus.UNKNOWN, None, None, context.clock.now(), None, reason, left=left, packages_sha=seen)
             return _record(context, run, result, observed.attempt)
         case NeverStarted() if run.kill_requested:
             result = RunResult(RunStatus.KILLED, None, None, context.clock.now(), None, "it was killed before it started")
@@ -137,7 +139,6 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     provided = ensure_environment(context, orchestration, rebuild)
     recorded_environments.record(context, orchestration, provided)
     installation = provided.installation
-    run_packages.note(context, orchestration, installation, attempt)
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
@@ -155,6 +156,7 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
         log_bytes=context.settings.limits.log_bytes,
         leash=context.settings.leash,
         environment_lock=str(installation.lock),
+        packages_sha=run_packages.keep(context, orchestration, installation),
         hidden=_secret_names(task, env),
         **task.resources._asdict(),
     )
@@ -202,8 +204,7 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
     if context.clock_is_manual:
         result = _without_duration(result, context.clock.now())
     left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
-    packages = None if attempt is None else run_packages.noted(context, run, attempt)
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left, packages)
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
 
     def record(transaction: Transaction) -> None:
         outcome.record_end(context.store, transaction, ended, context.clock.now())
@@ -212,8 +213,6 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
         context.commit_eventually(record, run.run_id)
     except IllegalMove:
         return False  # another host has imported the result first
-    if packages is not None and attempt is not None:
-        run_packages.forget(context, run, attempt)
     context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":

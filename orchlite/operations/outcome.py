@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-from orchlite.core.records import NotificationEvent, Packages, RunResult, TaskRow
+from orchlite.core.records import NotificationEvent, RunResult, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
 from orchlite.operations import retries
 from orchlite.schedules import backoff
@@ -29,8 +29,6 @@ class Outcome(NamedTuple):
     """The events for which this host has a command, for tasks that have none."""
     metrics: Mapping[str, float] = MappingProxyType({})
     """What the run has left of these."""
-    packages: Packages | None = None
-    """What its program saw; None if that is not known."""
 
 
 def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
@@ -42,8 +40,8 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
     store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
     if outcome.metrics:
         store.run_metrics.insert(transaction, outcome.run_id, outcome.metrics)
-    if outcome.packages is not None:
-        store.run_packages.set(transaction, outcome.run_id, outcome.packages)
+    if outcome.result.packages_sha is not None:
+        store.run_packages.set(transaction, outcome.run_id, outcome.result.packages_sha)
     is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
     if outcome.host_id is not None and not is_tried_again and (event := event_of(outcome.result.status)) is not None:
         has_default = event in outcome.host_commands

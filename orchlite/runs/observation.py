@@ -74,10 +74,24 @@ def checked_result(found: dict[str, Any]) -> RunResult:
         reason=None if found["reason"] is None else str(found["reason"]).encode("utf-8", "replace").decode(),
         log_complete=bool(found["log_complete"]),
         left=tuple(map(int, found["left"])),
+        packages_sha=_sha(found),
     )
     if result.status not in _ENDS:
         raise ValueError(result.status)
     return result
+
+
+def packages_sha(folder: RunFolder, attempt: int) -> str | None:
+    """Return `packages_sha` of the spec of an attempt that may have no result; None if it has none, or that cannot be read."""
+    try:
+        return _sha(_parsed(_read(folder.attempt(attempt).spec) or b""))
+    except OSError:
+        return None
+
+
+def _sha(found: dict[str, Any]) -> str | None:
+    value = found.get("packages_sha")
+    return value if isinstance(value, str) and value.isascii() else None
 
 
 def _number(value: object) -> int | None:

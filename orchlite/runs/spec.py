@@ -21,8 +21,8 @@ In the run's folder, `runs/<run_id>/`:
 In the attempt's folder, `runs/<run_id>/<attempt>/`:
 
 `spec.json`
-    The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people: the runner
-    does not read it.
+    The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people, and for
+    `packages_sha` of a run without a result: the runner does not read it.
 `log`, `log.1`, …
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`
@@ -30,7 +30,8 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
     commits the result durably to the database instead. Keys: `run_id`, `attempt`, `status` (`success`, `failure`, `timed_out` or
     `killed`), `exit_code` (128 + n for signal n; null if nothing was started), `started_at_ns` (null if nothing was started),
     `ended_at_ns`, `duration_seconds` (of a monotonic clock; null if nothing was started), `reason` (null if the exit code says all),
-    `log_complete` (false if output was lost), `left` (ids of processes that could not be killed), `left_start_ticks` (when they started).
+    `log_complete` (false if output was lost), `left` (ids of processes that could not be killed), `left_start_ticks` (when they started),
+    `packages_sha` (that of the spec; null if nothing was started).
 
 In the program's environment, and so in that of the processes that it starts:
 
@@ -86,6 +87,8 @@ class RunSpec(NamedTuple):
     """Upper bound on the processor time of each process."""
     nice: int = 0
     """Added to the niceness of the runner."""
+    packages_sha: str | None = None
+    """The SHA-256 of the list of packages that the program sees; for the result."""
 
 
 class Ended(NamedTuple):

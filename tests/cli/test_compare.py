@@ -11,6 +11,7 @@ from click.testing import Result
 
 import orchlite
 from orchlite import Difference, Packages
+from orchlite.store.run_packages import sha_of
 
 Call = Callable[..., Result]
 _OLD_MAIN = "import json; json.dump({'auc': 0.5}, open('metrics.json', 'w'))"
@@ -54,8 +55,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         new = changed.run_once("new", {"n": True, "m": [1], "same": 0}, 60, env=variables, memory="1GiB").wait()
         store = wl._engine.context.store
         with store.transaction() as transaction:
-            store.run_packages.set(transaction, old.id(), _OLD)
-            store.run_packages.set(transaction, new.id(), _NEW)
+            for run, packages in ((old, _OLD), (new, _NEW)):
+                store.run_packages.insert(transaction, packages)
+                store.run_packages.set(transaction, run.id(), sha_of(packages))
     return path / "store"
 
 

@@ -115,7 +115,9 @@ def test_a_run_in_flight_is_finished_and_seen_whole_by_the_next_host(
     with orchlite.Client(store) as client:
         run = client.get_task_run_by_id(run_id)
         assert run.status() == "running"
-        assert (run.wait(10).status(), run.exit_code()) == ("failure", 7)
+        seen = run.packages()
+        assert seen is not None
+        assert (run.wait(10).status(), run.exit_code(), run.packages()) == ("failure", 7, seen)
     check_store(store, [run_id], {run_id: _OUTPUT})
     assert starts.read_text() == "started\n"
 

@@ -104,9 +104,11 @@ def test_a_run_whose_runner_is_killed_is_unknown_and_its_processes_are_ended(
         [run] = orchestration.run_once().last_runs()
         next(run.logs(follow=True))
         assert len(bearers(run.id())) == 3
+        seen = run.packages()
+        assert seen is not None
         _kill_runner(store, run.id())
         assert run.wait(5).status() == "unknown"
-        assert (run.exit_code(), run.reason()) == (None, _LOST)
+        assert (run.exit_code(), run.reason(), run.packages()) == (None, _LOST, seen)
         with pytest.raises(orchlite.RunFailed, match="its outcome is not known"):
             run.raise_for_failure()
         assert [failed.id() for failed in orchestration.list_tasks()[0].last_runs(status="failure")] == [run.id()]

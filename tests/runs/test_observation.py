@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchlite.core.folders import RunFolder
-from orchlite.runs.observation import observe
+from orchlite.runs.observation import observe, packages_sha
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted
 
 _RESULT = {
@@ -45,6 +45,15 @@ def test_a_result_is_read(folder: RunFolder) -> None:
     observed = observe(folder)
     assert isinstance(observed, Ended)
     assert (observed.attempt, observed.result.status, observed.result.exit_code) == (1, "failure", 3)
+
+
+@pytest.mark.parametrize("forged", [1, ["a"], "\udc80"])
+def test_packages_that_a_program_has_written_into_its_files_are_not_known(folder: RunFolder, forged: object) -> None:
+    folder.attempt(1).result.write_text(json.dumps({**_RESULT, "packages_sha": forged}))
+    folder.attempt(1).spec.write_text(json.dumps({"packages_sha": forged}))
+    observed = observe(folder)
+    assert isinstance(observed, Ended)
+    assert (observed.result.packages_sha, packages_sha(folder, 1)) == (None, None)
 
 
 def test_a_locked_run_is_alive(folder: RunFolder) -> None:

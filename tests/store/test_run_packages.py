@@ -11,6 +11,7 @@ from orchlite.core.records import Packages
 from orchlite.core.status import RunStatus
 from orchlite.store import run_packages
 from orchlite.store.database import Database
+from orchlite.store.run_packages import sha_of
 from orchlite.store.store import Store
 
 _OLD = Packages("3.11.7", ("six==1.16.0",), ("numpy==2.1.0",))
@@ -23,7 +24,8 @@ def runs(store: Store, add_run: Callable[..., str]) -> list[str]:
     found = [add_run(RunStatus.SUCCESS) for _ in range(3)]
     with store.transaction() as transaction:
         for run_id, packages in zip(found, (_OLD, _OLD, _NEW), strict=True):
-            store.run_packages.set(transaction, run_id, packages)
+            store.run_packages.insert(transaction, packages)
+            store.run_packages.set(transaction, run_id, sha_of(packages))
     return found
 
 
@@ -45,7 +47,18 @@ def test_are_deleted_with_the_last_run_that_saw_them(store: Store, database: Dat
     assert left == [2, 1, 0]
 
 
-def test_are_not_known_of_a_run_that_recorded_none(store: Store, add_run: Callable[..., str]) -> None:
-    assert store.run_packages.get(add_run(RunStatus.SUCCESS)) is None
+def test_are_recorded_although_they_were_deleted_while_the_only_run_that_saw_them_ran(store: Store, add_run: Callable[..., str]) -> None:
+    run_id = add_run(RunStatus.SUCCESS)
     with store.transaction() as transaction:
+        store.run_packages.insert(transaction, _OLD)
         run_packages.delete_unused(transaction)
+        store.run_packages.set(transaction, run_id, sha_of(_OLD))
+    assert store.run_packages.get(run_id) == _OLD
+
+
+def test_are_not_known_of_a_run_that_recorded_none(store: Store, add_run: Callable[..., str]) -> None:
+    run_id = add_run(RunStatus.SUCCESS)
+    assert store.run_packages.get(run_id) is None
+    with store.transaction() as transaction:
+        store.run_packages.set(transaction, run_id, sha_of(_OLD))
+    assert store.run_packages.get(run_id) is None, "they were deleted, and another process had inserted them"

@@ -213,6 +213,7 @@ class Run:
             "log_complete": self._log.complete,
             "left": [pid for pid, _ in left],
             "left_start_ticks": [start_ticks for _, start_ticks in left],
+            "packages_sha": None if started_ns is None else self._spec.get("packages_sha"),
         }
 
 

@@ -307,7 +307,7 @@ class TestLastRuns:
         assert task.last_runs() == [task.wait()]
         assert task.last_runs(limit=0) == []
         assert "<td>success</td>" in task.last_runs()._repr_html_()
-        assert "<td>started</td><td>success</td>" in task._repr_html_()  # the task, and its last run
+        assert "<td>done</td><td>success</td>" in task._repr_html_()  # the task, and its last run
 
     @pytest.mark.parametrize(
         ("status", "found"), [("all", True), ("failure", True), ("success", False), ("running", False), ("unknown", False)]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from orchlite.core.files import is_folder
 
 _FILE = re.compile(r"(?P<module>\w+)(?:\.[\w-]+)?\.(?:py|pyc|so)")
+_LISTED_FILE = re.compile(r"^(\w+)(?:/|\.[^/\n]*,)", re.MULTILINE)
 
 
 class Owner(NamedTuple):
@@ -49,8 +50,7 @@ def owners(modules: Iterable[str], folders: Sequence[str]) -> dict[str, list[Own
     """Return the distributions that bring each of the modules, in the order of the path. A module has none if no metadata names it."""
     found: dict[str, list[Owner]] = {module: [] for module in modules}
     for distribution in distributions(path=list(folders)) if found else ():
-        top_level, files = distribution.read_text("top_level.txt") or "", distribution.read_text("RECORD") or ""
-        brought = [module for module in found if _names(module, top_level, files)]
+        brought = found.keys() & _brought(distribution)
         owner = _owner(distribution) if brought else None
         for module in brought:
             found[module] += [] if owner is None else [owner]
@@ -95,9 +95,10 @@ def _module(entry: os.DirEntry[str]) -> str | None:
     return entry.name if entry.name.isidentifier() and is_folder(entry.path) else None
 
 
-def _names(module: str, top_level: str, files: str) -> bool:
-    """Return whether a distribution's list of modules, or that of its files, has the module."""
-    return module in top_level.split() or re.search(rf"^{re.escape(module)}(?:/|\.[^/\n]*,)", files, re.MULTILINE) is not None
+def _brought(distribution: Distribution) -> set[str]:
+    """Return the modules in a distribution's list of modules, and in that of its files."""
+    top_level, files = distribution.read_text("top_level.txt") or "", distribution.read_text("RECORD") or ""
+    return {*top_level.split(), *_LISTED_FILE.findall(files)}
 
 
 def _owner(distribution: Distribution) -> Owner | None:

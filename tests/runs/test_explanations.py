@@ -8,13 +8,16 @@ import pytest
 
 from orchlite.runs.runner import explanations
 
+_OF_GETPASS = b'Password: Traceback ...\n  File "getpass.py", line 148, in _raw_input\n    raise EOFError\nEOFError'
+_OF_A_PIPE = b'Traceback ...\n  File "connection.py", line 383, in _recv\n    raise EOFError\nEOFError\n'
 
-@pytest.mark.parametrize("last", [b"EOFError: EOF when reading a line\n", b"Name: Traceback ...\n    input()\nEOFError"])
+
+@pytest.mark.parametrize("last", [b"Traceback ...\n    input()\nEOFError: EOF when reading a line\n", _OF_GETPASS])
 def test_a_program_that_asked_for_input_is_told_of_arguments(last: bytes) -> None:
     assert "task_args()" in str(explanations.reason(None, last))
 
 
-@pytest.mark.parametrize("last", [b"", b"EOFError: Ran out of input", b"x EOFError", b"EOFError\nand continued"])
+@pytest.mark.parametrize("last", [b"", b"EOFError: Ran out of input", b"x EOFError", _OF_GETPASS + b"\nand continued", _OF_A_PIPE])
 def test_other_last_lines_say_nothing(last: bytes) -> None:
     assert explanations.reason(None, last) is None
 

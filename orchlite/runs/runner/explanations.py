@@ -6,7 +6,8 @@ import re
 import signal
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
-_NO_INPUT = re.compile(rb"EOFError(: EOF when reading a line)?")
+_NO_INPUT = re.compile(rb"(?:.*\n)?EOFError: EOF when reading a line|.*, in _raw_input\n.*\nEOFError", re.DOTALL)
+"""The last line of `input()`, and the traceback of `getpass()`. A bare EOFError also comes from the end of a pipe of multiprocessing."""
 
 
 def reason(ended_by: int | None, last_error: bytes) -> str | None:
@@ -17,7 +18,9 @@ def reason(ended_by: int | None, last_error: bytes) -> str | None:
     """
     if ended_by in _CRASHES:
         name = signal.Signals(ended_by).name
-        return f"{name} ended it: compiled code crashed, mostly a package's; with --env PYTHONFAULTHANDLER=1 the log shows where"
-    if _NO_INPUT.fullmatch(last_error.rstrip().rpartition(b"\n")[2]):
+        return (
+            f"{name} ended it: compiled code crashed, mostly a package's; with PYTHONFAULTHANDLER=1 in its environment the log shows where"
+        )
+    if _NO_INPUT.fullmatch(last_error.rstrip()):
         return "it asked for input, and a run has none: read an argument instead, from task_args()"
     return None

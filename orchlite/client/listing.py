@@ -288,7 +288,7 @@ class Listing:
         """Return the orchestration with this id or name, unless it is the path of something."""
         if not isinstance(word, str) or is_path_of_something(word):
             return None
-        with suppress(NotFound):
+        with suppress(NotFound, BadArgument):
             return self.get_orchestration(word)
         return None
 

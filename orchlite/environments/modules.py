@@ -9,11 +9,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.files import is_folder
+
+if TYPE_CHECKING:  # importing it takes as long as importing the rest of the library
+    from importlib.metadata import Distribution
 
 _FILE = re.compile(r"(?P<module>\w+)(?:\.[\w-]+)?\.(?:py|pyc|so)")
 _LISTED_FILE = re.compile(r"^(\w+)(?:/|\.[^/\n]*,)", re.MULTILINE)
@@ -49,7 +51,11 @@ def is_namespace(module: str, folders: Iterable[str]) -> bool:
 def owners(modules: Iterable[str], folders: Sequence[str]) -> dict[str, list[Owner]]:
     """Return the distributions that bring each of the modules, in the order of the path. A module has none if no metadata names it."""
     found: dict[str, list[Owner]] = {module: [] for module in modules}
-    for distribution in distributions(path=list(folders)) if found else ():
+    if not found:
+        return found
+    from importlib.metadata import distributions
+
+    for distribution in distributions(path=list(folders)):
         brought = found.keys() & _brought(distribution)
         owner = _owner(distribution) if brought else None
         for module in brought:
@@ -110,6 +116,8 @@ def _owner(distribution: Distribution) -> Owner | None:
 
 def _found(line: str, folders: Sequence[str]) -> Distribution | None:
     """Return the first distribution in the folders that fits a requirement without extras and URL."""
+    from importlib.metadata import Distribution
+
     from orchlite.environments.pypa import InvalidRequirement, InvalidVersion, Requirement
 
     try:

@@ -87,7 +87,7 @@ def test_a_file_whose_name_is_not_valid_text_is_accepted(client: orchlite.Client
         pytest.param(_zip(("main.py", ""), ("../x", "")), BadBundle, "../x", id="a name that climbs out"),
         pytest.param(_zip(("main.py", "print(")), BadBundle, "main.py", id="a syntax error"),
         pytest.param(_zip(("main.py", ""), ("requirements.txt", "-r other.txt")), BadRequirement, "-r other.txt", id="a requirement"),
-        pytest.param(_zip(("main.py", "#" * 5000)), BadBundle, "4000", id="a limit"),
+        pytest.param(_zip(("main.py", "#" * 5000)), BadBundle, "the limit is 3.9 KiB", id="a limit"),
     ],
 )
 def test_a_refused_bundle_stores_nothing(

@@ -242,9 +242,9 @@ class Zone(Converter):
 
     def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that begin like this, in any case."""
-        from orchlite.schedules.zone_names import zone_names
+        from orchlite.schedules.zone_names import zone_file_names
 
-        return [CompletionItem(zone) for zone in zone_names() if zone.lower().startswith(incomplete.lower())]
+        return [CompletionItem(zone) for zone in zone_file_names() if zone.lower().startswith(incomplete.lower())]
 
 
 class LimitChange(Converter):

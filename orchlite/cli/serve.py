@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchlite.cli.options import Duration, ShellCommand, Verb, common_options, limit_option
-from orchlite.cli.output import Output, time_text
+from orchlite.cli.output import Output
 from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
 from orchlite.core.errors import BadArgument
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from orchlite.rest.server import Server
 
 _MISSING = "The server needs packages that are not installed"
-_ID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _workers_option = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Number of runs at the same time.  [default: number of cores]"
 )
@@ -150,20 +147,8 @@ def _open_host(workers: int | None, retain: timedelta | None, installing: Client
     return common_options().open_client(create=create, workers=workers, retention=retention, **installing)
 
 
-class _LineFormatter(logging.Formatter):
-    """Formats a record: local time, the level of warnings, and the message with shortened ids."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        level = f"{record.levelname} " if record.levelno >= logging.WARNING else ""
-        logger = "" if record.name.startswith("orchlite") else f"{record.name}: "
-        text = _ID.sub(r"\1", record.message)
-        return f"{time_text(datetime.fromtimestamp(record.created, UTC))} {level}{logger}{text}"
-
-
 def _log_to_stderr(out: Output) -> None:
-    """Log to standard error, where a service manager's journal collects it."""
+    from orchlite.cli.host_log import log_to_stderr  # `logging` is slow to import
+
     if not out.is_quiet:
-        lines = logging.StreamHandler()
-        lines.setFormatter(_LineFormatter())
-        logging.basicConfig(level=logging.WARNING, handlers=[lines])
-        logging.getLogger("orchlite").setLevel(logging.INFO)
+        log_to_stderr()

@@ -9,7 +9,6 @@ import click
 from orchlite.cli.lists import open_store
 from orchlite.cli.options import Verb
 from orchlite.cli.serve import server_is_missing
-from orchlite.core import served_stores
 from orchlite.core.errors import Conflict
 
 
@@ -23,6 +22,8 @@ def token(new: bool) -> None:
 
     With --json, print {"token", "credentials", "url"}: the file that holds it, and the address of the running server or null.
     """
+    from orchlite.core import served_stores  # `hashlib` is slow to import
+
     try:
         from orchlite.rest.credentials import FILE_NAME, ensure_token, new_token
     except ModuleNotFoundError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchlite.core.errors import BadSchedule, DeviceFailed
@@ -48,6 +50,23 @@ def zone_names() -> list[str]:
         return sorted(available_timezones().difference(NOT_ZONES))
     except OSError:  # it reads every file of the database, and one of them is not readable
         return ["UTC"]
+
+
+def zone_file_names() -> list[str]:
+    """Return the names of the machine's zone files, sorted, without reading them: a shell that completes a name does not wait for that."""
+    from zoneinfo import TZPATH
+
+    for top in TZPATH:
+        if names := sorted(_names_below(top)):
+            return names
+    return zone_names()
+
+
+def _names_below(top: str) -> Iterator[str]:
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if name[:1].isupper()]  # neither `posix` nor `right`, which repeat the others
+        beginning = f"{folder}/"[len(top) + 1 :]
+        yield from (beginning + name for name in files if name[:1].isupper() and "." not in name)
 
 
 def unknown(timezone: str) -> BadSchedule:

@@ -279,7 +279,7 @@ def _described(distribution: Distribution) -> _HostDistribution | None:
 
 
 def _unmet(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
-    from orchlite.environments.pypa import InvalidRequirement, Requirement, canonicalize_name
+    from orchlite.environments.pypa import InvalidRequirement, Requirement, applies, canonicalize_name
 
     for text in host.requires:
         try:
@@ -287,13 +287,9 @@ def _unmet(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:
         except InvalidRequirement:
             continue
         version = versions.get(canonicalize_name(need.name))
-        if version and _applies(need) and not _is_met(need, version):
+        # Metadata does not say which extras were installed.
+        if version and applies(need) and not _is_met(need, version):
             yield f"host package {host.label} needs {need.name}{need.specifier}, but the requirements installed {need.name} {version}"
-
-
-def _applies(need: Requirement) -> bool:
-    # Metadata does not say which extras were installed.
-    return need.marker is None or need.marker.evaluate({"extra": ""})
 
 
 def _is_met(need: Requirement, version: str) -> bool:

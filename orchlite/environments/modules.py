@@ -131,13 +131,12 @@ def _found(line: str, folders: Sequence[str]) -> Distribution | None:
 
 def _applies(line: str) -> bool:
     """Return whether a distribution requires this here, without any of its extras."""
-    from orchlite.environments.pypa import InvalidRequirement, Requirement
+    from orchlite.environments.pypa import InvalidRequirement, Requirement, applies
 
     try:
-        marker = Requirement(line).marker
+        return applies(Requirement(line))
     except InvalidRequirement:
         return True
-    return marker is None or marker.evaluate({"extra": ""})
 
 
 def _canonical(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["InvalidRequirement", "InvalidVersion", "Requirement", "Specifier", "Version", "canonicalize_name"]
+__all__ = ["InvalidRequirement", "InvalidVersion", "Requirement", "Specifier", "Version", "applies", "canonicalize_name"]
 
 if TYPE_CHECKING:
     from packaging.requirements import InvalidRequirement, Requirement
@@ -26,3 +26,14 @@ else:
     InvalidRequirement, Requirement = _requirements.InvalidRequirement, _requirements.Requirement
     InvalidVersion, Version = _version.InvalidVersion, _version.Version
     Specifier, canonicalize_name = _specifiers.Specifier, _utils.canonicalize_name
+
+
+def applies(requirement: Requirement) -> bool:
+    """Return whether a requirement is for this interpreter, if no extra is asked for.
+
+    True also if its marker compares what cannot be compared, such as `platform_machine ~= "x"`: the installer refuses that.
+    """
+    try:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    except (ValueError, LookupError):
+        return True

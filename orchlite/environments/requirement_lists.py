@@ -39,7 +39,7 @@ def checked_lines(value: object, argument: Argument, hint: str) -> tuple[str, ..
 
 def packages(line: str, *, ignore_marker: bool = False) -> Iterator[str]:
     """Yield the package that a normalised line requires on this interpreter; nothing for an option, or a URL that names no package."""
-    from orchlite.environments.pypa import Requirement, canonicalize_name
+    from orchlite.environments.pypa import Requirement, applies, canonicalize_name
 
     text = without_hashes(line)
     if text.startswith("-"):
@@ -50,7 +50,7 @@ def packages(line: str, *, ignore_marker: bool = False) -> Iterator[str]:
     elif not re.match(NAME, text) or text.startswith(("https:", "git+")):
         return
     requirement = Requirement(text)
-    if ignore_marker or requirement.marker is None or requirement.marker.evaluate():
+    if ignore_marker or applies(requirement):
         yield canonicalize_name(requirement.name)
 
 

@@ -61,6 +61,7 @@ def test_the_owners_of_a_module_are_found_by_top_level_names_and_by_files(tmp_pa
         (("top @ https://example.com/top.zip",), None),
         (("https://example.com/top.zip",), None),
         (("lacking",), None),
+        (('gone; platform_machine ~= "x"',), None),
     ],
 )
 def test_what_requirements_install_is_known_if_the_folders_have_all_of_it(

@@ -23,7 +23,7 @@ from orchlite.core.records import JunkWarning
 from orchlite.core.settings import Limits
 from orchlite.core.sizes import size_text
 from orchlite.core.system_errors import device_error, is_shortage
-from orchlite.core.text import quoted
+from orchlite.core.text import listed, quoted
 
 _ALWAYS_EXCLUDED = ("__pycache__", "node_modules", "*.pyc")
 _JUNK = re.compile(
@@ -54,13 +54,8 @@ class PackedFolder(NamedTuple):
         """Return one warning about what was not packed, with the way out if there is one, and one about junk."""
         junk = [path for path in self.left_out if _JUNK.fullmatch(_last(path))]
         others = [path for path in self.left_out if not _JUNK.fullmatch(_last(path))]
-        found = [f"{_LEFT_OUT}{_listing(others)}{_way_out(others)}"] if others else []
-        return (*found, *([JunkWarning(_LEFT_OUT + _listing(junk))] if junk else []))
-
-
-def _listing(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
-    return ", ".join(paths[:_LISTED]) + more
+        found = [f"{_LEFT_OUT}{listed(others, _LISTED)}{_way_out(others)}"] if others else []
+        return (*found, *([JunkWarning(_LEFT_OUT + listed(junk, _LISTED))] if junk else []))
 
 
 def _way_out(paths: Sequence[str]) -> str:

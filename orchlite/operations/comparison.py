@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -111,8 +110,10 @@ def _versions(packages: Packages | None) -> dict[str, str]:
     """Return versions by normalized name; a package of the environment hides the host's."""
     if packages is None:
         return {}
+    from orchlite.environments.pypa import canonicalize_name
+
     listed = (line.rpartition("==") for line in (*packages.host, *packages.installed))
-    return {"python": packages.python, **{re.sub(r"[-_.]+", "-", name).lower(): version for name, _, version in listed}}
+    return {"python": packages.python, **{canonicalize_name(name): version for name, _, version in listed}}
 
 
 def _variables(first: TaskRow, second: TaskRow) -> Iterator[Difference]:

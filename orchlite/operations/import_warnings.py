@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from orchlite.bundles.imports import Import, read_imports
 from orchlite.core.errors import BadBundle, PackagingFailed
 from orchlite.core.records import OrchestrationRow
-from orchlite.core.text import quoted
+from orchlite.core.text import listed, quoted
 from orchlite.environments import base_image
 from orchlite.environments.builds import Installation
 from orchlite.environments.modules import Owner, is_namespace, modules_in, owners, with_dependencies
@@ -81,7 +81,7 @@ def _from_host(imports: Sequence[Import], owned: Mapping[str, Sequence[Owner]]) 
     verb, pronoun = ("comes", "it") if len(imports) == 1 else ("come", "them")
     items = [f"{_label(each, owned[each.module])} {_place(each)}" for each in imports]
     way_out = f"Add {pronoun} to requirements.txt; on the base image 'clean' a run sees only what the requirements bring."
-    return [f"{verb} from your interpreter, not from a requirement: {_listing(items)}. {way_out}"]
+    return [f"{verb} from your interpreter, not from a requirement: {listed(items, _LISTED)}. {way_out}"]
 
 
 def _from_nowhere(imports: Sequence[Import], image: str) -> list[str]:
@@ -92,7 +92,7 @@ def _from_nowhere(imports: Sequence[Import], image: str) -> list[str]:
     below = {base_image.HOST: ", the requirements or your interpreter", base_image.CLEAN: " or the requirements"}
     where = f"the standard library, the bundle{below.get(image, ', the requirements or the base image')}"
     way_out = f"Add the package that has {'it' if is_one else 'each'} to requirements.txt."
-    return [f"nothing brings {_listing(items)}: {'it is' if is_one else 'they are'} not in {where}. {way_out}"]
+    return [f"nothing brings {listed(items, _LISTED)}: {'it is' if is_one else 'they are'} not in {where}. {way_out}"]
 
 
 def _label(found: Import, owned: Sequence[Owner]) -> str:
@@ -105,8 +105,3 @@ def _label(found: Import, owned: Sequence[Owner]) -> str:
 
 def _place(found: Import) -> str:
     return f"({quoted(found.file)}, line {found.line})"
-
-
-def _listing(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
-    return ", ".join(items[:_LISTED]) + more

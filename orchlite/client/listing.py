@@ -6,13 +6,12 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchlite.client.bundle_source import is_path_of_something
 from orchlite.client.connection import Connection
 from orchlite.client.event import Event
 from orchlite.client.orchestration import Orchestration
-from orchlite.client.resolution import Resolver
 from orchlite.client.task import Task, checked_statuses
 from orchlite.client.task_run import TaskRun
 from orchlite.client.workspace import Workspace
@@ -34,6 +33,9 @@ from orchlite.core.status import RunStatus
 from orchlite.core.tables import Table
 from orchlite.engine.engine import Engine
 from orchlite.store.lookups import WantedRuns
+
+if TYPE_CHECKING:
+    from orchlite.client.resolution import Resolver
 
 _MAX_AGE = timedelta(days=36_500)
 
@@ -293,6 +295,8 @@ class Listing:
         return None
 
     def _resolver(self) -> Resolver:
+        from orchlite.client.resolution import Resolver
+
         return Resolver(self._engine, self._workspace.id())
 
     def _checked_since(self, since: object) -> datetime:

@@ -30,7 +30,6 @@ from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskSta
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
 from orchlite.operations.replacement import Replacement
-from orchlite.schedules.zones import in_zone
 
 
 @runtime_checkable
@@ -361,7 +360,11 @@ class Task:
     def _next_run_here(self) -> datetime | None:
         """Return when the next run is due, in the zone of the schedule."""
         next_at, zone = self.next_run_at(), self.timezone()
-        return next_at if next_at is None or zone is None else in_zone(next_at, zone)
+        if next_at is None or zone is None:
+            return next_at
+        from orchlite.schedules.zones import in_zone
+
+        return in_zone(next_at, zone)
 
     def _repr_html_(self) -> str:
         return table_html(self._columns(), [self._cells()])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from orchlite.client.live_status import live_status
 from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
@@ -22,10 +22,12 @@ from orchlite.core.system_errors import device_error, shortages
 from orchlite.core.tables import preformatted, table_html
 from orchlite.core.text import listed
 from orchlite.engine.engine import Engine
-from orchlite.operations import comparison, run_packages, workdirs
-from orchlite.operations.comparison import Comparison
+from orchlite.operations import run_packages, workdirs
 from orchlite.runs import logs
 from orchlite.runs.logs import Log, LogLine
+
+if TYPE_CHECKING:
+    from orchlite.operations.comparison import Comparison
 
 _SHOWN_LINES = 20
 _LISTED_FILES = 20
@@ -259,8 +261,10 @@ class TaskRun:
         """
         if not isinstance(other, TaskRun):
             raise BadArgument(f"other is of type {type(other).__name__}.", hint=PythonOnly("Give a TaskRun."), argument="other")
+        from orchlite.operations.comparison import compare
+
         try:
-            return comparison.compare(self._engine.context, self._run_id, other._run_id)
+            return compare(self._engine.context, self._run_id, other._run_id)
         except OSError as error:
             raise device_error(error, f"The code of run {self._run_id} cannot be compared") from error
 

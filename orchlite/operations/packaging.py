@@ -17,7 +17,6 @@ from orchlite.environments import base_image
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.import_warnings import import_warnings
 from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
@@ -76,6 +75,8 @@ def mark_ready(context: Context, assignment: Assignment) -> None:
 
 
 def _warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
+    from orchlite.operations.import_warnings import import_warnings  # not needed to open a store
+
     found = import_warnings(context, orchestration, installation)
     if orchestration.base_image != base_image.HOST:
         return found

@@ -96,6 +96,8 @@ import orchlite, orchlite.client.client
 assert before == (set(os.listdir("/dev/fd")), sorted(os.environ.items()), list(sys.path))
 assert threading.enumerate() == [threading.main_thread()]
 heavy = {"virtualenv", "packaging", "subprocess", "croniter", "asyncio", "zipfile", "sqlite3.dbapi2"} & set(sys.modules)
+for later in ("bundles.bundle", "client.lookup", "operations.comparison", "operations.import_warnings", "schedules.zones"):
+    assert f"orchlite.{later}" not in sys.modules, later
 print(*sorted(heavy - {"sqlite3.dbapi2"}))
 """
     host = start_host(script, stderr=subprocess.PIPE, PYTHONDEVMODE="1", PYTHONWARNINGS="error")

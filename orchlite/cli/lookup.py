@@ -51,7 +51,7 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
     """Return the task of this name for which `can_be` is true, or None if no task has the name. `done` names the action: `killed`.
 
     A task without a name goes by the name of its orchestration. If only one task has been given the name, or if only one of them is no
-    one-shot task, as beside reruns, it is returned whatever its status, as it is by its id.
+    one-shot task, as beside reruns, it is returned whatever its status, killed too, as it is by its id.
 
     Raises:
         Ambiguous: several tasks of this name can be that.
@@ -60,15 +60,21 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
     from orchlite.client.resolution import only
 
     named = lookup_of(client).called(word)
+    able = [task for task in named if can_be(task)]
+    if named and not able and len(recurring := _recurring(client, word, named)) == 1:
+        return recurring[0]
     if not named or (len(named) == 1 and named[0].name() == word):
         return named[0] if named else None
-    able = [task for task in named if can_be(task)]
-    recurring = [task for task in named if task.kind() != "once"]
-    if not able and len(recurring) == 1:
-        return recurring[0]
     if not able:
         raise IllegalMove(_unable(word, named, done), status=str(named[0].status()))
     return only(word, able, "task", "")
+
+
+def _recurring(client: Client, word: str, named: Sequence[Task]) -> list[Task]:
+    """Return those of these tasks that are no one-shot tasks; if there are none, the killed ones of the name."""
+    return [task for task in named if task.kind() != "once"] or [
+        task for task in client.list_tasks(killed=True) if task.name() == word and task.kind() != "once"
+    ]
 
 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:

@@ -158,6 +158,8 @@ class TestPauseAndResume:
         nightly = _nightly(upload())
         clock.advance(minutes=5)
         assert [_told(call(verb, _NAME, "--json")) for _ in range(2)] == [nightly.id()] * 2
+        nightly.kill()
+        assert f"Task {nightly.id()} is killed for good." in call(verb, _NAME).stderr
 
     def test_list_the_statuses_if_no_task_allows_it(self, call: Call, upload: Upload, verb: str, became: str) -> None:
         tasks = [_nightly(upload()) for _ in range(2)]

@@ -138,10 +138,15 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     rebuild = install_files(folder, run.attempt, "packaging.log")
     provided = ensure_environment(context, orchestration, rebuild)
     recorded_environments.record(context, orchestration, provided)
-    installation = provided.installation
     bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
+    return _spec(context, assignment, folder, provided.installation)
+
+
+def _spec(context: Context, assignment: Assignment, folder: RunFolder, installation: Installation) -> RunSpec:
+    run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
+    attempt = folder.attempt(run.attempt)
     env = _environment(context, assignment, attempt, installation)
     return RunSpec(
         run_id=run.run_id,

@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,9 +17,6 @@ from typing import Any
 _RESOURCES = {"memory_bytes": "RLIMIT_AS", "cpu_seconds": "RLIMIT_CPU"}
 _GIBIBYTE, _MEBIBYTE = 2**30, 2**20
 _MAX_NICENESS = 19
-_AUTOGROUP_TRIES = 20
-_AUTOGROUP_SECONDS = 0.1
-"""How often the kernel lets an account other than root change the niceness of a session."""
 _OUT_OF_MEMORY = re.compile(rb"[\w.]*MemoryError(:|$)")
 
 
@@ -60,24 +56,23 @@ def effective(spec: dict[str, Any], name: str) -> int:
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
 
 
-def add_niceness(pid: int, nice: int) -> None:
-    """Lower the priority of a program that has just been started as the leader of its session. Never raises.
+def add_niceness(pid: int, nice: int) -> int:
+    """Lower the priority of a program that has just been started as the leader of its session; return its niceness. Never raises.
 
     Not before it is started: this process could not lower its own niceness again. An interpreter takes milliseconds until it executes the
-    program, and the group includes what it may have started by then. With autogroups (sched(7)), the niceness of a process only counts
-    within its session, and the session has one of its own.
+    program, and the group includes what it may have started by then.
     """
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + nice, _MAX_NICENESS)
     with suppress(OSError):
-        niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + nice, _MAX_NICENESS)
         os.setpriority(os.PRIO_PGRP, pid, niceness)
-        for _ in range(_AUTOGROUP_TRIES):
-            if _set_autogroup(pid, niceness):
-                return
-            time.sleep(_AUTOGROUP_SECONDS)
+    return niceness
 
 
-def _set_autogroup(pid: int, niceness: int) -> bool:
-    """Return False if the kernel wants this to be tried again, because another session's was changed a moment ago."""
+def set_autogroup(pid: int, niceness: int) -> bool:
+    """Give the program's session this niceness, too: with autogroups (sched(7)), that of a process only counts within its session.
+
+    Return False if it must be tried again: an account other than root may change one session in 0.1 s.
+    """
     try:
         with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
             file.write(str(niceness))

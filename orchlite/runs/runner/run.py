@@ -45,6 +45,8 @@ class Run:
         """After SIGTERM: the status that the run will have, because it was stopped."""
         self._reason: str | None = None
         self._kill_at = float("inf")
+        self._niceness: int | None = None
+        """What the program's session must still be given."""
 
     def execute(self) -> dict[str, Any]:
         """Run the program to its end; return the content of `result.json`."""
@@ -90,8 +92,13 @@ class Run:
             os.close(error_write)
         self._ownership.note_program(pid)
         if self._spec.get("nice"):
-            limits.add_niceness(pid, self._spec["nice"])
+            self._niceness = limits.add_niceness(pid, self._spec["nice"])
+            self._set_autogroup(pid)
         return pid
+
+    def _set_autogroup(self, pid: int) -> None:
+        if self._niceness is not None and limits.set_autogroup(pid, self._niceness):
+            self._niceness = None
 
     def _supervise(self, pid: int, started: float) -> None:
         """Read the program's output until it has ended; stop it when it is cancelled or times out."""
@@ -108,6 +115,7 @@ class Run:
             if processes.has_ended(pid):
                 return
             self._log.write_pending()
+            self._set_autogroup(pid)
             self._stop_if_due(pid, now, deadline)
 
     def _stop_if_due(self, pid: int, now: float, deadline: float) -> None:

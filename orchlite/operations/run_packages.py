@@ -18,7 +18,7 @@ from orchlite.store.run_packages import sha_of
 
 
 def keep(context: Context, orchestration: OrchestrationRow, installation: Installation) -> str:
-    """Return the SHA-256 of what a program sees in this environment. Block for a commit if this process sees it for the first time.
+    """Return the SHA-256 of what a program sees in this environment. Block for a commit if no run of the store has seen it yet.
 
     Raises:
         Closed: the store was closed meanwhile.
@@ -27,10 +27,9 @@ def keep(context: Context, orchestration: OrchestrationRow, installation: Instal
     environments = context.environments
     host = environments.host_versions(environments.host_packages().directories) if orchestration.base_image == HOST else ()
     packages, known = Packages(platform.python_version(), installation.installed, host), context.store.run_packages
-    sha = sha_of(packages)
-    if not known.has_inserted(sha):
+    if not known.has(packages):
         context.commit_eventually(lambda transaction: known.insert(transaction, packages))
-    return sha
+    return sha_of(packages)
 
 
 def of_run(context: Context, run: RunRow) -> Packages | None:

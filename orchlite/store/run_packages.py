@@ -16,24 +16,30 @@ class RunPackages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._inserted: dict[str, str] = {}
-        """What this process has inserted last, as JSON, by SHA-256. It may have been deleted since: no run refers to it before its end."""
+        self._known: dict[str, str] = {}
+        """Packages that this process has found or inserted, as JSON, by SHA-256. They may be deleted while no run refers to them."""
 
-    def has_inserted(self, sha: str) -> bool:
-        """Return whether this process remembers to have inserted these packages."""
-        return sha in self._inserted
+    def has(self, packages: Packages) -> bool:
+        """Return whether these packages were inserted, and remember that."""
+        sha, text = _encoded(packages)
+        if sha not in self._known and self._database.row("SELECT 1 FROM package_lists WHERE sha = ?", (sha,)) is not None:
+            self._remember(sha, text)
+        return sha in self._known
 
     def insert(self, transaction: Transaction, packages: Packages) -> None:
-        """Insert packages, unless another process has done so, and remember that."""
+        """Insert these packages, unless another process has done so, and remember that."""
         sha, text = _encoded(packages)
-        while len(self._inserted) >= _REMEMBERED:
-            self._inserted.pop(next(iter(self._inserted)))
-        self._inserted[sha] = text
         _insert(transaction, sha, text)
+        self._remember(sha, text)
+
+    def _remember(self, sha: str, text: str) -> None:
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[sha] = text
 
     def set(self, transaction: Transaction, run_id: str, sha: str) -> None:
-        """Record which packages a run has seen. Nothing is recorded if they were deleted since, and another process had inserted them."""
-        if (text := self._inserted.get(sha)) is not None:
+        """Record which packages a run has seen. Nothing is recorded if they were deleted since, and this process does not know them."""
+        if (text := self._known.get(sha)) is not None:
             _insert(transaction, sha, text)
         transaction.execute(
             "UPDATE runs SET package_list_id = (SELECT package_list_id FROM package_lists WHERE sha = ?) WHERE run_id = ?", (sha, run_id)

@@ -11,7 +11,7 @@ from orchlite.core.records import Packages
 from orchlite.core.status import RunStatus
 from orchlite.store import run_packages
 from orchlite.store.database import Database
-from orchlite.store.run_packages import sha_of
+from orchlite.store.run_packages import RunPackages, sha_of
 from orchlite.store.store import Store
 
 _OLD = Packages("3.11.7", ("six==1.16.0",), ("numpy==2.1.0",))
@@ -38,6 +38,12 @@ def test_are_stored_once_for_all_runs_that_saw_the_same(store: Store, database: 
     assert _lists(database) == 2
 
 
+@pytest.mark.usefixtures("runs")
+def test_that_another_process_has_inserted_are_found(database: Database) -> None:
+    other = RunPackages(database)
+    assert [other.has(packages) for packages in (_OLD, _OLD, _NEW, _OLD._replace(host=()))] == [True, True, True, False]
+
+
 def test_are_deleted_with_the_last_run_that_saw_them(store: Store, database: Database, runs: list[str], now: datetime) -> None:
     left = []
     for run_id in runs:
@@ -61,4 +67,4 @@ def test_are_not_known_of_a_run_that_recorded_none(store: Store, add_run: Callab
     assert store.run_packages.get(run_id) is None
     with store.transaction() as transaction:
         store.run_packages.set(transaction, run_id, sha_of(_OLD))
-    assert store.run_packages.get(run_id) is None, "they were deleted, and another process had inserted them"
+    assert store.run_packages.get(run_id) is None, "they were deleted, and this process does not know them"

@@ -5,19 +5,13 @@ What exceeds the limits is accepted with a warning: it may well run, and an uplo
 
 from __future__ import annotations
 
-from orchlite.bundles.compiler_process import Record, compiled
+from orchlite.bundles.compiler_process import compiled
 from orchlite.core.errors import BadBundle
 from orchlite.core.sizes import size_text
 from orchlite.core.text import quoted
 
 SOURCE_BYTES = 1024 * 1024
 """Programs of this size or more are not compiled at upload."""
-
-_REMEMBERED_BYTES = 16 * 1024
-_REMEMBERED = 256
-
-_finished: dict[bytes, list[Record]] = {}
-"""What the compiler said of the latest small programs: a test suite uploads the same few a thousand times."""
 
 
 def check_source(source: bytes, name: str) -> list[str]:
@@ -32,7 +26,7 @@ def check_source(source: bytes, name: str) -> list[str]:
     """
     if len(source) >= SOURCE_BYTES:
         return [_unchecked(name, f"it has {size_text(SOURCE_BYTES)} or more")]
-    records, reason = _remembered(source)
+    records, reason = compiled(source)
     for record in records:
         if record.kind == "error":
             line = record.line or _line_of_nul(source)
@@ -48,18 +42,6 @@ def check_source(source: bytes, name: str) -> list[str]:
 
 def _unchecked(name: str, reason: str) -> str:
     return f"{quoted(name)} was not checked for syntax errors: {reason}."
-
-
-def _remembered(source: bytes) -> tuple[list[Record], str]:
-    """Return what `compiled` does; from memory if the program is small and the compiler has finished it before."""
-    if source in _finished:
-        return _finished[source], ""
-    records, reason = compiled(source)
-    if len(source) <= _REMEMBERED_BYTES and any(record.kind == "done" for record in records):
-        while len(_finished) >= _REMEMBERED:
-            _finished.pop(next(iter(_finished)), None)
-        _finished[source] = records
-    return records, reason
 
 
 def _line_of_nul(source: bytes) -> int | None:

@@ -50,7 +50,7 @@ def find() -> HostPackages:
     """
     path = _absolute(tuple(sys.path), "" if all(map(os.path.isabs, sys.path)) else _working_folder())
     sites = _site_folders(path, _python_path())
-    return _found(path, sites, _times(sites))
+    return _found(path, sites, modification_times(sites))
 
 
 def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,13 +63,13 @@ def conflicts(installed: tuple[str, ...], directories: tuple[str, ...]) -> tuple
     from orchlite.environments.pypa import canonicalize_name
 
     versions: dict[str, str] = {canonicalize_name(name): version for name, _, version in (each.rpartition("==") for each in installed)}
-    found = _distributions(directories, _times(directories))
+    found = _distributions(directories, modification_times(directories))
     return tuple(_escaped(text) for host in found if host.key not in versions for text in _unmet(host, versions))
 
 
 def versions(directories: tuple[str, ...]) -> tuple[str, ...]:
     """Return the packages in these folders as sorted lines `name==version`, with normalized names; the first folder of a name counts."""
-    return _versions(directories, _times(directories))
+    return _versions(directories, modification_times(directories))
 
 
 # --- Folders
@@ -99,7 +99,8 @@ def _python_path() -> str:
     return "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
 
 
-def _times(folders: tuple[str, ...]) -> tuple[int, ...]:
+def modification_times(folders: tuple[str, ...]) -> tuple[int, ...]:
+    """Return when entries were last added to the folders or removed from them, each in nanoseconds; 0 for one that cannot be read."""
     return tuple(_modified_at_ns(folder) for folder in folders)
 
 

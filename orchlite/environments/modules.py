@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.files import is_folder
+from orchlite.environments.host_packages import modification_times
 
 if TYPE_CHECKING:  # importing it takes as long as importing the rest of the library
     from importlib.metadata import Distribution
@@ -50,17 +52,9 @@ def is_namespace(module: str, folders: Iterable[str]) -> bool:
 
 def owners(modules: Iterable[str], folders: Sequence[str]) -> dict[str, list[Owner]]:
     """Return the distributions that bring each of the modules, in the order of the path. A module has none if no metadata names it."""
-    found: dict[str, list[Owner]] = {module: [] for module in modules}
-    if not found:
-        return found
-    from importlib.metadata import distributions
-
-    for distribution in distributions(path=list(folders)):
-        brought = found.keys() & _brought(distribution)
-        owner = _owner(distribution) if brought else None
-        for module in brought:
-            found[module] += [] if owner is None else [owner]
-    return found
+    wanted = list(modules)
+    known = _distributions_by_module(tuple(folders), modification_times(tuple(folders))) if wanted else {}
+    return {module: list(filter(None, map(_owner, known.get(module, ())))) for module in wanted}
 
 
 def with_dependencies(requirements: Iterable[str], folders: Sequence[str]) -> frozenset[str] | None:
@@ -99,6 +93,18 @@ def _module(entry: os.DirEntry[str]) -> str | None:
     if found := _FILE.fullmatch(entry.name):
         return found["module"]
     return entry.name if entry.name.isidentifier() and is_folder(entry.path) else None
+
+
+@lru_cache(maxsize=4)
+def _distributions_by_module(folders: tuple[str, ...], _: tuple[int, ...]) -> dict[str, list[Distribution]]:
+    # Remembered, since reading all lists of files takes longer than packaging a bundle without requirements.
+    from importlib.metadata import distributions
+
+    found: dict[str, list[Distribution]] = {}
+    for distribution in distributions(path=list(folders)):
+        for module in _brought(distribution):
+            found.setdefault(module, []).append(distribution)
+    return found
 
 
 def _brought(distribution: Distribution) -> set[str]:

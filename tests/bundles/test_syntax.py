@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchlite.bundles.compiler_process import imports_of
 from orchlite.bundles.syntax import check_source
 from orchlite.core.errors import BadBundle
 
@@ -82,11 +83,13 @@ def test_a_long_complaint_is_cut() -> None:
     assert caught.value.details["line"] == 3
 
 
-def test_a_small_program_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, other = b"if 1 is 1: pass\n", b"if 2 is 2: pass\n"
-    warnings = check_source(source, "main.py")
+def test_a_small_program_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, other = b"if 1 is 1: import a\n", b"if 2 is 2: pass\n"
+    warnings, imports = check_source(source, "main.py"), imports_of([source])
     monkeypatch.setattr(sys, "_base_executable", "/nowhere")  # no process can be started now
     assert [*warnings, *check_source(source, "other.py")] == [*warnings, *(text.replace("main.py", "other.py") for text in warnings)]
     assert "no process could be started" in check_source(other, "main.py")[0]
+    assert [record.kind for record in imports_of([source])] == [record.kind for record in imports] == ["import", "done"]
+    assert imports_of([other]) == []
     monkeypatch.undo()
     assert "no process could be started" not in check_source(other, "main.py")[0]

@@ -48,6 +48,8 @@ def test_the_owners_of_a_module_are_found_by_top_level_names_and_by_files(tmp_pa
     mine = [Owner("py-files", "Py-Files 2.0\\x07")]
     assert found["yaml"] == [Owner("pyyaml", "PyYAML 6.0")]
     assert [found[name] for name in ("files", "single", "fast", "other", "absent")] == [mine, mine, mine, mine, []]
+    _distribution(tmp_path, "late", "1.0", "absent.py")
+    assert owners(["absent"], [str(tmp_path)]) == {"absent": [Owner("late", "late 1.0")]}
 
 
 @pytest.mark.parametrize(

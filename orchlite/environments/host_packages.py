@@ -273,10 +273,11 @@ def _names(folder: str) -> list[str]:
 def _described(distribution: Distribution) -> _HostDistribution | None:
     from orchlite.environments.pypa import canonicalize_name
 
-    name = distribution.name
-    return (
-        _HostDistribution(canonicalize_name(name), f"{name} {distribution.version}", tuple(distribution.requires or ())) if name else None
-    )
+    try:
+        name, version, requires = distribution.name, distribution.version, tuple(distribution.requires or ())
+    except UnicodeDecodeError:  # old tools have written other encodings
+        return None
+    return _HostDistribution(canonicalize_name(name), f"{name} {version}", requires) if name else None
 
 
 def _unmet(host: _HostDistribution, versions: dict[str, str]) -> Iterator[str]:

@@ -109,15 +109,19 @@ def _distributions_by_module(folders: tuple[str, ...], _: tuple[int, ...]) -> di
 
 def _brought(distribution: Distribution) -> set[str]:
     """Return the modules in a distribution's list of modules, and in that of its files."""
-    top_level, files = distribution.read_text("top_level.txt") or "", distribution.read_text("RECORD") or ""
+    try:
+        top_level, files = distribution.read_text("top_level.txt") or "", distribution.read_text("RECORD") or ""
+    except UnicodeDecodeError:
+        return set()
     return {*top_level.split(), *_LISTED_FILE.findall(files)}
 
 
 def _owner(distribution: Distribution) -> Owner | None:
-    name: str | None = distribution.name
-    if not name:
+    try:
+        name, version = distribution.name, distribution.version
+    except UnicodeDecodeError:
         return None
-    return Owner(_canonical(name), f"{name} {distribution.version}".encode("unicode_escape").decode("ascii"))
+    return Owner(_canonical(name), f"{name} {version}".encode("unicode_escape").decode("ascii")) if name else None
 
 
 def _found(line: str, folders: Sequence[str]) -> Distribution | None:
@@ -130,7 +134,7 @@ def _found(line: str, folders: Sequence[str]) -> Distribution | None:
         requirement = Requirement(line)
         found = next(iter(Distribution.discover(name=requirement.name, path=list(folders))), None)
         fits = found is not None and requirement.specifier.contains(found.version or "", prereleases=True)
-    except (InvalidRequirement, InvalidVersion):
+    except (InvalidRequirement, InvalidVersion, UnicodeDecodeError):
         return None
     return found if fits and not requirement.extras and not requirement.url else None
 

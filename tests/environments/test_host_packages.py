@@ -265,6 +265,13 @@ def test_a_warning_is_one_printable_line_whatever_the_metadata(tmp_path: Path) -
     assert warning.isprintable()
 
 
+def test_a_host_package_whose_metadata_is_not_utf8_is_skipped(tmp_path: Path) -> None:
+    _installed(tmp_path, "old", "1", "numpy<2")
+    with (tmp_path / "old-1.dist-info" / "METADATA").open("ab") as metadata:
+        metadata.write(b"J\xf6rg\n")
+    assert _conflicts(tmp_path, "numpy==2.4.6") == ()
+
+
 def test_versions_are_read_from_the_names_of_folders(tmp_path: Path) -> None:
     for name in ("first/My.Tool_kit-1.0+local.dist-info", "first/old-2.0-py3.11.egg-info", "first/tool", "second/my_tool_kit-9.dist-info"):
         (tmp_path / name).mkdir(parents=True)

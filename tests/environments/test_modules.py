@@ -52,6 +52,15 @@ def test_the_owners_of_a_module_are_found_by_top_level_names_and_by_files(tmp_pa
     assert owners(["absent"], [str(tmp_path)]) == {"absent": [Owner("late", "late 1.0")]}
 
 
+@pytest.mark.parametrize("file", ["METADATA", "RECORD"])
+def test_a_distribution_whose_metadata_is_not_utf8_owns_no_module(tmp_path: Path, file: str) -> None:
+    _distribution(tmp_path, "old", "1.0", "old.py")
+    with (tmp_path / "old-1.0.dist-info" / file).open("ab") as damaged:
+        damaged.write(b"Author: J\xf6rg\n")
+    assert owners(["old"], [str(tmp_path)]) == {"old": []}
+    assert (with_dependencies(["old"], [str(tmp_path)]) is None) == (file == "METADATA")
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [

@@ -29,7 +29,7 @@ def checked_resources(memory: int | str | None, cpu_seconds: int | None, nice: i
 def changed_resources(
     known: ResourceLimits, memory: int | str | EllipsisType | None, cpu_seconds: int | EllipsisType | None, nice: int | None
 ) -> ResourceLimits:
-    """Return a task's limits with those changed that are given, that is, not `...`, nor None for `nice`.
+    """Return a task's limits with the given ones changed. `...`, and None for `nice`, keep a limit as it is.
 
     Raises:
         BadArgument: an argument is refused.

@@ -1,4 +1,4 @@
-"""Explain in a line how a program ended that the last lines of its log do not explain to everyone."""
+"""Explain in one line those ends of a program that the last lines of its log do not explain to everyone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_INPUT = re.compile(rb"(?:.*\n)?EOFError: EOF when reading a line|.*, in _raw
 
 
 def reason(ended_by: int | None, last_error: bytes) -> str | None:
-    """Return why a program failed that nobody stopped: it asked for input, or its native code crashed; None if it was neither.
+    """Return why a program that was not stopped failed: it asked for input, or its native code crashed; None if it was neither.
 
     ended_by: the number of the signal, if one ended it.
     last_error: the end of what it wrote to standard error.

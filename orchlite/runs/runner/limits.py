@@ -82,7 +82,7 @@ def set_autogroup(pid: int, niceness: int) -> bool:
 
 
 def reason(spec: dict[str, Any], ended_by: int | None, last_error: bytes) -> str | None:
-    """Return why a program failed that nobody stopped, if a limit or the kernel explains it.
+    """Return why a program that was not stopped failed, if a limit or the kernel explains it.
 
     ended_by: the number of the signal, if one ended it.
     last_error: the end of what it wrote to standard error.

@@ -2,9 +2,8 @@
 
 A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, a tag, the text. The tag is `F` for a full
 line, or the last part of one, and `P` for any other part: lines over 16 KiB are split, so are lines that a program writes piece by piece,
-such as progress bars, and the last line may lack its newline. The first
-half of the allowed size goes to `log`, the rest to segments of a quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so
-the beginning and the end of any log survive.
+such as progress bars, and the last line may lack its newline. The first half of the allowed size goes to `log`, the rest to segments of a
+quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so the beginning and the end of any log survive.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from tests.onnx_models import weighing
 pytestmark = pytest.mark.slow
 
 _TOKEN = "the-token-of-this-test"
-_EXAMPLES = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 5}
+_EXAMPLES = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 10}
 """Of each endpoint: requests that are valid by the document, and that are not."""
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -22,7 +22,7 @@ _SUPPORTED = ("3.11", "3.12")
 
 
 class InstallStep(NamedTuple):
-    """One call of `uv pip install`, which takes seconds where pip takes a minute."""
+    """One call of `pip install`."""
 
     packages: tuple[str, ...]
     options: tuple[str, ...] = ()
@@ -100,15 +100,9 @@ def _locked(path: Path) -> Iterator[None]:
 def _build(folder: Path, installations: tuple[InstallStep, ...], python: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _call(sys.executable, "-m", "virtualenv", "--python", python, "--no-download", "--no-periodic-update", "--no-pip", str(folder))
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--python", str(folder / "bin" / "python"), *_sources()]
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--no-compile"]  # most is never imported
     for installation in installations:
-        _call(*uv, *installation.options, *installation.packages)
-
-
-def _sources() -> list[str]:
-    """Return where uv finds packages, if pip's variables say it; uv reads variables of its own only."""
-    options = {"PIP_INDEX_URL": "--default-index", "PIP_EXTRA_INDEX_URL": "--index", "PIP_FIND_LINKS": "--find-links"}
-    return [word for name, option in options.items() if name in os.environ for word in (option, os.environ[name])]
+        _call(*pip, *installation.options, *installation.packages)
 
 
 def _call(*command: str) -> None:

@@ -123,6 +123,8 @@ class Resolver(Lookup):
 
     def runs_of_all(self, found: Sequence[Orchestration | Task | TaskRun], wanted: WantedRuns) -> Table[TaskRun]:
         """Return the runs of all these, each once, newest first; of a run, itself."""
+        if len(found) == 1:  # in order already; the times below cost a query each
+            return self.runs_below(found[0], wanted)
         runs = {run.id(): run for one in found for run in self.runs_below(one, wanted)}
         return Table(sorted(runs.values(), key=TaskRun.created_at, reverse=True)[: wanted.limit])
 

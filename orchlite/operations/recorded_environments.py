@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from orchlite.core.records import OrchestrationRow
+from orchlite.core.text import listed
 from orchlite.environments.builds import Installation
 from orchlite.operations.context import Context
 from orchlite.operations.installation import Provided
@@ -48,9 +49,8 @@ def _difference(orchestration: OrchestrationRow, used: Installation, objection: 
         return None
     was, now = _versions(orchestration.installed), _versions(used.installed)
     changes = [_change(name, was.get(name), now.get(name)) for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name)]
-    named = "; ".join(changes[:_NAMED_CHANGES]) + (f"; and {len(changes) - _NAMED_CHANGES} more" if len(changes) > _NAMED_CHANGES else "")
     why = "" if objection is None else f" Why not the recorded ones: {objection.rstrip('.')}."
-    return f"The environment was built again with other versions: {named}.{why}"
+    return f"The environment was built again with other versions: {listed(changes, _NAMED_CHANGES)}.{why}"
 
 
 def _versions(installed: tuple[str, ...]) -> dict[str, str]:

@@ -193,7 +193,7 @@ def test_two_threads_that_wait_for_one_run_see_the_same_end(runners: Runners, ma
 
 def test_closing_waits_in_the_background_for_a_runner_that_no_thread_waits_for(runners: Runners, make_spec: MakeSpec) -> None:
     folder = _placed(runners, make_spec("sleep 0.1"))
-    _await(folder.started.exists)
+    _await(lambda: folder.started.exists() and folder.started.read_bytes())  # it is created empty
     runners.close()
     _await(lambda: not Path(f"/proc/{_runner_of(folder)}").exists())  # a zombie would stay
     assert isinstance(runners.observe(folder), Ended)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from orchlite.cli.errors import FAILED, SUCCESS
-from orchlite.cli.failures import why_failed
 from orchlite.cli.json_models import JsonObject, time_json
 from orchlite.cli.lists import Names, open_store
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
 from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id, time_text
+from orchlite.client.failures import why_failed
 from orchlite.core.clock import SystemClock
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from orchlite.cli.escapes import without_sequences
 from orchlite.cli.json_models import time_json
 from orchlite.cli.output import can_redraw, cut_to_cells, discard
-from orchlite.cli.redrawn_rows import RedrawnRows, Row
+from orchlite.core.escapes import without_sequences
 from orchlite.runs.logs import LogLine, UnfinishedLine
+from orchlite.runs.redrawn_rows import RedrawnRows, Row
 
 _MOST_ROWS = 20
 _MOST_SHOWN = 4096

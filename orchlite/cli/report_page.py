@@ -10,9 +10,9 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from orchlite.cli.failures import plain_line
 from orchlite.cli.health import alarm_texts
 from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
+from orchlite.client.failures import plain_line
 from orchlite.client.report import Report, TaskReport
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchlite.cli.failures import last_lines
 from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
@@ -16,6 +15,7 @@ from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import Marks, counted, number_text, seconds_text, short_id, time_text
 from orchlite.cli.schedule import schedule_warnings
+from orchlite.client.failures import last_lines
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text
 from orchlite.core.sparklines import sparkline

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from orchlite.cli.errors import FAILED, INTERRUPTED, SUCCESS
-from orchlite.cli.failures import why_failed
 from orchlite.cli.health import keepers_text, print_alarms, signs_json
 from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker, time_json
 from orchlite.cli.lists import Names, open_store, run_cells
@@ -21,6 +20,7 @@ from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
 from orchlite.cli.output import Output, can_redraw, short_id, time_text
 from orchlite.cli.signals import Interrupted, Signals
+from orchlite.client.failures import why_failed
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.sizes import size_text

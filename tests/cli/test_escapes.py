@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.escapes import without_sequences
+from orchlite.core.escapes import without_sequences
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]

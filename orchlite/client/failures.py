@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchlite.cli.escapes import without_colours
+from orchlite.core.escapes import without_colours
 from orchlite.core.status import FAILED
 from orchlite.runs.logs import last_state
 

@@ -14,11 +14,12 @@ from orchlite.cli.errors import REFUSED, SUCCESS, error_json
 from orchlite.cli.language import spelled
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, absolute_path, common_options
-from orchlite.cli.output import Output, counted, one_line
+from orchlite.cli.output import Output
 from orchlite.cli.run_options import ClientSettings, bundle_options, image_options
 from orchlite.cli.upload import notable_warnings
 from orchlite.core.errors import BadBundle, BadRequirement, Conflict, DeviceFailed, OrchliteError
 from orchlite.core.sizes import size_text
+from orchlite.core.text import counted, one_line
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -13,8 +13,10 @@ from orchlite.cli.json_models import comparison_json
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
-from orchlite.cli.output import Exact, number_text, seconds_text, short_id
+from orchlite.cli.output import Exact
+from orchlite.core.durations import seconds_text
 from orchlite.core.sizes import size_text
+from orchlite.core.text import number_text, short_id
 
 if TYPE_CHECKING:
     from orchlite.operations.comparison import Difference

@@ -11,10 +11,11 @@ import click
 from orchlite.cli.json_models import run_json, task_json
 from orchlite.cli.lookup import IdOrName, lookup_of, task_named
 from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import Output, short_id
+from orchlite.cli.output import Output
 from orchlite.cli.upload import closing
 from orchlite.core.errors import IllegalMove, WaitTimeout
 from orchlite.core.status import TaskKind, TaskStatus, sources_of
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

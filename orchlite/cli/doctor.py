@@ -15,11 +15,11 @@ import click
 from orchlite.cli.errors import FAILED, SUCCESS
 from orchlite.cli.language import spelled
 from orchlite.cli.options import Verb, common_options
-from orchlite.cli.output import counted
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import OrchliteError
 from orchlite.core.files import is_folder
 from orchlite.core.sizes import size_text
+from orchlite.core.text import counted
 
 if TYPE_CHECKING:
     from orchlite.operations.integrity import Finding

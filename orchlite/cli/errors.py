@@ -21,8 +21,8 @@ import click
 
 from orchlite.cli.language import spelled
 from orchlite.cli.options import CommonOptions
-from orchlite.cli.output import one_line, short_id
 from orchlite.core.errors import Conflict, InvalidInput, MissingExtra, NotFound, OrchliteError, PackagingFailed, RunFailed, WaitTimeout
+from orchlite.core.text import one_line, short_id
 
 SUCCESS, FAILED, REFUSED, NOT_POSSIBLE, BUG = 0, 1, 2, 3, 70
 TIMED_OUT = 124

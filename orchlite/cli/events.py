@@ -14,9 +14,10 @@ from orchlite.cli.json_models import event_json
 from orchlite.cli.lists import Names, open_store
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb
-from orchlite.cli.output import Output, Rows, short_id, time_text
+from orchlite.cli.output import Output, Rows, time_text
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import NotFound
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -12,11 +12,11 @@ import click
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
-from orchlite.cli.output import counted
 from orchlite.core.errors import Conflict, NotFound
 from orchlite.core.files import copy_file, is_folder, remove_on_error, tree_size
 from orchlite.core.sizes import size_text
 from orchlite.core.system_errors import device_error
+from orchlite.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

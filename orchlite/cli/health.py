@@ -13,9 +13,11 @@ from orchlite.cli.json_models import JsonObject, time_json
 from orchlite.cli.lists import Names, open_store
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
-from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id, time_text
+from orchlite.cli.output import Output, time_text
 from orchlite.client.failures import why_failed
 from orchlite.core.clock import SystemClock
+from orchlite.core.durations import seconds_text
+from orchlite.core.text import counted, one_line, short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

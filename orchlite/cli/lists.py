@@ -12,9 +12,11 @@ import click
 from orchlite.cli.json_models import orchestration_json, run_json_maker, task_json_maker
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Moment, Verb, VerbGroup, common_options
-from orchlite.cli.output import Exact, Output, number_text, seconds_text, short_id, time_text
+from orchlite.cli.output import Exact, Output, time_text
 from orchlite.core.clock import SystemClock
+from orchlite.core.durations import seconds_text
 from orchlite.core.status import RunStatus
+from orchlite.core.text import number_text, short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -13,9 +13,10 @@ from orchlite.cli.json_models import time_json
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Moment, Verb, common_options, raw_option
-from orchlite.cli.output import short_id, time_text
+from orchlite.cli.output import time_text
 from orchlite.cli.program_output import ProgramOutput
 from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

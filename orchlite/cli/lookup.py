@@ -10,9 +10,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from orchlite.cli.options import CommonOptions, Converter, common_options
-from orchlite.cli.output import Output, counted, one_line, short_id, time_text
+from orchlite.cli.output import Output, time_text
 from orchlite.core.errors import IllegalMove, NotFound, OrchliteError
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
+from orchlite.core.text import counted, one_line, short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -11,8 +11,9 @@ from orchlite.cli.json_models import JsonObject, time_json
 from orchlite.cli.lists import count_option, metric_names, open_store
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Verb
-from orchlite.cli.output import Exact, number_text, short_id
+from orchlite.cli.output import Exact
 from orchlite.core.errors import NotFound
+from orchlite.core.text import number_text, short_id
 
 if TYPE_CHECKING:
     from orchlite.core.records import MeasuredRun

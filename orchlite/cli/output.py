@@ -18,12 +18,13 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from orchlite.core.text import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status as Spinner
 
 _SPINNER_DELAY_SECONDS = 0.4
-_SHORT = 8
 _GAP = 2
 _NARROWEST = 6
 _PAGE_WIDTH = 100
@@ -245,37 +246,6 @@ def discard(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-def short_id(whole_id: str) -> str:
-    """Return the first eight digits of an id."""
-    return whole_id[:_SHORT]
-
-
-def one_line(text: str) -> str:
-    """Return the text with unprintable characters, such as line ends, replaced by spaces."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Return a duration as text: `1.52 s`, `2 min 05 s`; None is empty."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
-
-
-def number_text(value: float | None) -> str:
-    """Return a number as text, rounded to six digits; None is empty."""
-    return "" if value is None else f"{value:g}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 run`, `2 runs`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def time_text(at: datetime | None, zone: str | None = None) -> str:

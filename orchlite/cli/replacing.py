@@ -11,10 +11,10 @@ import click
 
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import common_options
-from orchlite.cli.output import short_id, time_text
+from orchlite.cli.output import time_text
 from orchlite.core.errors import Conflict, NotFound
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
-from orchlite.core.text import listed
+from orchlite.core.text import listed, short_id
 
 if TYPE_CHECKING:
     from orchlite.cli.run_options import Commands, RunOptions

@@ -11,13 +11,15 @@ from itertools import groupby
 from pathlib import Path
 
 from orchlite.cli.health import alarm_texts
-from orchlite.cli.output import counted, number_text, seconds_text, short_id, time_text
+from orchlite.cli.output import time_text
 from orchlite.client.failures import plain_line
 from orchlite.client.report import Report, TaskReport
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
+from orchlite.core.durations import seconds_text
 from orchlite.core.sparklines import sparkline
 from orchlite.core.status import FAILED
+from orchlite.core.text import counted, number_text, short_id
 
 _RED, _AMBER, _GREY = "#d73a35", "#b5720b", "#808080"
 _MOST_TASKS = 100

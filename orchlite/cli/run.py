@@ -15,16 +15,17 @@ from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
-from orchlite.cli.output import Output, counted, seconds_text, short_id, time_text
+from orchlite.cli.output import Output, time_text
 from orchlite.cli.program_output import ProgramOutput, own_targets
 from orchlite.cli.resource_options import Resources, resource_options
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import open_packaged
+from orchlite.core.durations import seconds_text
 from orchlite.core.errors import IllegalMove, WaitTimeout
 from orchlite.core.files import is_file, is_folder
-from orchlite.core.text import listed, quoted
+from orchlite.core.text import counted, listed, quoted, short_id
 from orchlite.runs.logs import UnfinishedLine
 
 if TYPE_CHECKING:

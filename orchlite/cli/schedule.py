@@ -9,13 +9,14 @@ import click
 from orchlite.cli.json_models import task_json, time_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, Zone, common_options, seconds_of
-from orchlite.cli.output import Output, short_id, time_text
+from orchlite.cli.output import Output, time_text
 from orchlite.cli.replacing import live_task, replace
 from orchlite.cli.resource_options import resource_options
 from orchlite.cli.retry_options import check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.upload import closing, packaged
 from orchlite.core.errors import BadArgument, BadSchedule
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -13,14 +13,15 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
-from orchlite.cli.output import Marks, counted, number_text, seconds_text, short_id, time_text
+from orchlite.cli.output import Marks, time_text
 from orchlite.cli.schedule import schedule_warnings
 from orchlite.client.failures import last_lines
+from orchlite.core.durations import seconds_text
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text
 from orchlite.core.sparklines import sparkline
 from orchlite.core.status import STARTS_NO_MORE, RunStatus
-from orchlite.core.text import listed
+from orchlite.core.text import counted, listed, number_text, short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

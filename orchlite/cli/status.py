@@ -18,12 +18,13 @@ from orchlite.cli.json_models import JsonObject, run_json_maker, task_json_maker
 from orchlite.cli.lists import Names, open_store, run_cells
 from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
-from orchlite.cli.output import Output, can_redraw, short_id, time_text
+from orchlite.cli.output import Output, can_redraw, time_text
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.client.failures import why_failed
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import BadArgument
 from orchlite.core.sizes import size_text
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

@@ -9,12 +9,12 @@ import click
 from orchlite.cli.errors import SUCCESS
 from orchlite.cli.lookup import IdOrName, lookup_of, task_named, way_to_run
 from orchlite.cli.options import Verb, common_options, raw_option
-from orchlite.cli.output import short_id
 from orchlite.cli.run import follow_to_end, leave_running
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import closing
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.status import STARTS_NO_MORE, TaskKind
+from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

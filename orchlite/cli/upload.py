@@ -12,10 +12,12 @@ import click
 from orchlite.cli.json_models import orchestration_json
 from orchlite.cli.lookup import newest_upload, way_to_run
 from orchlite.cli.options import Verb, absolute_path, common_options
-from orchlite.cli.output import Output, counted, one_line, seconds_text, short_id
+from orchlite.cli.output import Output
 from orchlite.cli.run_options import Source, source_options
 from orchlite.core.clock import SystemClock
+from orchlite.core.durations import seconds_text
 from orchlite.core.errors import BadArgument, NotFound
+from orchlite.core.text import counted, one_line, short_id
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client

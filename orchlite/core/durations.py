@@ -1,4 +1,4 @@
-"""Spans of time, as people write them: `90s`, `5m`, `1h30m`, `2d`, `1w`."""
+"""Spans of time, as people write them, `90s`, `5m`, `1h30m`, `2d`, `1w`, and read them: `1.52 s`, `2 min 05 s`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def plain_seconds(value: object, argument: str) -> object:
     if isinstance(value, str):
         value = _of_text(value, argument)
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration as text: `1.52 s`, `2 min 05 s`; None is empty."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def _of_text(text: str, argument: str) -> timedelta:

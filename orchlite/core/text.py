@@ -1,10 +1,11 @@
-"""Text that is safe to show in a message: names of any length and content, URLs without their passwords."""
+"""Text that is safe to show: names of any length and content, ids, counts and numbers, URLs without their passwords."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 _QUOTED_CHARACTERS = 120
+_SHORT = 8
 _CREDENTIALS = r"://[^/\s]*@"
 _QUERY = r"(://[^\s?#]*\?)[^\s#'\"<>]+"
 
@@ -38,3 +39,23 @@ def mask_userinfo(text: str) -> str:
     import re
 
     return re.sub(_CREDENTIALS, "://****@", text)
+
+
+def short_id(whole_id: str) -> str:
+    """Return the first eight digits of an id."""
+    return whole_id[:_SHORT]
+
+
+def one_line(text: str) -> str:
+    """Return the text with unprintable characters, such as line ends, replaced by spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def number_text(value: float | None) -> str:
+    """Return a number as text, rounded to six digits; None is empty."""
+    return "" if value is None else f"{value:g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

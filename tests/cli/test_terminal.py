@@ -17,7 +17,9 @@ import pytest
 from click.testing import Result
 
 import orchlite
-from orchlite.cli.output import one_line, seconds_text, time_text
+from orchlite.cli.output import time_text
+from orchlite.core.durations import seconds_text
+from orchlite.core.text import one_line
 
 Call = Callable[..., Result]
 MakeFolder = Callable[..., Path]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import click
 import pytest
 from click.testing import Result
 
-from orchlite.cli import doctor
 from orchlite.cli.app import command_line
+from orchlite.client import doctor
 from orchlite.environments import uv
 
 Call = Callable[..., Result]
@@ -133,6 +135,15 @@ def test_doctor_finds_a_damaged_bundle_and_exits_with_1(call: Call, folder: Make
     done = call("doctor", "--offline", "--json")
     assert done.exit_code == 1
     assert _states(done)["store"] == "bad"
+
+
+def test_doctor_names_the_verb_that_removes_what_it_finds(call: Call, folder: MakeFolder, store: Path) -> None:
+    call("upload", folder("print(1)"))
+    orphan = store / "runs" / str(UUID(int=1))
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    words = [check["words"] for check in json.loads(call("doctor", "--offline", "--json").stdout) if check["name"] == "leftovers"]
+    assert [text for text in words if text.endswith("belongs to nothing. `orchlite prune` removes it.")]
 
 
 @pytest.mark.slow

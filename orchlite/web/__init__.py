@@ -1,0 +1,1 @@
+"""The page: what a store does, to look at and to steer in a browser. Needs the extra `server`."""

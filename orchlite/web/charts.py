@@ -1,0 +1,111 @@
+"""The geometry of the charts in a row of a table: a square for each run, and a sparkline. Pure: records in, numbers and texts out.
+
+`templates/charts.html` draws them as SVG, `static/charts.css` gives them their colours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from orchlite.core.durations import seconds_text
+from orchlite.core.records import RunRow
+from orchlite.core.text import counted
+from orchlite.web.run_marks import TimeText, look_of, run_text
+
+STRIP_RUNS = 30
+"""How many runs a strip shows."""
+_LINKED_CHARACTERS = 18
+"""How much of a run's id is in its link: 60 random bits, half of the id. A page of fifty strips links 1500 runs."""
+_SYMBOLS = {
+    "success": "s",
+    "failure": "f",
+    "timed_out": "t",
+    "unknown": "u",
+    "killed": "k",
+    "running": "r",
+    "queued": "q",
+    "skipped": "o",
+    "missed": "m",
+}
+"""By how a mark looks: the id of what it is drawn with, in `templates/charts.html`; short for the same reason."""
+_PITCH = 14
+_SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 100.0, 20.0
+_MARGIN = 2.0
+
+
+class Square(NamedTuple):
+    """One run of a strip."""
+
+    x: int
+    symbol: str
+    text: str
+    run_id: str
+    """Its first digits."""
+
+
+class Strip(NamedTuple):
+    """The newest runs of a task, the newest at the right."""
+
+    squares: Sequence[Square]
+    text: str
+    """All of them in words, for those who cannot see them."""
+    width: int = STRIP_RUNS * _PITCH
+
+
+class Sparkline(NamedTuple):
+    """Values over time, from 0 up."""
+
+    path: str
+    """The commands of an SVG path; gaps where a value is not known."""
+    last: tuple[float, float] | None
+    """Where the last known value is."""
+    text: str
+    width: float = _SPARKLINE_WIDTH
+    height: float = _SPARKLINE_HEIGHT
+
+
+def strip(runs: Sequence[RunRow], time_text: TimeText) -> Strip:
+    """Return a square for each of the last 30 of these runs, which are the oldest first. Skipped slots may be among them."""
+    shown = runs[-STRIP_RUNS:]
+    first = STRIP_RUNS - len(shown)
+    squares = [
+        Square((first + place) * _PITCH, _SYMBOLS[look_of(run)], run_text(run, time_text), run.run_id[:_LINKED_CHARACTERS])
+        for place, run in enumerate(shown)
+    ]
+    counts = Counter(look_of(run).replace("_", " ") for run in shown)
+    ends = ", ".join(f"{count} {look}" for look, count in counts.most_common())
+    return Strip(squares, f"Last {counted(len(squares), 'run')}: {ends}" if squares else "No runs yet")
+
+
+def sparkline(seconds: Sequence[float | None]) -> Sparkline:
+    """Return a line through durations, the oldest first; None is a gap."""
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return Sparkline("", None, "No durations yet")
+    points = _points(seconds, max(known))
+    low, high = seconds_text(min(known)), seconds_text(max(known))
+    text = f"{low} to {high}, last {seconds_text(known[-1])}" if low != high else low
+    return Sparkline(_path(points), [point for point in points if point is not None][-1], f"Durations: {text}")
+
+
+def _points(values: Sequence[float | None], largest: float) -> list[tuple[float, float] | None]:
+    """Return where each value is, the last one at the right; y grows downwards."""
+    step = (_SPARKLINE_WIDTH - 2 * _MARGIN) / (STRIP_RUNS - 1)
+    first = _SPARKLINE_WIDTH - _MARGIN - step * (len(values) - 1)
+    room = _SPARKLINE_HEIGHT - 2 * _MARGIN
+    return [
+        None if value is None else (round(first + place * step, 1), round(_SPARKLINE_HEIGHT - _MARGIN - room * value / (largest or 1), 1))
+        for place, value in enumerate(values)
+    ]
+
+
+def _path(points: Sequence[tuple[float, float] | None]) -> str:
+    """Return a path through the points: `M2 18L5.3 4`. A point between two gaps is a line of no length, which a round cap makes a dot."""
+    commands, is_open = [], False
+    for point in points:
+        if point is not None:
+            commands.append(f"{'L' if is_open else 'M'}{point[0]:g} {point[1]:g}{'' if is_open else 'h0'}")
+        is_open = point is not None
+    return "".join(commands)

@@ -25,7 +25,7 @@ _RECORD_BYTES = 64 * 1024
 _TAG, _FULL = slice(37, 40), b" F "
 """Where a record's tag is, behind the time and the stream, and that of a full line."""
 _GAP = b"G"
-_MARKER = "[orchlite: a part of the log is missing here, it was longer than the limit]"
+GAP_TEXT = "[orchlite: a part of the log is missing here, it was longer than the limit]"
 
 
 class LogLine(str):
@@ -212,10 +212,10 @@ class _Segments:
 
     def go_to_end(self, size_bytes: int) -> bool:
         """Skip to a record after which about this many bytes follow; return False if there are fewer."""
-        with _reading(self._path), suppress(FileNotFoundError, ValueError):
-            for number in reversed(_segments(self._path)):
+        with reading(self._path), suppress(FileNotFoundError, ValueError):
+            for number in reversed(segments(self._path)):
                 self._close()
-                self._file = os.open(_segment(self._path, number), os.O_RDONLY | os.O_NONBLOCK)
+                self._file = os.open(segment_path(self._path, number), os.O_RDONLY | os.O_NONBLOCK)
                 start = os.fstat(self._file).st_size - size_bytes
                 if start > 0:
                     os.lseek(self._file, start + os.pread(self._file, _RECORD_BYTES, start).index(b"\n") + 1, os.SEEK_SET)
@@ -228,8 +228,8 @@ class _Segments:
         """Yield what was written since the last call, with a marker in place of segments that were dropped unread."""
         while True:
             # Listed before reading: a segment with a successor is complete, so nothing of it is missed.
-            with _reading(self._path):
-                later = [number for number in _segments(self._path) if number > self._number]
+            with reading(self._path):
+                later = [number for number in segments(self._path) if number > self._number]
             yield from self._read()
             if not later:
                 return
@@ -241,7 +241,7 @@ class _Segments:
             yield from filter(_is_whole, records)
 
     def _next_chunk(self) -> bytes:
-        with _reading(self._path):
+        with reading(self._path):
             return os.read(self._file, _CHUNK_BYTES)
 
     def _go_to(self, later: list[int]) -> Iterator[bytes]:
@@ -249,14 +249,14 @@ class _Segments:
         self._close()
         expected = self._number + 1
         for number in later:
-            with _reading(self._path), suppress(FileNotFoundError):
-                self._file = os.open(_segment(self._path, number), os.O_RDONLY | os.O_NONBLOCK)  # opening a named pipe would block
+            with reading(self._path), suppress(FileNotFoundError):
+                self._file = os.open(segment_path(self._path, number), os.O_RDONLY | os.O_NONBLOCK)  # opening a named pipe would block
             if self._file < 0:
                 continue
             self._number = number
             break
         if self._file >= 0 and self._number != expected:
-            yield os.pread(self._file, 64, 0).split(b" ", 1)[0] + b" stderr " + _GAP + b" " + _MARKER.encode()
+            yield os.pread(self._file, 64, 0).split(b" ", 1)[0] + b" stderr " + _GAP + b" " + GAP_TEXT.encode()
 
     def _close(self) -> None:
         if self._file >= 0:
@@ -265,7 +265,8 @@ class _Segments:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Turn an error of the file system in the block into `DeviceFailed`, which names the log."""
     try:
         yield
     except OSError as error:
@@ -276,11 +277,12 @@ def _is_whole(record: bytes) -> bool:
     return record.count(b" ") >= 3
 
 
-def _segment(path: Path, number: int) -> Path:
+def segment_path(path: Path, number: int) -> Path:
+    """Return the path of a segment; `path` is that of the log."""
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
-def _segments(path: Path) -> list[int]:
+def segments(path: Path) -> list[int]:
     """Return the numbers of the existing segments, ascending; 0 is `log` itself."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]

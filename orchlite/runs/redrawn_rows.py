@@ -23,25 +23,34 @@ class Row:
     def __init__(self) -> None:
         self.is_redrawn = False
         """Whether it was begun, or begun again, with a carriage return."""
+        self.length = 0
+        """The number of its characters."""
+        self.oldest: LogLine | None = None
+        """The part of the log with which the text begins that it has now."""
         self.newest: LogLine | None = None
         """The part of the log that was written to it last."""
         self._pieces: list[str] = []
         self._is_returned = False
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, line: LogLine) -> None:
         """Append some text or, after `go_to_start`, replace what is there."""
         if self._is_returned:
             self._pieces.clear()
             self.is_redrawn, self._is_returned = True, False
+        if not self._pieces:
+            self.oldest, self.length = line, 0
         self._pieces.append(text)
+        self.length += len(text)
+        self.newest = line
 
     def go_to_start(self) -> None:
         """Let the next text replace what is there."""
         self._is_returned = True
 
-    def end(self) -> None:
+    def end(self, line: LogLine) -> None:
         """End the row: a carriage return before a newline replaces nothing."""
         self._is_returned = False
+        self.oldest, self.newest = self.oldest or line, line
 
     def is_fresh(self) -> bool:
         """Return whether nothing was written to it."""
@@ -87,8 +96,7 @@ class RedrawnRows:
             self._write(piece, line)
         if isinstance(line, UnfinishedLine):
             return []
-        self._rows[self._at].end()
-        self._rows[self._at].newest = line
+        self._rows[self._at].end(line)
         self._at += 1
         if self._at == len(self._rows):
             self._rows.append(Row())
@@ -123,8 +131,7 @@ class RedrawnRows:
         elif self._at and piece.endswith("A") and _MOVE.fullmatch(piece):
             self._at = max(0, self._at - int(piece[2:-1] or 1))
         elif piece:
-            row.add(piece)
-            row.newest = line
+            row.add(piece, line)
 
     def _settled(self) -> list[Row]:
         """Remove and return the rows up to the last one above the cursor that cannot be redrawn, and those that are too many."""

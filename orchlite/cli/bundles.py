@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from orchlite.cli.errors import REFUSED, SUCCESS, error_json
 from orchlite.cli.language import spelled
-from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Verb, absolute_path, common_options
 from orchlite.cli.output import Output
 from orchlite.cli.run_options import ClientSettings, bundle_options, image_options
@@ -23,7 +20,7 @@ from orchlite.core.text import counted, one_line
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
-    from orchlite.client.orchestration import Orchestration
+    from orchlite.operations.upload import BundleCheck
 
 _MAIN = '''"""Greets by name. Run it here with: orchlite run . --arg name=Ada"""
 
@@ -96,13 +93,12 @@ def check(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> int:
     """
     out = common_options().output()
     try:
-        with out.busy(f"checking {path}"), _inspected(path, exclude, images) as (client, orchestration):
-            warnings = [*orchestration.warnings(), *lookup_of(client).foreseen_import_warnings(orchestration)]
-            facts = {"entrypoint": orchestration.entrypoint(), "requirements": orchestration.requirements(), "sha": orchestration.sha()}
+        with out.busy(f"checking {path}"), _temporary_client(images) as client:
+            found = _checked(client, path, exclude)
     except (BadBundle, BadRequirement) as error:
         _print_refused(out, error)
         return REFUSED
-    _print_accepted(out, facts, warnings)
+    _print_accepted(out, found)
     return SUCCESS
 
 
@@ -120,7 +116,8 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
         target /= f"{folder.name}.zip"
     if target.exists() and not force:
         raise Conflict(f"{str(target)!r} already exists.", hint="--force replaces it, --output names another.", path=str(target))
-    with out.busy(f"packing {folder}"), _inspected(folder, exclude, {}) as (_, orchestration):
+    with out.busy(f"packing {folder}"), _temporary_client({}) as client:
+        orchestration = client.upload_orchestration(path=folder, exclude=exclude)
         orchestration.download(target, overwrite=force)
         warnings, sha = orchestration.warnings(), orchestration.sha()
     for warning in notable_warnings(warnings):
@@ -131,26 +128,35 @@ def pack(folder: Path, output: Path | None, force: bool, exclude: tuple[str, ...
         out.line(f"{target} ({size_text(target.stat().st_size)}, SHA-256 {sha})")
 
 
-@contextmanager
-def _inspected(path: Path, exclude: tuple[str, ...], images: ClientSettings) -> Iterator[tuple[Client, Orchestration]]:
-    """Upload to a temporary store in which nothing is installed or run. Yield it and the orchestration."""
+def _temporary_client(images: ClientSettings) -> Client:
+    """Return a client of a temporary store in which nothing is installed or run."""
     from orchlite.client.client import Client
     from orchlite.testing import ManualClock, StubProcess
 
     settings = {name: value for name, value in images.items() if value is not None} | {"limits": common_options().client_limits()}
-    with Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess(), **settings) as wl:
-        yield wl, wl.upload_orchestration(path=path, exclude=exclude)
+    return Client.temporary(clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), process=StubProcess(), **settings)
 
 
-def _print_accepted(out: Output, facts: Mapping[str, Any], warnings: list[str]) -> None:
+def _checked(client: Client, path: Path, exclude: tuple[str, ...]) -> BundleCheck:
+    from orchlite.client.bundle_source import bundle_path, file_name_of
+    from orchlite.client.client import engine_of
+    from orchlite.operations import upload
+
+    source = bundle_path(path)
+    workspace_id = client.get_current_workspace().id()
+    return upload.check(engine_of(client).context, upload.Upload(source, workspace_id, None, file_name_of(source), exclude))
+
+
+def _print_accepted(out: Output, found: BundleCheck) -> None:
     if out.as_json:
-        out.json({"accepted": True, **facts, "warnings": warnings, "error": None})
+        facts = {"entrypoint": found.entrypoint, "requirements": found.requirements, "sha": found.sha}
+        out.json({"accepted": True, **facts, "warnings": found.warnings, "error": None})
         return
-    rows = [("ok", "program", facts["entrypoint"])]
-    rows += [("ok", "requirement", line) for line in facts["requirements"]] or [("ok", "requirements", "none")]
-    rows += [("warning", "", warning) for warning in warnings]
+    rows = [("ok", "program", found.entrypoint)]
+    rows += [("ok", "requirement", line) for line in found.requirements] or [("ok", "requirements", "none")]
+    rows += [("warning", "", warning) for warning in found.warnings]
     out.table(("", "what", "words"), rows, wraps=True)
-    out.note(f"it would be accepted, with {counted(len(warnings), 'warning')}" if warnings else "it would be accepted")
+    out.note(f"it would be accepted, with {counted(len(found.warnings), 'warning')}" if found.warnings else "it would be accepted")
 
 
 def _print_refused(out: Output, error: OrchliteError) -> None:

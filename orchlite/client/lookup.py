@@ -166,12 +166,6 @@ class Lookup:
         others = (path.stem for path in hosts.glob("*.lock") if path.stem != self._engine.context.host_id)
         return sum(liveness.is_alive(hosts, host_id) for host_id in others)
 
-    def foreseen_import_warnings(self, orchestration: Orchestration) -> tuple[str, ...]:
-        """Return what packaging would warn of in the imports of an orchestration that is not packaged, as far as it is certain now."""
-        from orchlite.operations.import_warnings import foreseen_import_warnings
-
-        return foreseen_import_warnings(self._engine.context, self._engine.store.orchestrations.get(orchestration.id()))
-
     def are_schedules_kept(self) -> bool:
         """Return whether another process keeps the store's schedules."""
         context = self._engine.context

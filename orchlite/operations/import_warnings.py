@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchlite.bundles.imports import Import, read_imports
 from orchlite.core.errors import BadBundle, PackagingFailed
@@ -26,23 +27,24 @@ _log = logging.getLogger(__name__)
 
 def import_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
     """Return the warnings about the imports of a bundle whose environment is ready."""
-    return _warnings(context, orchestration, modules_in(installation.site_packages()))
+    bundle = context.bundles.path(orchestration.sha)
+    return _warnings(context, orchestration, bundle, modules_in(installation.site_packages()))
 
 
-def foreseen_import_warnings(context: Context, orchestration: OrchestrationRow) -> tuple[str, ...]:
-    """Return the warnings about the imports of a bundle that has not been packaged.
+def foreseen_import_warnings(context: Context, orchestration: OrchestrationRow, bundle: Path) -> tuple[str, ...]:
+    """Return the warnings about the imports of a bundle that has not been packaged, and need not be stored: `bundle` is its ZIP.
 
     If its environment exists already, that decides. Otherwise the host's packages show what the requirements would bring; if they do not
     have all of these, nothing is returned.
     """
     requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
     if not requirements:
-        return _warnings(context, orchestration, frozenset())
+        return _warnings(context, orchestration, bundle, frozenset())
     found = _existing(context, requirements)
     if found is not None:
-        return import_warnings(context, orchestration, found)
+        return _warnings(context, orchestration, bundle, modules_in(found.site_packages()))
     installed = with_dependencies(requirements, context.environments.host_packages().directories)
-    return () if installed is None else _warnings(context, orchestration, frozenset(), installed)
+    return () if installed is None else _warnings(context, orchestration, bundle, frozenset(), installed)
 
 
 def _existing(context: Context, requirements: tuple[str, ...]) -> Installation | None:
@@ -53,12 +55,12 @@ def _existing(context: Context, requirements: tuple[str, ...]) -> Installation |
 
 
 def _warnings(
-    context: Context, orchestration: OrchestrationRow, brought: frozenset[str], installed: frozenset[str] = frozenset()
+    context: Context, orchestration: OrchestrationRow, bundle: Path, brought: frozenset[str], installed: frozenset[str] = frozenset()
 ) -> tuple[str, ...]:
     """Return the warnings, given the modules that the requirements bring, and the names of packages that they would install."""
     known = sys.stdlib_module_names | _NEVER_NAMED | brought
     try:
-        found = read_imports(context.bundles.path(orchestration.sha), orchestration.entrypoint, known.__contains__)
+        found = read_imports(bundle, orchestration.entrypoint, known.__contains__)
     except (BadBundle, OSError):
         _log.warning("the imports of orchestration %s could not be read", orchestration.orchestration_id, exc_info=True)
         return ()

@@ -1,4 +1,4 @@
-"""Uploads bundles: receive the bytes, inspect them, store them once, and queue the packaging."""
+"""Uploads bundles: receive the bytes, inspect them, store them once, and queue the packaging; or only says what an upload would find."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchlite.core.errors import OrchliteError, StorageFull
 from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.core.text import mask_credentials
 from orchlite.operations.context import Context
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ class Upload(NamedTuple):
     """As it is stored; None: the client's."""
     replace_pins: tuple[str, ...] | None = None
     """The set that replaces pins of the bundle; None: the client's."""
+    packing_warnings: tuple[str, ...] = ()
+    """Of a ZIP that was packed before: what `packed` warned of."""
+
+
+class BundleCheck(NamedTuple):
+    """What an upload of an acceptable bundle would find."""
+
+    sha: str
+    size_bytes: int
+    entrypoint: str
+    requirements: tuple[str, ...]
+    """As `Orchestration.requirements()` returns them."""
+    warnings: tuple[str, ...]
+    """Those of the upload, and those of packaging that are certain already."""
 
 
 def receive(context: Context, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
@@ -47,22 +62,66 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
         StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
         OSError: the bundle cannot be written to the store's folder.
     """
-    from orchlite.bundles import bundle
-    from orchlite.environments import base_image
-
-    source, left_out = _source(context, upload)
-    limits = context.settings.limits
-    with context.bundles.receive(source, limits.upload_bytes) as received:
-        report, changes = _with_pins_replaced(context, upload, bundle.inspect(received, limits))
+    source, upload = packed(context, upload)
+    with context.bundles.receive(source, context.settings.limits.upload_bytes) as received:
+        report, changes = _inspected(context, upload, received)
         # Read without `reuse`, too: a store that fails should do so before it contains the bundle.
         existing = context.store.orchestrations.newest_of_bytes(
             upload.workspace_id, report.sha, _base_image(context, upload), report.requirements.lines
         )
         if reuse and existing is not None and not _has_other_sources(context, existing):
             return existing
-        base_warnings = base_image.warnings(_base_image(context, upload))
-        report = report._replace(warnings=(*report.warnings, *left_out, *base_warnings, *changes))
         return _store(context, upload, report, received, changes)
+
+
+def check(context: Context, upload: Upload) -> BundleCheck:
+    """Return what an upload of the bundle would find. Nothing is stored or installed.
+
+    Imports are compared with the environment if it exists already, else with what is certain of it.
+
+    Raises:
+        BadBundle, BadRequirement, BadArgument: the bundle would be refused.
+        StorageFull: there is no space for it.
+        OSError: the bundle cannot be written to the store's folder.
+    """
+    from orchlite.operations.import_warnings import foreseen_import_warnings
+
+    source, upload = packed(context, upload)
+    with context.bundles.receive(source, context.settings.limits.upload_bytes) as received:
+        report, _ = _inspected(context, upload, received)
+        foreseen = foreseen_import_warnings(context, _orchestration(context, upload, report), received)
+        return BundleCheck(
+            sha=report.sha,
+            size_bytes=report.size_bytes,
+            entrypoint=report.entrypoint,
+            requirements=tuple(map(mask_credentials, report.requirements.lines)),
+            warnings=(*report.warnings, *foreseen),
+        )
+
+
+def packed(context: Context, upload: Upload) -> tuple[bytes | Path, Upload]:
+    """Return the ZIP to upload, and the upload with the warnings of packing, if its source is a folder.
+
+    Raises:
+        BadBundle, BadArgument: the folder cannot be packed.
+        ResourceExhausted: too many files are open.
+    """
+    if not (isinstance(upload.source, Path) and upload.source.is_dir()):
+        return upload.source, upload
+    from orchlite.bundles import packing
+
+    made = packing.pack(upload.source, exclude=upload.exclude, limits=context.settings.limits)
+    return made.content, upload._replace(packing_warnings=made.warnings())
+
+
+def _inspected(context: Context, upload: Upload, received: Path) -> tuple[BundleReport, tuple[str, ...]]:
+    """Return the report with all warnings and the requirements to install, and what was replaced of these."""
+    from orchlite.bundles import bundle
+    from orchlite.environments import base_image
+
+    report, changes = _with_pins_replaced(context, upload, bundle.inspect(received, context.settings.limits))
+    base_warnings = base_image.warnings(_base_image(context, upload))
+    return report._replace(warnings=(*report.warnings, *upload.packing_warnings, *base_warnings, *changes)), changes
 
 
 def _base_image(context: Context, upload: Upload) -> str:
@@ -86,16 +145,6 @@ def _has_other_sources(context: Context, existing: OrchestrationRow) -> bool:
 
     requirements = base_image.effective_requirements(existing.base_image, existing.requirements)
     return context.environments.has_other_sources(existing.environment_key, requirements)
-
-
-def _source(context: Context, upload: Upload) -> tuple[bytes | Path, tuple[str, ...]]:
-    """Return a ZIP, and warnings about what packing left out of it."""
-    if isinstance(upload.source, Path) and upload.source.is_dir():
-        from orchlite.bundles import packing
-
-        packed = packing.pack(upload.source, exclude=upload.exclude, limits=context.settings.limits)
-        return packed.content, packed.warnings()
-    return upload.source, ()
 
 
 def _store(context: Context, upload: Upload, report: BundleReport, received: Path, changes: tuple[str, ...]) -> OrchestrationRow:

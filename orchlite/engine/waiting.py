@@ -148,8 +148,7 @@ class Waiting:
         run_id: str | None = None,
     ) -> T:
         """Block until `poll` returns a value. Call `ensure_progress` every 0.5 s. With `run_id`, only this run's changes matter."""
-        if (result := poll()) is not None:  # before anything else: in a forked child it raises that the client belongs to the parent
-            return result
+        self._context.store.check_usable()  # before anything else: a forked child must not wait for the locks of its parent's threads
         with self._context.changes.subscribed(run_id) as change:
             if (result := poll()) is not None:
                 return result

@@ -5,21 +5,23 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 
+from orchlite.core.records import RunRow
+
 
 class Cleaner:
-    """A queue of run ids. Thread-safe, and never blocks."""
+    """A queue of runs. Thread-safe, and never blocks."""
 
     def __init__(self) -> None:
-        self._run_ids: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._runs: queue.SimpleQueue[RunRow] = queue.SimpleQueue()
 
-    def schedule(self, run_id: str) -> None:
+    def schedule(self, run: RunRow) -> None:
         """Add a run that has ended."""
-        self._run_ids.put(run_id)
+        self._runs.put(run)
 
-    def take_all(self) -> Iterator[str]:
-        """Yield and remove the run ids, until there are none."""
+    def take_all(self) -> Iterator[RunRow]:
+        """Yield and remove the runs, until there are none."""
         while True:
             try:
-                yield self._run_ids.get_nowait()
+                yield self._runs.get_nowait()
             except queue.Empty:
                 return

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
@@ -27,6 +27,7 @@ UNUSABLE = (StoreDamaged, StoreTooNew)
 """Errors that do not go away while this host has the store open."""
 
 _RETRY_SECONDS = 1.0
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -148,8 +149,10 @@ class Context:
         """Return a claim by this host, made now."""
         return Claim(self.host_id, self.boot_id, self.clock.now())
 
-    def commit_eventually(self, action: Callable[[Transaction], None], run_id: str | None = None) -> None:
+    def commit_eventually(self, action: Callable[[Transaction], T], run_id: str | None = None) -> T:
         """Run `action` in a transaction; retry every second while the store is busy or the disk full: an outcome is never lost.
+
+        Return what `action` returns.
 
         run_id: the only run that `action` changes, if it is one.
 
@@ -160,7 +163,7 @@ class Context:
         while True:
             try:
                 with self.store.transaction() as transaction:
-                    action(transaction)
+                    result = action(transaction)
                 break
             except StoreDamaged:
                 raise
@@ -168,3 +171,4 @@ class Context:
                 _log.warning("the store %s accepts no writes at the moment; trying again", self.folder.path, exc_info=True)
                 threading.Event().wait(_RETRY_SECONDS)
         self.changes.announce(run_id)
+        return result

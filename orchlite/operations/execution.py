@@ -211,18 +211,19 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
     left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
     ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
 
-    def record(transaction: Transaction) -> None:
-        outcome.record_end(context.store, transaction, ended, context.clock.now())
+    def record(transaction: Transaction) -> bool:
+        return outcome.record_end(context.store, transaction, ended, context.clock.now())
 
     try:
-        context.commit_eventually(record, run.run_id)
+        is_promised = context.commit_eventually(record, run.run_id)
     except IllegalMove:
         return False  # another host has imported the result first
     context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":
-        context.cleaner.schedule(run.run_id)
-    notification.notify(context, run.run_id, result.status)
+        context.cleaner.schedule(run._replace(status=result.status, attempt=attempt or run.attempt))
+    if is_promised:
+        notification.notify(context, run.run_id, result.status)
     return True
 
 

@@ -31,8 +31,10 @@ class Outcome(NamedTuple):
     """What the run has left of these."""
 
 
-def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> None:
+def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> bool:
     """Record the outcome of a run, queue its next try or promise its notification, and advance its task.
+
+    Return whether a notification was promised, which the caller sends after the commit.
 
     Raises:
         IllegalMove: the run has ended already, or cannot end this way in its state.
@@ -42,13 +44,15 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
         store.run_metrics.insert(transaction, outcome.run_id, outcome.metrics)
     if outcome.result.packages_sha is not None:
         store.run_packages.set(transaction, outcome.run_id, outcome.result.packages_sha)
+    is_promised = False
     is_tried_again = retries.try_again(store, transaction, outcome.run_id, outcome.result, now)
     if outcome.host_id is not None and not is_tried_again and (event := event_of(outcome.result.status)) is not None:
         has_default = event in outcome.host_commands
-        store.notifications.promise(transaction, outcome.run_id, event, outcome.host_id, has_default=has_default)
+        is_promised = store.notifications.promise(transaction, outcome.run_id, event, outcome.host_id, has_default=has_default)
     advance_task(store, transaction, outcome.task_id, now)
     if outcome.result.status is RunStatus.TIMED_OUT and not is_tried_again:
         _time_out(store, transaction, outcome, now)
+    return is_promised
 
 
 def event_of(status: RunStatus) -> NotificationEvent | None:

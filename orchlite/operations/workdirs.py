@@ -18,11 +18,11 @@ _log = logging.getLogger(__name__)
 
 def clean_up(context: Context) -> None:
     """Clean up the work folders of all runs that were scheduled for it."""
-    for run_id in context.cleaner.take_all():
+    for run in context.cleaner.take_all():
         try:
-            _clean_up(context, context.store.runs.get(run_id))
+            _clean_up(context, run)
         except (OSError, OrchliteError):
-            _log.info("the work folder of run %s could not be cleaned up", run_id, exc_info=True)
+            _log.info("the work folder of run %s could not be cleaned up", run.run_id, exc_info=True)
 
 
 def work_folder(context: Context, run: RunRow) -> AttemptFolder | None:

@@ -197,7 +197,7 @@ class Database:
                         # Inside `try`: an interrupt may arrive when the transaction is open already.
                         if self._begin(connection, deadline):
                             yield Transaction(connection)
-                            self._check_usable()
+                            self.check_usable()
                             connection.execute("COMMIT")
                             return
                     except BaseException:
@@ -252,6 +252,17 @@ class Database:
                     owned.close()
                     owned.in_use.release()
 
+    def check_usable(self) -> None:
+        """Do nothing if this process may use the database.
+
+        Raises:
+            Closed: `close` was called, or this process is a forked child.
+        """
+        if self._is_closed:
+            raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
+        if os.getpid() != self._pid:
+            raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
+
     def suspend(self) -> None:
         """Close every connection, and open none until `resume`. Block for open transactions, but not for SQLite's locks."""
         self._opening.acquire()
@@ -266,7 +277,7 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[float]:
         """Hold this process's turn to write while the block runs; yield when to give up waiting for other processes."""
-        self._check_usable()
+        self.check_usable()
         deadline = time.monotonic() + self._busy_timeout_seconds
         try:
             if not self._turns.acquire(self._busy_timeout_seconds):
@@ -321,7 +332,7 @@ class Database:
                 return
 
     def _owned_connection(self) -> _OwnedConnection:
-        self._check_usable()
+        self.check_usable()
         owned: _OwnedConnection | None = getattr(self._local, "owned", None)
         if owned is None or not owned.is_open:
             self._check_file()
@@ -337,12 +348,6 @@ class Database:
                 hint="Nothing more is written. Close every program that has the store open, then open it again.",
                 store=str(self.path),
             )
-
-    def _check_usable(self) -> None:
-        if self._is_closed:
-            raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
-        if os.getpid() != self._pid:
-            raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
 
     def _emptied(self) -> StoreDamaged:
         return StoreDamaged(
@@ -361,7 +366,7 @@ class Database:
 
     def _open(self) -> _OwnedConnection:
         with self._opening, translated(self.path):
-            self._check_usable()
+            self.check_usable()
             if self._identity is None and self._may_be_new:
                 create(self.path)
             connection = sqlite3.connect(

@@ -43,7 +43,7 @@ def identities(path: Path) -> tuple[FileIdentity | None, ...]:
     Raises:
         ResourceExhausted, DeviceFailed: as `identity`.
     """
-    return tuple(identity(f"{path}{suffix}", path) for suffix in _SUFFIXES)
+    return tuple([identity(f"{path}{suffix}", path) for suffix in _SUFFIXES])
 
 
 def identity(file: str | Path, store: Path) -> FileIdentity | None:

@@ -25,17 +25,18 @@ class Notifications:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def promise(self, transaction: Transaction, run_id: str, event: NotificationEvent, host_id: str, *, has_default: bool) -> None:
-        """Record that this host notifies of the run's outcome, if its task has a command for it.
+    def promise(self, transaction: Transaction, run_id: str, event: NotificationEvent, host_id: str, *, has_default: bool) -> bool:
+        """Record that this host notifies of the run's outcome, if its task has a command for it. Return False if it has none.
 
         has_default: whether the host has a command for tasks that have none. Nobody is notified of packaging that succeeds.
         """
-        transaction.execute(
+        changed = transaction.execute(
             "UPDATE runs SET to_be_told_by = ? WHERE run_id = ? AND (SELECT COALESCE("
             "CASE WHEN ? = 'failure' THEN on_failure WHEN kind = 'packaging' THEN '[]' ELSE on_success END, ?)"
             " FROM tasks WHERE tasks.task_id = runs.task_id) <> '[]'",
             (host_id, run_id, event, _SOME if has_default else _NONE),
         )
+        return changed == 1
 
     def is_promised(self, run_id: str, host_id: str) -> bool:
         """Return whether this host has promised to notify of the run's outcome, and has not done so."""

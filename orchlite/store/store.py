@@ -110,6 +110,10 @@ class Store:
         self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, now, None, reason))
         return True
 
+    def check_usable(self) -> None:
+        """Raise `Closed` if it was closed, or opened by the parent of this process."""
+        self._database.check_usable()
+
     def version(self) -> tuple[int, int]:
         """Return a value that changes with every commit by another connection; see `Database.version`."""
         return self._database.version()

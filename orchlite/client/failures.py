@@ -1,17 +1,24 @@
-"""Why a run failed, in words of its own: its reason, and what it wrote last."""
+"""Why a run failed, in words of its own: its reason, else the error at the end of its log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
+from pathlib import Path
 
+from orchlite.client.task_run import TaskRun, log_path_of
 from orchlite.core.escapes import without_colours
 from orchlite.core.status import FAILED
+from orchlite.runs.log_places import END, before
 from orchlite.runs.logs import last_state
 
-if TYPE_CHECKING:
-    from orchlite.client.task_run import TaskRun
-
-_READ_LINES = 20
+_ENDING_BYTES = 16 * 1024
+"""How much of the end of a log is searched for an error."""
+_TRACEBACK = "Traceback (most recent call last):"
+_GROUP_MARGIN = re.compile(r"^ *[|+] ?(?!-)")
+"""What Python draws before the lines of an exception group."""
+_RULE = re.compile(r"[-+= .\d]*")
+"""A line that says nothing: empty, or a border of an exception group."""
 
 
 def plain_line(text: str) -> str:
@@ -25,8 +32,31 @@ def last_lines(run: TaskRun, count: int) -> list[str]:
 
 
 def why_failed(run: TaskRun) -> str:
-    """Return the first line of a failed run's reason, else the last line that it wrote, else its exit code."""
-    if reason := run.reason():
-        return reason.partition("\n")[0]
-    written = [line for line in last_lines(run, _READ_LINES) if line.strip()]
-    return written[-1].strip() if written else f"exit code {run.exit_code()}"
+    """Return the first line of a failed run's reason, else the error at the end of its log, else its exit code."""
+    return cause(run.reason(), log_path_of(run), run.exit_code())
+
+
+def cause(reason: str | None, log: Path, exit_code: int | None) -> str:
+    """Return what `why_failed` does, from the facts about a run. At most 16 KiB of the log are read.
+
+    Raises:
+        DeviceFailed: the log cannot be read.
+    """
+    return (reason or "").partition("\n")[0] or error_line(_ending(log)) or f"exit code {exit_code}"
+
+
+def error_line(lines: Sequence[str]) -> str:
+    """Return the line below the frames of the last traceback, which names the exception; without a traceback, the last line that has words.
+
+    It is empty if there is none.
+    """
+    plain = [_GROUP_MARGIN.sub("", line) for line in lines]
+    starts = [number for number, line in enumerate(plain) if line.endswith(_TRACEBACK)]
+    below = plain[starts[-1] + 1 :] if starts else []
+    named = next((line for line in below if line.strip() and not line.startswith(" ")), "")
+    return (named or next((line for line in reversed(plain) if not _RULE.fullmatch(line)), "")).strip()
+
+
+def _ending(log: Path) -> list[str]:
+    newest = next(iter(before(log, END, _ENDING_BYTES)), None)
+    return [] if newest is None else [plain_line(line.text) for line in newest.lines()]

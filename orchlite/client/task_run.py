@@ -375,3 +375,8 @@ class TaskRun:
 def follow_in_parts(run: TaskRun, limit: int | None = None) -> Iterator[LogLine]:
     """Return what `run.logs(limit, follow=True)` does, but yield what has arrived of a line before it ends, as `logs.follow` does."""
     return run._follow(limit, in_parts=True)
+
+
+def log_path_of(run: TaskRun) -> Path:
+    """Return the first segment of the log of the run's newest attempt. There is none if it was never started."""
+    return run._log_path(run._row())

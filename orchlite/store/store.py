@@ -12,6 +12,7 @@ from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.deployments import Deployments
 from orchlite.store.events import Events
+from orchlite.store.failures import Failures
 from orchlite.store.identity import Identity
 from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups
@@ -67,6 +68,7 @@ class Store:
         self.events = Events(self._database)
         self.maintenance = StoreMaintenance(self._database)
         self.lookups = Lookups(self._database)
+        self.failures = Failures(self._database)
         self.identity = Identity(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:

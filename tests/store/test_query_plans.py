@@ -12,6 +12,7 @@ import pytest
 from orchlite.core.records import SkippedSlots
 from orchlite.core.status import RunStatus
 from orchlite.store.database import Database, Parameters, Row, Transaction
+from orchlite.store.failures import Failures
 from orchlite.store.inference_logs import InferenceLogs
 from orchlite.store.lookups import Lookups, WantedRuns
 from orchlite.store.models import Models
@@ -81,6 +82,7 @@ class _Tables:
         self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
         self.tries, self.task_versions, self.run_metrics = Tries(database), TaskVersions(database), RunMetrics(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
+        self.failures = Failures(database)
 
 
 @pytest.fixture
@@ -109,6 +111,7 @@ def _trim(on: _Tables, inside: Transaction) -> None:
 
 
 _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
+    "the newest failures": ("runs_ended_badly", lambda on: on.failures.newest(None, _NOW, 5)),
     "the last runs of a task": ("runs_of_task_updated", lambda on: on.runs.of_task("task", 5)),
     "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
     "the run to wait for": ("runs_unfinished", lambda on: on.runs.newest_to_wait_for("task")),

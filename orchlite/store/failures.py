@@ -1,0 +1,67 @@
+"""The newest failed runs, to be grouped by why they failed. Reads only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from orchlite.core.status import RunStatus
+from orchlite.store.database import Database, Row, known_datetime, to_microseconds
+
+
+class FailedRun(NamedTuple):
+    """A failed run, and what it ran."""
+
+    run_id: str
+    task_id: str
+    workspace_id: int
+    title: str
+    """The name of its task, else that of the orchestration, else the file that was uploaded."""
+    is_packaging: bool
+    attempt: int
+    """0 if it was never started."""
+    status: RunStatus
+    exit_code: int | None
+    reason: str | None
+    ended_at: datetime
+
+
+class Failures:
+    """The failed runs of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, workspace_id: int | None, since: datetime, limit: int) -> list[FailedRun]:
+        """Return the failed runs of a workspace, or of all, that ended at or after `since`, packaging included; last ended first.
+
+        A failure that is, or was, tried again is left out: the last try counts.
+        """
+        # CROSS JOIN makes SQLite read the newest failures first, so that it stops at the limit.
+        rows = self._database.rows(
+            "SELECT run_id, runs.task_id, tasks.workspace_id, COALESCE(tasks.name, orchestrations.name, file_name) AS title, kind, attempt,"
+            " runs.status, exit_code, runs.reason, ended_at FROM runs CROSS JOIN tasks USING (task_id)"
+            " CROSS JOIN orchestrations USING (orchestration_id)"
+            # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
+            " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
+            " AND (? IS NULL OR tasks.workspace_id = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
+            " ORDER BY ended_at DESC LIMIT ?",
+            (to_microseconds(since), workspace_id, workspace_id, limit),
+        )
+        return [_failed_run(row) for row in rows]
+
+
+def _failed_run(row: Row) -> FailedRun:
+    return FailedRun(
+        run_id=row["run_id"],
+        task_id=row["task_id"],
+        workspace_id=row["workspace_id"],
+        title=row["title"],
+        is_packaging=row["kind"] == "packaging",
+        attempt=row["attempt"],
+        status=RunStatus(row["status"]),
+        exit_code=row["exit_code"],
+        reason=row["reason"],
+        ended_at=known_datetime(row["ended_at"]),
+    )

@@ -77,6 +77,15 @@ class Orchestrations:
             raise NotFound(f"There is no run {run_id!r} in this store.", run_id=run_id)
         return _record(row)
 
+    def ids_of_runs(self, run_ids: Collection[str]) -> dict[str, str]:
+        """Return by run id the id of the orchestration that `of_run` returns; runs that do not exist are left out."""
+        rows = self._database.rows(
+            "SELECT run_id, COALESCE(task_versions.orchestration_id, tasks.orchestration_id) AS orchestration_id FROM json_each(?)"
+            " CROSS JOIN runs ON run_id = value JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)",
+            (json.dumps(list(run_ids)),),
+        )
+        return {row["run_id"]: row["orchestration_id"] for row in rows}
+
     def of_workspace(self, workspace_id: int) -> list[OrchestrationRow]:
         """Return a workspace's orchestrations, oldest first."""
         rows = self._database.rows("SELECT * FROM orchestrations WHERE workspace_id = ? ORDER BY created_at, rowid", (workspace_id,))

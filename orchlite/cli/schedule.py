@@ -15,7 +15,8 @@ from orchlite.cli.resource_options import resource_options
 from orchlite.cli.retry_options import check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
 from orchlite.cli.upload import closing, packaged
-from orchlite.core.errors import BadArgument, BadSchedule
+from orchlite.client.schedule_facts import schedule_warnings
+from orchlite.core.errors import BadArgument
 from orchlite.core.text import short_id
 
 if TYPE_CHECKING:
@@ -124,18 +125,6 @@ def _submitted(
         **policy["retry"],
         **policy["resources"],
     )
-
-
-def schedule_warnings(task: Task) -> list[str]:
-    """Return what is worth knowing about the task's schedule; nothing if it has none, or an unusable one, which is the task's reason."""
-    from orchlite.schedules.schedule import parse_stored
-
-    if (expression := task.schedule()) is None:
-        return []
-    try:
-        return list(parse_stored(expression, task.timezone() or "UTC").warnings)
-    except BadSchedule:
-        return []
 
 
 def _first_text(task: Task) -> str:

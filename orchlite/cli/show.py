@@ -14,8 +14,8 @@ from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
 from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import Marks, time_text
-from orchlite.cli.schedule import schedule_warnings
 from orchlite.client.failures import last_lines
+from orchlite.client.schedule_facts import schedule_warnings
 from orchlite.core.durations import seconds_text
 from orchlite.core.errors import NotFound
 from orchlite.core.sizes import size_text

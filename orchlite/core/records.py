@@ -223,6 +223,17 @@ class MeasuredRun(NamedTuple):
     metrics: dict[str, float]
 
 
+class PastRun(NamedTuple):
+    """A run with what it was started with, and what it has left."""
+
+    run: RunRow
+    orchestration_id: str
+    """What it was started with; until then, what its task runs now."""
+    package_list_id: int | None
+    """Equal for runs that saw the same packages; None if they are not known."""
+    metrics: dict[str, float]
+
+
 class Packages(NamedTuple):
     """What the program of a run could import. Packages are `name==version`, sorted."""
 

@@ -98,7 +98,7 @@ class Runs:
         if row is None:
             raise self._illegal(transaction, run_id, RunStatus.RUNNING)
         events.record(transaction, "run", run_id, RunStatus.QUEUED, RunStatus.RUNNING, claim.at)
-        return _record(row)
+        return to_run_row(row)
 
     def next_claimable(
         self, host_id: str, now: datetime, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
@@ -212,7 +212,7 @@ class Runs:
         rows = transaction.rows(
             "SELECT * FROM runs WHERE task_id = ? AND slot_at > ? AND status = 'skipped' ORDER BY slot_at", (task_id, to_microseconds(at))
         )
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def give_back(self, transaction: Transaction, row: RunRow, kept: SkippedSlots | None, now: datetime, reason: str) -> None:
         """Delete the row of skipped slots, so that they may have runs; or let it stand for `kept`, the earlier ones, only."""
@@ -249,7 +249,7 @@ class Runs:
     def find(self, run_id: str) -> RunRow | None:
         """Return the run with this id; None if there is none."""
         row = self._database.row("SELECT * FROM runs WHERE run_id = ?", (run_id,))
-        return None if row is None else _record(row)
+        return None if row is None else to_run_row(row)
 
     def get(self, run_id: str) -> RunRow:
         """Return the run with this id.
@@ -277,7 +277,7 @@ class Runs:
             " ORDER BY COALESCE(ended_at, claimed_at, created_at) DESC, number DESC LIMIT ?",
             (task_id, *[None if statuses is None else json.dumps(sorted(statuses))] * 2, -1 if limit is None else limit),
         )
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def newest_of_tasks(self, task_ids: Sequence[str], limit: int, statuses: frozenset[RunStatus]) -> dict[str, list[RunRow]]:
         """Return by task id its last updated `limit` runs in one of these statuses, as `of_task`; tasks without any are left out."""
@@ -290,37 +290,37 @@ class Runs:
         )
         found: dict[str, list[RunRow]] = {}
         for row in rows:
-            found.setdefault(row["task_id"], []).append(_record(row))
+            found.setdefault(row["task_id"], []).append(to_run_row(row))
         return found
 
     def unfinished_of_task(self, transaction: Transaction, task_id: str) -> list[RunRow]:
         """Return a task's queued and running runs, newest first."""
         rows = transaction.rows("SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC", (task_id,))
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def newest_to_wait_for(self, task_id: str) -> RunRow | None:
         """Return a task's newest unfinished run, else its newest run that was not skipped; None if it has none."""
         row = self._database.row(
             "SELECT * FROM runs WHERE task_id = ? AND status IN ('queued', 'running') ORDER BY number DESC LIMIT 1", (task_id,)
         )
-        return self._newest_of_task(task_id) if row is None else _record(row)
+        return self._newest_of_task(task_id) if row is None else to_run_row(row)
 
     def newest_of_task(self, transaction: Transaction, task_id: str, limit: int) -> list[RunRow]:
         """Return the task's newest runs as this transaction sees them, newest first, without skipped ones."""
         rows = transaction.rows(
             "SELECT * FROM runs WHERE task_id = ? AND status <> 'skipped' ORDER BY number DESC LIMIT ?", (task_id, limit)
         )
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def _newest_of_task(self, task_id: str) -> RunRow | None:
         row = self._database.row("SELECT * FROM runs WHERE task_id = ? AND status <> 'skipped' ORDER BY number DESC LIMIT 1", (task_id,))
-        return None if row is None else _record(row)
+        return None if row is None else to_run_row(row)
 
     def running(self) -> list[RunRow]:
         """Return every running run, oldest first."""
         # INDEXED BY, here and below: few runs are unfinished; for the order, SQLite would otherwise read the whole history.
         rows = self._database.rows("SELECT * FROM runs INDEXED BY runs_running WHERE status = 'running' ORDER BY number")
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def unfinished_submitted_by(self, host_id: str, kinds: Collection[TaskKind] = frozenset(TaskKind)) -> list[RunRow]:
         """Return the unfinished runs that this host submitted for these kinds of tasks, oldest first.
@@ -334,14 +334,15 @@ class Runs:
             " IN (SELECT value FROM json_each(?)) ORDER BY number",
             (host_id, json.dumps(list(kinds))),
         )
-        return [_record(row) for row in rows]
+        return [to_run_row(row) for row in rows]
 
     def _illegal(self, transaction: Transaction, run_id: str, target: RunStatus) -> IllegalMove:
         was = self.status(transaction, run_id)
         return IllegalMove(f"Run {run_id} is {was}, so it cannot become {target}.", status=was, run_id=run_id)
 
 
-def _record(row: Row) -> RunRow:
+def to_run_row(row: Row) -> RunRow:
+    """Return a row of the table."""
     return RunRow(
         run_id=row["run_id"],
         task_id=row["task_id"],

@@ -22,6 +22,7 @@ from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
+from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.run_packages import RunPackages
 from orchlite.store.runs import Runs
@@ -56,6 +57,7 @@ class Store:
         self.tasks = Tasks(self._database)
         self.task_versions = TaskVersions(self._database)
         self.runs = Runs(self._database)
+        self.run_history = RunHistory(self._database)
         self.run_metrics = RunMetrics(self._database)
         self.run_packages = RunPackages(self._database)
         self.notifications = Notifications(self._database)

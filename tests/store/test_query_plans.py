@@ -19,6 +19,7 @@ from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.pipelines import Pipelines
+from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.runs import Runs
 from orchlite.store.store import Store
@@ -81,6 +82,7 @@ class _Tables:
         self.orchestrations, self.tasks, self.runs = Orchestrations(database), Tasks(database), Runs(database)
         self.lookups, self.waits, self.notifications = Lookups(database), Waits(database), Notifications(database)
         self.tries, self.task_versions, self.run_metrics = Tries(database), TaskVersions(database), RunMetrics(database)
+        self.run_history = RunHistory(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
         self.failures = Failures(database)
 
@@ -114,6 +116,11 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the newest failures": ("runs_ended_badly", lambda on: on.failures.newest(None, _NOW, 5)),
     "the last runs of a task": ("runs_of_task_updated", lambda on: on.runs.of_task("task", 5)),
     "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
+    "the history of a task": ("runs_of_task_updated", lambda on: on.run_history.newest("task", 5)),
+    "the history of a task before a run": (
+        "runs_of_task_updated (task_id=? AND <expr><?)",
+        lambda on: on.run_history.newest("task", 5, "run"),
+    ),
     "the run to wait for": ("runs_unfinished", lambda on: on.runs.newest_to_wait_for("task")),
     "the runs of a task that have not ended": (
         "runs_unfinished",

@@ -1,0 +1,81 @@
+"""The past of one task: its runs in order, and where its code or its packages changed between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from orchlite.core.errors import OrchliteError
+from orchlite.core.records import PastRun
+from orchlite.core.status import RunStatus
+from orchlite.engine.engine import Engine
+from orchlite.operations.comparison import Difference, compare
+
+_COMPARED = 5
+"""How many changes are compared: the newest ones. Each comparison reads two bundles."""
+_CAUSES = ("code", "package", "argument")
+
+
+class Change(NamedTuple):
+    """Code or packages that differ from one run of a task to the next."""
+
+    before: PastRun
+    after: PastRun
+    is_code: bool
+    """Whether another orchestration ran."""
+    is_packages: bool
+    """Whether other packages were installed."""
+    differences: Sequence[Difference] | None
+    """In code, packages and arguments; None if they were not compared."""
+
+
+class TaskHistory(NamedTuple):
+    """The runs of a task, the oldest first."""
+
+    runs: Sequence[PastRun]
+    """Skipped slots included."""
+    changes: Sequence[Change]
+
+    @property
+    def started(self) -> Sequence[PastRun]:
+        """Return those that a host has started."""
+        return [past for past in self.runs if past.run.claimed_at is not None]
+
+    @property
+    def median_seconds(self) -> float | None:
+        """Return the median duration of the successful runs, or of all that have ended if there is none; None without any."""
+        ended = [past.run for past in self.runs if past.run.duration_seconds is not None]
+        counted = [run for run in ended if run.status is RunStatus.SUCCESS] or ended
+        return median(run.duration_seconds or 0.0 for run in counted) if counted else None
+
+    @property
+    def metric_names(self) -> Sequence[str]:
+        """Return the names of all metrics, sorted."""
+        return sorted({name for past in self.runs for name in past.metrics})
+
+
+def history(engine: Engine, task_id: str, limit: int) -> TaskHistory:
+    """Return the newest `limit` runs of a task, and what changed between them."""
+    runs = engine.store.run_history.newest(task_id, limit)[::-1]
+    started = sorted(
+        (past for past in runs if past.run.claimed_at is not None), key=lambda past: past.run.claimed_at or past.run.created_at
+    )
+    changes = [change for pair in pairwise(started) if (change := _change(*pair)) is not None]
+    uncompared = max(0, len(changes) - _COMPARED)
+    return TaskHistory(runs, [*changes[:uncompared], *(_compared(engine, change) for change in changes[uncompared:])])
+
+
+def _change(before: PastRun, after: PastRun) -> Change | None:
+    is_code = before.orchestration_id != after.orchestration_id
+    is_packages = before.package_list_id != after.package_list_id and None not in (before.package_list_id, after.package_list_id)
+    return Change(before, after, is_code, is_packages, None) if is_code or is_packages else None
+
+
+def _compared(engine: Engine, change: Change) -> Change:
+    try:
+        found = compare(engine.context, change.before.run.run_id, change.after.run.run_id)
+    except (OrchliteError, OSError):  # a stored bundle is damaged, or a row was deleted meanwhile: that it changed is known
+        return change
+    return change._replace(differences=[one for one in found.differences if one.kind in _CAUSES])

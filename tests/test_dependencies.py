@@ -11,7 +11,14 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 _EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-_WITHOUT_ADVISORIES = {"fastapi": "0.133", "h11": "0.16", "PyJWT": "2.15", "python-multipart": "0.0.31", "starlette": "1.3.1"}
+_WITHOUT_ADVISORIES = {
+    "fastapi": "0.133",
+    "h11": "0.16",
+    "jinja2": "3.1.6",
+    "PyJWT": "2.15",
+    "python-multipart": "0.0.31",
+    "starlette": "1.3.1",
+}
 """The first versions without a known security advisory, and of fastapi the first that accepts such a starlette."""
 
 

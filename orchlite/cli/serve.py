@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchlite.cli.login_address import login_address
 from orchlite.cli.options import Duration, ShellCommand, Verb, common_options, limit_option
 from orchlite.cli.output import Output
 from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
@@ -61,7 +62,7 @@ def start(
     client.run_forever(adopt_copy=adopt_copy)
 
 
-@click.command(cls=Verb, anywhere=True, short_help="Serve the REST API, and keep the schedules.")
+@click.command(cls=Verb, anywhere=True, short_help="Serve the page and the REST API, and keep the schedules.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
     "--port",
@@ -98,12 +99,14 @@ def serve(
     heartbeat: list[str] | None,
     installing: ClientSettings,
 ) -> None:
-    """Serve the platform's REST API for the store, and do what `start` does, until SIGTERM or Ctrl-C.
+    """Serve a page and the platform's REST API for the store, and do what `start` does, until SIGTERM or Ctrl-C.
 
-    Prints the address and the variables that the platform's SDK reads. With --json: {"url", "environment"}, on one line.
+    Prints the address and the variables that the platform's SDK reads, and an address with which a browser can log in to the page once
+    within ten minutes; `open` makes another. With --json: {"url", "environment", "log_in"}, on one line.
     """
     try:
         from orchlite.rest.server import serve_forever
+        from orchlite.web import page
     except ModuleNotFoundError as error:
         raise server_is_missing(error, "serve") from error
     out = common_options().output()
@@ -118,6 +121,7 @@ def serve(
             hosts=also_named,
             compatibility=compatibility,
             allow_remote=allow_remote,
+            page=page(client),
             announce=lambda server: _announce(server, out),
         )
 
@@ -130,13 +134,15 @@ def server_is_missing(error: ModuleNotFoundError, verb: str) -> Exception:
 
 
 def _announce(server: Server, out: Output) -> None:
+    log_in = login_address(server.url, server.token)
     if out.as_json:
-        out.json_line({"url": server.url, "environment": server.environment()})
+        out.json_line({"url": server.url, "environment": server.environment(), "log_in": log_in})
         return
     exports = [f"export {name}={quote(value)}" for name, value in server.environment().items()]
     out.line(
         "\n".join([server.url, *exports])
     )  # one write: a reader may close the pipe after the first line, which must not end the server
+    out.note(f"log in to the page, once within ten minutes: {log_in}")
     out.note("serving; Ctrl-C stops this process, not the runs")
 
 

@@ -26,8 +26,9 @@ from orchlite.rest.secret_files import read_secret_file
 
 ACCESS_SECONDS = 15 * 60
 REFRESH_SECONDS = 12 * 60 * 60
+SESSION_SECONDS = 7 * 24 * 60 * 60
 
-_Purpose = Literal["access", "refresh"]
+_Purpose = Literal["access", "refresh", "session"]
 _TOKEN_CHARACTERS = 4096
 _ALGORITHM = "HS256"
 _FIELDS = {"username", "password", "email", "connections"}
@@ -99,26 +100,40 @@ class Accounts:
         """Return the accounts with this address."""
         return [account for account in self._by_id.values() if account.email == email]
 
-    def log_in(self, username: str, password: str) -> Tokens | None:
-        """Return tokens if the password is right. None does not say whether the name or the password was wrong.
+    def check_password(self, username: str, password: str) -> Account | None:
+        """Return the account if the password is right. None does not say whether the name or the password was wrong.
 
         Blocks for about 0.2 s, in both cases.
         """
         account = self._by_name.get(username)
         is_right = matches(password, account.password if account else None)
-        return self._tokens(account) if account and is_right else None
+        return account if is_right else None
+
+    def log_in(self, username: str, password: str) -> Tokens | None:
+        """Return tokens if the password is right, else None, as `check_password`."""
+        account = self.check_password(username, password)
+        return None if account is None else self.tokens(account)
+
+    def tokens(self, account: Account) -> Tokens:
+        """Return new tokens for an account."""
+        return Tokens(self._token(account, "access", ACCESS_SECONDS), self._token(account, "refresh", REFRESH_SECONDS))
+
+    def new_session(self, username: str) -> str:
+        """Return a new session of an account with the page. It is valid for seven days."""
+        return self._token(self._by_name[username], "session", SESSION_SECONDS)
+
+    def of_session(self, session: str) -> Account | None:
+        """Return the account of a session, or None if the session is invalid or has expired."""
+        return self._verified(session, "session")
 
     def refresh(self, refresh_token: str) -> Tokens | None:
         """Return new tokens for a refresh token, or None if it is invalid or has expired."""
         account = self._verified(refresh_token, "refresh")
-        return None if account is None else self._tokens(account)
+        return None if account is None else self.tokens(account)
 
     def authenticate(self, access_token: str) -> Account | None:
         """Return the account of an access token, or None if the token is invalid or has expired."""
         return self._verified(access_token, "access")
-
-    def _tokens(self, account: Account) -> Tokens:
-        return Tokens(self._token(account, "access", ACCESS_SECONDS), self._token(account, "refresh", REFRESH_SECONDS))
 
     def _token(self, account: Account, purpose: _Purpose, lifetime_seconds: int) -> str:
         issued_at = int(self._clock.now().timestamp())

@@ -25,7 +25,9 @@ from orchlite.rest import (
 )
 from orchlite.rest.accounts import Accounts
 from orchlite.rest.body_rules import rules_for
+from orchlite.rest.login import Logins
 from orchlite.rest.model_queries import ModelQueries
+from orchlite.rest.page_access import MakePage, PageAccess
 from orchlite.rest.pipeline_queries import PipelineQueries
 from orchlite.rest.queries import StoreQueries
 from orchlite.rest.run_tokens import RunTokens
@@ -54,7 +56,13 @@ _ROUTERS = (
 
 
 def application(
-    client: Client, *, token: str, hosts: Collection[str] = (), compatibility: Compatibility | None = None, accounts: Accounts | None = None
+    client: Client,
+    *,
+    token: str,
+    hosts: Collection[str] = (),
+    compatibility: Compatibility | None = None,
+    accounts: Accounts | None = None,
+    page: MakePage | None = None,
 ) -> ASGIApp:
     """Return the platform's REST API over a client, to be run by any ASGI server. The caller closes the client.
 
@@ -63,28 +71,39 @@ def application(
     compatibility: `"2023"` sends every client the statuses that clients of 2023 know, `"2026"` the full set; by default the client's
     User-Agent decides.
     accounts: accounts that may log in with a name and a password.
+    page: `orchlite.web.page(client)` adds the page, at `/`.
 
     Raises:
         BadArgument: an argument is invalid.
     """
-    return guarded(client, token=authentication.checked_token(token), hosts=hosts, compatibility=compatibility, accounts=accounts)
+    authentication.checked_token(token)
+    return guarded(client, token=token, hosts=hosts, compatibility=compatibility, accounts=accounts, page=page)
 
 
 def guarded(
-    client: Client, *, token: str, hosts: Collection[str] = (), compatibility: Compatibility | None = None, accounts: Accounts | None = None
+    client: Client,
+    *,
+    token: str,
+    hosts: Collection[str] = (),
+    compatibility: Compatibility | None = None,
+    accounts: Accounts | None = None,
+    page: MakePage | None = None,
 ) -> ASGIApp:
     """Return what `application` does, also for a short token, which a credentials file of an earlier version may hold."""
+    known = accounts or Accounts(secret=token)
+    logins = Logins(known)
     return authentication.Guard(
-        _fastapi(client, compatibility, accounts),
+        _fastapi(client, compatibility, accounts, logins),
         token=token,
         hosts=hosts,
         rules=rules_for(StoreQueries(client).limits),
         accounts=accounts,
         runs=RunTokens(client, token),
+        page=None if page is None else page(PageAccess(known, logins, token, has_accounts=accounts is not None)),
     )
 
 
-def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Accounts | None) -> FastAPI:
+def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Accounts | None, logins: Logins) -> FastAPI:
     """Return the application without the guard."""
     app = _DocumentedFastAPI(
         title="orchlite",
@@ -99,7 +118,7 @@ def _fastapi(client: Client, compatibility: Compatibility | None, accounts: Acco
     app.state.pipelines = PipelineQueries(client)
     app.state.compatibility = None if compatibility is None else checked_choice(compatibility, "compatibility", COMPATIBILITIES)
     app.state.accounts = accounts or Accounts()
-    for router in _ROUTERS if accounts is None else (*_ROUTERS, authentication.router(accounts)):
+    for router in _ROUTERS if accounts is None else (*_ROUTERS, authentication.router(accounts, logins)):
         app.include_router(router)
     errors.install_handlers(app)
     return app

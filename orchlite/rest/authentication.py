@@ -19,7 +19,7 @@ from orchlite.rest import absent, login
 from orchlite.rest.accounts import ACCOUNT_KEY, OWNER, Account, Accounts
 from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
-from orchlite.rest.body_rules import CONFIG_PATH, JSON, TOKEN_PATH, BodyRules
+from orchlite.rest.body_rules import CONFIG_PATH, JSON, TOKEN_PATH, BodyRules, is_of_page
 from orchlite.rest.errors import error_response
 from orchlite.rest.request_head import RequestHead
 
@@ -50,6 +50,7 @@ class Guard:
         rules: BodyRules,
         accounts: Accounts | None = None,
         runs: RunTokens | None = None,
+        page: ASGIApp | None = None,
         stall_seconds: float = 60.0,
     ) -> None:
         """Guard `app`.
@@ -57,6 +58,7 @@ class Guard:
         hosts: names under which the server may be addressed, besides those of the loopback interface.
         rules: what bodies may be.
         accounts, runs: whose tokens are accepted besides `token`.
+        page: receives the requests that are for no endpoint. It has log-ins of its own, so these need no token.
         stall_seconds: how long a request's body may pause; also how long the body of a request that is not an upload may take in all.
             After that it counts as cut off.
 
@@ -69,6 +71,7 @@ class Guard:
         self._rules = rules
         self._accounts = accounts
         self._runs = runs
+        self._page = page
         self._stall_seconds = stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,16 +84,24 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = RequestHead(scope)
+        if self._page is not None and is_of_page(head.path):
+            await self._pass(self._page, self._check_source(head) or self._check_body(head), head, scope, receive, send)
+            return
         account = self._account(head.token() or "")
         refusal = self._check_source(head) or self._check_account(head, account)
         refusal = refusal or absent.refusal_of_request(head.method, head.path) or self._check_body(head)
+        headers = [*scope["headers"], *([_JSON_HEADER] if head.has_body and head.body_type == "" else [])]
+        known = {**head.scope_without_token(), "headers": headers, ACCOUNT_KEY: account}
+        await self._pass(self._app, refusal, head, known, receive, send)
+
+    async def _pass(self, app: ASGIApp, refusal: Response | None, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a refusal, or else pass the request on, with a limited body."""
         if refusal is not None:
             await send_and_close(refusal, scope, receive, send, drain=head.has_body)
             return
         rule = self._rules.of(head.path)
-        headers = [*scope["headers"], *([_JSON_HEADER] if head.has_body and head.body_type == "" else [])]
         body = LimitedBody(receive, send, rule.limit_bytes, self._stall_seconds, rule.total_seconds or self._stall_seconds)
-        await body.run(self._app, {**head.scope_without_token(), "headers": headers, ACCOUNT_KEY: account})
+        await body.run(app, scope)
 
     def _check_source(self, head: RequestHead) -> Response | None:
         """Refuse what a foreign web page may have sent."""
@@ -137,10 +148,10 @@ class Guard:
         return None
 
 
-def router(accounts: Accounts) -> APIRouter:
+def router(accounts: Accounts, logins: login.Logins) -> APIRouter:
     """Return the endpoint for logging in, at the platform's path."""
     routes = APIRouter(tags=["users"])
-    routes.post(TOKEN_PATH)(login.endpoint(accounts))
+    routes.post(TOKEN_PATH)(login.endpoint(accounts, logins))
     return routes
 
 

@@ -21,6 +21,9 @@ _MODEL_PATHS = frozenset({"/v1/api/models/upload", "/v1/api/models/upload_and_co
 _UNTYPED_PATHS = frozenset({"/v1/api/users/query", "/v1/api/workspaces/add_user"})
 """The SDK of 2023 names no media type for these."""
 _MULTIPART = ("multipart/form-data",)
+_FORM = "application/x-www-form-urlencoded"
+_PAGE_LOGIN_PATH = "/login"
+_PAGE_BUNDLE_PATH = "/orchestrations"
 
 _OVERHEAD_BYTES = MEBIBYTE
 """What a body may hold besides the uploaded file or the arguments."""
@@ -32,6 +35,11 @@ _OPEN_SECONDS = 10.0
 _UPLOAD_SECONDS = 3600.0
 _DATA_BYTES = 128 * MEBIBYTE
 """What one inference may be sent. It is held in memory."""
+
+
+def is_of_page(path: str) -> bool:
+    """Return whether a request is for the page, if there is one: its path is that of no endpoint, of orchlite's or the platform's."""
+    return not path.startswith(("/v1/", "/v2/", "/auth/")) and path != "/openapi.json"
 
 
 class BodyRule(NamedTuple):
@@ -56,13 +64,19 @@ class BodyRules(NamedTuple):
     def of(self, path: str) -> BodyRule:
         """Return the rule for requests to this path."""
         if path == TOKEN_PATH:
-            return BodyRule(("application/x-www-form-urlencoded",), _OPEN_BYTES, _OPEN_SECONDS)
+            return BodyRule((_FORM,), _OPEN_BYTES, _OPEN_SECONDS)
         if path == CONFIG_PATH:
             return BodyRule((JSON,), _OPEN_BYTES, _OPEN_SECONDS)
         if path == _BUNDLE_PATH:
             return BodyRule(_MULTIPART, self.bundle_bytes, _UPLOAD_SECONDS)
         if path in _MODEL_PATHS:
             return BodyRule(_MULTIPART, self.model_bytes, _UPLOAD_SECONDS)
+        if path.startswith(_PAGE_LOGIN_PATH):
+            return BodyRule((_FORM, ""), _OPEN_BYTES, _OPEN_SECONDS)
+        if path == _PAGE_BUNDLE_PATH:
+            return BodyRule(_MULTIPART, self.bundle_bytes, _UPLOAD_SECONDS)
+        if is_of_page(path):
+            return BodyRule((_FORM,), self.document_bytes)
         if path.startswith(INFER_PATH):
             return BodyRule((JSON, ARROW), self.data_bytes)
         return BodyRule((JSON, "") if path in _UNTYPED_PATHS else (JSON,), self.document_bytes)

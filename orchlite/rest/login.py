@@ -1,4 +1,4 @@
-"""The endpoint that exchanges a name and a password, or a refresh token, for tokens."""
+"""Logging in with a password: who may, how often, and the endpoint that exchanges a password, or a refresh token, for tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Form, Request, Response
 from fastapi.responses import JSONResponse
 
-from orchlite.rest.accounts import ACCESS_SECONDS, REFRESH_SECONDS, Accounts, Tokens
+from orchlite.rest.accounts import ACCESS_SECONDS, REFRESH_SECONDS, Account, Accounts, Tokens
 from orchlite.rest.errors import error_response
 from orchlite.rest.login_throttle import LoginThrottle
 
@@ -20,9 +20,51 @@ _WAITING = 4
 _log = logging.getLogger(__name__)
 
 
-def endpoint(accounts: Accounts, throttle: LoginThrottle | None = None) -> Callable[..., Response]:
+class Checked(NamedTuple):
+    """The result of a log-in."""
+
+    account: Account | None
+    """None if the name or the password was wrong, or it has to wait."""
+    wait_seconds: float = 0.0
+    """After which to try again, if there were too many."""
+
+
+class Logins:
+    """Checks passwords, one at a time and not faster than the throttle allows, and logs each failure. Thread-safe."""
+
+    def __init__(self, accounts: Accounts, throttle: LoginThrottle | None = None) -> None:
+        """Check the passwords of these accounts."""
+        self._accounts = accounts
+        self._throttle = throttle or LoginThrottle()
+        # A check takes a core and 16 MiB for a fifth of a second.
+        self._checking = threading.Lock()
+        self._places = threading.BoundedSemaphore(1 + _WAITING)
+
+    def check(self, username: str, password: str, address: str) -> Checked:
+        """Check a log-in from an address. Block for a fifth of a second, and until earlier ones have been checked."""
+        if not self._places.acquire(blocking=False):
+            return Checked(None, 1.0)
+        try:
+            with self._checking:
+                return self._checked(username, password, address)
+        finally:
+            self._places.release()
+
+    def _checked(self, username: str, password: str, address: str) -> Checked:
+        if (wait_seconds := self._throttle.begin(username, address)) > 0:
+            return Checked(None, wait_seconds)
+        account = self._accounts.check_password(username, password)
+        if account is None:
+            failures = self._throttle.failures(username)
+            _log.warning("log-in as %.80r from %s failed: wrong name or password (%d in a row)", username, address, failures)
+        else:
+            self._throttle.succeeded(username, address)
+        return Checked(account)
+
+
+def endpoint(accounts: Accounts, logins: Logins | None = None) -> Callable[..., Response]:
     """Return the endpoint for the accounts."""
-    logins = _Logins(accounts, throttle or LoginThrottle())
+    logins = logins or Logins(accounts)
 
     def log_in(
         request: Request,
@@ -34,43 +76,15 @@ def endpoint(accounts: Accounts, throttle: LoginThrottle | None = None) -> Calla
     ) -> Response:
         """Exchange a name and a password, or a refresh token, for tokens."""
         if grant_type == "password":
-            return logins.response_to(username, password, request.client.host if request.client else "unknown")
+            checked = logins.check(username, password, request.client.host if request.client else "unknown")
+            if checked.wait_seconds > 0:
+                return _too_many(checked.wait_seconds)
+            return _token_response(checked.account and accounts.tokens(checked.account), 401, "The name or the password is wrong.")
         if grant_type == "refresh_token":
             return _token_response(accounts.refresh(refresh_token), 400, "The refresh token is wrong, or has expired.")
         return _refusal(400, "The supported grants are password and refresh_token.", "unsupported_grant_type")
 
     return log_in
-
-
-class _Logins:
-    """Checks passwords, one at a time and not faster than the throttle allows, and logs each failure."""
-
-    def __init__(self, accounts: Accounts, throttle: LoginThrottle) -> None:
-        self._accounts = accounts
-        self._throttle = throttle
-        # A check takes a core and 16 MiB for a fifth of a second.
-        self._checking = threading.Lock()
-        self._places = threading.BoundedSemaphore(1 + _WAITING)
-
-    def response_to(self, username: str, password: str, address: str) -> Response:
-        if not self._places.acquire(blocking=False):
-            return _too_many(1.0)
-        try:
-            with self._checking:
-                return self._checked(username, password, address)
-        finally:
-            self._places.release()
-
-    def _checked(self, username: str, password: str, address: str) -> Response:
-        if (wait_seconds := self._throttle.begin(username, address)) > 0:
-            return _too_many(wait_seconds)
-        tokens = self._accounts.log_in(username, password)
-        if tokens is None:
-            failures = self._throttle.failures(username)
-            _log.warning("log-in as %.80r from %s failed: wrong name or password (%d in a row)", username, address, failures)
-        else:
-            self._throttle.succeeded(username, address)
-        return _token_response(tokens, 401, "The name or the password is wrong.")
 
 
 def _too_many(wait_seconds: float) -> Response:

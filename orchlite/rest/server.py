@@ -30,6 +30,7 @@ from orchlite.rest.accounts import Account, Accounts, accounts_of_environment, a
 from orchlite.rest.app import guarded
 from orchlite.rest.bounded_http import BoundedHttp, max_connections
 from orchlite.rest.credentials import FILE_NAME, ensure_token
+from orchlite.rest.page_access import MakePage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -152,6 +153,7 @@ def serve(
     hosts: Iterable[str] = (),
     compatibility: Compatibility | None = None,
     allow_remote: bool = False,
+    page: MakePage | None = None,
 ) -> Server:
     """Serve the client's store in a thread until the server is closed. The caller closes the client, after the server.
 
@@ -165,6 +167,7 @@ def serve(
     compatibility: see `application`.
     allow_remote: must be True if other machines can reach `host`. The traffic is not encrypted, and anyone with the token can run any
     program here.
+    page: `orchlite.web.page(client)` adds the page, at `/`.
 
     Raises:
         BadArgument: an argument is invalid.
@@ -185,6 +188,7 @@ def serve(
             compatibility=compatibility,
             # Signed with the token, so that log-ins outlast a restart.
             accounts=Accounts(known, secret=token) if known else None,
+            page=page,
         )
         return Server(app, listener, token, path, client.path())
     except BaseException:
@@ -203,6 +207,7 @@ def serve_forever(
     hosts: Iterable[str] = (),
     compatibility: Compatibility | None = None,
     allow_remote: bool = False,
+    page: MakePage | None = None,
     signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
     announce: Callable[[Server], None] | None = None,
 ) -> None:
@@ -224,6 +229,7 @@ def serve_forever(
         hosts=hosts,
         compatibility=compatibility,
         allow_remote=allow_remote,
+        page=page,
     )
 
     def close() -> None:

@@ -42,7 +42,7 @@ _ON = {
     "success": "Shell command to run after a run has succeeded.",
     "late": "Shell command to run when a run is late by more than a minute, or was missed.",
 }
-_SEEN = "Other users can see your command line."
+SEEN = "Other users can see your command line."
 
 
 def bundle_options(function: Callable[..., Any]) -> Any:
@@ -61,7 +61,7 @@ def install_options(function: Callable[..., Any]) -> Any:
 
     return _decorated(
         wrapper,
-        click.option("--index-url", multiple=True, metavar="URL", help=f"Install packages from this index. Repeatable. {_SEEN}"),
+        click.option("--index-url", multiple=True, metavar="URL", help=f"Install packages from this index. Repeatable. {SEEN}"),
         click.option("--index-url-file", metavar="FILE", help="Read indexes from a file, one URL per line; - is standard input."),
         click.option("--install-timeout", type=Duration(), help="Time limit of an installation.  [default: 15m]"),
     )
@@ -113,11 +113,11 @@ def run_options(function: Callable[..., Any]) -> Any:
         return function(options=RunOptions(read_arguments(args, args_file), read_environment(env, env_file), source), **others)
 
     file_help = "Read arguments from a JSON object in a file; - is standard input. --arg overrides them."
-    env_help = f"Set an environment variable; NAME alone passes yours on. Repeatable. {_SEEN}"
+    env_help = f"Set an environment variable; NAME alone passes yours on. Repeatable. {SEEN}"
     env_file_help = "Read variables from a file, one NAME=VALUE or NAME per line; - is standard input. --env overrides them."
     return _decorated(
         source_options(wrapper),
-        click.option("--arg", "args", multiple=True, metavar="K=V", help=f"Pass an argument: K=text, or K:=JSON. Repeatable. {_SEEN}"),
+        click.option("--arg", "args", multiple=True, metavar="K=V", help=f"Pass an argument: K=text, or K:=JSON. Repeatable. {SEEN}"),
         click.option("--args-file", metavar="FILE", help=file_help),
         click.option("--env", "-e", "env", multiple=True, metavar="NAME[=VALUE]", help=env_help),
         click.option("--env-file", metavar="FILE", help=env_file_help),

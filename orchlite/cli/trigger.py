@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchlite.cli.errors import SUCCESS
+from orchlite.cli.key_values import read_arguments
 from orchlite.cli.lookup import IdOrName, lookup_of, task_named, way_to_run
 from orchlite.cli.options import Verb, common_options, raw_option
 from orchlite.cli.run import follow_to_end, leave_running
+from orchlite.cli.run_options import SEEN
 from orchlite.cli.signals import Interrupted, Signals
 from orchlite.cli.upload import closing
 from orchlite.core.errors import IllegalMove, NotFound
@@ -39,18 +41,20 @@ def trigger(word: str, detach: bool, raw: bool) -> int:
 @click.command(cls=Verb, short_help="Run again what a run has run.")
 @click.argument("word", metavar="RUN", type=IdOrName("tasks", "runs", killed=True))
 @click.option("--detach", "-d", is_flag=True, help="Print the id of the run, and leave it running.")
+@click.option("--arg", "args", multiple=True, metavar="K=V", help=f"Change an argument: K=text, or K:=JSON. Repeatable. {SEEN}")
 @raw_option
-def rerun(word: str, detach: bool, raw: bool) -> int:
+def rerun(word: str, detach: bool, args: tuple[str, ...], raw: bool) -> int:
     """Run the same orchestration again, with the arguments and variables of an earlier run, as a task of its own.
 
     RUN is a run, or a task or a name for its newest run. Prints its output as it arrives, and exits with its exit code, as `run` does.
     """
-    return _started(lambda client: _rerun(client, word), detach=detach, raw=raw)
+    changed = read_arguments(args, None)
+    return _started(lambda client: _rerun(client, word, changed), detach=detach, raw=raw)
 
 
-def _rerun(client: Client, word: str) -> TaskRun:
+def _rerun(client: Client, word: str, changed: dict[str, Any]) -> TaskRun:
     run = client.get_task_run(word)
-    again = run.rerun()
+    again = run.rerun({**run.input_data(), **changed} if changed else None)
     task = client.get_task_by_id(run.task())
     was_replaced = (task.orchestration(), task.input_data()) != (run.orchestration(), run.input_data())
     if was_replaced and task.kind() is TaskKind.SCHEDULED and task.status() not in STARTS_NO_MORE:

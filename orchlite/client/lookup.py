@@ -92,6 +92,11 @@ class Lookup:
         """Return the running and queued runs of the whole store, packaging included, oldest first."""
         return self._runs(RunKey(run.run_id, run.task_id) for run in self._engine.store.maintenance.unfinished_runs())
 
+    def last_good(self, run: TaskRun) -> TaskRun | None:
+        """Return the newest successful run before this one: of its task or, if that has none, of a task of its name."""
+        found = self._rows.last_success_before(run.id())
+        return None if found is None else TaskRun(self._engine, *found)
+
     def failed_since(self, since: datetime) -> Table[TaskRun]:
         """Return the runs of the whole store that have failed since then, packaging included, newest first."""
         return self._runs(self._rows.failed_since(since))

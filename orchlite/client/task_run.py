@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from orchlite.client.live_status import live_status
-from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds
+from orchlite.core.arguments import checked_count, checked_flag, checked_path, checked_seconds, encoded_arguments
 from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument, DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
@@ -115,17 +115,21 @@ class TaskRun:
         following = self._engine.store.tries.after(self._run_id)
         return None if following is None else TaskRun(self._engine, following, self._task_id)
 
-    def rerun(self) -> TaskRun:
+    def rerun(self, json_args: Mapping[str, Any] | None = None) -> TaskRun:
         """Run the same orchestration again, with the arguments, limits and variables that this run was started with. Return the new run.
 
         It is a one-shot task of its own, with the same name: no slot, `concurrency` or pause concerns it. If this run was for a slot, the
         program sees that again, in `ORCHLITE_SCHEDULED_AT`.
 
+        json_args: the new run's arguments, instead of this run's.
+
         Raises:
+            BadArgument: `json_args` is no JSON object, or too large.
             IllegalMove: this is a packaging run.
             PackagingFailed: the orchestration is in `error`.
         """
-        task = self._engine.rerun(self._run_id)
+        limit_bytes = self._engine.context.settings.limits.arguments_bytes
+        task = self._engine.rerun(self._run_id, None if json_args is None else encoded_arguments(json_args, limit_bytes))
         run = min(self._engine.store.runs.of_task(task.task_id), key=lambda row: row.try_number)
         return TaskRun(self._engine, run.run_id, task.task_id)
 

@@ -161,12 +161,12 @@ class Engine:
         self._submitted(task.task_id)
         return task
 
-    def rerun(self, run_id: str) -> TaskRow:
+    def rerun(self, run_id: str, arguments: str | None = None) -> TaskRow:
         """Submit a one-shot task that repeats a run; see `submission.rerun`."""
         self._check_open()
         self.context.refresh_host()
         self._start_workers()
-        task = submission.rerun(self.context, self._workers, run_id)
+        task = submission.rerun(self.context, self._workers, run_id, arguments)
         self._submitted(task.task_id)
         return task
 

@@ -47,8 +47,10 @@ def submit(context: Context, workers: Workers, orchestration_id: str, request: T
     return _submit_run(context, workers, orchestration, task)
 
 
-def rerun(context: Context, workers: Workers, run_id: str) -> TaskRow:
+def rerun(context: Context, workers: Workers, run_id: str, arguments: str | None = None) -> TaskRow:
     """Create a one-shot task that repeats a run, with the orchestration, arguments, limits and variables that the run was started with.
+
+    arguments: other ones, as JSON.
 
     Raises:
         NotFound: there is no such run.
@@ -60,7 +62,8 @@ def rerun(context: Context, workers: Workers, run_id: str) -> TaskRow:
     if old.kind is TaskKind.PACKAGING:
         hint = "Upload the bundle again."
         raise IllegalMove(f"Run {run_id} is the packaging of an orchestration, which is not repeated.", hint=hint, status=run.status)
-    return _submit_run(context, workers, _usable(context, old.orchestration_id), _repeated_task(context, old), run)
+    task = _repeated_task(context, old if arguments is None else old._replace(arguments=arguments))
+    return _submit_run(context, workers, _usable(context, old.orchestration_id), task, run)
 
 
 def _usable(context: Context, orchestration_id: str) -> OrchestrationRow:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -146,21 +146,25 @@ def bytes_after(path: Path, place: Place) -> int:
     return sum(sizes.values()) - min(place.offset, sizes.get(place.segment, 0))
 
 
-def find(path: Path, words: str, place: Place, *, forwards: bool) -> Place | None:
-    """Return the place of the next record that contains `words`: from `place` on, or before it. The case of ASCII letters is ignored.
+def find_before(path: Path, words: str, place: Place) -> Place | None:
+    """Return the place of the last record before `place` that contains `words`. The case of ASCII letters is ignored.
 
     It reads up to the whole log. What was written in several parts is not found across their borders.
 
     Raises:
         DeviceFailed: the log cannot be read.
     """
-    wanted = words.encode("utf-8", "replace").lower()
-    for piece in (after if forwards else before)(path, place, _SEARCHED_BYTES):
-        data = piece.data.lower()
-        at = _first(data, wanted) if forwards else _last(data, wanted)
-        if at is not None:
-            return Place(piece.start.segment, piece.start.offset + at)
-    return None
+    return next(_found(before(path, place, _SEARCHED_BYTES), words, _last), None)
+
+
+def find_after(path: Path, words: str, place: Place | None) -> Place | None:
+    """Return the place of the first record behind the one at `place` that contains `words`, as `find_before`; None: the first of all.
+
+    Raises:
+        DeviceFailed: the log cannot be read.
+    """
+    start = START if place is None else next((line.place for line in _lines_after(path, place) if line.place > place), END)
+    return next(_found(after(path, start, _SEARCHED_BYTES), words, _first), None)
 
 
 def last_traceback(path: Path) -> Place | None:
@@ -173,6 +177,17 @@ def last_traceback(path: Path) -> Place | None:
         if (at := piece.data.rfind(_TRACEBACK)) >= 0:
             return Place(piece.start.segment, piece.start.offset + piece.data.rfind(b"\n", 0, at) + 1)
     return None
+
+
+def _found(pieces: Iterable[Piece], words: str, find: Callable[[bytes, bytes], int | None]) -> Iterator[Place]:
+    wanted = words.encode("utf-8", "replace").lower()
+    for piece in pieces:
+        if (at := find(piece.data.lower(), wanted)) is not None:
+            yield Place(piece.start.segment, piece.start.offset + at)
+
+
+def _lines_after(path: Path, place: Place) -> Iterator[PlacedLine | PlacedPart]:
+    return (line for piece in after(path, place) for line in piece.lines())
 
 
 def _first(data: bytes, wanted: bytes) -> int | None:

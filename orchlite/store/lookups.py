@@ -140,6 +140,31 @@ class Lookups:
         )
         return _keys(rows)
 
+    def last_success_before(self, run_id: str) -> RunKey | None:
+        """Return the newest success before a run: of its task or, if that has none, of a task with its title in its workspace.
+
+        A title is the name of a task, else that of its orchestration. Without packaging, which has none. Of each task, up to its 5,000
+        runs before this one are considered.
+        """
+        rows = self._database.rows(
+            "SELECT run_id, task_id FROM (SELECT number, run_id, task_id, status FROM runs INDEXED BY runs_of_task"
+            " WHERE task_id = (SELECT task_id FROM runs WHERE run_id = ?) AND number < (SELECT number FROM runs WHERE run_id = ?)"
+            " ORDER BY number DESC LIMIT 5000) AS ran WHERE status = 'success' ORDER BY number DESC LIMIT 1",
+            (run_id, run_id),
+        ) or self._database.rows(
+            "WITH this AS (SELECT number, tasks.workspace_id, COALESCE(tasks.name, orchestrations.name) AS title"
+            " FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
+            " WHERE run_id = ? AND kind <> 'packaging')"
+            " SELECT run_id, runs.task_id FROM this CROSS JOIN tasks ON tasks.workspace_id = this.workspace_id AND kind <> 'packaging'"
+            " JOIN orchestrations USING (orchestration_id)"
+            " JOIN runs ON runs.number = (SELECT MAX(number) FROM (SELECT number, status FROM runs AS newest INDEXED BY runs_of_task"
+            " WHERE newest.task_id = tasks.task_id AND newest.number < this.number ORDER BY number DESC LIMIT 5000)"
+            " AS ran WHERE status = 'success')"
+            " WHERE COALESCE(tasks.name, orchestrations.name) = this.title ORDER BY runs.number DESC LIMIT 1",
+            (run_id,),
+        )
+        return _keys(rows)[0] if rows else None
+
     def late_since(self, at: datetime, overdue_before: datetime) -> list[RunKey]:
         """Return the runs that started, at or after `at`, a minute or more after their slot, of every workspace, the newest slot first.
 

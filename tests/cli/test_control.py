@@ -156,7 +156,8 @@ def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folde
     call("run", folder(program), "--name", "sums", "--arg", "n:=1")
     again = call("rerun", "sums")
     assert (again.stdout, again.exit_code) == ("{'n': 1}\n", 0)
-    newest, oldest = json.loads(call("runs", "sums", "--json").stdout)
+    assert call("rerun", "sums", "--arg", "m=x", "--arg", "n:=2").stdout == "{'n': 2, 'm': 'x'}\n"
+    _, newest, oldest = json.loads(call("runs", "sums", "--json").stdout)
     assert call("rerun", oldest["id"][:8], "--detach").exit_code == 0
     assert json.loads(call("show", newest["id"], "--json").stdout)["arguments"] == {"n": 1}
 

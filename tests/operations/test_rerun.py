@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import Client, IllegalMove, Orchestration
+from orchlite import BadArgument, Client, IllegalMove, Orchestration
 from orchlite.testing import ManualClock, StubProcess
 
 OpenClient = Callable[..., Client]
@@ -31,6 +31,14 @@ def test_a_run_is_repeated_as_a_task_of_its_own(travel: Travel, clock: ManualClo
     assert (run.orchestration(), run.input_data(), run.timeout()) == (failed.orchestration(), {"n": 1}, 60)
     assert run.task() != task.id()
     assert (task.last_runs(), task.next_run_at()) == ([failed], _START + timedelta(days=2))
+
+
+def test_a_rerun_gets_other_arguments_on_request(travel: Travel) -> None:
+    [run] = travel().run_once("sums", {"n": 1}, 60).last_runs()
+    again = run.rerun({"n": 2})
+    assert (again.input_data(), again.timeout(), again.rerun_of(), run.input_data()) == ({"n": 2}, 60, run.id(), {"n": 1})
+    with pytest.raises(BadArgument, match="json_args"):
+        run.rerun([1])  # type: ignore[arg-type]
 
 
 def test_a_rerun_gets_the_variables_and_the_slot_of_the_first_run(

@@ -164,22 +164,26 @@ class TestAGap:
 class TestSearching:
     def test_finds_the_nearest_record_in_either_direction(self, path: Path, write: Write) -> None:
         write(b"Ab 1\nno\nab 2\n" + _lines(25_000) + b"aB 3\n")
-        found = log_places.find(path, "AB ", END, forwards=False)
+        found = log_places.find_before(path, "AB ", END)
         seen = []
         while found is not None:
             window = log_windows.around(path, found, has_ended=True)
             assert window.found == found
             seen += [row.text for row in (*window.rows, *window.unsettled) if row.place == found]
-            found = log_places.find(path, "AB ", found, forwards=False)
+            found = log_places.find_before(path, "AB ", found)
         assert seen == ["aB 3", "ab 2", "Ab 1"]
-        first = log_places.find(path, "ab ", START, forwards=True)
+        first = log_places.find_after(path, "ab ", None)
         assert first == START
+        second = log_places.find_after(path, "ab ", first)
+        third = log_places.find_after(path, "ab ", second)
+        assert [row.text for row in _forwards(path) if row.place in (second, third)] == ["ab 2", "aB 3"]
+        assert log_places.find_after(path, "ab ", third) is None
 
     @pytest.mark.parametrize("words", ["stdout", "Z std", "202", " F "])
     def test_does_not_find_what_precedes_the_text(self, path: Path, write: Write, words: str) -> None:
         write(b"some\ntext\n")
-        assert log_places.find(path, words, END, forwards=False) is None
-        assert log_places.find(path, words, START, forwards=True) is None
+        assert log_places.find_before(path, words, END) is None
+        assert log_places.find_after(path, words, None) is None
 
     def test_finds_the_last_traceback(self, path: Path, write: Write) -> None:
         assert log_places.last_traceback(path) is None
@@ -194,7 +198,7 @@ class TestSearching:
 
     def test_finds_the_row_that_a_carriage_return_has_left(self, path: Path, write: Write) -> None:
         write(b"wanted\rshown\n")
-        found = log_places.find(path, "wanted", END, forwards=False)
+        found = log_places.find_before(path, "wanted", END)
         assert found is not None
         assert _texts(log_windows.around(path, found, has_ended=True)) == ["shown"]
 

@@ -194,6 +194,7 @@ _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "late runs": ("runs_late", lambda on: on.lookups.late_since(_NOW, _NOW)),
     "skipped slots": ("runs_skipped_at", lambda on: on.lookups.skipped_since(_NOW)),
     "overdue tasks": ("tasks_due", lambda on: on.lookups.overdue(_NOW)),
+    "the last success before a run": ("INDEX runs_of_task (", lambda on: on.lookups.last_success_before("run")),
     "the orchestrations of a SHA": ("orchestrations_of_sha", lambda on: on.orchestrations.of_sha("sha")),
 }
 

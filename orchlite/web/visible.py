@@ -1,0 +1,31 @@
+"""Text as it is: characters that hide, reorder or end text are shown by their names. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# Controls without the tab, the marks and embeddings of bidirectional text, what has no width, line separators, tags, lone surrogates.
+# The joiners U+200C and U+200D are left: Persian and emoji need them.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+_PICTURES = 0x2400
+"""Where the symbols for ASCII's control characters begin."""
+
+
+def visible(text: str) -> str:
+    """Return the text with each hidden character replaced by its symbol or number: `␛`, `⟨U+202E⟩`. Tabs are left."""
+    return text if text.isprintable() else _HIDDEN.sub(_name, text)
+
+
+def visible_lines(text: str) -> str:
+    """Return what `visible` does, and leave line ends."""
+    return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
+
+
+def _name(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(_PICTURES + code)
+    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"

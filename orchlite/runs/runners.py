@@ -13,10 +13,10 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from orchlite.core.errors import Closed, ResourceExhausted
@@ -47,6 +47,8 @@ class Runners:
         """By run id: the runners to which a thread is writing a request."""
         self._busy: dict[str, Popen[bytes]] = {}
         """By run id: the runners whose response has not been read. Each is read once, by whichever thread asks for the run first."""
+        self._standbys: dict[str, Popen[bytes]] = {}
+        """By run id: the runners that hold a run ready."""
         self._reading: set[str] = set()
         """The runs whose response a thread is reading."""
         self._pid = os.getpid()
@@ -64,23 +66,70 @@ class Runners:
                 self._idle.append(self._start())
 
     def place(self, spec: RunSpec) -> None:
-        """Send the run to an idle runner, or to a new one, and write its `spec.json`. Return at once.
+        """Send the run to the runner that has prepared it, or to an idle or a new one, and write its `spec.json`. Return at once.
+
+        A prepared run is started cold if its standby does not fit the spec, or is dead.
 
         Raises:
             Closed: `close` was called.
             OSError: no runner can be started.
         """
-        self._request(spec.run_id, json.dumps(spec._asdict()).encode() + b"\n")
+        order = "release" if self._take_standby(spec.run_id) else "run"
+        self._send(spec.run_id, {**spec._asdict(), "order": order}, self._busy)
         # The runner has the spec from its pipe and is at work already, so a failure to write it here must not surface.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(json.dumps({**spec._asdict(), "env": {**spec.env, **dict.fromkeys(spec.hidden, "********")}}))
 
-    def _request(self, run_id: str, request: bytes) -> None:
+    def prepare(self, spec: RunSpec) -> None:
+        """Have a runner take the run's locks and start its program, held before its first statement until `place`. Return at once.
+
+        The bundle is in the working folder, and nothing else changes there. At most once for a run. If it cannot be prepared, or not
+        yet, `place` starts it cold. `drop` it if it is not placed.
+
+        Raises:
+            Closed: `close` was called.
+            OSError: no runner can be started.
+        """
+        self._send(spec.run_id, {**spec._asdict(), "order": "prepare"}, self._standbys)
+        with self._lock:  # `close` may have been called since the runner was taken
+            runner = self._standbys.pop(spec.run_id, None) if self._is_closed else None
+        if runner is not None:
+            _dismiss(runner)
+
+    def drop(self, run_id: str) -> None:
+        """End what `prepare` has started, and release the run's locks; then its folder can be removed. Block for milliseconds.
+
+        Do nothing if the run is not prepared.
+        """
+        if not self._take_standby(run_id):
+            return
+        with self._lock:
+            runner = self._sending[run_id]
+        is_usable = False
+        try:
+            _write(runner, json.dumps({"order": "drop", "run_id": run_id}).encode() + b"\n")
+            is_usable = _read_line(runner) is not None
+        except BrokenPipeError:
+            pass
+        finally:
+            self._release(run_id, self._sending, is_usable=is_usable)
+
+    def _take_standby(self, run_id: str) -> bool:
+        """Reserve the runner that holds the run ready for a request; return False if there is none."""
+        with self._lock:
+            runner = self._standbys.pop(run_id, None)
+            if runner is not None:
+                self._sending[run_id] = runner
+        return runner is not None
+
+    def _send(self, run_id: str, request: Mapping[str, Any], receivers: dict[str, Popen[bytes]]) -> None:
+        """Send the request to the run's runner, else to an idle or a new one, and add that to `receivers`."""
+        line = json.dumps(request).encode() + b"\n"
         while True:
             runner = self._take(run_id)
             try:
-                _write(runner, request)
+                _write(runner, line)
             except BrokenPipeError:  # the runner died while it was idle
                 with self._lock:
                     del self._sending[run_id]
@@ -88,7 +137,7 @@ class Runners:
             else:
                 break
         with self._lock:
-            self._busy[run_id] = self._sending.pop(run_id)
+            receivers[run_id] = self._sending.pop(run_id)
             if self._is_closed:  # since the runner was taken: `close` closes no pipe that is being written to
                 _close_input(runner)
 
@@ -128,7 +177,7 @@ class Runners:
             found = None if answer is None else json.loads(answer)
         finally:
             # Processes that could not be ended are children of the runner: it would try to end them after each later run.
-            self._release(folder.run_id, is_usable=found is not None and not (found["result"] and found["result"]["left"]))
+            self._release(folder.run_id, self._busy, is_usable=found is not None and not (found["result"] and found["result"]["left"]))
         if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
             return fallback(folder)
         if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
@@ -136,10 +185,10 @@ class Runners:
         observed = fallback(folder)
         return NeverStarted(found["refused"]) if isinstance(observed, NeverStarted) else observed
 
-    def _release(self, run_id: str, *, is_usable: bool) -> None:
+    def _release(self, run_id: str, holders: dict[str, Popen[bytes]], *, is_usable: bool) -> None:
         """Make the run's runner idle; dismiss it if it cannot be used again."""
         with self._lock:
-            runner = self._busy.pop(run_id)
+            runner = holders.pop(run_id)
             self._reading.discard(run_id)
             is_kept = is_usable and not self._is_closed
             if is_kept:
@@ -180,7 +229,8 @@ class Runners:
             return
         with self._lock:
             self._is_closed = True
-            idle, self._idle = self._idle, []
+            idle, self._idle = [*self._idle, *self._standbys.values()], []
+            self._standbys.clear()
             for runner in self._busy.values():
                 _close_input(runner)
             unread = self._busy.keys() - self._reading
@@ -194,11 +244,13 @@ class Runners:
         """Wait for a runner that no other thread waits for: a dead one would remain a zombie."""
         if (runner := self._begin_reading(run_id)) is not None:
             _read_line(runner)
-            self._release(run_id, is_usable=False)
+            self._release(run_id, self._busy, is_usable=False)
 
     def _take(self, run_id: str) -> Popen[bytes]:
         # Under one lock, so that `close` and fork find each runner in exactly one place.
         with self._lock:
+            if run_id in self._sending:  # it has prepared the run
+                return self._sending[run_id]
             if self._is_closed:
                 raise Closed("This client is closed.", hint="The next host of the store starts the run.")
             runner = self._sending[run_id] = self._idle.pop() if self._idle else self._start()
@@ -230,12 +282,12 @@ class Runners:
 
     def _forget(self) -> None:
         """Close the pipes in a forked child: the runners see end of file only when the last copy is closed."""
-        for runner in [*self._idle, *self._sending.values(), *self._busy.values()]:
+        for runner in [*self._idle, *self._sending.values(), *self._standbys.values(), *self._busy.values()]:
             for pipe in (runner.stdin, runner.stdout):
                 assert pipe is not None
                 pipe.close()
             runner.returncode = 0  # not a child of this process, which must neither wait for it nor warn about it
-        self._idle, self._sending, self._busy, self._lock = [], {}, {}, threading.Lock()
+        self._idle, self._sending, self._standbys, self._busy, self._lock = [], {}, {}, {}, threading.Lock()
 
 
 _runners: WeakSet[Runners] = WeakSet()

@@ -10,11 +10,11 @@ In the run's folder, `runs/<run_id>/`:
     that runs user code inherits the descriptor. If its mode lets the account execute it, the owner must end the run: that is how a
     request is made where `cancel` cannot be created, for example because the file system has no inode left.
 `started.json`
-    Created with O_EXCL by the one attempt that starts the program, after it has locked `alive.lock`. Keys: `attempt`, `pid` (of the
-    runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null if the kernel has
-    none), `started_at_ns`. As soon as the program is started, `session` (its process and session id), `session_start_ticks` and
-    `place` (`device:inode` of the run's folder) are added, if the kernel has the start time. Not synced to disk: after a power failure
-    the boot id has changed, and the run is never started again.
+    Created with O_EXCL by the one attempt that starts the program, or gives it the order, after it has locked `alive.lock`. Keys:
+    `attempt`, `pid` (of the runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null
+    if the kernel has none), `started_at_ns`. As soon as the program is started, or before the order, `session` (its process and session
+    id), `session_start_ticks` and `place` (`device:inode` of the run's folder) are added, if the kernel has the start time. Not synced to
+    disk: after a power failure the boot id has changed, and the run is never started again.
 `cancel`
     Its existence asks the owner, now or later, to end the run; its text is the reason. Written aside and renamed.
 
@@ -23,6 +23,8 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
 `spec.json`
     The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people, and for
     `packages_sha` of a run without a result: the runner does not read it.
+`held`
+    The file that the program begins with, while the run is prepared and not ordered.
 `log`, `log.1`, …
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`
@@ -41,11 +43,34 @@ In the program's environment, and so in that of the processes that it starts:
 On the pipes, one line of JSON each, and at most one request in flight:
 
 Request, on the runner's standard input
-    The fields of `RunSpec`. End of file means that the host is gone: an idle runner exits, a busy one finishes its run first, or cancels
-    it if `leash` is set.
+    The fields of `RunSpec`, and `order`: `run`, the default; or `prepare`: take the run's locks and start its program, held at the gate;
+    or `release`: run it, from the standby if there is one that fits, else cold. After `prepare`, until the response to `release`, any
+    other request drops the standby first: `drop`, with a `run_id`, does nothing else. End of file means that the host is gone: an idle
+    runner drops its standby and exits, a busy one finishes its run first, or cancels it if `leash` is set.
 Response, on the runner's standard output
-    `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's owner, `result` is null and
-    `refused` the reason; else `refused` is null. End of file means that the runner is gone.
+    To `run` and `release`: `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's
+    owner, `result` is null and `refused` the reason; else `refused` is null. To `drop`: `run_id` and `dropped`. To `prepare`: none. End
+    of file means that the runner is gone.
+
+At the gate, the runner and the program exchange single bytes on a socket. The variable `ORCHLITE_GATE` is `runner pid:descriptor:inode`:
+
+`r`, from the program
+    It waits. Before, nothing is expected of it.
+`x`, from the runner
+    The order. The runner has created `started.json`, moved `held` back, and found the working folder and the interpreter to be the same
+    files as at the preparation. From here on, time limit and requests to end the run count.
+`y`, from the program
+    The acknowledgement, sent before the program's first statement. A process that ends without it has executed nothing of the program,
+    whatever its exit code is: the same runner starts the run cold, under the same `started.json`.
+End of file, for the program
+    The runner is gone, or has dropped the standby: the process ends.
+
+| state                    | `alive.lock` | `started.json` | if the runner dies                                                |
+|--------------------------|--------------|----------------|-------------------------------------------------------------------|
+| preparing, at the gate   | locked       | no             | end of file ends the program; the run was never started           |
+| `started.json`, no `x`   | locked       | yes            | end of file ends the program; the run is lost                     |
+| `x`, no `y`              | locked       | yes            | the run is lost; if the program dies here, it is started cold     |
+| `y`                      | locked       | yes            | the run is lost                                                   |
 """
 
 from collections.abc import Mapping

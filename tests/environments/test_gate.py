@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from orchlite.environments import gate, virtualenvs
+from orchlite.environments import gate
+from tests.interpreters import interpreters, make_environment, version_of
 
 _PATIENCE_SECONDS = 20.0
 _DESCRIPTOR = 63
 
 
-def _interpreters() -> list[str]:
-    """Return this interpreter, and those of other supported versions: on PATH, or installed by pyenv."""
-    found = {f"{sys.version_info.major}.{sys.version_info.minor}": os.path.realpath(getattr(sys, "_base_executable", sys.executable))}
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    for minor in range(11, 20):
-        installed = [str(path) for path in sorted(versions.glob(f"3.{minor}.*/bin/python3"))]
-        if path := next(iter([*installed, *filter(None, [shutil.which(f"python3.{minor}")])]), None):
-            found.setdefault(f"3.{minor}", path)
-    return list(found.values())
-
-
-def _version(interpreter: str) -> str:
-    match = re.search(r"3\.\d+", interpreter)
-    return match[0] if match else interpreter
-
-
-@pytest.fixture(params=_interpreters(), ids=_version)
+@pytest.fixture(params=interpreters(), ids=version_of)
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The site-packages of an environment; as `virtualenvs` writes it, but for any interpreter."""
-    base = Path(request.param)
-    folder = tmp_path / "environment"
-    site_packages = folder / "lib" / f"python{_version(request.param)}" / "site-packages"
-    site_packages.mkdir(parents=True)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python").symlink_to(base)
-    (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
-    virtualenvs._write_pth_file(folder, site_packages)
-    return site_packages
+    """The site-packages of an environment."""
+    return make_environment(request.param, tmp_path / "environment")
 
 
 class _Waiting:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing, nullcontext, suppress
 from typing import Any
 
 from . import processes
 from .host import Host
-from .ownership import Refused, own
+from .ownership import Refused, Reservation
 from .run import Run
+from .standby import Standby, restore
 
 
 def main() -> None:
@@ -21,20 +23,65 @@ def main() -> None:
     os.chdir("/")
     processes.become_subreaper()
     host = Host(wake_fd=_wake_on_signals())
+    service = _Service(host)
     while (request := host.next_request()) is not None:
-        host.answer(_serve(request, host))
+        if (response := service.serve(request)) is not None:
+            host.answer(response)
         if host.stop_requested:
-            return
+            break
+    service.drop()
 
 
-def _serve(spec: dict[str, Any], host: Host) -> dict[str, Any]:
-    try:
-        with own(spec) as ownership:
-            result = Run(spec, host, ownership).execute()
-            ownership.record(result, durable=lambda: host.gone)
-    except Refused as refusal:
-        return {"run_id": spec["run_id"], "result": None, "refused": str(refusal)}
-    return {"run_id": spec["run_id"], "result": result, "refused": None}
+class _Service:
+    """What this process does for its host: it has one run at a time, or one standby."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._standby: Standby | None = None
+
+    def serve(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Do what is requested; return the response, if there is one."""
+        order = request.pop("order", "run")
+        if order == "prepare":
+            self.drop()
+            with suppress(Refused):  # then the run is started cold
+                self._standby = Standby(request)
+            return None
+        if order == "drop":
+            self.drop()
+            return {"run_id": request["run_id"], "dropped": True}
+        try:
+            return {"run_id": request["run_id"], "result": self._run(request, is_held=order == "release"), "refused": None}
+        except Refused as refusal:
+            return {"run_id": request["run_id"], "result": None, "refused": str(refusal)}
+
+    def drop(self) -> None:
+        """End the standby, and release its locks."""
+        standby, self._standby = self._standby, None
+        if standby is not None:
+            standby.close()
+            standby.reservation.close()
+
+    def _run(self, spec: dict[str, Any], *, is_held: bool) -> dict[str, Any]:
+        standby = self._taken_standby(spec)
+        reservation = Reservation(spec) if standby is None else standby.reservation
+        with closing(reservation), nullcontext() if standby is None else closing(standby):
+            if standby is not None and not standby.fits(spec):
+                standby.close()
+                standby = None
+            ownership = reservation.own()
+            if standby is None and is_held:
+                restore(spec)
+            result = Run(spec, self._host, ownership, standby).execute()
+            ownership.record(result, durable=lambda: self._host.gone)
+            return result
+
+    def _taken_standby(self, spec: dict[str, Any]) -> Standby | None:
+        """Return the standby if it is this run's, with its locks; drop that of another run."""
+        if self._standby is not None and not self._standby.reservation.covers(spec):
+            self.drop()
+        standby, self._standby = self._standby, None
+        return standby
 
 
 def _wake_on_signals() -> int:

@@ -1,8 +1,9 @@
 """Ownership of a run: at most one attempt ever starts its program.
 
-The owner locks `alive.lock` for its whole life, and creates `started.json` with O_EXCL before it starts anything; if either fails, it
-touches nothing. O_EXCL is needed: with the lock alone, a second attempt would start the program after the first one has released it.
-`result.json` is written aside and renamed, so that readers see all of it or nothing. `runs/spec.py` describes these files.
+The owner locks `alive.lock` for its whole life: its reservation. It creates `started.json` with O_EXCL before it starts the program or
+lets it begin; if either fails, it touches nothing. O_EXCL is needed: with the lock alone, a second attempt would start the program after
+the first one has released it. `result.json` is written aside and renamed, so that readers see all of it or nothing. `runs/spec.py`
+describes these files.
 """
 
 from __future__ import annotations
@@ -54,11 +55,6 @@ class Ownership:
         finally:
             os.close(descriptor)
 
-    def place(self) -> str:
-        """Return the device and the inode of the run's folder; with the run's id, they name the processes of the run."""
-        status = os.stat(self._folder)
-        return f"{status.st_dev}:{status.st_ino}"
-
     def note_program(self, pid: int) -> None:
         """Add the program's session to `started.json`, for those who must end it if this runner cannot. Never raises."""
         start_ticks = processes.start_ticks(pid)
@@ -66,7 +62,7 @@ class Ownership:
             return
         end = len(json.dumps(self._mark)) - 1
         with suppress(OSError):
-            self._mark |= {"session": pid, "session_start_ticks": start_ticks, "place": self.place()}
+            self._mark |= {"session": pid, "session_start_ticks": start_ticks, "place": place(self._folder)}
             descriptor = os.open(f"{self._folder}/started.json", os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 os.pwrite(descriptor, json.dumps(self._mark)[end:].encode(), end)
@@ -111,27 +107,57 @@ class Ownership:
             _fsync_folder(self._attempt_folder)
 
 
+class Reservation:
+    """The locks of one attempt that is not started yet: nobody else can own the run, and its environment is not removed."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        """Take the locks.
+
+        Raises:
+            Refused: the run has another owner, its environment is being removed, or a file cannot be opened.
+        """
+        self._spec = spec
+        with ExitStack() as held, _refusing(spec):
+            self._lock = _take(spec, held)
+            self._held = held.pop_all()
+
+    def own(self) -> Ownership:
+        """Create `started.json`.
+
+        Raises:
+            Refused: the run was started before, or the file cannot be created.
+        """
+        with _refusing(self._spec):
+            return Ownership(self._spec, self._lock, _mark_started(self._spec))
+
+    def close(self) -> None:
+        """Release the locks."""
+        self._held.close()
+
+    def covers(self, spec: dict[str, Any]) -> bool:
+        """Return whether these are the locks that this spec needs, too."""
+        return all(spec[key] == self._spec[key] for key in ("run_id", "attempt", "folder", "environment_lock"))
+
+
+def place(folder: str) -> str:
+    """Return the device and the inode of a run's folder; with the run's id, they name the processes of the run."""
+    status = os.stat(folder)
+    return f"{status.st_dev}:{status.st_ino}"
+
+
 @contextmanager
-def own(spec: dict[str, Any]) -> Iterator[Ownership]:
-    """Own the run while the block runs.
-
-    Raises:
-        Refused: the run has another owner or was started before, its environment is being removed, or a file cannot be created.
-    """
-    with ExitStack() as held:
-        try:
-            ownership = _take(spec, held)
-        except OSError as error:
-            raise Refused(f"{error.filename or spec['folder']}: {error.strerror}") from None
-        yield ownership
+def _refusing(spec: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refused(f"{error.filename or spec['folder']}: {error.strerror}") from None
 
 
-def _take(spec: dict[str, Any], held: ExitStack) -> Ownership:
+def _take(spec: dict[str, Any], held: ExitStack) -> int:
     if spec["environment_lock"] is not None:
         # The file's time records the last use of the environment: one that is unused for long is removed.
         os.utime(held.enter_context(_locked(spec["environment_lock"], fcntl.LOCK_SH, "its environment is being removed")))
-    lock = held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
-    return Ownership(spec, lock, _mark_started(spec))
+    return held.enter_context(_locked(f"{spec['folder']}/alive.lock", fcntl.LOCK_EX, "another owner is alive"))
 
 
 @contextmanager

@@ -27,16 +27,17 @@ def become_subreaper() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def start(command: Sequence[str], env: Mapping[str, str], working_folder: str, stdout: int, stderr: int) -> int:
+def start(command: Sequence[str], env: Mapping[str, str], working_folder: str, descriptors: Mapping[int, int]) -> int:
     """Start the program in a new session, with standard input from /dev/null and default signals; return its pid.
+
+    descriptors: what it inherits: by its number, this process's.
 
     Raises:
         OSError: the program cannot be executed, or the folder does not exist.
     """
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1),
-        (os.POSIX_SPAWN_DUP2, stderr, 2),
+        *((os.POSIX_SPAWN_DUP2, own, number) for number, own in descriptors.items()),
     ]
     # posix_spawn(3) takes neither a working folder nor a umask. This process has one thread, so it can change its own meanwhile.
     os.chdir(working_folder)

@@ -15,6 +15,8 @@ from . import explanations, limits, processes
 from .host import Host
 from .log_writer import LogWriter
 from .ownership import Ownership
+from .program import Program, start
+from .standby import Standby
 
 _CANCEL_CHECK_SECONDS = 0.05
 _HELPERS_SECONDS = 2.0
@@ -32,8 +34,10 @@ _LAST_ERROR_BYTES = 4096
 class Run:
     """One program. `execute()` is called once."""
 
-    def __init__(self, spec: dict[str, Any], host: Host, ownership: Ownership) -> None:
+    def __init__(self, spec: dict[str, Any], host: Host, ownership: Ownership, standby: Standby | None = None) -> None:
+        """`standby`: the program, if it was prepared. The caller closes it."""
         self._spec = spec
+        self._standby = standby
         self._host = host
         self._ownership = ownership
         self._log = LogWriter(spec["log"], spec["log_bytes"], masked=spec.get("masked", False))
@@ -63,6 +67,8 @@ class Run:
         except Exception as error:  # a fault of ours, or of the kernel: the program must not run on without an owner
             traceback.print_exc()
             self._stopping, self._reason = "failure", f"its runner failed: {error!r}"
+        if self._stopping is None and self._standby is not None and not self._standby.has_begun():
+            return self._execute_cold()
         duration_seconds = time.monotonic() - started
         self._let_helpers_end(pid)
         processes.kill(pid)  # which runs still if supervising it has failed
@@ -76,25 +82,31 @@ class Run:
         status = self._stopping or ("failure" if code else "success")
         return self._result(status, code, started_ns, duration_seconds, left)
 
+    def _execute_cold(self) -> dict[str, Any]:
+        """The program ended before its first statement: start it once more, as if it had not stood by."""
+        self._standby = None
+        processes.sweep(_SWEEP_SECONDS)
+        for descriptor in self._streams:
+            self._poll.unregister(descriptor)
+            os.close(descriptor)
+        self._streams, self._last_error = {}, b""
+        return self.execute()
+
     def _start(self) -> int:
-        out_read, out_write = os.pipe()
-        error_read, error_write = os.pipe()
-        for descriptor, stream in ((out_read, "stdout"), (error_read, "stderr")):
-            os.set_blocking(descriptor, False)
+        program = start(self._spec) if self._standby is None else self._standby.program
+        self._watch(program)
+        self._ownership.note_program(program.pid)
+        if self._spec.get("nice"):
+            self._niceness = limits.add_niceness(program.pid, self._spec["nice"])
+            self._set_autogroup(program.pid)
+        if self._standby is not None:
+            self._standby.let_begin()
+        return program.pid
+
+    def _watch(self, program: Program) -> None:
+        for descriptor, stream in ((program.stdout, "stdout"), (program.stderr, "stderr")):
             self._streams[descriptor] = stream
             self._poll.register(descriptor, select.POLLIN)
-        try:
-            env = {**self._spec["env"], "ORCHLITE_RUN_PLACE": self._ownership.place()}
-            with limits.lowered(self._spec):
-                pid = processes.start(self._spec["command"], env, self._spec["working_folder"], out_write, error_write)
-        finally:
-            os.close(out_write)
-            os.close(error_write)
-        self._ownership.note_program(pid)
-        if self._spec.get("nice"):
-            self._niceness = limits.add_niceness(pid, self._spec["nice"])
-            self._set_autogroup(pid)
-        return pid
 
     def _set_autogroup(self, pid: int) -> None:
         if self._niceness is not None and limits.set_autogroup(pid, self._niceness):

@@ -8,7 +8,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, RunSpec
 from tests.interpreters import interpreters, make_environment
+from tests.standbys import at_the_gate, processes_of, until
 
-_PATIENCE_SECONDS = 20.0
 # What the program was started with shows the gate, and nothing else does.
 _PROGRAM = "import os; open('../../ran', 'a').write('ORCHLITE_GATE' in open('/proc/self/environ').read() and 'standby\\n' or 'cold\\n')\n"
 
@@ -81,37 +80,6 @@ def _starts(spec: RunSpec) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def _until(condition: Callable[[], object]) -> None:
-    give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.005)
-
-
-def _processes(spec: RunSpec) -> list[int]:
-    """Return the processes of the run."""
-    found = []
-    for pid in filter(str.isdecimal, (each.name for each in Path("/proc").iterdir())):
-        with suppress(OSError):
-            if f"ORCHLITE_RUN_TOKEN={spec.run_id}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes():
-                found.append(int(pid))
-    return found
-
-
-def _at_the_gate(spec: RunSpec) -> int:
-    """Wait until the run's program waits; return its process."""
-
-    def waits() -> bool:
-        with suppress(OSError, IndexError):
-            pid = _processes(spec)[0]
-            called = Path(f"/proc/{pid}/syscall").read_text().split()
-            return called[:2] == ["0", "0x3f"]  # read(63, ...)
-        return False
-
-    _until(waits)
-    return _processes(spec)[0]
-
-
 def _ends(runners: Runners, spec: RunSpec) -> Ended:
     runners.place(spec)
     observed = runners.wait(_folder(spec))
@@ -122,19 +90,19 @@ def _ends(runners: Runners, spec: RunSpec) -> Ended:
 def test_a_prepared_run_is_the_program_that_was_started_in_advance(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
     runners.prepare(spec)
-    pid = _at_the_gate(spec)
+    pid = at_the_gate(spec)
     assert isinstance(runners.observe(_folder(spec)), Alive)
     assert not _folder(spec).started.exists()
     assert _ends(runners, spec).result.exit_code == 3
     assert _starts(spec) == "standby\n"
     assert json.loads(_folder(spec).started.read_bytes())["session"] == pid
-    assert _processes(spec) == []
+    assert processes_of(spec) == []
 
 
 def test_its_times_begin_with_the_order(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec(timeout_seconds=5.0)
     runners.prepare(spec)
-    _at_the_gate(spec)
+    at_the_gate(spec)
     before = time.time()
     result = _ends(runners, spec).result
     assert result.started_at is not None
@@ -152,10 +120,10 @@ def test_a_run_that_is_ordered_while_it_is_being_prepared_is_run(runners: Runner
 def test_a_dropped_run_leaves_no_process_and_no_lock_and_its_runner_is_used_again(runners: Runners, make_spec: Prepared) -> None:
     spec, other = make_spec(), make_spec()
     runners.prepare(spec)
-    os.kill(_at_the_gate(spec), signal.SIGSTOP)
+    os.kill(at_the_gate(spec), signal.SIGSTOP)
     runners.drop(spec.run_id)
     runners.drop(spec.run_id)
-    assert (_processes(spec), _starts(spec), is_locked(_folder(spec).alive_lock)) == ([], "", False)
+    assert (processes_of(spec), _starts(spec), is_locked(_folder(spec).alive_lock)) == ([], "", False)
     assert isinstance(runners.observe(_folder(spec)), NeverStarted)
     _ends(runners, other)
     assert _starts(other) == "cold\n"
@@ -164,9 +132,9 @@ def test_a_dropped_run_leaves_no_process_and_no_lock_and_its_runner_is_used_agai
 def test_closing_drops_what_stands_by(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec()
     runners.prepare(spec)
-    _at_the_gate(spec)
+    at_the_gate(spec)
     runners.close()
-    assert (_processes(spec), _starts(spec), is_locked(_folder(spec).alive_lock)) == ([], "", False)
+    assert (processes_of(spec), _starts(spec), is_locked(_folder(spec).alive_lock)) == ([], "", False)
 
 
 def _replace_folder(spec: RunSpec) -> None:
@@ -175,14 +143,14 @@ def _replace_folder(spec: RunSpec) -> None:
 
 
 def _kill(spec: RunSpec) -> None:
-    os.kill(_at_the_gate(spec), signal.SIGKILL)
+    os.kill(at_the_gate(spec), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("spoil", [_replace_folder, _kill], ids=["another working folder", "killed"])
 def test_what_does_not_fit_any_more_is_started_cold(runners: Runners, make_spec: Prepared, spoil: Callable[[RunSpec], None]) -> None:
     spec = make_spec("print('once')")
     runners.prepare(spec)
-    _at_the_gate(spec)
+    at_the_gate(spec)
     spoil(spec)
     assert _ends(runners, spec).result.status == RunStatus.SUCCESS
     assert _starts(spec) == "cold\n"
@@ -191,7 +159,7 @@ def test_what_does_not_fit_any_more_is_started_cold(runners: Runners, make_spec:
 def test_another_environment_at_the_order_is_a_cold_start(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec("import sys; sys.exit(int(os.environ['CODE']))")
     runners.prepare(spec)
-    _at_the_gate(spec)
+    at_the_gate(spec)
     assert _ends(runners, spec._replace(env={**spec.env, "CODE": "4"})).result.exit_code == 4
     assert _starts(spec) == "cold\n"
 
@@ -225,7 +193,7 @@ def test_no_path_file_gets_the_program_to_start_before_the_order(
     (site_packages / "a.pth").write_text(line + "\n")
     try:
         runners.prepare(spec)
-        _until(lambda: is_locked(_folder(spec).alive_lock))
+        until(lambda: is_locked(_folder(spec).alive_lock))
         time.sleep(0.2)
         assert _starts(spec) == ""
         (site_packages / "a.pth").unlink()
@@ -252,7 +220,7 @@ def test_an_environment_of_an_earlier_version_has_no_gate_and_starts_nothing_bef
 def test_a_program_that_is_stopped_at_the_gate_ends_by_its_time_limit(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec(timeout_seconds=0.2, grace_seconds=0.1)
     runners.prepare(spec)
-    os.kill(_at_the_gate(spec), signal.SIGSTOP)
+    os.kill(at_the_gate(spec), signal.SIGSTOP)
     assert _ends(runners, spec).result.status == RunStatus.TIMED_OUT
     assert _starts(spec) == ""
 
@@ -260,10 +228,10 @@ def test_a_program_that_is_stopped_at_the_gate_ends_by_its_time_limit(runners: R
 def test_a_program_that_dies_between_order_and_acknowledgement_is_started_cold(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec()
     runners.prepare(spec)
-    pid = _at_the_gate(spec)
+    pid = at_the_gate(spec)
     os.kill(pid, signal.SIGSTOP)
     runners.place(spec)
-    _until(_folder(spec).started.exists)
+    until(_folder(spec).started.exists)
     time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
     observed = runners.wait(_folder(spec))
@@ -283,9 +251,9 @@ def _runner_of(pid: int) -> int:
 def test_if_the_runner_dies_before_the_order_another_one_starts_the_run_cold(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec()
     runners.prepare(spec)
-    runner = _runner_of(_at_the_gate(spec))
+    runner = _runner_of(at_the_gate(spec))
     os.kill(runner, signal.SIGKILL)
-    _until(lambda: _fields(runner)[0] == "Z" and not _processes(spec))
+    until(lambda: _fields(runner)[0] == "Z" and not processes_of(spec))
     assert _starts(spec) == ""
     assert _ends(runners, spec).result.status == RunStatus.SUCCESS
     assert _starts(spec) == "cold\n"
@@ -294,9 +262,9 @@ def test_if_the_runner_dies_before_the_order_another_one_starts_the_run_cold(run
 def test_if_the_runner_dies_after_the_order_the_run_is_lost(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec("import time; time.sleep(60)")
     runners.prepare(spec)
-    runner = _runner_of(_at_the_gate(spec))
+    runner = _runner_of(at_the_gate(spec))
     runners.place(spec)
-    _until(lambda: _starts(spec))
+    until(lambda: _starts(spec))
     os.kill(runner, signal.SIGKILL)
     assert isinstance(runners.wait(_folder(spec)), Lost)
     assert runners.discard(_folder(spec)) == ()
@@ -306,13 +274,13 @@ def test_if_the_runner_dies_after_the_order_the_run_is_lost(runners: Runners, ma
 def test_a_prepared_run_can_be_cancelled_like_any_other(runners: Runners, make_spec: Prepared) -> None:
     before, during = make_spec(), make_spec("import time; time.sleep(60)")
     runners.prepare(before)
-    _at_the_gate(before)
+    at_the_gate(before)
     runners.cancel(_folder(before), "not wanted")
     assert _ends(runners, before).result.status == RunStatus.KILLED
-    assert (_starts(before), _processes(before)) == ("", [])
+    assert (_starts(before), processes_of(before)) == ("", [])
     runners.prepare(during)
     runners.place(during)
-    _until(lambda: _starts(during))
+    until(lambda: _starts(during))
     runners.cancel(_folder(during), "not wanted")
     observed = runners.wait(_folder(during))
     assert isinstance(observed, Ended)

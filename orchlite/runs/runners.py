@@ -74,8 +74,8 @@ class Runners:
             Closed: `close` was called.
             OSError: no runner can be started.
         """
-        order = "release" if self._take_standby(spec.run_id) else "run"
-        self._send(spec.run_id, {**spec._asdict(), "order": order}, self._busy)
+        self._take_standby(spec.run_id)
+        self._send(spec.run_id, spec._asdict(), self._busy)
         # The runner has the spec from its pipe and is at work already, so a failure to write it here must not surface.
         path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:

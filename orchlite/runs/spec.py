@@ -43,12 +43,12 @@ In the program's environment, and so in that of the processes that it starts:
 On the pipes, one line of JSON each, and at most one request in flight:
 
 Request, on the runner's standard input
-    The fields of `RunSpec`, and `order`: `run`, the default; or `prepare`: take the run's locks and start its program, held at the gate;
-    or `release`: run it, from the standby if there is one that fits, else cold. After `prepare`, until the response to `release`, any
-    other request drops the standby first: `drop`, with a `run_id`, does nothing else. End of file means that the host is gone: an idle
-    runner drops its standby and exits, a busy one finishes its run first, or cancels it if `leash` is set.
+    The fields of `RunSpec`: run it, from the standby if there is one and it fits, else cold. With `"order": "prepare"` in addition:
+    take the run's locks and start its program, held at the gate. Any other request than that for the same run drops the standby first;
+    `"order": "drop"`, with a `run_id`, does nothing else. End of file means that the host is gone: an idle runner drops its standby and
+    exits, a busy one finishes its run first, or cancels it if `leash` is set.
 Response, on the runner's standard output
-    To `run` and `release`: `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's
+    To a run: `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's
     owner, `result` is null and `refused` the reason; else `refused` is null. To `drop`: `run_id` and `dropped`. To `prepare`: none. End
     of file means that the runner is gone.
 

@@ -6,16 +6,20 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
 
+import orchlite
 from orchlite.core.files import is_locked
 from orchlite.core.folders import RunFolder
 from orchlite.core.status import RunStatus
+from orchlite.runs.observation import observe
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, RunSpec
 from tests.interpreters import interpreters, make_environment
@@ -23,6 +27,8 @@ from tests.standbys import at_the_gate, processes_of, until
 
 # What the program was started with shows the gate, and nothing else does.
 _PROGRAM = "import os; open('../../ran', 'a').write('ORCHLITE_GATE' in open('/proc/self/environ').read() and 'standby\\n' or 'cold\\n')\n"
+
+_RUNNER = str(Path(orchlite.__file__).with_name("runs") / "runner" / "start.py")
 
 Prepared = Callable[..., RunSpec]
 
@@ -135,6 +141,21 @@ def test_closing_drops_what_stands_by(runners: Runners, make_spec: Prepared) -> 
     at_the_gate(spec)
     runners.close()
     assert (processes_of(spec), _starts(spec), is_locked(_folder(spec).alive_lock)) == ([], "", False)
+
+
+def test_another_run_drops_what_stands_by_first(make_spec: Prepared) -> None:
+    spec, other = make_spec(), make_spec()
+    runner = Popen([sys.executable, "-I", "-S", "-u", _RUNNER], stdin=PIPE, stdout=PIPE, start_new_session=True)
+    with runner:
+        assert runner.stdin is not None
+        assert runner.stdout is not None
+        runner.stdin.write(json.dumps({**spec._asdict(), "order": "prepare"}).encode() + b"\n")
+        runner.stdin.flush()
+        at_the_gate(spec)
+        runner.stdin.write(json.dumps(other._asdict()).encode() + b"\n")
+        runner.stdin.flush()
+        assert json.loads(runner.stdout.readline())["run_id"] == other.run_id
+        assert (processes_of(spec), is_locked(_folder(spec).alive_lock), _starts(spec)) == ([], False, "")
 
 
 def _replace_folder(spec: RunSpec) -> None:
@@ -257,6 +278,20 @@ def test_if_the_runner_dies_before_the_order_another_one_starts_the_run_cold(run
     assert _starts(spec) == ""
     assert _ends(runners, spec).result.status == RunStatus.SUCCESS
     assert _starts(spec) == "cold\n"
+
+
+def test_a_run_whose_runner_died_while_its_program_was_stopped_at_the_gate_was_never_started(runners: Runners, make_spec: Prepared) -> None:
+    spec = make_spec()
+    runners.prepare(spec)
+    pid = at_the_gate(spec)
+    runner = _runner_of(pid)
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(runner, signal.SIGKILL)
+    until(lambda: not is_locked(_folder(spec).alive_lock))
+    assert isinstance(observe(_folder(spec)), NeverStarted)
+    assert runners.discard(_folder(spec)) == ()
+    until(lambda: not processes_of(spec))
+    assert _starts(spec) == ""
 
 
 def test_if_the_runner_dies_after_the_order_the_run_is_lost(runners: Runners, make_spec: Prepared) -> None:

@@ -51,7 +51,7 @@ class _Service:
             self.drop()
             return {"run_id": request["run_id"], "dropped": True}
         try:
-            return {"run_id": request["run_id"], "result": self._run(request, is_held=order == "release"), "refused": None}
+            return {"run_id": request["run_id"], "result": self._run(request), "refused": None}
         except Refused as refusal:
             return {"run_id": request["run_id"], "result": None, "refused": str(refusal)}
 
@@ -62,7 +62,7 @@ class _Service:
             standby.close()
             standby.reservation.close()
 
-    def _run(self, spec: dict[str, Any], *, is_held: bool) -> dict[str, Any]:
+    def _run(self, spec: dict[str, Any]) -> dict[str, Any]:
         standby = self._taken_standby(spec)
         reservation = Reservation(spec) if standby is None else standby.reservation
         with closing(reservation), nullcontext() if standby is None else closing(standby):
@@ -70,7 +70,7 @@ class _Service:
                 standby.close()
                 standby = None
             ownership = reservation.own()
-            if standby is None and is_held:
+            if standby is None:
                 restore(spec)
             result = Run(spec, self._host, ownership, standby).execute()
             ownership.record(result, durable=lambda: self._host.gone)

@@ -137,8 +137,8 @@ def _hold(spec: dict[str, Any]) -> None:
 
 
 def restore(spec: dict[str, Any]) -> None:
-    """Move the file back if it was held; never over another. Never raises: without it, the interpreter says so."""
+    """Move the file back if it is held; never over another. Never raises: without it, the interpreter says so."""
     program, held = _names(spec)
     with suppress(OSError):
-        if not os.path.lexists(program):
+        if os.path.lexists(held) and not os.path.lexists(program):
             os.rename(held, program)

@@ -8,6 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+from _pytest.mark import ParameterSet
+
 from orchlite.environments import virtualenvs
 
 
@@ -27,6 +30,12 @@ def _version(interpreter: str) -> str:
     return match[0] if match else interpreter
 
 
+def each_interpreter() -> list[ParameterSet]:
+    """Return the interpreters as parameters of a test; those of other versions are slow."""
+    own, *others = interpreters()
+    return [pytest.param(own, id=version_of(own)), *(pytest.param(each, id=version_of(each), marks=pytest.mark.slow) for each in others)]
+
+
 def version_of(interpreter: str) -> str:
     """Return the version in the interpreter's path, without the patch release."""
     match = re.search(r"3\.\d+", interpreter)
@@ -39,6 +48,6 @@ def make_environment(interpreter: str, folder: Path) -> Path:
     site_packages.mkdir(parents=True)
     (folder / "bin").mkdir()
     (folder / "bin" / "python").symlink_to(interpreter)
-    (folder / "pyvenv.cfg").write_text(f"home = {Path(interpreter).parent}\n")
+    (folder / "pyvenv.cfg").write_text(f"home = {Path(interpreter).parent}\ninclude-system-site-packages = false\n")
     virtualenvs._write_pth_file(folder, site_packages)
     return site_packages

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from orchlite.environments import gate
-from tests.interpreters import interpreters, make_environment, version_of
+from tests.interpreters import each_interpreter, make_environment
 
 _PATIENCE_SECONDS = 20.0
 _DESCRIPTOR = 63
 
 
-@pytest.fixture(params=interpreters(), ids=version_of)
+@pytest.fixture(params=each_interpreter())
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The site-packages of an environment."""
     return make_environment(request.param, tmp_path / "environment")

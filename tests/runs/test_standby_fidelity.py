@@ -15,7 +15,7 @@ from orchlite.core.folders import RunFolder
 from orchlite.runs import logs
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Ended, RunSpec
-from tests.interpreters import interpreters, make_environment, version_of
+from tests.interpreters import each_interpreter, make_environment
 from tests.standbys import at_the_gate
 
 _PROGRAMS = {
@@ -120,7 +120,7 @@ def _without_addresses(found: tuple[int | None, str], spec: RunSpec) -> tuple[in
     return found[0], re.sub(r"0x[0-9a-f]+|MainThread, started \d+", "ADDRESS", text).split("\n")
 
 
-@pytest.mark.parametrize("interpreter", interpreters(), ids=version_of)
+@pytest.mark.parametrize("interpreter", each_interpreter())
 def test_every_program_sees_the_same_in_three_ways(runners: Runners, tmp_path: Path, interpreter: str) -> None:
     python = make_environment(interpreter, tmp_path / "environment").parents[2] / "bin" / "python"
     differences = {}

@@ -36,6 +36,11 @@ class AttemptFolder(NamedTuple):
         return self.path / "work"
 
     @property
+    def held(self) -> Path:
+        """The file that the program begins with, while the run is prepared and not ordered."""
+        return self.path / "held"
+
+    @property
     def arguments(self) -> Path:
         """What `task_args()` reads."""
         return self.path / "arguments.json"
@@ -75,6 +80,10 @@ class RunFolder(NamedTuple):
     def cancel(self) -> Path:
         """Its presence requests the end of the run from its runner; its text is the reason."""
         return self.path / "cancel"
+
+    def is_held(self) -> bool:
+        """Return whether an attempt was prepared and not ordered: then its processes have executed nothing of the program."""
+        return any(self.path.glob("*/held"))
 
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt; the first one is 1."""

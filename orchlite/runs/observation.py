@@ -14,7 +14,7 @@ from orchlite.core.folders import RunFolder
 from orchlite.core.records import RunResult
 from orchlite.core.status import RunStatus
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
-from orchlite.runs.survivors import started_processes_of
+from orchlite.runs.survivors import processes_of
 
 _ENDS = {RunStatus.SUCCESS, RunStatus.FAILURE, RunStatus.TIMED_OUT, RunStatus.KILLED}
 _MOST_BYTES = 1024 * 1024
@@ -54,7 +54,7 @@ def _observe(folder: RunFolder) -> Observation:
 
 def _without_start(folder: RunFolder) -> Observation:
     """Return whether a run without `started.json` was never started, or has removed that file and must not be started again."""
-    if started_processes_of(folder):
+    if not folder.is_held() and processes_of(folder):
         return Lost(None, "its files were removed while it ran, and its runner was killed, so its outcome is not known")
     return NeverStarted()
 

@@ -68,7 +68,7 @@ class Runners:
     def place(self, spec: RunSpec) -> None:
         """Send the run to the runner that has prepared it, or to an idle or a new one, and write its `spec.json`. Return at once.
 
-        A prepared run is started cold if its standby does not fit the spec, or is dead.
+        A prepared run is started cold if its standby does not fit the spec, or is dead; that takes 0.5 s longer if its runner is dead, too.
 
         Raises:
             Closed: `close` was called.
@@ -134,6 +134,8 @@ class Runners:
                 with self._lock:
                     del self._sending[run_id]
                 _dismiss(runner)
+                if (folder := RunFolder(Path(request["folder"]))).is_held():  # it had prepared the run
+                    discard(folder)
             else:
                 break
         with self._lock:

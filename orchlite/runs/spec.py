@@ -24,7 +24,8 @@ In the attempt's folder, `runs/<run_id>/<attempt>/`:
     The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people, and for
     `packages_sha` of a run without a result: the runner does not read it.
 `held`
-    The file that the program begins with, while the run is prepared and not ordered.
+    The file that the program begins with, while the run is prepared and not ordered. Moving it back sets its time of change (ctime), and
+    the times of the working folder. While it is there, no process of the run has executed anything of the program.
 `log`, `log.1`, …
     What the program wrote; `runner/log_writer.py` defines the format.
 `result.json`

@@ -26,7 +26,6 @@ _TRACKERS_SECONDS = 2.0
 _MOST_BYTES = 1024 * 1024
 _RUN_ID = b"ORCHLITE_RUN_TOKEN="
 _PLACE = b"ORCHLITE_RUN_PLACE="
-_GATE = b"ORCHLITE_GATE="
 
 
 class ProcessStat(NamedTuple):
@@ -60,21 +59,6 @@ def discard(folder: RunFolder) -> tuple[int, ...]:
 def processes_of(folder: RunFolder) -> list[int]:
     """Return the ids of the live processes that belong to the run."""
     return [process.pid for process in _members(folder, _session_of(folder))]
-
-
-def started_processes_of(folder: RunFolder) -> list[int]:
-    """Return the ids of the live processes that belong to the run, without a program that still waits for the order."""
-    return [pid for pid in processes_of(folder) if not _waits_at_the_gate(pid)]
-
-
-def _waits_at_the_gate(pid: int) -> bool:
-    """Return whether the process still has the socket of the gate, which it closes before its program's first statement."""
-    gate = next((value for value in _environment(pid) if value.startswith(_GATE)), None)
-    try:
-        _, descriptor, inode = (gate or b"").removeprefix(_GATE).split(b":")
-        return os.readlink(f"/proc/{pid}/fd/{int(descriptor)}") == f"socket:[{int(inode)}]"  # noqa: PTH115 - no path
-    except (OSError, ValueError):
-        return False
 
 
 def run_ids() -> set[str]:

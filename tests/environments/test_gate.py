@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 from contextlib import suppress
@@ -14,7 +15,7 @@ import pytest
 from orchlite.environments import gate
 from tests.interpreters import each_interpreter, make_environment
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 10.0
 _DESCRIPTOR = 63
 
 
@@ -67,6 +68,10 @@ class _Waiting:
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end. Return exit code and output."""
+        pidfd = os.pidfd_open(self.pid)
+        if not select.select([pidfd], (), (), _PATIENCE_SECONDS)[0]:
+            os.killpg(self.pid, signal.SIGKILL)
+        os.close(pidfd)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.end.close()
         with os.fdopen(self._read, encoding="utf-8") as output:

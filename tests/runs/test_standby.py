@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -49,10 +50,9 @@ def runners(tmp_path: Path) -> Iterator[Runners]:
 @pytest.fixture
 def make_spec(site_packages: Path, tmp_path: Path) -> Prepared:
     """Make a run whose program notes that it was started, and how."""
-    made = iter(range(1000))
 
     def make(program: str = "", **changes: Any) -> RunSpec:
-        folder = RunFolder(tmp_path / "runs" / f"run-{next(made)}")
+        folder = RunFolder(tmp_path / "runs" / str(uuid.uuid4()))
         attempt = folder.attempt(1)
         attempt.work.mkdir(parents=True)
         (attempt.work / "main.py").write_text(_PROGRAM + program)
@@ -186,7 +186,9 @@ def test_another_environment_at_the_order_is_a_cold_start(runners: Runners, make
 
 
 @pytest.mark.parametrize(
-    "variables", [{"PYTHONVERBOSE": "1"}, {"PYTHONPROFILEIMPORTTIME": "1"}, {"PYTHONPATH": "/nowhere"}], ids=lambda each: next(iter(each))
+    "variables",
+    [{"PYTHONVERBOSE": "1"}, {"PYTHONPROFILEIMPORTTIME": "1"}, {"PYTHONPATH": "/nowhere"}, {"PYTHONPATH": ".:tmp"}],
+    ids=lambda each: "=".join(next(iter(each.items()))),
 )
 def test_with_variables_that_would_show_the_gate_nothing_is_prepared(
     runners: Runners, make_spec: Prepared, variables: dict[str, str]
@@ -196,6 +198,14 @@ def test_with_variables_that_would_show_the_gate_nothing_is_prepared(
     runners.prepare(spec)
     assert _ends(runners, spec).result.status == RunStatus.SUCCESS
     assert _starts(spec) == "cold\n"
+
+
+def test_a_search_path_that_begins_in_the_working_folder_is_no_hindrance(runners: Runners, make_spec: Prepared) -> None:
+    spec = make_spec()
+    spec = spec._replace(env={**spec.env, "PYTHONPATH": "."})
+    runners.prepare(spec)
+    _ends(runners, spec)
+    assert _starts(spec) == "standby\n"
 
 
 @pytest.mark.parametrize(
@@ -222,6 +232,45 @@ def test_no_path_file_gets_the_program_to_start_before_the_order(
         assert _starts(spec) == "cold\n"
     finally:
         (site_packages / "a.pth").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os; 'ORCHLITE_GATE' in os.environ and os.fork()",
+        "import os, subprocess; 'ORCHLITE_GATE' in os.environ and subprocess.Popen(['sleep', '60'], start_new_session=True)",
+    ],
+    ids=["forks", "starts a helper"],
+)
+def test_what_a_path_file_starts_makes_the_start_cold(runners: Runners, make_spec: Prepared, site_packages: Path, line: str) -> None:
+    spec = make_spec()
+    (site_packages / "a.pth").write_text(line + "\n")
+    try:
+        runners.prepare(spec)
+        until(lambda: len(processes_of(spec)) > 1)
+        assert _ends(runners, spec).result.status == RunStatus.SUCCESS
+        assert (_starts(spec), processes_of(spec), Path(spec.log).read_text()) == ("cold\n", [], "")
+    finally:
+        (site_packages / "a.pth").unlink()
+
+
+def test_a_helper_that_outlives_the_runner_of_a_prepared_run_does_not_make_it_started(
+    runners: Runners, make_spec: Prepared, site_packages: Path
+) -> None:
+    spec = make_spec()
+    (site_packages / "a.pth").write_text(
+        "import os, subprocess; 'ORCHLITE_GATE' in os.environ and subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+    )
+    try:
+        runners.prepare(spec)
+        os.kill(_runner_of(at_the_gate(spec)), signal.SIGKILL)
+    finally:
+        (site_packages / "a.pth").unlink()
+    until(lambda: not is_locked(_folder(spec).alive_lock))
+    assert len(processes_of(spec)) >= 1
+    assert isinstance(observe(_folder(spec)), NeverStarted)
+    assert _ends(runners, spec).result.status == RunStatus.SUCCESS
+    assert (_starts(spec), processes_of(spec)) == ("cold\n", [])
 
 
 def test_an_environment_of_an_earlier_version_has_no_gate_and_starts_nothing_before_the_order(

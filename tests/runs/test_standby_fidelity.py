@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_every_program_sees_the_same_in_three_ways(runners: Runners, tmp_path: P
     python = make_environment(interpreter, tmp_path / "environment").parents[2] / "bin" / "python"
     differences = {}
     for name, program in _PROGRAMS.items():
-        bare, cold, standby = (_spec(python, RunFolder(tmp_path / "runs" / f"{name}-{way}"), program) for way in ("b", "c", "s"))
+        bare, cold, standby = (_spec(python, RunFolder(tmp_path / "runs" / f"{uuid.uuid4()}-{way}"), program) for way in ("b", "c", "s"))
         runners.prepare(standby)
         pid = at_the_gate(standby)
         expected = _without_addresses(_by_hand(bare), bare)

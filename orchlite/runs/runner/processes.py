@@ -7,6 +7,7 @@ double fork. Elsewhere only the program's process group can be ended.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from functools import cache
 
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _PR_SET_CHILD_SUBREAPER = 36
+_END_SECONDS = 0.5
 _TRACKERS_SECONDS = 2.0
 """How long resource trackers may outlive all other descendants."""
 
@@ -77,9 +79,20 @@ def kill(pid: int) -> None:
         send(pid, signal.SIGKILL)
 
 
+def end(pid: int) -> None:
+    """Kill the child, which has not been reaped, and block while it ends: for milliseconds, or 0.5 s if the kernel holds it."""
+    kill(pid)
+    with suppress(OSError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            select.select([descriptor], (), (), _END_SECONDS)
+        finally:
+            os.close(descriptor)
+
+
 def helpers(pid: int) -> list[int]:
     """Return the living children without the program `pid`; reap those that have ended."""
-    return [child for child in _children() if child != pid and not _is_reaped(child)]
+    return [child for child in children(os.getpid()) if child != pid and not _is_reaped(child)]
 
 
 def _is_reaped(child: int) -> bool:
@@ -160,11 +173,11 @@ def _reap_all() -> bool:
     return True
 
 
-def _children() -> list[int]:
-    me = os.getpid()
-    with suppress(OSError), open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
+def children(of: int) -> list[int]:
+    """Return the children of a process, those of its main thread if it has others; also the ended ones that it has not reaped."""
+    with suppress(OSError), open(f"/proc/{of}/task/{of}/children", encoding="ascii") as file:
         return [int(pid) for pid in file.read().split()]
-    return [pid for pid in map(int, filter(str.isdecimal, _proc())) if _parent(pid) == me]
+    return [pid for pid in map(int, filter(str.isdecimal, _proc())) if _parent(pid) == of]
 
 
 def _proc() -> list[str]:

@@ -8,6 +8,7 @@ example if another path file has removed the variable, or left no descriptor wit
 from __future__ import annotations
 
 import os
+import select
 import time
 from contextlib import suppress
 from typing import Any
@@ -21,7 +22,7 @@ _VARIABLE = "ORCHLITE_GATE"
 _DESCRIPTOR = 63
 _READY_SECONDS = 1.0
 """How long an ordered run waits for its standby to come to the gate, before it is started cold."""
-_POLL_SECONDS = 0.001
+_POLL_SECONDS = 0.02
 _SWEEP_SECONDS = 10.0
 _FIXED = ("command", "working_folder", "env", "memory_bytes", "cpu_seconds")
 """What the program has had since it was started."""
@@ -70,6 +71,9 @@ class Standby:
         """Return whether this program is the one that the spec would start now, and waits at the gate. Block while it comes there."""
         if any(spec.get(key) != self._spec.get(key) for key in _FIXED) or not self._comes_to_the_gate():
             return False
+        # What a path file has started is older than a cold start's would be, or a copy of this process that no order reaches.
+        if processes.children(self.program.pid) or processes.helpers(self.program.pid):
+            return False
         with suppress(OSError):
             folder = os.stat(f"/proc/{self.program.pid}/cwd")
             return _identities(spec) == self._seen and (folder.st_dev, folder.st_ino) == self._seen[0]
@@ -80,7 +84,7 @@ class Standby:
         while not self._receive().startswith(b"r"):
             if processes.has_ended(self.program.pid) or time.monotonic() > give_up_at:
                 return False
-            time.sleep(_POLL_SECONDS)
+            select.select([self._gate], (), (), _POLL_SECONDS)
         return not processes.has_ended(self.program.pid)
 
     def let_begin(self) -> None:
@@ -105,7 +109,7 @@ class Standby:
             return
         self._is_closed = True
         if not self._is_released:
-            processes.kill(self.program.pid)
+            processes.end(self.program.pid)
             processes.sweep(_SWEEP_SECONDS)
             os.close(self.program.stdout)
             os.close(self.program.stderr)
@@ -116,13 +120,15 @@ def _check(spec: dict[str, Any]) -> None:
     env = spec["env"]
     if found := [name for name in _NEVER_WITH if name in env]:
         raise Refused(f"{found[0]} is set")
-    # Python keeps for each entry whether it was there at the start.
-    if missing := [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry and not os.path.exists(entry)]:
+    # Python keeps for each entry whether it was there at the start. Relative ones begin in the program's working folder.
+    entries = (os.path.join(spec["working_folder"], entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep))
+    if missing := [entry for entry in entries if not os.path.exists(entry)]:
         raise Refused(f"PYTHONPATH has {missing[0]!r}, which does not exist")
 
 
 def _identities(spec: dict[str, Any]) -> list[tuple[int, int]]:
-    statuses = [os.stat(path) for path in (spec["working_folder"], spec["command"][0])]
+    # An environment's interpreter is a link: the same one in another environment, if that was built again.
+    statuses = [os.stat(spec["working_folder"]), os.stat(spec["command"][0]), os.lstat(spec["command"][0])]
     return [(status.st_dev, status.st_ino) for status in statuses]
 
 
@@ -140,5 +146,8 @@ def restore(spec: dict[str, Any]) -> None:
     """Move the file back if it is held; never over another. Never raises: without it, the interpreter says so."""
     program, held = _names(spec)
     with suppress(OSError):
-        if os.path.lexists(held) and not os.path.lexists(program):
-            os.rename(held, program)
+        if os.path.lexists(held):
+            if os.path.lexists(program):
+                os.unlink(held)
+            else:
+                os.rename(held, program)

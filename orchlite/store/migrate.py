@@ -1,18 +1,26 @@
-"""Brings a store's file to the schema of this version: numbered SQL files, all missing ones applied in one transaction."""
+"""Brings a store's file to the schema of this version: numbered SQL files, all missing ones applied in one transaction.
+
+A new store is created from one file instead, which the migrations' result is written to: every test of a user creates one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from orchlite.core.errors import StoreTooNew
-from orchlite.store.database import Database
+from orchlite.store.database import Database, Transaction
 
+SCHEMA = Path(__file__).with_name("schema.sql")
+"""What all migrations together create."""
 _FOLDER = Path(__file__).with_name("migrations")
 
 
-def migrations() -> list[Path]:
+@cache
+def migrations() -> tuple[Path, ...]:
     """Return the migration files in order. The number of the last is the version of the schema."""
-    return sorted(_FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    return tuple(sorted(_FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql")))
 
 
 def migrate(database: Database) -> None:
@@ -27,10 +35,10 @@ def migrate(database: Database) -> None:
     if version < len(files):
         with database.transaction() as transaction:
             version = _version(database)  # another process may have migrated it meanwhile
-            for number, file in enumerate(files[version:], start=version + 1):
-                for statement in _statements(file.read_text(encoding="utf-8")):
-                    transaction.execute(statement)
-                transaction.execute(f"PRAGMA user_version = {number}")
+            if version < len(files):
+                _execute(transaction, files[version:] if version else [SCHEMA])
+                version = len(files)
+                transaction.execute(f"PRAGMA user_version = {version}")
     if version > len(files):
         raise StoreTooNew(
             f"The store {database.path} has schema version {version}; this orchlite knows versions up to {len(files)}.",
@@ -46,6 +54,8 @@ def _version(database: Database) -> int:
     return int(row[0])
 
 
-def _statements(script: str) -> list[str]:
-    # No statement or comment in the files contains a semicolon. sqlite3's `executescript` would commit the transaction.
-    return [statement for statement in script.split(";") if statement.strip()]
+def _execute(transaction: Transaction, files: Iterable[Path]) -> None:
+    for file in files:
+        # No statement or comment in the files contains a semicolon. sqlite3's `executescript` would commit the transaction.
+        for statement in file.read_text(encoding="utf-8").split(";"):
+            transaction.execute(statement)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import orchlite
+
 StartHost = Callable[..., subprocess.Popen[str]]
 CheckStore = Callable[..., dict[str, str]]
 MakeFolder = Callable[..., Path]
@@ -172,6 +174,15 @@ def test_a_run_starts_like_any_fresh_process_whatever_its_host_has_done_to_itsel
     }
     assert sleeper == "timed_out 143 True"
     check_store(store)
+
+
+def test_a_runner_imports_nothing_that_only_some_runs_need() -> None:
+    start = Path(orchlite.__file__).parent / "runs" / "runner" / "start.py"
+    command = [sys.executable, "-X", "importtime", "-I", "-S", "-u", str(start)]
+    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=30).stderr
+    imported = {line.rpartition("|")[2].strip() for line in report.splitlines()}
+    assert "runner.loop" in imported
+    assert imported & {"typing", "traceback", "subprocess", "socket", "logging", "pathlib", "resource"} == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

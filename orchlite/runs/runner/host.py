@@ -7,7 +7,10 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _REQUESTS, _ANSWERS = 0, 1
 

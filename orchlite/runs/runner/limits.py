@@ -12,7 +12,10 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _RESOURCES = {"memory_bytes": "RLIMIT_AS", "cpu_seconds": "RLIMIT_CPU"}
 _GIBIBYTE, _MEBIBYTE = 2**30, 2**20

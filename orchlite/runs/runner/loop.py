@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import closing, nullcontext, suppress
-from typing import Any
 
 from . import processes
 from .host import Host
 from .ownership import Refused, Reservation
 from .run import Run
 from .standby import Standby, restore
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> None:

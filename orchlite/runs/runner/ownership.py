@@ -17,15 +17,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, TypeVar
 
 from . import processes
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 _LOCK_PATIENCE_SECONDS = 1.0
 _DISK_FULL_SECONDS = 1.0
 _REASON_BYTES = 1000
 _MARKED = "it was killed on request"
-T = TypeVar("T")
 
 
 class Refused(Exception):

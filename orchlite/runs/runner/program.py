@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from . import limits, processes
 from .ownership import place
 
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
-class Program(NamedTuple):
+
+class Program:
     """A program that was started. Whoever reads its output closes both descriptors."""
 
-    pid: int
-    stdout: int
-    stderr: int
+    def __init__(self, pid: int, stdout: int, stderr: int) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 def start(spec: dict[str, Any], inherited: Mapping[int, int] | None = None, variables: Mapping[str, str] | None = None) -> Program:

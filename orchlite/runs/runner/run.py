@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from . import explanations, limits, processes
 from .host import Host
@@ -17,6 +16,10 @@ from .log_writer import LogWriter
 from .ownership import Ownership
 from .program import Program, start
 from .standby import Standby
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _CANCEL_CHECK_SECONDS = 0.05
 _HELPERS_SECONDS = 2.0
@@ -65,7 +68,7 @@ class Run:
         try:
             self._supervise(pid, started)
         except Exception as error:  # a fault of ours, or of the kernel: the program must not run on without an owner
-            traceback.print_exc()
+            sys.excepthook(type(error), error, error.__traceback__)
             self._stopping, self._reason = "failure", f"its runner failed: {error!r}"
         if self._stopping is None and self._standby is not None and not self._standby.has_begun():
             return self._execute_cold()

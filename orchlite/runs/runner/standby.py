@@ -11,11 +11,14 @@ import os
 import select
 import time
 from contextlib import suppress
-from typing import Any
 
 from . import processes
 from .ownership import Refused, Reservation
 from .program import Program, start
+
+TYPE_CHECKING = False  # type checkers take this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _VARIABLE = "ORCHLITE_GATE"
 # Below 64: the kernel's table of descriptors has that size at first. Above those that path files open and keep.

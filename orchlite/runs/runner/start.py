@@ -4,6 +4,7 @@ As short as possible: Python never caches the bytecode of a script, but that of 
 """
 
 import sys
+from os import _exit
 from os.path import abspath, dirname
 
 # Appended, so that no file here can shadow a module of the standard library.
@@ -12,3 +13,4 @@ sys.path.append(dirname(dirname(abspath(__file__))))
 from runner.loop import main  # type: ignore[import-not-found, unused-ignore]
 
 main()
+_exit(0)  # nothing is left to flush, and each `close()` of a client would wait for the interpreter to be torn down

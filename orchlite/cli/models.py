@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Moment, Verb, common_options
 from orchlite.cli.output import Output
 from orchlite.core.clock import SystemClock
+from orchlite.core.pipeline_steps import step_texts
 
 if TYPE_CHECKING:
     from orchlite.client.lookup import Lookup
@@ -104,26 +105,3 @@ def _pipeline_cells(pipeline: Pipeline, search: Lookup) -> tuple[object, ...]:
     status = "undeployed" if search.deployed_version(pipeline) is None else "deployed"
     steps = "; ".join(step_texts(pipeline.steps()))
     return pipeline.id(), pipeline.name(), status, steps, len(pipeline.versions()), pipeline.updated_at()
-
-
-def step_texts(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a few words about each step that runs something: the names of its models, or what else it does."""
-    for step in steps:
-        for kind, content in step.items():
-            match kind:
-                case "ModelInference" if len(content["models"]) == 1:
-                    yield content["models"][0]["name"]
-                case "ModelInference":
-                    champion, *challengers = [model["name"] for model in content["models"]]
-                    yield f"shadow of {champion}: {', '.join(challengers)}"
-                case "RandomSplit":
-                    yield "split: " + ", ".join(f"{one['model']['name']} {one['weight']:g}" for one in content["weights"])
-                case "MetaValueSplit":
-                    routes = ", ".join(f"{value} {model['name']}" for value, model in content["routes"].items())
-                    yield f"split by {content['split_key']}: {routes}, else {content['control']['name']}"
-                case "Check":
-                    yield "validations"
-                case "AuditResults" | "MultiOut":  # the rest of a shadow deployment
-                    pass
-                case _:
-                    yield kind

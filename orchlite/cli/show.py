@@ -11,13 +11,13 @@ import click
 from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
-from orchlite.cli.models import step_texts
 from orchlite.cli.options import ShellCommand, Verb, common_options
 from orchlite.cli.output import Marks, time_text
 from orchlite.client.failures import last_lines
 from orchlite.client.schedule_facts import schedule_warnings
 from orchlite.core.durations import seconds_text
 from orchlite.core.errors import NotFound
+from orchlite.core.pipeline_steps import step_texts
 from orchlite.core.sizes import size_text
 from orchlite.core.sparklines import sparkline
 from orchlite.core.status import STARTS_NO_MORE, RunStatus

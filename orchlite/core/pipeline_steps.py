@@ -50,3 +50,26 @@ def models_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
 
 def _named(model: ModelVersionRow) -> Mapping[str, str]:
     return {"name": model.name, "version": model.version, "sha": model.sha}
+
+
+def step_texts(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a few words about each step that runs something: the names of its models, or what else it does."""
+    for step in steps:
+        for kind, content in step.items():
+            match kind:
+                case "ModelInference" if len(content["models"]) == 1:
+                    yield content["models"][0]["name"]
+                case "ModelInference":
+                    champion, *challengers = [model["name"] for model in content["models"]]
+                    yield f"shadow of {champion}: {', '.join(challengers)}"
+                case "RandomSplit":
+                    yield "split: " + ", ".join(f"{one['model']['name']} {one['weight']:g}" for one in content["weights"])
+                case "MetaValueSplit":
+                    routes = ", ".join(f"{value} {model['name']}" for value, model in content["routes"].items())
+                    yield f"split by {content['split_key']}: {routes}, else {content['control']['name']}"
+                case "Check":
+                    yield "validations"
+                case "AuditResults" | "MultiOut":  # the rest of a shadow deployment
+                    pass
+                case _:
+                    yield kind

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchlite.core.records import Claim, RunResult, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.store.catalogue import Catalogue
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
 from orchlite.store.deployments import Deployments
@@ -70,6 +71,7 @@ class Store:
         self.events = Events(self._database)
         self.maintenance = StoreMaintenance(self._database)
         self.lookups = Lookups(self._database)
+        self.catalogue = Catalogue(self._database)
         self.failures = Failures(self._database)
         self.identity = Identity(self._database)
 

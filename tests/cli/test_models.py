@@ -18,7 +18,7 @@ from click.testing import Result
 
 import orchlite
 from orchlite.cli.lookup import IdOrName
-from orchlite.cli.models import step_texts
+from orchlite.core.pipeline_steps import step_texts
 from orchlite.inference import libraries
 
 Call = Callable[..., Result]

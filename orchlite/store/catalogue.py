@@ -7,8 +7,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
-from orchlite.store.database import Database, known_datetime, to_datetime
+from orchlite.core.status import OrchestrationStatus
+from orchlite.store.database import Database, known_datetime
 
 
 class NamedOrchestrations(NamedTuple):
@@ -26,17 +26,6 @@ class NamedOrchestrations(NamedTuple):
     def title(self) -> str:
         """Return the name, else that of the file."""
         return self.name or self.file_name
-
-
-class RunningTask(NamedTuple):
-    """A task that will run an orchestration again."""
-
-    task_id: str
-    orchestration_id: str
-    name: str | None
-    kind: TaskKind
-    status: TaskStatus
-    next_at: datetime | None
 
 
 class Catalogue:
@@ -88,28 +77,17 @@ class Catalogue:
         )
         return [row["orchestration_id"] for row in rows]
 
-    def tasks(self, orchestration_ids: Collection[str], limit: int) -> list[RunningTask]:
-        """Return the scheduled and continuous tasks that run these and were not killed, by name, then those without one."""
+    def task_ids(self, orchestration_ids: Collection[str], limit: int) -> list[str]:
+        """Return the ids of the scheduled and continuous tasks that run these and were not killed, by name, then those without one."""
         rows = self._database.rows(
-            "SELECT task_id, orchestration_id, name, kind, status, next_at FROM tasks"
-            " WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind IN ('scheduled', 'continuous')"
+            "SELECT task_id FROM tasks WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind IN ('scheduled', 'continuous')"
             " AND status NOT IN ('pending_kill', 'killed') ORDER BY name IS NULL, name, task_id LIMIT ?",
             (json.dumps(list(orchestration_ids)), limit),
         )
-        return [
-            RunningTask(
-                task_id=row["task_id"],
-                orchestration_id=row["orchestration_id"],
-                name=row["name"],
-                kind=TaskKind(row["kind"]),
-                status=TaskStatus(row["status"]),
-                next_at=to_datetime(row["next_at"]),
-            )
-            for row in rows
-        ]
+        return [row["task_id"] for row in rows]
 
     def count_tasks(self, workspace_id: int | None) -> dict[tuple[int, str], int]:
-        """Return how many tasks `tasks` finds for each name: by workspace and name or, without one, id. Names without tasks are left out."""
+        """Return how many tasks `task_ids` finds for a name, by workspace and name or, without one, id; only of names that have some."""
         rows = self._database.rows(
             "SELECT orchestrations.workspace_id, COALESCE(orchestrations.name, orchestration_id) AS key, COUNT(*)"
             " FROM tasks JOIN orchestrations USING (orchestration_id)"

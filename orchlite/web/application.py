@@ -17,12 +17,23 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from orchlite.web import login, nights, task_actions
+from orchlite.web import (
+    bundle_uploads,
+    failures_page,
+    health_page,
+    login,
+    model_pages,
+    nights,
+    orchestration_actions,
+    orchestration_pages,
+    task_actions,
+)
 from orchlite.web.access import Access
 from orchlite.web.login_keys import LoginKeys
 from orchlite.web.refusals import install_handlers
 from orchlite.web.rendering import STATIC
 from orchlite.web.session import SESSION_KEY, session_of
+from orchlite.web.staged_bundles import StagedBundles
 from orchlite.web.visit import Visit
 from orchlite.web.visit import page as page_route
 
@@ -31,7 +42,16 @@ if TYPE_CHECKING:
 
     from orchlite.client.client import Client
 
-_MODULES = (nights, task_actions)
+_MODULES = (
+    nights,
+    task_actions,
+    bundle_uploads,
+    orchestration_pages,
+    orchestration_actions,
+    model_pages,
+    failures_page,
+    health_page,
+)
 """The pages. Each module has its `ROUTES`."""
 
 _SECURITY_HEADERS = {
@@ -63,6 +83,7 @@ def _application(client: Client, access: Access, *, is_read_only: bool) -> ASGIA
     app.router.redirect_slashes = False
     app.state.client, app.state.access, app.state.is_read_only = client, access, is_read_only
     app.state.login_keys = LoginKeys()
+    app.state.staged_bundles, app.state.examinations = StagedBundles(), health_page.examinations(client)
     install_handlers(app)
     return _Headers(app)
 

@@ -104,12 +104,12 @@ def page(path: str, handler: Handler) -> Route:
     return Route(path, endpoint, methods=["GET"])
 
 
-def action(path: str, handler: Handler) -> Route:
+def action(path: str, handler: Handler, *, max_files: int = 0) -> Route:
     """Return the route of a form that changes something: the handler runs in a thread, if the form has the session's token.
 
-    Refused with 403 otherwise, and if the server is read-only.
+    Refused with 403 otherwise, and if the server is read-only; with 400 if it has more than `max_files` files.
     """
-    return Route(path, _checking_form(handler), methods=["POST"])
+    return Route(path, _checking_form(handler, max_files), methods=["POST"])
 
 
 def back(visit: Visit, default: str = "/") -> Response:
@@ -133,12 +133,12 @@ def local_path(text: str) -> str | None:
     return None if parts.scheme or parts.netloc else text
 
 
-def _checking_form(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         visit = await run_in_threadpool(_visit, request)
         if visit.is_read_only:
             return refusal(request, 403, "This server is read-only.", "It was started with --read-only.")
-        async with request.form() as form:
+        async with request.form(max_files=max_files) as form:
             sent = request.headers.get("x-form-token") or form.get(TOKEN_FIELD)
             if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visit.session.form_token.encode()):
                 return refusal(request, 403, "The form is of another session.", "Load the page again, and repeat what you did.")

@@ -1,0 +1,69 @@
+"""Bundles that were received and checked, and wait for someone to upload them, for an hour at most. Kept by one server, lost with it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from orchlite.core.errors import NotFound, OrchliteError
+from orchlite.operations.upload import BundleCheck, Upload
+
+_KEPT = timedelta(minutes=50)
+"""Less than an hour: after that, pruning takes such a file for one that was left behind."""
+_MOST = 20
+
+
+class StagedBundle(NamedTuple):
+    """A bundle as it was received: acceptable, or refused."""
+
+    upload: Upload
+    """What an upload would get. Its source is a file of our own, unless it was refused."""
+    staged_at: datetime
+    found: BundleCheck | None = None
+    refused: OrchliteError | None = None
+
+    def discard(self) -> None:
+        """Remove its file."""
+        if self.found is not None and isinstance(self.upload.source, Path):
+            self.upload.source.unlink(missing_ok=True)
+
+
+class StagedBundles:
+    """The bundles that one server has staged, at most 20. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._staged: dict[str, StagedBundle] = {}
+
+    def add(self, staged: StagedBundle) -> str:
+        """Keep a bundle, and return the key by which it is found. Discard those that are too old or too many."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._staged[key] = staged
+            kept = [one for one, other in self._staged.items() if staged.staged_at - other.staged_at < _KEPT][-_MOST:]
+            dropped = [self._staged.pop(one) for one in set(self._staged) - set(kept)]
+        for each in dropped:
+            each.discard()
+        return key
+
+    def get(self, key: str) -> StagedBundle:
+        """Return the bundle with this key.
+
+        Raises:
+            NotFound: it was uploaded or discarded, or the server was started again since.
+        """
+        with self._lock:
+            found = self._staged.get(key)
+        if found is None:
+            raise NotFound("This bundle does not wait any more.", hint="Drop it again.", key=key)
+        return found
+
+    def remove(self, key: str) -> None:
+        """Discard a bundle, if it is there."""
+        with self._lock:
+            found = self._staged.pop(key, None)
+        if found is not None:
+            found.discard()

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from orchlite.cli.json_models import comparison_json
@@ -14,24 +9,10 @@ from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName
 from orchlite.cli.options import Verb
 from orchlite.cli.output import Exact
-from orchlite.core.durations import seconds_text
-from orchlite.core.sizes import size_text
-from orchlite.core.text import number_text, short_id
-
-if TYPE_CHECKING:
-    from orchlite.operations.comparison import Difference
+from orchlite.client.difference_texts import difference_texts
+from orchlite.core.text import short_id
 
 _RUN = IdOrName("runs", "tasks", "orchestrations", killed=True)
-_SHOWN: dict[str, Callable[[Any], str]] = {
-    "duration_seconds": seconds_text,
-    "timeout_seconds": seconds_text,
-    "cpu_seconds": seconds_text,
-    "memory_bytes": size_text,
-    "code": size_text,
-    "argument": partial(json.dumps, ensure_ascii=False),
-    "metric": number_text,
-}
-"""How values are shown, by the kind of difference or, of a run, by its name."""
 
 
 @click.command(cls=Verb, short_help="Show what differs between two runs.")
@@ -54,16 +35,8 @@ def compare(first: str, second: str) -> None:
             return
         if found.differences:
             columns = ("what", "name", "change", *(Exact(short_id(run.id())) for run in runs))
-            out.table(columns, map(_row, found.differences))
+            out.table(columns, map(difference_texts, found.differences))
         else:
             out.note("they do not differ")
         for run_id in found.packages_unknown:
             out.note(f"packages were not compared: those of run {short_id(run_id)} are not known")
-
-
-def _row(difference: Difference) -> tuple[object, ...]:
-    is_run = difference.kind == "run"
-    name = difference.name.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ") if is_run else difference.name
-    show = _SHOWN.get(difference.name if is_run else difference.kind, str)
-    texts = (None if value is None else show(value) for value in (difference.first, difference.second))
-    return difference.kind, name, difference.change, *texts

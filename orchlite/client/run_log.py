@@ -10,6 +10,8 @@ from orchlite.runs.log_places import parsed_place as parsed_place
 from orchlite.runs.log_windows import LogRow as LogRow
 from orchlite.runs.log_windows import LogWindow as LogWindow
 
+EMPTY = LogWindow([], [], START, START, has_earlier=False, has_later=False)
+"""What there is to see of a log that cannot be read."""
 _SKIPPED_BYTES = 512 * 1024
 """A reader who is further behind than this sees the end of the log next."""
 
@@ -25,11 +27,12 @@ class RunLog:
     def __init__(self, run: TaskRun) -> None:
         row = run._row()
         self._path = run._log_path(row)
-        self._has_ended = row.status.is_final
+        self.has_ended = row.status.is_final
+        """Whether the run had ended when this was made: then no more is written."""
 
     def end(self) -> LogWindow:
         """Return the newest rows."""
-        return log_windows.at_end(self._path, has_ended=self._has_ended)
+        return log_windows.at_end(self._path, has_ended=self.has_ended)
 
     def start(self) -> LogWindow:
         """Return the oldest rows."""
@@ -41,11 +44,11 @@ class RunLog:
 
     def after(self, place: Place) -> LogWindow:
         """Return the rows from a place on."""
-        return log_windows.after(self._path, place, has_ended=self._has_ended)
+        return log_windows.after(self._path, place, has_ended=self.has_ended)
 
     def around(self, place: Place) -> LogWindow:
         """Return the row of the record at this place as the found one, with those around it."""
-        return log_windows.around(self._path, place, has_ended=self._has_ended)
+        return log_windows.around(self._path, place, has_ended=self.has_ended)
 
     def is_far_behind(self, place: Place) -> bool:
         """Return whether more of the log follows a place than a reader should be shown row by row."""

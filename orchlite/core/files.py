@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -156,6 +157,34 @@ def copy_file(source: str | Path, target: str | Path) -> None:
     finally:
         os.close(reading)
     shutil.copystat(source, target, follow_symlinks=False)
+
+
+def open_below(folder: Path, name: str) -> int:
+    """Open a regular file for reading, given its path relative to `folder`, and return the descriptor. Follow no symbolic link.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read; with `..` in the path, and for what is no regular file, `ENOENT`.
+    """
+    *parents, last = name.split("/")
+    above = os.open(folder, _FOLDER | os.O_CLOEXEC)
+    try:
+        for parent in parents:
+            below = os.open(_inner(parent), _FOLDER | os.O_CLOEXEC, dir_fd=above)
+            os.close(above)
+            above = below
+        found = os.open(_inner(last), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)  # a pipe would block
+    finally:
+        os.close(above)
+    if stat.S_ISREG(os.fstat(found).st_mode):
+        return found
+    os.close(found)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+def _inner(name: str) -> str:
+    if name in ("", ".", "..") or "\0" in name:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return name
 
 
 @contextmanager

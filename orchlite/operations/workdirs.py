@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from orchlite.core.errors import OrchliteError
-from orchlite.core.files import remove_tree
+from orchlite.core.errors import NotFound, OrchliteError
+from orchlite.core.files import open_below, remove_tree
 from orchlite.core.folders import AttemptFolder
 from orchlite.core.records import RunRow
 from orchlite.core.status import UNSUCCESSFUL, RunStatus
+from orchlite.core.system_errors import is_shortage
+from orchlite.core.text import quoted
 from orchlite.operations.context import Context
 
 _KEPT_FAILURES = 3
@@ -45,6 +47,22 @@ def changed_files(context: Context, run_id: str) -> tuple[Path, list[Path]]:
         return Path(), []
     sha = context.store.orchestrations.of_run(run_id).sha
     return attempt.work, bundle.changed_files(context.bundles.path(sha), attempt.work)
+
+
+def open_file(context: Context, run_id: str, name: str) -> int:
+    """Open a file of the run's work folder for reading, and return the descriptor: a regular file that no link leads to.
+
+    Raises:
+        NotFound: there is no such run, or no such file.
+    """
+    attempt = work_folder(context, context.store.runs.get(run_id))
+    try:
+        if attempt is not None:
+            return open_below(attempt.work, name)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+    raise NotFound(f"Run {run_id} has no file {quoted(name)}.", run_id=run_id)
 
 
 def _attempt(context: Context, run: RunRow) -> AttemptFolder | None:

@@ -18,13 +18,13 @@ from orchlite.runs.logs import LogLine, UnfinishedLine
 from orchlite.runs.redrawn_rows import RedrawnRows, Row
 
 _ROWS = 400
-_WEIGHT = 120_000
+_WEIGHT = 100_000
 _ROW_WEIGHT = 60
 _READ_BYTES = (64 * 1024, 512 * 1024)
 """How much is read for one screen: more if the first part has but a few rows, as the log of a progress bar."""
 _FEW_ROWS = 50
-_LONGEST = 16 * 1024
-"""The longest row. A longer line is shown as several."""
+_LONGEST = 8 * 1024
+"""A row of this length is ended: a longer line is shown as several."""
 _CHANGEABLE_ROWS = 20
 _CHANGEABLE_CHARACTERS = 64 * 1024
 _SHOWN_BEFORE = 5

@@ -26,6 +26,9 @@ from orchlite.web import (
     nights,
     orchestration_actions,
     orchestration_pages,
+    run_files,
+    run_log,
+    run_page,
     task_actions,
 )
 from orchlite.web.access import Access
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
 
 _MODULES = (
     nights,
+    run_page,
+    run_log,
+    run_files,
     task_actions,
     bundle_uploads,
     orchestration_pages,

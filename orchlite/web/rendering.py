@@ -15,6 +15,7 @@ from orchlite.core.sizes import size_text
 from orchlite.core.text import counted, number_text, short_id
 from orchlite.core.version import VERSION
 from orchlite.web.session import TOKEN_FIELD, Session
+from orchlite.web.visible import visible_lines
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
@@ -69,6 +70,11 @@ def static_url(name: str) -> str:
     return f"/static/{name}?v={digest[:12]}"
 
 
+def _shown(value: object) -> object:
+    """Return a value as every page shows it: hidden characters of a text, and what turns its direction, by their names."""
+    return visible_lines(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -79,6 +85,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,
+        finalize=_shown,
     )
     environment.filters.update(
         moment=moment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 # Controls without the tab, the marks and embeddings of bidirectional text, what has no width, line separators, tags, lone surrogates.
@@ -21,7 +22,19 @@ def visible(text: str) -> str:
 
 def visible_lines(text: str) -> str:
     """Return what `visible` does, and leave line ends."""
+    if text.isprintable():
+        return text
     return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, the end of one that is longer than `most` characters replaced by `…`."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def escaped_json(text: str) -> str:
+    """Return a JSON text with each hidden character as an escape, so that it says the same and can be edited."""
+    return "\n".join(_HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], line) for line in text.split("\n"))
 
 
 def _name(found: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
-from orchlite.core.clock import Clock, ControlledClock
+from orchlite.core.clock import Clock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import Api, PythonOnly
@@ -99,8 +99,8 @@ class Engine:
             self.store.close()
             self._release_lock()
             raise
-        if isinstance(clock, ControlledClock):
-            clock.attach(TimeTravel(self.context, self._scheduler, self._executor, self.waiting))
+        if self.context.controlled_clock is not None:
+            self.context.controlled_clock.attach(TimeTravel(self.context, self._scheduler, self._executor, self.waiting))
 
     @property
     def is_closed(self) -> bool:

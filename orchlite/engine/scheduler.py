@@ -54,7 +54,7 @@ class Scheduler:
                 _log.warning("the schedules of %s wait: it is a copy that was not adopted", self._context.folder.path)
             elif self._thread is None and not self._stopping.is_set():
                 self._vital_signs.begin()
-                if not self._context.clock_is_manual:
+                if self._context.controlled_clock is None:
                     self._thread = start_daemon(self._run, "orchlite-scheduler")
 
     def hold(self) -> None:

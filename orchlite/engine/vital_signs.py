@@ -54,7 +54,7 @@ class VitalSigns:
     def _start_heartbeat(self) -> None:
         """Start the heartbeat of this host, if it has one. On a clock moved by hand it is not run: nobody waits for it."""
         command = self._context.settings.heartbeat
-        if command is None or self._context.clock_is_manual:
+        if command is None or self._context.controlled_clock is not None:
             return
 
         def beat(started: threading.Event) -> None:

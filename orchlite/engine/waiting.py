@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from orchlite.core.clock import ControlledClock
 from orchlite.core.errors import Conflict, WaitTimeout
 from orchlite.core.records import OrchestrationRow, RunRow
 from orchlite.core.status import FAILED, OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -191,13 +190,13 @@ class Waiting:
 
     def _is_held(self, run: RunRow) -> bool:
         """Return whether a pending try cannot start unless a caller resumes its task or moves the clock."""
-        if self._context.clock_is_manual and run.not_before_at is not None and run.not_before_at > self._context.clock.now():
+        if self._context.controlled_clock is not None and run.not_before_at is not None and run.not_before_at > self._context.clock.now():
             return True
         return self._context.store.tasks.get(run.task_id).status is TaskStatus.PAUSED
 
     def _only_this_thread_moves_the_clock(self) -> bool:
-        clock = self._context.clock
-        return isinstance(clock, ControlledClock) and not clock.may_be_moved_elsewhere()
+        clock = self._context.controlled_clock
+        return clock is not None and not clock.may_be_moved_elsewhere()
 
     @staticmethod
     def _check_progress(has_happened: bool, what: str) -> None:

@@ -91,8 +91,8 @@ class Context:
         self.environments = environments
         self.process = process
         self.clock = clock
-        self.clock_is_manual = isinstance(clock, ControlledClock)
-        """Whether time passes only when a caller moves the clock: then nothing here waits for it."""
+        self.controlled_clock = clock if isinstance(clock, ControlledClock) else None
+        """The clock, if time passes only when a caller moves it: then nothing here waits for it."""
         self.settings = settings
         self.boot_id = boot_id
         self.own_run_id = own_run_id

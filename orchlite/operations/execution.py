@@ -206,7 +206,7 @@ def _environment(context: Context, assignment: Assignment, attempt: AttemptFolde
 
 
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> bool:
-    if context.clock_is_manual:
+    if context.controlled_clock is not None:
         result = _without_duration(result, context.clock.now())
     left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
     ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)

@@ -113,7 +113,7 @@ def _notify(context: Context, run_id: str, event: NotificationEvent) -> None:
         _log.warning("no notification of the %s of run %s was sent", event, run_id, exc_info=True)
         return
     send = partial(_send, context, Notification(event, command, task, run))
-    if context.clock_is_manual:
+    if context.controlled_clock is not None:
         send(threading.Event())
     else:
         try:

@@ -30,7 +30,7 @@ def try_postpone(context: Context, assignment: Assignment, error: Exception) -> 
     """
     run = assignment.run
     folder = context.folder.run(run.run_id)
-    if context.clock_is_manual or not is_shortage(error) or os.path.lexists(folder.cancel) or os.path.lexists(folder.started):
+    if context.controlled_clock is not None or not is_shortage(error) or os.path.lexists(folder.cancel) or os.path.lexists(folder.started):
         return False
     delay_seconds = context.postponed.postpone(run.run_id, _left_seconds(context, run, assignment.task))
     if delay_seconds is None:

@@ -6,8 +6,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from orchlite.core.records import OrchestrationRow, TaskRow
-from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
+from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 
 
 def orchestration_row(now: datetime, **changes: Any) -> OrchestrationRow:
@@ -51,5 +51,30 @@ def task_row(orchestration: OrchestrationRow, kind: TaskKind = TaskKind.ONCE, **
         reason=None,
         created_at=orchestration.created_at,
         updated_at=orchestration.created_at,
+    )
+    return row._replace(**changes)
+
+
+def run_row(at: datetime, status: str = "success", **changes: Any) -> RunRow:
+    """Return a run for the slot `at`, which started then, if its status is one of runs that have started."""
+    has_started = status not in ("queued", "skipped")
+    row = RunRow(
+        run_id=str(uuid.uuid4()),
+        task_id="task",
+        status=RunStatus(status),
+        attempt=1,
+        submitted_by="",
+        host_id=None,
+        boot_id=None,
+        created_at=at,
+        claimed_at=at if has_started else None,
+        started_at=at if has_started and status != "running" else None,
+        ended_at=None,
+        duration_seconds=None,
+        exit_code=None,
+        reason=None,
+        kill_requested=False,
+        log_complete=True,
+        slot_at=at,
     )
     return row._replace(**changes)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from datetime import datetime
+from itertools import pairwise, takewhile
 from statistics import median
 from typing import NamedTuple
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.records import PastRun
-from orchlite.core.status import RunStatus
+from orchlite.core.status import FAILED, RunStatus
 from orchlite.engine.engine import Engine
 from orchlite.operations.comparison import Difference, compare
 
 _COMPARED = 5
 """How many changes are compared: the newest ones. Each comparison reads two bundles."""
+_OUTCOMES = FAILED | {RunStatus.SUCCESS}
 _CAUSES = ("code", "package", "argument")
 
 
@@ -31,6 +33,20 @@ class Change(NamedTuple):
     """In code, packages and arguments; None if they were not compared."""
 
 
+class Failing(NamedTuple):
+    """A task whose newest runs have failed."""
+
+    first: PastRun
+    """The first failure since the last success."""
+    newest: PastRun
+    runs: int
+    """How many runs have failed since."""
+    last_success: PastRun | None
+    """None: there is none among the runs that were read."""
+    changes: Sequence[Change]
+    """What changed after the last success, up to the first failure."""
+
+
 class TaskHistory(NamedTuple):
     """The runs of a task, the oldest first."""
 
@@ -40,8 +56,9 @@ class TaskHistory(NamedTuple):
 
     @property
     def started(self) -> Sequence[PastRun]:
-        """Return those that a host has started."""
-        return [past for past in self.runs if past.run.claimed_at is not None]
+        """Return those that a host has started, in the order of the starts."""
+        started = (past for past in self.runs if past.run.claimed_at is not None)
+        return sorted(started, key=_claimed_at)
 
     @property
     def median_seconds(self) -> float | None:
@@ -51,6 +68,18 @@ class TaskHistory(NamedTuple):
         return median(run.duration_seconds or 0.0 for run in counted) if counted else None
 
     @property
+    def failing(self) -> Failing | None:
+        """Return since when the task fails; None if its newest run that was not killed is a success, or none has ended."""
+        ended = [past for past in self.started if past.run.status in _OUTCOMES]
+        failed = list(takewhile(lambda past: past.run.status in FAILED, reversed(ended)))
+        if not failed:
+            return None
+        first, good = failed[-1], ended[-len(failed) - 1] if len(failed) < len(ended) else None
+        since = None if good is None else good.run.claimed_at
+        changes = [one for one in self.changes if since is not None and _is_between(since, one.after, first)]
+        return Failing(first, failed[0], len(failed), good, changes)
+
+    @property
     def metric_names(self) -> Sequence[str]:
         """Return the names of all metrics, sorted."""
         return sorted({name for past in self.runs for name in past.metrics})
@@ -58,13 +87,23 @@ class TaskHistory(NamedTuple):
 
 def history(engine: Engine, task_id: str, limit: int) -> TaskHistory:
     """Return the newest `limit` runs of a task, and what changed between them."""
-    runs = engine.store.run_history.newest(task_id, limit)[::-1]
-    started = sorted(
-        (past for past in runs if past.run.claimed_at is not None), key=lambda past: past.run.claimed_at or past.run.created_at
-    )
-    changes = [change for pair in pairwise(started) if (change := _change(*pair)) is not None]
+    known = TaskHistory(engine.store.run_history.newest(task_id, limit)[::-1], ())
+    changes = [change for pair in pairwise(known.started) if (change := _change(*pair)) is not None]
     uncompared = max(0, len(changes) - _COMPARED)
-    return TaskHistory(runs, [*changes[:uncompared], *(_compared(engine, change) for change in changes[uncompared:])])
+    return known._replace(changes=[*changes[:uncompared], *(_compared(engine, change) for change in changes[uncompared:])])
+
+
+def runs_before(engine: Engine, task_id: str, run_id: str, limit: int) -> Sequence[PastRun]:
+    """Return up to `limit` runs of a task that changed last before this one did, the newest first."""
+    return engine.store.run_history.newest(task_id, limit, before=run_id)
+
+
+def _claimed_at(past: PastRun) -> datetime:
+    return past.run.claimed_at or past.run.created_at
+
+
+def _is_between(since: datetime, one: PastRun, last: PastRun) -> bool:
+    return since < _claimed_at(one) <= _claimed_at(last)
 
 
 def _change(before: PastRun, after: PastRun) -> Change | None:

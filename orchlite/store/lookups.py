@@ -70,6 +70,15 @@ class Lookups:
         )
         return [row["orchestration_id"] for row in rows]
 
+    def ready_orchestrations(self, workspace_id: int, limit: int) -> list[str]:
+        """Return the ids of the workspace's newest orchestrations that are packaged, newest first."""
+        rows = self._database.rows(
+            "SELECT orchestration_id FROM orchestrations WHERE workspace_id = ? AND status = 'ready'"
+            " ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            (workspace_id, limit),
+        )
+        return [row["orchestration_id"] for row in rows]
+
     def tasks(self, workspace_id: int, name: str, prefix: str | None) -> list[str]:
         """Return the ids of the tasks with this name in the workspace, or with this prefix in the store; newest first, at most 50.
 

@@ -30,6 +30,7 @@ from orchlite.web import (
     run_log,
     run_page,
     task_actions,
+    task_page,
 )
 from orchlite.web.access import Access
 from orchlite.web.login_keys import LoginKeys
@@ -50,6 +51,7 @@ _MODULES = (
     run_page,
     run_log,
     run_files,
+    task_page,
     task_actions,
     bundle_uploads,
     orchestration_pages,

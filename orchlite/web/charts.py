@@ -12,24 +12,10 @@ from typing import NamedTuple
 from orchlite.core.durations import seconds_text
 from orchlite.core.records import RunRow
 from orchlite.core.text import counted
-from orchlite.web.run_marks import TimeText, look_of, run_text
+from orchlite.web.run_marks import LINKED_CHARACTERS, SYMBOLS, TimeText, look_of, run_text
 
 STRIP_RUNS = 30
 """How many runs a strip shows."""
-_LINKED_CHARACTERS = 18
-"""How much of a run's id is in its link: 60 random bits, half of the id. A page of fifty strips links 1500 runs."""
-_SYMBOLS = {
-    "success": "s",
-    "failure": "f",
-    "timed_out": "t",
-    "unknown": "u",
-    "killed": "k",
-    "running": "r",
-    "queued": "q",
-    "skipped": "o",
-    "missed": "m",
-}
-"""By how a mark looks: the id of what it is drawn with, in `templates/charts.html`; short for the same reason."""
 _PITCH = 14
 _SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 100.0, 20.0
 _MARGIN = 2.0
@@ -71,7 +57,7 @@ def strip(runs: Sequence[RunRow], time_text: TimeText) -> Strip:
     shown = runs[-STRIP_RUNS:]
     first = STRIP_RUNS - len(shown)
     squares = [
-        Square((first + place) * _PITCH, _SYMBOLS[look_of(run)], run_text(run, time_text), run.run_id[:_LINKED_CHARACTERS])
+        Square((first + place) * _PITCH, SYMBOLS[look_of(run)], run_text(run, time_text), run.run_id[:LINKED_CHARACTERS])
         for place, run in enumerate(shown)
     ]
     counts = Counter(look_of(run).replace("_", " ") for run in shown)

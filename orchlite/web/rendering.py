@@ -36,6 +36,11 @@ def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
     return Markup('<time datetime="{}" data-precision="{}">{} UTC</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", precision, text)
 
 
+def time_text(at: datetime) -> str:
+    """Return a time as text, in UTC, for the marks of charts, where no element can be; `page.js` shows it in the zone that is chosen."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def countdown(at: datetime | None, now: datetime) -> Markup:
     """Return how far away a time is as an element, which `page.js` keeps up to date: `in 3 h 20 min`, `5 min ago`. None is empty."""
     if at is None:

@@ -13,6 +13,20 @@ from orchlite.core.text import counted, one_line
 TimeText = Callable[[datetime], str]
 """Returns a time as text, in the zone of the page."""
 
+LINKED_CHARACTERS = 18
+"""How much of a run's id is in its link: 60 random bits, half of the id. A page of fifty strips links 1500 runs."""
+SYMBOLS = {
+    "success": "s",
+    "failure": "f",
+    "timed_out": "t",
+    "unknown": "u",
+    "killed": "k",
+    "running": "r",
+    "queued": "q",
+    "skipped": "o",
+    "missed": "m",
+}
+"""By how a mark looks: the id of what it is drawn with, in `templates/charts.html`; short for the same reason."""
 _REASON_CHARACTERS = 160
 _MISSED = "missed"
 

@@ -116,6 +116,7 @@ _IN_THE_ORDER_OF_THE_INDEX: dict[str, tuple[str, Ask]] = {
     "the newest failures": ("runs_ended_badly", lambda on: on.failures.newest(None, _NOW, 5)),
     "the last runs of a task": ("runs_of_task_updated", lambda on: on.runs.of_task("task", 5)),
     "the newest run of a task": ("runs_of_task", _inside(lambda on, inside: on.runs.newest_of_task(inside, "task", 5))),
+    "orchestrations that are packaged": ("orchestrations_of_workspace", lambda on: on.lookups.ready_orchestrations(1, 5)),
     "the history of a task": ("runs_of_task_updated", lambda on: on.run_history.newest("task", 5)),
     "the history of a task before a run": (
         "runs_of_task_updated (task_id=? AND <expr><?)",

@@ -12,6 +12,7 @@ from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
 from orchlite.web.charts import sparkline, strip
 from orchlite.web.run_marks import run_text
+from tests.rows import run_row
 
 _FIRST = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
 
@@ -21,28 +22,8 @@ def _time_text(at: datetime) -> str:
 
 
 def _run(number: int = 0, status: str = "success", **fields: Any) -> RunRow:
-    at = _FIRST + timedelta(days=number)
-    has_started = status not in ("queued", "skipped")
-    row = RunRow(
-        run_id=f"{number:08}-0000-4000-8000-000000000000",
-        task_id="task",
-        status=RunStatus(status),
-        attempt=1,
-        submitted_by="",
-        host_id=None,
-        boot_id=None,
-        created_at=at,
-        claimed_at=at if has_started else None,
-        started_at=at if has_started and status != "running" else None,
-        ended_at=None,
-        duration_seconds=None,
-        exit_code=None,
-        reason=None,
-        kill_requested=False,
-        log_complete=True,
-        slot_at=at,
-    )
-    return row._replace(**fields)
+    run_id = f"{number:08}-0000-4000-8000-000000000000"
+    return run_row(_FIRST + timedelta(days=number), status, run_id=run_id, **fields)
 
 
 class TestAStrip:

@@ -37,6 +37,10 @@ function showTimes(root) {
   for (const element of root.querySelectorAll("time[data-countdown]")) {
     element.title = timeText(new Date(element.dateTime), "second");
   }
+  for (const title of root.querySelectorAll("svg title")) {
+    title.utc ??= title.textContent;
+    title.textContent = title.utc.replace(/(\S+) (\d\d:\d\d) UTC/g, (_, day, time) => timeText(new Date(`${day}T${time}Z`), "minute"));
+  }
   countDown();
 }
 

@@ -1,0 +1,32 @@
+"""Which buttons a task has: those whose action its kind and its status allow."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from orchlite.client.task import Task, shown_status
+from orchlite.core.status import STARTS_NO_MORE, TaskKind, TaskStatus, targets_of
+
+
+class PossibleActions(NamedTuple):
+    """What can be done to a task now."""
+
+    run: bool
+    pause: bool
+    resume: bool
+    replace: bool
+    kill: bool
+
+
+def possible_actions(task: Task) -> PossibleActions:
+    """Return what can be done."""
+    kind, status = task.kind(), task.status()
+    recurs = kind in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS)
+    is_live = recurs and status not in STARTS_NO_MORE
+    return PossibleActions(
+        run=is_live and kind is TaskKind.SCHEDULED,
+        pause=recurs and TaskStatus.PENDING_PAUSE in targets_of(status),
+        resume=recurs and status in (TaskStatus.PAUSED, TaskStatus.SCHEDULE_ERROR),
+        replace=is_live,
+        kill=is_live or (kind is TaskKind.ONCE and status not in STARTS_NO_MORE and shown_status(task) != "done"),
+    )

@@ -98,8 +98,7 @@ def _application(client: Client, access: Access, *, is_read_only: bool) -> ASGIA
 
 def _version(visit: Visit) -> Response:
     """Return the number of the newest event: a page that was made at another number shows what has changed since."""
-    newest = visit.engine.store.events.newest(1)
-    return PlainTextResponse(str(newest[0].event_id if newest else 0))
+    return PlainTextResponse(str(visit.store_version))
 
 
 class _Doorway:

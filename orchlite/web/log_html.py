@@ -40,7 +40,7 @@ class _Style(NamedTuple):
 def row_html(text: str, words: str = "") -> Markup:
     """Return the HTML of one row, which begins without a colour. `words`, in any case, are marked where they are in one colour."""
     if text.isprintable() and not words:  # nearly every row
-        return escape(text)
+        return escape(visible(text))
     pattern = re.compile(re.escape(words), re.IGNORECASE) if words else None
     pieces: list[Markup] = []
     style, end = _Style(), 0

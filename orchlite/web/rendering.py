@@ -76,7 +76,7 @@ def static_url(name: str) -> str:
 
 
 def _shown(value: object) -> object:
-    """Return a value as every page shows it: hidden characters of a text, and what turns its direction, by their names."""
+    """Return a value as every page shows it: hidden characters of a text, and what turns its direction, by their escapes."""
     return visible_lines(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""Text as it is: characters that hide, reorder or end text are shown by their names. Pure."""
+"""Text as it is: characters that hide, reorder or end text are shown by their escapes. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
     "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
 )
-_PICTURES = 0x2400
-"""Where the symbols for ASCII's control characters begin."""
 
 
 def visible(text: str) -> str:
-    """Return the text with each hidden character replaced by its symbol or number: `␛`, `⟨U+202E⟩`. Tabs are left."""
-    return text if text.isprintable() else _HIDDEN.sub(_name, text)
+    r"""Return the text with each hidden character replaced by its escape: `\x1b`, `\u202e`. Tabs are left."""
+    return _HIDDEN.sub(_escape, text)
 
 
 def visible_lines(text: str) -> str:
     """Return what `visible` does, and leave line ends."""
-    if text.isprintable():
-        return text
     return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
 
 
@@ -37,8 +33,5 @@ def escaped_json(text: str) -> str:
     return "\n".join(_HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], line) for line in text.split("\n"))
 
 
-def _name(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code < 0x20:
-        return chr(_PICTURES + code)
-    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

@@ -31,6 +31,8 @@ class Visit(NamedTuple):
     is_read_only: bool
     workspace: Workspace | None
     """The one that the page shows; None: all."""
+    store_version: int
+    """The number of the newest event before anything was read for the page: what has happened since then, it may not show."""
     form: FormData = FormData()
     """What was posted, if this is an action."""
 
@@ -76,7 +78,6 @@ class Visit(NamedTuple):
 
         Every template also has `visit`, `now`, `here`, `url` and `store_version`, which changes with the status of anything.
         """
-        newest = self.engine.store.events.newest(1)
         return HTMLResponse(
             rendered(
                 template,
@@ -86,7 +87,7 @@ class Visit(NamedTuple):
                 now=self.now,
                 here=self.here,
                 workspaces=self.client.list_workspaces(),
-                store_version=newest[0].event_id if newest else 0,
+                store_version=self.store_version,
                 **values,
             )
         )
@@ -147,6 +148,12 @@ def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awai
     return endpoint
 
 
+def newest_event(client: Client) -> int:
+    """Return the number of the store's newest event; 0 if there is none."""
+    newest = engine_of(client).store.events.newest(1)
+    return newest[0].event_id if newest else 0
+
+
 def _visit(request: Request) -> Visit:
     state, client = request.app.state, request.app.state.client
     name = request.query_params.get("workspace")
@@ -156,4 +163,5 @@ def _visit(request: Request) -> Visit:
         session=request.scope[SESSION_KEY],
         is_read_only=state.is_read_only,
         workspace=client.get_workspace(name) if name else None,
+        store_version=newest_event(client),
     )

@@ -29,14 +29,20 @@ class Examination(Generic[T]):
         """When that was found."""
         self.failed = ""
         """Why the last examination found nothing; empty if it did."""
-        self.is_running = False
+        self.started_at: datetime | None = None
+        """When the examination that is not done yet was asked for; None if all are done."""
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether an examination is not done yet."""
+        return self.started_at is not None
 
     def start(self) -> None:
         """Examine it again in a thread, after others that are being examined. Do nothing while that lasts."""
         with self._lock:
             if self.is_running:
                 return
-            self.is_running = True
+            self.started_at = self._now()
         threading.Thread(target=self._run, name="orchlite-examination", daemon=True).start()
 
     def start_if_unknown(self) -> None:
@@ -55,4 +61,4 @@ class Examination(Generic[T]):
             _log.exception("an examination failed")
             self.failed = "It failed; the server's log says why."
         finally:
-            self.is_running = False
+            self.started_at = None

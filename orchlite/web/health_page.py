@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -19,30 +20,35 @@ from orchlite.web.visit import Visit, action, back, page
 
 _MEASURED_SECONDS = 60.0
 _SHOWN_USES = 50
+_SOON_SECONDS, _LONG_SECONDS = 3, 15
 _ORDER = (BAD, WARNING, OK)
 
 
 class Examinations(NamedTuple):
     """What the page examines in the background."""
 
-    doctor: Examination[Sequence[Check]]
+    machine: Examination[Sequence[Check]]
     disk: Examination[DiskUse]
     prune: Examination[Pruned]
+    store: Examination[Sequence[Check]]
+    """Last, because it reads everything."""
 
 
 def examinations(client: Client) -> Examinations:
     """Return the examinations of a client's store; none was started."""
     context = engine_of(client).context
     return Examinations(
-        Examination(lambda: _doctor(client), context.clock.now),
+        Examination(lambda: _checks(client, of_store=False), context.clock.now),
         Examination(lambda: measure(context, _MEASURED_SECONDS), context.clock.now),
         Examination(lambda: client.prune(dry_run=True), context.clock.now),
+        Examination(lambda: _checks(client, of_store=True), context.clock.now),
     )
 
 
-def _doctor(client: Client) -> list[Check]:
-    """Return what all checks found, what is bad first."""
-    found = [result for check in checks(engine_of(client).context.folder, client).values() for result in check()]
+def _checks(client: Client, *, of_store: bool) -> list[Check]:
+    """Return what the check of the store has found, or all others, what is bad first."""
+    wanted = [check for name, check in checks(engine_of(client).context.folder, client).items() if (name == "store") is of_store]
+    found = [result for check in wanted for result in check()]
     return sorted((one._replace(words=PAGE.spell(one.words)) for one in found), key=lambda one: _ORDER.index(one.state))
 
 
@@ -54,7 +60,7 @@ def _show(visit: Visit) -> Response:
     return visit.render(
         "health.html",
         known=known,
-        is_examining=any(each.is_running for each in known),
+        refresh_seconds=_refresh_seconds(known, visit.now),
         signs=liveness.signs_of_life(visit.engine.context.folder.hosts),
         recurring=visit.engine.store.lookups.count_recurring(),
         shown_uses=_SHOWN_USES,
@@ -62,6 +68,14 @@ def _show(visit: Visit) -> Response:
         retention=settings.retention or Retention(),
         prunes_daily=settings.retention is not None,
     )
+
+
+def _refresh_seconds(known: Examinations, now: datetime) -> int:
+    """Return after how long the page shows more; 0 if nothing is being examined."""
+    since = [each.started_at for each in known if each.started_at is not None]
+    if not since:
+        return 0
+    return _SOON_SECONDS if (now - min(since)).total_seconds() < _LONG_SECONDS else _LONG_SECONDS
 
 
 def _examine(visit: Visit) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -37,10 +38,10 @@ class ListedPipeline(NamedTuple):
 
 
 class Inferences(NamedTuple):
-    """The newest records of a pipeline, newest first, as texts."""
+    """The newest records of a pipeline, newest first: texts and times."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | datetime]]
     missing: str = ""
     """Why they cannot be shown; empty if they can."""
 
@@ -106,8 +107,11 @@ def _inferences(visit: Visit, pipeline: Pipeline) -> Inferences:
     return Inferences(columns, [[_cell(record, column) for column in columns] for record in records])
 
 
-def _cell(record: Mapping[str, Any], column: str) -> str:
-    text = str(record.get(column, ""))
+def _cell(record: Mapping[str, Any], column: str) -> str | datetime:
+    value = record.get(column, "")
+    if isinstance(value, datetime):
+        return value
+    text = str(value)
     return text if len(text) <= _CELL_CHARACTERS else f"{text[:_CELL_CHARACTERS]}…"
 
 

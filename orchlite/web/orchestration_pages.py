@@ -12,15 +12,15 @@ from orchlite.client.orchestration import Orchestration
 from orchlite.core.download_names import download_name
 from orchlite.core.errors import NotFound, OrchliteError
 from orchlite.core.escapes import without_colours
-from orchlite.core.records import TaskRow
+from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.operations.bundle_contents import contents
 from orchlite.web.language import PAGE
 from orchlite.web.visit import Visit, page
 
 _PAGE_ROWS = 50
 _MOST_VERSIONS = 50
-_MOST_TASKS = 200
-_MOST_RUNS = 20
+_MOST_TASKS = 100
+_MOST_RUNS = 8
 _MOST_FILES = 300
 _LOG_LINES = 30
 
@@ -28,7 +28,7 @@ _LOG_LINES = 30
 class Version(NamedTuple):
     """One upload of a name, and the tasks that run it now."""
 
-    orchestration: Orchestration
+    row: OrchestrationRow
     tasks: Sequence[TaskRow]
 
 
@@ -51,13 +51,15 @@ def _list(visit: Visit) -> Response:
 def _show(visit: Visit) -> Response:
     one = _orchestration(visit)
     packaging = next(iter(one.task().last_runs(1)), None)
+    runs = visit.client.list_runs(task=one, limit=_MOST_RUNS)
     return visit.render(
         "orchestration.html",
         one=one,
         row=visit.engine.store.orchestrations.get(one.id()),
         workspace_name=_workspace_names(visit)[one.workspace_id()],
         versions=_versions(visit, one),
-        runs=visit.client.list_runs(task=one, limit=_MOST_RUNS),
+        runs=runs,
+        task_names={task.task_id: task.name for task in visit.engine.store.tasks.of_ids(list({run.task() for run in runs}))},
         packaging=packaging,
         packaging_log=[] if packaging is None else [without_colours(line.text) for line in packaging.logs(_LOG_LINES)],
         **_contents(visit, one),
@@ -78,10 +80,7 @@ def _versions(visit: Visit, one: Orchestration) -> list[Version]:
     ids = [one.id()] if name is None else store.catalogue.versions(one.workspace_id(), name, _MOST_VERSIONS)
     ids += [] if one.id() in ids else [one.id()]
     tasks = store.tasks.of_ids(store.catalogue.task_ids(ids, _MOST_TASKS))
-    return [
-        Version(Orchestration(visit.engine, store.orchestrations.get(each)), [task for task in tasks if task.orchestration_id == each])
-        for each in ids
-    ]
+    return [Version(store.orchestrations.get(each), [task for task in tasks if task.orchestration_id == each]) for each in ids]
 
 
 def _contents(visit: Visit, one: Orchestration) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_failures_are_in_groups_with_the_newest_run(clock: ManualClock, browser_
         runs = [client.upload_orchestration(smallest_bundle).wait().run_once(name).wait() for name in ("<b>", "other")]
         page = browser.get("/failures")
         assert "2 failures in the last 7 days" in seen(page)
-        assert "exit code 1 2 runs since" in seen(page)
+        assert "exit code 1 other , <b> 2 runs since" in seen(page)
         assert "<b>" not in page
         assert page.index(f'href="/runs/{runs[1].id()}"') < page.index(f'href="/runs/{runs[0].id()}"')
         clock.advance(timedelta(days=8))
@@ -44,7 +44,7 @@ def test_health_is_examined_in_the_background(
     assert f"store {engine_of(store).context.folder.path} is intact." in text
     assert "scoring 1" in text
     assert "Nothing is pruned by itself." in text
-    assert browser.post("/health/doctor").headers["location"] == "/health"
+    assert browser.post("/health/store").headers["location"] == "/health"
     browser.post("/health/other")
 
 

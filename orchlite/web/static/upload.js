@@ -5,49 +5,39 @@ const LEFT_OUT = /^\.|^__pycache__$|^node_modules$|\.pyc$/;
 const form = document.getElementById("upload");
 const say = (text) => { form.querySelector(".progress").textContent = text; };
 
-// Yield [path, file] for everything below an entry.
 async function* filesBelow(entry, path) {
-  if (LEFT_OUT.test(entry.name)) {
-    yield [path, new File([], entry.name)];
-  } else if (entry.isFile) {
-    yield [path, await new Promise((done, failed) => entry.file(done, failed))];
-  } else {
-    const reader = entry.createReader();
-    const entries = [];
-    for (;;) {
-      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
-      if (!some.length) break;
-      entries.push(...some);
-    }
-    const config = entries.find((one) => one.name === "pyvenv.cfg"); // a virtual environment: packing knows it by this file
-    for (const one of config ? [config] : entries) yield* filesBelow(one, `${path}/${one.name}`);
+  const asked = (ask) => new Promise((done, failed) => ask(done, failed));
+  if (LEFT_OUT.test(entry.name)) return yield [path, new File([], entry.name)];
+  if (entry.isFile) return yield [path, await asked((done, failed) => entry.file(done, failed))];
+  const reader = entry.createReader();
+  const entries = [];
+  for (let some = null; some === null || some.length; entries.push(...some)) {
+    some = await asked((done, failed) => reader.readEntries(done, failed));
   }
+  const config = entries.filter((one) => one.name === "pyvenv.cfg"); // by this file, packing knows a virtual environment
+  for (const one of config.length ? config : entries) yield* filesBelow(one, `${path}/${one.name}`);
 }
 
 async function send(entries) {
   const body = new FormData();
+  say("Sending and checking…");
   for (const entry of entries) {
     for await (const [path, file] of filesBelow(entry, entry.name)) body.append("file", file, path);
   }
   body.append("complete", "1");
-  say("Sending and checking…");
   const response = await fetch(form.action, { method: "POST", body, headers: { "X-Form-Token": form.elements.form_token.value } });
-  if (response.ok) { location.assign(response.url); return; }
+  if (response.ok) return location.assign(response.url);
   const text = await response.text();
-  const page = new DOMParser().parseFromString(text, "text/html");
-  say(response.headers.get("content-type").includes("json") ? JSON.parse(text).msg : page.querySelector(".message").textContent);
+  const isJson = response.headers.get("Content-Type").includes("json");
+  say(isJson ? JSON.parse(text).msg : new DOMParser().parseFromString(text, "text/html").querySelector(".message").textContent);
 }
 
-if (form) {
-  form.querySelector(".drop-hint").hidden = false;
-  for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-    form.addEventListener(kind, (event) => {
-      event.preventDefault();
-      form.classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    });
-  }
-  form.addEventListener("drop", (event) => {
-    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  form.addEventListener(kind, (event) => {
+    event.preventDefault();
+    form.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    const entries = kind === "drop" ? [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean) : [];
     if (entries.length) send(entries).catch((error) => say(`It could not be sent: ${error.message}`));
   });
 }
+form.querySelector(".drop-hint").hidden = false;

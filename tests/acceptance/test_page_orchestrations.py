@@ -102,6 +102,16 @@ def test_a_folder_is_chosen_without_a_script(chromium: Any, server: Any, client:
         assert [one.name() for one in client.list_orchestrations()] == ["night job"]
 
 
+def test_what_was_found_is_fit_to_be_seen(window: Any, job: Path, screenshots: Take) -> None:
+    (job / "main.py").write_text("import left_pad\nfrom helper import rows\n")
+    (job / "requirements.txt").write_text("six==1.17.0\nattrs\n")
+    window.go("/orchestrations")
+    _drop(window, job)
+    window.tab.wait_for_url("**/orchestrations/checked/*")
+    assert window.barriers() == []
+    screenshots(window.tab.url.removeprefix(window.url), "checked")
+
+
 def test_pages_are_fit_to_be_seen(window: Any, filled: str, screenshots: Take, until: Until) -> None:
     window.go("/health")
     until(lambda: "being examined" not in window.go("/health").text_content("main"))

@@ -8,7 +8,7 @@
 | `text` after `python` | must be what that printed |
 | any, with a first line `# path/of/a.file` | is written to that file |
 
-After the language, `slow` leaves a block to the slow tests, and `ci` marks what `.ci/run` runs instead. Ids (of processes, too), times,
+After the language, `ci` marks what `.ci/run` runs instead. Ids (of processes, too), times,
 durations, sizes and ports compare equal. `orchlite start` and `orchlite serve` keep running until the end of the page.
 """
 
@@ -65,7 +65,7 @@ class Block(NamedTuple):
 
     language: str
     mark: str
-    """`slow`, `ci`, or nothing."""
+    """`ci`, or nothing."""
     text: str
     line: int
     """The number of its first line on the page, from 1."""
@@ -84,8 +84,8 @@ def blocks(page: Path) -> list[Block]:
     return [Block(one[1], one[2].strip(), one[3], text.count("\n", 0, one.start()) + 2) for one in found]
 
 
-def run_page(page: Path, home: Path, *, slow: bool = False, cache: Path | None = None) -> None:
-    """Run the blocks of a page, with `slow` also those that are marked so.
+def run_page(page: Path, home: Path, *, cache: Path | None = None) -> None:
+    """Run the blocks of a page.
 
     cache: the cache of environments; by default the page has its own.
 
@@ -95,12 +95,12 @@ def run_page(page: Path, home: Path, *, slow: bool = False, cache: Path | None =
     home.mkdir(parents=True)
     home.with_name("temporary").mkdir()  # what other tests leave behind is no concern of `orchlite doctor` here
     (home / "examples").symlink_to(ROOT / "examples")
-    if slow:  # building a package writes into its folder
+    if "path/to/orchlite" in page.read_text(encoding="utf-8"):  # building a package writes into its folder
         shutil.copytree(ROOT, home / "path" / "to" / "orchlite", ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "tests"))
     with ExitStack() as stack:
         reader = _Reader(page, home, cache, stack)
         for block in blocks(page):
-            if block.mark != "ci" and (slow or block.mark != "slow"):
+            if block.mark != "ci":
                 reader.follow(block)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.pages import MANUAL, ROOT, blocks, run_page
+from tests.acceptance.pages import MANUAL, ROOT, run_page
 
 _PAGES = [*sorted(MANUAL.glob("*.md")), ROOT / "examples" / "README.md"]
-_WITH_SLOW_BLOCKS = [page for page in _PAGES if any(block.mark == "slow" for block in blocks(page))]
 _WITH_A_CACHE_OF_ITS_OWN = {"requirements", "upkeep"}
 """Pages that show how an environment is built, or what is unused in the cache."""
 
@@ -19,12 +18,6 @@ _WITH_A_CACHE_OF_ITS_OWN = {"requirements", "upkeep"}
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_every_snippet_does_what_stands_below_it(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     run_page(page, tmp_path / "home", cache=None if page.stem in _WITH_A_CACHE_OF_ITS_OWN else shared_cache)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", _WITH_SLOW_BLOCKS, ids=lambda page: page.stem)
-def test_the_slow_snippets_do_too(page: Path, tmp_path: Path, shared_cache: Path) -> None:
-    run_page(page, tmp_path / "home", slow=True, cache=shared_cache)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")

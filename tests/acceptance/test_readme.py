@@ -38,13 +38,8 @@ def test_a_picture_stands_before_the_first_section() -> None:
 
 
 @pytest.mark.slow
-def test_every_snippet_does_what_stands_below_it(tmp_path: Path) -> None:
+def test_every_snippet_does_what_stands_below_it_and_installs_the_manual(tmp_path: Path) -> None:
     run_page(README, tmp_path / "home")
-
-
-@pytest.mark.slow
-def test_what_is_installed_from_a_clone_brings_the_manual(tmp_path: Path) -> None:
-    run_page(README, tmp_path / "home", slow=True)
     command = tmp_path / "home" / ".venv" / "bin" / "orchlite"
     shown = subprocess.run([command, "manual", "glossary"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert shown.stdout == (MANUAL / "glossary.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Environments with the real SDK, how to run a module of this folder in one, and the server that it talks to."""
+"""Processes with the real SDK, and the server that they talk to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +18,6 @@ import orchlite
 from orchlite import rest
 from tests.acceptance.sdk.real_sdk import InstallStep, environment_with, fonts_of, python_for_the_sdk
 
-InterpreterOf = Callable[[tuple[InstallStep, ...]], Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _ROOT = Path(__file__).parents[3]
@@ -35,33 +36,45 @@ def server(client: orchlite.Client) -> Iterator[rest.Server]:
         yield server
 
 
-@pytest.fixture
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of this test session, shared by all workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run programs with an SDK, whose environment is built if it is missing, and with these environment variables only.
 
-
-@pytest.fixture
-def interpreter_of(shared_folder: Path) -> InterpreterOf:
-    """Return the interpreter of an environment with this SDK, which is built if it is missing."""
+    The command: `-m` and a module of this folder, `-c` and a text, or `""` and a file; then arguments.
+    """
     python = python_for_the_sdk()
     if python is None:
         pytest.skip("the SDKs need Python 3.11 or 3.12, and there is none here")
-    return lambda installations: environment_with(installations, python, shared_folder)
+    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("sdk")
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with ExitStack() as stack:
+        started: dict[tuple[InstallStep, ...], subprocess.Popen[str]] = {}
+
+        def run(
+            sdk: tuple[InstallStep, ...], *command: str, folder: Path = folder, variables: Mapping[str, str] = MappingProxyType({})
+        ) -> subprocess.CompletedProcess[str]:
+            if sdk not in started:
+                started[sdk] = stack.enter_context(_preloaded(environment_with(sdk, python, shared)))
+            return _done(started[sdk], list(command), folder, {"PATH": os.defpath, "HOME": str(folder), **variables})
+
+        yield run
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a module of this folder with the SDK's interpreter, and with these environment variables only."""
-    home = tmp_path / "home"
-    home.mkdir()
+@contextmanager
+def _preloaded(interpreter: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported the SDK of this interpreter, and forks one for each program."""
+    env = {"PATH": os.defpath, "HOME": os.devnull, "MPLCONFIGDIR": fonts_of(interpreter)}
+    command = [str(interpreter), "-m", f"{__package__}.preloaded"]
+    with subprocess.Popen(command, cwd=_ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
-    def run(
-        interpreter: Path, module: str, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
-    ) -> subprocess.CompletedProcess[str]:
-        command = [str(interpreter), "-m", f"tests.acceptance.sdk.{module}", *arguments]
-        env = {"PATH": os.defpath, "HOME": str(home), "MPLCONFIGDIR": fonts_of(interpreter), **variables}
-        return subprocess.run(command, cwd=_ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
 
-    return run
+def _done(
+    preloaded: subprocess.Popen[str], command: list[str], folder: Path, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    assert preloaded.stdin is not None
+    assert preloaded.stdout is not None
+    with NamedTemporaryFile("r", encoding="utf-8") as out, NamedTemporaryFile("r", encoding="utf-8") as err:
+        request = {"command": command, "folder": str(folder), "variables": variables, "stdout": out.name, "stderr": err.name}
+        print(json.dumps(request), file=preloaded.stdin, flush=True)
+        return subprocess.CompletedProcess(command, int(preloaded.stdout.readline()), out.read(), err.read())

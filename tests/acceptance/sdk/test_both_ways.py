@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ from orchlite import rest
 from orchlite.sdk.wallaroo import Client, _store
 from tests.acceptance import program_scene as scene
 from tests.acceptance.program_scene import ARGUMENTS
-from tests.acceptance.sdk.conftest import InterpreterOf
-from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, fonts_of
+from tests.acceptance.sdk.conftest import Run
+from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep
 from tests.onnx_models import weighing
 
 pytestmark = pytest.mark.slow
@@ -66,11 +64,10 @@ def in_a_task(store: Path, bundle: Path, text: str) -> list[str]:
         return [line.text for line in run.logs() if line.stream == "stdout"]
 
 
-def outside(python: Path, store: Path, bundle: Path, text: str) -> list[str]:
+def outside(run: Run, sdk: tuple[InstallStep, ...], store: Path, bundle: Path, text: str) -> list[str]:
     (bundle / "main.py").write_text(_ARGUMENTS_OF_A_TASK + text, encoding="utf-8")
     with orchlite.Client(store) as client, rest.serve(client, port=0) as server:
-        env = {"PATH": os.defpath, "HOME": str(bundle), "MPLCONFIGDIR": fonts_of(python), **server.environment()}
-        done = subprocess.run([python, "main.py"], cwd=bundle, env=env, capture_output=True, text=True, timeout=200, check=False)
+        done = run(sdk, "", "main.py", folder=bundle, variables=server.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
@@ -88,23 +85,21 @@ def comparable(line: str) -> str:
         *("shadow_report", "python_step", "several_pipelines"),
     ],
 )
-def test_a_program_says_the_same(
-    name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter_of: InterpreterOf
-) -> None:
+def test_a_program_says_the_same(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     text = scene.program(name).replace("import requests", "import httpx as requests")  # which both environments have
     details = {"host": url, "houses": {"tensor": scene.ROWS}}
     ours = in_a_task(*prepared(tmp_path / "ours", name, details, monkeypatch), text)
-    theirs = outside(interpreter_of(SDK_2026), *prepared(tmp_path / "theirs", name, details, monkeypatch), text)
+    theirs = outside(run, SDK_2026, *prepared(tmp_path / "theirs", name, details, monkeypatch), text)
     assert list(map(comparable, ours)) == list(map(comparable, theirs))
 
 
 @pytest.mark.parametrize("name", ["lookup_with_fallback", "logs_by_dates", "shadow_report"])
 def test_a_program_says_the_same_with_the_sdk_of_2023(
-    name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter_of: InterpreterOf
+    name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     text = scene.program(name).replace("import requests", "import httpx as requests")
     details = {"host": url, "houses": {"tensor": scene.ROWS}}
     ours = in_a_task(*prepared(tmp_path / "ours", name, details, monkeypatch), text)
-    theirs = outside(interpreter_of(SDK_2023), *prepared(tmp_path / "theirs", name, details, monkeypatch), _LOOKUPS_OF_2024 + text)
+    theirs = outside(run, SDK_2023, *prepared(tmp_path / "theirs", name, details, monkeypatch), _LOOKUPS_OF_2024 + text)
     # Its frames have one column of all checks that failed.
     assert [comparable(line).replace("anomaly.count", "check_failures") for line in ours] == list(map(comparable, theirs))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.conftest import InterpreterOf
-from tests.acceptance.sdk.real_sdk import SDK_2026, fonts_of
+from tests.acceptance.sdk.conftest import Run
+from tests.acceptance.sdk.real_sdk import SDK_2026
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -32,14 +30,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def python(server: rest.Server, interpreter_of: InterpreterOf, tmp_path: Path) -> Callable[..., list[str]]:
-    """Run the SDK's interpreter, and return the lines that it prints."""
-    interpreter = interpreter_of(SDK_2026)
+def python(server: rest.Server, run: Run, tmp_path: Path) -> Callable[..., list[str]]:
+    """Run a program with the SDK, and return the lines that it prints."""
 
-    def python(*arguments: str, folder: Path = tmp_path) -> list[str]:
-        env = {"PATH": os.defpath, "HOME": str(tmp_path), "MPLCONFIGDIR": fonts_of(interpreter), **server.environment()}
-        command = [str(interpreter), *arguments]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400)
+    def python(*command: str, folder: Path = tmp_path) -> list[str]:
+        done = run(SDK_2026, *command, folder=folder, variables=server.environment())
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.splitlines()
 
@@ -79,7 +74,7 @@ def test_new_model(client: orchlite.Client, python: Callable[..., list[str]], ar
 
 
 def test_notebook(python: Callable[..., list[str]]) -> None:
-    price, orchestration, line, *logs = python(str(_EXAMPLES / "notebook.py"))
+    price, orchestration, line, *logs = python("", str(_EXAMPLES / "notebook.py"))
     assert (price, orchestration) == ("[[398000.0]]", "valuation ready")
     assert line.endswith(" stdout F 2 prices, the highest 583400.0")
     assert [re.split(r"\s{2,}", row.strip()) for row in logs] == [

@@ -9,7 +9,7 @@ import pytest
 
 import orchlite
 from orchlite import rest
-from tests.acceptance.sdk.conftest import InterpreterOf, Run, printed
+from tests.acceptance.sdk.conftest import Run, printed
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep
 
 pytestmark = pytest.mark.slow
@@ -92,8 +92,8 @@ def _are_refused_with_the_reason(bad_ends: dict[str, Any]) -> bool:
     return all(text.startswith(_REFUSED_RUN) and reason in text for text, reason in zip(facts, reasons, strict=True))
 
 
-def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path) -> None:
-    facts = printed(run(interpreter_of(SDK_2026), "life_2026", str(tmp_path), variables=server.environment()))
+def test_a_life_with_the_sdk_of_2026(server: rest.Server, run: Run, tmp_path: Path) -> None:
+    facts = printed(run(SDK_2026, "-m", "life_2026", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     assert "The bundle has no main.py." in uploads.pop("without main.py")
     assert "The bundle is not a ZIP." in uploads.pop("no zip")
@@ -140,10 +140,8 @@ def test_a_life_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
     }
 
 
-def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
-    server: rest.Server, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
-) -> None:
-    facts = printed(run(interpreter_of(SDK_2023), "life_2023", str(tmp_path), variables=server.environment()))
+def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(server: rest.Server, run: Run, tmp_path: Path) -> None:
+    facts = printed(run(SDK_2023, "-m", "life_2023", str(tmp_path), variables=server.environment()))
     uploads, bad_ends, lists = (facts.pop(name) for name in ("uploads", "bad ends", "lists"))
     unexplained = "OrchestrationUploadFailed: Orchestration upload failed: Internal service error"
     assert uploads == {**_UPLOADS, "without main.py": unexplained, "no zip": unexplained}
@@ -180,17 +178,15 @@ def test_a_life_with_the_sdk_of_2023_which_knows_fewer_words(
 
 
 @pytest.mark.parametrize("sdk", [pytest.param(SDK_2026, id="2026"), pytest.param(SDK_2023, id="2023")])
-def test_a_name_and_a_password_let_the_sdk_in(
-    sdk: tuple[InstallStep, ...], client: orchlite.Client, interpreter_of: InterpreterOf, run: Run, tmp_path: Path
-) -> None:
+def test_a_name_and_a_password_let_the_sdk_in(sdk: tuple[InstallStep, ...], client: orchlite.Client, run: Run, tmp_path: Path) -> None:
     accounts = tmp_path / "accounts.json"
     accounts.touch(0o600)
     accounts.write_text('[{"username": "jane", "password": "hunter2", "email": "jane@example.com"}]')
     with rest.serve(client, port=0, accounts=accounts) as server:
         where = {name: value for name, value in server.environment().items() if name.endswith("_URL")}
         name = {**where, "WALLAROO_USER": "jane"}
-        refused = run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter1"})
-        facts = printed(run(interpreter_of(sdk), "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
+        refused = run(sdk, "-m", "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter1"})
+        facts = printed(run(sdk, "-m", "login", "user_password", variables={**name, "WALLAROO_PASSWORD": "hunter2"}))
     assert refused.returncode != 0
     assert "TokenFetchError" in refused.stderr
     assert facts == {"email": "jane@example.com", "current": "default", "users": ["['orchlite@localhost']"], "tasks": "(no tasks)"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchlite import rest
-from tests.acceptance.sdk.conftest import InterpreterOf, Run, printed
+from tests.acceptance.sdk.conftest import Run, printed
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026
 
 pytestmark = pytest.mark.slow
@@ -111,8 +111,8 @@ def _refusals(facts: dict[str, Any]) -> list[str]:
     return [*(facts[part].pop(name) for part, name in names), before[1]]
 
 
-def test_models_with_the_sdk_of_2026(server: rest.Server, interpreter_of: InterpreterOf, run: Run, folder: Path) -> None:
-    facts = printed(run(interpreter_of(SDK_2026), "model_life_2026", str(folder), variables=server.environment()))
+def test_models_with_the_sdk_of_2026(server: rest.Server, run: Run, folder: Path) -> None:
+    facts = printed(run(SDK_2026, "-m", "model_life_2026", str(folder), variables=server.environment()))
     said = [*(f"ModelUploadError: Model failed to upload: [400] {text}" for text in (_NO_MODEL, _ANOTHER_FRAMEWORK))]
     said += [f"InferenceError: Inference failed: [400] {text}" for text in (_ANOTHER_COLUMN, _ANOTHER_SHAPE)]
     said += [f"InferenceError: Inference failed: [404] {_NOT_DEPLOYED}"]
@@ -137,8 +137,8 @@ def test_models_with_the_sdk_of_2026(server: rest.Server, interpreter_of: Interp
     assert facts == _same_facts("anomaly.count", "uint32")
 
 
-def test_models_with_the_sdk_of_2023(server: rest.Server, interpreter_of: InterpreterOf, run: Run, folder: Path) -> None:
-    facts = printed(run(interpreter_of(SDK_2023), "model_life_2023", str(folder), variables=server.environment()))
+def test_models_with_the_sdk_of_2023(server: rest.Server, run: Run, folder: Path) -> None:
+    facts = printed(run(SDK_2023, "-m", "model_life_2023", str(folder), variables=server.environment()))
     said = ["HTTPError: 400 Client Error: Bad Request for url:"] * 2  # this version does not show what the server says
     said += [f"InferenceError: Inference failed: \n\tBadData: {text}" for text in (_ANOTHER_COLUMN, _ANOTHER_SHAPE)]
     said += [f"InferenceError: Inference failed: \n\tConflict: {_NOT_DEPLOYED}"]

@@ -11,7 +11,7 @@ from graphql import GraphQLError, build_schema, parse, validate
 import orchlite
 from orchlite import rest
 from orchlite.rest.graphql_schema import SCHEMA
-from tests.acceptance.sdk.conftest import InterpreterOf, Run, printed
+from tests.acceptance.sdk.conftest import Run, printed
 from tests.acceptance.sdk.real_sdk import SDK_2023, SDK_2026, InstallStep
 from tests.onnx_models import weighing
 from tests.rest.sdk_calls import PATHS
@@ -52,8 +52,8 @@ def _is_valid(schema: Any, query: str) -> bool:
         return False
 
 
-def test_the_table_of_calls_is_read_off_both_sdks(interpreter_of: InterpreterOf, run: Run) -> None:
-    old, new = (printed(run(interpreter_of(sdk), "wire_calls")) for sdk in (SDK_2023, SDK_2026))
+def test_the_table_of_calls_is_read_off_both_sdks(run: Run) -> None:
+    old, new = (printed(run(sdk, "-m", "wire_calls")) for sdk in (SDK_2023, SDK_2026))
     assert {*old["paths"], *new["paths"]} == PATHS
     assert invalid_queries(old["queries"]) | invalid_queries(new["queries"]) == _INVALID | _COMPOSED
 
@@ -62,7 +62,6 @@ def test_the_table_of_calls_is_read_off_both_sdks(interpreter_of: InterpreterOf,
 def test_the_sdk_shows_what_orchlite_does_not_have(
     client: orchlite.Client,
     server: rest.Server,
-    interpreter_of: InterpreterOf,
     run: Run,
     tmp_path: Path,
     sdk: tuple[InstallStep, ...],
@@ -70,7 +69,7 @@ def test_the_sdk_shows_what_orchlite_does_not_have(
 ) -> None:
     model = client.upload_model("house", weighing(tmp_path / "house.onnx", [1.0, 2.0, 3.0]))
     client.build_pipeline("houses").add_model_step(model).deploy()
-    facts = printed(run(interpreter_of(sdk), "refused_calls", variables=server.environment()))
+    facts = printed(run(sdk, "-m", "refused_calls", variables=server.environment()))
     shown = {name: text for name, text in facts["said"].items() if "orchlite does not have the platform" in text}
     assert facts["said"].keys() - shown.keys() == silent.keys()
     assert facts["said"] == shown | silent

@@ -65,7 +65,7 @@ def _health_json(client: Client, found: Health, problems: Sequence[_Problem]) ->
         "store": str(client.path()),
         "ok": found.is_ok,
         "since": time_json(found.since),
-        "kept_by": signs_json(found.kept_by),
+        "kept_by": signs_json(found.keeping.kept_by),
         "problems": [{**problem._asdict(), "at": time_json(problem.at)} for problem in problems],
     }
 
@@ -84,7 +84,7 @@ def _print_health(client: Client, found: Health, problems: Sequence[_Problem], o
 
 def keepers_text(found: Health) -> str:
     """Return which processes keep the schedules, and when they last worked; empty if none does."""
-    at_work = [sign for sign in found.kept_by if sign not in found.stalled]
+    at_work = [sign for sign in found.keeping.kept_by if sign not in found.keeping.stalled]
     if not at_work:
         return ""
     numbers = ", ".join(str(sign.process_id) for sign in at_work)
@@ -139,15 +139,15 @@ def _run_problems(kind: str, runs: Sequence[TaskRun], names: Names) -> Iterator[
 
 
 def _unkept(found: Health) -> Iterator[_Problem]:
-    if found.is_unkept:
-        words = ("start", "--adopt-copy") if found.is_copy else ("start",)
+    if found.keeping.is_unkept:
+        words = ("start", "--adopt-copy") if found.keeping.is_copy else ("start",)
         start = f"run `{common_options().command(*words, anywhere=True)}`"
-        way_out = f"this store is a copy; unless the original keeps them, {start}" if found.is_copy else start
-        yield _Problem("unkept", f"nobody keeps the schedules of {counted(found.recurring, 'task')}: {way_out}")
+        way_out = f"this store is a copy; unless the original keeps them, {start}" if found.keeping.is_copy else start
+        yield _Problem("unkept", f"nobody keeps the schedules of {counted(found.keeping.recurring, 'task')}: {way_out}")
 
 
 def _stalled(found: Health) -> Iterator[_Problem]:
-    for sign in found.stalled:
+    for sign in found.keeping.stalled:
         yield _Problem("stalled", f"process {sign.process_id} has kept no schedule since {time_text(sign.at)}: restart it", at=sign.at)
 
 

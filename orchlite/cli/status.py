@@ -161,8 +161,8 @@ def _status_json(client: Client, facts: _Facts) -> JsonObject:
     return {
         "store": str(client.path()),
         "hosts": facts.hosts,
-        "kept_by": signs_json(health.kept_by),
-        "unkept": health.is_unkept,
+        "kept_by": signs_json(health.keeping.kept_by),
+        "unkept": health.keeping.is_unkept,
         "overdue": [task(one) for one in health.overdue],
         "running": [run(one) for one in facts.running],
         "queued": [run(one) for one in facts.queued],
@@ -220,7 +220,7 @@ def _holes_text(disk: Mapping[str, int], name: str) -> str:
 
 def _print_hosts(client: Client, facts: _Facts, out: Output) -> None:
     # Where schedules wait for a host, the alarm below says how to start one.
-    start = "" if facts.health.is_unkept else f"`{common_options().command('start', anywhere=True)}` keeps its schedules"
+    start = "" if facts.health.keeping.is_unkept else f"`{common_options().command('start', anywhere=True)}` keeps its schedules"
     others = f"{facts.hosts or 'no'} other process{'es have' if facts.hosts > 1 else ' has'} it open"
     out.line("; ".join(filter(None, (f"{client.path()}: {others}", keepers_text(facts.health) or start))))
 

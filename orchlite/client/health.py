@@ -10,7 +10,6 @@ from typing import NamedTuple
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
-from orchlite.core.status import TaskKind
 from orchlite.engine.engine import Engine
 from orchlite.operations import liveness
 from orchlite.operations.liveness import SignOfLife
@@ -28,10 +27,9 @@ class PackagingFailure(NamedTuple):
     run: TaskRun
 
 
-class Health(NamedTuple):
-    """The state of a store's schedules now, and what has gone wrong since a time."""
+class Keeping(NamedTuple):
+    """Who keeps a store's schedules."""
 
-    since: datetime
     kept_by: Sequence[SignOfLife]
     """The live hosts that keep schedules, the newest sign first."""
     stalled: Sequence[SignOfLife]
@@ -40,6 +38,18 @@ class Health(NamedTuple):
     """The number of tasks that need such a host."""
     is_copy: bool
     """Whether the store is a copy that was not adopted: then nobody may keep its schedules."""
+
+    @property
+    def is_unkept(self) -> bool:
+        """Whether there are tasks that need a host, and no host keeps schedules."""
+        return self.recurring > 0 and not self.kept_by
+
+
+class Health(NamedTuple):
+    """The state of a store's schedules now, and what has gone wrong since a time."""
+
+    since: datetime
+    keeping: Keeping
     overdue: Sequence[Task]
     """Tasks whose slot, or next start, passed more than a minute ago, the longest overdue first."""
     unsound: Sequence[Task]
@@ -54,11 +64,6 @@ class Health(NamedTuple):
     """The newest for each name, except if a later upload of that name is ready."""
 
     @property
-    def is_unkept(self) -> bool:
-        """Whether there are tasks that need a host, and no host keeps schedules."""
-        return self.recurring > 0 and not self.kept_by
-
-    @property
     def has_failures(self) -> bool:
         """Whether something has failed, was late or skipped, or is overdue."""
         return any((self.overdue, self.late, self.skipped, self.failed, self.packaging_failed))
@@ -66,30 +71,41 @@ class Health(NamedTuple):
     @property
     def is_ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.has_failures or self.is_unkept or self.stalled or self.unsound)
+        return not (self.has_failures or self.keeping.is_unkept or self.keeping.stalled or self.unsound)
 
 
 def examine(engine: Engine, since: datetime) -> Health:
     """Return the health of a whole store."""
-    store, now = engine.store, engine.context.clock.now()
-    signs = liveness.signs_of_life(engine.context.folder.hosts)
-    overdue_before = now - MISFIRE_GRACE
-    failed = _runs(engine, store.lookups.failed_since(since))
-    tasks = store.tasks.of_ids(list({run.task() for run in failed}))
-    packaging = {task.task_id for task in tasks if task.kind is TaskKind.PACKAGING}
+    store = engine.store
+    overdue_before = engine.context.clock.now() - MISFIRE_GRACE
+    packaging = set(store.lookups.packaging_failed_since(since))
     return Health(
         since=since,
-        kept_by=signs,
-        stalled=[sign for sign in signs if now - sign.at > STALLED_AFTER],
-        recurring=store.lookups.count_recurring(),
-        is_copy=(identity := store.identity.find()) is not None and identity.is_copy,
-        overdue=_tasks(engine, store.lookups.overdue(overdue_before)),
+        keeping=keeping(engine),
+        overdue=overdue(engine),
         unsound=_tasks(engine, store.lookups.unsound()),
         late=_runs(engine, store.lookups.late_since(since, overdue_before)),
         skipped=_runs(engine, store.lookups.skipped_since(since)),
-        failed=[run for run in failed if run.task() not in packaging],
-        packaging_failed=_still_failing(engine, (run for run in failed if run.task() in packaging)),
+        failed=_runs(engine, (key for key in store.lookups.failed_since(since) if key not in packaging)),
+        packaging_failed=packaging_failures(engine, since),
     )
+
+
+def keeping(engine: Engine) -> Keeping:
+    """Return who keeps the store's schedules."""
+    now, identity = engine.context.clock.now(), engine.store.identity.find()
+    signs = liveness.signs_of_life(engine.context.folder.hosts)
+    return Keeping(
+        kept_by=signs,
+        stalled=[sign for sign in signs if now - sign.at > STALLED_AFTER],
+        recurring=engine.store.lookups.count_recurring(),
+        is_copy=identity is not None and identity.is_copy,
+    )
+
+
+def overdue(engine: Engine) -> list[Task]:
+    """Return the tasks whose slot, or next start, passed more than a minute ago, the longest overdue first."""
+    return _tasks(engine, engine.store.lookups.overdue(engine.context.clock.now() - MISFIRE_GRACE))
 
 
 def _tasks(engine: Engine, task_ids: Sequence[str]) -> list[Task]:
@@ -100,10 +116,10 @@ def _runs(engine: Engine, keys: Iterable[RunKey]) -> list[TaskRun]:
     return [TaskRun(engine, *key) for key in keys]
 
 
-def _still_failing(engine: Engine, runs: Iterable[TaskRun]) -> list[PackagingFailure]:
-    """Return the newest of these failures for each name, except if a later upload of that name is ready."""
+def packaging_failures(engine: Engine, since: datetime) -> list[PackagingFailure]:
+    """Return the newest failure since a time for each name, except if a later upload of that name is ready."""
     newest: dict[object, PackagingFailure] = {}
-    for run in runs:
+    for run in _runs(engine, engine.store.lookups.packaging_failed_since(since)):
         one = Orchestration(engine, engine.store.orchestrations.of_run(run.id()))
         newest.setdefault((one.workspace_id(), one.name() or one.id()), PackagingFailure(one, run))
     return [failure for failure in newest.values() if not _is_superseded(engine, failure.orchestration)]

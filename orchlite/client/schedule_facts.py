@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.client.task import Task
 from orchlite.core.errors import BadSchedule
+from orchlite.core.records import SchedulePolicy
 
 if TYPE_CHECKING:
     from orchlite.schedules.schedule import Schedule
@@ -35,6 +36,17 @@ def schedule_facts(task: Task, count: int) -> ScheduleFacts | None:
     first = task.next_run_at()
     due = [] if first is None else [first, *islice(schedule.slots_after(first), count - 1)]
     return ScheduleFacts(schedule.expression, schedule.timezone, in_words(schedule.expression), due, schedule.warnings)
+
+
+def schedule_words(policy: SchedulePolicy) -> str:
+    """Return when a schedule is due in words, and its zone; its expression, if that cannot be kept."""
+    from orchlite.schedules.words import in_words
+
+    try:
+        words = in_words(policy.expression)
+    except BadSchedule:
+        words = policy.expression
+    return f"{words}, {policy.timezone}"
 
 
 def schedule_warnings(task: Task) -> list[str]:

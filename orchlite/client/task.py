@@ -29,6 +29,7 @@ from orchlite.core.retry_arguments import changed_retry
 from orchlite.core.status import LISTED_AS_FAILURE, RunStatus, TaskKind, TaskStatus
 from orchlite.core.tables import Table, table_html
 from orchlite.engine.engine import Engine
+from orchlite.operations.due_times import next_run_of
 from orchlite.operations.replacement import Replacement
 
 
@@ -313,11 +314,8 @@ class Task:
     def next_run_at(self) -> datetime | None:
         """Return when the next run is due: aware, UTC; None if none is, for instance while the task is paused."""
         row = self._row()
-        if row.status is TaskStatus.CRASH_LOOP:
-            newest = self._engine.store.runs.newest_to_wait_for(row.task_id)
-            if newest is not None and not newest.status.is_final:
-                return None  # the row has the time of the next check
-        return row.next_at if row.status in (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP) else None
+        newest = self._engine.store.runs.newest_to_wait_for(row.task_id) if row.status is TaskStatus.CRASH_LOOP else None
+        return next_run_of(row, is_running=newest is not None and not newest.status.is_final)
 
     def _definition(self) -> TaskRow:
         """Return the row, read again if the task can be replaced."""
@@ -372,11 +370,13 @@ class Task:
 
 def shown_status(task: Task) -> str:
     """Return the status for people to read: `done` for a one-shot task that has ended, which the platform calls `started`."""
-    status = task.status()
-    if status is not TaskStatus.STARTED or task.kind() is not TaskKind.ONCE:
-        return str(status)
-    newest = task._engine.store.runs.newest_to_wait_for(task.id())
-    return "done" if newest is not None and newest.status.is_final else str(status)
+    newest = task._engine.store.runs.newest_to_wait_for(task.id()) if task.kind() is TaskKind.ONCE else None
+    return status_text(task.kind(), task.status(), newest is not None and newest.status.is_final)
+
+
+def status_text(kind: TaskKind, status: TaskStatus, has_ended: bool) -> str:
+    """Return what `shown_status` does, from facts: `has_ended` is whether a one-shot task's newest run has."""
+    return "done" if kind is TaskKind.ONCE and status is TaskStatus.STARTED and has_ended else str(status)
 
 
 def checked_statuses(status: str | None) -> frozenset[RunStatus] | None:

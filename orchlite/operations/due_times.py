@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchlite.core.errors import BadSchedule, Closed, DeviceFailed
 from orchlite.core.records import SchedulePolicy, SkippedSlots, TaskRow
+from orchlite.core.status import TaskStatus
 from orchlite.operations.context import Context
 from orchlite.schedules import backoff, misfires
 from orchlite.store.database import Transaction
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 COMMON_ERRORS = (DeviceFailed, Closed, MemoryError)
 """Errors that concern every task: the store or the machine is in trouble."""
 
+_STARTS_RUNS = (TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP)
 _MICROSECOND = timedelta(microseconds=1)
 _GIVEN_BACK = "the clock that skipped it was ahead, and was set back"
 _log = logging.getLogger(__name__)
@@ -68,6 +70,13 @@ def _schedule(expression: str, timezone: str) -> Schedule:
     if schedule.is_ambiguous:
         _log.warning("a task has the schedule %r. %s", expression, " ".join(schedule.warnings))
     return schedule
+
+
+def next_run_of(task: TaskRow, *, is_running: bool) -> datetime | None:
+    """Return when the next run of a task is due; None if none is. `is_running`: whether it has an unfinished run."""
+    if task.status is TaskStatus.CRASH_LOOP and is_running:
+        return None  # the row has the time of the next check
+    return task.next_at if task.status in _STARTS_RUNS else None
 
 
 def follow_clock_back(context: Context, now: datetime) -> None:

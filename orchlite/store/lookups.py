@@ -174,6 +174,16 @@ class Lookups:
         )
         return _keys(rows)[0] if rows else None
 
+    def packaging_failed_since(self, at: datetime) -> list[RunKey]:
+        """Return the packaging runs among those of `failed_since`."""
+        rows = self._database.rows(
+            "SELECT run_id, runs.task_id FROM runs INDEXED BY runs_ended_badly CROSS JOIN orchestrations USING (task_id)"
+            " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
+            " ORDER BY ended_at DESC",
+            (to_microseconds(at),),
+        )
+        return _keys(rows)
+
     def late_since(self, at: datetime, overdue_before: datetime) -> list[RunKey]:
         """Return the runs that started, at or after `at`, a minute or more after their slot, of every workspace, the newest slot first.
 

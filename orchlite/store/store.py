@@ -22,6 +22,7 @@ from orchlite.store.migrate import migrate
 from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
+from orchlite.store.overview import Overview
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
@@ -73,6 +74,7 @@ class Store:
         self.lookups = Lookups(self._database)
         self.catalogue = Catalogue(self._database)
         self.failures = Failures(self._database)
+        self.overview = Overview(self._database)
         self.identity = Identity(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:

@@ -17,8 +17,9 @@ from orchlite.web.run_marks import LINKED_CHARACTERS, SYMBOLS, TimeText, look_of
 STRIP_RUNS = 30
 """How many runs a strip shows."""
 _PITCH = 14
-_SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 100.0, 20.0
-_MARGIN = 2.0
+_SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 200, 40
+"""In half pixels, so that whole numbers are precise enough."""
+_MARGIN = 4
 
 
 class Square(NamedTuple):
@@ -45,11 +46,11 @@ class Sparkline(NamedTuple):
 
     path: str
     """The commands of an SVG path; gaps where a value is not known."""
-    last: tuple[float, float] | None
+    last: tuple[int, int] | None
     """Where the last known value is."""
     text: str
-    width: float = _SPARKLINE_WIDTH
-    height: float = _SPARKLINE_HEIGHT
+    width: int = _SPARKLINE_WIDTH
+    height: int = _SPARKLINE_HEIGHT
 
 
 def strip(runs: Sequence[RunRow], time_text: TimeText) -> Strip:
@@ -76,22 +77,22 @@ def sparkline(seconds: Sequence[float | None]) -> Sparkline:
     return Sparkline(_path(points), [point for point in points if point is not None][-1], f"Durations: {text}")
 
 
-def _points(values: Sequence[float | None], largest: float) -> list[tuple[float, float] | None]:
+def _points(values: Sequence[float | None], largest: float) -> list[tuple[int, int] | None]:
     """Return where each value is, the last one at the right; y grows downwards."""
     step = (_SPARKLINE_WIDTH - 2 * _MARGIN) / (STRIP_RUNS - 1)
     first = _SPARKLINE_WIDTH - _MARGIN - step * (len(values) - 1)
     room = _SPARKLINE_HEIGHT - 2 * _MARGIN
     return [
-        None if value is None else (round(first + place * step, 1), round(_SPARKLINE_HEIGHT - _MARGIN - room * value / (largest or 1), 1))
+        None if value is None else (round(first + place * step), round(_SPARKLINE_HEIGHT - _MARGIN - room * value / (largest or 1)))
         for place, value in enumerate(values)
     ]
 
 
-def _path(points: Sequence[tuple[float, float] | None]) -> str:
-    """Return a path through the points: `M2 18L5.3 4`. A point between two gaps is a line of no length, which a round cap makes a dot."""
+def _path(points: Sequence[tuple[int, int] | None]) -> str:
+    """Return a path through the points: `M4 36L11 8`. A point between two gaps is a line of no length, which a round cap makes a dot."""
     commands, is_open = [], False
     for point in points:
         if point is not None:
-            commands.append(f"{'L' if is_open else 'M'}{point[0]:g} {point[1]:g}{'' if is_open else 'h0'}")
+            commands.append(f"{'L' if is_open else 'M'}{point[0]} {point[1]}{'' if is_open else 'h0'}")
         is_open = point is not None
     return "".join(commands)

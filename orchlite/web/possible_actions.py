@@ -19,8 +19,12 @@ class PossibleActions(NamedTuple):
 
 
 def possible_actions(task: Task) -> PossibleActions:
-    """Return what can be done."""
-    kind, status = task.kind(), task.status()
+    """Return what can be done to a task."""
+    return actions_of(task.kind(), task.status(), is_done=shown_status(task) == "done")
+
+
+def actions_of(kind: TaskKind, status: TaskStatus, *, is_done: bool) -> PossibleActions:
+    """Return what can be done to a task of this kind and status. `is_done`: a one-shot task has ended."""
     recurs = kind in (TaskKind.SCHEDULED, TaskKind.CONTINUOUS)
     is_live = recurs and status not in STARTS_NO_MORE
     return PossibleActions(
@@ -28,5 +32,5 @@ def possible_actions(task: Task) -> PossibleActions:
         pause=recurs and TaskStatus.PENDING_PAUSE in targets_of(status),
         resume=recurs and status in (TaskStatus.PAUSED, TaskStatus.SCHEDULE_ERROR),
         replace=is_live,
-        kill=is_live or (kind is TaskKind.ONCE and status not in STARTS_NO_MORE and shown_status(task) != "done"),
+        kill=is_live or (kind is TaskKind.ONCE and status not in STARTS_NO_MORE and not is_done),
     )

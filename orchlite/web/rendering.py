@@ -32,13 +32,13 @@ def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
         return Markup()
     there = at.astimezone(UTC)
     text = f"{there:%Y-%m-%d %H:%M:%S}" if seconds else f"{there:%Y-%m-%d %H:%M}"
-    precision = "second" if seconds else "minute"
-    return Markup('<time datetime="{}" data-precision="{}">{} UTC</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", precision, text)
+    precision = Markup(' data-precision="second"') if seconds else ""
+    return Markup('<time datetime="{}"{}>{} UTC</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", precision, text)
 
 
 def time_text(at: datetime) -> str:
     """Return a time as text, in UTC, for the marks of charts, where no element can be; `page.js` shows it in the zone that is chosen."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{at.astimezone(UTC).isoformat(' ', 'minutes')[:-6]} UTC"
 
 
 def countdown(at: datetime | None, now: datetime) -> Markup:
@@ -47,9 +47,7 @@ def countdown(at: datetime | None, now: datetime) -> Markup:
         return Markup()
     there = at.astimezone(UTC)
     text = distance_text((at - now).total_seconds())
-    return Markup('<time datetime="{}" data-countdown title="{} UTC">{}</time>').format(
-        f"{there:%Y-%m-%dT%H:%M:%SZ}", f"{there:%Y-%m-%d %H:%M:%S}", text
-    )
+    return Markup('<time datetime="{}" data-countdown>{}</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", text)
 
 
 def distance_text(seconds: float) -> str:

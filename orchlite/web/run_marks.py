@@ -13,8 +13,8 @@ from orchlite.core.text import counted, one_line
 TimeText = Callable[[datetime], str]
 """Returns a time as text, in the zone of the page."""
 
-LINKED_CHARACTERS = 18
-"""How much of a run's id is in its link: 60 random bits, half of the id. A page of fifty strips links 1500 runs."""
+LINKED_CHARACTERS = 13
+"""How much of a run's id is in its link: 48 random bits. A page of fifty strips links 1500 runs."""
 SYMBOLS = {
     "success": "s",
     "failure": "f",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from orchlite.client.task import Task
+from orchlite.core.status import TaskKind
 from orchlite.web.visit import Visit, action, back, see
 
 
@@ -13,7 +14,11 @@ def _task(visit: Visit) -> Task:
 
 
 def _run(visit: Visit) -> Response:
-    return see(visit.url(f"/runs/{_task(visit).run_now().id()}"))
+    """Start a run of a scheduled task, or repeat the newest run of a one-shot task, and lead to it."""
+    task = _task(visit)
+    newest = task.last_runs(1) if task.kind() is TaskKind.ONCE else []
+    run = newest[0].rerun() if newest else task.run_now()
+    return see(visit.url(f"/runs/{run.id()}"))
 
 
 def _pause(visit: Visit) -> Response:

@@ -74,7 +74,7 @@ def test_a_night_with_a_dead_host_missed_slots_retries_and_a_replacement_is_told
         assert [_at(run) for run in health.late] == [2]
         assert [_at(run) for run in health.skipped] == [1, 0]
         assert [run.id() for run in health.failed] == [more_tries[-1].id()]
-        assert (health.overdue, health.is_unkept) == ([], False)
+        assert (health.overdue, health.keeping.is_unkept) == ([], False)
         rerun = more_tries[-1].rerun()
         now = task.run_now()
         clock.advance(minutes=1)

@@ -31,7 +31,17 @@ from orchlite.store.waits import Waits
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _FIVE = WantedRuns(limit=5)
 _FAILED = frozenset({RunStatus.FAILURE})
-_FEW_ROWS = ("VIRTUAL TABLE", "INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "SCAN late", "SCAN chain", "SCAN ran")
+_FEW_ROWS = (
+    "VIRTUAL TABLE",
+    "INDEX runs_queued",
+    "INDEX runs_running",
+    "INDEX runs_unfinished",
+    "SCAN late",
+    "SCAN failed",
+    "SCAN newest",
+    "SCAN chain",
+    "SCAN ran",
+)
 """What may be read from end to end: values of a parameter, indexes of unfinished runs, and what a subquery has found by an index."""
 
 
@@ -194,6 +204,11 @@ _SORTED_BECAUSE_THEY_ARE_FEW: dict[str, tuple[str, Ask]] = {
     "missed slots to notify of": ("runs_skipped_at", lambda on: on.notifications.late(_NOW, _NOW, has_default=False)),
     "late runs": ("runs_late", lambda on: on.lookups.late_since(_NOW, _NOW)),
     "skipped slots": ("runs_skipped_at", lambda on: on.lookups.skipped_since(_NOW)),
+    "troubles": ("runs_ended_badly", lambda on: on.overview.troubles(_NOW)),
+    "slots that were late": ("runs_late", lambda on: on.overview.troubles(_NOW)),
+    "slots that were missed": ("runs_skipped_at", lambda on: on.overview.troubles(_NOW)),
+    "packaging that has failed": ("runs_ended_badly", lambda on: on.lookups.packaging_failed_since(_NOW)),
+    "the last runs of one-shot tasks": ("runs_of_task", lambda on: on.overview.runs_of_once(1, "report", 5)),
     "overdue tasks": ("tasks_due", lambda on: on.lookups.overdue(_NOW)),
     "the last success before a run": ("INDEX runs_of_task (", lambda on: on.lookups.last_success_before("run")),
     "the orchestrations of a SHA": ("orchestrations_of_sha", lambda on: on.orchestrations.of_sha("sha")),

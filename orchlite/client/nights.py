@@ -1,0 +1,192 @@
+"""What each task of a store has done in its last nights, those first that need a person, and what is wrong with the store as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+from shutil import disk_usage
+from typing import NamedTuple
+
+from orchlite.client.failures import cause
+from orchlite.client.health import Keeping, PackagingFailure, keeping, overdue, packaging_failures
+from orchlite.client.task import Task
+from orchlite.core.errors import DeviceFailed
+from orchlite.core.records import RunRow, TaskRow
+from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
+from orchlite.engine.engine import Engine
+from orchlite.operations.due_times import next_run_of
+from orchlite.store.overview import ListedTask, RunOnce, Trouble
+
+RUNS = 30
+"""How many runs of a task are read: its last nights."""
+RECENT = timedelta(days=1)
+"""What has gone wrong since then is listed first."""
+_ALL_STATUSES = frozenset(RunStatus)
+_OUTCOMES = FAILED | {RunStatus.SUCCESS}
+_UNSOUND = (TaskStatus.SCHEDULE_ERROR, TaskStatus.CRASH_LOOP)
+
+
+class Failing(NamedTuple):
+    """The failures of a task since its last success."""
+
+    newest: RunRow
+    since: datetime
+    """When the first of them was due, or was submitted."""
+    runs: int
+    is_longer: bool
+    """Whether it failed before that, too: there is no success among the runs that were read."""
+    why: str
+    """Of the newest."""
+
+
+class Night(NamedTuple):
+    """One line of the overview: a recurring task, or all one-shot tasks of uploads of one name."""
+
+    title: str
+    workspace_id: int
+    task: TaskRow
+    """Of several one-shot tasks, the one that changed last."""
+    tasks: int | None
+    """How many one-shot tasks this stands for; None for one task."""
+    trouble: Trouble
+    """In the last day."""
+    is_overdue: bool
+    runs: Sequence[RunRow]
+    """The newest 30, skipped slots included, the first first."""
+    failing: Failing | None
+
+    @property
+    def next_at(self) -> datetime | None:
+        """Return when the next run is due; None if none is."""
+        return next_run_of(self.task, is_running=self.last is not None and not self.last.status.is_final)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether this is a one-shot task that has ended."""
+        return self.task.kind is TaskKind.ONCE and self.last is not None and self.last.status.is_final
+
+    @property
+    def last(self) -> RunRow | None:
+        """Return the newest run that is no skipped slot."""
+        return next((run for run in reversed(self.runs) if run.status is not RunStatus.SKIPPED), None)
+
+
+class Alarms(NamedTuple):
+    """What is wrong with a store as a whole."""
+
+    keeping: Keeping
+    overdue: Sequence[Task]
+    """The longest overdue first."""
+    failing: int
+    """How many of the lines of the overview fail."""
+    failed: int
+    """How many runs have failed in the last day, those that are tried again and packaging left out."""
+    packaging_failed: Sequence[PackagingFailure]
+    """In the last day; without those of which a later upload is ready."""
+    free_bytes: int
+    """On the store's disk."""
+
+
+class Overview(NamedTuple):
+    """A page of the overview, and how many lines there are."""
+
+    nights: Sequence[Night]
+    count: int
+    alarms: Alarms
+
+
+class _Line(NamedTuple):
+    """A line that was not read yet."""
+
+    what: ListedTask | RunOnce
+    trouble: Trouble
+    is_overdue: bool
+    rank: int
+    """0 if it needs a person, 1 if it had trouble in the last day, 2 else, 3 if it was only found."""
+
+
+def overview(engine: Engine, workspace_id: int | None, words: str, first: int, count: int) -> Overview:
+    """Return `count` lines of the overview, from number `first` on: of a workspace or of all, and those with these words in their title.
+
+    With words, also the one-shot and killed tasks that have them in their name, or an id that begins with them. The alarms are always those
+    of the whole store.
+    """
+    late = overdue(engine)
+    lines = sorted(_lines(engine, workspace_id, {task.id() for task in late}), key=lambda line: (line.rank, line.what.title.casefold()))
+    alarms = _alarms(engine, late, lines)
+    if words:
+        lines = [line for line in lines if _matches(line.what, words)]
+        lines += [_Line(task, Trouble(), False, 3) for task in engine.store.overview.found(workspace_id, words)]
+    return Overview(_nights(engine, lines[first : first + count]), len(lines), alarms)
+
+
+def _lines(engine: Engine, workspace_id: int | None, late: set[str]) -> Iterator[_Line]:
+    store = engine.store.overview
+    troubles = store.troubles(engine.context.clock.now() - RECENT)
+    for task in store.recurring(workspace_id):
+        trouble, is_late = troubles.recurring.get(task.task_id, _NO_TROUBLE), task.task_id in late
+        needs_person = trouble.is_failing or is_late or task.status in _UNSOUND
+        yield _Line(task, trouble, is_late, 0 if needs_person else 2 if trouble is _NO_TROUBLE else 1)
+    for once in store.run_once(workspace_id):
+        failed = troubles.once.get((once.workspace_id, once.title), 0)
+        is_failing = failed > 0 and _is_failing(store.runs_of_once(once.workspace_id, once.title, RUNS))
+        yield _Line(once, Trouble(failed, is_failing), False, 0 if is_failing else 1 if failed else 2)
+
+
+_NO_TROUBLE = Trouble()
+
+
+def _is_failing(runs: Sequence[RunRow]) -> bool:
+    """Return whether the newest outcome of these runs, the newest first, is a failure."""
+    return next((run.status in FAILED for run in runs if run.status in _OUTCOMES), False)
+
+
+def _matches(what: ListedTask | RunOnce, words: str) -> bool:
+    return words.casefold() in what.title.casefold() or (isinstance(what, ListedTask) and what.task_id.startswith(words.lower()))
+
+
+def _nights(engine: Engine, lines: Sequence[_Line]) -> list[Night]:
+    ids = [line.what.task_id if isinstance(line.what, ListedTask) else line.what.newest for line in lines]
+    tasks = {row.task_id: row for row in engine.store.tasks.of_ids(ids)}
+    runs = engine.store.runs.newest_of_tasks(ids, RUNS, _ALL_STATUSES)
+    return [
+        _night(engine, line, tasks[task_id], runs.get(task_id, [])) for line, task_id in zip(lines, ids, strict=True) if task_id in tasks
+    ]
+
+
+def _night(engine: Engine, line: _Line, task: TaskRow, runs: Sequence[RunRow]) -> Night:
+    """Return a line. `runs` are those of the task, the newest first."""
+    what, tasks = line.what, None
+    if isinstance(what, RunOnce):
+        tasks, runs = what.tasks, engine.store.overview.runs_of_once(what.workspace_id, what.title, RUNS)
+    return Night(what.title, what.workspace_id, task, tasks, line.trouble, line.is_overdue, runs[::-1], _failing(engine, runs))
+
+
+def _failing(engine: Engine, runs: Sequence[RunRow]) -> Failing | None:
+    ended = [run for run in runs if run.status in _OUTCOMES]
+    failed = list(takewhile(lambda run: run.status in FAILED, ended))
+    if not failed:
+        return None
+    first = failed[-1]
+    since = first.slot_at or first.created_at
+    return Failing(failed[0], since, len(failed), len(failed) == len(ended) == RUNS, _why(engine, failed[0]))
+
+
+def _why(engine: Engine, run: RunRow) -> str:
+    log = engine.context.folder.run(run.run_id).attempt(run.attempt).log
+    try:
+        return cause(run.reason, log, run.exit_code)
+    except DeviceFailed:
+        return f"exit code {run.exit_code}"
+
+
+def _alarms(engine: Engine, late: Sequence[Task], lines: Sequence[_Line]) -> Alarms:
+    return Alarms(
+        keeping=keeping(engine),
+        overdue=late,
+        failing=sum(line.trouble.is_failing for line in lines),
+        failed=sum(line.trouble.failed for line in lines),
+        packaging_failed=packaging_failures(engine, engine.context.clock.now() - RECENT),
+        free_bytes=disk_usage(engine.context.folder.path).free,
+    )

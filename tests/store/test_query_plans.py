@@ -18,6 +18,7 @@ from orchlite.store.lookups import Lookups, WantedRuns
 from orchlite.store.models import Models
 from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
+from orchlite.store.overview import Overview
 from orchlite.store.pipelines import Pipelines
 from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
@@ -94,7 +95,7 @@ class _Tables:
         self.tries, self.task_versions, self.run_metrics = Tries(database), TaskVersions(database), RunMetrics(database)
         self.run_history = RunHistory(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
-        self.failures = Failures(database)
+        self.failures, self.overview = Failures(database), Overview(database)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class Overview(NamedTuple):
     """A page of the overview, and how many lines there are."""
 
     nights: Sequence[Night]
-    count: int
+    lines: int
     alarms: Alarms
 
 

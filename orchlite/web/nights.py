@@ -35,17 +35,17 @@ class _Row(NamedTuple):
 
 def _show(visit: Visit) -> Response:
     words, number = visit.query("q").strip(), max(1, visit.number("page", 1))
-    found = overview(visit.engine, visit.workspace and visit.workspace.id(), words, (number - 1) * _ROWS, _ROWS)
+    found = overview(visit.engine, visit.workspace_id, words, (number - 1) * _ROWS, _ROWS)
     return visit.render(
         "nights.html",
         alarms=found.alarms,
         is_full=found.alarms.free_bytes < _LITTLE_BYTES,
         rows=[_row(night) for night in found.nights],
-        count=found.count,
+        count=found.lines,
         names={one.id(): one.name() for one in visit.client.list_workspaces()},
         words=words,
         number=number,
-        last_number=-(-found.count // _ROWS),
+        last_number=-(-found.lines // _ROWS),
         address=lambda page_number: visit.url("/", q=words, page=page_number),
     )
 

@@ -42,6 +42,11 @@ class Visit(NamedTuple):
         return engine_of(self.client)
 
     @property
+    def workspace_id(self) -> int | None:
+        """The id of the workspace that the page shows; None: all."""
+        return None if self.workspace is None else self.workspace.id()
+
+    @property
     def now(self) -> datetime:
         """The time by the store's clock."""
         return self.engine.context.clock.now()

@@ -12,7 +12,6 @@ import click
 
 from orchlite.cli.json_models import event_json
 from orchlite.cli.lists import Names, open_store
-from orchlite.cli.lookup import lookup_of
 from orchlite.cli.options import Moment, Verb
 from orchlite.cli.output import Output, Rows, time_text
 from orchlite.core.clock import SystemClock
@@ -54,14 +53,13 @@ def events(count: int | None, since: datetime | None, follow: bool) -> None:
 
 
 def _newest(client: Client, count: int | None, since: datetime | None) -> Sequence[Event]:
-    if since is None and count != 0:
-        return lookup_of(client).newest_events(count or _DEFAULT_COUNT)
-    return client.events(since)[-(count or 0) :]
+    limit = _DEFAULT_COUNT if count is None and since is None else count or None
+    return client.events(since, limit=limit, newest_first=True)[::-1]
 
 
 def _following(client: Client, count: int | None, since: datetime | None) -> Iterator[Event]:
     """Yield the newest events, and then new ones, forever."""
-    last = max((event.id() for event in lookup_of(client).newest_events(1)), default=0)
+    last = max((event.id() for event in client.events(limit=1, newest_first=True)), default=0)
     for event in _newest(client, count, since):
         yield event
         last = max(last, event.id())

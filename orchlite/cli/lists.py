@@ -68,9 +68,9 @@ def delete_orchestrations(words: tuple[str, ...]) -> None:
 def tasks(killed: bool, count: int) -> None:
     """List the workspace's tasks, newest first, with the status of each one's newest run."""
     with open_store() as (client, out):
-        names = Names(client)
+        names, found = Names(client), client.list_tasks(killed=killed, limit=_one_more(count))
         columns = ("id", "name", "orchestration", "kind", "status", "last run", "next run")
-        print_list(out, columns, client.list_tasks(killed=killed), lambda task: _task_cells(task, names), task_json_maker(client))
+        print_list(out, columns, found, lambda task: _task_cells(task, names), task_json_maker(client))
 
 
 @click.command(cls=Verb, short_help="List runs.")
@@ -90,8 +90,7 @@ def runs(word: str | None, status: str | None, since: datetime | None, metrics: 
     TASK is an id or a name, of tasks or of orchestrations; a name includes all that have it.
     """
     with open_store() as (client, out):
-        limit = count + 1 if count else None  # one more than is listed, to see whether there are more
-        found = client.list_runs(status=status, since=since, task=word, limit=limit)
+        found = client.list_runs(status=status, since=since, task=word, limit=_one_more(count))
         names = Names(client)
         left = {one.run_id: one.metrics for one in lookup_of(client).measured(found)} if metrics else {}
         to_json = run_json_maker(client)
@@ -134,6 +133,11 @@ def print_list(
         out.note("none found")
     if len(found) > len(shown):
         out.note(f"these are the newest {count}; -n 0 lists all")
+
+
+def _one_more(count: int) -> int | None:
+    """Return the limit of a list of which `count` are printed: one more shows whether there are more. 0 prints all."""
+    return count + 1 if count else None
 
 
 def metric_names(found: Iterable[Mapping[str, float]]) -> list[str]:

@@ -73,9 +73,7 @@ def task_named(client: Client, word: str, can_be: Callable[[Task], bool], done: 
 
 def _recurring(client: Client, word: str, named: Sequence[Task]) -> list[Task]:
     """Return those of these tasks that are no one-shot tasks; if there are none, the killed ones of the name."""
-    return [task for task in named if task.kind() != "once"] or [
-        task for task in client.list_tasks(killed=True) if task.name() == word and task.kind() != "once"
-    ]
+    return [task for task in named if task.kind() != "once"] or lookup_of(client).recurring_named(word)
 
 
 def _unable(word: str, named: Sequence[Task], done: str) -> str:

@@ -12,7 +12,7 @@ from orchlite.client.bundle_source import is_path_of_something
 from orchlite.client.connection import Connection
 from orchlite.client.event import Event
 from orchlite.client.orchestration import Orchestration
-from orchlite.client.task import Task, checked_statuses
+from orchlite.client.task import Task, checked_statuses, place_in_lists
 from orchlite.client.task_run import TaskRun
 from orchlite.client.workspace import Workspace
 from orchlite.core import task_context
@@ -61,13 +61,25 @@ class Listing:
         row = self._engine.store.orchestrations.get(checked_id(orchestration_id, "orchestration_id"))
         return Orchestration(self._engine, row)
 
-    def list_tasks(self, killed: bool = False) -> Table[Task]:
+    def list_tasks(self, killed: bool = False, *, limit: int | None = None, after: Task | str | None = None) -> Table[Task]:
         """Return the current workspace's tasks, the one that changed last first; with `killed`, killed ones, too.
 
+        limit: return the first `limit` of these.
+        after: only those that come after this task, or the one with this id, so that a program can read one page at a time:
+            `wl.list_tasks(limit=100, after=page[-1])`. A task that changes meanwhile moves to the first page.
+
         Raises:
-            BadArgument: `killed` is not a bool.
+            NotFound: there is no task with the id `after`.
+            BadArgument: an argument is refused.
         """
-        rows = self._engine.store.tasks.of_workspace(self._workspace.id(), killed=checked_flag(killed, "killed"))
+        tasks = self._engine.store.tasks
+        last = after if after is None or isinstance(after, Task) else Task(self._engine, tasks.get(checked_id(after, "after")))
+        rows = tasks.of_workspace(
+            self._workspace.id(),
+            killed=checked_flag(killed, "killed"),
+            limit=None if limit is None else checked_count(limit, "limit", 0),
+            after=None if last is None else place_in_lists(last),
+        )
         return Table(Task(self._engine, row) for row in rows)
 
     def get_task_by_id(self, task_id: str) -> Task:
@@ -268,22 +280,24 @@ class Listing:
         """
         return task_context.task_args()
 
-    def events(self, after: int | datetime | None = None, *, limit: int | None = None) -> Table[Event]:
+    def events(self, after: int | datetime | None = None, *, limit: int | None = None, newest_first: bool = False) -> Table[Event]:
         """Return what has happened in the store, oldest first.
 
         after: only events after the one with this number, so that a program can continue where it was: `wl.events(after=last.id())`; or
             only those since an aware datetime.
-        limit: return the oldest `limit` of these.
+        limit: return the oldest `limit` of these; with `newest_first`, the newest.
+        newest_first: return the newest first.
 
         Raises:
             BadArgument: an argument is refused.
         """
         events = self._engine.store.events
         bound = None if limit is None else checked_count(limit, "limit", 0)
+        newest_first = checked_flag(newest_first, "newest_first")
         if isinstance(after, datetime):
-            rows = events.since(checked_moment(after, "after"), bound)
+            rows = events.since(checked_moment(after, "after"), bound, newest_first=newest_first)
         else:
-            rows = events.after(0 if after is None else checked_count(after, "after", 0), bound)
+            rows = events.after(0 if after is None else checked_count(after, "after", 0), bound, newest_first=newest_first)
         return Table(Event(row) for row in rows)
 
     def _named(self, word: object) -> Orchestration | None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchlite.client.event import Event
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
@@ -62,9 +61,8 @@ class Lookup:
         Killed ones are left out if there are others.
         """
         store = self._engine.store
-        ids = {row.orchestration_id for row in store.orchestrations.of_workspace(self._workspace_id) if row.name == word}
-        rows = store.tasks.of_workspace(self._workspace_id, killed=False)
-        live = [row for row in rows if row.name == word or (row.name is None and row.orchestration_id in ids)]
+        ids = [row.orchestration_id for row in store.orchestrations.of_workspace(self._workspace_id) if row.name == word]
+        live = store.tasks.of_name(self._workspace_id, word, ids, killed=False)
         return [Task(self._engine, row) for row in live] or [task for task in self.tasks(word) if task.name() == word]
 
     def can_have_runs(self, task: Task) -> bool:
@@ -121,9 +119,10 @@ class Lookup:
         """Return the tasks of the whole store that are paused or in `schedule_error`, the last changed first."""
         return Table(self._task(task_id) for task_id in self._rows.suspended())
 
-    def newest_events(self, limit: int) -> Table[Event]:
-        """Return the newest `limit` events of the whole store, oldest first."""
-        return Table(map(Event, self._engine.store.events.newest(limit)))
+    def recurring_named(self, word: str) -> list[Task]:
+        """Return the workspace's scheduled and continuous tasks of this name, killed ones too, the last changed first."""
+        rows = self._engine.store.tasks.of_name(self._workspace_id, word, (), killed=True)
+        return [Task(self._engine, row) for row in rows if row.kind is not TaskKind.ONCE]
 
     def pipelines(self, word: str) -> list[Pipeline]:
         """Return the workspace's pipeline of this name, if there is one."""

@@ -379,6 +379,11 @@ def status_text(kind: TaskKind, status: TaskStatus, has_ended: bool) -> str:
     return "done" if kind is TaskKind.ONCE and status is TaskStatus.STARTED and has_ended else str(status)
 
 
+def place_in_lists(task: Task) -> tuple[datetime, str]:
+    """Return what orders tasks in lists: when this one had changed last when it was read, and its id."""
+    return task._known.updated_at, task._known.task_id
+
+
 def checked_statuses(status: str | None) -> frozenset[RunStatus] | None:
     """Return the statuses of the runs to list; None for all but skipped ones.
 

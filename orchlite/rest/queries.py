@@ -170,9 +170,15 @@ class StoreQueries:
         return TaskWithRuns(task, self._store.orchestrations.get(task.orchestration_id).sha, runs)
 
     def task_ids(
-        self, *, workspace_id: int | None = None, orchestration_id: str | None = None, sha: str | None = None, killed: bool = False
+        self,
+        *,
+        workspace_id: int | None = None,
+        orchestration_id: str | None = None,
+        sha: str | None = None,
+        killed: bool = False,
+        limit: int | None = None,
     ) -> list[str]:
-        """List the ids of the tasks that match all criteria, the last updated first. Killed tasks are included with `killed`.
+        """List the ids of the tasks that match all criteria, the last updated first: all, or `limit`. With `killed`, of killed ones, too.
 
         Raises:
             BadArgument: an id is invalid.
@@ -182,17 +188,19 @@ class StoreQueries:
             self.workspace(workspace_id)
         if orchestration_id is None and sha is None:
             tasks = self._store.tasks
-            return tasks.all_ids(killed=killed) if workspace_id is None else tasks.ids_of_workspace(workspace_id, killed=killed)
+            if workspace_id is None:
+                return tasks.all_ids(killed=killed, limit=limit)
+            return tasks.ids_of_workspace(workspace_id, killed=killed, limit=limit)
         rows = self._store.orchestrations.of_sha(checked_id(sha, "sha")) if sha is not None else []
         if orchestration_id is not None:
             row = self.orchestration(orchestration_id)
             rows = [row] if sha is None or row in rows else []
         ids = [row.orchestration_id for row in rows if workspace_id is None or row.workspace_id == workspace_id]
-        return self.task_ids_of(ids, killed=killed)
+        return self.task_ids_of(ids, killed=killed, limit=limit)
 
-    def task_ids_of(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
-        """List the ids of these orchestrations' tasks, the last updated first. Killed tasks are included with `killed`."""
-        return self._store.tasks.ids_of_orchestrations(orchestration_ids, killed=killed)
+    def task_ids_of(self, orchestration_ids: Sequence[str], *, killed: bool, limit: int | None = None) -> list[str]:
+        """List the ids of these orchestrations' tasks, the last updated first: all, or `limit`. With `killed`, of killed ones, too."""
+        return self._store.tasks.ids_of_orchestrations(orchestration_ids, killed=killed, limit=limit)
 
     def tasks(self, task_ids: Sequence[str], run_limit: int) -> Iterator[TaskWithRuns]:
         """Yield tasks with their newest runs, in the order of the ids. Reads a page at a time."""

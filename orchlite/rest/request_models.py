@@ -136,6 +136,8 @@ class TaskCriteria(RequestBody):
     killed: bool | None = None
     orch_sha: str | None = None
     orch_id: str | None = None
+    limit: Count | None = None
+    """How many tasks to list; by default all."""
     run_limit: Count | None = None
 
 

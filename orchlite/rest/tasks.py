@@ -63,7 +63,9 @@ def get_by_id(body: request_models.TaskById, queries: Queries, dialect: ClientDi
 @router.post("/list", response_model=list[response_models.Task])
 def list_tasks(body: request_models.TaskCriteria, queries: Queries, dialect: ClientDialect) -> Response:
     """List tasks, the last updated first, each with its last updated runs. Killed tasks are listed with `killed` only."""
-    task_ids = queries.task_ids(workspace_id=body.workspace_id, orchestration_id=body.orch_id, sha=body.orch_sha, killed=bool(body.killed))
+    task_ids = queries.task_ids(
+        workspace_id=body.workspace_id, orchestration_id=body.orch_id, sha=body.orch_sha, killed=bool(body.killed), limit=body.limit
+    )
     tasks = queries.tasks(task_ids, _run_limit(body.run_limit))
     return serializers.json_list_response(serializers.task(task, dialect) for task in tasks)
 

@@ -16,23 +16,27 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def after(self, event_id: int, limit: int | None = None) -> list[EventRow]:
-        """Return the events after this one, oldest first: all, or the first `limit`."""
+    def after(self, event_id: int, limit: int | None = None, *, newest_first: bool = False) -> list[EventRow]:
+        """Return the events after this one: all, or the first `limit`. Oldest first, else newest first."""
         rows = self._database.rows(
-            "SELECT * FROM events WHERE event_id > ? ORDER BY event_id LIMIT ?", (event_id, -1 if limit is None else limit)
+            f"SELECT * FROM events WHERE event_id > ? ORDER BY event_id {_direction(newest_first)} LIMIT ?",  # noqa: S608 - constants
+            (event_id, -1 if limit is None else limit),
         )
         return [_record(row) for row in rows]
 
-    def since(self, at: datetime, limit: int | None = None) -> list[EventRow]:
-        """Return the events later than `at`, oldest first: all, or the first `limit`."""
+    def since(self, at: datetime, limit: int | None = None, *, newest_first: bool = False) -> list[EventRow]:
+        """Return the events later than `at`, ordered and limited as by `after`."""
         rows = self._database.rows(
-            "SELECT * FROM events WHERE at > ? ORDER BY event_id LIMIT ?", (to_microseconds(at), -1 if limit is None else limit)
+            # The first of them by its number, so that older ones are not read; the clock may have been set back after it.
+            "SELECT * FROM events WHERE event_id >= (SELECT MIN(event_id) FROM events INDEXED BY events_at WHERE at > ?1) AND at > ?1"  # noqa: S608
+            f" ORDER BY event_id {_direction(newest_first)} LIMIT ?2",
+            (to_microseconds(at), -1 if limit is None else limit),
         )
         return [_record(row) for row in rows]
 
     def newest(self, limit: int) -> list[EventRow]:
         """Return the newest `limit` events, oldest first."""
-        return [_record(row) for row in self._database.rows("SELECT * FROM events ORDER BY event_id DESC LIMIT ?", (limit,))][::-1]
+        return self.after(0, limit, newest_first=True)[::-1]
 
 
 def record(
@@ -57,6 +61,10 @@ def record_all(transaction: Transaction, kind: EventKind, object_ids: Sequence[s
         "INSERT INTO events (at, kind, object_id, became) VALUES (?, ?, ?, ?)",
         [(to_microseconds(at), kind, object_id, became) for object_id in object_ids],
     )
+
+
+def _direction(newest_first: bool) -> str:
+    return "DESC" if newest_first else "ASC"
 
 
 def _record(row: Row) -> EventRow:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from orchlite.core.status import RunStatus
+from orchlite.core.status import UNSUCCESSFUL, RunStatus
 from orchlite.store.database import Database, Row, known_datetime, to_microseconds
 
 _LIMIT = 50
@@ -85,9 +85,11 @@ class Lookups:
         Packaging tasks are included.
         """
         rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE workspace_id = ? AND name = ? OR task_id BETWEEN ? AND ? || '~'"
-            " ORDER BY created_at DESC, rowid DESC LIMIT ?",
-            (workspace_id, name, prefix, prefix, _LIMIT),
+            # Not an OR of both conditions, for which SQLite would read all tasks of the workspace.
+            "SELECT task_id FROM tasks WHERE rowid IN (SELECT * FROM (SELECT rowid FROM tasks INDEXED BY tasks_of_name"
+            " WHERE name = ? AND workspace_id = ? ORDER BY created_at DESC, rowid DESC LIMIT ?)"
+            " UNION SELECT rowid FROM tasks WHERE task_id BETWEEN ? AND ? || '~') ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            (name, workspace_id, _LIMIT, prefix, prefix, _LIMIT),
         )
         return [row["task_id"] for row in rows]
 
@@ -100,11 +102,15 @@ class Lookups:
 
     def newest_runs(self, workspace_id: int, wanted: WantedRuns = _ALL) -> list[RunKey]:
         """Return the workspace's runs without packaging, newest first."""
+        index, condition = _index_of(wanted.statuses)
         # CROSS JOIN makes SQLite read runs from the newest on, so that it stops at the limit instead of sorting all of them.
         rows = self._database.rows(
-            "SELECT run_id, runs.task_id FROM runs CROSS JOIN tasks USING (task_id) WHERE kind <> 'packaging' AND workspace_id = ?"
+            f"SELECT run_id, runs.task_id FROM runs {index} CROSS JOIN tasks USING (task_id)"  # noqa: S608 - constants
+            f" WHERE kind <> 'packaging' AND workspace_id = ? AND {condition}"
             " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
-            " AND runs.created_at >= ? ORDER BY number DESC LIMIT ?",
+            # The first of them by its number, so that older runs are not read; the clock may have been set back after it.
+            " AND number >= CASE ?4 WHEN 0 THEN 0 ELSE (SELECT MIN(number) FROM runs INDEXED BY runs_created WHERE created_at >= ?4) END"
+            " AND runs.created_at >= ?4 ORDER BY number DESC LIMIT ?5",
             (workspace_id, *wanted.parameters(), _most(wanted)),
         )
         return _keys(rows)
@@ -238,7 +244,7 @@ class Lookups:
     def count_recurring(self) -> int:
         """Return how many tasks of the store need a host that keeps schedules: scheduled and continuous ones that are not paused."""
         row = self._database.row(
-            "SELECT COUNT(*) FROM tasks WHERE kind IN ('scheduled', 'continuous')"
+            "SELECT COUNT(*) FROM tasks WHERE (kind = 'scheduled' OR kind = 'continuous')"
             " AND status IN ('pending', 'started', 'crash_loop', 'pending_resume')"
         )
         assert row is not None
@@ -247,8 +253,8 @@ class Lookups:
     def recurring(self) -> list[str]:
         """Return the ids of the scheduled and continuous tasks that were not killed, of every workspace, oldest first."""
         rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE kind IN ('scheduled', 'continuous') AND status NOT IN ('pending_kill', 'killed')"
-            " ORDER BY created_at, rowid"
+            "SELECT task_id FROM tasks INDEXED BY tasks_recurring WHERE (kind = 'scheduled' OR kind = 'continuous')"
+            " AND status NOT IN ('pending_kill', 'killed') ORDER BY created_at, rowid"
         )
         return [row["task_id"] for row in rows]
 
@@ -262,16 +268,31 @@ class Lookups:
     def unsound(self) -> list[str]:
         """Return the ids of the tasks in `schedule_error` or `crash_loop`, of every workspace, last changed first."""
         rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE status IN ('schedule_error', 'crash_loop') ORDER BY updated_at DESC, rowid DESC"
+            "SELECT task_id FROM tasks WHERE (kind = 'scheduled' OR kind = 'continuous') AND status IN ('schedule_error', 'crash_loop')"
+            " ORDER BY updated_at DESC, rowid DESC"
         )
         return [row["task_id"] for row in rows]
 
     def suspended(self) -> list[str]:
         """Return the ids of the tasks that are paused or in `schedule_error`, of every workspace, last changed first."""
         rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE status IN ('pending_pause', 'paused', 'schedule_error') ORDER BY updated_at DESC, rowid DESC"
+            "SELECT task_id FROM tasks WHERE (kind = 'scheduled' OR kind = 'continuous')"
+            " AND status IN ('pending_pause', 'paused', 'schedule_error') ORDER BY updated_at DESC, rowid DESC"
         )
         return [row["task_id"] for row in rows]
+
+
+def _index_of(statuses: Collection[RunStatus] | None) -> tuple[str, str]:
+    """Return an index of the few runs that can have these statuses, as a clause, and its condition word for word; else empty ones."""
+    wanted = frozenset(statuses or ())
+    if wanted and wanted <= {RunStatus.QUEUED, RunStatus.RUNNING}:
+        return "INDEXED BY runs_unfinished", "runs.status IN ('queued', 'running')"
+    if wanted and wanted <= UNSUCCESSFUL:
+        statuses_of_index = "runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown' OR runs.status = 'killed'"
+        return "INDEXED BY runs_unsuccessful", f"({statuses_of_index})"
+    if wanted == {RunStatus.SKIPPED}:
+        return "INDEXED BY runs_skipped", "runs.status = 'skipped'"
+    return "", "TRUE"
 
 
 def _most(wanted: WantedRuns) -> int:

@@ -199,3 +199,8 @@ CREATE TABLE package_lists (
     packages        TEXT NOT NULL               -- JSON object: python, installed, host
 ) STRICT;
 CREATE INDEX runs_of_package_list ON runs (package_list_id) WHERE package_list_id IS NOT NULL;
+CREATE INDEX events_at ON events (at);
+CREATE INDEX runs_created ON runs (created_at);
+CREATE INDEX tasks_of_name ON tasks (name, created_at) WHERE name IS NOT NULL;
+CREATE INDEX tasks_recurring ON tasks (status) WHERE kind = 'scheduled' OR kind = 'continuous';
+CREATE INDEX runs_unsuccessful ON runs (number) WHERE status = 'failure' OR status = 'timed_out' OR status = 'unknown' OR status = 'killed';

@@ -13,6 +13,7 @@ from orchlite.core.status import TaskKind, TaskStatus, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
 
+_MAX = 2**63 - 1
 _MAY_BE_DUE = json.dumps([TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.CRASH_LOOP, TaskStatus.PENDING_RESUME])
 
 
@@ -71,12 +72,35 @@ class Tasks:
             )
         return _record(row)
 
-    def of_workspace(self, workspace_id: int, *, killed: bool) -> list[TaskRow]:
-        """Return a workspace's tasks without packaging, the last updated first; with `killed`, the killed ones too."""
+    def of_workspace(
+        self, workspace_id: int, *, killed: bool, limit: int | None = None, after: tuple[datetime, str] | None = None
+    ) -> list[TaskRow]:
+        """Return a workspace's tasks without packaging, the last updated first: all, or the first `limit`; with `killed`, killed ones too.
+
+        after: a time of update and the id of a task that had it; return those that come after it.
+        """
+        updated_at, after_id = (_MAX, None) if after is None else (to_microseconds(after[0]), after[1])
         rows = self._database.rows(
             "SELECT * FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
-            " ORDER BY updated_at DESC, rowid DESC",
-            (workspace_id, killed),
+            # Not a comparison of rows: that would be unknown if the task has been deleted.
+            " AND updated_at <= ? AND (updated_at < ? OR rowid < (SELECT rowid FROM tasks WHERE task_id = ?))"
+            " ORDER BY updated_at DESC, rowid DESC LIMIT ?",
+            (workspace_id, killed, updated_at, updated_at, after_id, _most(limit)),
+        )
+        return [_record(row) for row in rows]
+
+    def of_name(self, workspace_id: int, name: str, orchestration_ids: Sequence[str], *, killed: bool) -> list[TaskRow]:
+        """Return the workspace's tasks of this name, and those of these orchestrations that have none, without packaging.
+
+        The last updated first; with `killed`, killed ones too.
+        """
+        rows = self._database.rows(
+            "SELECT *, rowid FROM tasks INDEXED BY tasks_of_name"
+            " WHERE name = ? AND workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
+            " UNION ALL SELECT *, rowid FROM tasks INDEXED BY tasks_of_orchestration"
+            " WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND name IS NULL"
+            " AND kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
+            (name, workspace_id, killed, json.dumps(orchestration_ids), killed),
         )
         return [_record(row) for row in rows]
 
@@ -88,30 +112,39 @@ class Tasks:
         )
         return [_record(row) for row in rows]
 
-    def ids_of_workspace(self, workspace_id: int, *, killed: bool) -> list[str]:
+    def ids_of_workspace(self, workspace_id: int, *, killed: bool, limit: int | None = None) -> list[str]:
         """Return the ids of the tasks that `of_workspace` returns, in the same order."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE workspace_id = ? AND kind <> 'packaging' AND (? OR status <> 'killed')"
-            " ORDER BY updated_at DESC, rowid DESC",
-            (workspace_id, killed),
+            " ORDER BY updated_at DESC, rowid DESC LIMIT ?",
+            (workspace_id, killed, _most(limit)),
         )
         return [row["task_id"] for row in rows]
 
-    def ids_of_orchestrations(self, orchestration_ids: Sequence[str], *, killed: bool) -> list[str]:
+    def ids_of_orchestrations(self, orchestration_ids: Sequence[str], *, killed: bool, limit: int | None = None) -> list[str]:
         """Return the ids of these orchestrations' tasks without packaging, the last updated first; with `killed`, killed ones too."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE orchestration_id IN (SELECT value FROM json_each(?)) AND kind <> 'packaging'"
-            " AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
-            (json.dumps(orchestration_ids), killed),
+            " AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC LIMIT ?",
+            (json.dumps(orchestration_ids), killed, _most(limit)),
         )
         return [row["task_id"] for row in rows]
 
-    def all_ids(self, *, killed: bool) -> list[str]:
+    def all_ids(self, *, killed: bool, limit: int | None = None) -> list[str]:
         """Return the ids of all tasks without packaging, the last updated first; with `killed`, of the killed ones too."""
-        rows = self._database.rows(
-            "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
-            (killed,),
-        )
+        if limit is None:
+            rows = self._database.rows(
+                "SELECT task_id FROM tasks WHERE kind <> 'packaging' AND (? OR status <> 'killed') ORDER BY updated_at DESC, rowid DESC",
+                (killed,),
+            )
+        else:
+            # The first of each workspace, then of all: an index has each workspace's tasks in this order.
+            rows = self._database.rows(
+                "SELECT task_id FROM workspaces JOIN tasks ON tasks.rowid IN (SELECT newest.rowid FROM tasks AS newest"
+                " WHERE newest.workspace_id = workspaces.workspace_id AND kind <> 'packaging' AND (? OR status <> 'killed')"
+                " ORDER BY updated_at DESC, newest.rowid DESC LIMIT ?) ORDER BY tasks.updated_at DESC, tasks.rowid DESC LIMIT ?",
+                (killed, limit, limit),
+            )
         return [row["task_id"] for row in rows]
 
     def of_ids(self, task_ids: Sequence[str]) -> list[TaskRow]:
@@ -199,7 +232,8 @@ class Tasks:
     def scheduled(self) -> list[TaskRow]:
         """Return the scheduled tasks that may still have runs, in no particular order."""
         rows = self._database.rows(
-            "SELECT * FROM tasks WHERE kind = 'scheduled' AND next_at IS NOT NULL AND status NOT IN ('killed', 'pending_kill', 'failed')"
+            "SELECT * FROM tasks INDEXED BY tasks_recurring WHERE (kind = 'scheduled' OR kind = 'continuous') AND kind = 'scheduled'"
+            " AND next_at IS NOT NULL AND status NOT IN ('killed', 'pending_kill', 'failed')"
         )
         return [_record(row) for row in rows]
 
@@ -271,6 +305,10 @@ class Tasks:
         """Return the status as this transaction sees it; None if there is no such task."""
         row = transaction.row("SELECT status FROM tasks WHERE task_id = ?", (task_id,))
         return None if row is None else TaskStatus(row["status"])
+
+
+def _most(limit: int | None) -> int:
+    return -1 if limit is None else limit
 
 
 def _record(row: Row) -> TaskRow:

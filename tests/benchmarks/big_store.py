@@ -171,6 +171,8 @@ _COLUMNS = (
 )
 _MAKE_TABLE = f"CREATE TEMP TABLE made_runs AS SELECT {_COLUMNS} FROM runs LIMIT 0"
 _MAKE_RUN = f"INSERT INTO made_runs VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"
+# The runs of packaging and of the programs are the newest.
+_RENUMBER = "UPDATE runs SET number = number + (SELECT MAX(number) FROM runs) WHERE number <= ?"
 _INSERT_RUNS = f"INSERT INTO runs ({_COLUMNS}) SELECT * FROM made_runs ORDER BY created_at"
 _EVENTS = (
     "SELECT created_at AS at, task_id, NULL, status, NULL, 'task' FROM tasks"
@@ -199,6 +201,7 @@ def fill(client: orchlite.Client, tasks: int, runs: int, events: int) -> None:
             store.tasks.insert(transaction, task.row)
             transaction.execute_many(_MAKE_RUN, list(maker.runs(task)))
         transaction.execute(_INSERT_RUNS)
+        transaction.execute(_RENUMBER, (real,))
         transaction.execute("DROP TABLE made_runs")
         transaction.execute("DELETE FROM events")
         transaction.execute(_INSERT_EVENTS, (events,))

@@ -37,12 +37,15 @@ def test_a_limit_returns_the_first_events(client: orchlite.Client, folder: MakeF
     everything = client.events()
     assert client.events(limit=2) == everything[:2]
     assert client.events(after=everything[1].id(), limit=1) == everything[2:3]
+    assert client.events(limit=2, newest_first=True) == everything[:-3:-1]
+    assert client.events(everything[-2].id(), newest_first=True) == everything[-1:]
 
 
 def test_events_can_be_selected_by_time(client: orchlite.Client, folder: MakeFolder) -> None:
     client.run(folder("print(1)"))
     everything = client.events()
     assert client.events(after=everything[0].at()) == [event for event in everything if event.at() > everything[0].at()]
+    assert client.events(everything[0].at(), limit=1, newest_first=True) == everything[-1:]
     assert client.events(after=datetime.now(UTC) + timedelta(days=1)) == []
 
 

@@ -357,6 +357,12 @@ class TestList:
         assert self._listed(stepped_api, killed=True) == [tasks[1], tasks[2], tasks[0]]
         assert self._listed(stepped_api, workspace_id=1, killed=True) == [tasks[1], tasks[0]]
 
+    def test_is_limited_on_request(self, stepped_api: Any, orch_id: str, tasks: list[str]) -> None:
+        assert self._listed(stepped_api, killed=True, limit=2) == [tasks[1], tasks[2]]
+        assert self._listed(stepped_api, workspace_id=1, killed=True, limit=1) == [tasks[1]]
+        assert self._listed(stepped_api, orch_id=orch_id, killed=True, limit=1) == [tasks[1]]
+        assert self._listed(stepped_api, limit=0) == []
+
     def test_is_filtered_by_orchestration_and_sha(self, stepped_api: Any, stepped_client: Client, orch_id: str, tasks: list[str]) -> None:
         sha = stepped_client.get_orchestration_by_id(orch_id).sha()
         assert self._listed(stepped_api, orch_id=orch_id) == [tasks[0]]
@@ -371,7 +377,7 @@ class TestList:
         absent = str(uuid.uuid4())
         assert stepped_api.refusal(404, "task/list", workspace_id=99)["details"] == {"workspace_id": 99}
         assert stepped_api.refusal(404, "task/list", orch_id=absent)["details"] == {"orchestration_id": absent}
-        for argument, value in (("killed", "yes"), ("run_limit", -1)):
+        for argument, value in (("killed", "yes"), ("limit", -1), ("run_limit", -1)):
             assert stepped_api.refusal(400, "task/list", **{argument: value})["details"] == {"argument": argument}
         assert stepped_api.refusal(400, "task/get_tasks_by_orch_sha")["details"] == {"argument": "sha"}
 

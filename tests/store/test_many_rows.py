@@ -43,6 +43,47 @@ def test_ids_are_the_newest_first_without_packaging_and_killed_ones_on_request(s
     assert store.tasks.ids_of_orchestrations([], killed=True) == []
 
 
+def test_pages_of_tasks_have_each_once_also_if_one_was_deleted_meanwhile(
+    store: Store, add_task: AddTask, add_orchestration: AddOrchestration, now: datetime
+) -> None:
+    here = add_orchestration()
+    expected = [add_task(orchestration=here).task_id for _ in range(5)][::-1]  # all of one time
+
+    def page(after: str | None, limit: int | None = 2) -> list[str]:
+        return [task.task_id for task in store.tasks.of_workspace(1, killed=False, limit=limit, after=(now, after) if after else None)]
+
+    assert [page(None), page(expected[1]), page(expected[3]), page(expected[4])] == [expected[:2], expected[2:4], expected[4:], []]
+    assert page(expected[0], None) == expected[1:]
+    assert store.tasks.all_ids(killed=False, limit=2) == store.tasks.ids_of_workspace(1, killed=False, limit=2) == expected[:2]
+    assert store.tasks.ids_of_orchestrations([here.orchestration_id], killed=False, limit=1) == expected[:1]
+    with store.transaction() as transaction:
+        store.tasks.move(transaction, expected[2], TaskStatus.STARTED, now - timedelta(hours=1))
+    assert page(expected[4]) == [expected[2]]
+    with store.transaction() as transaction:
+        store.tasks.move(transaction, expected[3], TaskStatus.KILLED, now)
+        store.maintenance.delete_tasks(transaction, [expected[3]])
+    assert page(expected[3]) == [expected[2]]
+
+
+def test_tasks_of_a_name_include_unnamed_ones_of_orchestrations(
+    store: Store, tasks: list[TaskRow], add_task: AddTask, now: datetime
+) -> None:
+    _, first, killed, there = tasks
+    here = store.orchestrations.get(first.orchestration_id)
+    with store.transaction() as transaction:
+        named = first._replace(task_id=str(uuid.uuid4()), name="nightly")
+        elsewhere = there._replace(task_id=str(uuid.uuid4()), name="nightly")
+        for task in (named, elsewhere):
+            store.tasks.insert(transaction, task)
+
+    def found(*orchestration_ids: str, killed: bool = False) -> list[str]:
+        return [task.task_id for task in store.tasks.of_name(1, "nightly", orchestration_ids, killed=killed)]
+
+    assert found() == [named.task_id]
+    assert found(here.orchestration_id) == [named.task_id, first.task_id]
+    assert found(here.orchestration_id, killed=True) == [named.task_id, killed.task_id, first.task_id]
+
+
 def test_tasks_are_in_the_order_of_their_ids_without_deleted_ones(store: Store, tasks: list[TaskRow]) -> None:
     asked = [tasks[3], tasks[1], tasks[2]]
     assert store.tasks.of_ids([asked[0].task_id, str(uuid.uuid4()), asked[1].task_id, asked[2].task_id]) == asked

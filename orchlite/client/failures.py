@@ -14,6 +14,7 @@ from orchlite.runs.logs import last_state
 
 _ENDING_BYTES = 16 * 1024
 """How much of the end of a log is searched for an error."""
+_READ_LINES = 20
 _TRACEBACK = "Traceback (most recent call last):"
 _GROUP_MARGIN = re.compile(r"^ *[|+] ?(?!-)")
 """What Python draws before the lines of an exception group."""
@@ -58,5 +59,12 @@ def error_line(lines: Sequence[str]) -> str:
 
 
 def _ending(log: Path) -> list[str]:
+    """Return the lines from the last traceback on or, without one, the last 20."""
     newest = next(iter(before(log, END, _ENDING_BYTES)), None)
-    return [] if newest is None else [plain_line(line.text) for line in newest.lines()]
+    if newest is None:
+        return []
+    # Only these are decoded: a page shows the ends of 300 logs.
+    records = newest.data.split(b"\n")
+    starts = [number for number, record in enumerate(records) if _TRACEBACK.encode() in record]
+    wanted = records[starts[-1] :] if starts else records[-_READ_LINES:]
+    return [plain_line(line.text) for line in newest._replace(data=b"\n".join(wanted)).lines()]

@@ -10,7 +10,7 @@ from orchlite.core.records import OrchestrationRow
 from orchlite.core.system_errors import device_error
 from orchlite.operations.context import Context
 
-_SOURCE_BYTES = 64 * 1024
+_SOURCE_BYTES = 32 * 1024
 
 
 class StoredFile(NamedTuple):
@@ -27,7 +27,7 @@ class BundleContents(NamedTuple):
     files: Sequence[StoredFile]
     """By name."""
     source: str
-    """The first 64 KiB of the program."""
+    """The first 32 KiB of the program."""
     is_cut: bool
     """Whether the program is longer."""
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from starlette.responses import FileResponse, Response
 
+from orchlite.client.failures import plain_line
 from orchlite.client.orchestration import Orchestration
 from orchlite.core.download_names import download_name
 from orchlite.core.errors import NotFound, OrchliteError
-from orchlite.core.escapes import without_colours
 from orchlite.core.records import OrchestrationRow, TaskRow
 from orchlite.operations.bundle_contents import contents
 from orchlite.web.language import PAGE
+from orchlite.web.visible import cut
 from orchlite.web.visit import Visit, page
 
 _PAGE_ROWS = 50
@@ -22,7 +23,9 @@ _MOST_VERSIONS = 50
 _MOST_TASKS = 100
 _MOST_RUNS = 8
 _MOST_FILES = 300
+_MOST_LINES = 300
 _LOG_LINES = 30
+_LINE_CHARACTERS = 500
 
 
 class Version(NamedTuple):
@@ -56,12 +59,14 @@ def _show(visit: Visit) -> Response:
         "orchestration.html",
         one=one,
         row=visit.engine.store.orchestrations.get(one.id()),
+        requirements=[cut(line, _LINE_CHARACTERS) for line in one.requirements()[:_MOST_LINES]],
+        installed=one.installed()[:_MOST_LINES],
         workspace_name=_workspace_names(visit)[one.workspace_id()],
         versions=_versions(visit, one),
         runs=runs,
         task_names={task.task_id: task.name for task in visit.engine.store.tasks.of_ids(list({run.task() for run in runs}))},
         packaging=packaging,
-        packaging_log=[] if packaging is None else [without_colours(line.text) for line in packaging.logs(_LOG_LINES)],
+        packaging_log=[] if packaging is None else [cut(plain_line(line.text), _LINE_CHARACTERS) for line in packaging.logs(_LOG_LINES)],
         **_contents(visit, one),
     )
 

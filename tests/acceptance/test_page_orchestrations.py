@@ -75,6 +75,15 @@ def test_a_folder_is_dropped_checked_uploaded_packaged_and_run(window: Any, clie
     assert "ValueError: no row 2 of 'prices'" in tab.text_content("main")
     assert window.barriers() == []
 
+    tab = window.go(f"/orchestrations/{one.id()}")
+    tab.get_by_text("Schedule", exact=True).first.click()
+    tab.get_by_label("Name of the task", exact=True).fill("nightly")
+    tab.get_by_label("Schedule, five fields").fill("30 2 * * *")
+    tab.get_by_label("Time zone", exact=True).fill("Europe/Berlin")
+    tab.get_by_role("button", name="Schedule").click()
+    tab.wait_for_url("**/tasks/*")
+    assert client.get_task("nightly").timezone() == "Europe/Berlin"
+
 
 def test_a_folder_that_is_refused_says_why(window: Any, client: orchlite.Client, job: Path) -> None:
     (job / "main.py").unlink()

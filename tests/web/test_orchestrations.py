@@ -138,3 +138,17 @@ def test_the_zip_is_downloaded_and_never_shown(browser: Any, store: orchlite.Cli
     assert response.headers["content-disposition"].startswith("attachment;")
     assert response.headers["content-type"] == "application/octet-stream"
     assert "<b>" not in browser.get(f"/orchestrations/{one.id()}")
+
+
+def test_hostile_contents_are_shown_as_text_and_in_part(browser: Any, store: orchlite.Client, seen: Seen) -> None:
+    program = "# </pre><script>alert(1)</script>\u202e\n" + f"'{'<' * 100_000}'"
+    files = {"a/main.py": program.encode(), **{f"a/<b>{n:04}{'x' * 180}": b"" for n in range(400)}}
+    path = browser.post(_checked(browser, files)).headers["location"]
+    page = browser.get(path)
+    assert len(page.encode()) < 250_000
+    assert "<script>" not in page
+    assert "\u202e" not in page
+    assert "\\u202e" in page
+    assert "and 101 more" in seen(page)
+    assert "The rest is in the ZIP." in page
+    assert store.list_orchestrations()[0].id() in path

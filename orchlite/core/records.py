@@ -234,6 +234,27 @@ class PastRun(NamedTuple):
     metrics: dict[str, float]
 
 
+class ScheduledTasks(NamedTuple):
+    """The tasks that have the same schedule."""
+
+    schedule: str
+    """JSON of a `SchedulePolicy`."""
+    tasks: int
+    older: int
+    """How many of them had it before the time in question."""
+
+
+class RunSum(NamedTuple):
+    """The runs of one task that began in the same step of a span of time."""
+
+    task_id: str
+    step: int
+    runs: int
+    failed: int
+    run_id: str
+    """One of those that have failed or, if none has, of all."""
+
+
 class Packages(NamedTuple):
     """What the program of a run could import. Packages are `name==version`, sorted."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchlite.core.records import Claim, RunResult, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
+from orchlite.store.activity import Activity
 from orchlite.store.catalogue import Catalogue
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database, Transaction
@@ -75,6 +76,7 @@ class Store:
         self.catalogue = Catalogue(self._database)
         self.failures = Failures(self._database)
         self.overview = Overview(self._database)
+        self.activity = Activity(self._database)
         self.identity = Identity(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:

@@ -31,6 +31,7 @@ from orchlite.web import (
     run_page,
     task_actions,
     task_page,
+    timeline_page,
 )
 from orchlite.web.access import Access
 from orchlite.web.login_keys import LoginKeys
@@ -51,6 +52,7 @@ _MODULES = (
     run_page,
     run_log,
     run_files,
+    timeline_page,
     task_page,
     task_actions,
     bundle_uploads,

@@ -36,6 +36,13 @@ def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
     return Markup('<time datetime="{}"{}>{} UTC</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", precision, text)
 
 
+def clock(at: datetime) -> Markup:
+    """Return the time of day as an element, in UTC, and at midnight the day; `page.js` shows it in the zone that is chosen."""
+    there = at.astimezone(UTC)
+    text = f"{there:%m-%d}" if there.hour == there.minute == 0 else f"{there:%H:%M}"
+    return Markup('<time datetime="{}" data-precision="clock">{}</time>').format(f"{there:%Y-%m-%dT%H:%M:%SZ}", text)
+
+
 def time_text(at: datetime) -> str:
     """Return a time as text, in UTC, for the marks of charts, where no element can be; `page.js` shows it in the zone that is chosen."""
     return f"{at.astimezone(UTC).isoformat(' ', 'minutes')[:-6]} UTC"
@@ -92,6 +99,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         moment=moment,
+        clock=clock,
         countdown=countdown,
         duration=seconds_text,
         size=size_text,

@@ -12,6 +12,7 @@ import pytest
 
 from orchlite.core.records import SkippedSlots
 from orchlite.core.status import RunStatus
+from orchlite.store.activity import Activity
 from orchlite.store.database import Database, Parameters, Row, Transaction
 from orchlite.store.events import Events
 from orchlite.store.failures import Failures
@@ -33,6 +34,7 @@ from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
 _FIVE = WantedRuns(limit=5)
 _FAILED = frozenset({RunStatus.FAILURE})
 _FEW_ROWS = (
@@ -92,7 +94,7 @@ class _Tables:
         self.tries, self.task_versions, self.run_metrics = Tries(database), TaskVersions(database), RunMetrics(database)
         self.events, self.maintenance, self.run_history = Events(database), StoreMaintenance(database), RunHistory(database)
         self.models, self.pipelines, self.inference_logs = Models(database), Pipelines(database), InferenceLogs(database)
-        self.failures, self.overview = Failures(database), Overview(database)
+        self.failures, self.overview, self.activity = Failures(database), Overview(database), Activity(database)
 
 
 @pytest.fixture
@@ -204,6 +206,13 @@ _PATHS = {
         is_sorted=True,
     ),
     "the metrics of many runs": _Path("PRIMARY KEY", lambda on: on.run_metrics.of_runs(["run"]), is_sorted=True),
+    "the tasks that have changed": _Path("tasks_of_workspace", lambda on: on.activity.changed_tasks(1, _NOW, 5), is_sorted=True),
+    "the tasks at work": _Path("runs_unfinished", lambda on: on.activity.unfinished_tasks(1, 5), is_sorted=True),
+    "how much tasks have run": _Path("runs_of_task_updated", lambda on: on.activity.count(["task"], _NOW), is_sorted=True),
+    "what tasks have run": _Path("runs_of_task_updated", lambda on: on.activity.runs(["task"], _NOW, _NOW), is_sorted=True),
+    "what tasks have run in sums": _Path("runs_of_task_updated", lambda on: on.activity.sums(["task"], _NOW, _NOW, _HOUR), is_sorted=True),
+    "when runs have failed": _Path("runs_ended_badly", lambda on: on.activity.failed(_NOW, _NOW, _HOUR), is_sorted=True),
+    "when runs were late": _Path("runs_late", lambda on: on.activity.late(_NOW, _NOW, _HOUR), is_sorted=True),
     "the running runs": _Path("runs_running", lambda on: on.runs.running(), is_sorted=True),
     "what a host has submitted": _Path("runs_unfinished", lambda on: on.runs.unfinished_submitted_by("host"), is_sorted=True),
     "who has queued recurring runs": _Path("runs_queued", lambda on: on.runs.submitters_of_recurring(), is_sorted=True),
@@ -249,7 +258,6 @@ _PATHS = {
     "the newest events": _Path("PRIMARY KEY (rowid>?)", lambda on: on.events.after(0, 5, newest_first=True)),
     "events since a time": _Path("events_at (at>?)", lambda on: on.events.since(_NOW, 5)),
     "the newest events since a time": _Path("events_at (at>?)", lambda on: on.events.since(_NOW, 5, newest_first=True)),
-    "the past of a task": _Path("runs_of_task_updated", lambda on: on.run_history.newest("task", 5)),
     "troubles": _Path("runs_ended_badly", lambda on: on.overview.troubles(_NOW), is_sorted=True),
     "slots that were late": _Path("runs_late", lambda on: on.overview.troubles(_NOW), is_sorted=True),
     "slots that were missed": _Path("runs_skipped_at", lambda on: on.overview.troubles(_NOW), is_sorted=True),

@@ -5,8 +5,9 @@ const zone = document.getElementById("zone");
 const isUtc = () => localStorage.getItem("orchlite-zone") === "utc";
 
 function timeText(at, precision) {
-  const shown = new Date(at - (isUtc() ? 0 : at.getTimezoneOffset() * 60000));
-  return shown.toISOString().slice(0, precision === "second" ? 19 : 16).replace("T", " ") + (isUtc() ? " UTC" : "");
+  const text = new Date(at - (isUtc() ? 0 : at.getTimezoneOffset() * 60000)).toISOString();
+  if (precision === "clock") return text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
+  return text.slice(0, precision === "second" ? 19 : 16).replace("T", " ") + (isUtc() ? " UTC" : "");
 }
 
 // The rule of `rendering.distance_text`.

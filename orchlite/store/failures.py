@@ -14,7 +14,8 @@ class FailedRun(NamedTuple):
 
     run_id: str
     task_id: str
-    workspace_id: int
+    orchestration_id: str
+    """Of the one that its task runs now."""
     title: str
     """The name of its task, else that of the orchestration, else the file that was uploaded."""
     is_packaging: bool
@@ -39,7 +40,7 @@ class Failures:
         """
         # CROSS JOIN makes SQLite read the newest failures first, so that it stops at the limit.
         rows = self._database.rows(
-            "SELECT run_id, runs.task_id, tasks.workspace_id, COALESCE(tasks.name, orchestrations.name, file_name) AS title, kind, attempt,"
+            "SELECT run_id, runs.task_id, orchestration_id, COALESCE(tasks.name, orchestrations.name, file_name) AS title, kind, attempt,"
             " runs.status, exit_code, runs.reason, ended_at FROM runs CROSS JOIN tasks USING (task_id)"
             " CROSS JOIN orchestrations USING (orchestration_id)"
             # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
@@ -56,7 +57,7 @@ def _failed_run(row: Row) -> FailedRun:
     return FailedRun(
         run_id=row["run_id"],
         task_id=row["task_id"],
-        workspace_id=row["workspace_id"],
+        orchestration_id=row["orchestration_id"],
         title=row["title"],
         is_packaging=row["kind"] == "packaging",
         attempt=row["attempt"],

@@ -230,7 +230,7 @@ class TestTheReader:
         assert "platformdirs" in _imported_names("core/folders")
 
     def test_sees_imports_of_modules_from_packages(self) -> None:
-        assert {"store/events", "bundles/bundle"} <= _own_imports("store/runs") | _own_imports("operations/execution")
+        assert {"store/events", "bundles/bundle"} <= _own_imports("store/runs") | _own_imports("operations/preparation")
 
     def test_sees_relative_imports(self) -> None:
         assert "runs/runner/processes" in _own_imports("runs/runner/run")

@@ -56,6 +56,7 @@ COMMAND_LINE = Language(
         "retries": "--retries",
         "retry_delay": "--retry-delay",
         "retry_unknown": "--retry-unknown",
+        "standby_seconds": "--standby",
         "starting_deadline_seconds": "--deadline",
         "timeout": "--timeout",
         "timezone": "--timezone",

@@ -22,6 +22,12 @@ _MISSING = "The server needs packages that are not installed"
 _workers_option = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Number of runs at the same time.  [default: number of cores]"
 )
+_standby_option = click.option(
+    "--standby",
+    type=Duration(),
+    metavar="DURATION",
+    help="How long the next run of an orchestration is kept ready; 0s: none.  [default: 60s]",
+)
 _retain_option = click.option("--retain", type=Duration(), help="Prune once a day what ended longer ago than this.  [default: no pruning]")
 _heartbeat_option = click.option(
     "--heartbeat", type=ShellCommand(), help="Shell command to run once a minute while schedules are kept: a dead man's switch."
@@ -81,6 +87,7 @@ def start(
 )
 @click.option("--compatibility", metavar="YEAR", help="Respond like the platform of this year, whatever the client.")
 @_workers_option
+@_standby_option
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
@@ -94,6 +101,7 @@ def serve(
     accounts: str | None,
     compatibility: Any,
     workers: int | None,
+    standby: timedelta | None,
     retain: timedelta | None,
     commands: Commands,
     heartbeat: list[str] | None,
@@ -111,7 +119,10 @@ def serve(
         raise server_is_missing(error, "serve") from error
     out = common_options().output()
     _log_to_stderr(out)
-    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat}, create=True)
+    settings = {**installing, **commands, "heartbeat": heartbeat}
+    if standby is not None:
+        settings["standby_seconds"] = standby
+    client = _open_host(workers, retain, settings, create=True)
     with client:
         serve_forever(
             client,

@@ -50,6 +50,7 @@ from orchlite.environments.replaced_pins import checked_replace_pins
 from orchlite.operations.upload import Upload
 from orchlite.runs.protocol import Process
 
+_MOST_STANDBY_SECONDS = 86_400
 _KEEP_WORK = ("changed", "all", "none")
 _DEFAULT_WORKSPACE = "default"
 
@@ -91,6 +92,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         index_urls: Sequence[str] = (),
         install_timeout_seconds: Duration = 900,
         grace_seconds: Duration = 10,
+        standby_seconds: Duration = 60,
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
@@ -120,6 +122,8 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         index_urls: the package indexes to install from; by default those of pip's configuration.
         install_timeout_seconds: time limit of an installation.
         grace_seconds: the time between SIGTERM and SIGKILL when a run is ended.
+        standby_seconds: how long the next run of an orchestration that was run twice in a row is kept ready, while nothing else is due: its
+            interpreter is started, and waits before the program's first statement. 0 prepares none.
         retention: prune once a day, by these terms, while this client serves the whole store. By default nothing is removed.
         keep_work: which files of a run's working folder stay: `"changed"`, those that the run created or changed, and all of them for a
             task's newest three failed runs; `"all"`; or `"none"`.
@@ -149,6 +153,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             index_urls=checked_texts(index_urls, "index_urls"),
             install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
             grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
+            standby_seconds=checked_seconds(standby_seconds, "standby_seconds", _MOST_STANDBY_SECONDS),
             retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),

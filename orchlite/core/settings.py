@@ -77,6 +77,7 @@ class Settings(NamedTuple):
     on_late: tuple[str, ...] | None = None
     heartbeat: tuple[str, ...] | None = None
     retention: Retention | None = None
+    standby_seconds: float = 60
     allow_foreign_owner: bool = False
     leash: bool = False
     """True: the store is temporary, and its runs are cancelled when this process ends."""

@@ -27,7 +27,7 @@ from orchlite.engine.waiting import Waiting
 from orchlite.engine.workers import Workers
 from orchlite.engine.yielding import WorkerYield
 from orchlite.environments.environments import Environments
-from orchlite.operations import copies, deletion, kill, liveness, notification, trigger, workdirs
+from orchlite.operations import copies, deletion, kill, liveness, notification, preparation, trigger, workdirs
 from orchlite.operations.context import Context
 from orchlite.operations.liveness import HostLock
 from orchlite.operations.pause import pause_task, resume_task
@@ -78,6 +78,7 @@ class Engine:
             host_id=host_id,
             boot_id=liveness.boot_id(),
             own_run_id=own_run.run_id if own_run else None,
+            standby_seconds=0 if own_run is not None or isinstance(process, Simulation) else settings.standby_seconds,
         )
         self._executor: Executor = (
             SteppedExecutor(self.context, process) if isinstance(process, Simulation) else ProgramExecutor(self.context)
@@ -284,6 +285,7 @@ class Engine:
             steps.callback(self._remove_dead_hosts)
             steps.callback(self._release_lock)
             steps.callback(self.context.process.close)
+            steps.callback(preparation.close, self.context)
             # Before the process: that cuts an installer's leash, which must not be recorded as the outcome of its packaging.
             steps.callback(self.store.close)
             steps.callback(self.context.notifier.stop)

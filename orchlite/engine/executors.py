@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orchlite.core.status import TaskKind
-from orchlite.operations import execution, packaging
+from orchlite.operations import execution, packaging, preparation
 from orchlite.operations.context import Assignment, Context
 
 
@@ -42,10 +42,12 @@ class ProgramExecutor:
 
     def execute(self, assignment: Assignment) -> None:
         """Bring a claimed run to its end. Blocks until the outcome is recorded."""
+        preparation.drop(self._context)  # that of this assignment was taken from there
         if assignment.task.kind is TaskKind.PACKAGING:
             packaging.package(self._context, assignment)
         else:
             execution.execute(self._context, assignment)
+            self._context.standbys.note(assignment.run, assignment.task, assignment.orchestration)
 
     def settle(self) -> None:
         """Do nothing: worker threads start the runs, and their processes end them."""

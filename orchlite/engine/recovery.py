@@ -21,7 +21,7 @@ from orchlite.core.settings import Retention
 from orchlite.core.status import TaskKind
 from orchlite.core.threads import start_daemon
 from orchlite.engine.workers import Workers
-from orchlite.operations import execution, kill, liveness, notification, workdirs
+from orchlite.operations import execution, kill, liveness, notification, preparation, workdirs
 from orchlite.operations.context import UNUSABLE, Context
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Lost, Observation
@@ -52,7 +52,8 @@ class Recovery:
         """Recover once. Block 10 s at most: if the store accepts no writes, this continues in the background."""
         if self._context.own_run_id is not None:
             return
-        if self._context.store.runs.running() or self._context.store.notifications.pending():
+        context = self._context
+        if context.store.runs.running() or context.store.notifications.pending() or any(preparation.abandoned(context)):
             start_daemon(self.recover, "orchlite-recovery").join(_OPENING_SECONDS)
         else:
             liveness.remove_dead(self._context.folder.hosts)
@@ -125,6 +126,7 @@ class Recovery:
         while context.serves_store and self._recorded:
             notification.notify_recorded(context, self._recorded.pop())
         workdirs.clean_up(context)
+        preparation.remove_all_abandoned(context)
         liveness.remove_dead(context.folder.hosts)
 
     def _orphaned(self, running: Iterable[RunRow]) -> list[RunRow]:
@@ -194,7 +196,7 @@ def _end_lost_runs(folder: StoreFolder) -> None:
     """End the processes of runs whose runner was killed, too: no other process would."""
     runners = Runners(folder.diagnostics)
     for run in map(RunFolder, folder.runs.iterdir()):
-        if isinstance(runners.observe(run), Lost):
+        if isinstance(runners.observe(run), Lost) or run.is_held():
             runners.discard(run)
 
 

@@ -78,10 +78,15 @@ def _submit_run(
 ) -> TaskRow:
     """Submit a pending task with its first run, which repeats the other one, if that is given."""
     if orchestration.status is OrchestrationStatus.READY:
-        started = task._replace(status=TaskStatus.STARTED)
-        assignment = Assignment(_claimed_run(started, context.claim(), repeated), started, orchestration)
+        standby = context.standbys.take(orchestration.orchestration_id)
+        task_id, run_id = (task.task_id, str(uuid.uuid4())) if standby is None else (standby.task_id, standby.run_id)
+        started = task._replace(task_id=task_id, status=TaskStatus.STARTED)
+        run = _claimed_run(started, run_id, context.claim(), repeated)
+        assignment = Assignment(run, started, orchestration, is_prepared=standby is not None)
         if workers.reserve():  # last: an interrupt between this call and `assign` would lose the worker's slot
             return _submit_claimed(context, workers, assignment)
+        if standby is not None:
+            context.standbys.put_back(standby)
     return _submit_queued(context, workers, orchestration, task, repeated)
 
 
@@ -174,9 +179,9 @@ def _repeated_task(context: Context, old: TaskRow) -> TaskRow:
     return task._replace(reason=None, schedule=None, next_at=None, skipped_in_row=0, pruned_until=None, schedule_since=None)
 
 
-def _claimed_run(task: TaskRow, claim: Claim, repeated: RunRow | None) -> RunRow:
+def _claimed_run(task: TaskRow, run_id: str, claim: Claim, repeated: RunRow | None) -> RunRow:
     return RunRow(
-        run_id=str(uuid.uuid4()),
+        run_id=run_id,
         task_id=task.task_id,
         status=RunStatus.RUNNING,
         attempt=1,

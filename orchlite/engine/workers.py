@@ -16,7 +16,7 @@ from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.records import RunRow
 from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
-from orchlite.operations import workdirs
+from orchlite.operations import preparation, workdirs
 from orchlite.operations.context import UNUSABLE, Assignment, Context
 
 _PAUSE_SECONDS = 0.02
@@ -143,15 +143,16 @@ class Workers:
         return self._executing + self._adopted < self._context.settings.workers + self._yielded
 
     def _work(self) -> None:
-        timeout_seconds: float | None = None
+        has_executed = False
         while not self._is_stopping:
             try:
-                postponed_seconds = self._context.postponed.seconds_until_due()
-                if self._execute_next(postponed_seconds if timeout_seconds is None else timeout_seconds):
-                    timeout_seconds = _PAUSE_SECONDS
-                elif timeout_seconds is not None:
-                    timeout_seconds = None
+                was_run = self._execute_next(_PAUSE_SECONDS if has_executed else self._seconds_until_due())
+                if was_run is None and has_executed:
+                    preparation.prepare(self._context, self._have_no_run)
                     workdirs.clean_up(self._context)
+                elif was_run is None:
+                    preparation.drop_expired(self._context)
+                has_executed = was_run or (has_executed and was_run is not None)
                 if self._context.postponed.take_news():
                     self.wake()  # an idle thread, which then knows how long to wait for the next postponed run, or executes it
             except Closed:
@@ -165,11 +166,19 @@ class Workers:
                 self.wake()  # the other threads, while this one waits
                 threading.Event().wait(_RETRY_SECONDS)
 
-    def _execute_next(self, timeout_seconds: float | None) -> bool:
-        """Wait for a slot and a run, and execute it. Return False if there was none."""
+    def _seconds_until_due(self) -> float | None:
+        """Return when a postponed run, or the end of the standby, is due; None if there is neither."""
+        due = (self._context.postponed.seconds_until_due(), self._context.standbys.seconds_left())
+        return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def _have_no_run(self) -> bool:
+        return not self._active and not self._is_stopping
+
+    def _execute_next(self, timeout_seconds: float | None) -> bool | None:
+        """Wait for a slot and a run, and execute it. Return whether there was one; None if the time has passed."""
         has_slot, assignment = self._wait(timeout_seconds)
         if not has_slot:
-            return False
+            return None
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:

@@ -19,6 +19,7 @@ from orchlite.operations.cleaner import Cleaner
 from orchlite.operations.model_storage import ModelStorage
 from orchlite.operations.notifier import Notifier
 from orchlite.operations.postponed_runs import PostponedRuns
+from orchlite.operations.standbys import Standbys
 from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
@@ -39,6 +40,8 @@ class Assignment(NamedTuple):
     orchestration: OrchestrationRow
     is_claimed: Callable[[], bool] = lambda: True
     """Block until the claim is durable; return False if it was withdrawn. Until then the run may be prepared, but not started."""
+    is_prepared: bool = False
+    """Whether its bundle is unpacked, and its program may stand by."""
 
 
 class Changes:
@@ -83,6 +86,7 @@ class Context:
         host_id: str,
         boot_id: str,
         own_run_id: str | None = None,
+        standby_seconds: float = 0,
     ) -> None:
         self.folder = folder
         self.store = store
@@ -100,6 +104,7 @@ class Context:
         self.notifier = Notifier(clock)
         self.cleaner = Cleaner()
         self.postponed = PostponedRuns()
+        self.standbys = Standbys(standby_seconds)
         self.closed = threading.Event()
         """Set when this host closes the store, or gives it up."""
         self.failure: DeviceFailed | None = None

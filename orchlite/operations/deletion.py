@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from orchlite.core.errors import Conflict
 from orchlite.core.files import remove_tree
 from orchlite.core.hints import Api
+from orchlite.operations import preparation
 from orchlite.operations.context import Context
 from orchlite.store import run_packages
 from orchlite.store.database import Transaction
@@ -33,6 +34,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         for orchestration_id in orchestration_ids:
             store.orchestrations.delete(transaction, orchestration_id)
         run_packages.delete_unused(transaction)
+    preparation.drop(context)
     for run_id in run_ids:
         remove_tree(context.folder.run(run_id).path)
     with store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile

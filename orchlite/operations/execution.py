@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from orchlite.core import private_folders
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
-from orchlite.core.files import private_opener, remove_tree
-from orchlite.core.folders import AttemptFolder, RunFolder
-from orchlite.core.owner import owner_id
+from orchlite.core.files import private_opener
+from orchlite.core.folders import RunFolder
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
-from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
-from orchlite.environments.base_image import HOST
-from orchlite.environments.builds import Installation
-from orchlite.operations import metrics, notification, outcome, recorded_environments, run_packages
+from orchlite.operations import metrics, notification, outcome, preparation, recorded_environments
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.installation import ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
+from orchlite.operations.run_spec import spec_of
 from orchlite.runs.observation import packages_sha
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
 _MAX_ATTEMPTS = 3
 _MAX_ATTEMPTS_ACROSS_HOSTS = 50
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_LOCALE = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
-# LD_LIBRARY_PATH: an interpreter built with a shared library, and without its path, does not start otherwise.
-_PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", *_LOCALE, *_CERTIFICATES, *_PROXIES, *map(str.upper, _PROXIES))
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +40,10 @@ def execute(context: Context, assignment: Assignment) -> None:
     folder = context.folder.run(run.run_id)
     spec = _try_prepare(context, assignment, folder)
     if not assignment.is_claimed():
-        remove_tree(folder.path)
+        preparation.withdraw(context, run.run_id)
         return
+    if assignment.is_prepared:
+        preparation.settle(context, run.run_id)
     _log.info("run %s of %s starts", run.run_id, _label(assignment.task, assignment.orchestration))
     observed = _start_and_wait(context, assignment, folder, spec)
     if observed is not None:
@@ -69,6 +61,8 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> bool:
         StoreDamaged: the outcome cannot be recorded any more.
     """
     folder = context.folder.run(run.run_id)
+    if isinstance(observed, NeverStarted):
+        preparation.end_attempt(context, folder)
     match observed:
         case Ended():
             return _record(context, run, observed.result, observed.attempt)
@@ -120,6 +114,7 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
     except Closed:
         raise
     except Exception as error:
+        context.process.drop(folder)
         if try_postpone(context, assignment, error):
             return None
         status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
@@ -128,81 +123,16 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
 
 
 def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec:
-    from orchlite.bundles import bundle
-
     run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
-    attempt = folder.attempt(run.attempt)
-    for path in (folder.path, attempt.path, attempt.work):
-        with suppress(FileExistsError):
-            os.mkdir(path, 0o700)  # noqa: PTH102 - quicker than Path.mkdir, and every run waits for it
+    attempt = preparation.make_folders(folder, run.attempt)
     rebuild = install_files(folder, run.attempt, "packaging.log")
     provided = ensure_environment(context, orchestration, rebuild)
     recorded_environments.record(context, orchestration, provided)
-    bundle.unpack(context.bundles.path(orchestration.sha), attempt.work, orchestration.sha)
+    if not assignment.is_prepared:
+        preparation.unpack(context, orchestration.sha, attempt)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(task.arguments)
-    return _spec(context, assignment, folder, provided.installation)
-
-
-def _spec(context: Context, assignment: Assignment, folder: RunFolder, installation: Installation) -> RunSpec:
-    run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
-    attempt = folder.attempt(run.attempt)
-    env = _environment(context, assignment, attempt, installation)
-    return RunSpec(
-        run_id=run.run_id,
-        attempt=run.attempt,
-        folder=str(folder.path),
-        command=(str(installation.python), "-u", orchestration.entrypoint),
-        working_folder=str(attempt.work),
-        env=env,
-        log=str(attempt.log),
-        timeout_seconds=task.timeout_seconds,
-        grace_seconds=context.settings.grace_seconds,
-        log_bytes=context.settings.limits.log_bytes,
-        leash=context.settings.leash,
-        environment_lock=str(installation.lock),
-        packages_sha=run_packages.keep(context, orchestration, installation),
-        hidden=_secret_names(task, env),
-        **task.resources._asdict(),
-    )
-
-
-def _secret_names(task: TaskRow, env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables whose values are secret: what the task adds or takes from the host, and proxies' addresses with a password."""
-    proxies = {name for name in (*_PROXIES, *map(str.upper, _PROXIES)) if "@" in env.get(name, "")}
-    return tuple(sorted({*task.env_passthrough, *task.env, *proxies} & env.keys()))
-
-
-def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:
-    """Return the program's whole environment. In case of conflict, orchlite's own variables win, then the task's, then the host's.
-
-    The environment's programs come first on PATH, wherever PATH was set.
-    """
-    task, orchestration = assignment.task, assignment.orchestration
-    passed = {name: os.fsdecode(value) for name in _PASSED_ON if (value := os.environb.get(name.encode())) is not None}
-    requested = {name: os.environ[name] for name in task.env_passthrough if name in os.environ}
-    host = context.environments.host_packages().directories
-    own = {
-        "WALLAROO_TASK_ID": task.task_id,
-        "TASK_ID": task.task_id,
-        "ORCH_ID": orchestration.orchestration_id,
-        "ORCH_SHA": orchestration.sha,
-        "ORCH_OWNER_ID": owner_id(),
-        "TASK_DEBUG": "true" if task.debug else "false",
-        "ORCHLITE_STORE": str(context.folder.path),
-        "ORCHLITE_CACHE": str(context.environments.cache),
-        "ORCHLITE_RUN_FOLDER": str(attempt.path),
-        "ORCHLITE_RUN_TOKEN": assignment.run.run_id,
-        "ORCHLITE_SDK": str(context.environments.sdk()),
-        "ORCHLITE_HOST_PATHS": os.pathsep.join(host if orchestration.base_image == HOST else ()),
-        HOST_LIBRARIES_VARIABLE: os.pathsep.join(host),
-    }
-    if context.settings.allow_foreign_owner:
-        own[private_folders.VARIABLE] = "1"  # the program may open the store and the cache, too
-    if (slot_at := assignment.run.slot_at or assignment.run.repeated_slot_at) is not None:
-        own["ORCHLITE_SCHEDULED_AT"] = slot_at.isoformat()
-    found = {**passed, **requested, **task.env, **own}
-    return found | {"PATH": os.pathsep.join([str(installation.python.parent), found.get("PATH") or os.defpath])}
+    return spec_of(context, assignment, provided.installation)
 
 
 def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> bool:

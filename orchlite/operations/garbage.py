@@ -16,6 +16,7 @@ from orchlite.core.clock import SystemClock
 from orchlite.core.content_storage import UPLOAD_SUFFIX, ContentStorage
 from orchlite.core.files import is_locked, remove_tree, tree_size_bytes
 from orchlite.core.folders import RunFolder
+from orchlite.operations import preparation
 from orchlite.operations.context import Context
 from orchlite.operations.deletion import discard_model_file
 from orchlite.store.maintenance import PAGE
@@ -29,7 +30,7 @@ class Orphan(NamedTuple):
     """A file or folder that belongs to no row and no host."""
 
     kind: str
-    """`bundle`, `model`, `upload`, `run folder` or `host`."""
+    """`bundle`, `model`, `upload`, `run folder`, `standby` or `host`."""
     path: Path
 
 
@@ -43,6 +44,7 @@ def find(context: Context) -> Iterator[Orphan]:
     yield from _stored_files(context.bundles, "bundle", context.store.maintenance.unknown_bundles)
     yield from _stored_files(context.model_files, "model", context.store.models.unknown_files)
     yield from _run_folders(context)
+    yield from (Orphan("standby", marker) for marker in preparation.abandoned(context))
     yield from _hosts(context)
 
 
@@ -67,6 +69,8 @@ def remove(context: Context, orphan: Orphan) -> int | None:
             return size_bytes if discard_model_file(context, path.name) else None
         case "run folder":
             return size_bytes if _has_no_runner(path) and remove_tree(path) else None
+        case "standby":
+            preparation.remove_abandoned(context, path)
         case _:
             path.unlink(missing_ok=True)
     return size_bytes

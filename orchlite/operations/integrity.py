@@ -33,6 +33,7 @@ _ORPHAN_HINTS = {
     "model": Api.PRUNE + " removes it.",
     "upload": "It was interrupted; " + Api.PRUNE + " removes it.",
     "run folder": Api.PRUNE + " removes it.",
+    "standby": "The next client that opens the store removes it, and so does " + Api.PRUNE + ".",
     "host": "The next client that opens the store removes it, and so does " + Api.PRUNE + ".",
 }
 

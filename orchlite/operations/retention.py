@@ -22,7 +22,7 @@ from orchlite.core.hints import Api, Argument, PythonOnly
 from orchlite.core.settings import Retention
 from orchlite.core.tables import table_html
 from orchlite.environments.store_references import StoreReference
-from orchlite.operations import garbage
+from orchlite.operations import garbage, preparation
 from orchlite.operations.context import Context
 from orchlite.store import events
 from orchlite.store.maintenance import EndedRun, needed_environments_of
@@ -82,6 +82,8 @@ def prune(context: Context, retention: Retention, *, dry_run: bool = False, forc
         OSError: a folder cannot be listed, or an orphan cannot be removed.
     """
     now = context.clock.now()
+    if not dry_run:
+        preparation.drop(context)  # it uses an environment
     parts = [*_old_rows(context, retention, now, dry_run), *_inference_logs(context, retention, now, dry_run), *_orphans(context, dry_run)]
     if retention.environments_unused_for is not None:
         parts.append(_environments(context, now - retention.environments_unused_for, dry_run, force))

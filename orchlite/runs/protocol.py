@@ -17,6 +17,12 @@ class Process(Protocol):
     def place(self, spec: RunSpec) -> None:
         """Give the run to an owner, which starts it. Return at once."""
 
+    def prepare(self, spec: RunSpec) -> None:
+        """Have the run ready for `place`, without executing anything of its program; may do nothing. Return at once."""
+
+    def drop(self, folder: RunFolder) -> None:
+        """Undo `prepare`; then the run's folder can be removed. Do nothing if the run is not prepared. Block for milliseconds."""
+
     def wait(self, folder: RunFolder) -> Observation:
         """Block until the run has no owner, then observe it; never returns `Alive`."""
 

@@ -97,11 +97,12 @@ class Runners:
         if runner is not None:
             _dismiss(runner)
 
-    def drop(self, run_id: str) -> None:
-        """End what `prepare` has started, and release the run's locks; then its folder can be removed. Block for milliseconds.
+    def drop(self, folder: RunFolder) -> None:
+        """End what `prepare` has started, and release the run's locks; then its folder can be removed.
 
-        Do nothing if the run is not prepared.
+        Block for milliseconds, or 0.5 s if its runner is dead. Do nothing if the run is not prepared.
         """
+        run_id = folder.run_id
         if not self._take_standby(run_id):
             return
         with self._lock:
@@ -114,6 +115,8 @@ class Runners:
             pass
         finally:
             self._release(run_id, self._sending, is_usable=is_usable)
+        if not is_usable:
+            discard(folder)
 
     def _take_standby(self, run_id: str) -> bool:
         """Reserve the runner that holds the run ready for a request; return False if there is none."""

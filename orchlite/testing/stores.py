@@ -71,7 +71,15 @@ class Stores:
         cache = paths.cache_folder()
         if cache not in self._environments:
             self._environments[cache] = Environments(paths.own_cache_folder(allow_foreign_owner=allows_foreign_owner()))
-        return self._new(clock=clock, keep_work="all", env=self._env, process=self._runners, environment=self._environments[cache])
+        # Tests seldom run the same twice, or pause in between.
+        return self._new(
+            clock=clock,
+            keep_work="all",
+            env=self._env,
+            standby_seconds=0,
+            process=self._runners,
+            environment=self._environments[cache],
+        )
 
     def close(self) -> None:
         """Close the runners."""

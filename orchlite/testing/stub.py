@@ -99,6 +99,12 @@ class StubProcess:
         """Never called: a client with a stub starts no programs."""
         raise AssertionError(f"run {spec.run_id} was placed with a stub")
 
+    def prepare(self, spec: RunSpec) -> None:
+        """Never called: a client with a stub prepares no runs."""
+
+    def drop(self, folder: RunFolder) -> None:
+        """Do nothing: nothing is prepared."""
+
     def wait(self, folder: RunFolder) -> Observation:
         """Return `observe(folder)`, at once: only the clock ends a simulated run."""
         return self.observe(folder)

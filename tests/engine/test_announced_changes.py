@@ -88,6 +88,10 @@ class _Process:
 
     def place(self, spec: RunSpec) -> None: ...
 
+    def prepare(self, spec: RunSpec) -> None: ...
+
+    def drop(self, folder: RunFolder) -> None: ...
+
     def wait(self, folder: RunFolder) -> Observation:
         self._ended.setdefault(folder.run_id, threading.Event()).wait()
         return Ended(1, RunResult(RunStatus.SUCCESS, 0, None, datetime.now(UTC), None))

@@ -100,7 +100,7 @@ def test_a_shortage_puts_a_run_back_and_says_why_and_for_how_long(context: Conte
 def test_a_run_is_put_back_only_if_the_next_attempt_is_before_its_starting_deadline(
     context: Context, deadline_seconds: float | None, is_put_back: bool
 ) -> None:
-    run, task, orchestration, _ = assignment = _claimed(context)
+    run, task, orchestration, *_ = assignment = _claimed(context)
     policy = SchedulePolicy("0 * * * *", "UTC", "allow", "latest", deadline_seconds)
     slot_at = context.clock.now() - timedelta(seconds=10)
     scheduled = Assignment(run._replace(slot_at=slot_at), task._replace(kind=TaskKind.SCHEDULED, schedule=policy), orchestration)

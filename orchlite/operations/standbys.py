@@ -1,0 +1,110 @@
+"""Which run a host keeps ready before it is submitted, and for how long. `preparation` makes and removes it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
+from orchlite.core.status import TaskKind
+
+_PATIENCE_SECONDS = 5.0
+
+
+class Expected(NamedTuple):
+    """What was run last, and will probably be run again."""
+
+    run: RunRow
+    task: TaskRow
+    orchestration: OrchestrationRow
+
+
+class Standby(NamedTuple):
+    """A prepared run, with the ids that its submission will have."""
+
+    task_id: str
+    run_id: str
+    orchestration_id: str
+    expires_at: float
+
+
+class Standbys:
+    """One standby at most. Thread-safe; only `close` blocks. Kept in memory only.
+
+    A run is expected of an orchestration whose last two runs followed each other: most clients submit one run, and would pay for the
+    second in vain.
+    """
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`seconds`: how long a run stands by; 0: none ever does."""
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._condition = threading.Condition()
+        self._standby: Standby | None = None
+        self._expected: Expected | None = None
+        self._last_id: str | None = None
+        self._is_preparing = self._is_closed = False
+
+    def note(self, run: RunRow, task: TaskRow, orchestration: OrchestrationRow) -> None:
+        """Note what was run. Only one-shot tasks count, because the others' runs do not get their ids from a submission."""
+        if self._seconds and task.kind is TaskKind.ONCE:
+            with self._condition:
+                is_again = self._last_id == orchestration.orchestration_id
+                self._last_id = orchestration.orchestration_id
+                self._expected = Expected(run, task, orchestration) if is_again else None
+
+    def begin(self) -> Expected | None:
+        """Return what to prepare, for the caller, who must call `finish`; None if that is nothing."""
+        with self._condition:
+            if self._expected is None or self._standby is not None or self._is_preparing or self._is_closed:
+                return None
+            self._is_preparing = True
+            return self._expected
+
+    def finish(self, task_id: str, run_id: str, orchestration_id: str, *, is_wanted: bool) -> bool:
+        """Keep what was prepared. Return False if the caller must drop it: it is not wanted, or the store was closed meanwhile."""
+        with self._condition:
+            self._is_preparing = False
+            self._condition.notify_all()
+            if not is_wanted or self._is_closed:
+                self._expected = None
+                return False
+            self._standby = Standby(task_id, run_id, orchestration_id, self._monotonic() + self._seconds)
+            return True
+
+    def take(self, orchestration_id: str | None = None) -> Standby | None:
+        """Return the standby, if it is of this orchestration, for the caller alone."""
+        with self._condition:
+            standby = self._standby
+            if standby is None or orchestration_id not in (None, standby.orchestration_id):
+                return None
+            self._standby = None
+            return standby
+
+    def put_back(self, standby: Standby) -> None:
+        """Return a standby that was taken and not used."""
+        with self._condition:
+            self._standby = standby
+
+    def take_expired(self) -> Standby | None:
+        """Return the standby for the caller alone, if it has stood by for long enough; nothing more is expected then."""
+        with self._condition:
+            standby = self._standby
+            if standby is None or standby.expires_at > self._monotonic():
+                return None
+            self._standby = self._expected = self._last_id = None
+            return standby
+
+    def seconds_left(self) -> float | None:
+        """Return how long the standby stands by; None if there is none."""
+        standby = self._standby
+        return None if standby is None else max(0.0, standby.expires_at - self._monotonic())
+
+    def close(self) -> Standby | None:
+        """Keep none from now on; return the last one. Block while one is being prepared, for 5 s at most."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.wait_for(lambda: not self._is_preparing, _PATIENCE_SECONDS)
+        return self.take()

@@ -1,0 +1,219 @@
+"""Hosts, runners and files that vanish while a run stands by: it is started once or not at all, and nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import orchlite
+from tests.faults.small_disk import Disk
+from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, stand_by, standby_of, until
+
+StartHost = Callable[..., "subprocess.Popen[str]"]
+CheckStore = Callable[..., dict[str, str]]
+MakeFolder = Callable[..., Path]
+
+# Runs a bundle twice, says so when the next run stands by, and does what it is told then.
+_HOST = """
+import os, signal, sys, time
+from pathlib import Path
+import orchlite
+from orchlite.runs.runners import Runners
+
+class Deadly(Runners):
+    places = 0
+
+    def place(self, spec):
+        self.places += 1
+        if self.places == 3 and "before" in sys.argv:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().place(spec)
+        if self.places == 3 and "after" in sys.argv:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+store = Path(sys.argv[1])
+client = orchlite.Client(store, workers=1, grace_seconds=0.5, process=Deadly(store / "runners.log"))
+orchestration = client.upload_orchestration(path=sys.argv[2]).wait()
+for _ in range(2):
+    orchestration.run_once().wait()
+while not list((store / "hosts").glob("*.standby")):
+    time.sleep(0.005)
+print("ready")
+for line in sys.stdin:
+    if line == "fork\\n":
+        if (child := os.fork()) == 0:
+            orchlite.Client(store).list_tasks()
+            os._exit(0)
+        os.waitpid(child, 0)
+    print(orchestration.run_once().wait().logs()[0].text)
+"""
+
+
+def _started(start_host: StartHost, store: Path, bundle: Path, step: str = "") -> subprocess.Popen[str]:
+    host = start_host(_HOST, store, bundle, step)
+    assert host.stdout is not None
+    assert host.stdout.readline() == "ready\n"
+    return host
+
+
+def _asked(host: subprocess.Popen[str], line: str = "") -> str:
+    assert host.stdin is not None
+    assert host.stdout is not None
+    host.stdin.write(f"{line}\n")
+    host.stdin.flush()
+    return host.stdout.readline().strip()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def counted(folder: MakeFolder, tmp_path: Path) -> Path:
+    """A bundle whose program writes a line into a file at each start, and lasts a moment."""
+    return folder(PROGRAM + f"open({str(tmp_path / 'starts')!r}, 'a').write('started\\n'); import time; time.sleep(0.2)")
+
+
+def _starts(tmp_path: Path) -> int:
+    return len((tmp_path / "starts").read_text().splitlines())
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["waiting", "stopped"])
+def test_the_next_client_removes_the_standby_of_a_killed_host(
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path, is_stopped: bool
+) -> None:
+    host = _started(start_host, store, folder(PROGRAM))
+    standby = standby_of(store)
+    if is_stopped:
+        os.kill(at_the_gate(standby), signal.SIGSTOP)
+    host.kill()
+    host.wait()
+    orchlite.Client(store).close()
+    assert is_gone(standby)
+    assert len(check_store(store)) == 3
+    assert len(list((store / "runs").iterdir())) == 3
+
+
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_a_host_that_dies_around_the_order_has_its_run_started_once(
+    start_host: StartHost, check_store: CheckStore, counted: Path, store: Path, tmp_path: Path, step: str
+) -> None:
+    host = _started(start_host, store, counted, step)
+    standby = standby_of(store)
+    assert _asked(host) == ""
+    host.wait()
+    with orchlite.Client(store, workers=1) as client:
+        run = client.get_task_run_by_id(standby.run_id)
+        run.wait()
+        assert [line.text for line in run.logs()] == ["cold" if step == "before" else "standby"]
+    assert check_store(store)[standby.run_id] == "success"
+    assert (_starts(tmp_path), markers(store)) == (3, [])
+
+
+def test_a_fork_of_the_host_changes_nothing(start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path) -> None:
+    host = _started(start_host, store, folder(PROGRAM))
+    standby = standby_of(store)
+    assert _asked(host, "fork") == "standby"
+    assert host.stdin is not None
+    host.stdin.close()
+    host.wait()
+    assert standby.run_id in check_store(store)
+
+
+def test_another_host_leaves_it_alone(client: orchlite.Client, folder: MakeFolder) -> None:
+    orchestration, store = client.upload_orchestration(path=folder(PROGRAM)).wait(), Path(client.path())
+    standby = stand_by(orchestration, store)
+    with orchlite.Client(store) as other:
+        other.start()
+        other.prune(older_than="1d")
+        assert other.check() == []
+        assert orchestration.run_once().wait().id() == standby.run_id
+
+
+def test_a_working_folder_that_was_replaced_is_a_cold_start(client: orchlite.Client, folder: MakeFolder) -> None:
+    orchestration, store = client.upload_orchestration(path=folder(PROGRAM)).wait(), Path(client.path())
+    work = stand_by(orchestration, store).attempt(1).work
+    shutil.move(work, work.with_name("old"))
+    shutil.copytree(work.with_name("old"), work)
+    assert orchestration.run_once().wait().logs()[0].text == "cold"
+
+
+def test_an_environment_that_was_refreshed_or_deleted_is_a_cold_start(
+    tmp_path: Path, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHLITE_CACHE", str(tmp_path / "cache"))
+    store = tmp_path / "store"
+    with orchlite.Client(store, workers=1) as client, orchlite.Client(store, workers=1) as other:
+        orchestration = client.upload_orchestration(path=folder(PROGRAM)).wait()
+        stand_by(orchestration, store)
+        other.upload_orchestration(path=folder(PROGRAM), refresh=True).wait()
+        assert orchestration.run_once().wait().logs()[0].text == "cold"
+        standby_of(store)
+        shutil.rmtree(tmp_path / "cache" / "environments")
+        assert orchestration.run_once().wait().logs()[0].text == "cold"
+
+
+def test_a_bundle_that_was_deleted_does_not_keep_its_standby_from_running(client: orchlite.Client, folder: MakeFolder) -> None:
+    orchestration, store = client.upload_orchestration(path=folder(PROGRAM)).wait(), Path(client.path())
+    stand_by(orchestration, store)
+    for bundle in (store / "bundles").iterdir():
+        bundle.unlink()
+    assert orchestration.run_once().wait().logs()[0].text == "standby"
+    until(lambda: not markers(store))  # the next one could not be prepared
+
+
+def test_a_full_disk_prepares_nothing_and_loses_nothing(disk: Disk, folder: MakeFolder, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (disk.path / "runs").mkdir()
+    (store / "runs").symlink_to(disk.path / "runs")
+    with orchlite.Client(store, workers=1) as client:
+        orchestration = client.upload_orchestration(path=folder(PROGRAM)).wait()
+        standby = stand_by(orchestration, store)
+        disk.fill()
+        task = orchestration.run_once()
+        until(lambda: is_gone(standby) or not processes_of(standby))
+        disk.make_room()
+        assert task.wait().logs()[0].text == "cold"
+
+
+def test_closing_while_one_is_being_prepared_leaves_nothing(store: Path, folder: MakeFolder, check_store: CheckStore) -> None:
+    for number in range(5):
+        with orchlite.Client(store, workers=1) as client:
+            orchestration = client.upload_orchestration(path=folder(PROGRAM)).wait()
+            for _ in range(2):
+                orchestration.run_once().wait()
+            time.sleep(0.018 + number / 1000)
+    assert len(check_store(store)) == len(list((store / "runs").iterdir()))
+
+
+@pytest.mark.slow
+def test_three_hundred_submissions_with_one_standby_are_three_hundred_starts(
+    client: orchlite.Client, counted: Path, tmp_path: Path, check_store: CheckStore
+) -> None:
+    orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
+    stand_by(orchestration, store)
+    with ThreadPoolExecutor(16) as pool:
+        ids = {task.id() for task in pool.map(lambda _: orchestration.run_once(), range(300))}
+    assert len(ids) == 300
+    client.close()
+    statuses = check_store(store)
+    assert (_starts(tmp_path), set(statuses.values())) == (302, {"success"})
+    assert {path.name for path in (store / "runs").iterdir()} <= set(statuses)
+
+
+def test_a_temporary_store_ends_its_standby_with_it(folder: MakeFolder) -> None:
+    with orchlite.Client.temporary() as client:
+        standby = stand_by(client.upload_orchestration(path=folder(PROGRAM)).wait(), Path(client.path()))
+        assert json.loads((standby.path.parents[1] / "runners.log").read_text() or "0") == 0
+    assert processes_of(standby) == []

@@ -1,0 +1,183 @@
+"""Which run is kept ready: its ids are those of the next submission, and whatever does not fit is started as ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchlite import Client, DeviceFailed, Orchestration
+from orchlite.core.status import TaskKind
+from orchlite.operations.standbys import Standbys
+from tests.standbys import PROGRAM, at_the_gate, is_gone, processes_of, stand_by, standby_of, until
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def orchestration(client: Client, folder: MakeFolder) -> Orchestration:
+    return client.upload_orchestration(path=folder(PROGRAM + "print(open('../arguments.json').read())")).wait()
+
+
+@pytest.fixture
+def store(client: Client) -> Path:
+    return Path(client.path())
+
+
+def _log(orchestration: Orchestration, **options: Any) -> list[str]:
+    run = orchestration.run_once(**options).wait()
+    assert run.status() == "success"
+    return [line.text for line in run.logs()]
+
+
+def test_the_next_submission_is_the_run_that_stands_by(client: Client, orchestration: Orchestration, store: Path) -> None:
+    folder = stand_by(orchestration, store)
+    assert client.check() == []
+    run = orchestration.run_once(name="third", json_args={"a": 1}, timeout=30).wait()
+    assert (run.id(), [line.text for line in run.logs()]) == (folder.run_id, ["standby", '{"a": 1}'])
+    assert len(client.list_tasks()) == 3
+    assert standby_of(store) != folder
+    assert {path.name for path in (store / "runs").iterdir()} - set(_run_ids(store)) == {standby_of(store).run_id}
+
+
+def _run_ids(store: Path) -> set[str]:
+    with sqlite3.connect(store / "store.sqlite") as database:
+        found = {run_id for (run_id,) in database.execute("SELECT run_id FROM runs")}
+    database.close()
+    return found
+
+
+def test_another_variable_flag_or_limit_is_a_cold_start(
+    client: Client, orchestration: Orchestration, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_by(orchestration, store)
+    assert _log(orchestration, env={"A": "1"})[0] == "cold"
+    standby_of(store)
+    assert _log(orchestration, memory="4GiB")[0] == "cold"
+    standby_of(store)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert _log(orchestration)[0] == "cold"
+    assert client.check() == []
+
+
+def test_another_orchestration_ends_the_standby(client: Client, orchestration: Orchestration, store: Path, folder: MakeFolder) -> None:
+    standby = stand_by(orchestration, store)
+    client.run(folder("print('another')"))
+    assert is_gone(standby)
+
+
+def test_it_ends_with_its_time_and_at_the_close(store: Path, orchestration: Orchestration) -> None:
+    with Client(store, standby_seconds=1) as brief:
+        standby = stand_by(brief.get_orchestration_by_id(orchestration.id()), store)
+        until(lambda: is_gone(standby))
+    with Client(store) as closing:
+        standby = stand_by(closing.get_orchestration_by_id(orchestration.id()), store)
+    assert is_gone(standby)
+
+
+def test_pruning_and_deleting_end_it(client: Client, orchestration: Orchestration, store: Path) -> None:
+    standby = stand_by(orchestration, store)
+    client.prune(older_than="1d")
+    assert is_gone(standby)
+    orchestration.run_once().wait()
+    standby = standby_of(store)
+    orchestration.delete()
+    assert is_gone(standby)
+
+
+def test_a_backup_has_no_standby(client: Client, orchestration: Orchestration, store: Path, tmp_path: Path) -> None:
+    standby = stand_by(orchestration, store)
+    client.backup(tmp_path / "backup")
+    assert not (tmp_path / "backup" / "runs" / standby.run_id).exists()
+    assert at_the_gate(standby)
+
+
+def test_a_submission_that_is_refused_leaves_nothing_of_the_standby(client: Client, orchestration: Orchestration, store: Path) -> None:
+    standby = stand_by(orchestration, store)
+    with sqlite3.connect(store / "store.sqlite") as database:
+        database.execute("CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    with pytest.raises(DeviceFailed):
+        orchestration.run_once()
+    until(lambda: is_gone(standby))
+    database.execute("DROP TRIGGER refuse")
+    database.close()
+    assert _log(orchestration)[1] == "{}"
+
+
+def test_a_standby_that_dies_is_a_cold_start(orchestration: Orchestration, store: Path) -> None:
+    standby = stand_by(orchestration, store)
+    os.kill(at_the_gate(standby), signal.SIGKILL)
+    assert _log(orchestration)[0] == "cold"
+    standby = standby_of(store)
+    runner = int(Path(f"/proc/{at_the_gate(standby)}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(runner, signal.SIGKILL)
+    assert _log(orchestration)[0] == "cold"
+    assert processes_of(standby) == []
+
+
+def test_twenty_submissions_at_once_are_twenty_runs(client: Client, orchestration: Orchestration, store: Path) -> None:
+    stand_by(orchestration, store)
+    with ThreadPoolExecutor(8) as pool:
+        tasks = list(pool.map(lambda _: orchestration.run_once(), range(20)))
+    logs = [task.wait().logs()[0].text for task in tasks]
+    assert len({task.id() for task in tasks}) == 20
+    assert sorted(set(logs)) in (["cold"], ["cold", "standby"])
+    assert logs.count("standby") <= 1
+    assert _run_ids(store) >= {run.id() for task in tasks for run in task.last_runs()}
+    assert client.check() == []
+
+
+class TestTheExpectation:
+    def test_is_of_what_was_run_twice_in_a_row(self) -> None:
+        standbys = Standbys(60)
+        for orchestration_id, is_expected in (("a", False), ("b", False), ("b", True), ("b", True), ("a", False)):
+            _note(standbys, orchestration_id)
+            expected = standbys.begin()
+            assert (expected is not None) is is_expected
+            if expected is not None:
+                standbys.finish("task", "run", "b", is_wanted=False)
+
+    def test_is_none_with_0_seconds_and_of_scheduled_tasks(self) -> None:
+        off, on = Standbys(0), Standbys(60)
+        for _ in range(3):
+            _note(off, "a")
+            _note(on, "a", TaskKind.SCHEDULED)
+        assert (off.begin(), on.begin()) == (None, None)
+
+    def test_one_stands_by_for_one_taker_until_it_expires(self) -> None:
+        now = [0.0]
+        standbys = Standbys(60, lambda: now[0])
+        assert _kept(standbys) is True
+        assert (standbys.begin(), standbys.seconds_left(), standbys.take("another"), standbys.take_expired()) == (None, 60, None, None)
+        taken = standbys.take("a")
+        assert taken is not None
+        assert standbys.take("a") is None
+        standbys.put_back(taken)
+        now[0] = 61
+        assert (standbys.seconds_left(), standbys.take_expired(), standbys.begin()) == (0, taken, None)
+
+    def test_what_is_prepared_while_the_store_is_closed_is_not_kept(self) -> None:
+        standbys = Standbys(60)
+        assert _kept(standbys) is True
+        assert standbys.close() is not None
+        assert standbys.finish("task", "run", "a", is_wanted=True) is False
+        assert standbys.close() is None
+
+
+def _note(standbys: Standbys, orchestration_id: str, kind: TaskKind = TaskKind.ONCE) -> None:
+    row: Any = SimpleNamespace(orchestration_id=orchestration_id, kind=kind)  # no other field is read
+    standbys.note(row, row, row)
+
+
+def _kept(standbys: Standbys) -> bool:
+    _note(standbys, "a")
+    _note(standbys, "a")
+    assert standbys.begin() is not None
+    return standbys.finish("task", "run", "a", is_wanted=True)

@@ -61,7 +61,7 @@ _SECTIONS = {
     ),
     "Models": (seed.seed, models.models, models.pipelines, models.pipeline_logs),
     "Control": (control.kill, control.pause, control.resume),
-    "Serve and share": (serve.start, serve.serve, token.token, workspaces.workspaces, connections.connections),
+    "Serve and share": (serve.start, serve.serve, serve.open_page, token.token, workspaces.workspaces, connections.connections),
     "Maintain": (
         doctor.doctor,
         maintenance.prune,

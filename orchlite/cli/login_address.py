@@ -1,14 +1,26 @@
-"""The address at which a browser logs in to the page of a running server: with a key, which the server makes for whoever has its token."""
+"""The address at which a browser logs in to the page of a running server, with a key that the server makes for whoever has its token."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchlite.core.errors import DeviceFailed
 
 _SECONDS = 10.0
+_FILE_NAME = "open.html"
+_FILE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={0}">
+<title>orchlite</title>
+<a href="{0}">Continue to orchlite</a>
+</html>
+"""
 
 
 def login_address(url: str, token: str) -> str:
@@ -32,3 +44,22 @@ def login_address(url: str, token: str) -> str:
     raise DeviceFailed(
         f"The server at {url} has no page for this token (HTTP {response.status}).", hint="Stop it, and start it again: `orchlite serve`."
     )
+
+
+def open_in_browser(store: Path, address: str) -> bool:
+    """Open an address of `login_address` in the user's browser. Return False if there is none, or no screen to show it on.
+
+    The browser is given a file in the store's folder, which only this account can read: any account can read the arguments of processes.
+
+    Raises:
+        DeviceFailed: the file cannot be written.
+    """
+    import webbrowser
+
+    from orchlite.rest.secret_files import write_secret_file
+
+    if sys.platform != "darwin" and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
+        return False  # without a screen, `webbrowser` would start one for terminals, and wait for it
+    file = store / _FILE_NAME
+    write_secret_file(file, _FILE.format(address), replace=True)
+    return webbrowser.open(file.as_uri())

@@ -1,23 +1,29 @@
-"""The verbs that host a store in the foreground: `start` keeps its schedules, and `serve` also serves the REST API."""
+"""Verbs that host a store in the foreground: `start` keeps its schedules, `serve` also serves page and REST API, `open` shows the page."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchlite.cli.login_address import login_address
+from orchlite.cli.login_address import login_address, open_in_browser
 from orchlite.cli.options import Duration, ShellCommand, Verb, common_options, limit_option
 from orchlite.cli.output import Output
 from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, Conflict
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.rest.server import Server
 
+_PORT = 8080
+_STOPS = "serving; Ctrl-C stops this process, not the runs"
 _MISSING = "The server needs packages that are not installed"
 _workers_option = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Number of runs at the same time.  [default: number of cores]"
@@ -32,6 +38,8 @@ _retain_option = click.option("--retain", type=Duration(), help="Prune once a da
 _heartbeat_option = click.option(
     "--heartbeat", type=ShellCommand(), help="Shell command to run once a minute while schedules are kept: a dead man's switch."
 )
+
+_read_only_option = click.option("--read-only", is_flag=True, help="Refuse what changes something, on the page and over REST.")
 
 
 @click.command(cls=Verb, anywhere=True, short_help="Keep the store's schedules until Ctrl-C.")
@@ -74,7 +82,7 @@ def start(
     "--port",
     type=click.IntRange(0, 65_535),
     metavar="PORT",
-    default=8080,
+    default=_PORT,
     show_default=True,
     help="Port to listen at; 0 chooses a free one.",
 )
@@ -86,6 +94,7 @@ def start(
     "--accounts", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="File of accounts that may log in with a password."
 )
 @click.option("--compatibility", metavar="YEAR", help="Respond like the platform of this year, whatever the client.")
+@_read_only_option
 @_workers_option
 @_standby_option
 @_retain_option
@@ -100,6 +109,7 @@ def serve(
     also_named: tuple[str, ...],
     accounts: str | None,
     compatibility: Any,
+    read_only: bool,
     workers: int | None,
     standby: timedelta | None,
     retain: timedelta | None,
@@ -112,29 +122,86 @@ def serve(
     Prints the address and the variables that the platform's SDK reads, and an address with which a browser can log in to the page once
     within ten minutes; `open` makes another. With --json: {"url", "environment", "log_in"}, on one line.
     """
-    try:
-        from orchlite.rest.server import serve_forever
-        from orchlite.web import page
-    except ModuleNotFoundError as error:
-        raise server_is_missing(error, "serve") from error
     out = common_options().output()
-    _log_to_stderr(out)
     settings = {**installing, **commands, "heartbeat": heartbeat}
     if standby is not None:
         settings["standby_seconds"] = standby
-    client = _open_host(workers, retain, settings, create=True)
-    with client:
+    addresses = {"host": host, "port": port, "hosts": also_named, "allow_remote": allow_remote}
+    with _serving(workers, retain, settings, out) as serve_forever:
         serve_forever(
-            client,
-            host=host,
-            port=port,
+            **addresses,
             accounts=accounts,
-            hosts=also_named,
             compatibility=compatibility,
-            allow_remote=allow_remote,
-            page=page(client),
+            read_only=read_only,
             announce=lambda server: _announce(server, out),
         )
+
+
+@click.command("open", cls=Verb, anywhere=True, short_help="Show the page in a browser.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@_read_only_option
+def open_page(no_browser: bool, read_only: bool) -> None:
+    """Open the page of the store in a browser, logged in. If nothing serves the store, serve it until Ctrl-C, as `serve` does.
+
+    The address that it prints is good for one log-in within ten minutes. With --json, print {"url", "log_in"}.
+    """
+    from orchlite.core import served_stores
+
+    out, path = common_options().output(), common_options().store_folder().path
+    if (served := served_stores.find(path)) is None:
+        with _serving(None, None, {}, out) as serve_forever:
+            serve_forever(port=_free_port(), read_only=read_only, announce=partial(_show_own, no_browser, out))
+        return
+    if read_only:
+        message = f"The store is served at {served.url} already, so that --read-only has no effect."
+        raise Conflict(message, hint="Stop that server first, or leave out --read-only.", url=served.url)
+    with _needing_the_extra("open"):
+        from orchlite.rest.credentials import ensure_token
+    _show(served.url, ensure_token(Path(served.credentials), None), no_browser, out)
+
+
+def _show_own(no_browser: bool, out: Output, server: Server) -> None:
+    _show(server.url, server.token, no_browser, out)
+    out.note(_STOPS)
+
+
+def _show(url: str, token: str, no_browser: bool, out: Output) -> None:
+    """Open the page in a browser if there may be one, and print the address of a log-in in any case."""
+    has_opened = not no_browser and open_in_browser(common_options().store_folder().path, login_address(url, token))
+    log_in = login_address(url, token)
+    out.json_line({"url": url, "log_in": log_in}) if out.as_json else out.line(log_in)
+    out.note("opened in the browser; if that shows nothing, open the address above" if has_opened else "open this address in a browser")
+
+
+def _free_port() -> int:
+    """Return the port that `serve` takes by default; 0, which chooses a free one, if that is in use."""
+    import socket
+
+    try:
+        with socket.create_server(("127.0.0.1", _PORT)):
+            return _PORT
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _needing_the_extra(verb: str) -> Iterator[None]:
+    """Say what to install if a package of the extra `server` is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise server_is_missing(error, verb) from error
+
+
+@contextmanager
+def _serving(workers: int | None, retain: timedelta | None, settings: ClientSettings, out: Output) -> Iterator[Callable[..., None]]:
+    """Open the store as a host, and yield a function that serves it with its page until a signal arrives."""
+    with _needing_the_extra("serve"):
+        from orchlite.rest.server import serve_forever
+        from orchlite.web import page
+    _log_to_stderr(out)
+    with _open_host(workers, retain, settings, create=True) as client:
+        yield partial(serve_forever, client, page=page(client))
 
 
 def server_is_missing(error: ModuleNotFoundError, verb: str) -> Exception:
@@ -154,7 +221,7 @@ def _announce(server: Server, out: Output) -> None:
         "\n".join([server.url, *exports])
     )  # one write: a reader may close the pipe after the first line, which must not end the server
     out.note(f"log in to the page, once within ten minutes: {log_in}")
-    out.note("serving; Ctrl-C stops this process, not the runs")
+    out.note(_STOPS)
 
 
 def _open_host(workers: int | None, retain: timedelta | None, installing: ClientSettings, *, create: bool) -> Client:

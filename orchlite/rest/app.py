@@ -63,6 +63,7 @@ def application(
     compatibility: Compatibility | None = None,
     accounts: Accounts | None = None,
     page: MakePage | None = None,
+    read_only: bool = False,
 ) -> ASGIApp:
     """Return the platform's REST API over a client, to be run by any ASGI server. The caller closes the client.
 
@@ -72,12 +73,13 @@ def application(
     User-Agent decides.
     accounts: accounts that may log in with a name and a password.
     page: `orchlite.web.page(client)` adds the page, at `/`.
+    read_only: refuse what may change something, except by runs of this store. The page is, too.
 
     Raises:
         BadArgument: an argument is invalid.
     """
     authentication.checked_token(token)
-    return guarded(client, token=token, hosts=hosts, compatibility=compatibility, accounts=accounts, page=page)
+    return guarded(client, token=token, hosts=hosts, compatibility=compatibility, accounts=accounts, page=page, read_only=read_only)
 
 
 def guarded(
@@ -88,10 +90,12 @@ def guarded(
     compatibility: Compatibility | None = None,
     accounts: Accounts | None = None,
     page: MakePage | None = None,
+    read_only: bool = False,
 ) -> ASGIApp:
     """Return what `application` does, also for a short token, which a credentials file of an earlier version may hold."""
     known = accounts or Accounts(secret=token)
     logins = Logins(known)
+    access = PageAccess(known, logins, token, has_accounts=accounts is not None, is_read_only=read_only)
     return authentication.Guard(
         _fastapi(client, compatibility, accounts, logins),
         token=token,
@@ -99,7 +103,8 @@ def guarded(
         rules=rules_for(StoreQueries(client).limits),
         accounts=accounts,
         runs=RunTokens(client, token),
-        page=None if page is None else page(PageAccess(known, logins, token, has_accounts=accounts is not None)),
+        page=None if page is None else page(access),
+        read_only=read_only,
     )
 
 

@@ -21,6 +21,7 @@ from orchlite.rest.allowed_hosts import AllowedHosts
 from orchlite.rest.body_limit import LimitedBody, send_and_close, too_large
 from orchlite.rest.body_rules import CONFIG_PATH, JSON, TOKEN_PATH, BodyRules, is_of_page
 from orchlite.rest.errors import error_response
+from orchlite.rest.reading import only_reads
 from orchlite.rest.request_head import RequestHead
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Guard:
         accounts: Accounts | None = None,
         runs: RunTokens | None = None,
         page: ASGIApp | None = None,
+        read_only: bool = False,
         stall_seconds: float = 60.0,
     ) -> None:
         """Guard `app`.
@@ -59,6 +61,8 @@ class Guard:
         rules: what bodies may be.
         accounts, runs: whose tokens are accepted besides `token`.
         page: receives the requests that are for no endpoint. It has log-ins of its own, so these need no token.
+        read_only: refuse what may change something, except by a run of this store, which could do it without the server. The page refuses
+            that itself.
         stall_seconds: how long a request's body may pause; also how long the body of a request that is not an upload may take in all.
             After that it counts as cut off.
 
@@ -72,6 +76,7 @@ class Guard:
         self._accounts = accounts
         self._runs = runs
         self._page = page
+        self._is_read_only = read_only
         self._stall_seconds = stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +94,7 @@ class Guard:
             return
         account = self._account(head.token() or "")
         refusal = self._check_source(head) or self._check_account(head, account)
-        refusal = refusal or absent.refusal_of_request(head.method, head.path) or self._check_body(head)
+        refusal = refusal or absent.refusal_of_request(head.method, head.path) or self._check_change(head) or self._check_body(head)
         headers = [*scope["headers"], *([_JSON_HEADER] if head.has_body and head.body_type == "" else [])]
         known = {**head.scope_without_token(), "headers": headers, ACCOUNT_KEY: account}
         await self._pass(self._app, refusal, head, known, receive, send)
@@ -133,6 +138,15 @@ class Guard:
         if account is None and self._runs is not None:
             account = self._runs.authenticate(token)
         return OWNER if is_owner else account
+
+    def _check_change(self, head: RequestHead) -> Response | None:
+        """Refuse what a read-only server does not do."""
+        if not self._is_read_only or only_reads(head.method, head.path) or self._is_run(head.token() or ""):
+            return None
+        return error_response(403, "This server is read-only: it was started with --read-only.", "ReadOnly")
+
+    def _is_run(self, token: str) -> bool:
+        return self._runs is not None and self._runs.authenticate(token) is not None
 
     def _check_body(self, head: RequestHead) -> Response | None:
         """Refuse a body for what the headers say about it."""

@@ -92,7 +92,7 @@ class Refusal(TypedDict):
 _MEANINGS = {
     400: "The request is invalid; nothing was stored",
     401: "The token is missing or wrong",
-    403: "The request comes from a foreign web page, or was sent to a foreign host name",
+    403: "The request comes from a foreign web page, or was sent to a foreign host name; or the server is read-only",
     404: "Not found",
     409: "The request conflicts with the current state",
     413: "The body is too large",

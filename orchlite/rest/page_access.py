@@ -20,7 +20,7 @@ _MOST_ENDED = 10_000
 class PageAccess:
     """The users of one server, for its page. Thread-safe."""
 
-    def __init__(self, accounts: Accounts, logins: Logins, token: str, *, has_accounts: bool) -> None:
+    def __init__(self, accounts: Accounts, logins: Logins, token: str, *, has_accounts: bool, is_read_only: bool) -> None:
         """Know these accounts and, besides their tokens, the server's `token`, which is the owner's."""
         self._accounts = accounts
         self._logins = logins
@@ -29,6 +29,8 @@ class PageAccess:
         self._ended: dict[bytes, None] = {}
         self.has_accounts = has_accounts
         """Whether users can log in with a name and a password."""
+        self.is_read_only = is_read_only
+        """Whether the page refuses every action."""
 
     def log_in(self, username: str, password: str, address: str) -> Checked:
         """Check a log-in from an address, as the API's log-in does."""

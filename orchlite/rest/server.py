@@ -154,6 +154,7 @@ def serve(
     compatibility: Compatibility | None = None,
     allow_remote: bool = False,
     page: MakePage | None = None,
+    read_only: bool = False,
 ) -> Server:
     """Serve the client's store in a thread until the server is closed. The caller closes the client, after the server.
 
@@ -168,6 +169,7 @@ def serve(
     allow_remote: must be True if other machines can reach `host`. The traffic is not encrypted, and anyone with the token can run any
     program here.
     page: `orchlite.web.page(client)` adds the page, at `/`.
+    read_only: refuse what may change something, except by runs of this store. The page is, too.
 
     Raises:
         BadArgument: an argument is invalid.
@@ -189,6 +191,7 @@ def serve(
             # Signed with the token, so that log-ins outlast a restart.
             accounts=Accounts(known, secret=token) if known else None,
             page=page,
+            read_only=checked_flag(read_only, "read_only"),
         )
         return Server(app, listener, token, path, client.path())
     except BaseException:
@@ -208,6 +211,7 @@ def serve_forever(
     compatibility: Compatibility | None = None,
     allow_remote: bool = False,
     page: MakePage | None = None,
+    read_only: bool = False,
     signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
     announce: Callable[[Server], None] | None = None,
 ) -> None:
@@ -230,6 +234,7 @@ def serve_forever(
         compatibility=compatibility,
         allow_remote=allow_remote,
         page=page,
+        read_only=read_only,
     )
 
     def close() -> None:

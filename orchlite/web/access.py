@@ -36,6 +36,11 @@ class Access(Protocol):
         """Whether users can log in with a name and a password."""
         ...
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the page refuses every action."""
+        ...
+
     def log_in(self, username: str, password: str, address: str) -> LogIn:
         """Check a password, no faster than the server's throttle allows for this account and this client's address."""
         ...

@@ -76,22 +76,19 @@ _SECURITY_HEADERS = {
 _KEPT = "private, max-age=31536000, immutable"
 
 
-def page(client: Client, *, read_only: bool = False) -> Callable[[Access], ASGIApp]:
-    """Return what makes the page of a client's store, given the users of its server: `orchlite.rest.serve(client, page=page(client))`.
-
-    read_only: show everything, and refuse every action. Give it to the server, too.
-    """
-    return lambda access: _application(client, access, is_read_only=read_only)
+def page(client: Client) -> Callable[[Access], ASGIApp]:
+    """Return what makes the page of a client's store, given the users of its server: `orchlite.rest.serve(client, page=page(client))`."""
+    return lambda access: _application(client, access)
 
 
-def _application(client: Client, access: Access, *, is_read_only: bool) -> ASGIApp:
+def _application(client: Client, access: Access) -> ASGIApp:
     routes = [route for module in _MODULES for route in module.ROUTES]
     app = Starlette(
         routes=[*login.ROUTES, Mount("/static", StaticFiles(directory=STATIC)), page_route("/version", _version), *routes],
         middleware=[Middleware(_Doorway, access=access)],
     )
     app.router.redirect_slashes = False
-    app.state.client, app.state.access, app.state.is_read_only = client, access, is_read_only
+    app.state.client, app.state.access = client, access
     app.state.login_keys = LoginKeys()
     app.state.staged_bundles, app.state.examinations = StagedBundles(), health_page.examinations(client)
     install_handlers(app)

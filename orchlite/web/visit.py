@@ -166,7 +166,7 @@ def _visit(request: Request) -> Visit:
         request=request,
         client=client,
         session=request.scope[SESSION_KEY],
-        is_read_only=state.is_read_only,
+        is_read_only=state.access.is_read_only,
         workspace=client.get_workspace(name) if name else None,
         store_version=newest_event(client),
     )

@@ -14,7 +14,6 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import orchlite
 from orchlite.rest import application
-from orchlite.rest.accounts import Accounts
 from orchlite.testing import ManualClock, StubProcess
 from orchlite.web import page
 
@@ -29,6 +28,11 @@ class Http:
         self._portal = portal
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # they are shown as pages
         self._client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, trust_env=False)
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """The cookies that it keeps."""
+        return self._client.cookies
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Send a request."""
@@ -47,10 +51,8 @@ class Http:
 class Browser:
     """Someone who looks at the page of a client's store."""
 
-    def __init__(
-        self, portal: BlockingPortal, client: orchlite.Client, *, read_only: bool = False, accounts: Accounts | None = None
-    ) -> None:
-        self.http = Http(portal, application(client, token=TOKEN, page=page(client, read_only=read_only), accounts=accounts))
+    def __init__(self, portal: BlockingPortal, client: orchlite.Client, *, token: str = TOKEN, **settings: Any) -> None:
+        self.http = Http(portal, application(client, token=token, page=page(client), **settings))
 
     def key(self) -> str:
         """Make a key, as `orchlite open` does."""

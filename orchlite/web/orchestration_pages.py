@@ -48,6 +48,7 @@ def _list(visit: Visit) -> Response:
         page_number=number,
         last_page=ceil(count / _PAGE_ROWS),
         workspace_names=_workspace_names(visit),
+        limit_bytes=visit.engine.context.settings.limits.upload_bytes,
     )
 
 

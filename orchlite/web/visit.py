@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from orchlite.client.client import Client, engine_of
 from orchlite.client.workspace import Workspace
+from orchlite.core.system_errors import shortages
 from orchlite.engine.engine import Engine
 from orchlite.web.refusals import refusal
 from orchlite.web.rendering import rendered
@@ -144,11 +145,15 @@ def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awai
         visit = await run_in_threadpool(_visit, request)
         if visit.is_read_only:
             return refusal(request, 403, "This server is read-only.", "It was started with --read-only.")
-        async with request.form(max_files=max_files) as form:
+        with shortages("The form cannot be received"):  # larger files of it are kept on disk meanwhile
+            form = await request.form(max_files=max_files)
+        try:
             sent = request.headers.get("x-form-token") or form.get(TOKEN_FIELD)
             if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visit.session.form_token.encode()):
                 return refusal(request, 403, "The form is of another session.", "Load the page again, and repeat what you did.")
             return await run_in_threadpool(handler, visit._replace(form=form))
+        finally:
+            await form.close()
 
     return endpoint
 

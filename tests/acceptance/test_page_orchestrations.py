@@ -96,6 +96,18 @@ def test_a_folder_that_is_refused_says_why(window: Any, client: orchlite.Client,
     assert client.list_orchestrations() == []
 
 
+def test_what_is_too_large_is_not_sent(window: Any, client: orchlite.Client, job: Path) -> None:
+    with (job / "large.bin").open("wb") as file:
+        file.truncate(101 * 1024**2)
+    tab = window.go("/orchestrations")
+    _drop(window, job)
+    tab.get_by_text("It has more than 100 MiB, which is the limit.").wait_for()
+    tab.reload()
+    tab.set_input_files("#zip", job / "large.bin")
+    tab.get_by_role("button", name="Check it").click()
+    tab.get_by_text("It has more than 100 MiB, which is the limit.").wait_for()
+
+
 def test_a_folder_is_chosen_without_a_script(chromium: Any, server: Any, client: orchlite.Client, job: Path) -> None:
     from orchlite.cli.login_address import login_address
 

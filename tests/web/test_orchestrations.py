@@ -12,6 +12,7 @@ import orchlite
 from orchlite.client.client import engine_of
 from orchlite.core.settings import MEBIBYTE, Limits
 from orchlite.testing import StubProcess
+from tests.rows import orchestration_row
 
 Browsers = Callable[..., Any]
 Seen = Callable[[str], str]
@@ -117,6 +118,18 @@ def test_names_stand_for_all_their_versions(browser: Any, store: orchlite.Client
     assert one.count("<tr") == len(["head", "this version", "the other", "head of files", "main.py"])
     store.set_current_workspace(store.create_workspace("other"))
     assert "no orchestration yet" in browser.get("/orchestrations?workspace=other")
+
+
+def test_fifty_names_are_shown_on_a_page(browser: Any, store: orchlite.Client, seen: Seen) -> None:
+    rows = engine_of(store).store
+    with rows.transaction() as transaction:
+        for number in range(101):
+            rows.orchestrations.insert(transaction, orchestration_row(engine_of(store).context.clock.now(), name=f"name-{number:03}"))
+    first = browser.get("/orchestrations?q=name&page=1")
+    assert ("name-100" in first, "name-051" in first, "name-050" in first) == (True, True, False)
+    assert "Page 1 of 3" in seen(first)
+    assert 'href="/orchestrations?q=name&amp;page=2"' in first
+    assert "name-000" in browser.get("/orchestrations?q=name&page=3")
 
 
 def test_an_orchestration_is_run_and_scheduled(browser: Any, store: orchlite.Client, smallest_bundle: bytes) -> None:

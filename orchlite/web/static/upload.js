@@ -5,6 +5,12 @@ const LEFT_OUT = /^\.|^__pycache__$|^node_modules$|\.pyc$/;
 const form = document.getElementById("upload");
 const say = (text) => { form.querySelector(".progress").textContent = text; };
 
+function isTooLarge(body) {
+  const isOver = body.getAll("file").reduce((sum, file) => sum + file.size, 0) > Number(form.dataset.limitBytes);
+  if (isOver) say(form.dataset.tooLarge);
+  return isOver;
+}
+
 async function* filesBelow(entry, path) {
   const asked = (ask) => new Promise((done, failed) => ask(done, failed));
   if (LEFT_OUT.test(entry.name)) return yield [path, new File([], entry.name)];
@@ -24,6 +30,7 @@ async function send(entries) {
   for (const entry of entries) {
     for await (const [path, file] of filesBelow(entry, entry.name)) body.append("file", file, path);
   }
+  if (isTooLarge(body)) return;
   body.append("complete", "1");
   const response = await fetch(form.action, { method: "POST", body, headers: { "X-Form-Token": form.elements.form_token.value } });
   if (response.ok) return location.assign(response.url);
@@ -40,4 +47,5 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (entries.length) send(entries).catch((error) => say(`It could not be sent: ${error.message}`));
   });
 }
+form.addEventListener("submit", (event) => { if (isTooLarge(new FormData(form))) event.preventDefault(); });
 form.querySelector(".drop-hint").hidden = false;

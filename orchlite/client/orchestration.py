@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -258,6 +257,8 @@ class Orchestration:
             Conflict: the file exists already, or what exists is not a file; nothing was written.
             StorageFull, DeviceFailed: the file cannot be written.
         """
+        from shutil import copyfileobj  # its imports would cost every client
+
         target, overwrite = checked_path(path), checked_flag(overwrite, "overwrite")
         if target.is_dir():
             target = target / download_name(self.file_name(), self.sha())
@@ -267,7 +268,7 @@ class Orchestration:
         try:
             bundle = self._engine.context.bundles.path(self.sha())
             with open(bundle, "rb", opener=_without_links) as source, written.open("xb") as copy, remove_on_error(written):
-                shutil.copyfileobj(source, copy)
+                copyfileobj(source, copy)
                 if overwrite:
                     written.replace(target)
         except FileExistsError as error:

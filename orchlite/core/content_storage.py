@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import uuid
 from abc import ABC, abstractmethod
@@ -128,8 +127,10 @@ class ContentStorage(ABC):
             if isinstance(source, bytes):
                 target.write(source)
             else:
+                from shutil import copyfileobj  # its imports would cost every client
+
                 with self._opened(source) as file:
-                    shutil.copyfileobj(file, target, _CHUNK_BYTES)
+                    copyfileobj(file, target, _CHUNK_BYTES)
             target.flush()
             if self._durable:
                 os.fsync(target.fileno())

@@ -56,7 +56,7 @@ def place_sdk(cache: Path) -> Path:
         OSError: the cache cannot be written.
         ModuleNotFoundError: the library `packaging` is not installed.
     """
-    if (_PACKAGE / f"_{_PYPA_LIBRARY}").is_dir():
+    if _is_copy():
         return _PACKAGE.parent
     return _placed(cache / "sdk" / _sdk_name(), _copy_package)
 
@@ -89,6 +89,12 @@ def remove(folder: Path) -> bool:
 def _pip_name(wheel: Path) -> str:
     """Return the folder's name: pip's version, and that of the bytecode."""
     return "-".join([*wheel.name.split("-")[:2], str(sys.implementation.cache_tag)])
+
+
+@remembered
+def _is_copy() -> bool:
+    """Return whether this process is a task, and this package the copy."""
+    return (_PACKAGE / f"_{_PYPA_LIBRARY}").is_dir()
 
 
 def _sdk_name() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import queue
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from orchlite.core.records import RunRow
 
@@ -12,16 +13,14 @@ class Cleaner:
     """A queue of runs. Thread-safe, and never blocks."""
 
     def __init__(self) -> None:
-        self._runs: queue.SimpleQueue[RunRow] = queue.SimpleQueue()
+        self._runs: deque[RunRow] = deque()
 
     def schedule(self, run: RunRow) -> None:
         """Add a run that has ended."""
-        self._runs.put(run)
+        self._runs.append(run)
 
     def take_all(self) -> Iterator[RunRow]:
         """Yield and remove the runs, until there are none."""
-        while True:
-            try:
-                yield self._runs.get_nowait()
-            except queue.Empty:
-                return
+        with suppress(IndexError):  # rather than asking for its length: several threads may take
+            while True:
+                yield self._runs.popleft()

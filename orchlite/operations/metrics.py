@@ -23,8 +23,10 @@ _log = logging.getLogger(__name__)
 
 def left_by(context: Context, run: RunRow) -> dict[str, float]:
     """Return the metrics that a run has left; empty if it has left none, or none that can be used, which a warning in the log explains."""
+    if not os.path.lexists(context.folder.run(run.run_id).attempt(run.attempt).work / _NAME):
+        return {}  # first: nearly every run leaves none
     attempt = workdirs.work_folder(context, run)
-    if attempt is None or not os.path.lexists(attempt.work / _NAME):
+    if attempt is None:
         return {}
     try:
         return _read(attempt.work / _NAME) if _is_made_by(context, run, attempt.work) else {}

@@ -9,10 +9,11 @@ from statistics import median
 from typing import NamedTuple
 
 from orchlite.core.errors import OrchliteError
-from orchlite.core.records import PastRun
+from orchlite.core.records import PastRun, RunRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.engine.engine import Engine
 from orchlite.operations.comparison import Difference, compare
+from orchlite.schedules.misfires import MISFIRE_GRACE
 
 _COMPARED = 5
 """How many changes are compared: the newest ones. Each comparison reads two bundles."""
@@ -91,6 +92,13 @@ def history(engine: Engine, task_id: str, limit: int) -> TaskHistory:
     changes = [change for pair in pairwise(known.started) if (change := _change(*pair)) is not None]
     uncompared = max(0, len(changes) - _COMPARED)
     return known._replace(changes=[*changes[:uncompared], *(_compared(engine, change) for change in changes[uncompared:])])
+
+
+def lateness_seconds(run: RunRow) -> float | None:
+    """Return how much later than its slot a run was started; None if that is within the grace, or if it has no slot or no start."""
+    if run.slot_at is None or run.claimed_at is None or run.claimed_at - run.slot_at <= MISFIRE_GRACE:
+        return None
+    return (run.claimed_at - run.slot_at).total_seconds()
 
 
 def runs_before(engine: Engine, task_id: str, run_id: str, limit: int) -> Sequence[PastRun]:

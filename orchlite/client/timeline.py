@@ -24,6 +24,8 @@ _MOST = 400
 """If the tasks of a page have more runs than this, those of a task that has many are summed up; and so with slots to come."""
 _FEW = 8
 """A task's runs, and its slots, are shown one by one in any case if they are not more than this."""
+_SLOTS = 48
+"""Upper bound on the slots of a task that are shown one by one."""
 _MAY_BE_DUE = (TaskStatus.STARTED, TaskStatus.CRASH_LOOP)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -150,7 +152,7 @@ def _lanes(engine: Engine, tasks: Sequence[TaskRow], span: Span, now: datetime) 
             title=task.name or engine.store.orchestrations.get(task.orchestration_id).name or task.task_id,
             runs=runs.get(task.task_id, []),
             sums=sums.get(task.task_id, []),
-            due=list(islice(slots, count)) if not is_dense or count <= _FEW else (),
+            due=list(islice(slots, count)) if count <= (_FEW if is_dense else _SLOTS) else (),
             due_count=count,
             overdue_at=_overdue_at(task, now),
         )

@@ -10,8 +10,11 @@ from orchlite.client.client import Client
 from orchlite.client.task import Task
 from orchlite.core.errors import BadArgument, OrchliteError
 from orchlite.web.language import PAGE
+from orchlite.web.visible import escaped_json
 
 Fields = Mapping[str, str]
+
+_EDITED_CHARACTERS = 5_000
 
 
 class Refused(NamedTuple):
@@ -24,12 +27,16 @@ class Refused(NamedTuple):
 
 
 def fields_of(task: Task) -> Fields:
-    """Return the fields of the form, with the task as it is. A schedule and a time limit are there if the task can have them."""
+    """Return the fields of the form, with the task as it is.
+
+    A schedule and a time limit are there if the task can have them, arguments if they are short enough to be edited.
+    """
+    arguments = escaped_json(json.dumps(task.input_data(), indent=2, ensure_ascii=False))
     scheduled = {"schedule": task.schedule() or "", "timezone": task.timezone() or "", "timeout": _duration(task.timeout())}
     return {
         "orchestration": task.orchestration(),
         **(scheduled if task.schedule() is not None else {}),
-        "arguments": json.dumps(task.input_data(), indent=2, ensure_ascii=False),
+        **({"arguments": arguments} if len(arguments) <= _EDITED_CHARACTERS else {}),
     }
 
 

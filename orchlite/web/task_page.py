@@ -12,8 +12,11 @@ from orchlite.client.failures import why_failed
 from orchlite.client.replacements import candidates
 from orchlite.client.schedule_facts import schedule_facts
 from orchlite.client.task import Task, shown_status
-from orchlite.client.task_history import Failing, TaskHistory, history, runs_before
-from orchlite.core.records import PastRun
+from orchlite.client.task_history import Failing, TaskHistory, history, lateness_seconds, runs_before
+from orchlite.client.task_run import TaskRun
+from orchlite.core.errors import OrchliteError
+from orchlite.core.records import PastRun, RunRow
+from orchlite.core.status import FAILED
 from orchlite.core.text import counted
 from orchlite.web.change_texts import change_text
 from orchlite.web.plots import Plot, durations_plot, metric_plot
@@ -21,14 +24,17 @@ from orchlite.web.possible_actions import possible_actions
 from orchlite.web.rendering import time_text
 from orchlite.web.replacement_form import Refused, fields_of, replace
 from orchlite.web.run_marks import look_of, moment_of
+from orchlite.web.visible import cut, escaped_json
 from orchlite.web.visit import Visit, action, page, see
 
 _CHARTED = 200
 """How many runs the charts show."""
 _LISTED = 50
-_METRICS = 6
+_METRICS, _METRIC_NAMES = 6, 100
+"""How many metrics are drawn, and how many are offered to be drawn."""
 _DUE = 5
 _ARGUMENTS_CHARACTERS = 20_000
+_WHY_CHARACTERS = 200
 
 
 def show_task(visit: Visit, refused: Refused | None = None) -> Response:
@@ -50,8 +56,8 @@ def show_task(visit: Visit, refused: Refused | None = None) -> Response:
         changes=[(change, change_text(change)) for change in reversed(known.changes) if change.differences is not None],
         durations=durations_plot(known, task.timeout(), visit.now, time_text),
         metrics=_metrics(visit, known),
-        metric_names=known.metric_names,
-        runs=[(past, look_of(past.run), moment_of(past.run)) for past in runs],
+        metric_names=known.metric_names[:_METRIC_NAMES],
+        runs=[(past.run, look_of(past.run), moment_of(past.run), _why(visit, past.run), lateness_seconds(past.run)) for past in runs],
         is_newest=not visit.query("before"),
         older=older,
         candidates=candidates(visit.engine, task) if possible_actions(task).replace else [],
@@ -80,7 +86,7 @@ def _failing(visit: Visit, failing: Failing | None) -> Mapping[str, Any] | None:
         return None
     return {
         "newest": failing.newest.run,
-        "why": why_failed(visit.client.get_task_run_by_id(failing.newest.run.run_id)),
+        "why": _why(visit, failing.newest.run),
         "since": moment_of(failing.first.run),
         "runs": counted(failing.runs, "run"),
         "last_success": None if failing.last_success is None else failing.last_success.run,
@@ -88,8 +94,18 @@ def _failing(visit: Visit, failing: Failing | None) -> Mapping[str, Any] | None:
     }
 
 
+def _why(visit: Visit, run: RunRow) -> str:
+    """Return why a run ended or was skipped, if that is known: of a failed run without a reason, the error at the end of its log."""
+    if run.reason or run.status not in FAILED:
+        return cut((run.reason or "").partition("\n")[0], _WHY_CHARACTERS)
+    try:
+        return cut(why_failed(TaskRun(visit.engine, run.run_id, run.task_id)), _WHY_CHARACTERS)
+    except OrchliteError:  # its log cannot be read, or it was deleted meanwhile
+        return f"exit code {run.exit_code}"
+
+
 def _arguments_text(task: Task) -> str:
-    text = json.dumps(task.input_data(), indent=2, ensure_ascii=False)
+    text = escaped_json(json.dumps(task.input_data(), indent=2, ensure_ascii=False))
     return text if len(text) <= _ARGUMENTS_CHARACTERS else f"{text[:_ARGUMENTS_CHARACTERS]}\n… {len(text):,} characters in all"
 
 

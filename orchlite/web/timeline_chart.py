@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from orchlite.client.task_history import lateness_seconds
 from orchlite.client.timeline import Lane, Span, Step
+from orchlite.core.durations import seconds_text
 from orchlite.core.records import RunRow, RunSum
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.text import counted
@@ -17,8 +19,8 @@ from orchlite.web.run_marks import LINKED_CHARACTERS, TimeText, look_of, moment_
 
 _ROW = 13
 _MOST_ROWS = 6
-_NARROWEST = 0.14
-"""Of a bar, in per cent: a run of seconds has to be seen."""
+_NARROWEST, _NARROWEST_FAILED = 0.14, 0.3
+"""Of a bar, in per cent: a run of seconds has to be seen, and one that has failed has to be found."""
 _COLUMN_HEIGHT = 56.0
 
 
@@ -146,18 +148,19 @@ def _bars(runs: Sequence[RunRow], scale: _Scale, now: datetime, time_text: TimeT
     for run in runs:
         begin, start = _begin(run), moment_of(run) if run.claimed_at is not None else now
         end = max(run.ended_at or now, start)
-        row = next((row for row, at in enumerate(free_from) if at <= begin), _MOST_ROWS - 1)
+        row = next((row for row, at in enumerate(free_from) if at <= max(begin, scale.span.since)), _MOST_ROWS - 1)
         free_from[row] = max(free_from[row], end)
         wait_x, x = scale.x(begin), scale.x(start)
-        width = 0.0 if run.claimed_at is None else round(max(scale.x(end) - x, _NARROWEST), 2)
+        narrowest = _NARROWEST_FAILED if run.status in FAILED else _NARROWEST
+        width = 0.0 if run.claimed_at is None else round(max(scale.x(end) - x, narrowest), 2)
         wait_width = round(x - wait_x, 2)
         text = _bar_text(run, time_text)
         yield Bar(x, width, wait_x, wait_width, row * _ROW, look_of(run), text, run.run_id[:LINKED_CHARACTERS], is_sum=False)
 
 
 def _bar_text(run: RunRow, time_text: TimeText) -> str:
-    is_late = run.slot_at is not None and run.claimed_at is not None and run.claimed_at - run.slot_at > timedelta(minutes=1)
-    return run_text(run, time_text) + (f", was due {time_text(run.slot_at)}" if is_late and run.slot_at else "")
+    late = lateness_seconds(run)
+    return run_text(run, time_text) + (f", {seconds_text(late)} late" if late else "")
 
 
 def _sum_bars(sums: Sequence[RunSum], scale: _Scale, time_text: TimeText) -> Iterator[Bar]:

@@ -46,7 +46,7 @@ class TestALane:
     def test_shows_how_long_a_run_waited_and_how_long_it_ran(self) -> None:
         [bar] = _drawn(_run(10, 13, 17)).bars
         assert (bar.wait_x, bar.wait_width, bar.x, bar.width) == (10.0, 3.0, 13.0, 4.0)
-        assert bar.text == "success 2026-11-25 13:00 UTC, was due 2026-11-25 10:00 UTC"
+        assert bar.text == "success 2026-11-25 13:00 UTC, 3 h 00 min late"
 
     def test_shows_a_run_in_progress_up_to_now(self) -> None:
         [bar] = _drawn(_run(48, 48, None, "running")).bars
@@ -60,6 +60,9 @@ class TestALane:
         lane = _drawn(_run(10, 10, 20), _run(12, 12, 13), _run(15, 15, 16), _run(21, 21, 22))
         assert [bar.y for bar in lane.bars] == [0, 13, 13, 0]
         assert lane.height == 26
+
+    def test_has_a_free_row_for_a_run_that_began_before_the_span(self) -> None:
+        assert [bar.y for bar in _drawn(_run(-5, -2, 3), _run(4, 4, 5)).bars] == [0, 0]
 
     def test_cuts_what_reaches_out_of_the_span(self) -> None:
         [bar] = _drawn(_run(-5, -2, 3)).bars

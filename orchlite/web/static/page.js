@@ -67,6 +67,7 @@ async function keepFresh(version) {
 }
 
 showTimes();
+document.querySelector(".now")?.scrollIntoView({ inline: "center", block: "nearest" });
 setInterval(countDown, 1000);
 if (document.querySelector("[data-live]")) keepFresh(document.body.dataset.storeVersion);
 if (zone) zone.hidden = false;

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from orchlite.client.client import Client, engine_of
 from orchlite.client.doctor import BAD, OK, WARNING, Check, checks
 from orchlite.core.settings import Retention
+from orchlite.engine.examination import Examination
 from orchlite.operations import liveness
 from orchlite.operations.disk_use import DiskUse, measure
 from orchlite.operations.retention import Pruned
-from orchlite.web.examination import Examination
 from orchlite.web.language import PAGE
 from orchlite.web.visit import Visit, action, back, page
 
@@ -60,6 +60,7 @@ def _show(visit: Visit) -> Response:
     return visit.render(
         "health.html",
         known=known,
+        spelled=PAGE.spell,
         refresh_seconds=_refresh_seconds(known, visit.now),
         signs=liveness.signs_of_life(visit.engine.context.folder.hosts),
         recurring=visit.engine.store.lookups.count_recurring(),

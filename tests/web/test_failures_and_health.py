@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orchlite
 from orchlite.client.client import engine_of
 from orchlite.testing import ManualClock, StubProcess
-from orchlite.web.examination import Examination
 
 Browsers = Callable[..., Any]
 Seen = Callable[[str], str]
@@ -46,32 +44,3 @@ def test_health_is_examined_in_the_background(
     assert "Nothing is pruned by itself." in text
     assert browser.post("/health/store").headers["location"] == "/health"
     browser.post("/health/other")
-
-
-class TestAnExamination:
-    NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def test_runs_once_at_a_time_and_keeps_what_was_found(self, until: Until) -> None:
-        gate, count = threading.Event(), iter(range(9))
-
-        def examine() -> int:
-            gate.wait(20)
-            return next(count)
-
-        one = Examination(examine, lambda: self.NOW)
-        one.start_if_unknown()
-        one.start()
-        assert (one.is_running, one.found, one.at) == (True, None, None)
-        gate.set()
-        until(lambda: not one.is_running)
-        one.start_if_unknown()
-        assert (one.is_running, one.found, one.at, one.failed) == (False, 0, self.NOW, "")
-
-    def test_says_why_it_found_nothing(self, until: Until) -> None:
-        def examine() -> int:
-            raise orchlite.StoreBusy("The store is busy.")
-
-        one = Examination(examine, lambda: self.NOW)
-        one.start()
-        until(lambda: not one.is_running)
-        assert (one.found, one.failed) == (None, "The store is busy.")

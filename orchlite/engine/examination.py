@@ -1,4 +1,4 @@
-"""Something that takes longer than a page may: it is examined in the background, and shown with its age."""
+"""Something that takes long to examine: it is examined in the background, and what was found last is known meanwhile, with its age."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from orchlite.core.errors import OrchliteError
-from orchlite.web.language import PAGE
+from orchlite.core.threads import start_daemon
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _ONE_AT_A_TIME = threading.Lock()
+"""Several would only slow each other down, and everything else."""
 
 
 class Examination(Generic[T]):
@@ -28,7 +29,7 @@ class Examination(Generic[T]):
         self.at: datetime | None = None
         """When that was found."""
         self.failed = ""
-        """Why the last examination found nothing; empty if it did."""
+        """Why the last examination found nothing, in the words of an error; empty if it did."""
         self.started_at: datetime | None = None
         """When the examination that is not done yet was asked for; None if all are done."""
 
@@ -38,15 +39,23 @@ class Examination(Generic[T]):
         return self.started_at is not None
 
     def start(self) -> None:
-        """Examine it again in a thread, after others that are being examined. Do nothing while that lasts."""
+        """Examine it again in a thread, after others that are being examined. Do nothing while that lasts.
+
+        Raises:
+            ResourceExhausted: no thread can be started.
+        """
         with self._lock:
             if self.is_running:
                 return
+            start_daemon(self._run, "orchlite-examination")
             self.started_at = self._now()
-        threading.Thread(target=self._run, name="orchlite-examination", daemon=True).start()
 
     def start_if_unknown(self) -> None:
-        """Start if nothing was found yet."""
+        """Start if nothing was found yet.
+
+        Raises:
+            ResourceExhausted: no thread can be started.
+        """
         if self.at is None and not self.failed:
             self.start()
 
@@ -56,9 +65,10 @@ class Examination(Generic[T]):
                 self.found, self.failed = self._examine(), ""
             self.at = self._now()
         except (OrchliteError, OSError) as error:
-            self.failed = PAGE.spell(error.message) if isinstance(error, OrchliteError) else str(error)
+            self.failed = error.message if isinstance(error, OrchliteError) else str(error)
         except Exception:
             _log.exception("an examination failed")
-            self.failed = "It failed; the server's log says why."
+            self.failed = "It failed; the log says why."
         finally:
-            self.started_at = None
+            with self._lock:  # after `start` has returned
+                self.started_at = None

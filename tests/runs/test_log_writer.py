@@ -181,6 +181,33 @@ class TestAFlood:
         assert writer.complete
         assert len(_segments(path)) == 3
 
+    @pytest.mark.parametrize("every", [1, 3, 1000], ids=lambda every: f"ticks-{every}")
+    def test_of_empty_lines_keeps_as_much_as_one_that_is_written_at_once(self, path: Path, every: int) -> None:
+        writer = LogWriter(str(path), 8000)
+        for number in range(1000):
+            writer.feed("stdout", b"\n" * 40 + b"line %d\n" % number)
+            if number % every == 0:
+                writer.write_pending()
+        writer.finish(durable=False)
+        first, *last = sorted(int(name.removeprefix("log.").replace("log", "0")) for name in _segments(path))
+        assert first == 0
+        assert last[0] > 1  # a reader sees the gap
+        tail = [text for number in last for *_, text in _records(path.with_name(f"log.{number}").read_bytes())]
+        complete = [text for number in range(1000) for text in [*[""] * 40, f"line {number}"]]
+        assert tail == complete[-len(tail) :]
+        assert 2000 < sum(path.with_name(f"log.{number}").stat().st_size for number in last) <= 4000
+
+    def test_is_held_back_until_the_next_tick_only(self, path: Path) -> None:
+        writer = LogWriter(str(path), 8000)
+        writer.feed("stdout", b"some line\n" * 150)
+        writer.feed("stderr", b"last")
+        writer.feed("stdout", b"late line\n")
+        writer.write_pending()
+        assert _records(path.with_name("log.2").read_bytes())[-1] == ("stdout", "F", "late line")
+        writer.write_pending()
+        writer.finish(durable=False)
+        assert _records(path.with_name("log.2").read_bytes())[-1] == ("stderr", "P", "last")
+
     def test_up_to_its_limit_loses_nothing(self, written: Callable[..., Written], path: Path) -> None:
         assert len(written(b"some line\n" * 50, limit_bytes=8000)) == 50
         assert _segments(path) == ["log"]

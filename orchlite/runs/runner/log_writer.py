@@ -3,18 +3,23 @@
 A record is `2024-04-17T16:03:19.756251122Z stdout F text`: the time of arrival, the stream, a tag, the text. The tag is `F` for a full
 line, or the last part of one, and `P` for any other part: lines over 16 KiB are split, so are lines that a program writes piece by piece,
 such as progress bars, and the last line may lack its newline. The first half of the allowed size goes to `log`, the rest to segments of a
-quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so the beginning and the end of any log survive.
+quarter each, `log.1`, `log.2`, …, of which the newest two are kept; so the beginning and the end of any log survive. Once the first half is
+full, output is held back until the next call of `write_pending`, and what newer output would remove by then is never written: an empty line
+becomes 41 bytes.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 
 _PART_BYTES = 16 * 1024
+_HELD_BYTES = 4 * 1024 * 1024
+"""How much output is held back, as it arrived."""
 
 
 class LogWriter:
@@ -28,6 +33,12 @@ class LogWriter:
         self._head_bytes = limit_bytes // 2
         self._segment_bytes = limit_bytes // 4
         self._segment = 0
+        self._held: deque[tuple[int, bytes, bytes, list[bytes]]] = deque()
+        """Output that has not been written, oldest first: how many bytes its records will have at least, how they begin, full lines, and
+        the records of parts after them."""
+        self._held_bytes = 0
+        self._held_record_bytes = 0
+        self._is_gap_due = False
         self._pending: dict[str, bytes] = {}
         self._waiting: frozenset[str] = frozenset()
         """The streams that had something pending at the last call of `write_pending`."""
@@ -47,7 +58,9 @@ class LogWriter:
             part, rest = _split_part(rest)
             parts.append(self._record(head, b"P", part))
         self._pending[stream] = rest
-        self._guard(lambda: self._write(chain(self._full_lines(head, lines), parts)))
+        self._hold(head, lines, parts)
+        if not self._segment or self._masked or self._held_bytes > _HELD_BYTES:
+            self._write_held()
 
     def write_pending(self) -> None:
         """Write what was pending at the last call, too, as parts of lines that have not ended: readers see a progress bar move.
@@ -55,6 +68,7 @@ class LogWriter:
         Called every 50 ms, so nearly all lines that are written at once stay whole. Does nothing if credentials are masked, since a part
         might end in the middle of one.
         """
+        self._write_held()
         if self._masked:
             return
         pending = frozenset(stream for stream, rest in self._pending.items() if rest)
@@ -70,6 +84,7 @@ class LogWriter:
         """Write the pending rests as unfinished lines, and close the file; with `durable`, sync it to disk first."""
         unfinished = [self._record(self._head(stream), b"P", rest) for stream, rest in self._pending.items() if rest]
         self._pending.clear()
+        self._write_held()
         self._guard(lambda: self._write(unfinished))
         if self._file >= 0:
             if not os.fstat(self._file).st_nlink:
@@ -78,6 +93,29 @@ class LogWriter:
                 self._guard(lambda: os.fsync(self._file))
             os.close(self._file)
             self._file = -1
+
+    def _hold(self, head: bytes, lines: bytes, parts: list[bytes]) -> None:
+        """Hold output back, and drop the oldest if what came after it fills the two segments that are kept."""
+        parts_bytes = sum(map(len, parts))
+        # At least: long lines have more than one record, and bytes that are not UTF-8 become more.
+        record_bytes = len(lines) + lines.count(b"\n") * (len(head) + len(b"F ")) + parts_bytes
+        self._held.append((record_bytes, head, lines, parts))
+        self._held_bytes += len(lines) + parts_bytes
+        self._held_record_bytes += record_bytes
+        while self._segment and not self._masked and self._held_record_bytes - self._held[0][0] >= 2 * self._segment_bytes:
+            record_bytes, _, lines, parts = self._held.popleft()
+            self._held_bytes -= len(lines) + sum(map(len, parts))
+            self._held_record_bytes -= record_bytes
+            self._is_gap_due = True
+
+    def _write_held(self) -> None:
+        """Write what is held back, behind a gap if some of it was dropped."""
+        held, self._held = self._held, deque()
+        self._held_bytes = self._held_record_bytes = 0
+        if self._is_gap_due:
+            self._is_gap_due = False
+            self._guard(self._leave_gap)
+        self._guard(lambda: self._write(piece for _, head, lines, parts in held for piece in chain(self._full_lines(head, lines), parts)))
 
     def _full_lines(self, head: bytes, lines: bytes) -> Iterator[bytes]:
         """Yield the records of lines that end with a newline.
@@ -155,6 +193,15 @@ class LogWriter:
         if self._segment > 2:
             with suppress(FileNotFoundError):
                 os.unlink(f"{self._path}.{self._segment - 2}")
+
+    def _leave_gap(self) -> None:
+        """Begin a segment whose number does not follow that of the last one, and remove those before it but the first."""
+        last = self._segment
+        self._segment += 1
+        self._next_segment()
+        for number in {last - 1, last} - {0}:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self._path}.{number}")
 
     def _open(self) -> None:
         name = f"{self._path}.{self._segment}" if self._segment else self._path

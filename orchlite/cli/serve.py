@@ -220,7 +220,7 @@ def _announce(server: Server, out: Output) -> None:
     out.line(
         "\n".join([server.url, *exports])
     )  # one write: a reader may close the pipe after the first line, which must not end the server
-    out.note(f"log in to the page, once within ten minutes: {log_in}")
+    out.note(f"the page, for one log-in within ten minutes: {log_in}")
     out.note(_STOPS)
 
 

@@ -39,7 +39,7 @@ MANUAL = ROOT / "orchlite" / "manual"
 
 _BLOCK = re.compile(r"^```(\S+)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]*\.\w+)\n")
-_FOREGROUND = re.compile(r"orchlite (start|serve)\b")
+_FOREGROUND = re.compile(r"orchlite (open|start|serve)\b")
 _KEPT = ("PATH", "PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _KEEPING_STATUS = "status=$?; printf '%s\\n' {}; (exit $status)"
 _HOME = "/home/ada"
@@ -56,6 +56,7 @@ _EQUAL = (
     (re.compile(r"\b\d+(\.\d+)? ([KMG]iB|B)\b"), "<size>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<url>"),
     (re.compile(r"\bprocess \d+\b"), "<process>"),
+    (re.compile(r"\bkey=[\w-]{43}(?!\w)"), "key=<key>"),
 )
 """What differs from run to run, and the word that takes its place."""
 

@@ -18,7 +18,7 @@ _SECTIONS = [
     "Schedule it",
     "Test it",
     "In a notebook",
-    "Serve the platform's API",
+    "Look at it, and serve the platform's API",
     "What a run sees",
     "Limits",
     "Read on",

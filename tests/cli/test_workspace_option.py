@@ -45,7 +45,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 _ANYWHERE = {
     *("backup", "check", "completion", "connections delete", "connections update", "doctor", "events", "health", "manual", "pack"),
-    *("prune", "report", "restore", "serve", "start", "status", "token", "upcoming", "workspaces", "workspaces create"),
+    *("open", "prune", "report", "restore", "serve", "start", "status", "token", "upcoming", "workspaces", "workspaces create"),
 }
 _PASSED_ON = {"init"}
 """It has no store; the command that it prints has the workspace."""

@@ -131,7 +131,8 @@ class TestThePage:
     def test_shows_every_task_with_its_runs_and_its_slots(self, browser: Browser, tasks: list[orchlite.Task]) -> None:
         page = browser.get("/timeline")
         assert re.findall(r'scope="row"><a href="/tasks/([^"]*)', page) == [tasks[3].id(), *(task.id() for task in tasks[:3])]
-        assert page.count("due 2026-03-03 02:30 UTC") == 4
+        assert page.count("due 2026-03-03 02:30 UTC") == 3
+        assert "every 15 minutes, UTC: due 96 times" in page
         shown = set(re.findall(r"/runs/([0-9a-f-]+)", page))
         assert shown == {run.id()[:LINKED_CHARACTERS] for task in tasks[:3] for run in task.last_runs(1)}
         assert "<b>often" not in page

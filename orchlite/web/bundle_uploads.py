@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 from starlette.requests import Request
@@ -11,7 +12,8 @@ from starlette.responses import Response
 from orchlite.client.bundle_source import printable
 from orchlite.core.arguments import checked_name
 from orchlite.core.errors import InvalidInput
-from orchlite.core.files import private_opener
+from orchlite.core.files import private_opener, remove_on_error
+from orchlite.operations.context import Context
 from orchlite.operations.upload import Upload, check, packed
 from orchlite.web.language import PAGE
 from orchlite.web.received_files import received_bundle
@@ -44,18 +46,16 @@ def _checked(visit: Visit, path: Path, name: str) -> StagedBundle:
         found = check(context, upload._replace(source=content))
     except InvalidInput as error:
         return StagedBundle(upload, visit.now, refused=error)
-    kept = context.bundles.new_upload()
-    try:
-        with open(kept, "xb", opener=private_opener) as target:
-            if isinstance(content, bytes):
-                target.write(content)
-            else:
-                with content.open("rb") as file:
-                    shutil.copyfileobj(file, target)
-    except BaseException:
-        kept.unlink(missing_ok=True)
-        raise
-    return StagedBundle(upload._replace(source=kept), visit.now, found)
+    return StagedBundle(upload._replace(source=_kept(context, content)), visit.now, found)
+
+
+def _kept(context: Context, content: bytes | Path) -> Path:
+    """Return the path of a new file with this content, where pruning removes what is left behind."""
+    path = context.bundles.new_upload()
+    source = BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    with source, open(path, "xb", opener=private_opener) as target, remove_on_error(path):
+        shutil.copyfileobj(source, target)
+    return path
 
 
 def _show(visit: Visit) -> Response:

@@ -134,8 +134,10 @@ def test_what_was_found_is_fit_to_be_seen(window: Any, job: Path, screenshots: T
 
 
 def test_pages_are_fit_to_be_seen(window: Any, filled: str, screenshots: Take, until: Until) -> None:
-    window.go("/health")
-    until(lambda: "being examined" not in window.go("/health").text_content("main"))
+    assert "being examined" in window.go("/health").text_content("main")
+    assert window.barriers() == []
+    until(lambda: "being examined" not in window.tab.text_content("main"))  # by itself
+    assert "is intact" in window.tab.text_content("main")
     for path, name in {
         "/orchestrations": "orchestrations",
         f"/orchestrations/{filled}": "orchestration",

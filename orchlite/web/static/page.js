@@ -62,7 +62,7 @@ async function keepFresh(version) {
   const response = document.hidden ? null : await fetch("/version").catch(() => ({ ok: false }));
   if (response) document.body.classList.toggle("stale", !response.ok);
   const newest = response?.ok ? await response.text() : version;
-  if (newest !== version) await refresh().catch(() => {});
+  if (newest !== version || document.querySelector("[data-changing]")) await refresh().catch(() => {});
   setTimeout(keepFresh, Math.max(2000, 20 * (performance.now() - began)), newest);
 }
 

@@ -76,6 +76,8 @@ async def send_and_close(response: Response, scope: Scope, receive: Receive, sen
     A client that is still sending when the connection is closed sees a reset connection instead of the response.
     """
     response.headers["Connection"] = "close"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
     async def send_draining(message: Message) -> None:
         if message["type"] == "http.response.body" and drain:

@@ -5,11 +5,11 @@ It stands behind the server's guard, which has checked the headers Host and Orig
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -39,6 +39,7 @@ from orchlite.web.refusals import install_handlers
 from orchlite.web.rendering import STATIC
 from orchlite.web.session import SESSION_KEY, session_of
 from orchlite.web.staged_bundles import StagedBundles
+from orchlite.web.threads import PAGE_THREADS
 from orchlite.web.visit import Visit
 from orchlite.web.visit import page as page_route
 
@@ -89,7 +90,7 @@ def _application(client: Client, access: Access) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.client, app.state.access = client, access
-    app.state.login_keys = LoginKeys()
+    app.state.login_keys, app.state.threads = LoginKeys(), asyncio.Semaphore(PAGE_THREADS)
     app.state.staged_bundles, app.state.examinations = StagedBundles(), health_page.examinations(client)
     install_handlers(app)
     return _Headers(app)
@@ -112,8 +113,8 @@ class _Doorway:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        session = await run_in_threadpool(session_of, request, self._access)
-        if session is None and not login.is_open(request.url.path):
+        session = session_of(request, self._access)
+        if session is None and not login.is_open(scope["path"]):
             await login.asked_to_log_in(request)(scope, receive, send)
             return
         await self._app({**scope, SESSION_KEY: session}, receive, send)

@@ -29,7 +29,9 @@ _PICTURES = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
-_SVG = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?(?:<!--.*?-->\s*)*<svg[\s>]", re.DOTALL)
+# Comments are atomic groups: otherwise one could extend over those that follow it, in exponentially many ways.
+_COMMENTS = rb"(?:(?><!--.*?-->)\s*)*+"
+_SVG = re.compile(rb"\s*+(?:<\?xml[^>]*+>\s*)?" + _COMMENTS + rb"(?:<!DOCTYPE[^>]*+>\s*)?" + _COMMENTS + rb"<svg[\s>]", re.DOTALL)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _MOST_DEPTH = 40
 
@@ -108,13 +110,13 @@ def _table(text: str, separator: str, *, is_cut: bool) -> Preview | None:
             if len(rows) > _ROWS:
                 is_cut = True
                 break
-            rows.append(row)
+            rows += [row] if row else []
     except csv.Error:
         return None
     width = max(map(len, rows), default=0)
     if width < 2 and len(rows) < 2:
         return None
-    header, *body = ([_cell(cell) for cell in row[:_COLUMNS]] for row in rows if row)
+    header, *body = ([_cell(cell) for cell in row[:_COLUMNS]] for row in rows)
     return Preview("table", header=header, rows=body, is_cut=is_cut or width > _COLUMNS)
 
 

@@ -14,7 +14,7 @@ from orchlite.web.access import Access
 from orchlite.web.login_keys import VALID_SECONDS, LoginKeys
 from orchlite.web.rendering import rendered
 from orchlite.web.session import SESSION_KEY, delete_cookie, set_cookie
-from orchlite.web.visit import Visit, action, local_path, see
+from orchlite.web.visit import Visit, action, address_of, local_path, see
 
 _KEY_WRONG = "This key was used already, is older than ten minutes, or belongs to an earlier start of the server."
 _PASSWORD_WRONG = "The name or the password is wrong."  # noqa: S105 - a message
@@ -27,11 +27,11 @@ def is_open(path: str) -> bool:
 
 def asked_to_log_in(request: Request) -> Response:
     """Return the response to a request without a session: a page is shown after the log-in, anything else is refused."""
-    if request.method != "GET":
+    if request.method not in ("GET", "HEAD"):
         return _form(request, 403, "Your log-in has ended. Nothing was changed.")
     if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
         return Response(status_code=401)
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path = address_of(request)
     if request.headers.get("sec-fetch-site") == "cross-site":
         # A link of another site: browsers leave out a cookie with SameSite=Strict, but send it with the next request, of a page of ours.
         return HTMLResponse(rendered("arrival.html", path=f"/login?{urlencode({'path': path})}"))

@@ -47,9 +47,11 @@ def _of_orchlite(request: Request, error: Exception) -> Response:
 def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = "There is no such page." if error.status_code == 404 else f"{error.detail}."
-    return refusal(request, error.status_code, message)
+    response = refusal(request, error.status_code, message)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
     return refusal(request, 500, "This page could not be made.", "The server's log says why.")

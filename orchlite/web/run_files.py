@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -97,8 +98,9 @@ def _opened(visit: Visit, run: TaskRun, name: str) -> Iterator[int]:
 
 
 def _download(visit: Visit, run: TaskRun, name: str) -> Response:
-    file = workdirs.open_file(visit.engine.context, run.id(), name)
-    size_bytes = os.fstat(file).st_size
+    # An object, which is closed also if the reader has gone before the first block.
+    file = FileIO(workdirs.open_file(visit.engine.context, run.id(), name))
+    size_bytes = os.fstat(file.fileno()).st_size
     last = name.rpartition("/")[2]
     headers = {
         **_HEADERS,
@@ -118,15 +120,12 @@ def _picture(visit: Visit, run: TaskRun, name: str) -> Response:
         return Response(os.pread(file, size_bytes, 0), media_type=media_type, headers=_HEADERS)
 
 
-def _blocks(file: int, size_bytes: int) -> Iterator[bytes]:
+def _blocks(file: FileIO, size_bytes: int) -> Iterator[bytes]:
     """Yield the bytes of a file, no more than it had at first, and close it."""
-    try:
-        offset = 0
-        while offset < size_bytes and (block := os.pread(file, min(_BLOCK_BYTES, size_bytes - offset), offset)):
+    with file:
+        while size_bytes > 0 and (block := file.read(min(_BLOCK_BYTES, size_bytes))):
             yield block
-            offset += len(block)
-    finally:
-        os.close(file)
+            size_bytes -= len(block)
 
 
 ROUTES = [page("/runs/{run_id}/files/{name:path}", _show)]

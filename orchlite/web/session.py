@@ -52,7 +52,7 @@ def set_cookie(request: Request, response: Response, session: str) -> None:
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
 
 
@@ -62,4 +62,5 @@ def delete_cookie(request: Request, response: Response) -> None:
 
 
 def _cookie_name(request: Request) -> str:
-    return f"orchlite-{request.url.port or request.url.scheme}"
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"orchlite-{port if port.isascii() and port.isdigit() else request.scope['scheme']}"

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,6 +20,7 @@ from orchlite.engine.engine import Engine
 from orchlite.web.refusals import refusal
 from orchlite.web.rendering import rendered
 from orchlite.web.session import SESSION_KEY, TOKEN_FIELD, Session
+from orchlite.web.threads import in_thread
 
 
 class Visit(NamedTuple):
@@ -55,8 +55,7 @@ class Visit(NamedTuple):
     @property
     def here(self) -> str:
         """The path and the query of the page."""
-        url = self.request.url
-        return url.path + (f"?{url.query}" if url.query else "")
+        return address_of(self.request)
 
     def query(self, name: str, default: str = "") -> str:
         """Return a parameter of the address."""
@@ -106,7 +105,7 @@ def page(path: str, handler: Handler) -> Route:
     """Return the route of a page: the handler runs in a thread."""
 
     async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(handler, await run_in_threadpool(_visit, request))
+        return await in_thread(request, lambda: handler(_visit(request)))
 
     return Route(path, endpoint, methods=["GET"])
 
@@ -129,6 +128,13 @@ def see(path: str) -> Response:
     return RedirectResponse(path, status_code=303)
 
 
+def address_of(request: Request) -> str:
+    """Return the path and the query of a request as they were sent, percent-encoded."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return b"?".join([path, query] if query else [path]).decode("latin-1")
+
+
 def local_path(text: str) -> str | None:
     r"""Return a path of this server with its query; None for anything that a browser may take for another address.
 
@@ -142,7 +148,7 @@ def local_path(text: str) -> str | None:
 
 def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        visit = await run_in_threadpool(_visit, request)
+        visit = await in_thread(request, lambda: _visit(request))
         if visit.is_read_only:
             return refusal(request, 403, "This server is read-only.", "It was started with --read-only.")
         with shortages("The form cannot be received"):  # larger files of it are kept on disk meanwhile
@@ -151,7 +157,7 @@ def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awai
             sent = request.headers.get("x-form-token") or form.get(TOKEN_FIELD)
             if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visit.session.form_token.encode()):
                 return refusal(request, 403, "The form is of another session.", "Load the page again, and repeat what you did.")
-            return await run_in_threadpool(handler, visit._replace(form=form))
+            return await in_thread(request, lambda: handler(visit._replace(form=form)))
         finally:
             await form.close()
 

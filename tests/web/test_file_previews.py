@@ -32,7 +32,7 @@ def test_a_picture_is_known_by_its_content(start: bytes, media_type: str) -> Non
     assert _shown("whatever.txt", start) == Preview("picture", media_type)
 
 
-@pytest.mark.parametrize("content", [b"<html><svg></svg>", b"<script>alert(1)</script>", b"\x89PNG", b"<svgx>"])
+@pytest.mark.parametrize("content", [b"<html><svg></svg>", b"<script>alert(1)</script>", b"\x89PNG", b"<svgx>", b"<!---->" * 500])
 def test_what_only_pretends_to_be_a_picture_is_none(content: bytes) -> None:
     assert _shown("picture.png", content).kind in ("text", "nothing")
 
@@ -55,7 +55,7 @@ def test_a_table_shows_its_first_rows_and_columns_only() -> None:
     assert _shown("a.csv", b"a,b\n" + b"1,2\n" * 100_000).rows[-1] == ["1", "2"]
 
 
-@pytest.mark.parametrize("content", [b"", b"only text", b'a,"' + b"x" * 200_000])
+@pytest.mark.parametrize("content", [b"", b"\n\r\n\n", b"only text", b'a,"' + b"x" * 200_000])
 def test_what_is_no_table_is_text(content: bytes) -> None:
     assert _shown("a.csv", content).kind in ("text", "table")
 

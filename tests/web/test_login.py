@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -57,12 +58,28 @@ def test_a_log_in_leads_to_no_other_site(store: orchlite.Client, browser_of: Bro
     assert (response.status_code, response.headers["location"]) == (303, "/")
 
 
+@pytest.mark.parametrize(
+    "path", ["/%0Alogin", "/login%3Fx", "/login%23/x", "//static/x", "/static%09/x", "/x%2F..%2Flogin", "/LOGIN", "/V1/api"]
+)
+def test_no_spelling_of_an_address_leads_past_the_log_in(store: orchlite.Client, browser_of: Browsers, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        assert browser_of(store).http.request(method, path).status_code == 401
+
+
+def test_a_log_in_leads_to_the_address_as_it_was_typed(store: orchlite.Client, browser_of: Browsers) -> None:
+    page = browser_of(store).get("/runs/1/files/a%20b%2Fc?as=x%2By", **{"Sec-Fetch-Site": "cross-site"})
+    assert quote("/runs/1/files/a%20b%2Fc?as=x%2By", safe="") in page
+
+
 def test_a_response_has_the_headers_that_keep_it_to_itself(browser: Any) -> None:
     for path in ("/", "/nowhere", "/login"):
         headers = browser.http.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self';")
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
+    assert browser.http.get("/static/page.js").headers["content-security-policy"].startswith("default-src 'self';")
+    for refused in (browser.http.get("/", headers={"Host": "evil.example"}), browser.http.post("/tasks/1/run", json={})):
+        assert refused.headers["content-security-policy"].startswith("default-src 'none';")
 
 
 def test_a_key_is_refused_after_ten_minutes() -> None:
@@ -171,3 +188,8 @@ def test_only_an_address_that_someone_has_opened_redeems_its_key_by_itself(
 
 def test_a_script_without_a_session_gets_no_page(store: orchlite.Client, browser_of: Browsers) -> None:
     assert browser_of(store).get("/version", 401, **{"Sec-Fetch-Mode": "cors"}) == ""
+
+
+def test_an_address_that_takes_forms_only_says_so(browser: Any) -> None:
+    response = browser.http.get("/logout")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")

@@ -11,7 +11,8 @@ function timeText(at, precision) {
 }
 
 // The rule of `rendering.distance_text`.
-function distanceText(seconds) {
+function distanceOf(element) {
+  const seconds = (new Date(element.dateTime) - Date.now()) / 1000;
   let rest = Math.abs(Math.round(seconds));
   const parts = [];
   for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
@@ -21,8 +22,6 @@ function distanceText(seconds) {
   }
   return (seconds > 0 ? "in " : "") + parts.slice(0, 2).join(" ") + (seconds > 0 ? "" : " ago");
 }
-
-const distanceOf = (element) => distanceText((new Date(element.dateTime) - Date.now()) / 1000);
 
 function countDown() {
   for (const element of document.querySelectorAll("time[data-countdown]")) element.textContent = distanceOf(element);
@@ -55,8 +54,7 @@ async function refresh() {
   showTimes();
 }
 
-// Ask whether anything has changed while the page can be seen, and rest for twenty times as long as a refresh took. A stream would take one
-// of the browser's six connections to the server for each open page.
+// Ask for changes while the page can be seen, and rest 20 times as long as that took. A stream would take one of the browser's connections.
 async function keepFresh(version) {
   const began = performance.now();
   const response = document.hidden ? null : await fetch("/version").catch(() => ({ ok: false }));

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from orchlite.client.client import Client, engine_of
 from orchlite.client.doctor import BAD, OK, WARNING, Check, checks
+from orchlite.client.health import keeping
 from orchlite.core.settings import Retention
 from orchlite.engine.examination import Examination
-from orchlite.operations import liveness
 from orchlite.operations.disk_use import DiskUse, measure
 from orchlite.operations.retention import Pruned
 from orchlite.web.language import PAGE
@@ -62,8 +62,7 @@ def _show(visit: Visit) -> Response:
         known=known,
         spelled=PAGE.spell,
         refresh_seconds=_refresh_seconds(known, visit.now),
-        signs=liveness.signs_of_life(visit.engine.context.folder.hosts),
-        recurring=visit.engine.store.lookups.count_recurring(),
+        keeping=keeping(visit.engine),
         shown_uses=_SHOWN_USES,
         workspace_names={one.id(): one.name() for one in visit.client.list_workspaces()},
         retention=settings.retention or Retention(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -42,5 +43,7 @@ def test_health_is_examined_in_the_background(
     assert f"store {engine_of(store).context.folder.path} is intact." in text
     assert "scoring 1" in text
     assert "Nothing is pruned by itself." in text
+    store.list_orchestrations()[0].run_scheduled("nightly", "@daily")
+    assert f"Process {os.getpid()} keeps the schedules of 1 task, last seen" in seen(browser.get("/health"))
     assert browser.post("/health/store").headers["location"] == "/health"
     browser.post("/health/other")

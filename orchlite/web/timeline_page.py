@@ -41,8 +41,7 @@ def _show(visit: Visit) -> Response:
     middle = _moment(visit.query("at")) or now
     span = _span(middle, zoom)
     number = max(1, visit.number("page", 1))
-    workspace_id = None if visit.workspace is None else visit.workspace.id()
-    found = timeline(visit.engine, workspace_id, span, (number - 1) * _LANES, _LANES)
+    found = timeline(visit.engine, visit.workspace_id, span, (number - 1) * _LANES, _LANES)
     is_shifted = abs(middle - now) > zoom.step
     return visit.render(
         "timeline.html",

@@ -122,7 +122,7 @@ def metric_plot(history: TaskHistory, name: str, time_text: TimeText) -> Plot:
     scale = _scale(history, low, high, _LOW)
     return Plot(
         title=name,
-        summary=f"{number_text(low)} to {number_text(high)}, last {number_text(last)}",
+        summary=f"{number_text(low)} to {number_text(high)}, last {number_text(last)}" if low != high else number_text(low),
         dots=_dots(history, values, scale, lambda past: f"{number_text(past.metrics[name])}, {time_text(moment_of(past.run))}"),
         height=scale.height,
         highest=number_text(high),

@@ -158,5 +158,8 @@ def test_a_failed_night_is_explained_on_the_page_of_its_task(window_of_nights: W
     assert "Failing since" in text
     assert "Code changed: model.py" in text
     assert tab.locator(".plot .flag").count() == 1
+    tab.set_viewport_size({"width": 360, "height": 900})
+    tab.locator("summary", has_text="Replace").click()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     tab.locator("#state a").first.click()
     assert "/runs/" in tab.url

@@ -52,6 +52,7 @@ COMMAND_LINE = Language(
         "older_than": "--older-than",
         "on_late": "--on-late",
         "port": "--port",
+        "preload": "--preload",
         "replace_pins": "--replace-pins",
         "retries": "--retries",
         "retry_delay": "--retry-delay",

@@ -34,6 +34,9 @@ _standby_option = click.option(
     metavar="DURATION",
     help="How long the next run of an orchestration is kept ready; 0s: none.  [default: 60s]",
 )
+_preload_option = click.option(
+    "--preload", multiple=True, metavar="MODULE", help="Module that a run which is kept ready has imported already. Repeatable."
+)
 _retain_option = click.option("--retain", type=Duration(), help="Prune once a day what ended longer ago than this.  [default: no pruning]")
 _heartbeat_option = click.option(
     "--heartbeat", type=ShellCommand(), help="Shell command to run once a minute while schedules are kept: a dead man's switch."
@@ -97,6 +100,7 @@ def start(
 @_read_only_option
 @_workers_option
 @_standby_option
+@_preload_option
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
@@ -112,6 +116,7 @@ def serve(
     read_only: bool,
     workers: int | None,
     standby: timedelta | None,
+    preload: tuple[str, ...],
     retain: timedelta | None,
     commands: Commands,
     heartbeat: list[str] | None,
@@ -123,7 +128,7 @@ def serve(
     within ten minutes; `open` makes another. With --json: {"url", "environment", "log_in"}, on one line.
     """
     out = common_options().output()
-    settings = {**installing, **commands, "heartbeat": heartbeat}
+    settings = {**installing, **commands, "heartbeat": heartbeat, "preload": preload}
     if standby is not None:
         settings["standby_seconds"] = standby
     addresses = {"host": host, "port": port, "hosts": also_named, "allow_remote": allow_remote}

@@ -37,6 +37,7 @@ from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.hints import PythonOnly
+from orchlite.core.module_arguments import checked_modules
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.core.system_errors import device_error
@@ -93,6 +94,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         install_timeout_seconds: Duration = 900,
         grace_seconds: Duration = 10,
         standby_seconds: Duration = 60,
+        preload: Sequence[str] = (),
         retention: Retention | None = None,
         keep_work: str = "changed",
         on_failure: Sequence[str] | None = None,
@@ -124,6 +126,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         grace_seconds: the time between SIGTERM and SIGKILL when a run is ended.
         standby_seconds: how long the next run of an orchestration that was run twice in a row is kept ready, while nothing else is due: its
             interpreter is started, and waits before the program's first statement. 0 prepares none.
+        preload: modules that a run which is kept ready has already imported, such as `["pandas"]`. See the manual's page `speed` before.
         retention: prune once a day, by these terms, while this client serves the whole store. By default nothing is removed.
         keep_work: which files of a run's working folder stay: `"changed"`, those that the run created or changed, and all of them for a
             task's newest three failed runs; `"all"`; or `"none"`.
@@ -154,6 +157,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             install_timeout_seconds=checked_seconds(install_timeout_seconds, "install_timeout_seconds"),
             grace_seconds=checked_seconds(grace_seconds, "grace_seconds"),
             standby_seconds=checked_seconds(standby_seconds, "standby_seconds", _MOST_STANDBY_SECONDS),
+            preload=checked_modules(preload, "preload"),
             retention=checked_retention(retention),
             keep_work=checked_choice(keep_work, "keep_work", _KEEP_WORK),
             on_failure=checked_command(on_failure, "on_failure"),

@@ -78,6 +78,7 @@ class Settings(NamedTuple):
     heartbeat: tuple[str, ...] | None = None
     retention: Retention | None = None
     standby_seconds: float = 60
+    preload: tuple[str, ...] = ()
     allow_foreign_owner: bool = False
     leash: bool = False
     """True: the store is temporary, and its runs are cancelled when this process ends."""

@@ -148,8 +148,8 @@ class Workers:
             try:
                 was_run = self._execute_next(_PAUSE_SECONDS if has_executed else self._seconds_until_due())
                 if was_run is None and has_executed:
-                    preparation.prepare(self._context, self._have_no_run)
                     workdirs.clean_up(self._context)
+                    preparation.prepare(self._context, self._have_no_run)  # last: from then on, this thread is free
                 elif was_run is None:
                     preparation.drop_expired(self._context)
                 has_executed = was_run or (has_executed and was_run is not None)

@@ -6,25 +6,42 @@ acknowledged, or the process ends here. `runs/spec.py` describes the messages, a
 """
 
 VARIABLE = "ORCHLITE_GATE"
-"""`runner pid:descriptor:inode`, set by the runner for the process that waits."""
+"""`runner pid:descriptor:inode`, then `:module` for each one to import in advance; set by the runner for the process that waits."""
 
 # posix.environ is the dictionary behind os.environ; the library has a copy, which unsetenv(3) changes. A process that another path file
 # starts has another parent; or, if its parent has ended and the runner has adopted it, it does not lead its session. The descriptor is made
 # non-inheritable before anything else happens. `passed` becomes true after the acknowledgement, never before: a run that is acknowledged is
 # not started again. The exit status is never believed. posix.read and posix.write resume after signals (PEP 475) unless a handler raises.
+# Modules are imported before the folder of the program is in sys.path: a name there that they have taken would lose.
 _PROGRAM = f"""
 import posix
 passed = False
 try:
-    runner, descriptor, inode = map(int, posix.environ[b'{VARIABLE}'].split(b':'))
-    passed = posix.getppid() != runner or posix.getsid(0) != posix.getpid()
+    runner, descriptor, inode, *names = posix.environ[b'{VARIABLE}'].split(b':')
+    descriptor = int(descriptor)
+    passed = posix.getppid() != int(runner) or posix.getsid(0) != posix.getpid()
     if not passed:
         posix.set_inheritable(descriptor, False)
         del posix.environ[b'{VARIABLE}']
         posix.unsetenv('{VARIABLE}')
-        if posix.fstat(descriptor).st_ino == inode and posix.write(descriptor, b'r') and posix.read(descriptor, 1) == b'x':
-            passed = posix.write(descriptor, b'y') == 1
-            posix.close(descriptor)
+        state = b'r'
+        if names:
+            import _signal, sys
+            _signal.alarm(30)
+            try:
+                known = {{*sys.modules}}
+                for name in names:
+                    __import__(name.decode())
+                known = {{name.partition('.')[0] for name in {{*sys.modules}} - known}}
+                if known := known & {{name.partition('.')[0] for name in posix.listdir()}}:
+                    state = f"f the bundle's own {{min(known)}} would not be imported".encode()
+            except BaseException as error:
+                state = f'f {{type(error).__name__}}: {{error}}'.encode('utf-8', 'replace')[:400]
+            _signal.alarm(0)
+        if posix.fstat(descriptor).st_ino == int(inode) and posix.write(descriptor, state):
+            if state == b'r' and posix.read(descriptor, 1) == b'x':
+                passed = posix.write(descriptor, b'y') == 1
+                posix.close(descriptor)
 finally:
     passed or posix._exit(1)
 """

@@ -124,7 +124,7 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
 
 def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec:
     run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
-    attempt = preparation.make_folders(folder, run.attempt)
+    attempt = folder.attempt(run.attempt) if assignment.is_prepared else preparation.make_folders(folder, run.attempt)
     rebuild = install_files(folder, run.attempt, "packaging.log")
     provided = ensure_environment(context, orchestration, rebuild)
     recorded_environments.record(context, orchestration, provided)

@@ -48,6 +48,7 @@ def spec_of(context: Context, assignment: Assignment, installation: Installation
         leash=context.settings.leash,
         environment_lock=str(installation.lock),
         packages_sha=run_packages.keep(context, orchestration, installation),
+        preload=context.settings.preload,
         hidden=_secret_names(task, env),
         **task.resources._asdict(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import sys
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _POLL_SECONDS = 0.1
+_log = logging.getLogger(__name__)
 # An interpreter that was built with a shared library may not start without LD_LIBRARY_PATH.
 _NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
 
@@ -185,6 +187,8 @@ class Runners:
             self._release(folder.run_id, self._busy, is_usable=found is not None and not (found["result"] and found["result"]["left"]))
         if found is None:  # the runner died; a program that it was just spawning may hold the lock a moment longer than the pipe
             return fallback(folder)
+        if found.get("not_preloaded"):
+            _log.warning("run %s was started without modules imported in advance: %s", folder.run_id, found["not_preloaded"])
         if found["result"] is not None:  # the content of `result.json`; a program that removes its own files loses nothing
             return Ended(found["result"]["attempt"], checked_result(found["result"]))
         observed = fallback(folder)

@@ -50,13 +50,14 @@ Request, on the runner's standard input
     exits, a busy one finishes its run first, or cancels it if `leash` is set.
 Response, on the runner's standard output
     To a run: `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's
-    owner, `result` is null and `refused` the reason; else `refused` is null. To `drop`: `run_id` and `dropped`. To `prepare`: none. End
+    owner, `result` is null and `refused` the reason; else `refused` is null. `not_preloaded` is the text of `f`, if the run was started
+    cold because of that. To `drop`: `run_id` and `dropped`. To `prepare`: none. End
     of file means that the runner is gone.
 
 At the gate, the runner and the program exchange single bytes on a socket. The variable `ORCHLITE_GATE` is `runner pid:descriptor:inode`:
 
 `r`, from the program
-    It waits. Before, nothing is expected of it.
+    It waits. Before, nothing is expected of it. Or `f` and a text: why what `preload` names could not be imported; then it ends.
 `x`, from the runner
     The order. The runner has created `started.json`, moved `held` back, and found the working folder and the interpreter to be the same
     files as at the preparation. From here on, time limit and requests to end the run count.
@@ -115,6 +116,8 @@ class RunSpec(NamedTuple):
     """Added to the niceness of the runner."""
     packages_sha: str | None = None
     """The SHA-256 of the list of packages that the program sees; for the result."""
+    preload: tuple[str, ...] = ()
+    """Modules that are imported while the run stands by."""
 
 
 class Ended(NamedTuple):

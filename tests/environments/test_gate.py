@@ -180,3 +180,44 @@ def test_a_process_that_was_stopped_and_continued_waits_on(environment: Path) ->
     waiting.end.send(b"x")
     assert waiting.received() == b"y"
     assert waiting.ended()[0] == 0
+
+
+def _preloaded(environment: Path, *names: str, program: str = "") -> _Waiting:
+    return _Waiting(environment, program, value=":".join(["{pid}:{descriptor}:{inode}", *names]))
+
+
+def test_modules_are_imported_before_the_order_and_what_they_print_is_not_lost(environment: Path) -> None:
+    (environment / "slow.py").write_text("print('imported')")
+    waiting = _preloaded(environment, "slow", "xml.etree", program="import sys; print('slow' in sys.modules, 'xml.etree' in sys.modules)")
+    assert _open(waiting) == (0, "imported\nTrue True\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        pytest.param("raise ValueError('why')", b"f ValueError: why", id="raises"),
+        pytest.param("import sys; sys.exit(0)", b"f SystemExit: 0", id="exits"),
+        pytest.param("import shadowed", b"f the bundle's own shadowed would not be imported", id="takes a name of the bundle"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_in_advance_is_reported_and_starts_nothing(environment: Path, module: str, text: bytes) -> None:
+    (environment / "bad.py").write_text(module)
+    (environment / "shadowed.py").touch()
+    (environment.parents[3] / "work").mkdir()
+    (environment.parents[3] / "work" / "shadowed.py").touch()
+    waiting = _preloaded(environment, "bad")
+    assert waiting.end.recv(512) == text
+    assert (waiting.ended()[0], waiting.has_run()) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["import os; os._exit(0)", "import signal; signal.raise_signal(signal.SIGALRM)", f"import os; os.close({_DESCRIPTOR})"],
+    ids=["exits at once", "is interrupted as after 30 s", "closes the descriptor"],
+)
+def test_a_module_that_ends_the_process_starts_nothing(environment: Path, module: str) -> None:
+    (environment / "bad.py").write_text(module)
+    waiting = _preloaded(environment, "bad")
+    assert waiting.received() == b""
+    waiting.ended()
+    assert not waiting.has_run()

@@ -289,10 +289,11 @@ class TestEnvironments:
 
 
 class TestADryRun:
-    def test_returns_the_same_and_changes_nothing(self, client: orchlite.Client, folder: MakeFolder) -> None:
+    def test_returns_the_same_and_changes_nothing(self, client: orchlite.Client, folder: MakeFolder, until: Until) -> None:
         for number in range(3):
             client.run(folder(f"print({number})"))
         _age(client)
+        until(lambda: not list(Path(client.path(), "runs").glob("*/1/work/main.py")))  # workers clean up a moment later
         before = _contents(client)
         would = retention.prune(_store(client), _MONTH, dry_run=True)
         assert _contents(client) == before

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchlite import Client, DeviceFailed, Orchestration
+from orchlite.client.client import engine_of
 from orchlite.core.status import TaskKind
 from orchlite.operations.standbys import Standbys
 from tests.standbys import PROGRAM, at_the_gate, is_gone, processes_of, stand_by, standby_of, until
@@ -132,6 +133,26 @@ def test_twenty_submissions_at_once_are_twenty_runs(client: Client, orchestratio
     assert logs.count("standby") <= 1
     assert _run_ids(store) >= {run.id() for task in tasks for run in task.last_runs()}
     assert client.check() == []
+
+
+def test_modules_are_imported_before_the_submission(store: Path, folder: MakeFolder) -> None:
+    program = PROGRAM + "print('xml.sax.saxutils' in sys.modules)"
+    with Client(store, preload=["xml.sax.saxutils"]) as client:
+        orchestration = client.upload_orchestration(path=folder(program)).wait()
+        stand_by(orchestration, store)
+        assert _log(orchestration) == ["standby", "True"]
+
+
+def test_a_module_that_cannot_be_imported_in_advance_is_a_cold_start_with_a_warning(
+    store: Path, folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Client(store, preload=["no_such_module"]) as client:
+        orchestration = client.upload_orchestration(path=folder(PROGRAM)).wait()
+        for _ in range(2):
+            orchestration.run_once().wait()
+        until(lambda: engine_of(client).context.standbys.seconds_left())
+        assert _log(orchestration) == ["cold"]
+    assert "without modules imported in advance: ModuleNotFoundError: No module named 'no_such_module'" in caplog.text
 
 
 class TestTheExpectation:

@@ -41,6 +41,7 @@ class _Service:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._standby: Standby | None = None
+        self._not_preloaded: str | None = None
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Do what is requested; return the response, if there is one."""
@@ -54,7 +55,7 @@ class _Service:
             self.drop()
             return {"run_id": request["run_id"], "dropped": True}
         try:
-            return {"run_id": request["run_id"], "result": self._run(request), "refused": None}
+            return {"run_id": request["run_id"], "result": self._run(request), "refused": None, "not_preloaded": self._not_preloaded}
         except Refused as refusal:
             return {"run_id": request["run_id"], "result": None, "refused": str(refusal)}
 
@@ -67,9 +68,11 @@ class _Service:
 
     def _run(self, spec: dict[str, Any]) -> dict[str, Any]:
         standby = self._taken_standby(spec)
+        self._not_preloaded = None
         reservation = Reservation(spec) if standby is None else standby.reservation
         with closing(reservation), nullcontext() if standby is None else closing(standby):
             if standby is not None and not standby.fits(spec):
+                self._not_preloaded = standby.failure()
                 standby.close()
                 standby = None
             ownership = reservation.own()

@@ -26,8 +26,9 @@ _DESCRIPTOR = 63
 _READY_SECONDS = 1.0
 """How long an ordered run waits for its standby to come to the gate, before it is started cold."""
 _POLL_SECONDS = 0.02
+_MESSAGE_BYTES = 512
 _SWEEP_SECONDS = 10.0
-_FIXED = ("command", "working_folder", "env", "memory_bytes", "cpu_seconds")
+_FIXED = ("command", "working_folder", "env", "memory_bytes", "cpu_seconds", "preload")
 """What the program has had since it was started."""
 _NEVER_WITH = ("PYTHONVERBOSE", "PYTHONPROFILEIMPORTTIME")
 """With these, the interpreter prints more, for the gate's sake."""
@@ -61,7 +62,7 @@ class Standby:
         self._gate, theirs = socketpair()
         with theirs:
             inode = os.fstat(theirs.fileno()).st_ino
-            variables = {_VARIABLE: f"{os.getpid()}:{_DESCRIPTOR}:{inode}"}
+            variables = {_VARIABLE: ":".join([f"{os.getpid()}:{_DESCRIPTOR}:{inode}", *self._spec.get("preload", ())])}
             try:
                 return start(self._spec, {_DESCRIPTOR: theirs.fileno()}, variables)
             except BaseException:
@@ -82,10 +83,15 @@ class Standby:
             return _identities(spec) == self._seen and (folder.st_dev, folder.st_ino) == self._seen[0]
         return False
 
+    def failure(self) -> str | None:
+        """Return why its modules could not be imported in advance, if that is so."""
+        received = self._receive()
+        return received[2:].decode("utf-8", "replace") if received.startswith(b"f") else None
+
     def _comes_to_the_gate(self) -> bool:
         give_up_at = time.monotonic() + _READY_SECONDS
         while not self._receive().startswith(b"r"):
-            if processes.has_ended(self.program.pid) or time.monotonic() > give_up_at:
+            if self._received or processes.has_ended(self.program.pid) or time.monotonic() > give_up_at:
                 return False
             select.select([self._gate], (), (), _POLL_SECONDS)
         return not processes.has_ended(self.program.pid)
@@ -103,7 +109,7 @@ class Standby:
 
     def _receive(self) -> bytes:
         with suppress(OSError):
-            self._received += self._gate.recv(16)
+            self._received += self._gate.recv(_MESSAGE_BYTES)
         return self._received
 
     def close(self) -> None:

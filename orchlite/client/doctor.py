@@ -22,7 +22,7 @@ from orchlite.core.sizes import size_text
 from orchlite.core.text import counted
 
 if TYPE_CHECKING:
-    from orchlite.operations.integrity import Finding
+    from orchlite.operations.integrity import Finding, Progress
 
 _INDEX_TIMEOUT_SECONDS = 5.0
 _OLD = timedelta(days=30)
@@ -39,16 +39,19 @@ class Check(NamedTuple):
     words: str
 
 
-def checks(folder: StoreFolder, client: Client | None = None, *, offline: bool = False) -> dict[str, Callable[[], list[Check]]]:
+def checks(
+    folder: StoreFolder, client: Client | None = None, *, offline: bool = False, quick: bool = False, progress: Progress | None = None
+) -> dict[str, Callable[[], list[Check]]]:
     """Return the checks by what they check. Each blocks until it is done, and returns what it found; none raises.
 
     client: an open client of this store. Without one, the store is opened for its check, if there is one.
     offline: leave out the package index.
+    quick, progress: as for `Client.check`.
     """
     found: dict[str, Callable[[], Iterator[Check]]] = {
         "interpreter": _interpreter,
         "installation": _installation,
-        "store": partial(_store, folder, client),
+        "store": partial(_store, folder, client, quick, progress),
         "environments": _environments,
         "installer": _installer,
         "index": _index,
@@ -84,7 +87,7 @@ def _installation() -> Iterator[Check]:
             yield Check("installation", WARNING, f"{folder} {words}")
 
 
-def _store(folder: StoreFolder, opened: Client | None) -> Iterator[Check]:
+def _store(folder: StoreFolder, opened: Client | None, quick: bool, progress: Progress | None) -> Iterator[Check]:
     from orchlite.core import private_folders
 
     if not folder.database.exists():
@@ -95,11 +98,11 @@ def _store(folder: StoreFolder, opened: Client | None) -> Iterator[Check]:
     with _opened(folder, opened) as client:
         newest = client.list_runs(limit=1)
         written_at = newest[0].created_at() if newest else None
-        findings = client.check()
+        findings = client.check(quick=quick, progress=progress)
     wrong = [finding for finding in findings if finding.kind != "leftover"]
     yield from (Check("store", BAD, _finding_text(finding)) for finding in wrong)
     if not wrong:
-        yield Check("store", OK, f"{folder.path} is intact.")
+        yield Check("store", OK, f"{folder.path} is intact" + (", as far as a quick check sees." if quick else "."))
     yield from (Check("leftovers", WARNING, _finding_text(finding)) for finding in findings if finding.kind == "leftover")
     if written_at is not None and written_at - SystemClock().now() > _AHEAD:
         yield Check(

@@ -15,7 +15,7 @@ from orchlite.engine.engine import Engine
 
 if TYPE_CHECKING:
     from orchlite.core.tables import Table
-    from orchlite.operations.integrity import Finding
+    from orchlite.operations.integrity import Finding, Progress
     from orchlite.operations.retention import Pruned
 
 
@@ -83,15 +83,24 @@ class Maintenance:
 
         restore(checked_path(path), checked_path(into, "into"), (clock or SystemClock()).now())
 
-    def check(self) -> Table[Finding]:
+    def check(self, *, quick: bool = False, progress: Progress | None = None) -> Table[Finding]:
         """Read the whole store and return what is wrong with it, each with a remedy; for a healthy store an empty table.
 
         Block until everything was read, bundles and models included; others may use the store meanwhile. Damage is returned, not raised.
+
+        quick: leave out the bytes of bundles and models, the indexes and events of the database, and the folders of runs: for a million
+            runs that takes seconds instead of minutes.
+        progress: a function that is called with what is being checked, how many of that were, and how many there are, such as
+            `("runs", 500, 20000)`; both are 0 for what is not counted.
+
+        Raises:
+            BadArgument: `quick` is not a bool.
         """
+        quick = checked_flag(quick, "quick")
         with shortages("The store cannot be checked"):
             from orchlite.operations import integrity
 
-            return integrity.check(self._engine.context)
+            return integrity.check(self._engine.context, quick=quick, progress=progress)
 
 
 def checked_retention(retention: Retention | None) -> Retention | None:

@@ -232,11 +232,23 @@ class StoreMaintenance:
         assert row is not None
         return int(row[0])
 
-    def damage(self) -> list[str]:
-        """Return what SQLite finds wrong with the file, in its words: with its pages and indexes, and with references between rows."""
-        messages = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check") if row[0] != "ok"]
+    def damage(self, *, quick: bool = False) -> list[str]:
+        """Return what SQLite finds wrong with the file, in its words: with its pages and indexes, and with references between rows.
+
+        quick: with its pages only, which takes a tenth of the time.
+        """
+        check = "PRAGMA quick_check" if quick else "PRAGMA integrity_check"
+        messages = [str(row[0]) for row in self._database.rows(check) if row[0] != "ok"]
+        if quick:
+            return messages
         dangling = self._database.rows("PRAGMA foreign_key_check")
         return messages + [f"row {row['rowid']} of {row['table']} refers to a missing row of {row['parent']}" for row in dangling]
+
+    def count_runs(self) -> int:
+        """Return how many runs there are."""
+        row = self._database.row("SELECT COUNT(*) FROM runs")
+        assert row is not None
+        return int(row[0])
 
     def unsafe_names(self) -> list[str]:
         """Return what no store has, and what would lead its files outside of it: ids and hashes of another form, triggers, views."""

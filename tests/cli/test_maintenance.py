@@ -120,6 +120,7 @@ def test_doctor_finds_a_healthy_store_ok(call: Call, folder: MakeFolder) -> None
     assert done.exit_code == 0
     assert {"interpreter", "store", "environments", "installer", "clock", "leftovers", "disk"} <= set(_states(done))
     assert "bad" not in _states(done).values()
+    assert "as far as a quick check sees" in call("doctor", "--offline", "--quick").stdout
 
 
 def test_doctor_creates_no_store(call: Call, store: Path) -> None:

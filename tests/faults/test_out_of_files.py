@@ -181,13 +181,13 @@ def test_what_cannot_be_read_meanwhile_is_not_reported_as_damaged(
     client: orchlite.Client, smallest_bundle: bytes, no_descriptors: Callable[[], None]
 ) -> None:
     client.upload_orchestration(smallest_bundle).wait()
-    context = engine_of(client).context
+    check = integrity._Check(engine_of(client).context, False, lambda part, done, total: None)
     parts = (integrity._bundles, integrity._ended_runs)
-    assert [list(part(context)) for part in parts] == [[], []]
+    assert [list(part(check)) for part in parts] == [[], []]
     no_descriptors()
     for part in parts:
         with pytest.raises(OSError, match="Too many open files"):
-            list(part(context))
+            list(part(check))
 
 
 def test_what_cannot_be_compared_meanwhile_is_not_taken_for_changed(

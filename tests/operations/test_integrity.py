@@ -90,6 +90,16 @@ class TestAnIntactStore:
         assert integrity.check(_store(client)) == []
 
 
+def test_progress_names_each_part_and_counts_runs(client: orchlite.Client, folder: MakeFolder) -> None:
+    client.run(folder("print(1)"))
+    seen: list[tuple[str, int, int]] = []
+    client.check(progress=lambda *step: seen.append(step))
+    assert list(dict.fromkeys(part for part, _, _ in seen)) == [
+        *("database", "rows", "bundles", "models", "environments", "runs", "leftovers"),
+    ]
+    assert [step for step in seen if step[2]] == [("runs", 2, 2)]
+
+
 class TestTheDatabase:
     def test_a_damaged_page_is_found(self, tmp_path: Path, folder: MakeFolder) -> None:
         with orchlite.Client(tmp_path / "store") as client:
@@ -102,10 +112,11 @@ class TestTheDatabase:
             file.seek((page - 1) * page_bytes)
             file.write(b"\xff" * page_bytes)
         with orchlite.Client(client.path()) as damaged:
-            findings = integrity.check(_store(damaged))
-        assert findings
-        assert {finding.kind for finding in findings} == {"database"}
-        assert findings[0].hint == "Restore the store from a backup."
+            for quick in (False, True):
+                findings = damaged.check(quick=quick)
+                assert findings
+                assert {finding.kind for finding in findings} == {"database"}
+                assert findings[0].hint == "Restore the store from a backup."
 
     def test_a_row_that_refers_to_a_missing_row_is_found(self, client: orchlite.Client, folder: MakeFolder) -> None:
         run = client.run(folder("print(1)"))
@@ -168,12 +179,14 @@ class TestBundles:
     def test_one_that_was_cut_off_is_found(self, client: orchlite.Client, bundle: Path) -> None:
         os.truncate(bundle, 10)
         assert "It has 10 bytes instead of" in _the_only_finding(client).what
+        assert client.check(quick=True) == client.check()
 
     def test_one_whose_bytes_have_changed_is_found(self, client: orchlite.Client, bundle: Path) -> None:
         content = bytearray(bundle.read_bytes())
         content[len(content) // 2] ^= 1
         bundle.write_bytes(content)
         assert "their SHA-256 differs" in _the_only_finding(client).what
+        assert client.check(quick=True) == []
 
 
 class TestRuns:

@@ -7,11 +7,9 @@ what a screen shows does not depend on what precedes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from orchlite.core.escapes import without_colours
 from orchlite.runs import log_places
 from orchlite.runs.log_places import END, Gap, Piece, Place, PlacedLine, PlacedPart
 from orchlite.runs.logs import LogLine, UnfinishedLine
@@ -27,6 +25,8 @@ _LONGEST = 8 * 1024
 """A row of this length is ended: a longer line is shown as several."""
 _CHANGEABLE_ROWS = 20
 _CHANGEABLE_CHARACTERS = 64 * 1024
+_TIME = slice(11, 19)
+"""Where the time is in the wire form of a line."""
 _SHOWN_BEFORE = 5
 """How many rows precede the one that was looked for."""
 
@@ -40,8 +40,8 @@ class LogRow(NamedTuple):
     """With control sequences."""
     stream: Literal["stdout", "stderr", "gap"]
     """`gap`: it stands for dropped segments."""
-    at: datetime
-    """When the newest part of it arrived: aware, UTC."""
+    time: str
+    """When the newest part of it arrived, in UTC: `16:03:19`."""
     place: Place
     """Of the record with which it begins."""
     last_place: Place
@@ -97,11 +97,11 @@ def after(path: Path, place: Place, *, has_ended: bool) -> LogWindow:
         if has_later := read_bytes >= _READ_BYTES[-1]:
             break
     has_later = has_later and log_places.bytes_after(path, end) > 0
-    rows = _rows(lines)
-    if (count := _count(rows)) < len(rows) and (cut := rows[count].place) > start:
-        rows, end, has_later = _rows(line for line in lines if line.place < cut), cut, True
-    window = LogWindow(rows, [], start, end, start > log_places.start_of(path), has_later)
-    return window if has_ended or has_later else _without_unsettled(window, lines)
+    screen = _screen(lines)
+    if (count := _count(screen.all)) < len(screen.all) and (cut := screen.all[count].place) > start:
+        screen, end, has_later = _screen(line for line in lines if line.place < cut), cut, True
+    window = LogWindow(screen.all, [], start, end, start > log_places.start_of(path), has_later)
+    return window if has_ended or has_later else _without_unsettled(window, screen, lines)
 
 
 def around(path: Path, place: Place, *, has_ended: bool) -> LogWindow:
@@ -121,17 +121,17 @@ def _ending(path: Path, place: Place, *, has_ended: bool) -> LogWindow:
     for most_bytes in _READ_BYTES:
         pieces = _pieces_before(path, place, most_bytes)
         lines = [line for piece in reversed(pieces) for line in piece.lines()]
-        rows = _rows(lines)
-        if len(rows) >= _FEW_ROWS:
+        screen = _screen(lines)
+        if len(screen.all) >= _FEW_ROWS:
             break
     first = log_places.start_of(path)
     start, end = (pieces[-1].start, pieces[0].end) if pieces else (first, first)
-    if (count := _count(reversed(rows))) < len(rows):
-        start = rows[-count].place
+    if (count := _count(reversed(screen.all))) < len(screen.all):
+        start = screen.all[-count].place
         lines = [line for line in lines if line.place >= start]
-        rows = _rows(lines)
-    window = LogWindow(rows, [], start, end, start > first, has_later=place != END)
-    return window if has_ended else _without_unsettled(window, lines)
+        screen = _screen(lines)
+    window = LogWindow(screen.all, [], start, end, start > first, has_later=place != END)
+    return window if has_ended else _without_unsettled(window, screen, lines)
 
 
 def _pieces_before(path: Path, place: Place, most_bytes: int) -> list[Piece]:
@@ -145,62 +145,86 @@ def _pieces_before(path: Path, place: Place, most_bytes: int) -> list[Piece]:
     return pieces
 
 
-def _without_unsettled(window: LogWindow, lines: Sequence[_Line]) -> LogWindow:
+def _without_unsettled(window: LogWindow, screen: _Screen, lines: Sequence[_Line]) -> LogWindow:
     """Return the window at the end of a log that grows, ending before the rows that its program may still change."""
-    screen = _Screen()
-    settled = list(screen.add(lines))
-    unsettled = screen.rest()
-    cut = min((row.place for row in unsettled), default=window.end)
-    for row in sorted(settled, key=lambda row: row.last_place, reverse=True):
+    if not screen.unsettled:
+        return window
+    cut = min(row.place for row in screen.unsettled)
+    for row in sorted(screen.settled, key=lambda row: row.last_place, reverse=True):
         cut = min(cut, row.place) if row.last_place >= cut else cut  # else the next window would show the rest of it again
     if sum(len(line) for line in lines if line.place >= cut) > _CHANGEABLE_CHARACTERS:  # each poll would read them again
         return window
-    changeable = [*(row for row in settled if row.place >= cut), *unsettled]
-    return window._replace(rows=[row for row in settled if row.place < cut], unsettled=changeable, end=cut)
+    changeable = [*(row for row in screen.settled if row.place >= cut), *screen.unsettled]
+    return window._replace(rows=[row for row in screen.settled if row.place < cut], unsettled=changeable, end=cut)
 
 
-def _rows(lines: Iterable[_Line]) -> list[LogRow]:
-    """Return all rows of these lines, oldest first."""
-    screen = _Screen()
-    return [*screen.add(lines), *screen.rest()]
+class _Screen(NamedTuple):
+    """What some records show."""
+
+    settled: list[LogRow]
+    unsettled: list[LogRow]
+    """Rows that later records may change."""
+
+    @property
+    def all(self) -> list[LogRow]:
+        """All rows, oldest first."""
+        return [*self.settled, *self.unsettled] if self.unsettled else self.settled
 
 
-class _Screen:
+def _screen(lines: Iterable[_Line]) -> _Screen:
+    terminal = _Terminal()
+    return _Screen(list(terminal.add(lines)), terminal.rest())
+
+
+class _Terminal:
     """Makes rows of records, as both streams' terminal would show them."""
 
     def __init__(self) -> None:
         self._streams = {name: RedrawnRows(_CHANGEABLE_ROWS) for name in ("stdout", "stderr")}
+        self._is_plain = True
+        """Whether no row can be redrawn."""
 
     def add(self, lines: Iterable[_Line]) -> Iterator[LogRow]:
         """Yield the rows that can no longer change, oldest first."""
         for line in lines:
             if isinstance(line, Gap):
                 yield from self.rest()
-                yield LogRow(line.text, "gap", line.at, line.place, line.place)
-                continue
-            if not isinstance(line, UnfinishedLine):
-                yield from self._settled(line)
-            name = line.stream
-            yield from _log_rows(name, self._streams[name].feed(line))
-            if any(row.length >= _LONGEST for row in self._streams[name].current()[-1:]):
-                yield from _log_rows(name, self._streams[name].finish())
+                yield LogRow(line.text, "gap", line[_TIME], line.place, line.place)
+            elif self._is_plain and isinstance(line, PlacedLine) and "\r" not in line:  # nearly every line
+                yield LogRow(line.text, _name(line), line[_TIME], line.place, line.place)
+            else:
+                yield from self._drawn(line)
+                self._is_plain = all(rows.are_fresh() for rows in self._streams.values())
+
+    def _drawn(self, line: _Line) -> Iterator[LogRow]:
+        """Draw a line, and yield the rows that can no longer change."""
+        if not isinstance(line, UnfinishedLine):
+            yield from self._settled(line)
+        rows = self._streams[_name(line)]
+        yield from _log_rows(rows.feed(line))
+        if any(row.length >= _LONGEST for row in rows.current()[-1:]):
+            yield from _log_rows(rows.finish())
 
     def rest(self) -> list[LogRow]:
         """Return the rows that are left, oldest first."""
-        return sorted((row for name, rows in self._streams.items() for row in _log_rows(name, rows.finish())), key=lambda row: row.place)
+        self._is_plain = True
+        return sorted((row for rows in self._streams.values() for row in _log_rows(rows.finish())), key=lambda row: row.place)
 
     def _settled(self, line: LogLine) -> Iterator[LogRow]:
         """Yield the rows of the other stream that were written before this line."""
         for name, rows in self._streams.items():
             if name != line.stream:
-                yield from _log_rows(name, rows.settle(line))
+                yield from _log_rows(rows.settle(line))
 
 
-def _log_rows(stream: str, rows: Sequence[Row]) -> Iterator[LogRow]:
-    name: Literal["stdout", "stderr"] = "stderr" if stream == "stderr" else "stdout"
+def _name(line: LogLine) -> Literal["stdout", "stderr"]:
+    return "stderr" if line.stream == "stderr" else "stdout"
+
+
+def _log_rows(rows: Iterable[Row]) -> Iterator[LogRow]:
     for row in rows:
         if isinstance(row.oldest, _Line) and isinstance(row.newest, _Line):
-            yield LogRow(row.text(), name, row.newest.at, row.oldest.place, row.newest.place)
+            yield LogRow(row.text(), _name(row.newest), row.newest[_TIME], row.oldest.place, row.newest.place)
 
 
 def _count(rows: Iterable[LogRow]) -> int:
@@ -219,8 +243,3 @@ def _weight(text: str) -> int:
     if text.isascii() and text.isprintable():
         return len(text) + 4 * sum(map(text.count, "<>&"))
     return 5 * len(text)
-
-
-def plain_text(row: LogRow) -> str:
-    """Return the text of a row without control sequences."""
-    return without_colours(row.text)

@@ -158,8 +158,8 @@ class Lookups:
     def last_success_before(self, run_id: str) -> RunKey | None:
         """Return the newest success before a run: of its task or, if that has none, of a task with its title in its workspace.
 
-        A title is the name of a task, else that of its orchestration. Without packaging, which has none. Of each task, up to its 5,000
-        runs before this one are considered.
+        A title is the name of a task, else that of its orchestration. Considered are the 5,000 runs of the task before this one, and 500 of
+        each of the 200 tasks of the title that changed last. Packaging has no title.
         """
         rows = self._database.rows(
             "SELECT run_id, task_id FROM (SELECT number, run_id, task_id, status FROM runs INDEXED BY runs_of_task"
@@ -168,14 +168,14 @@ class Lookups:
             (run_id, run_id),
         ) or self._database.rows(
             "WITH this AS (SELECT number, tasks.workspace_id, COALESCE(tasks.name, orchestrations.name) AS title"
-            " FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
-            " WHERE run_id = ? AND kind <> 'packaging')"
-            " SELECT run_id, runs.task_id FROM this CROSS JOIN tasks ON tasks.workspace_id = this.workspace_id AND kind <> 'packaging'"
-            " JOIN orchestrations USING (orchestration_id)"
-            " JOIN runs ON runs.number = (SELECT MAX(number) FROM (SELECT number, status FROM runs AS newest INDEXED BY runs_of_task"
-            " WHERE newest.task_id = tasks.task_id AND newest.number < this.number ORDER BY number DESC LIMIT 5000)"
-            " AS ran WHERE status = 'success')"
-            " WHERE COALESCE(tasks.name, orchestrations.name) = this.title ORDER BY runs.number DESC LIMIT 1",
+            " FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id) WHERE run_id = ? AND kind <> 'packaging'),"
+            # CROSS JOIN keeps SQLite from reading the runs of tasks with other titles.
+            " titled AS MATERIALIZED (SELECT tasks.task_id, this.number AS before FROM this CROSS JOIN tasks INDEXED BY tasks_of_workspace"
+            " ON tasks.workspace_id = this.workspace_id AND kind <> 'packaging' CROSS JOIN orchestrations USING (orchestration_id)"
+            " WHERE COALESCE(tasks.name, orchestrations.name) = this.title ORDER BY tasks.updated_at DESC LIMIT 200)"
+            " SELECT run_id, runs.task_id FROM titled CROSS JOIN runs ON runs.number = (SELECT MAX(number) FROM (SELECT number, status"
+            " FROM runs AS newest INDEXED BY runs_of_task WHERE newest.task_id = titled.task_id AND newest.number < titled.before"
+            " ORDER BY number DESC LIMIT 500) AS ran WHERE status = 'success') ORDER BY runs.number DESC LIMIT 1",
             (run_id,),
         )
         return _keys(rows)[0] if rows else None

@@ -38,7 +38,17 @@ _HOUR = timedelta(hours=1)
 _FIVE = WantedRuns(limit=5)
 _FAILED = frozenset({RunStatus.FAILURE})
 _FEW_ROWS = (
-    *("VIRTUAL TABLE", "SCAN late", "SCAN failed", "SCAN newest", "SCAN chain", "SCAN ran", "SCAN (subquery", "SCAN workspaces"),
+    *(
+        "VIRTUAL TABLE",
+        "SCAN late",
+        "SCAN failed",
+        "SCAN newest",
+        "SCAN chain",
+        "SCAN ran",
+        "SCAN titled",
+        "SCAN (subquery",
+        "SCAN workspaces",
+    ),
     *("INDEX runs_queued", "INDEX runs_running", "INDEX runs_unfinished", "INDEX runs_unsuccessful", "INDEX runs_skipped"),
     "INDEX tasks_recurring",
 )

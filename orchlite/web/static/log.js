@@ -1,7 +1,7 @@
 // A log: it follows its end until one scrolls up, loads what is earlier and later on the way, and searches in place.
 "use strict";
 
-const POLL_MS = 1000;
+const POLL_MS = [1000, 3000]; // while something arrives; and at most, when nothing does
 const MOST_ROWS = 4000;
 const NEAR = 300;
 const panel = document.getElementById("log");
@@ -11,6 +11,7 @@ const followButton = panel.querySelector(".follow");
 let box = panel.querySelector(".log-box");
 let follows = false;
 let isLoading = false;
+let pause = POLL_MS[0];
 
 const lastEnd = () => [...box.querySelectorAll(".rows[data-end]")].at(-1).dataset.end;
 const isAtEnd = () => !box.querySelector(".later") && box.scrollHeight - box.scrollTop - box.clientHeight < 24;
@@ -92,6 +93,7 @@ async function poll() {
   if (!document.hidden && "liveLog" in box.dataset && !box.querySelector(".later")) {
     const polled = box;
     const fresh = (await load(`${address}/new?after=${lastEnd()}`))?.querySelector(".log-box");
+    pause = fresh ? POLL_MS[0] : Math.min(pause + 500, POLL_MS[1]);
     if (fresh && polled === box) {
       if ("replaces" in fresh.dataset) {
         if (follows) await show(`${address}?at=end`);
@@ -100,7 +102,7 @@ async function poll() {
     }
     setFollows(follows);
   }
-  setTimeout(poll, again ? 50 : POLL_MS);
+  setTimeout(poll, again ? 50 : pause);
 }
 
 panel.addEventListener("click", (event) => {

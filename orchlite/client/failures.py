@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchlite.client.task_run import TaskRun, log_path_of
 from orchlite.core.escapes import without_colours
 from orchlite.core.status import FAILED
 from orchlite.runs.log_places import END, before
 from orchlite.runs.logs import last_state
+
+if TYPE_CHECKING:
+    from orchlite.client.task_run import TaskRun
 
 _ENDING_BYTES = 16 * 1024
 """How much of the end of a log is searched for an error."""
@@ -34,6 +37,8 @@ def last_lines(run: TaskRun, count: int) -> list[str]:
 
 def why_failed(run: TaskRun) -> str:
     """Return the first line of a failed run's reason, else the error at the end of its log, else its exit code."""
+    from orchlite.client.task_run import log_path_of  # the command line's help needs none of its imports
+
     return cause(run.reason(), log_path_of(run), run.exit_code())
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchlite.client.task import Task
 from orchlite.core.errors import BadSchedule
 from orchlite.core.records import SchedulePolicy
 
 if TYPE_CHECKING:
+    from orchlite.client.task import Task
     from orchlite.schedules.schedule import Schedule
 
 

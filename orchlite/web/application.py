@@ -74,6 +74,8 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_UPLOADS = 4
+"""How many uploads are received at a time; others wait."""
 _KEPT = "private, max-age=31536000, immutable"
 
 
@@ -90,7 +92,8 @@ def _application(client: Client, access: Access) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.client, app.state.access = client, access
-    app.state.login_keys, app.state.threads = LoginKeys(), asyncio.Semaphore(PAGE_THREADS)
+    app.state.login_keys = LoginKeys()
+    app.state.threads, app.state.uploads = asyncio.Semaphore(PAGE_THREADS), asyncio.Semaphore(_UPLOADS)
     app.state.staged_bundles, app.state.examinations = StagedBundles(), health_page.examinations(client)
     install_handlers(app)
     return _Headers(app)

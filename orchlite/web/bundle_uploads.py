@@ -82,8 +82,10 @@ def _existing(visit: Visit, staged: StagedBundle) -> str | None:
 
 def _upload(visit: Visit) -> Response:
     key, bundles = visit.request.path_params["key"], _staged(visit.request)
-    upload = bundles.get(key).upload
-    row = visit.engine.upload(upload._replace(name=checked_name(visit.field("name").strip() or None)), reuse=True)
+    staged = bundles.get(key)
+    if staged.refused is not None:
+        raise staged.refused
+    row = visit.engine.upload(staged.upload._replace(name=checked_name(visit.field("name").strip() or None)), reuse=True)
     bundles.remove(key)
     return see(visit.url(f"/orchestrations/{row.orchestration_id}"))
 

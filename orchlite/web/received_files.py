@@ -16,6 +16,9 @@ from orchlite.core.system_errors import shortages
 from orchlite.core.text import quoted
 
 _COPIED_BYTES = 1024 * 1024
+_NAME_BYTES = 255
+_PATH_BYTES, _MOST_PARTS = 2048, 100
+"""What can be written, and removed again; a bundle has narrower limits, which are checked later."""
 
 
 @contextmanager
@@ -60,9 +63,14 @@ def _written_folder(files: Sequence[UploadFile], temporary: Path) -> tuple[Path,
 
 def _checked_parts(name: str) -> list[str]:
     parts = name.split("/")
-    if any(part in ("", ".", "..") or "\0" in part or len(part.encode("utf-8", "replace")) > 255 for part in parts):
-        raise BadBundle(f"{quoted(name)} is not a path inside a folder.", hint="Rename it.", entry=name)
+    is_wrong = any(part in ("", ".", "..") or "\0" in part or _length(part) > _NAME_BYTES for part in parts)
+    if is_wrong or len(parts) > _MOST_PARTS or _length(name) > _PATH_BYTES:
+        raise BadBundle(f"{quoted(name)} is not a path inside a folder, or is too long.", hint="Rename it.", entry=name)
     return parts
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _name(file: UploadFile) -> str:

@@ -46,7 +46,7 @@ def _of_orchlite(request: Request, error: Exception) -> Response:
 
 def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = "There is no such page." if error.status_code == 404 else f"{error.detail}."
+    message = "There is no such page." if error.status_code == 404 else f"{error.detail.rstrip('.')}."
     response = refusal(request, error.status_code, message)
     response.headers.update(error.headers or {})
     return response

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import secrets
 import threading
+import weakref
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from orchlite.core.errors import NotFound, OrchliteError
+from orchlite.core.settings import MEBIBYTE
 from orchlite.operations.upload import BundleCheck, Upload
 
 _KEPT = timedelta(minutes=50)
 """Less than an hour: after that, pruning takes such a file for one that was left behind."""
 _MOST = 20
+_MOST_BYTES = 512 * MEBIBYTE
 
 
 class StagedBundle(NamedTuple):
@@ -25,6 +29,11 @@ class StagedBundle(NamedTuple):
     found: BundleCheck | None = None
     refused: OrchliteError | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of its file; 0 without one."""
+        return 0 if self.found is None else self.found.size_bytes
+
     def discard(self) -> None:
         """Remove its file."""
         if self.found is not None and isinstance(self.upload.source, Path):
@@ -32,22 +41,31 @@ class StagedBundle(NamedTuple):
 
 
 class StagedBundles:
-    """The bundles that one server has staged, at most 20. Thread-safe."""
+    """The bundles that one server has staged, at most 20 and 512 MiB. Discarded at its end. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._staged: dict[str, StagedBundle] = {}
+        weakref.finalize(self, _discard_all, self._staged)  # also called at the end of the process, unless that is killed
 
     def add(self, staged: StagedBundle) -> str:
         """Keep a bundle, and return the key by which it is found. Discard those that are too old or too many."""
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._staged[key] = staged
-            kept = [one for one, other in self._staged.items() if staged.staged_at - other.staged_at < _KEPT][-_MOST:]
-            dropped = [self._staged.pop(one) for one in set(self._staged) - set(kept)]
+            dropped = [self._staged.pop(one) for one in self._superfluous(staged.staged_at)]
         for each in dropped:
             each.discard()
         return key
+
+    def _superfluous(self, now: datetime) -> list[str]:
+        """Return the keys of what is too old or too many; the newest is neither."""
+        superfluous, size_bytes = [], 0
+        for place, (key, staged) in enumerate(reversed(self._staged.items())):
+            size_bytes += staged.size_bytes
+            if place and (place >= _MOST or size_bytes > _MOST_BYTES or now - staged.staged_at >= _KEPT):
+                superfluous.append(key)
+        return superfluous
 
     def get(self, key: str) -> StagedBundle:
         """Return the bundle with this key.
@@ -67,3 +85,8 @@ class StagedBundles:
             found = self._staged.pop(key, None)
         if found is not None:
             found.discard()
+
+
+def _discard_all(staged: Mapping[str, StagedBundle]) -> None:
+    for each in staged.values():
+        each.discard()

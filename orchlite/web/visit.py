@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -151,15 +152,17 @@ def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awai
         visit = await in_thread(request, lambda: _visit(request))
         if visit.is_read_only:
             return refusal(request, 403, "This server is read-only.", "It was started with --read-only.")
-        with shortages("The form cannot be received"):  # larger files of it are kept on disk meanwhile
-            form = await request.form(max_files=max_files)
-        try:
-            sent = request.headers.get("x-form-token") or form.get(TOKEN_FIELD)
-            if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visit.session.form_token.encode()):
-                return refusal(request, 403, "The form is of another session.", "Load the page again, and repeat what you did.")
-            return await in_thread(request, lambda: handler(visit._replace(form=form)))
-        finally:
-            await form.close()
+        # Larger files of a form are kept on disk meanwhile, and each takes a descriptor, which runs need: few uploads at a time.
+        async with request.app.state.uploads if max_files else nullcontext():
+            with shortages("The form cannot be received"):
+                form = await request.form(max_files=max_files)
+            try:
+                sent = request.headers.get("x-form-token") or form.get(TOKEN_FIELD)
+                if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visit.session.form_token.encode()):
+                    return refusal(request, 403, "The form is of another session.", "Load the page again, and repeat what you did.")
+                return await in_thread(request, lambda: handler(visit._replace(form=form)))
+            finally:
+                await form.close()
 
     return endpoint
 

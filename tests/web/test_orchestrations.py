@@ -54,8 +54,10 @@ class TestAFolder:
         browser.get(path, 404)
         assert list(engine_of(store).context.bundles.folder.glob("*.upload")) == []
 
-    @pytest.mark.parametrize("name", ["job/../../main.py", "/job/main.py", "job//main.py"])
-    def test_has_no_path_that_leads_out_of_it(self, browser: Any, name: str) -> None:
+    @pytest.mark.parametrize(
+        "name", ["job/../../main.py", "/job/main.py", "job//main.py", "job/" + "d/" * 1000 + "x", "job/" + f"{'d' * 250}/" * 9 + "x"]
+    )
+    def test_has_no_path_that_leads_out_of_it_or_cannot_be_written(self, browser: Any, name: str) -> None:
         _send(browser, {"job/main.py": b"", name: b""}, 400)
 
     def test_is_one_folder(self, browser: Any) -> None:
@@ -68,9 +70,11 @@ class TestAZip:
         for content in (b"no ZIP", b"PK"):
             with pytest.raises(orchlite.BadBundle) as caught:
                 store.upload_orchestration(content)
-            text = seen(browser.get(_checked(browser, {"job.zip": content})))
+            path = _checked(browser, {"job.zip": content})
+            text = seen(browser.get(path))
             assert "It would be refused." in text
             assert caught.value.message in text
+            assert caught.value.message in seen(browser.post(path, 400, name="all the same").text)
 
     def test_is_known_by_its_bytes(self, browser: Any, store: orchlite.Client, smallest_bundle: bytes, seen: Seen) -> None:
         one = store.upload_orchestration(smallest_bundle, name="first")

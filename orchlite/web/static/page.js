@@ -1,9 +1,8 @@
 // What pages share: times in the chosen zone, countdowns, and fresh content. Every page works without it.
 "use strict";
 
-const zone = document.getElementById("zone");
+const [zone, caption] = ["zone", "caption"].map((id) => document.getElementById(id));
 const isUtc = () => localStorage.getItem("orchlite-zone") === "utc";
-
 function timeText(at, precision) {
   const text = new Date(at - (isUtc() ? 0 : at.getTimezoneOffset() * 60000)).toISOString();
   if (precision === "clock") return text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
@@ -13,8 +12,7 @@ function timeText(at, precision) {
 // The rule of `rendering.distance_text`.
 function distanceOf(element) {
   const seconds = (new Date(element.dateTime) - Date.now()) / 1000;
-  let rest = Math.abs(Math.round(seconds));
-  const parts = [];
+  let [rest, parts] = [Math.abs(Math.round(seconds)), []];
   for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
     const count = Math.floor(rest / size);
     rest %= size;
@@ -42,14 +40,16 @@ function showTimes() {
   countDown();
 }
 
-// Replace every element with `data-live` and an id by the one of the page as it is now, unless someone is at work in it.
+// Replace every element with `data-live` and an id by the one of the page as it is now, if it differs and no one is at work in it.
 async function refresh() {
   const response = await fetch(location.href);
   if (!response.ok) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (now && !old.contains(document.activeElement) && !old.querySelector("details[open]")) old.replaceWith(now);
+    if (!now || now.outerHTML === old.source || old.contains(document.activeElement) || old.querySelector("details[open]")) continue;
+    now.source = now.outerHTML;
+    old.replaceWith(now);
   }
   showTimes();
 }
@@ -73,5 +73,6 @@ zone?.addEventListener("click", () => {
   localStorage.setItem("orchlite-zone", isUtc() ? "local" : "utc");
   showTimes();
 });
+document.addEventListener("focusin", ({ target }) => (caption.textContent = target.closest("svg a")?.querySelector("title")?.textContent ?? ""));
 for (const form of document.querySelectorAll("form[data-sends-itself]")) form.requestSubmit();
 for (const field of document.querySelectorAll("select[data-submits]")) field.addEventListener("change", () => field.form.requestSubmit());

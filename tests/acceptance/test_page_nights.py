@@ -106,3 +106,11 @@ def test_the_page_is_used_by_keyboard(window: Any, client: orchlite.Client, fold
     tab.keyboard.press("Enter")
     expect(_line(window, "nightly").locator(".badge")).to_have_text("paused")
     assert task.status() == "paused"
+
+
+def test_a_square_says_at_the_keyboard_what_its_tooltip_says(window: Any, client: orchlite.Client, folder: Callable[..., Path]) -> None:
+    client.upload_orchestration(path=folder(_FAILING)).wait().run_scheduled("nightly", _NEVER).run_now().wait()
+    tab = window.go("/")
+    _line(window, "nightly").locator(".strip a").focus()
+    expect(tab.locator("#caption")).to_have_text(re.compile(r"^failure \d{4}-\d\d-\d\d \d\d:\d\d, .* s, exit 1"))
+    assert window.barriers() == []

@@ -23,8 +23,8 @@ from orchlite.core.version import VERSION
 from orchlite.environments import bytecode, seals
 
 _PACKAGE = Path(__file__).parents[1]
-_EXCLUDED = frozenset({"cli", "rest", "testing"})  # no task uses these
-_SUFFIXES = frozenset({".py", ".sql"})
+_EXCLUDED = frozenset({"cli", "rest", "testing", "web", "__pycache__"})  # folders that no task uses
+_SUFFIXES = (".py", ".sql")
 _PYPA_LIBRARY = "packaging"
 """The library that `pypa` imports. An environment need not have it installed, so it is copied as `orchlite._packaging`."""
 
@@ -125,8 +125,6 @@ def _sdk_digest() -> str:
 def _sources() -> Iterator[tuple[Path, Path]]:
     """Yield every file to copy: its path in the copy, and its path here."""
     for inside, source in _files_of(_PACKAGE):
-        if inside.parts[0] in _EXCLUDED:
-            continue
         is_wallaroo = inside.parts[:2] == ("sdk", "wallaroo")
         yield inside.relative_to("sdk") if is_wallaroo else "orchlite" / inside, source
     for inside, source in _files_of(_pypa_library()):
@@ -134,7 +132,10 @@ def _sources() -> Iterator[tuple[Path, Path]]:
 
 
 def _files_of(package: Path) -> Iterator[tuple[Path, Path]]:
-    return ((source.relative_to(package), source) for source in sorted(package.rglob("*")) if source.suffix in _SUFFIXES)
+    for folder, folders, names in os.walk(package):
+        folders[:] = sorted(set(folders) - _EXCLUDED)
+        for source in (Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES)):
+            yield source.relative_to(package), source
 
 
 def _pypa_library() -> Path:

@@ -13,7 +13,7 @@ let follows = false;
 let isLoading = false;
 let pause = POLL_MS[0];
 
-const lastEnd = () => [...box.querySelectorAll(".rows[data-end]")].at(-1).dataset.end;
+const lastPart = () => [...box.querySelectorAll(".rows[data-end]")].at(-1);
 const isAtEnd = () => !box.querySelector(".later") && box.scrollHeight - box.scrollTop - box.clientHeight < 24;
 
 function setFollows(value) {
@@ -40,9 +40,9 @@ async function show(path) {
   const fresh = await load(path + (path.includes("?") ? "&" : "?") + "part=1");
   if (!fresh) return;
   panel.querySelector(".log-message").textContent = fresh.querySelector(".log-message").textContent;
-  const next = fresh.querySelector(".log-box");
-  box.replaceWith(next);
-  box = next;
+  const old = box;
+  box = fresh.querySelector(".log-box");
+  old.replaceWith(box);
   settle();
 }
 
@@ -53,12 +53,11 @@ async function extend(link) {
   const fresh = await load(link.getAttribute("href") + "&part=1");
   isLoading = false;
   if (!fresh || !link.isConnected) return;
-  const kind = link.classList.contains("earlier") ? ".earlier" : ".later";
-  const parts = [...fresh.querySelectorAll(`.rows${kind === ".earlier" ? "[data-end]" : ""}, ${kind}`)];
+  const isEarlier = link.classList.contains("earlier");
   const below = box.scrollHeight - box.scrollTop;
-  if (kind === ".later") box.querySelector(".unsettled").remove();
-  link.replaceWith(...parts);
-  if (kind === ".earlier") box.scrollTop = box.scrollHeight - below;
+  if (!isEarlier) box.querySelector(".unsettled").remove();
+  link.replaceWith(...fresh.querySelectorAll(isEarlier ? ".rows[data-end], .earlier" : ".rows, .later"));
+  if (isEarlier) box.scrollTop = box.scrollHeight - below;
 }
 
 function scrolled() {
@@ -73,36 +72,29 @@ function append(fresh) {
   box.querySelector(".empty")?.remove();
   const old = box.querySelector(".unsettled");
   if (settled.children.length) old.before(settled);
-  else [...box.querySelectorAll(".rows[data-end]")].at(-1).dataset.end = settled.dataset.end;
+  else lastPart().dataset.end = settled.dataset.end;
   old.replaceWith(unsettled);
   if (!("liveLog" in fresh.dataset)) delete box.dataset.liveLog;
   if (!follows) return;
-  const parts = box.querySelectorAll(".rows[data-end]");
-  if (box.querySelectorAll(".row").length > MOST_ROWS && parts.length > 1) {
+  const [first, second] = box.querySelectorAll(".rows[data-end]");
+  if (second && box.querySelectorAll(".row").length > MOST_ROWS) {
     const link = box.querySelector(".earlier") ?? box.insertBefore(document.createElement("a"), box.firstChild);
-    link.className = "more earlier";
-    link.textContent = "Earlier lines";
-    parts[0].remove();
-    link.href = `${address}?before=${parts[1].dataset.start}`;
+    Object.assign(link, { className: "more earlier", textContent: "Earlier lines", href: `${address}?before=${second.dataset.start}` });
+    first.remove();
   }
   box.scrollTop = box.scrollHeight;
 }
 
 async function poll() {
-  let again = false;
+  const polled = box;
   if (!document.hidden && "liveLog" in box.dataset && !box.querySelector(".later")) {
-    const polled = box;
-    const fresh = (await load(`${address}/new?after=${lastEnd()}`))?.querySelector(".log-box");
-    pause = fresh ? POLL_MS[0] : Math.min(pause + 500, POLL_MS[1]);
-    if (fresh && polled === box) {
-      if ("replaces" in fresh.dataset) {
-        if (follows) await show(`${address}?at=end`);
-      } else append(fresh);
-      again = fresh.querySelector(".later") !== null;
-    }
+    const fresh = (await load(`${address}/new?after=${lastPart().dataset.end}`))?.querySelector(".log-box");
+    pause = !fresh ? Math.min(pause + 500, POLL_MS[1]) : fresh.querySelector(".later") ? 50 : POLL_MS[0];
+    if (fresh && polled === box && !("replaces" in fresh.dataset)) append(fresh);
+    else if (fresh && follows) await show(`${address}?at=end`);
     setFollows(follows);
   }
-  setTimeout(poll, again ? 50 : pause);
+  setTimeout(poll, pause);
 }
 
 panel.addEventListener("click", (event) => {

@@ -74,7 +74,7 @@ class Workers:
 
     def reserve(self) -> bool:
         """Reserve an idle worker and its slot for the caller, who must call `assign`. Return False if all are busy or runs are queued."""
-        if self._woken != self._answered and self._idle > 0 and self._next_claimable() is not None:
+        if self._woken != self._answered and self._idle > 0 and self._claimable():
             return False
         with self._condition:
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
@@ -215,32 +215,36 @@ class Workers:
             return False, None
 
     def _claim_next(self) -> Assignment | None:
-        while not self._is_stopping and (run_id := self._next_claimable()) is not None:
+        while not self._is_stopping and (found := self._claimable()):
+            run_id, *others = found
             try:
                 assignment = self._claim(run_id)
             except IllegalMove:
                 continue  # another worker or host claimed it first
-            self.wake()  # there may be more runs, and other threads may be idle
+            if others:
+                self.wake()  # other threads may be idle
             self._context.changes.announce(run_id)
             if assignment is None:
                 continue  # it has passed its starting deadline
             return assignment
         return None
 
-    def _next_claimable(self) -> str | None:
+    def _claimable(self) -> list[str]:
+        """Return the next run in the queue, and the one after it."""
         woken = self._woken  # before the query: it does not see what is queued meanwhile
         packaging = True if self._executor.is_stepped else None
-        run_id = self._context.store.runs.next_claimable(
+        found = self._context.store.runs.claimable(
             self._context.host_id,
             self._context.clock.now(),
+            2,
             whole_store=self.whole_store,
             packaging=packaging,
             excluded=self._context.postponed.not_due(),
         )
-        if run_id is None:
+        if not found:
             with self._condition:
                 self._answered = max(self._answered, woken)
-        return run_id
+        return found
 
     def _claim(self, run_id: str) -> Assignment | None:
         store = self._context.store

@@ -103,14 +103,21 @@ class Runs:
     def next_claimable(
         self, host_id: str, now: datetime, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
     ) -> str | None:
-        """Return the id of the oldest queued run that this host may start at `now`; None if there is none.
+        """Return the first of `claimable`; None if there is none."""
+        found = self.claimable(host_id, now, 1, whole_store=whole_store, packaging=packaging, excluded=excluded)
+        return found[0] if found else None
+
+    def claimable(
+        self, host_id: str, now: datetime, limit: int, *, whole_store: bool, packaging: bool | None = None, excluded: Collection[str] = ()
+    ) -> list[str]:
+        """Return the ids of the oldest queued runs that this host may start at `now`, the oldest first, `limit` at most.
 
         whole_store: consider the runs that any host submitted, not only this one.
         packaging: consider only packaging runs, or only others; both by default.
         excluded: ids of runs not to consider.
         """
         none_or_ids = json.dumps(list(excluded)) if excluded else None
-        row = self._database.row(
+        rows = self._database.rows(
             "SELECT runs.run_id FROM runs JOIN tasks USING (task_id) JOIN orchestrations USING (orchestration_id)"
             " WHERE runs.status = 'queued' AND (? OR runs.submitted_by = ?)"
             " AND (tasks.kind = 'packaging' OR orchestrations.status = 'ready') AND (tasks.kind = 'packaging') IS NOT ?"
@@ -121,10 +128,10 @@ class Runs:
             " (SELECT 1 FROM runs AS old WHERE old.task_id = runs.task_id AND old.status IN ('queued', 'running')"
             " AND old.status = 'running'))"
             " AND (? IS NULL OR runs.run_id NOT IN (SELECT value FROM json_each(?)))"
-            " ORDER BY runs.number LIMIT 1",
-            (whole_store, host_id, None if packaging is None else not packaging, to_microseconds(now), none_or_ids, none_or_ids),
+            " ORDER BY runs.number LIMIT ?",
+            (whole_store, host_id, None if packaging is None else not packaging, to_microseconds(now), none_or_ids, none_or_ids, limit),
         )
-        return None if row is None else str(row["run_id"])
+        return [row["run_id"] for row in rows]
 
     def is_past_deadline(self, transaction: Transaction, run_id: str, now: datetime) -> bool:
         """Return whether the run's slot is longer ago than the task's starting deadline."""

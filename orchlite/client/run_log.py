@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchlite.client.task_run import TaskRun
 from orchlite.runs import log_places, log_windows
 from orchlite.runs.log_places import END, START
@@ -65,6 +67,10 @@ class RunLog:
     def last_traceback(self) -> Place | None:
         """Return the place of the first line of the last Python traceback."""
         return log_places.last_traceback(self._path)
+
+    def texts(self) -> Iterator[str]:
+        """Yield all of the text as it was written, in pieces of any length."""
+        return log_places.texts(self._path)
 
     def size_bytes(self) -> int:
         """Return the size of the log, times and all."""

@@ -190,6 +190,16 @@ def _lines_after(path: Path, place: Place) -> Iterator[PlacedLine | PlacedPart]:
     return (line for piece in after(path, place) for line in piece.lines())
 
 
+def texts(path: Path) -> Iterator[str]:
+    """Yield all of the text that the log has, as it was written, in pieces of any length.
+
+    Raises:
+        DeviceFailed: the log cannot be read.
+    """
+    for piece in after(path, START, _SEARCHED_BYTES):
+        yield "".join(line.text if isinstance(line, PlacedPart) else f"{line.text}\n" for line in piece.lines())
+
+
 def _first(data: bytes, wanted: bytes) -> int | None:
     """Return where the first record begins whose text contains the words."""
     at = data.find(wanted)

@@ -94,7 +94,8 @@ def after(path: Path, place: Place, *, has_ended: bool) -> LogWindow:
         start = start if read_bytes else piece.start  # later than `place` if its segment was dropped
         lines += piece.lines()
         read_bytes, end = read_bytes + len(piece.data), piece.end
-        if has_later := read_bytes >= _READ_BYTES[-1]:
+        is_full = sum(isinstance(line, PlacedLine) and "\r" not in line for line in lines) > _ROWS  # each of these is a row
+        if has_later := is_full or read_bytes >= _READ_BYTES[-1]:
             break
     has_later = has_later and log_places.bytes_after(path, end) > 0
     screen = _screen(lines)

@@ -102,14 +102,13 @@ def _follow(visit: Visit) -> Response:
 
 
 def _download(visit: Visit) -> Response:
-    """Return the whole log as text, without times, as `orchlite logs` prints it."""
+    """Return the whole log as text, without times, as `orchlite logs --raw` prints it."""
     run = found_run(visit)
-    lines = (f"{line.text}\n".encode() for line in run.logs())
     headers = {
         "Content-Disposition": f'attachment; filename="{run.id()[:8]}.log"',
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return StreamingResponse(lines, media_type="text/plain; charset=utf-8", headers=headers)
+    return StreamingResponse(RunLog(run).texts(), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 ROUTES = [

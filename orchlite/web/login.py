@@ -112,5 +112,5 @@ ROUTES = [
     Route("/login", _show, methods=["GET"]),
     Route("/login", _log_in, methods=["POST"]),
     Route("/login/keys", _new_key, methods=["POST"]),
-    action("/logout", _log_out),
+    action("/logout", _log_out, only_reads=True),
 ]

@@ -111,12 +111,13 @@ def page(path: str, handler: Handler) -> Route:
     return Route(path, endpoint, methods=["GET"])
 
 
-def action(path: str, handler: Handler, *, max_files: int = 0) -> Route:
+def action(path: str, handler: Handler, *, max_files: int = 0, only_reads: bool = False) -> Route:
     """Return the route of a form that changes something: the handler runs in a thread, if the form has the session's token.
 
-    Refused with 403 otherwise, and if the server is read-only; with 400 if it has more than `max_files` files.
+    Refused with 403 otherwise, and if the server is read-only, unless this `only_reads` the store; with 400 if the form has more than
+    `max_files` files.
     """
-    return Route(path, _checking_form(handler, max_files), methods=["POST"])
+    return Route(path, _checking_form(handler, max_files, only_reads=only_reads), methods=["POST"])
 
 
 def back(visit: Visit, default: str = "/") -> Response:
@@ -147,10 +148,10 @@ def local_path(text: str) -> str | None:
     return None if parts.scheme or parts.netloc else text
 
 
-def _checking_form(handler: Handler, max_files: int) -> Callable[[Request], Awaitable[Response]]:
+def _checking_form(handler: Handler, max_files: int, *, only_reads: bool) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         visit = await in_thread(request, lambda: _visit(request))
-        if visit.is_read_only:
+        if visit.is_read_only and not only_reads:
             return refusal(request, 403, "This server is read-only.", "It was started with --read-only.")
         # Larger files of a form are kept on disk meanwhile, and each takes a descriptor, which runs need: few uploads at a time.
         async with request.app.state.uploads if max_files else nullcontext():

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from orchlite.client.failures import why_failed
+from orchlite.client.health import keeping
 from orchlite.client.replacements import candidates
 from orchlite.client.schedule_facts import schedule_facts
 from orchlite.client.task import Task, shown_status
@@ -18,7 +19,6 @@ from orchlite.core.errors import OrchliteError
 from orchlite.core.records import PastRun, RunRow
 from orchlite.core.status import FAILED
 from orchlite.core.text import counted
-from orchlite.operations import liveness
 from orchlite.web.change_texts import change_text
 from orchlite.web.plots import Plot, durations_plot, metric_plot
 from orchlite.web.possible_actions import possible_actions
@@ -52,7 +52,7 @@ def show_task(visit: Visit, refused: Refused | None = None) -> Response:
         title=task.name() or orchestration.name() or task.id(),
         actions=possible_actions(task),
         schedule=schedule_facts(task, _DUE),
-        is_kept=bool(liveness.signs_of_life(visit.engine.context.folder.hosts)),
+        is_unkept=keeping(visit.engine).is_unkept,
         arguments=_arguments_text(task),
         failing=_failing(visit, known.failing),
         changes=[(change, change_text(change)) for change in reversed(known.changes) if change.differences is not None],

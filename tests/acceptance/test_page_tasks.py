@@ -163,3 +163,15 @@ def test_a_failed_night_is_explained_on_the_page_of_its_task(window_of_nights: W
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     tab.locator("#state a").first.click()
     assert "/runs/" in tab.url
+
+
+def test_the_squares_of_a_task_are_read_with_the_keyboard(window_of_nights: Window) -> None:
+    tab = window_of_nights.go("/")
+    strip = tab.locator(".strip", has=tab.locator("a")).first
+    assert strip.locator("a:not([tabindex='-1'])").count() == 1
+    strip.locator("a").last.focus()
+    tab.keyboard.press("ArrowLeft")
+    assert tab.evaluate("document.activeElement.nextElementSibling === document.activeElement.parentElement.lastElementChild")
+    assert tab.locator("#caption").inner_text().startswith("failure 2")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/runs/*")

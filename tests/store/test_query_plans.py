@@ -216,6 +216,8 @@ _PATHS = {
         is_sorted=True,
     ),
     "the metrics of many runs": _Path("PRIMARY KEY", lambda on: on.run_metrics.of_runs(["run"]), is_sorted=True),
+    "the schedules that are kept": _Path("tasks_due", lambda on: on.activity.schedules(1, _NOW), is_sorted=True),
+    "the tasks with a schedule": _Path("tasks_due", lambda on: on.activity.scheduled_tasks(1, ["{}"])),
     "the tasks that have changed": _Path("tasks_of_workspace", lambda on: on.activity.changed_tasks(1, _NOW, 5), is_sorted=True),
     "the tasks at work": _Path("runs_unfinished", lambda on: on.activity.unfinished_tasks(1, 5), is_sorted=True),
     "how much tasks have run": _Path("runs_of_task_updated", lambda on: on.activity.count(["task"], _NOW), is_sorted=True),

@@ -21,9 +21,7 @@ function distanceOf(element) {
   return (seconds > 0 ? "in " : "") + parts.slice(0, 2).join(" ") + (seconds > 0 ? "" : " ago");
 }
 
-function countDown() {
-  for (const element of document.querySelectorAll("time[data-countdown]")) element.textContent = distanceOf(element);
-}
+const countDown = () => document.querySelectorAll("time[data-countdown]").forEach((one) => { one.textContent = distanceOf(one); });
 
 function showTimes() {
   for (const element of document.querySelectorAll("time")) {
@@ -36,7 +34,8 @@ function showTimes() {
     title.utc ??= title.textContent;
     title.textContent = title.utc.replace(/(\S+) (\d\d:\d\d) UTC/g, (_, day, time) => timeText(new Date(`${day}T${time}Z`)));
   }
-  if (zone) zone.textContent = isUtc() ? "UTC" : "Local time";
+  for (const mark of document.querySelectorAll(".strip a:not(:last-child)")) mark.tabIndex = -1; // arrows lead to them
+  if (zone) Object.assign(zone, { hidden: false, textContent: isUtc() ? "UTC" : "Local time" });
   countDown();
 }
 
@@ -68,11 +67,9 @@ showTimes();
 document.querySelector(".now")?.scrollIntoView({ inline: "center", block: "nearest" });
 setInterval(countDown, 1000);
 if (document.querySelector("[data-live]")) keepFresh(document.body.dataset.storeVersion);
-if (zone) zone.hidden = false;
-zone?.addEventListener("click", () => {
-  localStorage.setItem("orchlite-zone", isUtc() ? "local" : "utc");
-  showTimes();
-});
+zone?.addEventListener("click", () => { localStorage.setItem("orchlite-zone", isUtc() ? "local" : "utc"); showTimes(); });
+const NEXT = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" };
+document.addEventListener("keydown", ({ key, target }) => target.closest(".strip a")?.[NEXT[key]]?.focus());
 document.addEventListener("focusin", ({ target }) => (caption.textContent = target.closest("svg a")?.querySelector("title")?.textContent ?? ""));
 for (const form of document.querySelectorAll("form[data-sends-itself]")) form.requestSubmit();
 for (const field of document.querySelectorAll("select[data-submits]")) field.addEventListener("change", () => field.form.requestSubmit());

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 
 Action = Callable[[], object]
+REPORTED: list[tuple[str, float, str]] = []
+"""The measures so far, their values and units."""
 
 
 def seconds_of(action: Action) -> float:
@@ -30,6 +32,7 @@ def interleaved(actions: dict[str, Action], rounds: int) -> dict[str, list[float
 
 def report(measure: str, value: float, unit: str, goal: str, **more: object) -> None:
     """Print one measure as one JSON line."""
+    REPORTED.append((measure, value, unit))
     print(json.dumps({"measure": measure, "value": round(value, 4), "unit": unit, "goal": goal, **more}), flush=True)
 
 

@@ -1,20 +1,19 @@
-"""All benchmarks: `python tests/benchmarks/run.py [NAME ...]`. One JSON line a measure; they judge nothing.
+"""All benchmarks: `python tests/benchmarks/run.py [NAME ...] [--peers] [--chart FILE]`. One JSON line a measure; they judge nothing.
 
 *bare* is `subprocess.run([environment_python, "main.py"])` of the same program that does nothing, in the same process as what it is
-compared with. Names: warm_run, many_runs, environment, install, unpack, imports, output, schedules, year, rest, inference.
+compared with. Names: warm_run, preloaded, many_runs, suite, environment, install, unpack, imports, output, schedules, year, rest,
+inference, peers. The last runs the same program by other tools, which it installs in a cache folder, and only if it is asked for.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from functools import partial
 from pathlib import Path
 from zipfile import ZipFile
@@ -28,73 +27,16 @@ from orchlite.core.folders import cache_folder
 from orchlite.core.settings import Limits
 from orchlite.environments.environments import Environments
 from orchlite.environments.installers import InstallCommand
+from tests.benchmarks import plugin
+from tests.benchmarks.chart import svg
 from tests.benchmarks.inference import inference
-from tests.benchmarks.measure import Action, interleaved, ratio, report, seconds_of, summary
+from tests.benchmarks.measure import REPORTED, Action, interleaved, ratio, report, seconds_of, summary
 from tests.benchmarks.output import output
 from tests.benchmarks.rest import rest
+from tests.benchmarks.runs import Bare, many_runs, peers, preloaded, warm_run
 from tests.benchmarks.schedules import schedules, year
 
 _INSTALLATIONS = 15
-
-
-class Bare:
-    """The program that does nothing, run by its environment's interpreter alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "bare"
-        self.folder.mkdir()
-        (self.folder / "main.py").write_text("pass\n")
-        environments = Environments(cache_folder())
-        with environments.building(environments.key(()), lambda: False) as build:
-            if build.found is None:
-                build.create()
-            self.python = str((build.found or build.finish()).python)
-
-    def __call__(self) -> None:
-        subprocess.run([self.python, "main.py"], cwd=self.folder, check=True)
-
-
-def warm_run(folder: Path) -> None:
-    """`run_once` to the end that its caller sees, against bare."""
-    bare = Bare(folder)
-    with orchlite.Client(folder / "store") as client:
-        orchestration = client.upload_orchestration(path=bare.folder).wait()
-        taken = interleaved({"bare": bare, "run": lambda: orchestration.run_once().wait()}, rounds=101)
-    report("warm run", ratio(taken, "run", "bare"), "x bare", "<= 1.15", run=summary(taken["run"]), bare=summary(taken["bare"]))
-
-
-def many_runs(folder: Path) -> None:
-    """A hundred runs on two workers, against bare on two threads: how much of bare's throughput is left."""
-    bare = Bare(folder)
-    with orchlite.Client(folder / "store", workers=2) as client:
-        orchestration = client.upload_orchestration(path=bare.folder).wait()
-
-        def runs() -> None:
-            for task in [orchestration.run_once() for _ in range(100)]:
-                task.wait()
-
-        taken = interleaved({"bare": lambda: _on_two_threads(bare, 100), "runs": runs}, rounds=9)
-    report("100 runs, 2 workers", 1 / ratio(taken, "runs", "bare"), "of bare's throughput", ">= 0.90", runs=summary(taken["runs"]))
-
-
-def _on_two_threads(action: Callable[[], None], times: int) -> None:
-    tickets: queue.SimpleQueue[None] = queue.SimpleQueue()
-    for _ in range(times):
-        tickets.put(None)
-
-    def work() -> None:
-        while True:
-            try:
-                tickets.get_nowait()
-            except queue.Empty:
-                return
-            action()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def environment(folder: Path) -> None:
@@ -215,17 +157,30 @@ def imports(folder: Path) -> None:
         report(f"import: {name}", summary(taken[name])["median_ms"] - bare_ms, "ms over a bare interpreter", goal)
 
 
-_ALL = (warm_run, many_runs, environment, install, unpack, imports, output, schedules, year, rest, inference)
-MEASURES = {measure.__name__: measure for measure in _ALL}
+def suite(folder: Path) -> None:
+    """A hundred tests, each with a store and a run of its own, against the runs alone."""
+    with chdir(folder):
+        plugin.suite()
 
 
-def main(names: list[str]) -> None:
-    """Run the benchmarks of these names, all by default."""
-    for name in names or MEASURES:
+_ALL = (warm_run, preloaded, many_runs, suite, environment, install, unpack, imports, output, schedules, year, rest, inference)
+MEASURES = {measure.__name__: measure for measure in (*_ALL, peers)}
+
+
+def main() -> None:
+    """Run the benchmarks that the command line names, all but `peers` by default."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", choices=[*MEASURES, []])
+    parser.add_argument("--peers", action="store_true", help="compare with other tools, too")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of what was compared with bare")
+    asked = parser.parse_args()
+    for name in [*(asked.names or ([] if asked.peers else [each.__name__ for each in _ALL])), *["peers"] * asked.peers]:
         with tempfile.TemporaryDirectory() as folder:
             seconds = seconds_of(partial(MEASURES[name], Path(folder)))
         print(f"({name}: {seconds:.1f} s)", file=sys.stderr)
+    if asked.chart:
+        asked.chart.write_text(svg([(measure, value) for measure, value, unit in REPORTED if unit == "x bare"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -35,7 +35,7 @@ def interpreter_info() -> list[Any]:
     system = os.uname()
     # `sys.version` names the build and its compiler; the suffix, the ABI.
     version = [list(sys.version_info), sys.version, sys.implementation.name, EXTENSION_SUFFIXES[0]]
-    return [_interpreter(), *version, system.sysname, system.machine, _c_library(), _pth_line("")]
+    return [_interpreter(), *version, system.sysname, system.machine, _c_library(), _pth_line(""), gate.PROGRAM]
 
 
 def suits(folder: Path) -> bool:
@@ -152,10 +152,11 @@ def _write_pth_file(folder: Path, site_packages: Path) -> None:
     # virtualenv resolves links in the cache's path.
     line = _pth_line(str(site_packages.relative_to(folder.resolve())))
     (site_packages / _PTH_NAME).write_text(line, encoding="ascii")
+    (site_packages / gate.FILE).write_text(gate.PROGRAM, encoding="ascii")
 
 
 def _pth_line(site_packages: str) -> str:
-    return _PTH_LINE.format(extension=_PTH_EXTENSION.format(site_packages=site_packages), gate=gate.EXPRESSION)
+    return _PTH_LINE.format(extension=_PTH_EXTENSION.format(site_packages=site_packages), gate=gate.expression(site_packages))
 
 
 def _reset_after_fork() -> None:

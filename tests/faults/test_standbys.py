@@ -81,7 +81,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def counted(folder: MakeFolder, tmp_path: Path) -> Path:
     """A bundle whose program writes a line into a file at each start, and lasts a moment."""
-    return folder(PROGRAM + f"open({str(tmp_path / 'starts')!r}, 'a').write('started\\n'); import time; time.sleep(0.2)")
+    return folder(PROGRAM + f"open({str(tmp_path / 'starts')!r}, 'a').write('started\\n'); import time; time.sleep(0.05)")
 
 
 def _starts(tmp_path: Path) -> int:
@@ -199,14 +199,14 @@ def test_closing_while_one_is_being_prepared_leaves_nothing(store: Path, folder:
 
 @pytest.mark.slow
 def test_three_hundred_submissions_with_one_standby_are_three_hundred_starts(
-    client: orchlite.Client, counted: Path, tmp_path: Path, check_store: CheckStore
+    store: Path, counted: Path, tmp_path: Path, check_store: CheckStore
 ) -> None:
-    orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
-    stand_by(orchestration, store)
-    with ThreadPoolExecutor(16) as pool:
-        ids = {task.id() for task in pool.map(lambda _: orchestration.run_once(), range(300))}
+    with orchlite.Client(store, workers=2) as client:
+        orchestration = client.upload_orchestration(path=counted).wait()
+        stand_by(orchestration, store)
+        with ThreadPoolExecutor(16) as pool:
+            ids = {task.id() for task in pool.map(lambda _: orchestration.run_once(), range(300))}
     assert len(ids) == 300
-    client.close()
     statuses = check_store(store)
     assert (_starts(tmp_path), set(statuses.values())) == (302, {"success"})
     assert {path.name for path in (store / "runs").iterdir()} <= set(statuses)

@@ -218,14 +218,14 @@ def test_a_search_path_that_begins_in_the_working_folder_is_no_hindrance(runners
     ids=["clears the variables", "closes the descriptor", "executes the interpreter again, without the variable"],
 )
 def test_no_path_file_gets_the_program_to_start_before_the_order(
-    runners: Runners, make_spec: Prepared, site_packages: Path, line: str
+    runners: Runners, make_spec: Prepared, site_packages: Path, tmp_path: Path, line: str
 ) -> None:
-    spec = make_spec()
-    (site_packages / "a.pth").write_text(line + "\n")
+    spec, seen = make_spec(), tmp_path / "seen"
+    (site_packages / "a.pth").write_text(line.replace(";", f"; open({str(seen)!r}, 'a').close();", 1) + "\n")
     try:
         runners.prepare(spec)
-        until(lambda: is_locked(_folder(spec).alive_lock))
-        time.sleep(0.2)
+        until(seen.exists)
+        until(lambda: not processes_of(spec))
         assert _starts(spec) == ""
         (site_packages / "a.pth").unlink()
         assert _ends(runners, spec).result.status == RunStatus.SUCCESS

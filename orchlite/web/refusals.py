@@ -6,7 +6,7 @@ import logging
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
 from orchlite.core.errors import Closed, InvalidInput, MissingExtra, NotFound, OrchliteError, StorageFull, StoreBusy
@@ -35,6 +35,7 @@ def install_handlers(app: Starlette) -> None:
     """Turn exceptions of handlers into pages."""
     app.add_exception_handler(OrchliteError, _of_orchlite)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(ClientDisconnect, _cut_off)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -50,6 +51,11 @@ def _of_http(request: Request, error: Exception) -> Response:
     response = refusal(request, error.status_code, message)
     response.headers.update(error.headers or {})
     return response
+
+
+def _cut_off(request: Request, _error: Exception) -> Response:
+    """Return what is sent to a client that has gone, or whose request took too long. It is not logged: anyone can cause it."""
+    return refusal(request, 400, "The request was cut off.", "Nothing was changed; send it again.")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -9,9 +9,12 @@ from urllib.parse import quote
 import pytest
 
 import orchlite
+from orchlite.rest import application
 from orchlite.rest.accounts import Account, Accounts
 from orchlite.rest.passwords import hash_password
+from orchlite.web import page
 from orchlite.web.login_keys import LoginKeys
+from tests.web.conftest import TOKEN
 
 Browsers = Callable[..., Any]
 
@@ -193,3 +196,28 @@ def test_a_script_without_a_session_gets_no_page(store: orchlite.Client, browser
 def test_an_address_that_takes_forms_only_says_so(browser: Any) -> None:
     response = browser.http.get("/logout")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+def test_a_request_that_is_cut_off_leaves_nothing_in_the_log(store: orchlite.Client, portal: Any, caplog: pytest.LogCaptureFixture) -> None:
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"key=", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    head = {"host": "127.0.0.1:80", "content-type": "application/x-www-form-urlencoded", "content-length": "100"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/login",
+        "raw_path": b"/login",
+        "query_string": b"",
+        "server": ("127.0.0.1", 80),
+        "headers": [(name.encode(), value.encode()) for name, value in head.items()],
+    }
+    portal.call(application(store, token=TOKEN, page=page(store)), scope, receive, send)
+    assert (sent[0]["status"], caplog.records) == (400, [])

@@ -6,9 +6,10 @@ import asyncio
 import threading
 from types import SimpleNamespace
 
+import pytest
 from anyio.from_thread import BlockingPortal
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from orchlite.web.threads import in_thread
 
@@ -18,9 +19,27 @@ def test_pages_that_take_long_leave_threads_to_the_api(portal: BlockingPortal) -
 
     async def ask() -> list[bool]:
         app = SimpleNamespace(state=SimpleNamespace(threads=asyncio.Semaphore(2)))
-        pages = [asyncio.create_task(in_thread(Request({"type": "http", "app": app}), lambda: release.wait(30))) for _ in range(100)]
+        request = Request({"type": "http", "method": "POST", "app": app})
+        pages = [asyncio.create_task(in_thread(request, lambda: release.wait(30))) for _ in range(100)]
         await asyncio.sleep(0)
         await run_in_threadpool(release.set)
         return await asyncio.gather(*pages)
 
     assert all(portal.call(ask))
+
+
+def test_no_page_is_made_for_a_reader_who_has_gone_while_waiting(portal: BlockingPortal) -> None:
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        threads = asyncio.Semaphore(1)
+        app = SimpleNamespace(state=SimpleNamespace(threads=threads))
+        await threads.acquire()
+        page = asyncio.create_task(in_thread(Request({"type": "http", "method": "GET", "app": app}, receive), list[str]))
+        await asyncio.sleep(0)
+        threads.release()
+        await page
+
+    with pytest.raises(ClientDisconnect):
+        portal.call(ask)

@@ -111,7 +111,9 @@ def _changes(visit: Visit, run: TaskRun) -> _Changes | None:
         found = good.compare(run)
     except (BadBundle, DeviceFailed) as error:
         return _Changes(good, [], 0, packages_unknown=False, fault=PAGE.spell(error.message))
-    rows = [difference_texts(one) for one in found.differences if not (one.kind == "run" and one.name in _ITS_OUTCOME)]
+    has_ended = run.status().is_final
+    differences = (one for one in found.differences if not (one.kind == "run" and one.name in _ITS_OUTCOME))
+    rows = [difference_texts(one) for one in differences if has_ended or one.kind != "metric"]  # it leaves metrics at its end
     shown = groupby(map(_cut_texts, rows[:_MOST_DIFFERENCES]), key=lambda row: row.kind)
     groups = [(_KINDS[kind], list(group)) for kind, group in shown]
     return _Changes(good, groups, max(0, len(rows) - _MOST_DIFFERENCES), bool(found.packages_unknown))

@@ -88,6 +88,17 @@ class TestWhatHasChanged:
         assert '+ added: \\u202eevil "<b>"' in page
         assert "What has changed" not in browser.get(f"/runs/{oldest.id()}")
 
+    def test_leaves_out_metrics_until_the_end(self, orchestration: Orchestration, browser: Any, clock: ManualClock, seen: Seen) -> None:
+        [good] = orchestration.run_once("sums").last_runs()
+        clock.advance(minutes=5)
+        store = orchestration._engine.store
+        with store.transaction() as transaction:
+            store.run_metrics.insert(transaction, good.id(), {"loss": 0.25})
+        [run] = orchestration.run_once("sums").last_runs()
+        assert "nothing that is known" in seen(browser.get(f"/runs/{run.id()}"))
+        clock.advance(minutes=5)
+        assert "Metrics − removed: loss 0.25" in seen(browser.get(f"/runs/{run.id()}"))
+
 
 class TestTheLog:
     def test_is_text_whatever_a_program_writes(self, orchestration: Orchestration, browser: Any) -> None:

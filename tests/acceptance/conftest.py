@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import orchlite
 from orchlite.cli.login_address import login_address
 from orchlite.rest import Server, serve
 from orchlite.web import page
 
+_PATIENCE_MS = 30_000
 _FLAGS = (
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -62,6 +63,7 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("there is no chromium")
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield browser

@@ -53,14 +53,14 @@ async function refresh() {
   showTimes();
 }
 
-// Ask for changes while the page can be seen, and rest 20 times as long as that took. A stream would take one of the browser's connections.
+// Ask for changes while the page can be seen, and rest 20 times as long as that took, at most 10 s. A stream would take one of the browser's connections.
 async function keepFresh(version) {
   const began = performance.now();
   const response = document.hidden ? null : await fetch("/version").catch(() => ({ ok: false }));
   if (response) document.body.classList.toggle("stale", !response.ok);
   const newest = response?.ok ? await response.text() : version;
   if (newest !== version || document.querySelector("[data-changing]")) await refresh().catch(() => {});
-  setTimeout(keepFresh, Math.max(2000, 20 * (performance.now() - began)), newest);
+  setTimeout(keepFresh, Math.min(10000, Math.max(2000, 20 * (performance.now() - began))), newest);
 }
 
 showTimes();

@@ -15,10 +15,15 @@ from orchlite.engine.engine import Engine
 from orchlite.operations.comparison import Difference, compare
 from orchlite.schedules.misfires import MISFIRE_GRACE
 
-_COMPARED = 5
+_COMPARED = 3
 """How many changes are compared: the newest ones. Each comparison reads two bundles."""
+_KEPT = 50
+_REMEMBERED = 256
 _OUTCOMES = FAILED | {RunStatus.SUCCESS}
 _CAUSES = ("code", "package", "argument")
+
+_known: dict[tuple[str, str], tuple[Sequence[Difference], int]] = {}
+"""By the ids of two runs that have ended: the first differences, and how many more there are."""
 
 
 class Change(NamedTuple):
@@ -31,7 +36,9 @@ class Change(NamedTuple):
     is_packages: bool
     """Whether other packages were installed."""
     differences: Sequence[Difference] | None
-    """In code, packages and arguments; None if they were not compared."""
+    """The first 50 in code, packages and arguments; None if they were not compared."""
+    more: int = 0
+    """How many other differences there are."""
 
 
 class Failing(NamedTuple):
@@ -121,8 +128,20 @@ def _change(before: PastRun, after: PastRun) -> Change | None:
 
 
 def _compared(engine: Engine, change: Change) -> Change:
-    try:
-        found = compare(engine.context, change.before.run.run_id, change.after.run.run_id)
-    except (OrchliteError, OSError):  # a stored bundle is damaged, or a row was deleted meanwhile: that it changed is known
-        return change
-    return change._replace(differences=[one for one in found.differences if one.kind in _CAUSES])
+    """Return the change with what differs. For runs that have ended this stays, so it is remembered: the page is loaded often."""
+    pair = change.before.run.run_id, change.after.run.run_id
+    if (known := _known.get(pair)) is None:
+        try:
+            found = [one for one in compare(engine.context, *pair).differences if one.kind in _CAUSES]
+        except (OrchliteError, OSError):  # a stored bundle is damaged, or a row was deleted meanwhile: that it changed is known
+            return change
+        known = found[:_KEPT], max(0, len(found) - _KEPT)
+        if change.after.run.status.is_final:
+            _remember(pair, known)
+    return change._replace(differences=known[0], more=known[1])
+
+
+def _remember(pair: tuple[str, str], known: tuple[Sequence[Difference], int]) -> None:
+    if len(_known) >= _REMEMBERED:
+        _known.clear()
+    _known[pair] = known

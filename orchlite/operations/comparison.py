@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from orchlite.core.records import Packages, RunRow, TaskRow
 from orchlite.core.tables import table_html
 from orchlite.operations import run_packages
 from orchlite.operations.context import Context
+
+if TYPE_CHECKING:
+    from orchlite.bundles.bundle import BundledFile
 
 DifferenceKind = Literal["run", "code", "package", "argument", "variable", "metric"]
 
@@ -99,11 +104,17 @@ def _facts(side: _Side) -> dict[str, object]:
 def _code(context: Context, first: _Side, second: _Side) -> Iterator[Difference]:
     if first.sha == second.sha:
         return
-    from orchlite.bundles import bundle
-
-    was, now = (bundle.files(context.bundles.path(side.sha)) for side in (first, second))
+    was, now = (_files(context.bundles.path(side.sha)) for side in (first, second))
     for found in _differences("code", was, now):
         yield found._replace(**{side: value and value.size_bytes for side, value in (("first", found.first), ("second", found.second))})
+
+
+@lru_cache(maxsize=4)
+def _files(bundle_path: Path) -> Mapping[str, BundledFile]:
+    """Return the files of a stored bundle, whose name is the SHA-256 of its bytes. Runs that are compared in a row share bundles."""
+    from orchlite.bundles import bundle
+
+    return bundle.files(bundle_path)
 
 
 def _versions(packages: Packages | None) -> dict[str, str]:

@@ -15,7 +15,8 @@ _CHARACTERS = 60
 def change_text(change: Change) -> str:
     """Return what changed: `Code changed: main.py; package numpy 1.26.4 to 2.0.1`."""
     kinds = " and ".join(kind for kind, is_other in (("code", change.is_code), ("packages", change.is_packages)) if is_other)
-    details = listed([_text(one) for one in change.differences or ()], _MOST)
+    texts = [_text(one) for one in change.differences or ()]
+    details = f"{', '.join(texts[:_MOST])} and {len(texts) - _MOST + change.more} more" if change.more else listed(texts, _MOST)
     return f"{kinds.capitalize()} changed{f': {details}' if details else ''}"
 
 

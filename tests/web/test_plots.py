@@ -92,3 +92,9 @@ def test_a_change_is_said_in_words() -> None:
     assert change_text(change) == (
         "Code and packages changed: main.py, util.py added, package numpy 1.26.4 → 2.0.1, package torch removed, argument n 1 → [1, 2]"
     )
+
+
+def test_of_many_differences_some_are_named() -> None:
+    differences = [Difference("code", f"{number}.py", "changed", 5, 6) for number in range(50)]
+    change = Change(_past(0), _past(1), is_code=True, is_packages=False, differences=differences, more=950)
+    assert change_text(change) == "Code changed: 0.py, 1.py, 2.py, 3.py, 4.py, 5.py and 994 more"

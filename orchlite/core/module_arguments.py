@@ -18,6 +18,6 @@ def checked_modules(names: object, argument: str) -> tuple[str, ...]:
     for name in found:
         if not isinstance(name, str) or not name.isascii() or not all(part.isidentifier() for part in name.split(".")):
             wrong = names if name is None else name
-            hint = 'It takes a list of names: ["pandas", "xml.etree"].'
+            hint = 'It takes names such as "pandas" and "xml.etree".'
             raise BadArgument(Argument(argument) + f" has {wrong!r:.80}, which is no name of a module.", hint=hint, argument=argument)
     return found

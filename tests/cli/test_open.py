@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 
 import orchlite
+from orchlite.cli.login_address import login_address
 from orchlite.rest import Server, serve
 from orchlite.web import page
 
@@ -49,6 +50,11 @@ def test_a_server_without_a_page_is_named(store: Path, call: Callable[..., Resul
     with orchlite.Client(store, workers=1) as client, serve(client, port=0) as server:
         refused = call("open", "--no-browser")
     assert (refused.exit_code, f"The server at {server.url} has no page" in refused.stderr) == (3, True)
+
+
+def test_a_server_that_is_gone_cannot_be_logged_in_to() -> None:
+    with pytest.raises(orchlite.DeviceFailed, match="cannot be reached"):
+        login_address("http://127.0.0.1:1", "token")
 
 
 @pytest.mark.slow

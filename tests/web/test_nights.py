@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +85,18 @@ def test_schedules_that_nobody_keeps_are_announced(browser_of: Any, seen: Seen, 
     client.close(drain=False)
     other = open_client()
     assert "Nobody keeps the schedule. Run orchlite start ." in seen(browser_of(other).log_in().get("/"))
+
+
+def test_a_schedule_that_nobody_keeps_says_how_late_it_is(
+    browser_of: Any, seen: Seen, tmp_path: Path, clock: ManualClock, smallest_bundle: bytes
+) -> None:
+    with orchlite.Client(tmp_path / "store", clock=clock, process=StubProcess()) as first:
+        first.upload_orchestration(smallest_bundle).wait().run_scheduled("nightly", "30 2 * * *")
+    later = ManualClock(clock.now() + timedelta(hours=4, minutes=10))
+    with orchlite.Client(tmp_path / "store", clock=later) as second:
+        text = seen(browser_of(second).log_in().get("/"))
+    assert "Nobody keeps the schedule. nightly was due 1 h 40 min ago . Run orchlite start ." in text
+    assert "overdue 1 h 40 min ago" in text
 
 
 def test_what_is_due_next_is_said_in_words(browser: Any, seen: Seen, report: orchlite.Orchestration) -> None:

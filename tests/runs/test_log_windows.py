@@ -43,8 +43,8 @@ def _texts(rows: LogWindow | Iterator[LogRow] | list[LogRow]) -> list[str]:
     return [row.text for row in ((*rows.rows, *rows.unsettled) if isinstance(rows, LogWindow) else rows)]
 
 
-def _lines(count: int) -> bytes:
-    return b"".join(b"line %d\n" % number for number in range(count))
+def _lines(count: int, width: int = 0) -> bytes:
+    return b"".join(b"line %d%b\n" % (number, b"." * width) for number in range(count))
 
 
 def _backwards(path: Path) -> list[LogRow]:
@@ -117,10 +117,10 @@ class TestARedrawnRow:
     def test_is_found_again_from_its_last_state_on(self, path: Path) -> None:
         """However often a bar was redrawn, a poll reads little."""
         with path.open("wb") as file:
-            for number in range(15_000):
-                file.write(b"2026-01-01T00:00:00.000000000Z stderr P \r%5d of 15000\n" % number)
+            for number in range(6_000):
+                file.write(b"2026-01-01T00:00:00.000000000Z stderr P \r%4d of 6000\n" % number)
         window = log_windows.at_end(path, has_ended=False)
-        assert _texts([*window.unsettled]) == ["14999 of 15000"]
+        assert _texts([*window.unsettled]) == ["5999 of 6000"]
         assert log_places.bytes_after(path, window.end) < 100
 
     def test_does_not_repeat_what_the_other_stream_writes_meanwhile(self, path: Path) -> None:
@@ -163,7 +163,7 @@ class TestAGap:
 
 class TestSearching:
     def test_finds_the_nearest_record_in_either_direction(self, path: Path, write: Write) -> None:
-        write(b"Ab 1\nno\nab 2\n" + _lines(25_000) + b"aB 3\n")
+        write(b"Ab 1\nno\nab 2\n" + _lines(3_000, 500) + b"aB 3\n")
         found = log_places.find_before(path, "AB ", END)
         seen = []
         while found is not None:
@@ -188,7 +188,10 @@ class TestSearching:
     def test_finds_the_last_traceback(self, path: Path, write: Write) -> None:
         assert log_places.last_traceback(path) is None
         write(
-            b"Traceback (most recent call last):\nold\n" + _lines(13_000) + b"  Traceback (most recent call last):\nnew\n" + _lines(13_000)
+            b"Traceback (most recent call last):\nold\n"
+            + _lines(1_500, 500)
+            + b"  Traceback (most recent call last):\nnew\n"
+            + _lines(1_500, 500)
         )
         found = log_places.last_traceback(path)
         assert found is not None

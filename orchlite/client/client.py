@@ -169,7 +169,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         )
         check_installer(settings.installer)
         environments = environment or _environments(settings)
-        if isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
+        if process is not None and isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
             raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Pass a ManualClock, too.", argument="process")
         folder = self._folder(path)
         try:

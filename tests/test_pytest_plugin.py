@@ -299,6 +299,7 @@ def test_nothing_of_orchlite_is_loaded_until_a_fixture_is_used(pytester: pytest.
     inner(pytester, text, subprocess=True).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_server_without_its_extra_fails_with_the_line_that_installs_it(pytester: pytest.Pytester) -> None:
     text = """
         import sys

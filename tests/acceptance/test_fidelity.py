@@ -346,6 +346,7 @@ def test_an_end_by_a_signal_is_told_as_128_and_its_number(both: Both, interprete
     assert _by_hand(interpreter({}), program, program.write(tmp_path / "again")).returncode == -signal.SIGTERM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "written",
     [b"\xff\xfe\n", b"caf\xe9\n", b"cut off \xe2\x82", b"\xed\xa0\x80\n", b"\x80" * 20_000 + b"\n"],

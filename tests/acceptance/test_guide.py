@@ -155,6 +155,7 @@ def _until(post: Post, path: str, data: dict[str, Any], is_it: Callable[[Any], o
     raise AssertionError(f"{path} still responds with {content}")
 
 
+@pytest.mark.slow
 def test_the_sequence_of_the_guide_responds_as_its_samples(
     post: Post, one_worker: orchlite.Client, clock: ManualClock, archive: Path, folder: Callable[[str], Path]
 ) -> None:

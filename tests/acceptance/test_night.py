@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 import orchlite
 from orchlite.client.health import examine
 from orchlite.testing import ManualClock, StubProcess, StubRun
@@ -35,6 +37,7 @@ def _at(run: orchlite.TaskRun) -> int | None:
     return None if (slot := run.scheduled_at()) is None else slot.hour
 
 
+@pytest.mark.slow
 def test_a_night_with_a_dead_host_missed_slots_retries_and_a_replacement_is_told_and_mended_in_the_morning(
     tmp_path: Path, folder: Callable[..., Path]
 ) -> None:

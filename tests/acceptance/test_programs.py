@@ -158,6 +158,7 @@ def test_several_pipelines_are_used_by_threads_and_processes(run: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_not_emulated_and_what_does_not_fit_say_so(run: Any) -> None:
     assert run("beyond_the_surface") == [
         "no registry is configured",

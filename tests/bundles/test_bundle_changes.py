@@ -181,6 +181,7 @@ def test_what_the_program_made_read_only_stays_and_the_rest_is_removed(archive: 
     assert (work / "lib/__init__.py").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_a_cleanup_removes_at_the_same_time_is_no_change(tmp_path: Path) -> None:
     archive = tmp_path / "many.zip"
     with zipfile.ZipFile(archive, "w") as written:

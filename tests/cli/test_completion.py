@@ -80,6 +80,7 @@ def _await(terminal: int, text: str) -> None:
         shown += os.read(terminal, 65_536)
 
 
+@pytest.mark.slow
 def test_bash_completes_a_verb_and_a_name(call: Call, folder: MakeFolder, press_tab: PressTab) -> None:
     call("upload", folder("print(1)"), "--name", "report")
     press_tab("orchlite sch", "orchlite schedule ")

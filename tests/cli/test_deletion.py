@@ -42,6 +42,7 @@ class TestOrchestrations:
         assert "None was deleted" in refused.stderr
         assert len(json.loads(call("orchestrations", "--json").stdout)) == 3
 
+    @pytest.mark.slow
     def test_are_kept_while_a_task_has_runs_of_them(self, call: Call, uploaded: list[str], store: Path) -> None:
         with orchlite.Client(store) as client:
             old, new = (client.get_orchestration_by_id(uploaded[number]) for number in (0, 2))

@@ -49,6 +49,7 @@ def _library() -> Iterator[Path]:
     return (path for path in _PACKAGE.rglob("*.py") if not path.relative_to(_PACKAGE).as_posix().startswith(_OTHER_INTERFACES))
 
 
+@pytest.mark.slow
 def test_hints_mention_the_python_api_only_by_parts() -> None:
     hints = [hint for path in _library() for hint in _hints(ast.parse(path.read_text("utf-8")))]
     assert len(hints) > 100

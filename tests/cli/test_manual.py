@@ -63,6 +63,7 @@ def test_json_has_the_topics_and_a_page(call: Call) -> None:
     assert page == {"topic": "runs", "markdown": (_PAGES / "runs.md").read_text(encoding="utf-8")}
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_formatted_text_in_its_width() -> None:
     shown = _on_a_terminal("manual", "schedules", keyboard=False, NO_COLOR="1")
     assert "| value |" not in shown
@@ -76,10 +77,12 @@ def test_a_terminal_gets_colours_unless_they_are_unwanted() -> None:
     assert "\x1b[" not in _on_a_terminal("manual", "schedules", keyboard=False, NO_COLOR="1")
 
 
+@pytest.mark.slow
 def test_a_terminal_with_a_keyboard_gets_a_pager() -> None:
     assert "paged:" in _on_a_terminal("manual", "runs", keyboard=True, PAGER="sed s/^/paged:/")
 
 
+@pytest.mark.slow
 def test_a_pager_gets_colours_and_leaves_a_short_page_on_the_screen(tmp_path: Path) -> None:
     pager = tmp_path / "less"
     pager.write_text('#!/bin/sh\necho "flags: $LESS"\ncat\n')

@@ -59,6 +59,7 @@ def _expect_401(url: str) -> None:
     assert refused.value.code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -88,6 +89,7 @@ def test_a_signal_kills_the_run_and_its_last_output_is_printed(
     assert [run["status"] for run in json.loads(call("runs", "--json").stdout)] == ["killed"]
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_wait_for_the_run(start: Start, call: Call, folder: MakeFolder) -> None:
     program = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(60)\n"
     process = start("run", folder(program))
@@ -101,6 +103,7 @@ def test_a_second_signal_ends_the_wait_for_the_run(start: Start, call: Call, fol
     assert "ended as" not in stderr
 
 
+@pytest.mark.slow
 def test_a_signal_to_followed_logs_does_not_end_the_run(start: Start, call: Call, slow: Path, tmp_path: Path) -> None:
     run_id = call("run", slow, "--detach").stdout.strip()
     process = start("logs", "-f", run_id)
@@ -146,6 +149,7 @@ def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
     assert f"'{left}'" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_the_server_extra_serve_says_what_to_install() -> None:
     done = _shell(f"{sys.executable} -c \"import sys; sys.modules['uvicorn'] = None; from orchlite.cli import main; main(['serve'])\"")
     assert done.returncode == 2
@@ -158,11 +162,13 @@ def test_the_library_does_not_import_the_command_line() -> None:
     assert _shell(f'{sys.executable} -c "{line}"').stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_help_imports_neither_rich_nor_the_store() -> None:
     line = "import sys, atexit; atexit.register(lambda: print({'rich', 'sqlite3', 'fastapi'} & set(sys.modules)));"
     assert _shell(f"{sys.executable} -c \"{line} from orchlite.cli import main; main(['--help'])\"").stdout.endswith("set()\n")
 
 
+@pytest.mark.slow
 def test_text_that_the_encoding_lacks_is_escaped(call: Call, folder: MakeFolder) -> None:
     mine = folder("print('\\u2713 done')")
     done = _shell(f"PYTHONIOENCODING=ascii {_command('run', '-q', str(mine))}")
@@ -185,6 +191,7 @@ def test_start_runs_what_is_due_until_sigterm(start: Start, call: Call, folder: 
     assert re.search(r"^[\d-]{10} [\d:]{8} \S+ run [0-9a-f]{8} of 'poller' starts$", stderr, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_start_runs_a_heartbeat_and_notifies_of_runs_without_a_command(
     start: Start, call: Call, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -200,6 +207,7 @@ def test_start_runs_a_heartbeat_and_notifies_of_runs_without_a_command(
     assert process.returncode == 0, stderr
 
 
+@pytest.mark.slow
 def test_start_ends_with_one_line_once_its_store_is_gone(start: Start, call: Call, folder: MakeFolder, store: Path) -> None:
     call("run", folder("print(1)"))
     process = start("start", "--workers", "1")

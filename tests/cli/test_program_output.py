@@ -121,6 +121,7 @@ def test_a_dumb_terminal_shows_lines_that_have_ended(monkeypatch: pytest.MonkeyP
     assert screen.shown() == " 10%\n"
 
 
+@pytest.mark.slow
 def test_a_progress_bar_is_live_on_a_terminal_and_one_line_of_the_log(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     program = folder(

@@ -143,6 +143,7 @@ def test_replace_without_an_expression_needs_a_task(call: Call, folder: MakeFold
     assert (refused.exit_code, "--name replaces another one: 'nightly'." in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_rerun_of_what_was_replaced_since_says_so(call: Call, folder: MakeFolder, nightly: str) -> None:
     call("trigger", "nightly")
     [run] = json.loads(call("runs", "nightly", "--json").stdout)

@@ -172,6 +172,7 @@ def test_failed_packaging_is_explained_in_one_line_with_a_command_for_the_rest(c
     assert "no-such-package-here" in call(*told).stdout
 
 
+@pytest.mark.slow
 def test_the_number_of_installed_packages_is_printed(call: Call, folder: MakeFolder, package_index: tuple[str, str]) -> None:
     url, requirement = package_index
     name = requirement.partition("==")[0]
@@ -181,6 +182,7 @@ def test_the_number_of_installed_packages_is_printed(call: Call, folder: MakeFol
     assert "the environment is ready, with 1 package" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["upload", "run"])
 def test_warnings_of_an_upload_are_printed_once(call: Call, folder: MakeFolder, verb: str) -> None:
     mine = folder({"main.py": "print(1)", ".streamlit/x": "", "json.py": "", "requirements.txt": "# none\n"})
@@ -221,6 +223,7 @@ def test_a_missing_workspace_is_named_with_the_command_that_creates_it(call: Cal
     assert len(json.loads(call("-w", "other", "runs", "--json").stdout)) == 1
 
 
+@pytest.mark.slow
 def test_run_follows_the_tries_of_a_failed_run_and_exits_as_the_last(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     flaky = f"import pathlib\nmark = pathlib.Path({str(mark)!r})\nprint('known' if mark.exists() else 'new')\nmark.touch(exist_ok=False)"

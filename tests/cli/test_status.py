@@ -97,6 +97,7 @@ class TestFailedPackaging:
         call("upload", folder("print(2)"), "--name", "two")
         assert call("status", "--failed-since", "1h").exit_code == 0
 
+    @pytest.mark.slow
     def test_is_explained_by_show(self, call: Call, orchestration_id: str) -> None:
         shown = call("show", "bundle-0").stdout
         assert re.search(r"^status +error$", shown, re.MULTILINE)
@@ -182,6 +183,7 @@ class TestWatching:
         assert refused.exit_code == 2
         assert "orchlite events --follow" in refused.stderr
 
+    @pytest.mark.slow
     def test_shows_what_changes_until_ctrl_c(self, call: Call, wl: orchlite.Client, orchestration: orchlite.Orchestration) -> None:
         ours, theirs = os.openpty()
         env = {**os.environ, "PYTHONPATH": str(Path(orchlite.__file__).parents[1]), "TERM": "xterm"}

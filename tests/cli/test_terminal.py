@@ -71,6 +71,7 @@ def _orchlite(*words: str, **variables: str) -> _Shown:
     return _on_a_terminal([sys.executable, "-m", "orchlite", *words], **variables)
 
 
+@pytest.mark.slow
 def test_a_status_has_a_colour(call: Call, folder: MakeFolder) -> None:
     call("run", folder("print(1)"), "--name", "good")
     shown = _orchlite("runs")
@@ -87,6 +88,7 @@ def test_there_is_no_colour_with_no_color_or_a_dumb_terminal(call: Call, folder:
     assert "\x1b[" not in shown
 
 
+@pytest.mark.slow
 def test_a_table_fits_the_terminal_and_keeps_its_ids(call: Call, folder: MakeFolder) -> None:
     task_id = call("schedule", folder("print(1)"), "@daily", "--name", "a" * 200).stdout.strip()
     lines = _orchlite("tasks", NO_COLOR="1").text.splitlines()
@@ -115,6 +117,7 @@ def test_there_is_no_spinner_with_no_color_or_a_dumb_terminal(variables: dict[st
     assert _on_a_terminal([sys.executable, "-c", program], **variables).text == "over\r\n"
 
 
+@pytest.mark.slow
 def test_output_of_a_program_is_unchanged(folder: MakeFolder) -> None:
     mine = folder("print('[bold]not markup[/bold] \\x1b[35mits own colour\\x1b[0m')")
     assert "[bold]not markup[/bold] \x1b[35mits own colour\x1b[0m" in _orchlite("run", str(mine)).text

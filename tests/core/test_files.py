@@ -157,6 +157,7 @@ class TestSize:
         assert 5000 <= tree_size_bytes(tmp_path) < 100_000
         assert tree_size(tmp_path).apparent_bytes == tree_size(tmp_path / "sparse").apparent_bytes == 2**31
 
+    @pytest.mark.slow
     def test_includes_folders_nested_a_thousand_deep(self, deep_folder: Path) -> None:
         _nested(deep_folder, 1200, name="d")
         assert tree_size_bytes(deep_folder) == 4
@@ -189,6 +190,7 @@ class TestRemoval:
         assert remove_tree(tmp_path / "doomed")
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_includes_folders_too_deep_for_a_path(self, deep_folder: Path) -> None:
         _nested(deep_folder, 1200, name="longer than PATH_MAX")
         assert remove_tree(deep_folder)

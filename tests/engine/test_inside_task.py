@@ -204,6 +204,7 @@ def test_a_program_that_waits_no_more_without_saying_so_gets_its_slot_back(run: 
     assert began_after(task.wait(timeout=20), outer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base_image", "wait"),
     [
@@ -223,6 +224,7 @@ print(str(orchestration.run_once().wait().logs()).strip(), orchestration.name())
     assert str(run(program, base_image=base_image).logs()) == f"{base_image == 'host'} inner\n"
 
 
+@pytest.mark.slow
 def test_a_program_may_choose_another_base_image_for_what_it_uploads(run: Run) -> None:
     program = """
 from pathlib import Path
@@ -285,6 +287,7 @@ def test_starting_is_refused(run: Run) -> None:
     assert "starts nothing" in run(program).logs()
 
 
+@pytest.mark.slow
 def test_a_client_inside_a_task_is_no_host(run: Run, tmp_path: Path) -> None:
     program = """
 hosts = lambda: sorted(os.listdir(os.path.join(os.environ["ORCHLITE_STORE"], "hosts")))
@@ -297,6 +300,7 @@ print(json.dumps([len(before), before == hosts(), [thread.name for thread in thr
     assert json.loads(str(run(program).logs())) == [1, True, ["MainThread"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["wl.close()", pytest.param("with wl: pass", marks=pytest.mark.slow), ""], ids=["close", "with", "exit"])
 def test_closing_inside_waits_for_nothing_and_prints_nothing(run: Run, open_client: OpenClient, end: str) -> None:
     program = f"""
@@ -346,6 +350,7 @@ except orchlite.Conflict: print("inside")
     assert str(run(program).logs()) == "inside\n"
 
 
+@pytest.mark.slow
 def test_another_store_opened_inside_is_an_ordinary_one(run: Run, tmp_path: Path) -> None:
     program = """
 from pathlib import Path

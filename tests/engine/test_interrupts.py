@@ -67,6 +67,7 @@ def _count_interrupts(call: Callable[[], object], check: Callable[[], object]) -
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4], ids=["a worker that may be busy", "workers that are free"])
 def test_a_submission_interrupted_at_any_line_of_its_transaction_is_executed_or_leaves_nothing(
     open_client: OpenClient, folder: MakeFolder, workers: int

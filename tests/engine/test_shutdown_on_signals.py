@@ -80,6 +80,7 @@ def queued(open_client: OpenClient, folder: MakeFolder, waiting_program: str) ->
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_and_the_next_host_records_the_run_in_flight(
     serve: StartServer, queued: orchlite.TaskRun, open_client: OpenClient, gate: Path, until: Until, number: signal.Signals

@@ -36,6 +36,7 @@ def _run(python: Path, host: Path | None, *command: str) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=python.parents[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_host", [True, False], ids=["host", "clean"])
 @pytest.mark.parametrize("name", ["pip", "pip3", f"pip3.{sys.version_info.minor}", "-m"])
 @pytest.mark.parametrize("arguments", [("install", "six"), ("-q", "install", "-r", "x.txt"), ("--log", "/l", "uninstall", "-y", "six")])
@@ -48,6 +49,7 @@ def test_installing_is_refused_with_the_way_out(python: Path, host: Path, name: 
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("--version",), ("list",), ("freeze",), ("install", "--help"), ("show", "install"), ("help", "install")]
 )

@@ -30,6 +30,7 @@ def sdk(cache: Path) -> Path:
     return task_files.place_sdk(cache)
 
 
+@pytest.mark.slow
 def test_every_source_file_is_copied_and_the_in_task_module_stands_at_the_top(sdk: Path) -> None:
     copied = {str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.suffix in {".py", ".sql"}}
     everything = {path.relative_to(_PACKAGE) for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".sql"}}
@@ -206,6 +207,7 @@ class TestAnIncompleteOrChangedFolder:
         assert place().stat().st_ino == inode, "once is enough"
         assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, seal.name, "lock"])
 
+    @pytest.mark.slow
     def test_cannot_be_changed_by_accident(self, place: Callable[[], Path]) -> None:
         folder = place()
         assert {path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222} == set()

@@ -142,6 +142,7 @@ def test_a_dead_hosts_run_is_seen_to_its_end(
     assert (run.status(), run.exit_code(), str(run.logs())) == (RunStatus.SUCCESS, 0, "begun\ndone\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["wait", pytest.param("follow", marks=pytest.mark.slow)])
 def test_a_run_that_a_dead_host_has_queued_is_taken_over_by_who_waits_for_it(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder, how: str
@@ -155,6 +156,7 @@ def test_a_run_that_a_dead_host_has_queued_is_taken_over_by_who_waits_for_it(
     assert (run.wait(_HURRY).status(), str(run.logs())) == (RunStatus.SUCCESS, "begun\ndone\n")
 
 
+@pytest.mark.slow
 def test_who_waits_looks_after_the_dead_also_while_something_else_changes_all_the_time(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_followed_packaging_log_goes_on_with_the_next_hosts_attempt(
     assert lines == ["attempt 2: packaging was interrupted, and begins again", "Installed in the environment:", "  nothing"]
 
 
+@pytest.mark.slow
 def test_a_host_that_works_for_the_store_records_a_dead_hosts_end_even_with_all_workers_busy(
     client: orchlite.Client, start_host: StartHost, folder: MakeFolder
 ) -> None:
@@ -228,6 +231,7 @@ def test_a_host_that_works_for_the_store_records_a_dead_hosts_end_even_with_all_
     assert busy.last_runs()[0].status() is RunStatus.RUNNING
 
 
+@pytest.mark.slow
 def test_a_host_notifies_of_what_it_recorded_on_opening_once_it_serves_the_store(
     start_host: StartHost, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ with orchlite.Client(store, workers=1, index_urls=[index], base_image="clean", i
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def test_two_hosts_that_need_the_same_new_environment_build_it_once(
     requirement: str, tmp_path: Path, folder: MakeFolder, start_host: StartHost, check_store: CheckStore, shared_cache: Path, installer: str

@@ -43,6 +43,7 @@ def _leave(host: subprocess.Popen[str]) -> tuple[int, list[str], str]:
     return host.returncode, output.split(), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [pytest.param(end, marks=[pytest.mark.slow] * (end in ("idle", "just submitted"))) for end in _ENDS])
 def test_a_host_that_forgets_to_close_exits_and_the_next_one_does_what_is_left(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, end: str
@@ -63,6 +64,7 @@ def test_a_host_that_forgets_to_close_exits_and_the_next_one_does_what_is_left(
     check_store(store, run_ids, {run_id: ["begun", "ended"] for run_id in run_ids})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "code"),
     [("sys.exit(3)", 3), pytest.param("raise ValueError('mine')", 1, marks=pytest.mark.slow)],
@@ -75,6 +77,7 @@ def test_the_end_of_a_host_that_forgets_to_close_is_its_own(
     assert _leave(host)[0] == code
 
 
+@pytest.mark.slow
 def test_leaving_by_an_exception_waits_for_nothing(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import orchlite
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
@@ -89,6 +91,7 @@ def _lines(host: subprocess.Popen[str]) -> list[str]:
     return host.communicate(timeout=20)[0].split("\n")[:-1]
 
 
+@pytest.mark.slow
 def test_a_forked_child_with_a_client_of_its_own_loses_nothing_when_the_parent_closes(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_forked_child_with_a_client_of_its_own_loses_nothing_when_the_parent_c
     assert set(statuses.values()) == {"success"}
 
 
+@pytest.mark.slow
 def test_a_forked_child_that_uses_its_parents_client_gets_an_error_and_the_parent_goes_on(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

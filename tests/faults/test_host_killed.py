@@ -122,6 +122,7 @@ def test_a_run_in_flight_is_finished_and_seen_whole_by_the_next_host(
     assert starts.read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_while_nobody_had_the_store_open_is_recorded_by_the_next_host(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_run_that_ended_while_nobody_had_the_store_open_is_recorded_by_the_nex
     check_store(store, [run_id], {run_id: _OUTPUT})
 
 
+@pytest.mark.slow
 def test_runs_that_were_queued_are_started_once_by_the_next_host_that_works_for_the_store(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ def test_runs_that_were_queued_are_started_once_by_the_next_host_that_works_for_
     assert [path.read_text() for path in files] == ["started\n"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before place", "after place", "before the record"])
 def test_a_host_that_dies_between_claim_and_record_leaves_one_start_and_one_end(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, moment: str
@@ -212,6 +215,7 @@ with orchlite.Client(store, workers=1, process=Slow(f"{store}/runners.log")):
 """
 
 
+@pytest.mark.slow
 def test_a_host_that_comes_late_does_not_take_a_run_from_the_one_that_was_quicker(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def _answer(host: subprocess.Popen[str]) -> str:
     return host.stdout.readline().strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attempts", [pytest.param((1, 1), marks=pytest.mark.slow), (1, 2)], ids=["the same attempt", "two attempts"])
 def test_two_hosts_that_launch_one_run_at_once_start_it_once(
@@ -112,6 +113,7 @@ def test_a_second_launch_while_the_first_goes_on_waits_for_its_end(runners: Runn
     assert (folder.path / "starts").read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_nothing_is_launched_before_its_claim_is_in_the_store(folder: Callable[..., Path], tmp_path: Path) -> None:
     store, seen = tmp_path / "store", []
 

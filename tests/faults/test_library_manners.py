@@ -107,6 +107,7 @@ print(*sorted(heavy - {"sqlite3.dbapi2"}))
     assert host.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_library_may_be_used_in_a_thread_that_is_not_the_main_one(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -185,6 +186,7 @@ def test_a_runner_imports_nothing_that_only_some_runs_need() -> None:
     assert imported & {"typing", "traceback", "subprocess", "socket", "logging", "pathlib", "resource"} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_runner_hears_its_signals_whatever_its_host_blocks(start_host: StartHost, folder: MakeFolder, tmp_path: Path) -> None:
     script = """

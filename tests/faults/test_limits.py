@@ -49,6 +49,7 @@ def test_a_program_that_needs_more_memory_fails_and_the_reason_names_the_limit(r
     assert (reason, written.endswith("MemoryError")) == ("it needed more memory than its limit of 256 MiB", True)
 
 
+@pytest.mark.slow
 def test_a_program_that_computes_for_longer_is_ended_and_the_reason_names_the_limit(run: Run) -> None:
     assert run("while True: pass", cpu_seconds=1)[0] == "it used more than 1 s of processor time"
 

@@ -116,6 +116,7 @@ def test_a_truncated_model_of_any_size_is_refused(client: Client, tmp_path: Path
     assert list((client.path() / "models").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_processes_deploy_and_undeploy_one_pipeline(client: Client, start_host: StartHost, pipeline: Pipeline) -> None:
     before = len(pipeline.versions())
     hosts = [start_host(_DEPLOYS, client.path(), name) for name in ("first", "second")]

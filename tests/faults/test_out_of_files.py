@@ -52,6 +52,7 @@ print(len(client.list_tasks()), client.check())
 """
 
 
+@pytest.mark.slow
 def test_it_is_told_so_and_the_store_is_unharmed(start_host: StartHost, folder: MakeFolder, tmp_path: Path) -> None:
     host = start_host(_SCRIPT, tmp_path / "store", folder("print('hello')"))
     output, _ = host.communicate(timeout=60)
@@ -159,6 +160,7 @@ _CALLS: dict[str, Callable[[orchlite.Client, Path, bytes], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", _CALLS)
 def test_it_is_never_taken_for_another_reason(
     client: orchlite.Client, smallest_bundle: bytes, tmp_path: Path, no_descriptors: Callable[[], None], what: str

@@ -52,6 +52,7 @@ def _standard_error_of(process: Path) -> Path | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by /proc")
 @pytest.mark.parametrize("program", [pytest.param(_LINES, marks=pytest.mark.slow), _ONE_LINE], ids=["lines", "a line of 100 MiB"])
 def test_a_flood_is_bounded_on_disk_and_in_memory_and_marked(
@@ -108,6 +109,7 @@ def test_what_a_program_says_just_before_it_is_killed_is_there(check_store: Chec
     check_store(store, [run.id()], {run.id(): ["a line", "last words"]})
 
 
+@pytest.mark.slow
 def test_what_a_program_says_while_its_host_dies_is_there(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

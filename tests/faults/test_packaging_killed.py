@@ -155,6 +155,7 @@ def _is_free(lock: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_the_next_host_repeats_the_packaging_of_a_killed_one(
     index: Index, environment: Path, bundle: Path, start_host: StartHost, check_store: CheckStore, tmp_path: Path, bearers: Bearers
 ) -> None:
@@ -177,6 +178,7 @@ def test_the_next_host_repeats_the_packaging_of_a_killed_one(
     assert not half_built.exists()
 
 
+@pytest.mark.slow
 def test_an_installer_ends_at_once_when_its_host_is_killed(
     index: Index, environment: Path, bundle: Path, start_host: StartHost, tmp_path: Path, bearers: Bearers
 ) -> None:

@@ -77,6 +77,7 @@ def _starting_seconds(runners: Runners, make_spec: MakeSpec) -> float:
     return min(sorted(durations)[4], 0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_kill_at_the_moment_of_exit_is_one_or_the_other_and_a_kill_after_it_says_so(
     check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, count: int
@@ -123,6 +124,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_two_hosts_that_kill_at_once_get_the_same_end(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

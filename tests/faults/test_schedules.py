@@ -232,6 +232,7 @@ def _expect(store: Path, starts: Path, hosts: list[subprocess.Popen[str]], count
     assert started == Counter(str(run_id) for (run_id,) in _execute(store, "SELECT run_id FROM runs WHERE slot_at IS NOT NULL"))
 
 
+@pytest.mark.slow
 def test_a_host_that_serves_takes_over_the_schedules_of_one_that_was_killed(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path
 ) -> None:

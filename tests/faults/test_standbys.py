@@ -88,6 +88,7 @@ def _starts(tmp_path: Path) -> int:
     return len((tmp_path / "starts").read_text().splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["waiting", "stopped"])
 def test_the_next_client_removes_the_standby_of_a_killed_host(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path, is_stopped: bool

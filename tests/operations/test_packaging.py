@@ -160,6 +160,7 @@ class TestWhatCannotBeInstalled:
             orchestration.run_once()
         assert orchestration.list_tasks() == []
 
+    @pytest.mark.slow
     def test_fails_the_tasks_that_waited_for_it(
         self, open_client: OpenClient, missing: Path, nothing_index: str, folder: MakeFolder, waiting_program: str, gate: Path
     ) -> None:

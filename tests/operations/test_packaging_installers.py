@@ -64,6 +64,7 @@ _PLACES: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
 _QUICK = {("in an index's address", "pip"), *((place, "uv") for place in _PLACES if place != "a token alone")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("installer", "index", "requirement", "kept"),
     [

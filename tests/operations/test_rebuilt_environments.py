@@ -31,6 +31,7 @@ def _events(client: orchlite.Client) -> list[str]:
     return [event.reason() or "" for event in client.events() if event.became() == "rebuilt"]
 
 
+@pytest.mark.slow
 def test_the_recorded_versions_are_installed_while_the_index_has_them(
     open_client: OpenClient, folder: MakeFolder, index: Index, environments: Environments
 ) -> None:
@@ -61,6 +62,7 @@ def test_the_recorded_versions_are_installed_while_the_index_has_them(
     assert first.packages() == (platform.python_version(), tuple(recorded), ()), "it is what the run has seen"
 
 
+@pytest.mark.slow
 def test_an_environment_that_others_had_built_with_other_versions_is_left_to_them(
     open_client: OpenClient, folder: MakeFolder, index: Index, environments: Environments
 ) -> None:

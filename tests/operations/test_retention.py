@@ -262,6 +262,7 @@ class TestEnvironments:
         for path in sorted(cache.rglob("*"), reverse=True):
             _make_old(path, 40 * 86_400)
 
+    @pytest.mark.slow
     def test_are_removed_if_unused_lately_and_stay_in_a_dry_run(self, client: orchlite.Client, folder: MakeFolder, tmp_path: Path) -> None:
         asked = Retention(None, 0, None, timedelta(days=30))
         client.run(folder("print(1)"))

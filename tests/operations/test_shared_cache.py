@@ -72,6 +72,7 @@ def test_what_a_schedule_of_another_store_needs_stays(pruning: orchlite.Client, 
     assert _prune(pruning, force=True) == Pruned()
 
 
+@pytest.mark.slow
 def test_what_no_store_needs_goes(pruning: orchlite.Client, other: Path, cache: Path) -> None:
     _kill_tasks(other, cache)
     assert _prune(pruning).environments == 1

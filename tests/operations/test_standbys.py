@@ -83,6 +83,7 @@ def test_it_ends_with_its_time_and_at_the_close(store: Path, orchestration: Orch
     assert is_gone(standby)
 
 
+@pytest.mark.slow
 def test_pruning_and_deleting_end_it(client: Client, orchestration: Orchestration, store: Path) -> None:
     standby = stand_by(orchestration, store)
     client.prune(older_than="1d")
@@ -123,6 +124,7 @@ def test_a_standby_that_dies_is_a_cold_start(orchestration: Orchestration, store
     assert processes_of(standby) == []
 
 
+@pytest.mark.slow
 def test_twenty_submissions_at_once_are_twenty_runs(client: Client, orchestration: Orchestration, store: Path) -> None:
     stand_by(orchestration, store)
     with ThreadPoolExecutor(8) as pool:

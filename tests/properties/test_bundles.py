@@ -7,6 +7,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import strategies as st
 
 from orchlite.bundles import archive, bundle
@@ -55,6 +56,7 @@ def read_back(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @held(15, 60, trees())
 def test_any_acceptable_folder_is_unpacked_as_it_was_packed(tree: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:

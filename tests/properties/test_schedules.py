@@ -161,6 +161,7 @@ def check(window: Window, expression: Expression) -> None:
     assert schedule.count_between(window.start, window.end) == len(expected), expression.text
 
 
+@pytest.mark.slow
 def test_the_windows_hold_both_changes_of_every_zone() -> None:
     assert {timezone: sum(window.timezone == timezone for window in windows()) for timezone in ZONES} == {
         timezone: 2 if timezone == "UTC" else 4 for timezone in ZONES
@@ -169,6 +170,7 @@ def test_the_windows_hold_both_changes_of_every_zone() -> None:
         assert (window.real == window.once) == (window.timezone == "UTC")
 
 
+@pytest.mark.slow
 def test_slots_are_those_of_the_reference() -> None:
     for expression, window in product(random_expressions(40), windows()):
         check(window, expression)
@@ -201,6 +203,7 @@ def test_slots_of_a_part_of_a_window_are_those_of_the_reference(expression: Expr
         assert schedule.next_after(start) == expected[0]
 
 
+@pytest.mark.slow
 @held(25, 100, schedules, instants, st.integers(1, 200), st.integers(0, 200))
 def test_counting_and_searching_back_agree_with_a_walk(schedule: Schedule, after: datetime, count: int, newest: int) -> None:
     slots = list(islice(schedule.slots_after(after), count))
@@ -221,6 +224,7 @@ def test_slots_are_readings_that_the_expression_names(expression: Expression, ti
         assert is_named or (is_after_a_gap and not expression.is_wildcard)
 
 
+@pytest.mark.slow
 @held(5, 20, expressions, st.sampled_from([1896, 2020, 2094]))
 def test_days_are_those_of_a_calendar_that_is_read_day_by_day(expression: Expression, year: int) -> None:
     noon = Expression((Field("0", frozenset({0})), Field("12", frozenset({12})), *expression.fields[2:]))

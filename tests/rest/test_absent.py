@@ -31,6 +31,7 @@ def sentence(kind: str, name: str) -> str:
     return f"orchlite does not have the platform's {kind} {name}. The manual's page on REST lists what it has."
 
 
+@pytest.mark.slow
 def test_every_request_of_the_sdk_is_served_or_refused_by_name(shared_api: Any, refused: Any, served: set[tuple[str, str]]) -> None:
     refusals = [request for request in _REQUESTS if request not in served]
     assert len(refusals) > 60

@@ -420,6 +420,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base_image", [pytest.param("host", marks=pytest.mark.slow), "clean"])
 def test_a_program_for_the_platform_uploads_runs_and_reads_from_inside_a_task_where_there_is_one_worker(
     tmp_path: Path, folder: Folder, base_image: str

@@ -191,6 +191,7 @@ def test_a_reader_waits_for_a_process_that_recovers_the_wal(path: Path, database
     reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_new", [False, True], ids=["an existing file", "a new file"])
 def test_a_fork_does_not_wait_for_a_reader_that_is_kept_out(path: Path, tmp_path: Path, held: sqlite3.Connection, is_new: bool) -> None:
     if is_new:  # whose first connection is to switch it to WAL mode

@@ -139,6 +139,7 @@ def test_a_store_of_a_newer_orchlite_is_refused_and_not_changed(path: Path, jour
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_eight_processes_open_a_fresh_store_at_once(path: Path, fresh: list[tuple[object, ...]]) -> None:
     hosts = [_start(_OPEN, path, f"of-{number}", pipes=subprocess.PIPE) for number in range(8)]
     for host in hosts:

@@ -39,6 +39,7 @@ def test_a_lambda_may_use_variables_around_it(client: Client) -> None:
     assert stub.infer(_FRAME)["out.price"].tolist() == [5.0, 7.0, 9.0]
 
 
+@pytest.mark.slow
 def test_tasks_find_it_by_its_name(client: Client, folder: Callable[..., Path]) -> None:
     pipeline_stub("prices", _price, client=client)
     run = client.run(folder(_PROGRAM))

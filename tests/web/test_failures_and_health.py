@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 import orchlite
 from orchlite.client.client import engine_of
 from orchlite.testing import ManualClock, StubProcess
@@ -32,6 +34,7 @@ def test_failures_are_in_groups_with_the_newest_run(clock: ManualClock, browser_
         assert "Nothing has failed in the last 7 days." in seen(browser.get("/failures?days=2&workspace=default"))
 
 
+@pytest.mark.slow
 def test_health_is_examined_in_the_background(
     browser: Any, store: orchlite.Client, smallest_bundle: bytes, seen: Seen, until: Until
 ) -> None:

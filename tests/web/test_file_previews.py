@@ -107,6 +107,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_JSON)
 @settings(max_examples=60, deadline=None)
 def test_json_that_is_laid_out_says_the_same(value: object) -> None:

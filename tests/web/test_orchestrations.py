@@ -157,6 +157,7 @@ def test_the_zip_is_downloaded_and_never_shown(browser: Any, store: orchlite.Cli
     assert "<b>" not in browser.get(f"/orchestrations/{one.id()}")
 
 
+@pytest.mark.slow
 def test_hostile_contents_are_shown_as_text_and_in_part(browser: Any, store: orchlite.Client, seen: Seen) -> None:
     program = "# </pre><script>alert(1)</script>\u202e\n" + f"'{'<' * 100_000}'"
     files = {"a/main.py": program.encode(), **{f"a/<b>{n:04}{'x' * 180}": b"" for n in range(400)}}

@@ -44,8 +44,9 @@ def _plain_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in filter(_OF_A_DEVELOPER.fullmatch, list(os.environ)):
             patch.delenv(name)
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for jobs in the background, and so would theirs
+        for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+            if signal.getsignal(ignored) is signal.SIG_IGN:
+                signal.signal(ignored, handler)  # shells ignore it for jobs in the background, and so would theirs
         yield
 
 

@@ -55,6 +55,11 @@ def _observe(folder: RunFolder) -> Observation:
 def _without_start(folder: RunFolder) -> Observation:
     """Return whether a run without `started.json` was never started, or has removed that file and must not be started again."""
     if not folder.is_held() and processes_of(folder):
+        # Lock and file again: a slow runner may have started the program since they were read.
+        if is_locked(folder.alive_lock):
+            return Alive()
+        if folder.started.exists():
+            return _observe(folder)
         return Lost(None, "its files were removed while it ran, and its runner was killed, so its outcome is not known")
     return NeverStarted()
 

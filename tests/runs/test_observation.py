@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +189,45 @@ def test_a_run_that_has_removed_the_sign_of_its_start_is_not_started_again(folde
     assert isinstance(observed, Lost)
     assert observed.reason is not None
     assert observed.reason.startswith("its files were removed while it ran")
+
+
+class _Beginning(RunFolder):
+    """A run whose slow runner starts the program between two reads of an observer."""
+
+    @property
+    def is_running(self) -> Path:
+        return self.path / "is running"
+
+    def is_held(self) -> bool:
+        if not self.is_running.exists():
+            self.is_running.touch()
+            _start_program(self)
+        return super().is_held()
+
+
+def _start_program(folder: RunFolder) -> None:
+    folder.started.write_text('{"attempt": 1}')
+    # The program inherits the lock here, which it does not from a runner: so it is held for as long as the program runs.
+    lock = os.open(folder.alive_lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    place = folder.path.stat()
+    environment = {"ORCHLITE_RUN_TOKEN": folder.run_id, "ORCHLITE_RUN_PLACE": f"{place.st_dev}:{place.st_ino}"}
+    _started.append(subprocess.Popen(["sleep", "60"], env={"PATH": os.defpath, **environment}, pass_fds=[lock]))
+    os.close(lock)
+
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def test_a_run_that_starts_while_it_is_observed_is_not_lost(tmp_path: Path) -> None:
+    folder = _Beginning(tmp_path / str(uuid.uuid4()))
+    folder.path.mkdir()
+    try:
+        assert isinstance(observe(folder), Alive)
+    finally:
+        for program in _started:
+            program.kill()
+            program.wait()
+    folder.attempt(1).path.mkdir()
+    folder.attempt(1).result.write_text(json.dumps(_RESULT))
+    assert isinstance(observe(folder), Ended)

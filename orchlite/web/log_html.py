@@ -6,6 +6,8 @@ A program's output can hold what its input held. Nothing of it may become markup
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -16,6 +18,8 @@ from orchlite.web.visible import visible
 _SEQUENCE = re.compile(r"\x1b\[(?P<codes>[0-9;:]*)m|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\]8;[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)")
 _CODES = re.compile("[;:]")
 _MOST_CODES = 32
+_MOST_MARKS = 20
+"""How many places of a row are marked: each makes the page longer by a multiple of what it marks."""
 _FLAGS = {1: "b", 2: "d", 3: "i", 4: "u", 9: "s"}
 _CLEARED = {21: "b", 22: "bd", 23: "i", 24: "u", 29: "s"}
 
@@ -43,28 +47,32 @@ def row_html(text: str, words: str = "") -> Markup:
         return escape(visible(text))
     pattern = re.compile(re.escape(words), re.IGNORECASE) if words else None
     pieces: list[Markup] = []
-    style, end = _Style(), 0
-    for found in _SEQUENCE.finditer(text):
-        pieces.append(_piece(text[end : found.start()], style, pattern))
-        style = style if found["codes"] is None else _styled(style, found["codes"])
-        end = found.end()
-    pieces.append(_piece(text[end:], style, pattern))
+    marks = 0
+    for part, style in _parts(text):
+        shown = _marked(visible(part), pattern, _MOST_MARKS - marks)
+        marks += shown.count("<mark>")
+        classes = style.classes()
+        pieces.append(Markup('<span class="{}">{}</span>').format(classes, shown) if classes else shown)
     return Markup("").join(pieces)
 
 
-def _piece(text: str, style: _Style, pattern: re.Pattern[str] | None) -> Markup:
-    if not text:
-        return Markup("")
-    shown = _marked(visible(text), pattern)
-    classes = style.classes()
-    return Markup('<span class="{}">{}</span>').format(classes, shown) if classes else shown
+def _parts(text: str) -> Iterator[tuple[str, _Style]]:
+    """Yield the texts between the sequences, with how they look."""
+    style, end = _Style(), 0
+    for found in _SEQUENCE.finditer(text):
+        if end < found.start():
+            yield text[end : found.start()], style
+        style = style if found["codes"] is None else _styled(style, found["codes"])
+        end = found.end()
+    if end < len(text):
+        yield text[end:], style
 
 
-def _marked(text: str, pattern: re.Pattern[str] | None) -> Markup:
+def _marked(text: str, pattern: re.Pattern[str] | None, most: int) -> Markup:
     if pattern is None:
         return escape(text)
     pieces, end = [], 0
-    for found in pattern.finditer(text):
+    for found in islice(pattern.finditer(text), most):
         pieces += [escape(text[end : found.start()]), Markup("<mark>{}</mark>").format(found[0])]
         end = found.end()
     return Markup("").join([*pieces, escape(text[end:])])

@@ -98,3 +98,8 @@ def test_visible_text_hides_nothing_and_is_stable(text: str) -> None:
     assert visible(shown) == shown
     assert len(shown) >= len(text)
     assert not {*shown} & {*map(chr, range(32))} - {"\t"}
+
+
+def test_the_first_places_of_a_row_are_marked_only_which_makes_it_little_longer() -> None:
+    assert row_html("x" * 1000 + "\x1b[31m" + "x" * 1000, "X").count("<mark>x</mark>") == 20
+    assert row_html("\x1b[31mx\x1b[32mx" * 1000, "x").count("<mark>x</mark>") == 20

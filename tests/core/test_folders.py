@@ -83,6 +83,10 @@ def test_an_account_without_a_home_folder_has_no_configuration_of_pip_there() ->
 )
 @pytest.mark.usefixtures("no_variables")
 def test_folders_that_the_account_may_not_enter_count_as_absent(code: str, tmp_path: Path) -> None:
+    import zoneinfo  # noqa: F401 - the child may not read it
+
+    from orchlite.schedules import zone_names  # noqa: F401
+
     (tmp_path / "closed" / "site-packages").mkdir(parents=True)
     (tmp_path / "closed").chmod(0o700)
     assert _in_child_without_home(code.format(tmp_path / "closed" / "site-packages")) == "nothing"

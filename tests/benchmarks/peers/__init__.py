@@ -44,8 +44,8 @@ _PEERS = (
     _Peer("huey, SQLite, as shipped", "huey", ("in_huey.py", "shipped")),
     _Peer("MLflow Projects, tuned", "mlflow", ("in_mlflow.py", "tuned")),
     _Peer("MLflow Projects, as shipped", "mlflow", ("mlflow", "run", ".", "--env-manager", "local"), lives_on=False),
-    _Peer("nox, tuned", "nox", ("nox", "-f", str(_HERE / "noxfile.py"), "-R", "--default-venv-backend", "none"), lives_on=False),
-    _Peer("nox, as shipped", "nox", ("nox", "-f", str(_HERE / "noxfile.py")), lives_on=False),
+    _Peer("nox, tuned", "nox", ("nox", "-R", "--default-venv-backend", "none"), lives_on=False),
+    _Peer("nox, as shipped", "nox", ("nox",), lives_on=False),
 )
 
 
@@ -99,6 +99,7 @@ def _folder(peer: _Peer, program: Path) -> Path:
     folder = program.parent / peer.name.replace(" ", "-")
     folder.mkdir()
     (folder / "main.py").write_text((program / "main.py").read_text())
+    (folder / "noxfile.py").write_text((_HERE / "noxfile.py").read_text())
     if peer.package == "mlflow":
         (folder / "MLproject").write_text("name: bare\nentry_points:\n  main:\n    command: python main.py\n")
     return folder

@@ -20,7 +20,7 @@ def main(python: str, tuning: str, folder: str) -> None:
         return True
 
     bounds = {"initial_delay": _TUNED_SECONDS, "max_delay": _TUNED_SECONDS} if tuning == "tuned" else {}
-    waiting = {"backoff": 1.0, "initial_delay": _TUNED_SECONDS, "max_delay": _TUNED_SECONDS} if tuning == "tuned" else {}
+    waiting = {"max_delay": _TUNED_SECONDS} if tuning == "tuned" else {}
     consumer = huey.create_consumer(**bounds)
     consumer.start()
     for _ in sys.stdin:

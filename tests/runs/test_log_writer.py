@@ -197,6 +197,17 @@ class TestAFlood:
         assert tail == complete[-len(tail) :]
         assert 2000 < sum(path.with_name(f"log.{number}").stat().st_size for number in last) <= 4000
 
+    def test_shows_a_gap_to_who_has_read_up_to_it(self, path: Path) -> None:
+        writer = LogWriter(str(path), 8000)
+        writer.feed("stdout", b"some line\n" * 90)
+        assert _segments(path) == ["log", "log.1"]
+        for number in range(200):
+            writer.feed("stdout", b"line %d\n" % number)
+        writer.write_pending()
+        assert not path.with_name("log.1").exists()
+        assert not path.with_name("log.2").exists()  # it would follow what was read
+        writer.finish(durable=False)
+
     def test_is_held_back_until_the_next_tick_only(self, path: Path) -> None:
         writer = LogWriter(str(path), 8000)
         writer.feed("stdout", b"some line\n" * 150)

@@ -10,7 +10,7 @@ from orchlite.core.errors import IllegalMove
 from orchlite.core.records import Claim, OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
-from orchlite.operations import packaging
+from orchlite.operations import packaging, preparation
 from orchlite.operations.context import Assignment, Context
 from orchlite.store.database import Transaction
 
@@ -86,7 +86,7 @@ def _submit_run(
         if workers.reserve():  # last: an interrupt between this call and `assign` would lose the worker's slot
             return _submit_claimed(context, workers, assignment)
         if standby is not None:
-            context.standbys.put_back(standby)
+            preparation.put_back(context, standby)
     return _submit_queued(context, workers, orchestration, task, repeated)
 
 
@@ -129,6 +129,7 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
 
     try:
         workers.assign(assignment._replace(is_claimed=is_claimed))
+        context.standbys.forget(assignment.run.run_id)  # the worker removes it if the commit fails
         with context.store.transaction() as transaction:
             _insert(context, transaction, assignment.task)
             context.store.runs.insert_claimed(transaction, assignment.run)

@@ -19,7 +19,7 @@ from orchlite.core.folders import AttemptFolder, RunFolder
 from orchlite.operations import liveness
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.run_spec import spec_of
-from orchlite.operations.standbys import Expected
+from orchlite.operations.standbys import Expected, Standby
 from orchlite.runs import survivors
 
 _SUFFIX = ".standby"
@@ -86,6 +86,7 @@ def unpack(context: Context, sha: str, attempt: AttemptFolder) -> None:
 
 def settle(context: Context, run_id: str) -> None:
     """Note that a prepared run has a row now. Never raises."""
+    context.standbys.forget(run_id)
     with suppress(OSError):
         _marker(context, context.host_id, run_id).unlink(missing_ok=True)
 
@@ -97,6 +98,12 @@ def withdraw(context: Context, run_id: str) -> None:
         context.process.drop(folder)
         remove_tree(folder.path)
         settle(context, run_id)
+
+
+def put_back(context: Context, standby: Standby) -> None:
+    """Keep a standby of this host that was taken in vain, or remove it."""
+    if not context.standbys.put_back(standby):
+        withdraw(context, standby.run_id)
 
 
 def drop(context: Context) -> None:
@@ -112,8 +119,8 @@ def drop_expired(context: Context) -> None:
 
 
 def close(context: Context) -> None:
-    """Remove the standby of this host, and keep none from now on."""
-    if (standby := context.standbys.close()) is not None:
+    """Remove the standby of this host, and keep none from now on. The store is closed: what was not submitted never will be."""
+    for standby in context.standbys.close():
         withdraw(context, standby.run_id)
 
 

@@ -43,6 +43,8 @@ class Standbys:
         self._monotonic = monotonic
         self._condition = threading.Condition()
         self._standby: Standby | None = None
+        self._taken: dict[str, Standby] = {}
+        """By run id: those that a caller has taken and neither submitted nor removed. An interrupt may keep it from doing so."""
         self._expected: Expected | None = None
         self._last_id: str | None = None
         self._is_preparing = self._is_closed = False
@@ -80,13 +82,26 @@ class Standbys:
             standby = self._standby
             if standby is None or orchestration_id not in (None, standby.orchestration_id):
                 return None
-            self._standby = None
-            return standby
+            return self._taken_by_caller(standby)
 
-    def put_back(self, standby: Standby) -> None:
-        """Return a standby that was taken and not used."""
+    def _taken_by_caller(self, standby: Standby) -> Standby:
+        self._taken[standby.run_id] = standby  # first: an interrupt between the two loses nothing
+        self._standby = None
+        return standby
+
+    def put_back(self, standby: Standby) -> bool:
+        """Keep a standby that was taken in vain. Return False if the caller must remove it: there is another, or the store was closed."""
         with self._condition:
+            if self._standby is not None or self._is_preparing or self._is_closed:
+                return False
             self._standby = standby
+            del self._taken[standby.run_id]
+            return True
+
+    def forget(self, run_id: str) -> None:
+        """Note that a standby that was taken is submitted or removed. Do nothing for another run."""
+        with self._condition:
+            self._taken.pop(run_id, None)
 
     def take_expired(self) -> Standby | None:
         """Return the standby for the caller alone, if it has stood by for long enough; nothing more is expected then."""
@@ -94,17 +109,18 @@ class Standbys:
             standby = self._standby
             if standby is None or standby.expires_at > self._monotonic():
                 return None
-            self._standby = self._expected = self._last_id = None
-            return standby
+            self._expected = self._last_id = None
+            return self._taken_by_caller(standby)
 
     def seconds_left(self) -> float | None:
         """Return how long the standby stands by; None if there is none."""
         standby = self._standby
         return None if standby is None else max(0.0, standby.expires_at - self._monotonic())
 
-    def close(self) -> Standby | None:
-        """Keep none from now on; return the last one. Block while one is being prepared, for 5 s at most."""
+    def close(self) -> list[Standby]:
+        """Keep none from now on; return those that are left. Block while one is being prepared, for 5 s at most."""
         with self._condition:
             self._is_closed = True
             self._condition.wait_for(lambda: not self._is_preparing, _PATIENCE_SECONDS)
-        return self.take()
+        self.take()
+        return list(self._taken.values())

@@ -182,16 +182,43 @@ class TestTheExpectation:
         taken = standbys.take("a")
         assert taken is not None
         assert standbys.take("a") is None
-        standbys.put_back(taken)
+        assert standbys.put_back(taken) is True
         now[0] = 61
         assert (standbys.seconds_left(), standbys.take_expired(), standbys.begin()) == (0, taken, None)
 
     def test_what_is_prepared_while_the_store_is_closed_is_not_kept(self) -> None:
         standbys = Standbys(60)
         assert _kept(standbys) is True
-        assert standbys.close() is not None
+        assert [each.run_id for each in standbys.close()] == ["run"]
+        standbys.forget("run")
         assert standbys.finish("task", "run", "a", is_wanted=True) is False
-        assert standbys.close() is None
+        assert standbys.close() == []
+
+    def test_what_was_taken_and_neither_submitted_nor_removed_is_left_at_the_close(self) -> None:
+        standbys = Standbys(60)
+        for run_id in ("submitted", "interrupted", "waiting"):
+            assert _kept(standbys, run_id) is True
+            if run_id != "waiting":
+                assert standbys.take("a") is not None
+        standbys.forget("submitted")
+        assert [each.run_id for each in standbys.close()] == ["interrupted", "waiting"]
+
+    @pytest.mark.parametrize("meanwhile", ["another is prepared", "another is being prepared", "the store is closed"])
+    def test_what_is_put_back_too_late_is_for_the_caller_to_remove(self, meanwhile: str) -> None:
+        standbys = Standbys(60)
+        assert _kept(standbys) is True
+        taken = standbys.take("a")
+        assert taken is not None
+        if meanwhile == "another is prepared":
+            assert _kept(standbys, "another") is True
+        elif meanwhile == "another is being prepared":
+            assert standbys.begin() is not None
+        else:
+            assert standbys.close() == [taken]
+        assert standbys.put_back(taken) is False
+        standbys.forget(taken.run_id)
+        found = standbys.take("a")
+        assert (found is not None and found.run_id == "another") is (meanwhile == "another is prepared")
 
 
 def _note(standbys: Standbys, orchestration_id: str, kind: TaskKind = TaskKind.ONCE) -> None:
@@ -199,8 +226,8 @@ def _note(standbys: Standbys, orchestration_id: str, kind: TaskKind = TaskKind.O
     standbys.note(row, row, row)
 
 
-def _kept(standbys: Standbys) -> bool:
+def _kept(standbys: Standbys, run_id: str = "run") -> bool:
     _note(standbys, "a")
     _note(standbys, "a")
     assert standbys.begin() is not None
-    return standbys.finish("task", "run", "a", is_wanted=True)
+    return standbys.finish("task", run_id, "a", is_wanted=True)

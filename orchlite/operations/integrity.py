@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -182,7 +183,7 @@ def _ended_runs(one: _Check) -> Iterator[Finding]:
 
 def _run_problem(context: Context, run: EndedRun, *, has_processes: bool) -> tuple[str, str] | None:
     folder = context.folder.run(run.run_id)
-    if not folder.path.is_dir():
+    if not os.path.lexists(folder.path):
         return None  # in a restored backup, those of runs that the original executes
     if is_locked(folder.alive_lock):
         return f"It is {run.status}, but its runner is alive.", _REPORT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import orchlite
+from orchlite.client.client import engine_of
+from orchlite.core.folders import RunFolder
 from tests.faults.small_disk import Disk
 from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, stand_by, standby_of, until
 
@@ -54,7 +57,10 @@ for line in sys.stdin:
             orchlite.Client(store).list_tasks()
             os._exit(0)
         os.waitpid(child, 0)
-    print(orchestration.run_once().wait().logs()[0].text)
+    if line == "stay\\n" and os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    print("forked" if line == "stay\\n" else orchestration.run_once().wait().logs()[0].text)
 """
 
 
@@ -129,6 +135,84 @@ def test_a_fork_of_the_host_changes_nothing(start_host: StartHost, check_store: 
     host.stdin.close()
     host.wait()
     assert standby.run_id in check_store(store)
+
+
+@pytest.mark.slow
+def test_a_forked_child_that_outlives_the_host_keeps_no_standby_alive(
+    start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path
+) -> None:
+    host = _started(start_host, store, folder(PROGRAM))
+    standby = standby_of(store)
+    assert _asked(host, "stay") == "forked"
+    host.kill()
+    host.wait()
+    until(lambda: not processes_of(standby))
+    orchlite.Client(store).close()
+    assert is_gone(standby)
+    os.killpg(host.pid, signal.SIGKILL)
+    assert len(check_store(store)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["started", "ordered"])
+def test_a_run_whose_runner_dies_at_the_order_is_lost_and_never_started(
+    client: orchlite.Client, counted: Path, tmp_path: Path, order: str
+) -> None:
+    orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
+    standby = stand_by(orchestration, store)
+    pid = at_the_gate(standby)
+    runner = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    awaited = standby.started if order == "started" else standby.attempt(1).work / "main.py"  # which comes back just before the order
+    os.kill(pid, signal.SIGSTOP)
+    task = orchestration.run_once()
+    while not awaited.exists():
+        pass
+    os.kill(runner, signal.SIGKILL)
+    assert task.wait().status() == "unknown"
+    assert (processes_of(standby), _starts(tmp_path)) == ([], 2)
+
+
+@pytest.mark.slow
+def test_a_standby_that_is_stopped_and_continued_is_run(client: orchlite.Client, counted: Path, folder: MakeFolder, tmp_path: Path) -> None:
+    orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
+    stopped = at_the_gate(stand_by(orchestration, store))
+    os.kill(stopped, signal.SIGSTOP)
+    task = orchestration.run_once()
+    os.kill(stopped, signal.SIGCONT)
+    assert task.wait().logs()[0].text == "standby"
+    stopped = at_the_gate(standby_of(store))
+    os.kill(stopped, signal.SIGSTOP)
+    task = orchestration.run_once()
+    task.kill()
+    assert task.wait().status() == "killed"
+    assert _starts(tmp_path) == 3
+
+
+@pytest.mark.slow
+def test_an_interrupt_between_taking_it_and_the_submission_leaves_it_until_the_close(
+    store: Path, folder: MakeFolder, check_store: CheckStore
+) -> None:
+    with orchlite.Client(store, workers=1) as client:
+        orchestration = client.upload_orchestration(path=folder(PROGRAM)).wait()
+        standby = stand_by(orchestration, store)
+        engine_of(client).context.standbys.take(orchestration.id())  # and nothing more
+        assert orchestration.run_once().wait().logs()[0].text == "cold"
+        assert at_the_gate(standby)
+    assert is_gone(standby)
+    assert len(check_store(store)) == len(list((store / "runs").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_no_descriptor_is_left_of_a_standby(store: Path, folder: MakeFolder) -> None:
+    def opened(program: Path) -> list[str]:
+        with orchlite.Client(store, workers=1) as client:
+            stand_by(client.upload_orchestration(path=program).wait(), store)
+        gc.collect()
+        return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+    program = folder(PROGRAM)
+    before = opened(program)  # what the first client leaves is the process's, such as a random generator's
+    assert opened(program) == before
 
 
 def test_another_host_leaves_it_alone(client: orchlite.Client, folder: MakeFolder) -> None:
@@ -211,6 +295,37 @@ def test_three_hundred_submissions_with_one_standby_are_three_hundred_starts(
     statuses = check_store(store)
     assert (_starts(tmp_path), set(statuses.values())) == (302, {"success"})
     assert {path.name for path in (store / "runs").iterdir()} <= set(statuses)
+
+
+_CRASHES = """
+import os, signal, sys, time
+from pathlib import Path
+import orchlite
+from tests.standbys import at_the_gate, stand_by
+client = orchlite.Client.temporary(workers=1)
+standby = stand_by(client.upload_orchestration(path=sys.argv[1]).wait(), Path(client.path()))
+pid = at_the_gate(standby)
+os.kill(pid, signal.SIGSTOP)
+if sys.argv[2:]:
+    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+print(standby.path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [(), ("killed",)], ids=["its runner lives", "its runner is killed"])
+def test_a_temporary_store_that_crashes_with_a_stopped_standby_is_swept_by_the_next(
+    start_host: StartHost, folder: MakeFolder, tmp_path: Path, runner: tuple[str, ...]
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    host = start_host(_CRASHES, folder(PROGRAM), *runner, TMPDIR=str(tmp_path / "temporary"))
+    assert host.stdout is not None
+    standby = RunFolder(Path(host.stdout.read().strip()))
+    host.wait()
+    next_one = start_host("import orchlite; orchlite.Client.temporary().close()", TMPDIR=str(tmp_path / "temporary"))
+    assert next_one.wait() == 0
+    assert (processes_of(standby), list((tmp_path / "temporary").iterdir())) == ([], [])
 
 
 def test_a_temporary_store_ends_its_standby_with_it(folder: MakeFolder) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from shutil import disk_usage
@@ -12,17 +13,16 @@ from orchlite.client.failures import cause
 from orchlite.client.health import Keeping, PackagingFailure, keeping, overdue, packaging_failures
 from orchlite.client.task import Task
 from orchlite.core.errors import DeviceFailed
-from orchlite.core.records import RunRow, TaskRow
+from orchlite.core.records import ListedRun, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.engine import Engine
 from orchlite.operations.due_times import next_run_of
-from orchlite.store.overview import ListedTask, RunOnce, Trouble
+from orchlite.store.overview import ListedTask, RunOnce, TitledTask, Trouble
 
 RUNS = 30
 """How many runs of a task are read: its last nights."""
 RECENT = timedelta(days=1)
 """What has gone wrong since then is listed first."""
-_ALL_STATUSES = frozenset(RunStatus)
 _OUTCOMES = FAILED | {RunStatus.SUCCESS}
 _UNSOUND = (TaskStatus.SCHEDULE_ERROR, TaskStatus.CRASH_LOOP)
 
@@ -30,7 +30,7 @@ _UNSOUND = (TaskStatus.SCHEDULE_ERROR, TaskStatus.CRASH_LOOP)
 class Failing(NamedTuple):
     """The failures of a task since its last success."""
 
-    newest: RunRow
+    newest: ListedRun
     since: datetime
     """When the first of them was due, or was submitted."""
     runs: int
@@ -52,7 +52,7 @@ class Night(NamedTuple):
     trouble: Trouble
     """In the last day."""
     is_overdue: bool
-    runs: Sequence[RunRow]
+    runs: Sequence[ListedRun]
     """The newest 30, skipped slots included, the first first."""
     failing: Failing | None
 
@@ -67,7 +67,7 @@ class Night(NamedTuple):
         return self.task.kind is TaskKind.ONCE and self.last is not None and self.last.status.is_final
 
     @property
-    def last(self) -> RunRow | None:
+    def last(self) -> ListedRun | None:
         """Return the newest run that is no skipped slot."""
         return next((run for run in reversed(self.runs) if run.status is not RunStatus.SKIPPED), None)
 
@@ -112,24 +112,32 @@ def overview(engine: Engine, workspace_id: int | None, words: str, first: int, c
     With words, also the one-shot and killed tasks that have them in their name, or an id that begins with them. The alarms are always those
     of the whole store.
     """
-    late = overdue(engine)
-    lines = sorted(_lines(engine, workspace_id, {task.id() for task in late}), key=lambda line: (line.rank, line.what.title.casefold()))
-    alarms = _alarms(engine, late, lines)
+    late, troubles = overdue(engine), engine.store.overview.troubles(engine.context.clock.now() - RECENT)
+    recurring = engine.store.overview.recurring(workspace_id)
+    others = engine.store.overview.titled(troubles.keys() - {task.task_id for task in recurring})
+    lines = [*_recurring(recurring, troubles, {task.id() for task in late}), *_once(engine, workspace_id, troubles, others)]
+    lines.sort(key=lambda line: (line.rank, line.what.title.casefold()))
+    alarms = _alarms(engine, late, lines, others)
     if words:
         lines = [line for line in lines if _matches(line.what, words)]
         lines += [_Line(task, Trouble(), False, 3) for task in engine.store.overview.found(workspace_id, words)]
     return Overview(_nights(engine, lines[first : first + count]), len(lines), alarms)
 
 
-def _lines(engine: Engine, workspace_id: int | None, late: set[str]) -> Iterator[_Line]:
-    store = engine.store.overview
-    troubles = store.troubles(engine.context.clock.now() - RECENT)
-    for task in store.recurring(workspace_id):
-        trouble, is_late = troubles.recurring.get(task.task_id, _NO_TROUBLE), task.task_id in late
+def _recurring(tasks: Sequence[ListedTask], troubles: Mapping[str, Trouble], late: set[str]) -> Iterator[_Line]:
+    for task in tasks:
+        trouble, is_late = troubles.get(task.task_id, _NO_TROUBLE), task.task_id in late
         needs_person = trouble.is_failing or is_late or task.status in _UNSOUND
         yield _Line(task, trouble, is_late, 0 if needs_person else 2 if trouble is _NO_TROUBLE else 1)
+
+
+def _once(engine: Engine, workspace_id: int | None, troubles: Mapping[str, Trouble], others: Sequence[TitledTask]) -> Iterator[_Line]:
+    store, counts = engine.store.overview, Counter[tuple[int, str]]()
+    for task in others:
+        if task.kind is TaskKind.ONCE:
+            counts[task.workspace_id, task.title] += troubles[task.task_id].failed
     for once in store.run_once(workspace_id):
-        failed = troubles.once.get((once.workspace_id, once.title), 0)
+        failed = counts[once.workspace_id, once.title]
         is_failing = failed > 0 and _is_failing(store.runs_of_once(once.workspace_id, once.title, RUNS))
         yield _Line(once, Trouble(failed, is_failing), False, 0 if is_failing else 1 if failed else 2)
 
@@ -137,7 +145,7 @@ def _lines(engine: Engine, workspace_id: int | None, late: set[str]) -> Iterator
 _NO_TROUBLE = Trouble()
 
 
-def _is_failing(runs: Sequence[RunRow]) -> bool:
+def _is_failing(runs: Sequence[ListedRun]) -> bool:
     """Return whether the newest outcome of these runs, the newest first, is a failure."""
     return next((run.status in FAILED for run in runs if run.status in _OUTCOMES), False)
 
@@ -149,13 +157,13 @@ def _matches(what: ListedTask | RunOnce, words: str) -> bool:
 def _nights(engine: Engine, lines: Sequence[_Line]) -> list[Night]:
     ids = [line.what.task_id if isinstance(line.what, ListedTask) else line.what.newest for line in lines]
     tasks = {row.task_id: row for row in engine.store.tasks.of_ids(ids)}
-    runs = engine.store.runs.newest_of_tasks(ids, RUNS, _ALL_STATUSES)
+    runs = engine.store.overview.newest_runs(ids, RUNS)
     return [
         _night(engine, line, tasks[task_id], runs.get(task_id, [])) for line, task_id in zip(lines, ids, strict=True) if task_id in tasks
     ]
 
 
-def _night(engine: Engine, line: _Line, task: TaskRow, runs: Sequence[RunRow]) -> Night:
+def _night(engine: Engine, line: _Line, task: TaskRow, runs: Sequence[ListedRun]) -> Night:
     """Return a line. `runs` are those of the task, the newest first."""
     what, tasks = line.what, None
     if isinstance(what, RunOnce):
@@ -163,7 +171,7 @@ def _night(engine: Engine, line: _Line, task: TaskRow, runs: Sequence[RunRow]) -
     return Night(what.title, what.workspace_id, task, tasks, line.trouble, line.is_overdue, runs[::-1], _failing(engine, runs))
 
 
-def _failing(engine: Engine, runs: Sequence[RunRow]) -> Failing | None:
+def _failing(engine: Engine, runs: Sequence[ListedRun]) -> Failing | None:
     ended = [run for run in runs if run.status in _OUTCOMES]
     failed = list(takewhile(lambda run: run.status in FAILED, ended))
     if not failed:
@@ -173,7 +181,7 @@ def _failing(engine: Engine, runs: Sequence[RunRow]) -> Failing | None:
     return Failing(failed[0], since, len(failed), len(failed) == len(ended) == RUNS, _why(engine, failed[0]))
 
 
-def _why(engine: Engine, run: RunRow) -> str:
+def _why(engine: Engine, run: ListedRun) -> str:
     log = engine.context.folder.run(run.run_id).attempt(run.attempt).log
     try:
         return cause(run.reason, log, run.exit_code)
@@ -181,12 +189,13 @@ def _why(engine: Engine, run: RunRow) -> str:
         return f"exit code {run.exit_code}"
 
 
-def _alarms(engine: Engine, late: Sequence[Task], lines: Sequence[_Line]) -> Alarms:
+def _alarms(engine: Engine, late: Sequence[Task], lines: Sequence[_Line], others: Sequence[TitledTask]) -> Alarms:
+    has_packaging = any(task.kind is TaskKind.PACKAGING for task in others)  # else there is nothing to search for among all failures
     return Alarms(
         keeping=keeping(engine),
         overdue=late,
         failing=sum(line.trouble.is_failing for line in lines),
         failed=sum(line.trouble.failed for line in lines),
-        packaging_failed=packaging_failures(engine, engine.context.clock.now() - RECENT),
+        packaging_failed=packaging_failures(engine, engine.context.clock.now() - RECENT) if has_packaging else (),
         free_bytes=disk_usage(engine.context.folder.path).free,
     )

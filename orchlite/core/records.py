@@ -214,6 +214,23 @@ class RunRow(NamedTuple):
         return self.retry_of is not None and self.status is RunStatus.QUEUED
 
 
+class ListedRun(NamedTuple):
+    """What a list of many runs shows of one. The fields are those of `RunRow`."""
+
+    run_id: str
+    status: RunStatus
+    attempt: int
+    created_at: datetime
+    claimed_at: datetime | None
+    started_at: datetime | None
+    duration_seconds: float | None
+    exit_code: int | None
+    reason: str | None
+    slot_at: datetime | None
+    slots: int
+    try_number: int
+
+
 class MeasuredRun(NamedTuple):
     """A run that has left metrics."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from orchlite.core.records import RunRow
-from orchlite.store.database import Database, to_microseconds
-from orchlite.store.runs import to_run_row
+from orchlite.core.records import ListedRun
+from orchlite.core.status import RunStatus, TaskKind
+from orchlite.store.database import Database, Row, known_datetime, to_datetime, to_microseconds
 
 _FOUND = 100
 """How many of the tasks that a search is for are returned, the newest."""
@@ -48,17 +49,17 @@ class Trouble(NamedTuple):
     """Slots that were missed, or skipped because runs would overlap."""
 
 
-class Troubles(NamedTuple):
-    """What has gone wrong with tasks since a time."""
+class TitledTask(NamedTuple):
+    """The kind of a task, and the title of what it runs, as in `RunOnce`."""
 
-    recurring: Mapping[str, Trouble]
-    """By task id."""
-    once: Mapping[tuple[int, str], int]
-    """The number of failed runs of one-shot tasks, by workspace and title as in `RunOnce`."""
+    task_id: str
+    kind: TaskKind
+    workspace_id: int
+    title: str
 
 
 class Overview:
-    """The tasks of one store, or of one workspace if an id is given. Packaging is left out."""
+    """The tasks of one store, or of one workspace if an id is given. Packaging is left out, except where it is named."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -94,33 +95,74 @@ class Overview:
         )
         return [RunOnce(row["workspace_id"], row["title"], row["tasks"], row["newest"]) for row in rows]
 
-    def runs_of_once(self, workspace_id: int, title: str, limit: int) -> list[RunRow]:
+    def runs_of_once(self, workspace_id: int, title: str, limit: int) -> list[ListedRun]:
         """Return the newest runs of one-shot tasks of this name, newest first."""
         rows = self._database.rows(
-            "WITH newest AS (SELECT tasks.task_id FROM orchestrations"
+            f"{_LISTED_RUNS} FROM (SELECT tasks.task_id FROM orchestrations"  # noqa: S608 - constants
             " CROSS JOIN tasks INDEXED BY tasks_of_orchestration USING (orchestration_id)"
             " WHERE orchestrations.workspace_id = ?1 AND COALESCE(orchestrations.name, file_name) = ?2 AND kind = 'once'"
-            " ORDER BY tasks.updated_at DESC LIMIT ?3)"
-            " SELECT runs.* FROM newest CROSS JOIN runs INDEXED BY runs_of_task USING (task_id) ORDER BY number DESC LIMIT ?3",
+            " ORDER BY tasks.updated_at DESC LIMIT ?3) AS newest"
+            " CROSS JOIN runs INDEXED BY runs_of_task USING (task_id) ORDER BY number DESC LIMIT ?3",
             (workspace_id, title, limit),
         )
-        return [to_run_row(row) for row in rows]
+        return [_listed_run(row) for row in rows]
 
-    def troubles(self, since: datetime) -> Troubles:
-        """Return what has gone wrong since a time."""
-        at, recurring, once = (to_microseconds(since),), dict[str, Trouble](), dict[tuple[int, str], int]()
-        for row in self._database.rows(_FAILED, at):
-            if row["kind"] == "once":
-                key = row["workspace_id"], row["title"]
-                once[key] = once.get(key, 0) + row["failed"]
-            else:
-                recurring[row["task_id"]] = Trouble(failed=row["failed"], is_failing=bool(row["is_failing"]))
+    def newest_runs(self, task_ids: Sequence[str], limit: int) -> dict[str, list[ListedRun]]:
+        """Return by task id its last updated `limit` runs, the newest first, skipped ones included; tasks without any are left out."""
+        rows = self._database.rows(
+            f"{_LISTED_RUNS} FROM json_each(?) AS wanted"  # noqa: S608 - constants
+            " JOIN runs ON runs.number IN (SELECT number FROM runs AS newest WHERE newest.task_id = wanted.value"
+            " ORDER BY COALESCE(ended_at, claimed_at, created_at) DESC, number DESC LIMIT ?)"
+            " ORDER BY COALESCE(runs.ended_at, runs.claimed_at, runs.created_at) DESC, runs.number DESC",
+            (json.dumps(task_ids), limit),
+        )
+        found: dict[str, list[ListedRun]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(_listed_run(row))
+        return found
+
+    def troubles(self, since: datetime) -> dict[str, Trouble]:
+        """Return what has gone wrong since a time, by task id. Failed packaging is among it."""
+        at = (to_microseconds(since),)
+        found = {task_id: Trouble(failed, bool(is_failing)) for task_id, failed, is_failing in self._database.rows(_FAILED, at)}
         for name, sql in (("late", _LATE), ("skipped", _SKIPPED)):
-            for row in self._database.rows(sql, at):
-                recurring[row["task_id"]] = recurring.get(row["task_id"], Trouble())._replace(**{name: row["count"]})
-        return Troubles(recurring, once)
+            for task_id, count in self._database.rows(sql, at):
+                found[task_id] = found.get(task_id, Trouble())._replace(**{name: count})
+        return found
+
+    def titled(self, task_ids: Collection[str]) -> list[TitledTask]:
+        """Return the kinds and titles of these tasks, of every workspace, in any order; packaging included."""
+        rows = self._database.rows(
+            "SELECT tasks.task_id, kind, tasks.workspace_id, COALESCE(orchestrations.name, file_name) FROM json_each(?) AS wanted"
+            " CROSS JOIN tasks ON tasks.task_id = wanted.value CROSS JOIN orchestrations USING (orchestration_id)",
+            (json.dumps(list(task_ids)),),
+        )
+        return [TitledTask(task_id, TaskKind(kind), workspace_id, title) for task_id, kind, workspace_id, title in rows]
 
 
+def _listed_run(row: Row) -> ListedRun:
+    """Return a row of `_LISTED_RUNS`. Columns are taken by place: looking up their names takes longer than all else here."""
+    _, run_id, status, attempt, created_at, claimed_at, started_at, duration_seconds, exit_code, reason, slot_at, slots, try_number = row
+    return ListedRun(
+        run_id,
+        RunStatus(status),
+        attempt,
+        known_datetime(created_at),
+        to_datetime(claimed_at),
+        to_datetime(started_at),
+        duration_seconds,
+        exit_code,
+        reason,
+        to_datetime(slot_at),
+        slots,
+        try_number,
+    )
+
+
+_LISTED_RUNS = (
+    "SELECT runs.task_id, run_id, runs.status, attempt, runs.created_at, claimed_at, started_at, duration_seconds, exit_code, runs.reason,"
+    " slot_at, slots, try"
+)
 _LISTED = (
     "SELECT tasks.task_id, tasks.workspace_id, COALESCE(tasks.name, orchestrations.name, file_name), tasks.status"
     " FROM tasks JOIN orchestrations USING (orchestration_id)"
@@ -131,11 +173,9 @@ _FAILED = (
     " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
     " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
     " GROUP BY task_id)"
-    " SELECT failed.task_id, failed, kind, tasks.workspace_id, COALESCE(orchestrations.name, file_name) AS title,"
-    " NOT EXISTS (SELECT 1 FROM runs AS later INDEXED BY runs_of_task"
-    " WHERE later.task_id = failed.task_id AND later.number > failed.number AND later.status = 'success') AS is_failing"
-    " FROM failed CROSS JOIN tasks ON tasks.task_id = failed.task_id CROSS JOIN orchestrations USING (orchestration_id)"
-    " WHERE kind <> 'packaging'"
+    " SELECT task_id, failed, NOT EXISTS (SELECT 1 FROM runs AS later INDEXED BY runs_of_task"
+    " WHERE later.task_id = failed.task_id AND later.number > failed.number AND later.status = 'success')"
+    " FROM failed"
 )
 _LATE = (
     "SELECT task_id, COUNT(*) AS count FROM runs INDEXED BY runs_late WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?"

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchlite.core.durations import seconds_text
-from orchlite.core.records import RunRow
 from orchlite.core.text import counted
-from orchlite.web.run_marks import LINKED_CHARACTERS, SYMBOLS, TimeText, look_of, run_text
+from orchlite.web.run_marks import LINKED_CHARACTERS, SYMBOLS, MarkedRun, TimeText, look_of, run_text
 
 STRIP_RUNS = 30
 """How many runs a strip shows."""
@@ -53,7 +52,7 @@ class Sparkline(NamedTuple):
     height: int = _SPARKLINE_HEIGHT
 
 
-def strip(runs: Sequence[RunRow], time_text: TimeText) -> Strip:
+def strip(runs: Sequence[MarkedRun], time_text: TimeText) -> Strip:
     """Return a square for each of the last 30 of these runs, which are the oldest first. Skipped slots may be among them."""
     shown = runs[-STRIP_RUNS:]
     first = STRIP_RUNS - len(shown)

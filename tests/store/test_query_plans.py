@@ -274,6 +274,13 @@ _PATHS = {
     "slots that were late": _Path("runs_late", lambda on: on.overview.troubles(_NOW), is_sorted=True),
     "slots that were missed": _Path("runs_skipped_at", lambda on: on.overview.troubles(_NOW), is_sorted=True),
     "packaging that has failed": _Path("runs_ended_badly", lambda on: on.lookups.packaging_failed_since(_NOW), is_sorted=True),
+    "whether a task that failed has succeeded since": _Path(
+        "runs_of_task (task_id=? AND number>?)", lambda on: on.overview.troubles(_NOW), is_sorted=True
+    ),
+    "the last runs of fifty tasks": _Path(
+        "runs_of_task_updated (task_id=?)", lambda on: on.overview.newest_runs(["1", "2"], 5), is_sorted=True
+    ),
+    "the titles of tasks": _Path("(task_id=?)", lambda on: on.overview.titled(["1", "2"])),
     "the last runs of one-shot tasks": _Path("runs_of_task", lambda on: on.overview.runs_of_once(1, "report", 5), is_sorted=True),
 }
 

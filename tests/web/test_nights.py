@@ -99,6 +99,21 @@ def test_a_schedule_that_nobody_keeps_says_how_late_it_is(
     assert "overdue 1 h 40 min ago" in text
 
 
+@pytest.mark.slow
+def test_packaging_that_failed_is_announced_until_a_later_upload_is_ready(
+    browser_of: Any, seen: Seen, tmp_path: Path, folder: Any, smallest_bundle: bytes
+) -> None:
+    with orchlite.Client(tmp_path / "store", index_urls=[tmp_path.as_uri()]) as client:  # an empty index
+        viewer = browser_of(client).log_in()
+        with pytest.raises(orchlite.PackagingFailed):
+            client.upload_orchestration(path=folder({"main.py": "", "requirements.txt": "absent==1.0"}), name="report").wait()
+        text = seen(viewer.get("/"))
+        assert "Packaging of report failed." in text
+        assert "No task failing" not in text
+        client.upload_orchestration(smallest_bundle, name="report").wait()
+        assert "Packaging of" not in seen(viewer.get("/"))
+
+
 def test_what_is_due_next_is_said_in_words(browser: Any, seen: Seen, report: orchlite.Orchestration) -> None:
     report.run_scheduled("nightly", "30 2 * * *", timezone="Europe/Berlin")
     text = seen(browser.get("/"))

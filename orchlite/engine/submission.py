@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import NamedTuple
 
-from orchlite.core.errors import IllegalMove
+from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.records import Claim, OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
@@ -120,12 +120,12 @@ def _submit_queued(context: Context, workers: Workers, orchestration: Orchestrat
 def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) -> TaskRow:
     """Submit and claim in one commit. The reserved worker prepares the run meanwhile, and starts it once the commit is durable."""
     settled = threading.Event()
-    is_committed = False
+    is_committed = is_refused = False
 
     def is_claimed() -> bool:
         settled.wait()
         # An interrupt may have come between the commit and the assignment below: then the store knows.
-        return is_committed or context.store.runs.find(assignment.run.run_id) is not None
+        return is_committed or (not is_refused and context.store.runs.find(assignment.run.run_id) is not None)
 
     try:
         workers.assign(assignment._replace(is_claimed=is_claimed))
@@ -136,6 +136,10 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
             if assignment.run.rerun_of is not None:
                 context.store.runs.set_rerun(transaction, assignment.run.run_id, assignment.run.rerun_of)
         is_committed = True
+    except Closed:  # nothing was committed, and the store cannot be asked any more
+        is_refused = True
+        preparation.withdraw(context, assignment.run.run_id)  # its worker may have stopped
+        raise
     finally:
         settled.set()
     return assignment.task

@@ -97,8 +97,8 @@ def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder) ->
     """Return the run's spec, with everything that it needs in its folder; or the error that prevented it."""
     try:
         return _prepare(context, assignment, folder)
-    except Closed:
-        raise
+    except Closed as error:
+        return error
     except Exception as error:
         # Whatever it is, a claimed run must get an outcome.
         _log.warning("run %s could not be prepared", assignment.run.run_id, exc_info=True)

@@ -88,10 +88,13 @@ def _points(values: Sequence[float | None], largest: float) -> list[tuple[int, i
 
 
 def _path(points: Sequence[tuple[int, int] | None]) -> str:
-    """Return a path through the points: `M4 36L11 8`. A point between two gaps is a line of no length, which a round cap makes a dot."""
-    commands, is_open = [], False
+    """Return a path through the points: `M4 36h0l7-28`. A point between two gaps is a line of no length, which a round cap makes a dot.
+
+    Lines are relative, which is shorter: a page has fifty paths.
+    """
+    commands, pen = [], None
     for point in points:
         if point is not None:
-            commands.append(f"{'L' if is_open else 'M'}{point[0]} {point[1]}{'' if is_open else 'h0'}")
-        is_open = point is not None
+            commands.append(f"M{point[0]} {point[1]}h0" if pen is None else f"l{point[0] - pen[0]}{point[1] - pen[1]: d}")
+        pen = point
     return "".join(commands)

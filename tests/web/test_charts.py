@@ -71,7 +71,7 @@ def test_a_mark_says_what_is_known_of_its_run(run: RunRow, text: str) -> None:
 class TestASparkline:
     def test_ends_at_the_right_and_grows_upwards(self) -> None:
         chart = sparkline([1.0, 2.0])
-        assert chart.path.startswith("M189 20h0L196 4")
+        assert chart.path.startswith("M189 20h0l7-16")
         assert chart.last == (196, 4)
 
     def test_has_gaps_where_no_duration_is_known(self) -> None:
@@ -90,4 +90,4 @@ class TestASparkline:
         assert sparkline(seconds).text == text
 
     def test_of_runs_that_took_no_time_is_flat(self) -> None:
-        assert sparkline([0.0, 0.0]).path == "M189 36h0L196 36"
+        assert sparkline([0.0, 0.0]).path == "M189 36h0l7 0"

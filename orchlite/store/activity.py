@@ -22,10 +22,10 @@ class Activity:
     def schedules(self, workspace_id: int | None, before: datetime) -> list[ScheduledTasks]:
         """Return how many tasks that may be due have each schedule, and how many of them had it before a time."""
         rows = self._database.rows(
-            "SELECT schedule, COUNT(*) AS tasks, SUM(COALESCE(schedule_since, created_at) <= ?2) AS older FROM tasks"
+            "SELECT schedule, COUNT(*) AS tasks, SUM(COALESCE(schedule_since, created_at) <= :before) AS older FROM tasks"
             " WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop') AND schedule IS NOT NULL"
-            " AND (?1 IS NULL OR workspace_id = ?1) GROUP BY schedule",
-            (workspace_id, to_microseconds(before)),
+            " AND (:workspace_id IS NULL OR workspace_id = :workspace_id) GROUP BY schedule",
+            {"workspace_id": workspace_id, "before": to_microseconds(before)},
         )
         return [ScheduledTasks(row["schedule"], row["tasks"], row["older"]) for row in rows]
 
@@ -33,8 +33,9 @@ class Activity:
         """Return the ids of the tasks that may be due by one of these schedules, due next first."""
         rows = self._database.rows(
             "SELECT task_id FROM tasks WHERE next_at IS NOT NULL AND status IN ('started', 'crash_loop')"
-            " AND schedule IN (SELECT value FROM json_each(?2)) AND (?1 IS NULL OR workspace_id = ?1) ORDER BY next_at, rowid",
-            (workspace_id, json.dumps(schedules)),
+            " AND schedule IN (SELECT value FROM json_each(:schedules)) AND (:workspace_id IS NULL"
+            " OR workspace_id = :workspace_id) ORDER BY next_at, rowid",
+            {"workspace_id": workspace_id, "schedules": json.dumps(schedules)},
         )
         return [row["task_id"] for row in rows]
 
@@ -42,8 +43,9 @@ class Activity:
         """Return the ids of the tasks whose status has changed since a time, without packaging: one-shot tasks change when they start."""
         rows = self._database.rows(
             "SELECT task_id FROM workspaces CROSS JOIN tasks INDEXED BY tasks_of_workspace USING (workspace_id)"
-            " WHERE (?1 IS NULL OR workspace_id = ?1) AND updated_at >= ?2 AND kind <> 'packaging' ORDER BY updated_at DESC LIMIT ?3",
-            (workspace_id, to_microseconds(since), limit),
+            " WHERE (:workspace_id IS NULL OR workspace_id = :workspace_id) AND updated_at >= :since AND kind <> 'packaging'"
+            " ORDER BY updated_at DESC LIMIT :limit",
+            {"workspace_id": workspace_id, "since": to_microseconds(since), "limit": limit},
         )
         return [row["task_id"] for row in rows]
 
@@ -51,8 +53,9 @@ class Activity:
         """Return the ids of the tasks that have queued or running runs, without packaging."""
         rows = self._database.rows(
             "SELECT DISTINCT task_id FROM runs INDEXED BY runs_unfinished JOIN tasks USING (task_id)"
-            " WHERE runs.status IN ('queued', 'running') AND kind <> 'packaging' AND (?1 IS NULL OR workspace_id = ?1) LIMIT ?2",
-            (workspace_id, limit),
+            " WHERE runs.status IN ('queued', 'running') AND kind <> 'packaging' AND (:workspace_id IS NULL"
+            " OR workspace_id = :workspace_id) LIMIT :limit",
+            {"workspace_id": workspace_id, "limit": limit},
         )
         return [row["task_id"] for row in rows]
 
@@ -60,32 +63,38 @@ class Activity:
         """Return by task how many of its runs were created, claimed or ended last since a time."""
         rows = self._database.rows(
             "SELECT value AS task_id, (SELECT COUNT(*) FROM runs INDEXED BY runs_of_task_updated WHERE task_id = value"
-            " AND COALESCE(ended_at, claimed_at, created_at) >= ?2) AS runs FROM json_each(?1)",
-            (json.dumps(task_ids), to_microseconds(since)),
+            " AND COALESCE(ended_at, claimed_at, created_at) >= :since) AS runs FROM json_each(:task_ids)",
+            {"task_ids": json.dumps(task_ids), "since": to_microseconds(since)},
         )
         return {row["task_id"]: row["runs"] for row in rows}
 
     def runs(self, task_ids: Sequence[str], since: datetime, until: datetime) -> list[RunRow]:
         """Return the runs of these tasks in a span of time, skipped slots included: from being due, or created, to their end."""
         rows = self._database.rows(
-            "SELECT runs.* FROM json_each(?1) CROSS JOIN runs INDEXED BY runs_of_task_updated ON task_id = value"
-            " WHERE COALESCE(ended_at, claimed_at, created_at) >= ?2 AND COALESCE(slot_at, created_at) <= ?3"
+            "SELECT runs.* FROM json_each(:task_ids) CROSS JOIN runs INDEXED BY runs_of_task_updated ON task_id = value"
+            " WHERE COALESCE(ended_at, claimed_at, created_at) >= :since AND COALESCE(slot_at, created_at) <= :until"
             # Those in progress may have changed last before the span.
-            " UNION SELECT runs.* FROM json_each(?1) CROSS JOIN runs INDEXED BY runs_unfinished ON task_id = value"
-            " WHERE status IN ('queued', 'running') AND COALESCE(slot_at, created_at) <= ?3",
-            (json.dumps(task_ids), to_microseconds(since), to_microseconds(until)),
+            " UNION SELECT runs.* FROM json_each(:task_ids) CROSS JOIN runs INDEXED BY runs_unfinished ON task_id = value"
+            " WHERE status IN ('queued', 'running') AND COALESCE(slot_at, created_at) <= :until",
+            {"task_ids": json.dumps(task_ids), "since": to_microseconds(since), "until": to_microseconds(until)},
         )
         return [to_run_row(row) for row in rows]
 
     def sums(self, task_ids: Sequence[str], since: datetime, until: datetime, step: timedelta) -> list[RunSum]:
         """Return the runs of these tasks in a span of time, summed up by task and by the `step` in which they began, in this order."""
         rows = self._database.rows(
-            "SELECT task_id, (COALESCE(claimed_at, slot_at, created_at) - ?2) / ?4 AS step, COUNT(*) AS runs,"
+            "SELECT task_id, (COALESCE(claimed_at, slot_at, created_at) - :since) / :step AS step, COUNT(*) AS runs,"
             " TOTAL(status IN ('failure', 'timed_out', 'unknown')) AS failed,"
             " COALESCE(MAX(CASE WHEN status IN ('failure', 'timed_out', 'unknown') THEN run_id END), MAX(run_id)) AS run_id"
-            " FROM json_each(?1) CROSS JOIN runs INDEXED BY runs_of_task_updated ON task_id = value"
-            " WHERE COALESCE(ended_at, claimed_at, created_at) >= ?2 AND COALESCE(slot_at, created_at) <= ?3 GROUP BY 1, 2 ORDER BY 1, 2",
-            (json.dumps(task_ids), to_microseconds(since), to_microseconds(until), step // _MICROSECOND),
+            " FROM json_each(:task_ids) CROSS JOIN runs INDEXED BY runs_of_task_updated ON task_id = value"
+            " WHERE COALESCE(ended_at, claimed_at, created_at) >= :since AND COALESCE(slot_at, created_at) <= :until"
+            " GROUP BY 1, 2 ORDER BY 1, 2",
+            {
+                "task_ids": json.dumps(task_ids),
+                "since": to_microseconds(since),
+                "until": to_microseconds(until),
+                "step": step // _MICROSECOND,
+            },
         )
         return [RunSum(row["task_id"], row["step"], row["runs"], int(row["failed"]), row["run_id"]) for row in rows]
 
@@ -93,17 +102,17 @@ class Activity:
         """Return how many runs have failed in each `step` of a span of time, packaging and tries included; without steps that have none."""
         rows = self._database.rows(
             # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            "SELECT (ended_at - ?1) / ?3 AS step, COUNT(*) AS runs FROM runs WHERE ended_at >= ?1 AND ended_at < ?2"
+            "SELECT (ended_at - :since) / :step AS step, COUNT(*) AS runs FROM runs WHERE ended_at >= :since AND ended_at < :until"
             " AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') GROUP BY 1",
-            (to_microseconds(since), to_microseconds(until), step // _MICROSECOND),
+            {"since": to_microseconds(since), "until": to_microseconds(until), "step": step // _MICROSECOND},
         )
         return {row["step"]: row["runs"] for row in rows}
 
     def late(self, since: datetime, until: datetime, step: timedelta) -> dict[int, int]:
         """Return how many runs started more than a minute after their slot in each `step` of a span of time."""
         rows = self._database.rows(
-            "SELECT (claimed_at - ?1) / ?3 AS step, COUNT(*) AS runs FROM runs INDEXED BY runs_late"
-            " WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?1 AND claimed_at < ?2 GROUP BY 1",
-            (to_microseconds(since), to_microseconds(until), step // _MICROSECOND),
+            "SELECT (claimed_at - :since) / :step AS step, COUNT(*) AS runs FROM runs INDEXED BY runs_late"
+            " WHERE claimed_at > slot_at + 60000000 AND claimed_at >= :since AND claimed_at < :until GROUP BY 1",
+            {"since": to_microseconds(since), "until": to_microseconds(until), "step": step // _MICROSECOND},
         )
         return {row["step"]: row["runs"] for row in rows}

@@ -28,9 +28,9 @@ class Events:
         """Return the events later than `at`, ordered and limited as by `after`."""
         rows = self._database.rows(
             # The first of them by its number, so that older ones are not read; the clock may have been set back after it.
-            "SELECT * FROM events WHERE event_id >= (SELECT MIN(event_id) FROM events INDEXED BY events_at WHERE at > ?1) AND at > ?1"  # noqa: S608
-            f" ORDER BY event_id {_direction(newest_first)} LIMIT ?2",
-            (to_microseconds(at), -1 if limit is None else limit),
+            "SELECT * FROM events WHERE event_id >= (SELECT MIN(event_id) FROM events INDEXED BY events_at WHERE at > :at) AND at > :at"  # noqa: S608
+            f" ORDER BY event_id {_direction(newest_first)} LIMIT :limit",
+            {"at": to_microseconds(at), "limit": -1 if limit is None else limit},
         )
         return [_record(row) for row in rows]
 

@@ -103,15 +103,16 @@ class Lookups:
     def newest_runs(self, workspace_id: int, wanted: WantedRuns = _ALL) -> list[RunKey]:
         """Return the workspace's runs without packaging, newest first."""
         index, condition = _index_of(wanted.statuses)
+        *statuses, since = wanted.parameters()
         # CROSS JOIN makes SQLite read runs from the newest on, so that it stops at the limit instead of sorting all of them.
         rows = self._database.rows(
             f"SELECT run_id, runs.task_id FROM runs {index} CROSS JOIN tasks USING (task_id)"  # noqa: S608 - constants
             f" WHERE kind <> 'packaging' AND workspace_id = ? AND {condition}"
             " AND CASE WHEN ? IS NULL THEN runs.status <> 'skipped' ELSE runs.status IN (SELECT value FROM json_each(?)) END"
             # The first of them by its number, so that older runs are not read; the clock may have been set back after it.
-            " AND number >= CASE ?4 WHEN 0 THEN 0 ELSE (SELECT MIN(number) FROM runs INDEXED BY runs_created WHERE created_at >= ?4) END"
-            " AND runs.created_at >= ?4 ORDER BY number DESC LIMIT ?5",
-            (workspace_id, *wanted.parameters(), _most(wanted)),
+            " AND number >= CASE ? WHEN 0 THEN 0 ELSE (SELECT MIN(number) FROM runs INDEXED BY runs_created WHERE created_at >= ?) END"
+            " AND runs.created_at >= ? ORDER BY number DESC LIMIT ?",
+            (workspace_id, *statuses, since, since, since, _most(wanted)),
         )
         return _keys(rows)
 

@@ -68,8 +68,8 @@ class Overview:
         """Return the scheduled and continuous tasks that were not killed, in any order."""
         rows = self._database.rows(
             f"{_LISTED} WHERE kind IN ('scheduled', 'continuous') AND tasks.status NOT IN ('pending_kill', 'killed')"
-            " AND (?1 IS NULL OR tasks.workspace_id = ?1)",
-            (workspace_id,),
+            " AND (:workspace_id IS NULL OR tasks.workspace_id = :workspace_id)",
+            {"workspace_id": workspace_id},
         )
         return [ListedTask(*row) for row in rows]
 
@@ -77,9 +77,11 @@ class Overview:
         """Return the one-shot and the killed tasks that have the words in their name, or whose id begins with them; the newest 100."""
         rows = self._database.rows(
             f"{_LISTED} WHERE (kind = 'once' OR kind <> 'packaging' AND tasks.status IN ('pending_kill', 'killed'))"
-            " AND (instr(lower(COALESCE(tasks.name, orchestrations.name, file_name)), lower(?2)) OR tasks.task_id BETWEEN ?2 AND ?2 || '~')"
-            " AND (?1 IS NULL OR tasks.workspace_id = ?1) ORDER BY tasks.created_at DESC, tasks.rowid DESC LIMIT ?3",
-            (workspace_id, words, _FOUND),
+            " AND (instr(lower(COALESCE(tasks.name, orchestrations.name, file_name)), lower(:words))"
+            " OR tasks.task_id BETWEEN :words AND :words || '~')"
+            " AND (:workspace_id IS NULL OR tasks.workspace_id = :workspace_id)"
+            " ORDER BY tasks.created_at DESC, tasks.rowid DESC LIMIT :limit",
+            {"workspace_id": workspace_id, "words": words, "limit": _FOUND},
         )
         return [ListedTask(*row) for row in rows]
 
@@ -88,10 +90,10 @@ class Overview:
         rows = self._database.rows(
             # By orchestration first, so that few rows are joined. SQLite takes the other columns from the row that has the maximum.
             "WITH counted AS (SELECT orchestration_id, COUNT(*) AS tasks, task_id, MAX(updated_at) AS at FROM tasks"
-            " WHERE kind = 'once' AND (?1 IS NULL OR workspace_id = ?1) GROUP BY orchestration_id)"
+            " WHERE kind = 'once' AND (:workspace_id IS NULL OR workspace_id = :workspace_id) GROUP BY orchestration_id)"
             " SELECT workspace_id, COALESCE(name, file_name) AS title, SUM(tasks) AS tasks, counted.task_id AS newest, MAX(at)"
             " FROM counted JOIN orchestrations USING (orchestration_id) GROUP BY workspace_id, title",
-            (workspace_id,),
+            {"workspace_id": workspace_id},
         )
         return [RunOnce(row["workspace_id"], row["title"], row["tasks"], row["newest"]) for row in rows]
 
@@ -100,10 +102,10 @@ class Overview:
         rows = self._database.rows(
             f"{_LISTED_RUNS} FROM (SELECT tasks.task_id FROM orchestrations"  # noqa: S608 - constants
             " CROSS JOIN tasks INDEXED BY tasks_of_orchestration USING (orchestration_id)"
-            " WHERE orchestrations.workspace_id = ?1 AND COALESCE(orchestrations.name, file_name) = ?2 AND kind = 'once'"
-            " ORDER BY tasks.updated_at DESC LIMIT ?3) AS newest"
-            " CROSS JOIN runs INDEXED BY runs_of_task USING (task_id) ORDER BY number DESC LIMIT ?3",
-            (workspace_id, title, limit),
+            " WHERE orchestrations.workspace_id = :workspace_id AND COALESCE(orchestrations.name, file_name) = :title AND kind = 'once'"
+            " ORDER BY tasks.updated_at DESC LIMIT :limit) AS newest"
+            " CROSS JOIN runs INDEXED BY runs_of_task USING (task_id) ORDER BY number DESC LIMIT :limit",
+            {"workspace_id": workspace_id, "title": title, "limit": limit},
         )
         return [_listed_run(row) for row in rows]
 

@@ -23,14 +23,14 @@ class RunHistory:
         rows = self._database.rows(
             "SELECT runs.*, COALESCE(task_versions.orchestration_id, tasks.orchestration_id) AS ran, metrics"
             " FROM runs INDEXED BY runs_of_task_updated JOIN tasks USING (task_id) LEFT JOIN task_versions USING (version_id)"
-            " LEFT JOIN run_metrics USING (run_id) WHERE runs.task_id = ?1"
+            " LEFT JOIN run_metrics USING (run_id) WHERE runs.task_id = :task_id"
             # For this condition SQLite uses the index; the next one compares runs that changed at the same time.
             " AND COALESCE(runs.ended_at, claimed_at, runs.created_at) <= COALESCE("
-            " (SELECT COALESCE(ended_at, claimed_at, created_at) FROM runs WHERE run_id = ?2), 9223372036854775807)"
-            " AND (?2 IS NULL OR (COALESCE(runs.ended_at, claimed_at, runs.created_at), runs.number)"
-            " < (SELECT COALESCE(ended_at, claimed_at, created_at), number FROM runs WHERE run_id = ?2))"
-            " ORDER BY COALESCE(runs.ended_at, claimed_at, runs.created_at) DESC, number DESC LIMIT ?3",
-            (task_id, before, limit),
+            " (SELECT COALESCE(ended_at, claimed_at, created_at) FROM runs WHERE run_id = :before), 9223372036854775807)"
+            " AND (:before IS NULL OR (COALESCE(runs.ended_at, claimed_at, runs.created_at), runs.number)"
+            " < (SELECT COALESCE(ended_at, claimed_at, created_at), number FROM runs WHERE run_id = :before))"
+            " ORDER BY COALESCE(runs.ended_at, claimed_at, runs.created_at) DESC, number DESC LIMIT :limit",
+            {"task_id": task_id, "before": before, "limit": limit},
         )
         return [
             PastRun(to_run_row(row), row["ran"], row["package_list_id"], {} if row["metrics"] is None else json.loads(row["metrics"]))

@@ -83,8 +83,12 @@ def _submit_run(
         started = task._replace(task_id=task_id, status=TaskStatus.STARTED)
         run = _claimed_run(started, run_id, context.claim(), repeated)
         assignment = Assignment(run, started, orchestration, is_prepared=standby is not None)
-        if workers.reserve():  # last: an interrupt between this call and `assign` would lose the worker's slot
-            return _submit_claimed(context, workers, assignment)
+        try:
+            if workers.reserve(run_id):
+                return _submit_claimed(context, workers, assignment)
+        except BaseException:  # perhaps before the run was assigned
+            workers.release(run_id)
+            raise
         if standby is not None:
             preparation.put_back(context, standby)
     return _submit_queued(context, workers, orchestration, task, repeated)

@@ -34,6 +34,8 @@ class Workers:
         self._condition = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._assigned: deque[Assignment] = deque()
+        self._reserved: dict[str, None] = {}
+        """The ids of the runs for which a worker is reserved, and which are not assigned yet."""
         self._idle = 0
         """Threads that wait and are not reserved."""
         self._executing = self._adopted = self._yielded = 0
@@ -72,15 +74,20 @@ class Workers:
         if whole_store:
             self.wake()
 
-    def reserve(self) -> bool:
-        """Reserve an idle worker and its slot for the caller, who must call `assign`. Return False if all are busy or runs are queued."""
+    def reserve(self, run_id: str) -> bool:
+        """Reserve an idle worker and its slot for a run. Return False if all are busy or runs are queued.
+
+        The caller must call `assign`, or `release` if it fails: an interrupt may come at any time.
+        """
         if self._woken != self._answered and self._idle > 0 and self._claimable():
             return False
         with self._condition:
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
             if is_free and not self._executor.is_stepped and not self._is_stopping:
+                # An interrupt is raised after a call only, and there is none: all three happen, or none.
                 self._idle -= 1
                 self._executing += 1
+                self._reserved[run_id] = None
                 return True
         return False
 
@@ -88,7 +95,18 @@ class Workers:
         """Give the reserved worker a run that was claimed for it."""
         with self._condition:
             self._active.add((assignment.run.run_id, assignment.run.attempt))
+            del self._reserved[assignment.run.run_id]  # both happen, or neither: as above
             self._assigned.append(assignment)
+            self._condition.notify()
+
+    def release(self, run_id: str) -> None:
+        """Free the worker that is reserved for the run; if it was assigned already, wake one for it."""
+        with self._condition:
+            if run_id in self._reserved:
+                self._idle += 1
+                self._executing -= 1
+                del self._reserved[run_id]
+                self._active.discard((run_id, 1))
             self._condition.notify()
 
     def wake(self) -> None:

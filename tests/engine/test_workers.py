@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,23 +48,27 @@ def test_no_slot_is_lost_in_thousands_of_runs(client: Client, folder: MakeFolder
     workers = Workers(context, executor)
     workers.start()
 
-    def submit() -> None:
-        for _ in range(2000):
-            if workers.reserve():
+    def submit(name: str) -> None:
+        for number in range(2000):
+            if workers.reserve(run_id := f"{name}-{number}"):
+                if number % 3 == 0:
+                    workers.release(run_id)  # as after an interrupt
+                    continue
                 assigned.append(1)
-                workers.assign(assignment)
+                workers.assign(assignment._replace(run=run._replace(run_id=run_id)))
+                workers.release(run_id)  # as after a later one: it is assigned
             else:
                 workers.wake()
 
-    threads = [threading.Thread(target=submit) for _ in range(4)]
+    threads = [threading.Thread(target=submit, args=(name,)) for name in "abcd"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     until(lambda: len(executor.executed) == len(assigned))
     assert len(assigned) > 0
-    for _ in range(context.settings.workers):
-        until(workers.reserve)  # once they have found nothing more to do
-    further = sum(workers.reserve() for _ in range(50))
+    for number in range(context.settings.workers):
+        until(partial(workers.reserve, str(number)))  # once they have found nothing more to do
+    further = sum(workers.reserve(f"further-{number}") for number in range(50))
     workers.stop(0)
     assert further == 0

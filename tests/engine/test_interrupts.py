@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from orchlite import Client, RunStatus
+from orchlite.engine import submission
 from orchlite.store import database
 
 MakeFolder = Callable[..., Path]
@@ -23,13 +24,14 @@ OpenClient = Callable[..., Client]
 
 
 class _Interrupt:
-    """Interrupts a call at its n-th line in the code that begins and ends transactions; a debugger's hook counts the lines.
+    """Interrupts a call at its n-th line in some functions, by default those of transactions; a debugger's hook counts them.
 
     What is done inside a transaction is not counted: its length differs between a run that begins at once and one that is queued.
     """
 
-    def __init__(self, at_line: int) -> None:
+    def __init__(self, at_line: int, file: str = database.__file__, functions: Collection[str] = ("transaction", "_connection")) -> None:
         self._left = at_line
+        self._file, self._functions = file, functions
 
     def during(self, call: Callable[[], object]) -> bool:
         """Return whether the call was interrupted; False if it has fewer lines."""
@@ -44,7 +46,7 @@ class _Interrupt:
         return False
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename != database.__file__ or frame.f_code.co_name not in ("transaction", "_connection"):
+        if frame.f_code.co_filename != self._file or frame.f_code.co_name not in self._functions:
             return None
         if event == "line":
             self._left -= 1
@@ -136,3 +138,15 @@ def test_an_interrupt_while_another_program_holds_the_lock_leaves_no_transaction
         stranger.execute("BEGIN IMMEDIATE")
         stranger.execute("ROLLBACK")
     client.create_workspace("mine")
+
+
+@pytest.mark.slow
+def test_a_submission_that_is_interrupted_anywhere_loses_no_worker(open_client: OpenClient, folder: MakeFolder) -> None:
+    client = open_client()
+    orchestration = client.upload_orchestration(path=folder("")).wait()
+    lines = 1
+    while _Interrupt(lines, submission.__file__, ("_submit_run", "_submit_claimed")).during(orchestration.run_once):
+        assert orchestration.run_once().wait(timeout=20).status() == RunStatus.SUCCESS
+        time.sleep(0.03 * (lines % 2))  # until a run stands by
+        lines += 1
+    assert lines > 10

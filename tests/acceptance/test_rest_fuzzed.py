@@ -164,13 +164,13 @@ def zipped(folder: Path) -> Path:
     return path
 
 
-def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
-    """Return the same fields, some of them with existing values."""
+def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, list[Any]], *, all_of_them: bool) -> dict[str, Any]:
+    """Return the same fields, all or some of them with existing values."""
     named = sorted(values.keys() & known.keys())
-    chosen = drawn.draw(st.sets(st.sampled_from(named)) | st.just(set(named))) if named else set()
-    changed = {name: drawn.draw(st.sampled_from(known[name])) for name in sorted(chosen)}
+    chosen = named if all_of_them or not named else sorted(drawn.draw(st.sets(st.sampled_from(named))))
+    changed = {name: drawn.draw(st.sampled_from(known[name])) for name in chosen}
     if isinstance(metadata := values.get("metadata"), dict):
-        changed["metadata"] = _with_known(drawn, metadata, known)
+        changed["metadata"] = _with_known(drawn, metadata, known, all_of_them=all_of_them)
     return {**values, **changed}
 
 
@@ -188,13 +188,13 @@ class Fuzzing:
         @settings(max_examples=_EXAMPLES[mode], derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode), drawn=st.data())
         def one_request(case: Any, drawn: st.DataObject) -> None:
-            known = self._known.of(operation.path)
+            known, all_of_them = self._known.of(operation.path), drawn.draw(st.booleans())
             if isinstance(case.body, dict):
-                case.body = _with_known(drawn, case.body, known)
-            if isinstance(case.body, list) and "body" in known and drawn.draw(st.booleans()):
+                case.body = _with_known(drawn, case.body, known, all_of_them=all_of_them)
+            if isinstance(case.body, list) and "body" in known and (all_of_them or drawn.draw(st.booleans())):
                 case.body = drawn.draw(st.sampled_from(known["body"]))
-            case.query = _with_known(drawn, case.query or {}, known)
-            case.path_parameters = _with_known(drawn, case.path_parameters or {}, known)
+            case.query = _with_known(drawn, case.query or {}, known, all_of_them=all_of_them)
+            case.path_parameters = _with_known(drawn, case.path_parameters or {}, known, all_of_them=all_of_them)
             seen.add(self._status_of(case))
 
         one_request()

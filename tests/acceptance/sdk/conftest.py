@@ -21,6 +21,7 @@ from tests.acceptance.sdk.real_sdk import InstallStep, environment_with, fonts_o
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _ROOT = Path(__file__).parents[3]
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def printed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -36,28 +37,35 @@ def server(client: orchlite.Client) -> Iterator[rest.Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+@pytest.fixture
+def run(run_in: Run, tmp_path: Path) -> Run:
     """Run programs with an SDK, whose environment is built if it is missing, and with these environment variables only.
 
-    The command: `-m` and a module of this folder, `-c` and a text, or `""` and a file; then arguments.
+    The command: `-m` and a module of this folder, `-c` and a text, or `""` and a file; then arguments. The SDK keeps its tokens in the home
+    folder, which is the test's.
     """
+    return lambda sdk, *command, folder=tmp_path, variables=_NONE: run_in(sdk, list(command), folder, {**variables, "HOME": str(tmp_path)})
+
+
+@pytest.fixture(scope="session")
+def run_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run a command with an SDK, in a folder and with variables, in a process that is forked from one that has imported the SDK."""
     python = python_for_the_sdk()
     if python is None:
         pytest.skip("the SDKs need Python 3.11 or 3.12, and there is none here")
-    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("sdk")
+    base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with ExitStack() as stack:
         started: dict[tuple[InstallStep, ...], subprocess.Popen[str]] = {}
 
-        def run(
-            sdk: tuple[InstallStep, ...], *command: str, folder: Path = folder, variables: Mapping[str, str] = MappingProxyType({})
+        def run_in(
+            sdk: tuple[InstallStep, ...], command: list[str], folder: Path, variables: dict[str, str]
         ) -> subprocess.CompletedProcess[str]:
             if sdk not in started:
                 started[sdk] = stack.enter_context(_preloaded(environment_with(sdk, python, shared)))
-            return _done(started[sdk], list(command), folder, {"PATH": os.defpath, "HOME": str(folder), **variables})
+            return _done(started[sdk], command, folder, {"PATH": os.defpath, **variables})
 
-        yield run
+        yield run_in
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Ownership:
         self._folder: str = spec["folder"]
         self._attempt_folder = f"{spec['folder']}/{spec['attempt']}"
         self._lock = lock
-        self._mark = mark
+        self._mark = self._noted = mark
 
     def requested_end(self) -> str | None:
         """Return why the run must end, perhaps an empty text; None if there is no request."""
@@ -60,16 +60,21 @@ class Ownership:
             os.close(descriptor)
 
     def note_program(self, pid: int) -> None:
-        """Add the program's session to `started.json`, for those who must end it if this runner cannot. Never raises."""
+        """Add the program's session to `started.json`, for those who must end it if this runner cannot. Never raises.
+
+        A program that is started again, cold, replaces the session of its standby.
+        """
         start_ticks = processes.start_ticks(pid)
         if start_ticks is None:
             return
         end = len(json.dumps(self._mark)) - 1
         with suppress(OSError):
-            self._mark |= {"session": pid, "session_start_ticks": start_ticks, "place": place(self._folder)}
+            self._noted = {**self._mark, "session": pid, "session_start_ticks": start_ticks, "place": place(self._folder)}
+            text = json.dumps(self._noted).encode()
             descriptor = os.open(f"{self._folder}/started.json", os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                os.pwrite(descriptor, json.dumps(self._mark)[end:].encode(), end)
+                os.pwrite(descriptor, text[end:], end)
+                os.ftruncate(descriptor, len(text))
             finally:
                 os.close(descriptor)
 
@@ -89,7 +94,7 @@ class Ownership:
         try:
             os.makedirs(self._attempt_folder, 0o700, exist_ok=True)
             with suppress(FileExistsError):
-                _create_started(self._folder, self._mark)
+                _create_started(self._folder, self._noted)
             _patiently(lambda: self._write(result, durable))
         except OSError as error:
             if durable():

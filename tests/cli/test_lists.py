@@ -77,7 +77,8 @@ def one_of_everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filled(store: Path, one_of_everything: Path) -> Iterator[orchlite.Client]:
     """A client of a copy of that store."""
-    shutil.copytree(one_of_everything, store)
+    # Another test's `prune` may open it, since they share a cache.
+    shutil.copytree(one_of_everything, store, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
     with orchlite.Client(store, grace_seconds=0.2, workers=2) as client:
         yield client
         client.close(drain=False)

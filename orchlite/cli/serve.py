@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -205,8 +206,16 @@ def _serving(workers: int | None, retain: timedelta | None, settings: ClientSett
         from orchlite.rest.server import serve_forever
         from orchlite.web import page
     _log_to_stderr(out)
+
+    def serve_page(announce: Callable[[Server], None], **addresses: Any) -> None:
+        def announced(server: Server) -> None:
+            gc.freeze()  # the process is ours: a full collection would examine modules and routes, which stay, for 50 ms each time
+            announce(server)
+
+        serve_forever(client, page=page(client), announce=announced, **addresses)
+
     with _open_host(workers, retain, settings, create=True) as client:
-        yield partial(serve_forever, client, page=page(client))
+        yield serve_page
 
 
 def server_is_missing(error: ModuleNotFoundError, verb: str) -> Exception:
@@ -222,9 +231,8 @@ def _announce(server: Server, out: Output) -> None:
         out.json_line({"url": server.url, "environment": server.environment(), "log_in": log_in})
         return
     exports = [f"export {name}={quote(value)}" for name, value in server.environment().items()]
-    out.line(
-        "\n".join([server.url, *exports])
-    )  # one write: a reader may close the pipe after the first line, which must not end the server
+    # One write: a reader may close the pipe after the first line, which must not end the server.
+    out.line("\n".join([server.url, *exports]))
     out.note(f"the page, for one log-in within ten minutes: {log_in}")
     out.note(_STOPS)
 

@@ -6,7 +6,6 @@ It owns a socket, a thread and the credentials file. Requests are the business o
 from __future__ import annotations
 
 import errno
-import gc
 import ipaddress
 import logging
 import os
@@ -242,7 +241,6 @@ def serve_forever(
         server.close()  # first, so that no request meets a closed client
         client.close(drain=False)
 
-    gc.freeze()  # modules and routes stay: examining them again and again takes a third of the time of a large page
     with server:
         shutdown.run_until_signalled(engine_of(client), signals, close, None if announce is None else lambda: announce(server))
 

@@ -232,6 +232,17 @@ def test_serve_responds_until_sigterm(start: Start, store: Path) -> None:
 
 
 @pytest.mark.slow
+def test_serve_leaves_what_it_has_loaded_out_of_collections_of_garbage(store: Path) -> None:
+    frozen = "atexit.register(lambda: print('frozen:', gc.get_freeze_count() > 10_000, file=sys.stderr))"
+    program = f"import atexit, gc, sys; {frozen}; from orchlite.cli import main; main(['serve', '--port', '0'])"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert _first_line(process).startswith("http://")
+        process.send_signal(signal.SIGTERM)
+        assert "frozen: True" in process.communicate(timeout=_PATIENCE_SECONDS)[1]
+
+
+@pytest.mark.slow
 def test_the_address_of_a_server_can_be_read_from_a_pipe_while_it_serves(start: Start) -> None:
     pytest.importorskip("uvicorn")
     process = start("serve", "--port", "0")

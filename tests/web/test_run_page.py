@@ -14,9 +14,11 @@ import pytest
 
 import orchlite
 from orchlite import Orchestration, TaskRun
+from orchlite.client.client import engine_of
 from orchlite.client.run_log import RunLog
 from orchlite.runs import logs
 from orchlite.testing import ManualClock, StubProcess
+from orchlite.web.run_marks import LINKED_CHARACTERS
 
 Seen = Callable[[str], str]
 MakeFolder = Callable[..., Path]
@@ -64,6 +66,18 @@ class TestTheOutcome:
         [run] = orchestration.run_once().last_runs()
         assert run.id() in browser.get(f"/runs/{run.id()[:18]}")
         assert "There is no run" in browser.get("/runs/00000000", 404)
+
+    def test_of_two_runs_whose_ids_begin_alike_is_not_guessed(
+        self, store: orchlite.Client, orchestration: Orchestration, browser: Any, seen: Seen
+    ) -> None:
+        task, rows = orchestration.run_scheduled("nightly", "@daily"), engine_of(store).store
+        ids = [f"aaaaaaaa-aaaa-4{end:03}-8000-000000000000" for end in range(2)]
+        with rows.transaction() as transaction:
+            slots = [(run_id, task.id(), datetime(2026, 2, day, tzinfo=UTC)) for day, run_id in enumerate(ids, 1)]
+            rows.runs.insert_slots(transaction, slots, "host", datetime(2026, 3, 1, tzinfo=UTC))
+        text = seen(browser.get(f"/runs/{ids[0][:LINKED_CHARACTERS]}", 400))
+        assert "2 runs have an id that begins with 'aaaaaaaa-aaaa'. Open one of " in text
+        assert all(f"/runs/{run_id}" in text and browser.get(f"/runs/{run_id}") for run_id in ids)
 
     def test_of_packaging_is_shown_too(self, orchestration: Orchestration, browser: Any, seen: Seen) -> None:
         [run] = orchestration.task().last_runs()

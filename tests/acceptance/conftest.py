@@ -47,10 +47,9 @@ class Window:
         return self.tab
 
     def barriers(self) -> list[str]:
-        """Return what axe finds serious or critical on the page that is shown."""
+        """Return what axe finds on the page that is shown, slight things, too."""
         found: dict[str, Any] = Axe().run(self.tab).response
-        serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-        return [f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes']][:3]}" for one in serious]
+        return [f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes']][:3]}" for one in found["violations"]]
 
     def _note(self, is_fault: bool, what: str) -> None:
         if is_fault:

@@ -179,7 +179,7 @@ def main() -> None:
             seconds = seconds_of(partial(MEASURES[name], Path(folder)))
         print(f"({name}: {seconds:.1f} s)", file=sys.stderr)
     if asked.chart:
-        asked.chart.write_text(svg([(measure, value) for measure, value, unit in REPORTED if unit == "x bare"]))
+        asked.chart.write_text(svg([(measure.removeprefix("peers: "), value) for measure, value, unit in REPORTED if unit == "x bare"]))
 
 
 if __name__ == "__main__":

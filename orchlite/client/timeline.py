@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import BadSchedule
-from orchlite.core.records import RunRow, RunSum, ScheduledTasks, SchedulePolicy, TaskRow
+from orchlite.core.records import RunRow, RunSum, ScheduledTasks, TaskRow
 from orchlite.core.status import TaskStatus
 from orchlite.engine.engine import Engine
+from orchlite.operations.due_times import schedule_of
 from orchlite.schedules.misfires import MISFIRE_GRACE
+from orchlite.store.tasks import to_policy
 
 if TYPE_CHECKING:
     from orchlite.schedules.schedule import Schedule
@@ -101,11 +103,10 @@ def timeline(engine: Engine, workspace_id: int | None, span: Span, offset: int, 
 @lru_cache(maxsize=4096)
 def slots_by_step(schedule: str, span: Span) -> Sequence[int]:
     """Return how many slots of a stored schedule are in each step of a span; none of one that cannot be kept."""
-    try:
-        policy = SchedulePolicy(**json.loads(schedule))
-        return _counts(_schedule(policy), span)
-    except (BadSchedule, ValueError, TypeError):
-        return [0] * span.steps
+    if (policy := to_policy(schedule)) is not None:
+        with suppress(BadSchedule):
+            return _counts(schedule_of(policy), span)
+    return [0] * span.steps
 
 
 def _counts(schedule: Schedule, span: Span) -> Sequence[int]:
@@ -116,12 +117,6 @@ def _counts(schedule: Schedule, span: Span) -> Sequence[int]:
         return counts
     begins = [span.since + place * span.step - _MICROSECOND for place in range(span.steps)]
     return [schedule.count_between(at, at + span.step) for at in begins]
-
-
-def _schedule(policy: SchedulePolicy) -> Schedule:
-    from orchlite.schedules.schedule import parse_stored
-
-    return parse_stored(policy.expression, policy.timezone)
 
 
 def _steps(engine: Engine, groups: Iterable[tuple[ScheduledTasks, Sequence[int]]], span: Span, now: datetime) -> list[Step]:
@@ -167,7 +162,7 @@ def _due(task: TaskRow, span: Span, now: datetime) -> tuple[Iterator[datetime], 
     if task.schedule is None or task.next_at is None or task.status not in _MAY_BE_DUE or after >= last:
         return iter(()), 0
     try:
-        schedule = _schedule(task.schedule)
+        schedule = schedule_of(task.schedule)
         return schedule.slots_after(after), schedule.count_between(after, last)
     except BadSchedule:
         return iter(()), 0

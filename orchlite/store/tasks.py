@@ -327,7 +327,7 @@ def _record(row: Row) -> TaskRow:
         reason=row["reason"],
         created_at=known_datetime(row["created_at"]),
         updated_at=known_datetime(row["updated_at"]),
-        schedule=_schedule(row["schedule"]),
+        schedule=to_policy(row["schedule"]),
         next_at=to_datetime(row["next_at"]),
         skipped_in_row=row["skipped_in_row"],
         on_failure=_command(row["on_failure"]),
@@ -349,8 +349,8 @@ def _resources_text(resources: ResourceLimits) -> str | None:
     return None if resources == ResourceLimits() else json.dumps(resources._asdict())
 
 
-def _schedule(text: str | None) -> SchedulePolicy | None:
-    """Return the policy; None also if it cannot be read: that concerns its task, and must not hide the others."""
+def to_policy(text: str | None) -> SchedulePolicy | None:
+    """Return the policy of a row, from its JSON; None also if it cannot be read: that concerns its task, and must not hide the others."""
     try:
         return None if text is None else SchedulePolicy(**json.loads(text))
     except (ValueError, TypeError):

@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
-from orchlite.client.failures import cause
-from orchlite.core.errors import DeviceFailed
+from orchlite.client.failures import cause_of
 from orchlite.engine.engine import Engine
 from orchlite.store.failures import FailedRun
 
 MOST = 300
-"""How many failures are examined: each may cost a look into its log."""
-_REMEMBERED = 4096
+"""How many failures are examined: the log of each may be read."""
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F]{8,}|\d+")
 """What differs between two errors of one kind: quoted words, ids and numbers."""
 
@@ -39,7 +35,7 @@ class FailureGroup(NamedTuple):
 
 def failure_groups(engine: Engine, workspace_id: int | None, since: datetime) -> list[FailureGroup]:
     """Return the newest 300 failures since a time, of a workspace or of all, in groups, that with the last failure first."""
-    return _grouped((run, _error(engine, run)) for run in engine.store.failures.newest(workspace_id, since, MOST))
+    return _grouped((run, cause_of(engine, run)) for run in engine.store.failures.newest(workspace_id, since, MOST))
 
 
 def _grouped(failures: Iterable[tuple[FailedRun, str]]) -> list[FailureGroup]:
@@ -50,17 +46,3 @@ def _grouped(failures: Iterable[tuple[FailedRun, str]]) -> list[FailureGroup]:
         FailureGroup(error=found[0][1], runs=[run for run, _ in found], has_variants=len({error for _, error in found}) > 1)
         for found in groups.values()
     ]
-
-
-def _error(engine: Engine, run: FailedRun) -> str:
-    log = engine.context.folder.run(run.run_id).attempt(run.attempt).log
-    return _remembered(run.reason, log, run.exit_code)
-
-
-@lru_cache(_REMEMBERED)
-def _remembered(reason: str | None, log: Path, exit_code: int | None) -> str:
-    """Return the cause. It never changes: a run that has ended writes no more."""
-    try:
-        return cause(reason, log, exit_code)
-    except DeviceFailed:
-        return f"exit code {exit_code}, and its log cannot be read"

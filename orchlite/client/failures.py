@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchlite.core.errors import DeviceFailed
 from orchlite.core.escapes import without_colours
 from orchlite.core.status import FAILED
 from orchlite.runs.log_places import END, before
@@ -14,10 +16,14 @@ from orchlite.runs.logs import last_state
 
 if TYPE_CHECKING:
     from orchlite.client.task_run import TaskRun
+    from orchlite.core.records import ListedRun
+    from orchlite.engine.engine import Engine
+    from orchlite.store.failures import FailedRun
 
 _ENDING_BYTES = 16 * 1024
 """How much of the end of a log is searched for an error."""
 _READ_LINES = 20
+_REMEMBERED = 4096
 _TRACEBACK = "Traceback (most recent call last):"
 _GROUP_MARGIN = re.compile(r"^ *[|+] ?(?!-)")
 """What Python draws before the lines of an exception group."""
@@ -39,16 +45,28 @@ def why_failed(run: TaskRun) -> str:
     """Return the first line of a failed run's reason, else the error at the end of its log, else its exit code."""
     from orchlite.client.task_run import log_path_of  # the command line's help needs none of its imports
 
-    return cause(run.reason(), log_path_of(run), run.exit_code())
+    return _cause(run.reason(), log_path_of(run), run.exit_code())
 
 
-def cause(reason: str | None, log: Path, exit_code: int | None) -> str:
+def cause_of(engine: Engine, run: ListedRun | FailedRun) -> str:
+    """Return what `why_failed` does, from a row. Each log is read once, since a run that has ended writes no more."""
+    log = engine.context.folder.run(run.run_id).attempt(run.attempt).log
+    try:
+        return _remembered_cause(run.reason, log, run.exit_code)
+    except DeviceFailed:
+        return f"exit code {run.exit_code}, and its log cannot be read"
+
+
+def _cause(reason: str | None, log: Path, exit_code: int | None) -> str:
     """Return what `why_failed` does, from the facts about a run. At most 16 KiB of the log are read.
 
     Raises:
         DeviceFailed: the log cannot be read.
     """
     return (reason or "").partition("\n")[0] or error_line(_ending(log)) or f"exit code {exit_code}"
+
+
+_remembered_cause = lru_cache(_REMEMBERED)(_cause)
 
 
 def error_line(lines: Sequence[str]) -> str:

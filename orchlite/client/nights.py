@@ -9,12 +9,11 @@ from itertools import takewhile
 from shutil import disk_usage
 from typing import NamedTuple
 
-from orchlite.client.failures import cause
+from orchlite.client.failures import cause_of
 from orchlite.client.health import Keeping, PackagingFailure, keeping, overdue, packaging_failures
 from orchlite.client.task import Task
-from orchlite.core.errors import DeviceFailed
 from orchlite.core.records import ListedRun, TaskRow
-from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
+from orchlite.core.status import FAILED, OUTCOMES, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.engine import Engine
 from orchlite.operations.due_times import next_run_of
 from orchlite.store.overview import ListedTask, RunOnce, TitledTask, Trouble
@@ -23,11 +22,11 @@ RUNS = 30
 """How many runs of a task are read: its last nights."""
 RECENT = timedelta(days=1)
 """What has gone wrong since then is listed first."""
-_OUTCOMES = FAILED | {RunStatus.SUCCESS}
 _UNSOUND = (TaskStatus.SCHEDULE_ERROR, TaskStatus.CRASH_LOOP)
+_NO_TROUBLE = Trouble()
 
 
-class Failing(NamedTuple):
+class FailedNights(NamedTuple):
     """The failures of a task since its last success."""
 
     newest: ListedRun
@@ -54,7 +53,7 @@ class Night(NamedTuple):
     is_overdue: bool
     runs: Sequence[ListedRun]
     """The newest 30, skipped slots included, the first first."""
-    failing: Failing | None
+    failing: FailedNights | None
 
     @property
     def next_at(self) -> datetime | None:
@@ -88,7 +87,7 @@ class Alarms(NamedTuple):
     """On the store's disk."""
 
 
-class Overview(NamedTuple):
+class NightsPage(NamedTuple):
     """A page of the overview, and how many lines there are."""
 
     nights: Sequence[Night]
@@ -106,7 +105,7 @@ class _Line(NamedTuple):
     """0 if it needs a person, 1 if it had trouble in the last day, 2 else, 3 if it was only found."""
 
 
-def overview(engine: Engine, workspace_id: int | None, words: str, first: int, count: int) -> Overview:
+def overview(engine: Engine, workspace_id: int | None, words: str, first: int, count: int) -> NightsPage:
     """Return `count` lines of the overview, from number `first` on: of a workspace or of all, and those with these words in their title.
 
     With words, also the one-shot and killed tasks that have them in their name, or an id that begins with them. The alarms are always those
@@ -120,8 +119,8 @@ def overview(engine: Engine, workspace_id: int | None, words: str, first: int, c
     alarms = _alarms(engine, late, lines, others)
     if words:
         lines = [line for line in lines if _matches(line.what, words)]
-        lines += [_Line(task, Trouble(), False, 3) for task in engine.store.overview.found(workspace_id, words)]
-    return Overview(_nights(engine, lines[first : first + count]), len(lines), alarms)
+        lines += [_Line(task, _NO_TROUBLE, False, 3) for task in engine.store.overview.found(workspace_id, words)]
+    return NightsPage(_nights(engine, lines[first : first + count]), len(lines), alarms)
 
 
 def _recurring(tasks: Sequence[ListedTask], troubles: Mapping[str, Trouble], late: set[str]) -> Iterator[_Line]:
@@ -142,12 +141,9 @@ def _once(engine: Engine, workspace_id: int | None, troubles: Mapping[str, Troub
         yield _Line(once, Trouble(failed, is_failing), False, 0 if is_failing else 1 if failed else 2)
 
 
-_NO_TROUBLE = Trouble()
-
-
 def _is_failing(runs: Sequence[ListedRun]) -> bool:
     """Return whether the newest outcome of these runs, the newest first, is a failure."""
-    return next((run.status in FAILED for run in runs if run.status in _OUTCOMES), False)
+    return next((run.status in FAILED for run in runs if run.status in OUTCOMES), False)
 
 
 def _matches(what: ListedTask | RunOnce, words: str) -> bool:
@@ -171,22 +167,14 @@ def _night(engine: Engine, line: _Line, task: TaskRow, runs: Sequence[ListedRun]
     return Night(what.title, what.workspace_id, task, tasks, line.trouble, line.is_overdue, runs[::-1], _failing(engine, runs))
 
 
-def _failing(engine: Engine, runs: Sequence[ListedRun]) -> Failing | None:
-    ended = [run for run in runs if run.status in _OUTCOMES]
+def _failing(engine: Engine, runs: Sequence[ListedRun]) -> FailedNights | None:
+    ended = [run for run in runs if run.status in OUTCOMES]
     failed = list(takewhile(lambda run: run.status in FAILED, ended))
     if not failed:
         return None
     first = failed[-1]
     since = first.slot_at or first.created_at
-    return Failing(failed[0], since, len(failed), len(failed) == len(ended) == RUNS, _why(engine, failed[0]))
-
-
-def _why(engine: Engine, run: ListedRun) -> str:
-    log = engine.context.folder.run(run.run_id).attempt(run.attempt).log
-    try:
-        return cause(run.reason, log, run.exit_code)
-    except DeviceFailed:
-        return f"exit code {run.exit_code}"
+    return FailedNights(failed[0], since, len(failed), len(failed) == len(ended) == RUNS, cause_of(engine, failed[0]))
 
 
 def _alarms(engine: Engine, late: Sequence[Task], lines: Sequence[_Line], others: Sequence[TitledTask]) -> Alarms:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from orchlite.core.errors import OrchliteError
 from orchlite.core.records import PastRun, RunRow
-from orchlite.core.status import FAILED, RunStatus
+from orchlite.core.status import FAILED, OUTCOMES, RunStatus
 from orchlite.engine.engine import Engine
 from orchlite.operations.comparison import Difference, compare
 from orchlite.schedules.misfires import MISFIRE_GRACE
@@ -19,7 +19,6 @@ _COMPARED = 3
 """How many changes are compared: the newest ones. Each comparison reads two bundles."""
 _KEPT = 50
 _REMEMBERED = 256
-_OUTCOMES = FAILED | {RunStatus.SUCCESS}
 _CAUSES = ("code", "package", "argument")
 
 _known: dict[tuple[str, str], tuple[Sequence[Difference], int]] = {}
@@ -78,7 +77,7 @@ class TaskHistory(NamedTuple):
     @property
     def failing(self) -> Failing | None:
         """Return since when the task fails; None if its newest run that was not killed is a success, or none has ended."""
-        ended = [past for past in self.started if past.run.status in _OUTCOMES]
+        ended = [past for past in self.started if past.run.status in OUTCOMES]
         failed = list(takewhile(lambda past: past.run.status in FAILED, reversed(ended)))
         if not failed:
             return None

@@ -98,6 +98,9 @@ _KILL = frozenset({_T.PENDING_KILL, _T.KILLED})
 FAILED = frozenset({_R.FAILURE, _R.TIMED_OUT, _R.UNKNOWN})
 """The outcomes that count as failed: they are notified, listed as failed, and make a crash loop. A killed run is not one of them."""
 
+OUTCOMES = FAILED | {_R.SUCCESS}
+"""The outcomes that say whether a task fails: its newest run that has one of them decides. A killed run says nothing about that."""
+
 UNSUCCESSFUL = FAILED | {_R.KILLED}
 """The outcomes of a started program other than `success`: all files of the task's newest three such runs are kept."""
 

@@ -91,6 +91,15 @@ class TestGroups:
         assert [group.error for group in self._groups(failing)] == ["exit code 1"]
         assert why_failed(failing.get_task_run_by_id(run_id)) == "exit code 1"
 
+    def test_read_a_log_again_that_could_not_be_read(self, failing: Client, smallest_bundle: bytes) -> None:
+        log = log_path_of(failing.get_task_run_by_id(self._fail(failing, smallest_bundle, "a", "no such table\n")))
+        kept = log.rename(log.with_name("kept"))
+        log.mkdir()
+        assert [group.error for group in self._groups(failing)] == ["exit code 1, and its log cannot be read"]
+        log.rmdir()
+        kept.rename(log)
+        assert [group.error for group in self._groups(failing)] == ["no such table"]
+
     def test_are_of_a_workspace_and_a_period(self, failing: Client, smallest_bundle: bytes) -> None:
         self._fail(failing, smallest_bundle, "a", "")
         assert self._groups(failing, _NOW + timedelta(seconds=1)) == []

@@ -68,7 +68,6 @@ class Engine:
         else:
             self._host_lock, host_id = None, str(own_run.host_id)
             settings = inside.inherited(settings, self.store, own_run)
-        simulation = process if process is not None and isinstance(process, Simulation) else None
         self.context = Context(
             folder=folder,
             store=self.store,
@@ -79,9 +78,10 @@ class Engine:
             host_id=host_id,
             boot_id=liveness.boot_id(),
             own_run_id=own_run.run_id if own_run else None,
-            standby_seconds=0 if own_run is not None or simulation is not None else settings.standby_seconds,
         )
-        self._executor: Executor = ProgramExecutor(self.context) if simulation is None else SteppedExecutor(self.context, simulation)
+        self._executor: Executor = ProgramExecutor(self.context)
+        if process is not None and isinstance(process, Simulation):
+            self._executor = SteppedExecutor(self.context, process)
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
         self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._reclaim_slots)

@@ -86,7 +86,6 @@ class Context:
         host_id: str,
         boot_id: str,
         own_run_id: str | None = None,
-        standby_seconds: float = 0,
     ) -> None:
         self.folder = folder
         self.store = store
@@ -104,7 +103,7 @@ class Context:
         self.notifier = Notifier(clock)
         self.cleaner = Cleaner()
         self.postponed = PostponedRuns()
-        self.standbys = Standbys(standby_seconds)
+        self.standbys = Standbys(settings.standby_seconds)
         self.closed = threading.Event()
         """Set when this host closes the store, or gives it up."""
         self.failure: DeviceFailed | None = None

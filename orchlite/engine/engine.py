@@ -91,16 +91,20 @@ class Engine:
         self._closing = threading.Lock()
         self._is_closed = False
         self._pid = os.getpid()
+        self._recover()
+        if self.context.controlled_clock is not None:
+            self.context.controlled_clock.attach(TimeTravel(self.context, self._scheduler, self._executor, self.waiting))
+
+    def _recover(self) -> None:
+        context = self.context
         try:
-            if own_run is None and not settings.leash and copies.settle_identity(self.context):
+            if context.own_run_id is None and not context.settings.leash and copies.settle_identity(context):
                 self._scheduler.hold()
             self._recovery.open()
         except BaseException:
             self.store.close()
             self._release_lock()
             raise
-        if self.context.controlled_clock is not None:
-            self.context.controlled_clock.attach(TimeTravel(self.context, self._scheduler, self._executor, self.waiting))
 
     @property
     def is_closed(self) -> bool:

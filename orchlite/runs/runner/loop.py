@@ -41,7 +41,6 @@ class _Service:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._standby: Standby | None = None
-        self._not_preloaded: str | None = None
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Do what is requested; return the response, if there is one."""
@@ -55,7 +54,7 @@ class _Service:
             self.drop()
             return {"run_id": request["run_id"], "dropped": True}
         try:
-            return {"run_id": request["run_id"], "result": self._run(request), "refused": None, "not_preloaded": self._not_preloaded}
+            return {"run_id": request["run_id"], **self._run(request), "refused": None}
         except Refused as refusal:
             return {"run_id": request["run_id"], "result": None, "refused": str(refusal)}
 
@@ -67,12 +66,11 @@ class _Service:
             standby.reservation.close()
 
     def _run(self, spec: dict[str, Any]) -> dict[str, Any]:
-        standby = self._taken_standby(spec)
-        self._not_preloaded = None
+        standby, not_preloaded = self._taken_standby(spec), None
         reservation = Reservation(spec) if standby is None else standby.reservation
         with closing(reservation), nullcontext() if standby is None else closing(standby):
             if standby is not None and not standby.fits(spec):
-                self._not_preloaded = standby.failure()
+                not_preloaded = standby.failure()
                 standby.close()
                 standby = None
             ownership = reservation.own()
@@ -80,7 +78,7 @@ class _Service:
                 restore(spec)
             result = Run(spec, self._host, ownership, standby).execute()
             ownership.record(result, durable=lambda: self._host.gone)
-            return result
+            return {"result": result, "not_preloaded": not_preloaded}
 
     def _taken_standby(self, spec: dict[str, Any]) -> Standby | None:
         """Return the standby if it is this run's, with its locks; drop that of another run."""

@@ -36,11 +36,6 @@ class AttemptFolder(NamedTuple):
         return self.path / "work"
 
     @property
-    def held(self) -> Path:
-        """The file that the program begins with, while the run is prepared and not ordered."""
-        return self.path / "held"
-
-    @property
     def arguments(self) -> Path:
         """What `task_args()` reads."""
         return self.path / "arguments.json"

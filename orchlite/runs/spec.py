@@ -49,15 +49,16 @@ Request, on the runner's standard input
     `"order": "drop"`, with a `run_id`, does nothing else. End of file means that the host is gone: an idle runner drops its standby and
     exits, a busy one finishes its run first, or cancels it if `leash` is set.
 Response, on the runner's standard output
-    To a run: `run_id`, `result` (the content of `result.json`) and `refused`. If the runner could not become the run's
+    To a run: `run_id`, `result` (the content of `result.json`), `refused` and `not_preloaded`. If the runner could not become the run's
     owner, `result` is null and `refused` the reason; else `refused` is null. `not_preloaded` is the text of `f`, if the run was started
-    cold because of that. To `drop`: `run_id` and `dropped`. To `prepare`: none. End
-    of file means that the runner is gone.
+    cold because of that; else it is null or absent. To `drop`: `run_id` and `dropped`. To `prepare`: none. End of file means that the
+    runner is gone.
 
-At the gate, the runner and the program exchange single bytes on a socket. The variable `ORCHLITE_GATE` is `runner pid:descriptor:inode`:
+At the gate, the runner and the program exchange short messages on a socket, whose descriptor the variable `ORCHLITE_GATE` names:
 
 `r`, from the program
-    It waits. Before, nothing is expected of it. Or `f` and a text: why what `preload` names could not be imported; then it ends.
+    It waits. Until this arrives, nothing is expected of it. Or `f` and a text: why what `preload` names could not be imported; then it
+    ends.
 `x`, from the runner
     The order. The runner has created `started.json`, moved `held` back, and found the working folder and the interpreter to be the same
     files as at the preparation. From here on, time limit and requests to end the run count.

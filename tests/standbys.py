@@ -55,6 +55,11 @@ def at_the_gate(run: HasRunId) -> int:
     return processes_of(run)[0]
 
 
+def runner_of(pid: int) -> int:
+    """Return the parent of a process: of a program that stands by, its runner."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def markers(store: Path) -> list[Path]:
     """Return the files that lead to the standbys of a store."""
     return list(StoreFolder(store).hosts.glob("*.standby"))

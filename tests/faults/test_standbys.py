@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,9 +20,9 @@ import pytest
 
 import orchlite
 from orchlite.client.client import engine_of
-from orchlite.core.folders import RunFolder
+from orchlite.core.folders import RunFolder, StoreFolder
 from tests.faults.small_disk import Disk
-from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, stand_by, standby_of, until
+from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, runner_of, stand_by, standby_of, until
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 CheckStore = Callable[..., dict[str, str]]
@@ -129,6 +130,46 @@ def test_a_host_that_dies_around_the_order_has_its_run_started_once(
     assert (_starts(tmp_path), markers(store)) == (3, [])
 
 
+def test_a_run_whose_host_died_before_the_order_is_adopted_while_its_runner_lives_and_started_once(
+    start_host: StartHost, check_store: CheckStore, counted: Path, store: Path, tmp_path: Path
+) -> None:
+    host = _started(start_host, store, counted, "before")
+    standby = standby_of(store)
+    runner = runner_of(at_the_gate(standby))
+    os.kill(runner, signal.SIGSTOP)  # so that it does not see that its host is gone
+    assert _asked(host) == ""
+    host.wait()
+    with orchlite.Client(store, workers=1) as client:
+        run = client.get_task_run_by_id(standby.run_id)
+        assert run.status() == "running"
+        assert _hosts(store, run) == {engine_of(client).context.host_id}
+        os.kill(runner, signal.SIGCONT)
+        assert run.wait().logs()[0].text == "cold"
+    assert check_store(store)[standby.run_id] == "success"
+    assert (_starts(tmp_path), markers(store)) == (3, [])
+
+
+def _hosts(store: Path, run: orchlite.TaskRun) -> set[str]:
+    with closing(sqlite3.connect(store / "store.sqlite")) as database:
+        return {host_id for (host_id,) in database.execute("SELECT host_id FROM runs WHERE run_id = ?", (run.id(),))}
+
+
+@pytest.mark.parametrize("step", ["nothing", "folder", "bundle"])
+def test_what_a_host_has_left_that_died_while_it_prepared_a_run_is_removed(store: Path, step: str, check_store: CheckStore) -> None:
+    orchlite.Client(store).close()
+    folders = StoreFolder(store)
+    run_id = str(uuid.uuid4())
+    (folders.hosts / f"{uuid.uuid4()}.{run_id}.standby").touch()
+    attempt = folders.run(run_id).attempt(1)
+    if step != "nothing":
+        attempt.work.mkdir(parents=True)
+    if step == "bundle":
+        (attempt.work / "main.py").touch()
+    orchlite.Client(store).close()
+    assert (markers(store), list(folders.runs.iterdir())) == ([], [])
+    assert check_store(store) == {}
+
+
 def test_a_fork_of_the_host_changes_nothing(start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path) -> None:
     host = _started(start_host, store, folder(PROGRAM))
     standby = standby_of(store)
@@ -163,7 +204,7 @@ def test_a_run_whose_runner_dies_at_the_order_is_lost_and_never_started(
     orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
     standby = stand_by(orchestration, store)
     pid = at_the_gate(standby)
-    runner = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    runner = runner_of(pid)
     awaited = standby.started if order == "started" else standby.attempt(1).work / "main.py"  # which comes back just before the order
     os.kill(pid, signal.SIGSTOP)
     task = orchestration.run_once()
@@ -324,13 +365,13 @@ _CRASHES = """
 import os, signal, sys, time
 from pathlib import Path
 import orchlite
-from tests.standbys import at_the_gate, stand_by
+from tests.standbys import at_the_gate, runner_of, stand_by
 client = orchlite.Client.temporary(workers=1)
 standby = stand_by(client.upload_orchestration(path=sys.argv[1]).wait(), Path(client.path()))
 pid = at_the_gate(standby)
 os.kill(pid, signal.SIGSTOP)
 if sys.argv[2:]:
-    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+    os.kill(runner_of(pid), signal.SIGKILL)
 print(standby.path, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -17,7 +17,7 @@ from orchlite import Client, DeviceFailed, Orchestration
 from orchlite.client.client import engine_of
 from orchlite.core.status import TaskKind
 from orchlite.operations.standbys import Standbys
-from tests.standbys import PROGRAM, at_the_gate, is_gone, processes_of, stand_by, standby_of, until
+from tests.standbys import PROGRAM, at_the_gate, is_gone, processes_of, runner_of, stand_by, standby_of, until
 
 MakeFolder = Callable[..., Path]
 
@@ -118,8 +118,7 @@ def test_a_standby_that_dies_is_a_cold_start(orchestration: Orchestration, store
     os.kill(at_the_gate(standby), signal.SIGKILL)
     assert _log(orchestration)[0] == "cold"
     standby = standby_of(store)
-    runner = int(Path(f"/proc/{at_the_gate(standby)}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(runner, signal.SIGKILL)
+    os.kill(runner_of(at_the_gate(standby)), signal.SIGKILL)
     assert _log(orchestration)[0] == "cold"
     assert processes_of(standby) == []
 

@@ -24,7 +24,7 @@ from orchlite.runs.observation import observe
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, RunSpec
 from tests.interpreters import interpreters, make_environment
-from tests.standbys import at_the_gate, processes_of, until
+from tests.standbys import at_the_gate, processes_of, runner_of, until
 
 # What the program was started with shows the gate, and nothing else does.
 _PROGRAM = "import os; open('../../ran', 'a').write('ORCHLITE_GATE' in open('/proc/self/environ').read() and 'standby\\n' or 'cold\\n')\n"
@@ -263,7 +263,7 @@ def test_a_helper_that_outlives_the_runner_of_a_prepared_run_does_not_make_it_st
     )
     try:
         runners.prepare(spec)
-        os.kill(_runner_of(at_the_gate(spec)), signal.SIGKILL)
+        os.kill(runner_of(at_the_gate(spec)), signal.SIGKILL)
     finally:
         (site_packages / "a.pth").unlink()
     until(lambda: not is_locked(_folder(spec).alive_lock))
@@ -310,20 +310,12 @@ def test_a_program_that_dies_between_order_and_acknowledgement_is_started_cold(r
     assert _starts(spec) == "cold\n"
 
 
-def _fields(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _runner_of(pid: int) -> int:
-    return int(_fields(pid)[1])
-
-
 def test_if_the_runner_dies_before_the_order_another_one_starts_the_run_cold(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec()
     runners.prepare(spec)
-    runner = _runner_of(at_the_gate(spec))
+    runner = runner_of(at_the_gate(spec))
     os.kill(runner, signal.SIGKILL)
-    until(lambda: _fields(runner)[0] == "Z" and not processes_of(spec))
+    until(lambda: not is_locked(_folder(spec).alive_lock) and not processes_of(spec))
     assert _starts(spec) == ""
     assert _ends(runners, spec).result.status == RunStatus.SUCCESS
     assert _starts(spec) == "cold\n"
@@ -333,7 +325,7 @@ def test_a_run_whose_runner_died_while_its_program_was_stopped_at_the_gate_was_n
     spec = make_spec()
     runners.prepare(spec)
     pid = at_the_gate(spec)
-    runner = _runner_of(pid)
+    runner = runner_of(pid)
     os.kill(pid, signal.SIGSTOP)
     os.kill(runner, signal.SIGKILL)
     until(lambda: not is_locked(_folder(spec).alive_lock))
@@ -346,7 +338,7 @@ def test_a_run_whose_runner_died_while_its_program_was_stopped_at_the_gate_was_n
 def test_if_the_runner_dies_after_the_order_the_run_is_lost(runners: Runners, make_spec: Prepared) -> None:
     spec = make_spec("import time; time.sleep(60)")
     runners.prepare(spec)
-    runner = _runner_of(at_the_gate(spec))
+    runner = runner_of(at_the_gate(spec))
     runners.place(spec)
     until(lambda: _starts(spec))
     os.kill(runner, signal.SIGKILL)

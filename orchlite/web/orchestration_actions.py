@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.responses import Response
 
 from orchlite.client.orchestration import Orchestration
-from orchlite.core.errors import BadArgument
+from orchlite.web.argument_texts import parsed_arguments
 from orchlite.web.visit import Visit, action, see
 
 
@@ -32,20 +31,8 @@ def _schedule(visit: Visit) -> Response:
     return see(visit.url(f"/tasks/{task.id()}"))
 
 
-def _arguments(visit: Visit) -> dict[str, Any] | None:
-    """Return the object in the field `arguments`; None if it is empty.
-
-    Raises:
-        BadArgument: it is something else.
-    """
-    text = visit.field("arguments").strip()
-    try:
-        arguments = json.loads(text or "null")
-    except (ValueError, RecursionError):
-        arguments = text
-    if arguments is not None and not isinstance(arguments, dict):
-        raise BadArgument("The arguments are not a JSON object.", hint='Write them as {"name": "Ada"}.', argument="json_args")
-    return arguments
+def _arguments(visit: Visit) -> dict[str, Any]:
+    return parsed_arguments(visit.field("arguments").strip() or "{}")
 
 
 ROUTES = [

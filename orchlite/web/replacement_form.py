@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orchlite.client.client import Client
 from orchlite.client.task import Task
-from orchlite.core.errors import BadArgument, OrchliteError
+from orchlite.core.errors import OrchliteError
+from orchlite.web.argument_texts import EDITED_CHARACTERS, arguments_text, parsed_arguments
 from orchlite.web.language import PAGE
-from orchlite.web.visible import escaped_json
 
 Fields = Mapping[str, str]
-
-_EDITED_CHARACTERS = 5_000
 
 
 class Refused(NamedTuple):
@@ -31,12 +28,12 @@ def fields_of(task: Task) -> Fields:
 
     A schedule and a time limit are there if the task can have them, arguments if they are short enough to be edited.
     """
-    arguments = escaped_json(json.dumps(task.input_data(), indent=2, ensure_ascii=False))
+    arguments = arguments_text(task.input_data())
     scheduled = {"schedule": task.schedule() or "", "timezone": task.timezone() or "", "timeout": _duration(task.timeout())}
     return {
         "orchestration": task.orchestration(),
         **(scheduled if task.schedule() is not None else {}),
-        **({"arguments": arguments} if len(arguments) <= _EDITED_CHARACTERS else {}),
+        **({"arguments": arguments} if len(arguments) <= EDITED_CHARACTERS else {}),
     }
 
 
@@ -57,15 +54,8 @@ def _arguments(changed: Fields) -> dict[str, Any]:
     if "timeout" in changed:
         arguments["timeout"] = changed["timeout"] or None
     if "arguments" in changed:
-        arguments["json_args"] = _parsed(changed["arguments"] or "{}")
+        arguments["json_args"] = parsed_arguments(changed["arguments"] or "{}")
     return arguments
-
-
-def _parsed(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadArgument(f"The arguments are not JSON: {error}.", hint='Write an object, such as {"date": "2026-03-01"}.') from error
 
 
 def _lines(text: str) -> str:

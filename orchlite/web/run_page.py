@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -17,11 +16,12 @@ from orchlite.client.task import Task
 from orchlite.client.task_run import TaskRun
 from orchlite.core.errors import BadArgument, BadBundle, DeviceFailed
 from orchlite.core.status import FAILED, RunStatus, TaskKind
+from orchlite.web.argument_texts import EDITED_CHARACTERS, arguments_text, parsed_arguments
 from orchlite.web.found_runs import found_run
 from orchlite.web.language import PAGE
 from orchlite.web.run_files import run_files
 from orchlite.web.run_log import shown_log
-from orchlite.web.visible import cut, escaped_json
+from orchlite.web.visible import cut
 from orchlite.web.visit import Visit, action, page, see
 
 _ITS_OUTCOME = ("status", "exit_code", "duration_seconds")
@@ -33,8 +33,6 @@ _NAME_CHARACTERS = 100
 _VALUE_CHARACTERS = 60
 _SHOWN_CHARACTERS = 2_500
 """How much is shown of arguments."""
-_EDITED_CHARACTERS = 5_000
-"""Longer arguments are not edited here."""
 _WHY_CHARACTERS = 2_000
 
 
@@ -65,7 +63,7 @@ def _show(visit: Visit) -> Response:
 
 def _page(visit: Visit, run: TaskRun, rerun: _Rerun | None = None) -> Response:
     task = visit.client.get_task_by_id(run.task())
-    row, arguments = visit.engine.store.runs.get(run.id()), _json(run.input_data())
+    row, arguments = visit.engine.store.runs.get(run.id()), arguments_text(run.input_data())
     return visit.render(
         "run.html",
         run=run,
@@ -78,7 +76,7 @@ def _page(visit: Visit, run: TaskRun, rerun: _Rerun | None = None) -> Response:
         changes=_changes(visit, run) if task.kind() is not TaskKind.PACKAGING else None,
         metrics=[*run.metrics().items()][:_MOST_METRICS],
         arguments=cut(arguments, _SHOWN_CHARACTERS),
-        rerun=None if task.kind() is TaskKind.PACKAGING else rerun or _Rerun(arguments if len(arguments) <= _EDITED_CHARACTERS else None),
+        rerun=None if task.kind() is TaskKind.PACKAGING else rerun or _Rerun(arguments if len(arguments) <= EDITED_CHARACTERS else None),
         files=run_files(visit, run) if row.status.is_final or row.status is RunStatus.RUNNING else None,
         log=shown_log(visit, run),
     )
@@ -124,10 +122,6 @@ def _cut_texts(row: DifferenceTexts) -> DifferenceTexts:
     return row._replace(name=cut(row.name, _NAME_CHARACTERS), first=first, second=second)
 
 
-def _json(value: object) -> str:
-    return escaped_json(json.dumps(value, ensure_ascii=False, indent=2))
-
-
 def _kill(visit: Visit) -> Response:
     run = found_run(visit)
     run.kill()
@@ -137,11 +131,10 @@ def _kill(visit: Visit) -> Response:
 def _rerun(visit: Visit) -> Response:
     run, text = found_run(visit), visit.field("arguments")
     try:
-        is_same = "arguments" not in visit.form or text.replace("\r\n", "\n") == _json(run.input_data())
-        again = run.rerun(None if is_same else json.loads(text))
-    except (ValueError, RecursionError, BadArgument) as error:
-        fault = PAGE.spell(error.message) if isinstance(error, BadArgument) else f"The arguments are not JSON: {error}."
-        response = _page(visit, run, _Rerun(text, fault))
+        is_same = "arguments" not in visit.form or text.replace("\r\n", "\n") == arguments_text(run.input_data())
+        again = run.rerun(None if is_same else parsed_arguments(text))
+    except BadArgument as error:
+        response = _page(visit, run, _Rerun(text, PAGE.spell(error.message)))
         response.status_code = 400
         return response
     return see(visit.url(f"/runs/{again.id()}"))

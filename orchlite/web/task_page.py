@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +18,14 @@ from orchlite.core.errors import OrchliteError
 from orchlite.core.records import PastRun, RunRow
 from orchlite.core.status import FAILED
 from orchlite.core.text import counted
+from orchlite.web.argument_texts import arguments_text
 from orchlite.web.change_texts import change_text
 from orchlite.web.plots import Plot, durations_plot, metric_plot
 from orchlite.web.possible_actions import possible_actions
 from orchlite.web.rendering import time_text
 from orchlite.web.replacement_form import Refused, fields_of, replace
 from orchlite.web.run_marks import look_of, moment_of
-from orchlite.web.visible import cut, escaped_json
+from orchlite.web.visible import cut
 from orchlite.web.visit import Visit, action, page, see
 
 _CHARTED = 200
@@ -107,7 +107,7 @@ def _why(visit: Visit, run: RunRow) -> str:
 
 
 def _arguments_text(task: Task) -> str:
-    text = escaped_json(json.dumps(task.input_data(), indent=2, ensure_ascii=False))
+    text = arguments_text(task.input_data())
     return text if len(text) <= _ARGUMENTS_CHARACTERS else f"{text[:_ARGUMENTS_CHARACTERS]}\n… {len(text):,} characters in all"
 
 

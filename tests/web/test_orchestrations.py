@@ -136,16 +136,20 @@ def test_fifty_names_are_shown_on_a_page(browser: Any, store: orchlite.Client, s
     assert "name-000" in browser.get("/orchestrations?q=name&page=3")
 
 
-def test_an_orchestration_is_run_and_scheduled(browser: Any, store: orchlite.Client, smallest_bundle: bytes) -> None:
+def test_an_orchestration_is_run_and_scheduled(browser: Any, store: orchlite.Client, smallest_bundle: bytes, seen: Seen) -> None:
     path = f"/orchestrations/{store.upload_orchestration(smallest_bundle).wait().id()}"
     browser.post(f"{path}/run", name="by hand", arguments='{"name": "Ada"}')
     assert [(task.name(), task.input_data()) for task in store.list_tasks()] == [("by hand", {"name": "Ada"})]
     done = browser.post(f"{path}/schedule", name="nightly", schedule="30 2 * * *", timezone="Europe/Berlin")
     task = store.get_task("nightly")
     assert (task.schedule(), task.timezone(), done.headers["location"]) == ("30 2 * * *", "Europe/Berlin", f"/tasks/{task.id()}")
-    for wrong in ({"arguments": "[1]"}, {"arguments": "{"}, {"name": ""}, {"schedule": "daily"}):
-        fields = {"name": "x", "schedule": "@daily"} | wrong
-        browser.post(f"{path}/schedule", 400, **fields)
+    for wrong, why in (
+        ({"arguments": "[1]"}, "The arguments are not a JSON object"),
+        ({"arguments": "{"}, "The arguments are not JSON"),
+        ({"name": ""}, "name"),
+        ({"schedule": "daily"}, "daily"),
+    ):
+        assert why in seen(browser.post(f"{path}/schedule", 400, **{"name": "x", "schedule": "@daily", **wrong}).text)
 
 
 def test_the_zip_is_downloaded_and_never_shown(browser: Any, store: orchlite.Client, smallest_bundle: bytes) -> None:

@@ -7,6 +7,7 @@ import json
 from orchlite.client.task_history import Change
 from orchlite.core.text import listed
 from orchlite.operations.comparison import Difference
+from orchlite.web.visible import cut
 
 _MOST = 6
 _CHARACTERS = 60
@@ -31,4 +32,4 @@ def _text(one: Difference) -> str:
 
 def _value(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}…"
+    return cut(text, _CHARACTERS)

@@ -16,7 +16,7 @@ _DEFAULT_DAYS = 7
 def _show(visit: Visit) -> Response:
     days = visit.number("days", _DEFAULT_DAYS)
     days = days if days in _PERIODS else _DEFAULT_DAYS
-    groups = failure_groups(visit.engine, None if visit.workspace is None else visit.workspace.id(), visit.now - timedelta(days=days))
+    groups = failure_groups(visit.engine, visit.workspace_id, visit.now - timedelta(days=days))
     count = sum(len(group.runs) for group in groups)
     return visit.render("failures.html", groups=groups, count=count, is_cut=count >= MOST, days=days, periods=_PERIODS)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from orchlite.web.visible import visible, visible_lines
+from orchlite.web.visible import cut, visible, visible_lines
 
 READ_BYTES = 64 * 1024
 """How much of a file a preview needs."""
@@ -121,7 +121,7 @@ def _table(text: str, separator: str, *, is_cut: bool) -> Preview | None:
 
 
 def _cell(text: str) -> str:
-    return visible(text if len(text) <= _CELL_CHARACTERS else f"{text[:_CELL_CHARACTERS]}…")
+    return visible(cut(text, _CELL_CHARACTERS))
 
 
 def _indented(text: str) -> str | None:

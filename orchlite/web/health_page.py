@@ -64,7 +64,6 @@ def _show(visit: Visit) -> Response:
         refresh_seconds=_refresh_seconds(known, visit.now),
         keeping=keeping(visit.engine),
         shown_uses=_SHOWN_USES,
-        workspace_names={one.id(): one.name() for one in visit.client.list_workspaces()},
         retention=settings.retention or Retention(),
         prunes_daily=settings.retention is not None,
     )

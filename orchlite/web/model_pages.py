@@ -14,6 +14,7 @@ from orchlite.client.pipeline import Pipeline, PipelineVersion
 from orchlite.core.errors import MissingExtra, NotFound
 from orchlite.core.pipeline_steps import step_texts
 from orchlite.operations import inference
+from orchlite.web.visible import cut
 from orchlite.web.visit import Visit, page
 
 _MOST_ROWS = 50
@@ -47,9 +48,9 @@ class Inferences(NamedTuple):
 
 
 def _list(visit: Visit) -> Response:
-    store, workspace = visit.engine.store, visit.workspace
-    models = store.models.all() if workspace is None else store.models.of_workspace(workspace.id())
-    pipelines = store.pipelines.all() if workspace is None else store.pipelines.of_workspace(workspace.id())
+    store, workspace_id = visit.engine.store, visit.workspace_id
+    models = store.models.all() if workspace_id is None else store.models.of_workspace(workspace_id)
+    pipelines = store.pipelines.all() if workspace_id is None else store.pipelines.of_workspace(workspace_id)
     newest_models = [Model(visit.engine, row) for row in models[: -_MOST_ROWS - 1 : -1]]
     return visit.render(
         "models.html",
@@ -57,7 +58,6 @@ def _list(visit: Visit) -> Response:
         pipelines=[_listed(visit, Pipeline(visit.engine, row)) for row in pipelines[: -_MOST_ROWS - 1 : -1]],
         model_count=len(models),
         pipeline_count=len(pipelines),
-        workspace_names={one.id(): one.name() for one in visit.client.list_workspaces()},
         step_text=_step_text,
     )
 
@@ -109,10 +109,7 @@ def _inferences(visit: Visit, pipeline: Pipeline) -> Inferences:
 
 def _cell(record: Mapping[str, Any], column: str) -> str | datetime:
     value = record.get(column, "")
-    if isinstance(value, datetime):
-        return value
-    text = str(value)
-    return text if len(text) <= _CELL_CHARACTERS else f"{text[:_CELL_CHARACTERS]}…"
+    return value if isinstance(value, datetime) else cut(str(value), _CELL_CHARACTERS)
 
 
 def _number(visit: Visit, kind: str) -> int:

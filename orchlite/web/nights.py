@@ -42,7 +42,6 @@ def _show(visit: Visit) -> Response:
         is_full=found.alarms.free_bytes < _LITTLE_BYTES,
         rows=[_row(night) for night in found.nights],
         count=found.lines,
-        names={one.id(): one.name() for one in visit.client.list_workspaces()},
         words=words,
         number=number,
         last_number=-(-found.lines // _ROWS),

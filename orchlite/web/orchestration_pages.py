@@ -37,7 +37,7 @@ class Version(NamedTuple):
 
 def _list(visit: Visit) -> Response:
     words, number = visit.query("q"), max(1, visit.number("page", 1))
-    catalogue, workspace_id = visit.engine.store.catalogue, None if visit.workspace is None else visit.workspace.id()
+    catalogue, workspace_id = visit.engine.store.catalogue, visit.workspace_id
     count = catalogue.count_names(workspace_id, words)
     return visit.render(
         "orchestrations.html",
@@ -47,7 +47,6 @@ def _list(visit: Visit) -> Response:
         words=words,
         page_number=number,
         last_page=ceil(count / _PAGE_ROWS),
-        workspace_names=_workspace_names(visit),
         limit_bytes=visit.engine.context.settings.limits.upload_bytes,
     )
 
@@ -62,7 +61,6 @@ def _show(visit: Visit) -> Response:
         row=visit.engine.store.orchestrations.get(one.id()),
         requirements=[cut(line, _LINE_CHARACTERS) for line in one.requirements()[:_MOST_LINES]],
         installed=one.installed()[:_MOST_LINES],
-        workspace_name=_workspace_names(visit)[one.workspace_id()],
         versions=_versions(visit, one),
         runs=runs,
         task_names={task.task_id: task.name for task in visit.engine.store.tasks.of_ids(list({run.task() for run in runs}))},
@@ -70,10 +68,6 @@ def _show(visit: Visit) -> Response:
         packaging_log=[] if packaging is None else [cut(plain_line(line.text), _LINE_CHARACTERS) for line in packaging.logs(_LOG_LINES)],
         **_contents(visit, one),
     )
-
-
-def _workspace_names(visit: Visit) -> dict[int, str]:
-    return {one.id(): one.name() for one in visit.client.list_workspaces()}
 
 
 def _orchestration(visit: Visit) -> Orchestration:

@@ -9,6 +9,7 @@ from orchlite.core.durations import seconds_text
 from orchlite.core.records import ListedRun, RunRow
 from orchlite.core.status import RunStatus
 from orchlite.core.text import counted, one_line
+from orchlite.web.visible import cut
 
 MarkedRun = RunRow | ListedRun
 TimeText = Callable[[datetime], str]
@@ -76,5 +77,4 @@ def _skipped_reason(run: MarkedRun) -> str:
 
 
 def _first_line(reason: str | None) -> str:
-    line = one_line((reason or "").partition("\n")[0])
-    return line if len(line) <= _REASON_CHARACTERS else f"{line[:_REASON_CHARACTERS]}…"
+    return cut(one_line((reason or "").partition("\n")[0]), _REASON_CHARACTERS)

@@ -82,7 +82,8 @@ class Visit(NamedTuple):
     def render(self, template: str, **values: object) -> Response:
         """Return a page: a template of `templates/` that extends `layout.html`, with these values and what the layout needs.
 
-        Every template also has `visit`, `now`, `here`, `url` and `store_version`, which changes with the status of anything.
+        Every template also has `visit`, `now`, `here`, `url`, `workspace_names` by id, and `store_version`, which changes with the status
+        of anything.
         """
         return HTMLResponse(
             rendered(
@@ -92,7 +93,7 @@ class Visit(NamedTuple):
                 url=self.url,
                 now=self.now,
                 here=self.here,
-                workspaces=self.client.list_workspaces(),
+                workspace_names={one.id(): one.name() for one in self.client.list_workspaces()},
                 store_version=self.store_version,
                 **values,
             )
@@ -168,7 +169,7 @@ def _checking_form(handler: Handler, max_files: int, *, only_reads: bool) -> Cal
     return endpoint
 
 
-def newest_event(client: Client) -> int:
+def _newest_event(client: Client) -> int:
     """Return the number of the store's newest event; 0 if there is none."""
     newest = engine_of(client).store.events.newest(1)
     return newest[0].event_id if newest else 0
@@ -183,5 +184,5 @@ def _visit(request: Request) -> Visit:
         session=request.scope[SESSION_KEY],
         is_read_only=state.access.is_read_only,
         workspace=client.get_workspace(name) if name else None,
-        store_version=newest_event(client),
+        store_version=_newest_event(client),
     )

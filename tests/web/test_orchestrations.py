@@ -58,11 +58,11 @@ class TestAFolder:
         "name", ["job/../../main.py", "/job/main.py", "job//main.py", "job/" + "d/" * 1000 + "x", "job/" + f"{'d' * 250}/" * 9 + "x"]
     )
     def test_has_no_path_that_leads_out_of_it_or_cannot_be_written(self, browser: Any, name: str) -> None:
-        _send(browser, {"job/main.py": b"", name: b""}, 400)
+        assert "is not a path inside a folder" in _send(browser, {"job/main.py": b"", name: b""}, 400).text
 
     def test_is_one_folder(self, browser: Any) -> None:
-        _send(browser, {"job/main.py": b"", "other/main.py": b""}, 400)
-        _send(browser, {"job/main.py": b"", "b.zip": b""}, 400)
+        for other in ("other/main.py", "b.zip"):
+            assert "Several things were sent." in _send(browser, {"job/main.py": b"", other: b""}, 400).text
 
 
 class TestAZip:
@@ -98,15 +98,15 @@ class TestAZip:
 
 class TestAForm:
     def test_that_was_cut_off_or_has_no_file_is_refused(self, browser: Any) -> None:
-        _send(browser, {"job.zip": b""}, 400, complete="")
-        _send(browser, {"": b""}, 400)
+        assert "The upload was cut off." in _send(browser, {"job.zip": b""}, 400, complete="").text
+        assert "There is no file." in _send(browser, {"": b""}, 400).text
 
     def test_of_another_session_and_of_a_read_only_server_is_refused(
         self, browser: Any, store: orchlite.Client, browser_of: Browsers
     ) -> None:
-        _send(browser, {"job.zip": b""}, 403, form_token="0" * 64)
+        assert "another session" in _send(browser, {"job.zip": b""}, 403, form_token="0" * 64).text
         reader = browser_of(store, read_only=True).log_in()
-        _send(reader, {"job.zip": b""}, 403)
+        assert "read-only" in _send(reader, {"job.zip": b""}, 403).text
         assert 'type="file"' not in reader.get("/orchestrations")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
 from orchlite.web.rendering import STATIC, static_url
 
 _TEMPLATES = STATIC.with_name("templates")
@@ -22,6 +23,12 @@ def test_nothing_comes_from_another_host_and_nothing_is_inline(path: Any) -> Non
     assert re.findall(r"https?://|url\(//|@import", text) == []
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", text) == []
     assert "|safe" not in text.replace(" ", "")
+
+
+def test_every_status_but_two_quiet_ones_has_a_colour() -> None:
+    css = (STATIC / "style.css").read_text(encoding="utf-8")
+    coloured = {name for names in re.findall(r"\.badge:is\(([^)]*)\)", css) for name in re.findall(r"\w+", names)}
+    assert {*RunStatus, *TaskStatus, *OrchestrationStatus, "missed"} - coloured == {"started", "killed"}
 
 
 def test_a_browser_may_keep_a_file_whose_address_has_its_digest(browser: Any) -> None:

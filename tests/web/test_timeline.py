@@ -148,7 +148,7 @@ class TestThePage:
 
     @pytest.mark.parametrize("query", ["at=never", "at=0001-01-01", "hours=7", "page=0", "page=99", "hours=x&page=-1", "at=9999-12-31"])
     def test_an_address_that_means_nothing_shows_something(self, browser: Browser, tasks: list[orchlite.Task], query: str) -> None:
-        browser.get(f"/timeline?{query}")
+        assert "<h1>Timeline</h1>" in browser.get(f"/timeline?{query}")
 
     def test_of_an_empty_store_says_so(self, browser: Browser, seen: Callable[[str], str]) -> None:
         assert "Nothing has run in this time, and nothing is due." in seen(browser.get("/timeline"))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from orchlite.core.records import RunRow, RunSum, ScheduledTasks
 from orchlite.store.database import Database, to_microseconds
+from orchlite.store.run_conditions import FAILED, LATE
 from orchlite.store.runs import to_run_row
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -83,9 +84,8 @@ class Activity:
     def sums(self, task_ids: Sequence[str], since: datetime, until: datetime, step: timedelta) -> list[RunSum]:
         """Return the runs of these tasks in a span of time, summed up by task and by the `step` in which they began, in this order."""
         rows = self._database.rows(
-            "SELECT task_id, (COALESCE(claimed_at, slot_at, created_at) - :since) / :step AS step, COUNT(*) AS runs,"
-            " TOTAL(status IN ('failure', 'timed_out', 'unknown')) AS failed,"
-            " COALESCE(MAX(CASE WHEN status IN ('failure', 'timed_out', 'unknown') THEN run_id END), MAX(run_id)) AS run_id"
+            "SELECT task_id, (COALESCE(claimed_at, slot_at, created_at) - :since) / :step AS step, COUNT(*) AS runs,"  # noqa: S608 - constants
+            f" TOTAL({FAILED}) AS failed, COALESCE(MAX(CASE WHEN {FAILED} THEN run_id END), MAX(run_id)) AS run_id"
             " FROM json_each(:task_ids) CROSS JOIN runs INDEXED BY runs_of_task_updated ON task_id = value"
             " WHERE COALESCE(ended_at, claimed_at, created_at) >= :since AND COALESCE(slot_at, created_at) <= :until"
             " GROUP BY 1, 2 ORDER BY 1, 2",
@@ -101,9 +101,8 @@ class Activity:
     def failed(self, since: datetime, until: datetime, step: timedelta) -> dict[int, int]:
         """Return how many runs have failed in each `step` of a span of time, packaging and tries included; without steps that have none."""
         rows = self._database.rows(
-            # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            "SELECT (ended_at - :since) / :step AS step, COUNT(*) AS runs FROM runs WHERE ended_at >= :since AND ended_at < :until"
-            " AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown') GROUP BY 1",
+            "SELECT (ended_at - :since) / :step AS step, COUNT(*) AS runs FROM runs WHERE ended_at >= :since AND ended_at < :until"  # noqa: S608 - constants
+            f" AND {FAILED} GROUP BY 1",
             {"since": to_microseconds(since), "until": to_microseconds(until), "step": step // _MICROSECOND},
         )
         return {row["step"]: row["runs"] for row in rows}
@@ -111,8 +110,8 @@ class Activity:
     def late(self, since: datetime, until: datetime, step: timedelta) -> dict[int, int]:
         """Return how many runs started more than a minute after their slot in each `step` of a span of time."""
         rows = self._database.rows(
-            "SELECT (claimed_at - :since) / :step AS step, COUNT(*) AS runs FROM runs INDEXED BY runs_late"
-            " WHERE claimed_at > slot_at + 60000000 AND claimed_at >= :since AND claimed_at < :until GROUP BY 1",
+            "SELECT (claimed_at - :since) / :step AS step, COUNT(*) AS runs FROM runs INDEXED BY runs_late"  # noqa: S608 - constants
+            f" WHERE {LATE} AND claimed_at >= :since AND claimed_at < :until GROUP BY 1",
             {"since": to_microseconds(since), "until": to_microseconds(until), "step": step // _MICROSECOND},
         )
         return {row["step"]: row["runs"] for row in rows}

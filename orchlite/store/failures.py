@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from orchlite.core.status import RunStatus
 from orchlite.store.database import Database, Row, known_datetime, to_microseconds
+from orchlite.store.run_conditions import FAILED, TRIED_AGAIN
 
 
 class FailedRun(NamedTuple):
@@ -40,14 +41,12 @@ class Failures:
         """
         # CROSS JOIN makes SQLite read the newest failures first, so that it stops at the limit.
         rows = self._database.rows(
-            "SELECT run_id, runs.task_id, orchestration_id, COALESCE(tasks.name, orchestrations.name, file_name) AS title, kind, attempt,"
+            "SELECT run_id, runs.task_id, orchestration_id, COALESCE(tasks.name, orchestrations.name, file_name) AS title, kind, attempt,"  # noqa: S608 - constants
             " runs.status, exit_code, runs.reason, ended_at FROM runs CROSS JOIN tasks USING (task_id)"
             " CROSS JOIN orchestrations USING (orchestration_id)"
-            # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
+            f" WHERE ended_at >= ? AND {FAILED}"
             " AND (? IS NULL OR tasks.workspace_id = ?)"
-            " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
-            " ORDER BY ended_at DESC LIMIT ?",
+            f" AND NOT {TRIED_AGAIN} ORDER BY ended_at DESC LIMIT ?",
             (to_microseconds(since), workspace_id, workspace_id, limit),
         )
         return [_failed_run(row) for row in rows]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from orchlite.core.status import UNSUCCESSFUL, RunStatus
 from orchlite.store.database import Database, Row, known_datetime, to_microseconds
+from orchlite.store.run_conditions import FAILED, LATE, NOT_KEPT, TRIED_AGAIN
 
 _LIMIT = 50
 """Upper bound on what one prefix finds: it is ambiguous long before that."""
@@ -147,11 +148,7 @@ class Lookups:
         A failure that is, or was, tried again is left out: the last try counts.
         """
         rows = self._database.rows(
-            "SELECT run_id, task_id FROM runs"
-            # The condition of the index `runs_ended_badly`, word for word: otherwise SQLite does not use it.
-            " WHERE ended_at >= ? AND (status = 'failure' OR status = 'timed_out' OR status = 'unknown')"
-            " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
-            " ORDER BY ended_at DESC",
+            f"SELECT run_id, task_id FROM runs WHERE ended_at >= ? AND {FAILED} AND NOT {TRIED_AGAIN} ORDER BY ended_at DESC",  # noqa: S608 - constants
             (to_microseconds(at),),
         )
         return _keys(rows)
@@ -184,9 +181,8 @@ class Lookups:
     def packaging_failed_since(self, at: datetime) -> list[RunKey]:
         """Return the packaging runs among those of `failed_since`."""
         rows = self._database.rows(
-            "SELECT run_id, runs.task_id FROM runs INDEXED BY runs_ended_badly CROSS JOIN orchestrations USING (task_id)"
-            " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
-            " ORDER BY ended_at DESC",
+            "SELECT run_id, runs.task_id FROM runs INDEXED BY runs_ended_badly CROSS JOIN orchestrations USING (task_id)"  # noqa: S608 - constants
+            f" WHERE ended_at >= ? AND {FAILED} ORDER BY ended_at DESC",
             (to_microseconds(at),),
         )
         return _keys(rows)
@@ -197,8 +193,8 @@ class Lookups:
         Include the queued runs of slots before `overdue_before`.
         """
         rows = self._database.rows(
-            "SELECT run_id, task_id, slot_at FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND slot_at < ?"
-            " UNION ALL SELECT run_id, task_id, slot_at FROM runs WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?"
+            "SELECT run_id, task_id, slot_at FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND slot_at < ?"  # noqa: S608 - constants
+            f" UNION ALL SELECT run_id, task_id, slot_at FROM runs WHERE {LATE} AND claimed_at >= ?"
             " ORDER BY slot_at DESC",
             (to_microseconds(overdue_before), to_microseconds(at)),
         )
@@ -210,8 +206,7 @@ class Lookups:
         Slots that passed while their task was paused, or before a copy of the store was adopted, are left out.
         """
         rows = self._database.rows(
-            "SELECT run_id, task_id FROM runs WHERE ended_at >= ? AND status = 'skipped'"
-            " AND (reason LIKE 'missed:%' OR reason LIKE 'overlap:%') ORDER BY slot_at DESC",
+            f"SELECT run_id, task_id FROM runs WHERE ended_at >= ? AND status = 'skipped' AND {NOT_KEPT} ORDER BY slot_at DESC",  # noqa: S608 - constants
             (to_microseconds(at),),
         )
         return _keys(rows)
@@ -222,13 +217,12 @@ class Lookups:
         Include skipped slots, except those that passed while their task was paused, or before a copy of the store was adopted.
         """
         rows = self._database.rows(
-            "SELECT run_id, task_id, runs.status, ended_at, duration_seconds, slots,"
-            " COALESCE(claimed_at > slot_at + 60000000, 0) AS is_late,"
-            " EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed') AS is_tried_again"
+            f"SELECT run_id, task_id, runs.status, ended_at, duration_seconds, slots, COALESCE({LATE}, 0) AS is_late,"  # noqa: S608 - constants
+            f" {TRIED_AGAIN} AS is_tried_again"
             # An index has each task's runs in this order, so that older ones are not read.
             " FROM tasks CROSS JOIN runs INDEXED BY runs_of_task_updated USING (task_id)"
             " WHERE kind <> 'packaging' AND COALESCE(ended_at, claimed_at, runs.created_at) >= ? AND ended_at IS NOT NULL"
-            " AND (runs.status <> 'skipped' OR runs.reason LIKE 'missed:%' OR runs.reason LIKE 'overlap:%')"
+            f" AND (runs.status <> 'skipped' OR {NOT_KEPT})"
             " ORDER BY runs.task_id, COALESCE(ended_at, claimed_at, runs.created_at), number",
             (to_microseconds(at),),
         )
@@ -289,8 +283,7 @@ def _index_of(statuses: Collection[RunStatus] | None) -> tuple[str, str]:
     if wanted and wanted <= {RunStatus.QUEUED, RunStatus.RUNNING}:
         return "INDEXED BY runs_unfinished", "runs.status IN ('queued', 'running')"
     if wanted and wanted <= UNSUCCESSFUL:
-        statuses_of_index = "runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown' OR runs.status = 'killed'"
-        return "INDEXED BY runs_unsuccessful", f"({statuses_of_index})"
+        return "INDEXED BY runs_unsuccessful", f"({FAILED} OR runs.status = 'killed')"
     if wanted == {RunStatus.SKIPPED}:
         return "INDEXED BY runs_skipped", "runs.status = 'skipped'"
     return "", "TRUE"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from orchlite.core.records import NotificationEvent, PendingNotification
 from orchlite.store.database import Database, Transaction, to_microseconds
+from orchlite.store.run_conditions import LATE
 
 _NONE, _SOME = "[]", ""
 """What stands for the command of a task that has none of its own: no command, or the host's."""
@@ -50,8 +51,8 @@ class Notifications:
         has_default: whether to return those of tasks without a command, too.
         """
         rows = self._database.rows(
-            "SELECT run_id, task_id FROM (SELECT * FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND slot_at < ?"
-            " UNION ALL SELECT * FROM runs INDEXED BY runs_late WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?"
+            "SELECT run_id, task_id FROM (SELECT * FROM runs INDEXED BY runs_queued WHERE status = 'queued' AND slot_at < ?"  # noqa: S608 - constants
+            f" UNION ALL SELECT * FROM runs INDEXED BY runs_late WHERE {LATE} AND claimed_at >= ?"
             " UNION ALL SELECT * FROM runs INDEXED BY runs_skipped_at"
             " WHERE status = 'skipped' AND ended_at >= ? AND reason LIKE 'missed:%') AS late"
             " JOIN tasks USING (task_id) WHERE late_told_by IS NULL AND COALESCE(on_late, ?) <> '[]' ORDER BY slot_at DESC",

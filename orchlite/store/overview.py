@@ -10,6 +10,7 @@ from typing import NamedTuple
 from orchlite.core.records import ListedRun
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.store.database import Database, Row, known_datetime, to_datetime, to_microseconds
+from orchlite.store.run_conditions import FAILED, LATE, NOT_KEPT, TRIED_AGAIN
 
 _FOUND = 100
 """How many of the tasks that a search is for are returned, the newest."""
@@ -170,20 +171,14 @@ _LISTED = (
     " FROM tasks JOIN orchestrations USING (orchestration_id)"
 )
 _FAILED = (
-    "WITH failed AS MATERIALIZED (SELECT task_id, MAX(number) AS number, COUNT(*) AS failed FROM runs INDEXED BY runs_ended_badly"
-    # The condition of that index, word for word.
-    " WHERE ended_at >= ? AND (runs.status = 'failure' OR runs.status = 'timed_out' OR runs.status = 'unknown')"
-    " AND NOT EXISTS (SELECT 1 FROM runs AS next WHERE next.retry_of = runs.run_id AND next.status <> 'killed')"
-    " GROUP BY task_id)"
+    "WITH failed AS MATERIALIZED (SELECT task_id, MAX(number) AS number, COUNT(*) AS failed FROM runs INDEXED BY runs_ended_badly"  # noqa: S608 - constants
+    f" WHERE ended_at >= ? AND {FAILED} AND NOT {TRIED_AGAIN} GROUP BY task_id)"
     " SELECT task_id, failed, NOT EXISTS (SELECT 1 FROM runs AS later INDEXED BY runs_of_task"
     " WHERE later.task_id = failed.task_id AND later.number > failed.number AND later.status = 'success')"
     " FROM failed"
 )
-_LATE = (
-    "SELECT task_id, COUNT(*) AS count FROM runs INDEXED BY runs_late WHERE claimed_at > slot_at + 60000000 AND claimed_at >= ?"
-    " GROUP BY task_id"
-)
+_LATE = f"SELECT task_id, COUNT(*) AS count FROM runs INDEXED BY runs_late WHERE {LATE} AND claimed_at >= ? GROUP BY task_id"  # noqa: S608 - constants
 _SKIPPED = (
-    "SELECT task_id, SUM(slots) AS count FROM runs INDEXED BY runs_skipped_at WHERE ended_at >= ? AND status = 'skipped'"
-    " AND (reason LIKE 'missed:%' OR reason LIKE 'overlap:%') GROUP BY task_id"
+    "SELECT task_id, SUM(slots) AS count FROM runs INDEXED BY runs_skipped_at WHERE ended_at >= ? AND status = 'skipped'"  # noqa: S608 - constants
+    f" AND {NOT_KEPT} GROUP BY task_id"
 )

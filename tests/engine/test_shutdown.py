@@ -137,6 +137,8 @@ class TestAClosedClient:
         client.run(folder("print()"))
         for drain in (True, True, False):
             client.close(drain=drain)
+            with pytest.raises(Closed):
+                client.list_tasks()
 
     def test_may_be_closed_by_many_at_once(self, open_client: OpenClient, folder: MakeFolder) -> None:
         client = open_client()

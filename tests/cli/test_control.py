@@ -151,7 +151,6 @@ def test_trigger_names_the_verb_for_what_is_no_task(call: Call, folder: MakeFold
     assert (by_upload.exit_code, f"`orchlite run {run['orchestration_id']}`" in by_upload.stderr) == (2, True)
 
 
-@pytest.mark.slow
 def test_rerun_repeats_a_run_by_its_id_or_the_newest_of_a_name(call: Call, folder: MakeFolder) -> None:
     program = "import orchlite\nprint(orchlite.task_args())"
     call("run", folder(program), "--name", "sums", "--arg", "n:=1")

@@ -63,7 +63,6 @@ def test_json_has_the_topics_and_a_page(call: Call) -> None:
     assert page == {"topic": "runs", "markdown": (_PAGES / "runs.md").read_text(encoding="utf-8")}
 
 
-@pytest.mark.slow
 def test_a_terminal_gets_formatted_text_in_its_width() -> None:
     shown = _on_a_terminal("manual", "schedules", keyboard=False, NO_COLOR="1")
     assert "| value |" not in shown
@@ -77,7 +76,6 @@ def test_a_terminal_gets_colours_unless_they_are_unwanted() -> None:
     assert "\x1b[" not in _on_a_terminal("manual", "schedules", keyboard=False, NO_COLOR="1")
 
 
-@pytest.mark.slow
 def test_a_terminal_with_a_keyboard_gets_a_pager() -> None:
     assert "paged:" in _on_a_terminal("manual", "runs", keyboard=True, PAGER="sed s/^/paged:/")
 

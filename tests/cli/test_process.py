@@ -149,7 +149,6 @@ def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
     assert f"'{left}'" in done.stderr
 
 
-@pytest.mark.slow
 def test_without_the_server_extra_serve_says_what_to_install() -> None:
     done = _shell(f"{sys.executable} -c \"import sys; sys.modules['uvicorn'] = None; from orchlite.cli import main; main(['serve'])\"")
     assert done.returncode == 2
@@ -162,7 +161,6 @@ def test_the_library_does_not_import_the_command_line() -> None:
     assert _shell(f'{sys.executable} -c "{line}"').stdout == "set()\n"
 
 
-@pytest.mark.slow
 def test_help_imports_neither_rich_nor_the_store() -> None:
     line = "import sys, atexit; atexit.register(lambda: print({'rich', 'sqlite3', 'fastapi'} & set(sys.modules)));"
     assert _shell(f"{sys.executable} -c \"{line} from orchlite.cli import main; main(['--help'])\"").stdout.endswith("set()\n")

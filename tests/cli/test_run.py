@@ -223,7 +223,6 @@ def test_a_missing_workspace_is_named_with_the_command_that_creates_it(call: Cal
     assert len(json.loads(call("-w", "other", "runs", "--json").stdout)) == 1
 
 
-@pytest.mark.slow
 def test_run_follows_the_tries_of_a_failed_run_and_exits_as_the_last(call: Call, folder: MakeFolder, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     flaky = f"import pathlib\nmark = pathlib.Path({str(mark)!r})\nprint('known' if mark.exists() else 'new')\nmark.touch(exist_ok=False)"

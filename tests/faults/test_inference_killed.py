@@ -46,7 +46,6 @@ def _step(folder: Path, gate: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_an_inference_leaves_no_half_of_it(
     client: Client, folder: Callable[..., Path], tmp_path: Path, gate: Path, until: Until
 ) -> None:

@@ -97,7 +97,6 @@ def test_what_a_program_submits_when_its_host_is_dead_stays_queued_until_a_host_
     assert set(check_store(store).values()) == {"success"}
 
 
-@pytest.mark.slow
 def test_a_program_whose_host_was_killed_waits_for_a_run_that_the_next_host_does(
     killed_host: Callable[[str], str], store: Path, gate: Path, check_store: CheckStore
 ) -> None:

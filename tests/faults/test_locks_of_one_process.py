@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import orchlite
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
@@ -19,7 +17,6 @@ with orchlite.Client(sys.argv[1]) as client:
 """
 
 
-@pytest.mark.slow
 def test_another_process_that_closes_leaves_the_wal_to_the_first_client_although_a_second_was_opened(
     start_host: StartHost, tmp_path: Path
 ) -> None:

@@ -116,7 +116,7 @@ def _picture(visit: Visit, run: TaskRun, name: str) -> Response:
         size_bytes = os.fstat(file).st_size
         media_type = picture_type(os.pread(file, READ_BYTES, 0))
         if media_type is None or size_bytes > PICTURE_BYTES:
-            raise NotFound(f"{name!r:.80} is no picture that is shown.", run_id=run.id())
+            raise NotFound(f"{name!r:.80} is not shown as a picture.", run_id=run.id())
         return Response(os.pread(file, size_bytes, 0), media_type=media_type, headers=_HEADERS)
 
 

@@ -1,4 +1,4 @@
-"""Bundles that were received and checked, and wait for someone to upload them, for an hour at most. Kept by one server, lost with it."""
+"""Bundles that were received and checked, and wait to be uploaded, for 50 minutes at most. Kept by one server, lost with it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class StagedBundles:
         with self._lock:
             found = self._staged.get(key)
         if found is None:
-            raise NotFound("This bundle does not wait any more.", hint="Drop it again.", key=key)
+            raise NotFound("This bundle is no longer waiting to be uploaded.", hint="Drop it again.", key=key)
         return found
 
     def remove(self, key: str) -> None:

@@ -337,6 +337,17 @@ class EventRow(NamedTuple):
     reason: str | None
 
 
+class Placement(NamedTuple):
+    """Where a run is executed that is not executed on the machine of its host."""
+
+    engine: str
+    """The kind of cluster: `ray`."""
+    job_id: str
+    """What the cluster calls the run."""
+    session: str
+    """The life of the cluster: one that was started again has another, and knows nothing of the run."""
+
+
 class RunResult(NamedTuple):
     """The outcome of a run: the content of `result.json`, which its runner writes, or what a host concluded without one."""
 

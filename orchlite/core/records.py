@@ -165,6 +165,17 @@ class TaskRow(NamedTuple):
     """What its programs may use."""
 
 
+class Placement(NamedTuple):
+    """Where a run is executed that is not executed on the machine of its host."""
+
+    engine: str
+    """The kind of cluster: `ray`."""
+    job_id: str
+    """What the cluster calls the run."""
+    session: str
+    """The life of the cluster: one that was started again has another, and knows nothing of the run."""
+
+
 class RunRow(NamedTuple):
     """One run of a task. Times are None until they are known."""
 
@@ -207,6 +218,8 @@ class RunRow(NamedTuple):
     """The run that this one repeats on request."""
     repeated_slot_at: datetime | None = None
     """The slot of the first try, or of the run that this one repeats."""
+    placement: Placement | None = None
+    """Where it is executed; None: on the machine of its host, or not placed yet."""
 
     @property
     def is_pending_try(self) -> bool:
@@ -335,17 +348,6 @@ class EventRow(NamedTuple):
     became: str
     """The status after, or the name of the operation."""
     reason: str | None
-
-
-class Placement(NamedTuple):
-    """Where a run is executed that is not executed on the machine of its host."""
-
-    engine: str
-    """The kind of cluster: `ray`."""
-    job_id: str
-    """What the cluster calls the run."""
-    session: str
-    """The life of the cluster: one that was started again has another, and knows nothing of the run."""
 
 
 class RunResult(NamedTuple):

@@ -63,6 +63,8 @@ class Cluster(Protocol):
     def place(self, job: Job, placement: Placement) -> None:
         """Have the run executed; do nothing if it was placed there before. Block until the cluster has accepted it.
 
+        A cluster with another session than the placement's must not accept it: raise `ClusterUnreachable`, and `wait` says that it is lost.
+
         Raises:
             ClusterUnreachable: the cluster does not respond; it may have accepted the run.
             ClusterRefused: it does not accept the run.
@@ -71,7 +73,10 @@ class Cluster(Protocol):
     def wait(self, run: PlacedRun, report: Callable[[str], None]) -> Observation:
         """Block until the run has ended or is lost; never return `Alive`. Copy its log meanwhile.
 
-        Pass to `report` what the user should know before the end, such as that the cluster cannot be reached, each once.
+        Return `NeverStarted` only if the cluster, in the session of the placement, does not know the run: then the caller places it again.
+
+        Pass to `report` what the user should know before the end, such as that the cluster cannot be reached, each once; and the empty text
+        when that has passed.
 
         Raises:
             Closed: `close` was called.
@@ -81,7 +86,7 @@ class Cluster(Protocol):
         """Return what has become of the run; `Alive` also while the cluster cannot be reached. Block for one request at most."""
 
     def cancel(self, run: PlacedRun, reason: str) -> None:
-        """Ask the cluster to end the run, if it is reachable. Block for one request at most.
+        """Ask the cluster to end the run. Do nothing if it has ended, or was not placed. Block for one request at most.
 
         Raises:
             ClusterUnreachable: the cluster does not respond; ask again.

@@ -79,7 +79,7 @@ End of file, for the program
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from orchlite.core.records import RunResult
+from orchlite.core.records import Packages, RunResult
 
 
 class RunSpec(NamedTuple):
@@ -126,6 +126,10 @@ class Ended(NamedTuple):
 
     attempt: int
     result: RunResult
+    packages: Packages | None = None
+    """What the program saw installed, if it was executed on another machine and that is known."""
+    metrics: Mapping[str, float] | None = None
+    """What the program wrote to `metrics.json`, likewise."""
 
 
 class Alive:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from orchlite.core.errors import IllegalMove, NotFound
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import Claim, RunResult, RunRow, SkippedSlots
+from orchlite.core.records import Claim, Placement, RunResult, RunRow, SkippedSlots
 from orchlite.core.status import RunStatus, TaskKind, sources_of
 from orchlite.store import events
 from orchlite.store.database import Database, Row, Transaction, known_datetime, to_datetime, to_microseconds
@@ -374,4 +374,5 @@ def to_run_row(row: Row) -> RunRow:
         not_before_at=to_datetime(row["not_before"]),
         rerun_of=row["rerun_of"],
         repeated_slot_at=to_datetime(row["repeated_slot_at"]),
+        placement=None if row["placement"] is None else Placement(**json.loads(row["placement"])),
     )

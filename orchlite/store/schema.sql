@@ -61,7 +61,7 @@ CREATE TABLE runs (
     reason           TEXT,
     kill_requested   INTEGER NOT NULL DEFAULT 0,
     log_complete     INTEGER NOT NULL DEFAULT 1
-, waits INTEGER NOT NULL DEFAULT 0, slot_at INTEGER, slots INTEGER NOT NULL DEFAULT 1, to_be_told_by TEXT, version_id INTEGER REFERENCES task_versions ON DELETE CASCADE, retry_of TEXT, try INTEGER NOT NULL DEFAULT 1, not_before INTEGER, rerun_of TEXT, repeated_slot_at INTEGER, late_told_by TEXT, package_list_id INTEGER REFERENCES package_lists (package_list_id)) STRICT;
+, waits INTEGER NOT NULL DEFAULT 0, slot_at INTEGER, slots INTEGER NOT NULL DEFAULT 1, to_be_told_by TEXT, version_id INTEGER REFERENCES task_versions ON DELETE CASCADE, retry_of TEXT, try INTEGER NOT NULL DEFAULT 1, not_before INTEGER, rerun_of TEXT, repeated_slot_at INTEGER, late_told_by TEXT, package_list_id INTEGER REFERENCES package_lists (package_list_id), placement TEXT) STRICT;
 CREATE INDEX runs_of_task ON runs (task_id, number);
 CREATE INDEX runs_queued ON runs (number) WHERE status = 'queued';
 CREATE INDEX runs_running ON runs (host_id) WHERE status = 'running';

@@ -25,6 +25,7 @@ from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.overview import Overview
 from orchlite.store.pipelines import Pipelines
+from orchlite.store.placements import Placements
 from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.run_packages import RunPackages
@@ -66,6 +67,7 @@ class Store:
         self.notifications = Notifications(self._database)
         self.tries = Tries(self._database)
         self.waits = Waits(self._database)
+        self.placements = Placements(self._database)
         self.models = Models(self._database)
         self.pipelines = Pipelines(self._database)
         self.deployments = Deployments(self._database)

@@ -34,7 +34,7 @@ def delete(context: Context, orchestration_ids: Sequence[str], *, dry_run: bool 
         for orchestration_id in orchestration_ids:
             store.orchestrations.delete(transaction, orchestration_id)
         run_packages.delete_unused(transaction)
-    preparation.drop(context)
+    preparation.end(context)
     for run_id in run_ids:
         remove_tree(context.folder.run(run_id).path)
     with store.transaction() as transaction:  # as a lock: no upload can refer to these bytes meanwhile

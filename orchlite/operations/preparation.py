@@ -112,6 +112,12 @@ def drop(context: Context) -> None:
         withdraw(context, standby.run_id)
 
 
+def end(context: Context) -> None:
+    """Remove the standby of this host, also one that is just being prepared, and prepare none until the next run. Block for up to 5 s."""
+    if (standby := context.standbys.end()) is not None:
+        withdraw(context, standby.run_id)
+
+
 def drop_expired(context: Context) -> None:
     """Remove the standby of this host if it has stood by for long enough."""
     if (standby := context.standbys.take_expired()) is not None:

@@ -83,7 +83,7 @@ def prune(context: Context, retention: Retention, *, dry_run: bool = False, forc
     """
     now = context.clock.now()
     if not dry_run:
-        preparation.drop(context)  # it uses an environment
+        preparation.end(context)  # it uses an environment
     parts = [*_old_rows(context, retention, now, dry_run), *_inference_logs(context, retention, now, dry_run), *_orphans(context, dry_run)]
     if retention.environments_unused_for is not None:
         parts.append(_environments(context, now - retention.environments_unused_for, dry_run, force))

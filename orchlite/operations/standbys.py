@@ -31,7 +31,7 @@ class Standby(NamedTuple):
 
 
 class Standbys:
-    """One standby at most. Thread-safe; only `close` blocks. Kept in memory only.
+    """One standby at most. Thread-safe; only `end` and `close` block. Kept in memory only.
 
     A run is expected of an orchestration whose last two runs followed each other: most clients submit one run, and would pay for the
     second in vain.
@@ -117,10 +117,16 @@ class Standbys:
         standby = self._standby
         return None if standby is None else max(0.0, standby.expires_at - self._monotonic())
 
+    def end(self) -> Standby | None:
+        """Expect nothing until another run. Return the standby, for the caller alone. Block for up to 5 s while one is prepared."""
+        with self._condition:
+            self._expected = None
+            self._condition.wait_for(lambda: not self._is_preparing, _PATIENCE_SECONDS)
+        return self.take()
+
     def close(self) -> list[Standby]:
         """Keep none from now on; return those that are left. Block while one is being prepared, for 5 s at most."""
         with self._condition:
             self._is_closed = True
-            self._condition.wait_for(lambda: not self._is_preparing, _PATIENCE_SECONDS)
-        self.take()
+        self.end()
         return list(self._taken.values())

@@ -134,7 +134,6 @@ def _of_models(client: orchlite.Client, folder: Path) -> dict[str, dict[str, lis
         "deployment": ["houses-1"],
         "pipeline": ["houses"],
         "workspace_name": ["default"],
-        "body": [[{"tensor": [1.0]}]],
     }
     return {
         "models": {
@@ -150,6 +149,9 @@ def _of_models(client: orchlite.Client, folder: Path) -> dict[str, dict[str, lis
         },
         "pipelines": of_pipelines,
         "/v1/api/pipelines/create": {"pipeline_id": ["houses"]},
+        "/v1/api/connections/create": {"name": ["lake", "pond"]},
+        "/v1/api/workspaces/create": {"workspace_name": ["staging", "lab"]},
+        "/v1/api/pipelines/infer/{deployment}/{pipeline}": {"body": [[{"tensor": [1.0]}]]},
         "status": {"name": ["houses-1"]},
         "plateau": {"pipeline_pk_id": [pipeline.id()], "pipeline_name": ["houses"]},
         "/v1/logs/topic/{topic}/records": {"topic": ["workspace-1-pipeline-houses-inference"]},
@@ -174,6 +176,13 @@ def _with_known(drawn: st.DataObject, values: dict[str, Any], known: dict[str, l
     return {**values, **changed}
 
 
+def _only_required(operation: Any, values: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
+    """Return the same fields less those that an accepted request need not have, and with each one that has an existing value."""
+    schema = operation.body[0].optimized_schema
+    required = {name: values[name] for name in schema.get("required", ()) if name in values}
+    return {**dict.fromkeys(sorted(schema.get("properties", {}).keys() & known.keys())), **required} if "properties" in schema else values
+
+
 class Fuzzing:
     """Requests to one application, and the statuses of their responses by endpoint."""
 
@@ -192,6 +201,8 @@ class Fuzzing:
             if "body" in known and case.media_type == "application/json" and (all_known or drawn.draw(st.booleans())):
                 case.body = drawn.draw(st.sampled_from(known["body"]))
             elif isinstance(case.body, dict):
+                if all_known:
+                    case.body = _only_required(operation, case.body, known)
                 case.body = _with_known(drawn, case.body, known, all_of_them=all_known)
             case.query = _with_known(drawn, case.query or {}, known, all_of_them=all_known)
             case.path_parameters = _with_known(drawn, case.path_parameters or {}, known, all_of_them=all_known)

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,6 +192,17 @@ class TestTheExpectation:
         standbys.forget("run")
         assert standbys.finish("task", "run", "a", is_wanted=True) is False
         assert standbys.close() == []
+
+    def test_what_is_just_being_prepared_ends_too(self) -> None:
+        standbys = Standbys(60)
+        for _ in range(2):
+            _note(standbys, "a")
+        assert standbys.begin() is not None
+        ending = ThreadPoolExecutor(1).submit(standbys.end)
+        assert wait([ending], 0.05).done == set(), "it waits for the preparation"
+        assert standbys.finish("task", "run", "a", is_wanted=True) is True
+        ended = ending.result(5)
+        assert (ended and ended.run_id, standbys.seconds_left(), standbys.begin()) == ("run", None, None)
 
     def test_what_was_taken_and_neither_submitted_nor_removed_is_left_at_the_close(self) -> None:
         standbys = Standbys(60)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         StorageFull,
         StoreBusy,
         StoreDamaged,
+        StoreElsewhere,
         StoreTooNew,
         WaitTimeout,
     )
@@ -76,7 +77,8 @@ _HOMES = {
     "orchlite.core.errors": (
         "Ambiguous", "BadArgument", "BadBundle", "BadData", "BadModel", "BadRequirement", "BadScene", "BadSchedule", "Closed", "Conflict",
         "DeviceFailed", "IllegalMove", "InferenceFailed", "InvalidInput", "MissingExtra", "NotFound", "NotInTask", "OrchliteError",
-        "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreTooNew", "WaitTimeout",
+        "PackagingFailed", "ResourceExhausted", "RunFailed", "StorageFull", "StoreBusy", "StoreDamaged", "StoreElsewhere", "StoreTooNew",
+        "WaitTimeout",
     ),
     "orchlite.core.records": ("Packages",),
     "orchlite.core.settings": ("Limits", "Retention"),
@@ -137,6 +139,7 @@ __all__ = [
     "StorageFull",
     "StoreBusy",
     "StoreDamaged",
+    "StoreElsewhere",
     "StoreTooNew",
     "Task",
     "TaskRun",

@@ -76,6 +76,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         StorageFull: the disk is full; nothing was written.
         ResourceExhausted: the process may start no more threads, or open no more files.
         DeviceFailed: the database failed in another way.
+        StoreElsewhere: this program is a run on a node of a cluster, and the call needs the store of the run's host.
     """
 
     def __init__(

@@ -80,6 +80,10 @@ class IllegalMove(Conflict):
     """The status of an orchestration, task or run does not allow the request. `details["status"]` is that status."""
 
 
+class StoreElsewhere(Conflict):
+    """This run executes on a node of a cluster, and the request needs the store of its host. `details["workspace_id"]` is the run's."""
+
+
 class InferenceFailed(OrchliteError):
     """A pipeline cannot run, or a model of it failed. `details["model"]` is the model's name, if it is about one."""
 

@@ -120,6 +120,11 @@ class StoreFolder(NamedTuple):
         """The standard error of runners; empty unless one of them has failed."""
         return self.path / "runners.log"
 
+    @property
+    def node_mark(self) -> Path:
+        """Exists in the temporary store that a node of a cluster has for one run: the store of the run's host is elsewhere."""
+        return self.path / "node"
+
     def holds_files(self) -> bool:
         """Return whether bundles, models or runs are stored here: then the database exists, too, or was lost."""
         return any(_has_entries(folder) for folder in (self.bundles, self.models, self.runs))

@@ -68,6 +68,7 @@ class Engine:
         else:
             self._host_lock, host_id = None, str(own_run.host_id)
             settings = inside.inherited(settings, self.store, own_run)
+            inside.confine(folder, self.store, own_run)
         self.context = Context(
             folder=folder,
             store=self.store,
@@ -396,3 +397,4 @@ class Engine:
             raise Closed("This client is closed.", hint=PythonOnly("Open a new Client on the same store."))
         if not self.is_ours():
             raise Closed("This client was opened by the parent process.", hint=PythonOnly("Open a Client of its own in a forked process."))
+        self.store.check_changeable()

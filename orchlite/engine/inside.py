@@ -15,6 +15,12 @@ def own_run(folder: StoreFolder, store: Store) -> RunRow | None:
     return None if run_id is None else store.runs.find(run_id)
 
 
+def confine(folder: StoreFolder, store: Store, own_run: RunRow) -> None:
+    """On a node of a cluster, refuse what needs the store of the host; see `Store.confine`."""
+    if folder.node_mark.exists():
+        store.confine(store.tasks.get(own_run.task_id).workspace_id)
+
+
 def inherited(settings: Settings, store: Store, own_run: RunRow) -> Settings:
     """Return the settings for uploads by a run: unless it says otherwise, they use the base image of the run itself."""
     if settings.base_image != Settings().base_image:

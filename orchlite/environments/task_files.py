@@ -23,7 +23,7 @@ from orchlite.core.version import VERSION
 from orchlite.environments import bytecode, seals
 
 _PACKAGE = Path(__file__).parents[1]
-_EXCLUDED = frozenset({"cli", "rest", "testing", "web", "__pycache__"})  # folders that no task uses
+_EXCLUDED = frozenset({"cli", "node", "ray", "rest", "testing", "web", "__pycache__"})  # folders that no task uses
 _SUFFIXES = (".py", ".sql")
 _PYPA_LIBRARY = "packaging"
 """The library that `pypa` imports. An environment need not have it installed, so it is copied as `orchlite._packaging`."""

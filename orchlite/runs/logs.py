@@ -135,6 +135,17 @@ def follow(path: Path, has_ended: Callable[[], bool], limit: int | None = None, 
             time.sleep(_POLL_SECONDS)
 
 
+def record_reader(path: Path) -> Callable[[], Iterator[bytes]]:
+    """Return a function that yields the records that were written since its last call, whole and without their newlines.
+
+    Where a part of the log was dropped unread, it yields the record of a gap.
+
+    Raises:
+        DeviceFailed: calling it, if the log cannot be read.
+    """
+    return _Segments(path).new_records
+
+
 def last_state(text: str) -> str:
     """Return what a terminal shows last of a line: what follows its last carriage return that something follows."""
     return text.rstrip("\r").rpartition("\r")[2]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchlite.core.files import is_locked
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import RunResult
+from orchlite.core.records import Packages, RunResult
 from orchlite.core.status import RunStatus
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
 from orchlite.runs.survivors import processes_of
@@ -84,6 +86,29 @@ def checked_result(found: dict[str, Any]) -> RunResult:
     if result.status not in _ENDS:
         raise ValueError(result.status)
     return result
+
+
+def of_result(result: Mapping[str, Any]) -> Ended | Lost:
+    """Return what the result that a node has sent says about the run; see `job_output.py`.
+
+    Raises:
+        LookupError, TypeError, ValueError, OverflowError, AttributeError: it is none.
+    """
+    attempt = int(result["attempt"])
+    if result["status"] == RunStatus.UNKNOWN:
+        return Lost(attempt, None if result["reason"] is None else str(result["reason"]))
+    packages = None if result["packages"] is None else Packages.from_json(result["packages"])
+    metrics = {str(name): float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
+    return Ended(attempt, checked_result(dict(result)), packages, metrics)
+
+
+def started_at_ns(folder: RunFolder) -> int | None:
+    """Return when the run's program was started, in nanoseconds since the Unix epoch; None if it was not, or that cannot be read."""
+    try:
+        found = _parsed(_read(folder.started) or b"").get("started_at_ns")
+    except OSError:
+        return None
+    return found if isinstance(found, int) else None
 
 
 def packages_sha(folder: RunFolder, attempt: int) -> str | None:

@@ -54,6 +54,8 @@ class Store:
             StorageFull, StoreBusy, StoreDamaged, DeviceFailed: the file cannot be used.
         """
         self._database = Database(path, durable=durable, may_be_new=may_be_new)
+        self._confined_to: int | None = None
+        """The workspace of the run that this process is, if it is one on a node."""
         migrate(self._database)
         self.workspaces = Workspaces(self._database)
         self.connections = Connections(self._database)
@@ -121,6 +123,29 @@ class Store:
         reason = "missed: it waited in the queue for longer than its starting deadline"
         self.runs.end(transaction, run_id, RunResult(RunStatus.SKIPPED, None, None, now, None, reason))
         return True
+
+    def confine(self, workspace_id: int) -> None:
+        """Refuse every write from now on, and every read but of the connections that came to a node with the run of this workspace.
+
+        The store is one that a node has for this run. What is refused raises `StoreElsewhere`. Call it before any other thread uses the
+        store.
+        """
+        from orchlite.store import sent_rows
+
+        self._database.close()
+        for name in [name for name in vars(self) if not name.startswith("_")]:
+            setattr(self, name, sent_rows.Elsewhere(workspace_id))
+        self._confined_to = workspace_id
+        self._database = database = sent_rows.SentDatabase(self._database.path, workspace_id)
+        self.workspaces = sent_rows.SentWorkspaces(database, workspace_id)
+        self.connections = sent_rows.SentConnections(database, workspace_id)
+
+    def check_changeable(self) -> None:
+        """Raise `StoreElsewhere` if nothing may be written, because this process is a run on a node."""
+        if self._confined_to is not None:
+            from orchlite.store import sent_rows
+
+            raise sent_rows.refusal(self._confined_to)
 
     def check_usable(self) -> None:
         """Raise `Closed` if it was closed, or opened by the parent of this process."""

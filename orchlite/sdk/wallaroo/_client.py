@@ -114,9 +114,9 @@ class Client(ModelCalls, PipelineCalls, metaclass=_Complete):
         """
         from ._errors import as_plain
 
-        found = next((found for found in self._opened().list_workspaces() if found.name() == name), None)
-        if found is not None:
-            return self._workspace(found._row)
+        row = self._engine().store.workspaces.find(name)
+        if row is not None:
+            return self._workspace(row)
         if create_if_not_exist is not True:
             # Class and text as in the SDK.
             raise Exception(

@@ -84,15 +84,18 @@ class OrchestrationDeployOneshotFailed(Exception):
 def as_plain(message: str) -> Iterator[None]:
     """Turn an `OrchliteError` of the block into a plain Exception with this text, as the SDK raises it.
 
-    Its reason becomes a note of the exception, so that it is the last thing in a run's log.
+    Its reason becomes a note of the exception, so that it is the last thing in a run's log. `StoreElsewhere`, of which the SDK knows
+    nothing, is raised as it is.
 
     Raises:
         Exception: the block raised an `OrchliteError`.
     """
-    from orchlite.core.errors import OrchliteError
+    from orchlite.core.errors import OrchliteError, StoreElsewhere
 
     try:
         yield
+    except StoreElsewhere:
+        raise
     except OrchliteError as error:
         plain = Exception(message)  # the class that the SDK raises
         plain.add_note(str(error))

@@ -1,0 +1,67 @@
+"""`python -m orchlite.node`: reports what this node lacks, or executes the job in the current folder.
+
+Only this file, and what it imports at its top, must run on an interpreter that is too old.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from importlib.util import find_spec
+
+from orchlite.runs import job_output
+
+_PYTHON = (3, 11)
+_PACKAGES = ("packaging", "platformdirs", "virtualenv")
+_DOCUMENT = "job.json"
+
+
+def main() -> int:
+    """Execute the job; return the exit code."""
+    with open(_DOCUMENT, "rb") as file:  # noqa: PTH123
+        content = file.read()
+    lacking = _lacking()
+    if lacking is not None:
+        os.write(1, job_output.of_result(_not_started(json.loads(content)["run"], f"it could not be started: {lacking}")))
+        return 1
+    from orchlite.node.program import execute
+
+    return execute(content)
+
+
+def _lacking() -> str | None:
+    """Return what is missing here, in one line."""
+    if sys.version_info < _PYTHON:
+        found, needed = (".".join(map(str, version[:2])) for version in (sys.version_info, _PYTHON))
+        return f"the node's Python ({sys.executable}) is {found}, and {needed} or newer is needed."
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if not missing:
+        return None
+    return (
+        f"the node's Python ({sys.executable}) lacks {', '.join(missing)}. Install {'it' if len(missing) == 1 else 'them'} there: "
+        f"{sys.executable} -m pip install {' '.join(missing)}"
+    )
+
+
+def _not_started(run: dict[str, object], reason: str) -> dict[str, object]:
+    return {
+        "run_id": run["run_id"],
+        "attempt": run["attempt"],
+        "status": "failure",
+        "exit_code": None,
+        "started_at_ns": None,
+        "ended_at_ns": time.time_ns(),
+        "duration_seconds": None,
+        "reason": reason,
+        "log_complete": True,
+        "left": [],
+        "packages_sha": None,
+        "packages": None,
+        "metrics": {},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

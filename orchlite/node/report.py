@@ -1,0 +1,59 @@
+"""The content of the line that says how the run has ended: see `runs/job_output.py`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from orchlite.core.records import RunRow
+from orchlite.core.status import RunStatus
+from orchlite.operations.context import Context
+from orchlite.store.database import to_microseconds
+from orchlite.store.run_packages import sha_of
+
+_STOPPED = "the cluster has stopped its job"
+
+
+def result_of(context: Context, sent: RunRow, run: RunRow, stopped_at: datetime | None) -> dict[str, Any]:
+    """Return the result of a run that has ended in this store.
+
+    sent: the run as its host has sent it.
+    stopped_at: when this process was told to stop; then a run that fails afterwards was killed: the cluster ends all its processes.
+    """
+    packages = context.store.run_packages.get(run.run_id)
+    was_stopped = stopped_at is not None and run.ended_at is not None and run.ended_at >= stopped_at
+    is_killed = was_stopped and run.status in (RunStatus.FAILURE, RunStatus.KILLED, RunStatus.UNKNOWN)
+    return {
+        **_result(sent, RunStatus.KILLED if is_killed else run.status, _STOPPED if is_killed else run.reason, run.ended_at),
+        "exit_code": run.exit_code,
+        "started_at_ns": None if run.started_at is None else to_microseconds(run.started_at) * 1000,
+        "duration_seconds": run.duration_seconds,
+        "log_complete": run.log_complete,
+        "packages_sha": None if packages is None else sha_of(packages),
+        "packages": None if packages is None else packages._asdict(),
+        "metrics": context.store.run_metrics.get(run.run_id),
+    }
+
+
+def failure_result(sent: RunRow, stopped_at: datetime | None, reason: str | None = None) -> dict[str, Any]:
+    """Return the result of a run that could not be executed, for this reason, or that was stopped and does not end in time."""
+    is_killed = reason is None or stopped_at is not None
+    return _result(sent, RunStatus.KILLED if is_killed else RunStatus.FAILURE, _STOPPED if is_killed else reason, None)
+
+
+def _result(sent: RunRow, status: RunStatus, reason: str | None, ended_at: datetime | None) -> dict[str, Any]:
+    return {
+        "run_id": sent.run_id,
+        "attempt": sent.attempt,
+        "status": status,
+        "exit_code": None,
+        "started_at_ns": None,
+        "ended_at_ns": to_microseconds(ended_at or datetime.now(UTC)) * 1000,
+        "duration_seconds": None,
+        "reason": reason,
+        "log_complete": True,
+        "left": [],
+        "packages_sha": None,
+        "packages": None,
+        "metrics": {},
+    }

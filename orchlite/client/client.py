@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from orchlite.client.bundle_source import bundle_bytes, bundle_path, file_name_of, printable
 from orchlite.client.following import last_try, print_packaging
@@ -31,7 +31,7 @@ from orchlite.core.arguments import (
     checked_seconds,
     checked_texts,
 )
-from orchlite.core.clock import Clock, ControlledClock, SystemClock
+from orchlite.core.clock import Clock, SystemClock
 from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument
 from orchlite.core.files import remove_tree
@@ -43,13 +43,15 @@ from orchlite.core.settings import Limits, Retention, Settings
 from orchlite.core.system_errors import device_error
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
-from orchlite.engine.opening import open_engine
-from orchlite.engine.stepped import Simulation
+from orchlite.engine.opening import checked_executor, open_engine
 from orchlite.environments.base_image import checked_base_image
 from orchlite.environments.environments import INSTALLERS, Environments, check_installer
 from orchlite.environments.replaced_pins import checked_replace_pins
 from orchlite.operations.upload import Upload
 from orchlite.runs.protocol import Process
+
+if TYPE_CHECKING:
+    from orchlite.runs.cluster import Cluster
 
 _MOST_STANDBY_SECONDS = 86_400
 _KEEP_WORK = ("changed", "all", "none")
@@ -103,7 +105,8 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         on_late: Sequence[str] | None = None,
         heartbeat: Sequence[str] | None = None,
         allow_foreign_owner: bool = False,
-        process: Process | None = None,
+        engine: Process | Cluster | None = None,
+        process: Process | Cluster | None = None,
         environment: Environments | None = None,
     ) -> None:
         """Open the store in the folder `path`, else `ORCHLITE_STORE`, else one in the user's data folder. Create it if there is none.
@@ -136,9 +139,9 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             it after failed runs of tasks that have no such program.
         on_success, on_late: likewise, after a run has succeeded, and when a slot is late by more than a minute or was missed.
         heartbeat: a program and its arguments, run once a minute for as long as this client keeps schedules: a dead man's switch.
-        allow_foreign_owner: let root open a store and a cache that belong to another account. The variable
-            `ORCHLITE_ALLOW_FOREIGN_OWNER=1` does the same.
-        clock, process, environment: replacements for tests; see `orchlite.testing`.
+        allow_foreign_owner: let root open a store and a cache of another account, as the variable `ORCHLITE_ALLOW_FOREIGN_OWNER=1` does.
+        engine: what executes runs instead of this machine, such as `orchlite.ray.RayJobs`. `process` is the former name of this argument.
+        clock, environment: replacements for tests; see `orchlite.testing`.
 
         Raises:
             BadArgument: an argument is refused; or the store or the cache belongs to another account; or the store is on a network file
@@ -170,11 +173,10 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
         )
         check_installer(settings.installer)
         environments = environment or _environments(settings)
-        if process is not None and isinstance(process, Simulation) and not isinstance(clock, ControlledClock):
-            raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Pass a ManualClock, too.", argument="process")
+        executor = checked_executor(engine, process, clock)
         folder = self._folder(path)
         try:
-            self._engine = open_engine(folder, environments, clock or SystemClock(), settings, process)
+            self._engine = open_engine(folder, environments, clock or SystemClock(), settings, executor)
         except BaseException:
             if self._is_temporary:
                 remove_tree(folder.path)

@@ -50,6 +50,11 @@ class AttemptFolder(NamedTuple):
         """The outcome: a `RunResult`, written by the runner."""
         return self.path / "result.json"
 
+    @property
+    def placed(self) -> Path:
+        """Created once a cluster has accepted the run."""
+        return self.path / "placed"
+
 
 class RunFolder(NamedTuple):
     """The files of one run. Other packages create and read them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 from orchlite.core.clock import Clock
 from orchlite.core.errors import Closed, Conflict, IllegalMove, WaitTimeout
@@ -18,7 +18,7 @@ from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskS
 from orchlite.engine import inside, submission
 from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
-from orchlite.engine.recovery import Recovery
+from orchlite.engine.recovery import Recovery, discard_all
 from orchlite.engine.scheduler import Scheduler
 from orchlite.engine.stepped import Simulation, SteppedExecutor
 from orchlite.engine.submission import TaskRequest
@@ -37,6 +37,9 @@ from orchlite.runs.protocol import Process
 from orchlite.runs.runners import Runners
 from orchlite.store.store import Store
 
+if TYPE_CHECKING:
+    from orchlite.runs.cluster import Cluster
+
 _ONE_SHOT = frozenset({TaskKind.ONCE, TaskKind.PACKAGING})
 _JOIN_SECONDS = 5.0
 _SWEEP_SECONDS = 12.0
@@ -48,7 +51,15 @@ logging.getLogger("orchlite").addHandler(logging.NullHandler())  # silent unless
 class Engine:
     """An open store and its threads. Any thread may use it; nothing runs before the first submission or `start`."""
 
-    def __init__(self, folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, process: Process | None) -> None:
+    def __init__(
+        self,
+        folder: StoreFolder,
+        environments: Environments,
+        clock: Clock,
+        settings: Settings,
+        process: Process | None,
+        cluster: Cluster | None = None,
+    ) -> None:
         """Open the store, creating it if needed, and recover what dead hosts left.
 
         Raises:
@@ -74,6 +85,7 @@ class Engine:
             store=self.store,
             environments=environments,
             process=process or Runners(folder.diagnostics),
+            cluster=cluster,
             clock=clock,
             settings=settings,
             host_id=host_id,
@@ -185,10 +197,7 @@ class Engine:
     def poll_task(self, task_id: str) -> TaskRow:
         """Return a task as it is now. Inside a task this may write that the run waits for it."""
         task = self.store.tasks.get(task_id)
-        # A one-shot task stays `started` when its run has ended, so its run is polled for that.
-        has_begun = task.kind is not TaskKind.ONCE and task.status is not TaskStatus.PENDING
-        has_ended = task.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.KILLED)
-        self._worker_yield.polled(task_id, has_ended=has_begun or has_ended)
+        self._worker_yield.polled_task(task)
         return task
 
     def poll_run(self, run_id: str) -> RunRow:
@@ -289,6 +298,8 @@ class Engine:
             steps.callback(self._remove_dead_hosts)
             steps.callback(self._release_lock)
             steps.callback(self.context.process.close)
+            if self.context.cluster is not None:
+                steps.callback(self.context.cluster.close)
             steps.callback(preparation.close, self.context)
             # Before the process: that cuts an installer's leash, which must not be recorded as the outcome of its packaging.
             steps.callback(self.store.close)
@@ -299,16 +310,13 @@ class Engine:
                 workdirs.clean_up(self.context)
 
     def kill_all(self, timeout_seconds: float | None = None) -> None:
-        """Kill every run that this host has submitted. Block until all have ended, for the grace plus 12 s or `timeout_seconds`.
-
-        Send SIGKILL to what is still alive then.
-        """
+        """Kill every run that this host has submitted. Block for the grace plus 12 s, or `timeout_seconds`, then send SIGKILL."""
         self._scheduler.stop()
         self.request_kills()
         grace_seconds = self.context.settings.grace_seconds + _SWEEP_SECONDS
         with suppress(WaitTimeout):
             self.waiting.for_submitted(grace_seconds if timeout_seconds is None else timeout_seconds)
-        self._discard(self.unfinished())
+        discard_all(self.context, self.unfinished())
         with suppress(WaitTimeout):
             self.waiting.for_submitted(_RECORD_SECONDS)
         self._workers.stop(_RECORD_SECONDS)  # a thread that has just recorded an outcome may have to send its notification
@@ -326,15 +334,6 @@ class Engine:
         if self.context.own_run_id is not None:
             return []
         return self.store.runs.unfinished_submitted_by(self.context.host_id)
-
-    def _discard(self, runs: Sequence[RunRow]) -> None:
-        # All at once: each takes half a second or more, and the interpreter is exiting.
-        folders = [self.context.folder.run(run.run_id) for run in runs]
-        threads = [threading.Thread(target=self.context.process.discard, args=(folder,), daemon=True) for folder in folders]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
     def _start_workers(self) -> None:
         """Execute what this host submits. Does nothing inside a task: its host does the work."""

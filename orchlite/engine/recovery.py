@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import Closed, IllegalMove
@@ -23,8 +24,12 @@ from orchlite.core.threads import start_daemon
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, kill, liveness, notification, preparation, workdirs
 from orchlite.operations.context import UNUSABLE, Context
+from orchlite.operations.execution import LocalSite
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Alive, Lost, Observation
+
+if TYPE_CHECKING:
+    from orchlite.operations.cluster_site import ClusterSite
 
 _INTERVAL_SECONDS = 1.0
 _OPENING_SECONDS = 10.0
@@ -46,6 +51,8 @@ class Recovery:
         """The attempts claimed by this host that none of its threads held at the last recovery."""
         self._recorded: list[str] = []
         """The runs of dead hosts whose outcome was recorded before this host served the store, so without its notification commands."""
+        self._left: set[str] = set()
+        """The runs of dead hosts that are on a cluster which this host does not have."""
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
@@ -151,28 +158,49 @@ class Recovery:
             return
         if self._simulated:
             return
-        observed = context.process.observe(context.folder.run(run.run_id))
+        site = execution.site_of_run(context, run)
+        if site is None:
+            self._leave(run)
+            return
+        observed = site.observe(run)
         if not isinstance(observed, Alive):
-            self._finalize(run, observed)
+            self._finalize(site, run, observed)
         elif _adopt(context, run):
             # Nothing is wrong: this is so for every run that a host has left to its runner.
             _log.info("run %s was adopted; its outcome will be recorded here", run.run_id)
-            start_daemon(partial(self._wait_and_finalize, run), f"orchlite-adopted-{run.run_id}")
+            start_daemon(partial(self._wait_and_finalize, site, run), f"orchlite-adopted-{run.run_id}")
 
-    def _finalize(self, run: RunRow, observed: Observation) -> None:
+    def _leave(self, run: RunRow) -> None:
+        """Say once that this host can't know what has become of a run: that takes one with the cluster on which it was placed."""
+        assert run.placement is not None
+        if run.run_id not in self._left:
+            self._left.add(run.run_id)
+            _log.warning("run %s is on %s, and waits for a host with that engine", run.run_id, run.placement.engine)
+
+    def _finalize(self, site: LocalSite | ClusterSite, run: RunRow, observed: Observation) -> None:
         served_store = self._context.serves_store
-        if execution.finalize(self._context, run, observed) and not served_store:
+        if execution.finalize(self._context, site, run, observed) and not served_store:
             self._recorded.append(run.run_id)
 
-    def _wait_and_finalize(self, run: RunRow) -> None:
-        context = self._context
+    def _wait_and_finalize(self, site: LocalSite | ClusterSite, run: RunRow) -> None:
         try:
             with self._workers.adopted(run):
-                self._finalize(run, context.process.wait(context.folder.run(run.run_id)))
+                self._finalize(site, run, site.wait(run))
         except Closed:
             pass  # this host closes the store before the run ends; the next one adopts it
         except Exception:
             _log.warning("run %s was dropped; it will be recovered", run.run_id, exc_info=True)
+
+
+def discard_all(context: Context, runs: Iterable[RunRow]) -> None:
+    """Kill the processes that these runs have left on this machine. Block for up to 10 s."""
+    # All at once: each takes half a second or more, and the interpreter may be exiting.
+    folders = [context.folder.run(run.run_id) for run in runs if run.placement is None]
+    threads = [threading.Thread(target=context.process.discard, args=(folder,), daemon=True) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def sweep_temporary_stores(folders: Iterable[StoreFolder]) -> None:

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 
 from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.records import RunRow
+from orchlite.core.status import TaskKind
 from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
 from orchlite.operations import preparation, workdirs
 from orchlite.operations.context import UNUSABLE, Assignment, Context
+from orchlite.operations.postponed_runs import CLUSTER
 
 _PAUSE_SECONDS = 0.02
 """How long a worker waits for the next run before it does work that is not urgent."""
@@ -40,6 +42,10 @@ class Workers:
         """Threads that wait and are not reserved."""
         self._executing = self._adopted = self._yielded = 0
         """Slots occupied by runs executed here, slots occupied by adopted runs, and slots yielded by runs that wait for others."""
+        cores = context.settings.workers
+        self._slots = cores if context.cluster is None or context.cluster.max_runs is None else context.cluster.max_runs
+        self._packaging_slots = threading.Semaphore(cores) if self._slots > cores else None
+        """What packaging needs besides a worker slot, if runs need none of this machine's cores; None: nothing."""
         self._woken = self._answered = 0
         """How often `wake` was called, and up to which of these calls a thread has found the queue empty."""
         self._active: set[tuple[str, int]] = set()
@@ -70,7 +76,7 @@ class Workers:
             return
         with self._condition:
             self.whole_store = self.whole_store or whole_store
-            self._start_threads(self._context.settings.workers)
+            self._start_threads(self._slots)
         if whole_store:
             self.wake()
 
@@ -79,7 +85,7 @@ class Workers:
 
         The caller must call `assign`, or `release` if it fails: an interrupt may come at any time.
         """
-        if self._woken != self._answered and self._idle > 0 and self._claimable():
+        if self._is_cluster_paused() or (self._woken != self._answered and self._idle > 0 and self._claimable()):
             return False
         with self._condition:
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
@@ -137,7 +143,7 @@ class Workers:
         """Set how many runs in flight here wait for other runs, and so yield their slots."""
         with self._condition:
             if runs > self._yielded and self._threads:
-                self._start_threads(self._context.settings.workers + runs)
+                self._start_threads(self._slots + runs)
                 self._woken += 1
             self._yielded = runs
             self._condition.notify_all()
@@ -158,7 +164,7 @@ class Workers:
             self._threads.append(start_daemon(self._work, name))
 
     def _has_slot(self) -> bool:
-        return self._executing + self._adopted < self._context.settings.workers + self._yielded
+        return self._executing + self._adopted < self._slots + self._yielded
 
     def _work(self) -> None:
         has_executed = False
@@ -206,6 +212,8 @@ class Workers:
             with self._condition:
                 self._executing -= 1
                 if assignment:
+                    if assignment.task.kind is TaskKind.PACKAGING and self._packaging_slots is not None:
+                        self._packaging_slots.release()
                     self._active.discard((assignment.run.run_id, assignment.run.attempt))
                     self._woken += 1  # a slot is free again: this thread checks the queue next
                 elif self._woken > self._answered:
@@ -233,7 +241,20 @@ class Workers:
             return False, None
 
     def _claim_next(self) -> Assignment | None:
-        while not self._is_stopping and (found := self._claimable()):
+        """Claim the next run, with a packaging slot if that is packaging."""
+        slots, assignment = self._packaging_slots, None
+        may_package = slots is None or slots.acquire(blocking=False)
+        try:
+            assignment = self._claim_first(may_package=may_package)
+            return assignment
+        finally:
+            if slots is not None and may_package and (assignment is None or assignment.task.kind is not TaskKind.PACKAGING):
+                slots.release()
+                if assignment is not None:
+                    self.wake()  # another thread may have left packaging in the queue for want of this slot
+
+    def _claim_first(self, *, may_package: bool) -> Assignment | None:
+        while not self._is_stopping and (found := self._claimable(may_package=may_package)):
             run_id, *others = found
             try:
                 assignment = self._claim(run_id)
@@ -247,16 +268,19 @@ class Workers:
             return assignment
         return None
 
-    def _claimable(self) -> list[str]:
+    def _is_cluster_paused(self) -> bool:
+        return CLUSTER in self._context.postponed.not_due()
+
+    def _claimable(self, *, may_package: bool = True) -> list[str]:
         """Return the next run in the queue, and the one after it."""
         woken = self._woken  # before the query: it does not see what is queued meanwhile
-        packaging = True if self._executor.is_stepped else None
+        only_packaging = self._executor.is_stepped or self._is_cluster_paused()
         found = self._context.store.runs.claimable(
             self._context.host_id,
             self._context.clock.now(),
-            2,
+            2 if may_package or not only_packaging else 0,
             whole_store=self.whole_store,
-            packaging=packaging,
+            packaging=True if only_packaging else None if may_package else False,
             excluded=self._context.postponed.not_due(),
         )
         if not found:

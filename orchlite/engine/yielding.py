@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from orchlite.core.errors import Closed, DeviceFailed
+from orchlite.core.records import TaskRow
+from orchlite.core.status import TaskKind, TaskStatus
 from orchlite.operations.context import Context
 from orchlite.store.database import Transaction
 
@@ -62,6 +64,13 @@ class WorkerYield:
         """Expect this program to poll a task or an orchestration that it has submitted."""
         if self._context.own_run_id is not None:
             self._polled_at[object_id] = None
+
+    def polled_task(self, task: TaskRow) -> None:
+        """Note that the program has read a task; see `polled`."""
+        # A one-shot task stays `started` when its run has ended, so its run is polled for that.
+        has_begun = task.kind is not TaskKind.ONCE and task.status is not TaskStatus.PENDING
+        has_ended = task.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.KILLED)
+        self.polled(task.task_id, has_ended=has_begun or has_ended)
 
     def polled(self, object_id: str, *, has_ended: bool) -> None:
         """Note that the program has read a task or an orchestration. It waits for one that has not ended and that it reads again.

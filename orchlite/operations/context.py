@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from orchlite.bundles.storage import BundleStorage
 from orchlite.core.clock import Clock, ControlledClock
@@ -23,6 +23,9 @@ from orchlite.operations.standbys import Standbys
 from orchlite.runs.protocol import Process
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
+
+if TYPE_CHECKING:
+    from orchlite.runs.cluster import Cluster
 
 UNUSABLE = (StoreDamaged, StoreTooNew)
 """Errors that do not go away while this host has the store open."""
@@ -42,6 +45,11 @@ class Assignment(NamedTuple):
     """Block until the claim is durable; return False if it was withdrawn. Until then the run may be prepared, but not started."""
     is_prepared: bool = False
     """Whether its bundle is unpacked, and its program may stand by."""
+
+    @property
+    def label(self) -> str:
+        """What the log calls the task: its name, else the orchestration's, else the bundle's."""
+        return repr(self.task.name or self.orchestration.name or self.orchestration.file_name)
 
 
 class Changes:
@@ -81,6 +89,7 @@ class Context:
         store: Store,
         environments: Environments,
         process: Process,
+        cluster: Cluster | None = None,
         clock: Clock,
         settings: Settings,
         host_id: str,
@@ -93,6 +102,9 @@ class Context:
         self.model_files = ModelStorage(folder.models, durable=not settings.leash)
         self.environments = environments
         self.process = process
+        """Executes packaging, and runs if there is no cluster."""
+        self.cluster = cluster
+        """Executes the runs that this host claims; None: this machine does."""
         self.clock = clock
         self.controlled_clock = clock if isinstance(clock, ControlledClock) else None
         """The clock, if time passes only when a caller moves it: then nothing here waits for it."""
@@ -103,7 +115,7 @@ class Context:
         self.notifier = Notifier(clock)
         self.cleaner = Cleaner()
         self.postponed = PostponedRuns()
-        self.standbys = Standbys(settings.standby_seconds)
+        self.standbys = Standbys(settings.standby_seconds if cluster is None else 0)
         self.closed = threading.Event()
         """Set when this host closes the store, or gives it up."""
         self.failure: DeviceFailed | None = None

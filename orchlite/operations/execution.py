@@ -1,16 +1,18 @@
-"""Executes one claimed run: prepare its environment and folder, start its program, wait for the end, record the outcome."""
+"""Executes one claimed run where the runs of this host are executed, and records the outcome; on this machine, by its runners."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from orchlite.core.errors import Closed, IllegalMove, OrchliteError
 from orchlite.core.files import private_opener
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import OrchestrationRow, RunResult, RunRow, TaskRow
+from orchlite.core.records import RunResult, RunRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.operations import metrics, notification, outcome, preparation, recorded_environments
 from orchlite.operations.context import Assignment, Context
@@ -22,9 +24,83 @@ from orchlite.runs.observation import packages_sha
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation, RunSpec
 from orchlite.store.database import Transaction
 
+if TYPE_CHECKING:
+    from orchlite.operations.cluster_site import ClusterSite
+
 _MAX_ATTEMPTS = 3
 _MAX_ATTEMPTS_ACROSS_HOSTS = 50
 _log = logging.getLogger(__name__)
+
+
+class LocalSite:
+    """This machine, where the runners of this host execute runs. `ClusterSite` has the same methods."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def execute(self, assignment: Assignment) -> Observation | None:
+        """Start a claimed run and wait for its end; never return `Alive`. None: it is queued again, or its claim was withdrawn.
+
+        Raises:
+            Closed: the store was closed meanwhile; the next host recovers the run.
+            StoreDamaged: the store accepts no writes any more.
+        """
+        context, run = self._context, assignment.run
+        folder = context.folder.run(run.run_id)
+        spec = _try_prepare(context, assignment, folder)
+        if not assignment.is_claimed():
+            preparation.withdraw(context, run.run_id)
+            return None
+        if assignment.is_prepared:
+            preparation.settle(context, run.run_id)
+        _log.info("run %s of %s starts", run.run_id, assignment.label)
+        return _start_and_wait(context, assignment, folder, spec)
+
+    def wait(self, run: RunRow) -> Observation:
+        """Wait for the end of a run that another host has started; never return `Alive`."""
+        return self._context.process.wait(self._context.folder.run(run.run_id))
+
+    def observe(self, run: RunRow) -> Observation:
+        """Return what has become of the run. Never blocks.
+
+        Raises:
+            OSError: a resource is lacking for the moment, which says nothing about the run.
+        """
+        return self._context.process.observe(self._context.folder.run(run.run_id))
+
+    def cancel(self, run: RunRow, reason: str) -> None:
+        """Ask the run's runner, and that of its installer, to end it, now or later. Idempotent. Return at once.
+
+        Raises:
+            OSError: the request cannot be written.
+        """
+        process, folder = self._context.process, self._context.folder.run(run.run_id)
+        process.cancel(folder, reason)
+        # The run may be waiting for its environment to be built again: then the installer must end, too.
+        with suppress(OSError):  # else the run ends as soon as that is built
+            process.cancel(install_files(folder, run.attempt).folder, reason)
+
+    def discard(self, run: RunRow) -> tuple[int, ...]:
+        """Kill the processes that a lost run has left; return the ids of those that cannot be killed. Block for up to 10 s."""
+        return self._context.process.discard(self._context.folder.run(run.run_id))
+
+
+def site_of_host(context: Context) -> LocalSite | ClusterSite:
+    """Return where the runs that this host claims are executed."""
+    return LocalSite(context) if context.cluster is None else _cluster_site(context)
+
+
+def site_of_run(context: Context, run: RunRow) -> LocalSite | ClusterSite | None:
+    """Return where the run is executed; None: on a cluster that this host does not have."""
+    if run.placement is None:
+        return LocalSite(context)
+    return _cluster_site(context) if context.cluster is not None and context.cluster.name == run.placement.engine else None
+
+
+def _cluster_site(context: Context) -> ClusterSite:
+    from orchlite.operations.cluster_site import ClusterSite  # a host without a cluster does not need it
+
+    return ClusterSite(context)
 
 
 def execute(context: Context, assignment: Assignment) -> None:
@@ -36,21 +112,13 @@ def execute(context: Context, assignment: Assignment) -> None:
         Closed: the store was closed meanwhile; the next host recovers the run.
         StoreDamaged: the outcome cannot be recorded any more.
     """
-    run = assignment.run
-    folder = context.folder.run(run.run_id)
-    spec = _try_prepare(context, assignment, folder)
-    if not assignment.is_claimed():
-        preparation.withdraw(context, run.run_id)
-        return
-    if assignment.is_prepared:
-        preparation.settle(context, run.run_id)
-    _log.info("run %s of %s starts", run.run_id, _label(assignment.task, assignment.orchestration))
-    observed = _start_and_wait(context, assignment, folder, spec)
+    site = site_of_host(context)
+    observed = site.execute(assignment)
     if observed is not None:
-        finalize(context, run, observed)
+        finalize(context, site, assignment.run, observed)
 
 
-def finalize(context: Context, run: RunRow, observed: Observation) -> bool:
+def finalize(context: Context, site: LocalSite | ClusterSite, run: RunRow, observed: Observation) -> bool:
     """Record the outcome of a run that has no runner any more; put it back into the queue if it was never started and may be retried.
 
     Block until that is committed. Schedule its work folder for cleaning up. Return whether an outcome was recorded: another host may
@@ -65,9 +133,9 @@ def finalize(context: Context, run: RunRow, observed: Observation) -> bool:
         preparation.end_attempt(context, folder)
     match observed:
         case Ended():
-            return _record(context, run, observed.result, observed.attempt)
+            return _record(context, run, observed.result, observed.attempt, observed.metrics)
         case Lost():
-            left = context.process.discard(folder)
+            left = site.discard(run)
             reason = observed.reason or "its runner was killed or the machine went down, so its outcome is not known"
             if left:
                 reason += f"; processes that it started could not be ended: {', '.join(map(str, left))}"
@@ -135,11 +203,12 @@ def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> Run
     return spec_of(context, assignment, provided.installation)
 
 
-def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None) -> bool:
+def _record(context: Context, run: RunRow, result: RunResult, attempt: int | None = None, found: Mapping[str, float] | None = None) -> bool:
     if context.controlled_clock is not None:
         result = _without_duration(result, context.clock.now())
-    left = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
-    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), left)
+    if found is None:
+        found = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
+    ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), found)
 
     def record(transaction: Transaction) -> bool:
         return outcome.record_end(context.store, transaction, ended, context.clock.now())
@@ -166,15 +235,9 @@ def _log_end(context: Context, run: RunRow, result: RunResult) -> None:
 
 def _label_of(context: Context, run: RunRow) -> str:
     try:
-        task = context.store.tasks.get(run.task_id)
-        return _label(task, context.store.orchestrations.of_run(run.run_id))
+        return Assignment(run, context.store.tasks.get(run.task_id), context.store.orchestrations.of_run(run.run_id)).label
     except OrchliteError:  # the outcome is recorded, and the caller has more to do
         return f"task {run.task_id}"
-
-
-def _label(task: TaskRow, orchestration: OrchestrationRow) -> str:
-    """Return what the log calls a task: its name, else the orchestration's, else the bundle's."""
-    return repr(task.name or orchestration.name or orchestration.file_name)
 
 
 def _without_duration(result: RunResult, now: datetime) -> RunResult:

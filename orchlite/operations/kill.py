@@ -16,7 +16,7 @@ from orchlite.operations.context import Context
 from orchlite.operations.outcome import Outcome
 from orchlite.store.database import Transaction
 
-_REASON = "it was killed on request"
+REASON = "it was killed on request"
 
 
 def check_not_killed(task: TaskRow) -> None:
@@ -72,7 +72,7 @@ def _advance_pending(context: Context, transaction: Transaction, task: TaskRow) 
     """Advance a task whose first run was killed in the queue: a one-shot task will never start, the others start with the next run."""
     store, now = context.store, context.clock.now()
     if task.kind in (TaskKind.ONCE, TaskKind.PACKAGING):
-        store.tasks.move(transaction, task.task_id, TaskStatus.FAILED, now, _REASON)
+        store.tasks.move(transaction, task.task_id, TaskStatus.FAILED, now, REASON)
     elif task.kind is TaskKind.CONTINUOUS:
         store.tasks.set_next(transaction, task.task_id, now)  # if its orchestration is not ready, it is due as soon as that is
         if store.orchestrations.status(transaction, task.orchestration_id) is OrchestrationStatus.READY:
@@ -106,7 +106,7 @@ def _request_task_kill(context: Context, task: TaskRow) -> tuple[list[RunRow], l
     with context.store.transaction() as transaction:
         status = context.store.tasks.status(transaction, task_id)
         if status is not TaskStatus.KILLED and status is not TaskStatus.PENDING_KILL:
-            context.store.tasks.move(transaction, task_id, TaskStatus.PENDING_KILL, context.clock.now(), _REASON)
+            context.store.tasks.move(transaction, task_id, TaskStatus.PENDING_KILL, context.clock.now(), REASON)
         unfinished = context.store.runs.unfinished_of_task(transaction, task_id)
         failed = request_kills(context, transaction, task, unfinished)
         outcome.advance_task(context.store, transaction, task_id, context.clock.now())
@@ -114,7 +114,7 @@ def _request_task_kill(context: Context, task: TaskRow) -> tuple[list[RunRow], l
 
 
 def request_kills(
-    context: Context, transaction: Transaction, task: TaskRow, unfinished: Iterable[RunRow], reason: str = _REASON
+    context: Context, transaction: Transaction, task: TaskRow, unfinished: Iterable[RunRow], reason: str = REASON
 ) -> list[str]:
     """Store the request to end these unfinished runs of the task; end the queued ones at once.
 
@@ -128,7 +128,7 @@ def request_kills(
     for run in unfinished:
         context.store.runs.request_kill(transaction, run.run_id)
         if run.status is RunStatus.QUEUED:
-            ended_because = "it was killed before it started" if reason == _REASON else reason
+            ended_because = "it was killed before it started" if reason == REASON else reason
             result = RunResult(RunStatus.KILLED, None, None, now, None, ended_because)
             outcome.record_end(context.store, transaction, Outcome(run.run_id, task.task_id, result), now)
             if task.kind is TaskKind.PACKAGING:
@@ -136,7 +136,7 @@ def request_kills(
     return failed
 
 
-def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reason: str = _REASON) -> None:
+def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reason: str = REASON) -> None:
     """Signal the runners of the runs that are running; never block. Repeating this has no further effect.
 
     Raises:
@@ -158,8 +158,9 @@ def signal_owners(context: Context, task: TaskRow, run_ids: Iterable[str], reaso
 def resignal_owners(context: Context, running: Iterable[RunRow]) -> None:
     """Signal again the runners of running runs whose killing process died between its request and its signal."""
     for run in running:
-        install = installation.install_files(context.folder.run(run.run_id), run.attempt)
-        if run.kill_requested and not os.path.lexists(install.folder.cancel):  # `_cancel` writes it last
+        folder = context.folder.run(run.run_id)
+        last = folder if run.placement is not None else installation.install_files(folder, run.attempt).folder
+        if run.kill_requested and not os.path.lexists(last.cancel):  # `_cancel` writes it last
             with suppress(DeviceFailed):  # perhaps the next time; one run must not hinder the others
                 signal_owners(context, context.store.tasks.get(run.task_id), [run.run_id])
 
@@ -176,6 +177,8 @@ def _cancel(context: Context, task: TaskRow, run: RunRow, reason: str) -> None:
         context.process.cancel(install, reason)
         return
     context.process.cancel(folder, reason)
+    if run.placement is not None:
+        return  # the host that waits for it asks the cluster to end it; see `cluster_site.send_kills`
     # The run may be waiting for its environment to be built again: then the installer must end, too.
     with suppress(OSError):  # else the run ends as soon as that is built
         context.process.cancel(install, reason)

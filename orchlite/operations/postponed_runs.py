@@ -7,8 +7,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+CLUSTER = "the cluster"
+"""Stands in place of a run's id for all runs, while this host's cluster does not respond."""
+
 _FIRST_DELAY_SECONDS = 1.0
 _MAX_DELAY_SECONDS = 30.0
+_MAX_DOUBLINGS = 10
 _PATIENCE_SECONDS = 600.0
 
 
@@ -42,6 +46,17 @@ class PostponedRuns:
             self._tries[run_id] = _Tries(number + 1, first_at, now + delay_seconds)
             self._has_new = True
             return delay_seconds
+
+    def pause(self, key: str) -> float:
+        """Return the seconds after which to try again, however often that was done; those that are left if it is paused already."""
+        now = self._monotonic()
+        with self._lock:
+            number, first_at, next_at = self._tries.get(key, _Tries(0, now, now))
+            if next_at <= now:
+                next_at = now + min(_FIRST_DELAY_SECONDS * 2 ** min(number, _MAX_DOUBLINGS), _MAX_DELAY_SECONDS)
+                self._tries[key] = _Tries(number + 1, first_at, next_at)
+                self._has_new = True
+            return next_at - now
 
     def count(self, run_id: str) -> int:
         """Return how often the run was postponed."""

@@ -26,7 +26,17 @@ def keep(context: Context, orchestration: OrchestrationRow, installation: Instal
     """
     environments = context.environments
     host = environments.host_versions(environments.host_packages().directories) if orchestration.base_image == HOST else ()
-    packages, known = Packages(platform.python_version(), installation.installed, host), context.store.run_packages
+    return keep_packages(context, Packages(platform.python_version(), installation.installed, host))
+
+
+def keep_packages(context: Context, packages: Packages) -> str:
+    """Return the SHA-256 of what a program sees. Block for a commit if no run of the store has seen it yet.
+
+    Raises:
+        Closed: the store was closed meanwhile.
+        StoreDamaged: the store accepts no writes any more.
+    """
+    known = context.store.run_packages
     if not known.has(packages):
         context.commit_eventually(lambda transaction: known.insert(transaction, packages))
     return sha_of(packages)

@@ -51,6 +51,7 @@ class Placements:
         )
         return [to_run_row(row) for row in rows]
 
-    def kills(self, host_id: str) -> list[RunRow]:
-        """Return those of the host's placed runs whose end was requested, oldest first."""
-        return [run for run in self.of_host(host_id) if run.kill_requested]
+    def is_killed(self, transaction: Transaction, run_id: str) -> bool:
+        """Return whether the run's end was requested, as this transaction sees it."""
+        row = transaction.row("SELECT kill_requested FROM runs WHERE run_id = ?", (run_id,))
+        return row is not None and bool(row["kill_requested"])

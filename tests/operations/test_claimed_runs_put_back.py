@@ -19,7 +19,7 @@ from orchlite.core.settings import Settings
 from orchlite.core.status import RunStatus, TaskKind
 from orchlite.environments.environments import Environments
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.execution import finalize
+from orchlite.operations.execution import LocalSite, finalize
 from orchlite.operations.postponement import try_postpone
 from orchlite.runs.spec import NeverStarted
 from orchlite.store.store import Store
@@ -122,5 +122,5 @@ def test_attempts_that_failed_for_want_of_a_resource_do_not_count(context: Conte
     assignment = _claimed(context, attempts=4)
     for _ in range(postponed):
         context.postponed.postpone(assignment.run.run_id)
-    finalize(context, assignment.run, NeverStarted())
+    finalize(context, LocalSite(context), assignment.run, NeverStarted())
     assert _status(context, assignment) == status

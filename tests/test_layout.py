@@ -30,6 +30,7 @@ _MAY_IMPORT = {
     "client": {"core", "environments", "schedules", "runs", "store", "inference", "operations", "engine"},
     "sdk": {"core", "runs", "inference", "operations", "engine", "client"},
     "node": {"core", "environments", "runs", "store", "operations", "engine"},
+    "ray": {"core", "runs"},
     "rest": {"core", "inference", "operations", "engine", "client"},
     "web": {"core", "inference", "operations", "engine", "client"},
     "testing": {"core", "environments", "bundles", "runs", "store", "inference", "engine", "client", "sdk"},

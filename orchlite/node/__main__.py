@@ -24,7 +24,7 @@ def main() -> int:
         content = file.read()
     lacking = _lacking()
     if lacking is not None:
-        os.write(1, job_output.of_result(_not_started(json.loads(content)["run"], f"it could not be started: {lacking}")))
+        os.write(1, job_output.of_result(1, _not_started(json.loads(content)["run"], f"it could not be started: {lacking}")))
         return 1
     from orchlite.node.program import execute
 

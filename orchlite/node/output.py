@@ -20,6 +20,8 @@ class Output:
     def __init__(self) -> None:
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
+        self._number = 0
+        """The number of the newest line."""
         self._is_torn = False
         """Whether the last line was cut off."""
         self.is_closed = False
@@ -31,7 +33,7 @@ class Output:
         """Write the lines of these records of the log. What cannot be written is lost."""
         batch, size_bytes = [], 0
         for record in records:
-            batch.append(job_output.of_record(record))
+            batch.append(job_output.of_record(self._next(), record))
             size_bytes += len(batch[-1])
             if size_bytes >= _BATCH_BYTES:
                 self.is_complete &= self._write(b"".join(batch))
@@ -41,13 +43,18 @@ class Output:
 
     def started(self, started_at_ns: int) -> None:
         """Write that the program was started."""
-        self._write(job_output.of_start(started_at_ns))
+        self._write(job_output.of_start(self._next(), started_at_ns))
 
     def result(self, result: Mapping[str, Any]) -> None:
         """Write how the run has ended. Try again for 30 s if that fails: nothing else tells the host."""
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while not self._write(job_output.of_result(result)) and not self.is_closed and time.monotonic() < give_up_at:
+        line = job_output.of_result(self._next(), result)
+        while not self._write(line) and not self.is_closed and time.monotonic() < give_up_at:
             time.sleep(_RETRY_SECONDS)
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
 
     def _write(self, lines: bytes) -> bool:
         """Write whole lines; return whether all of them were written."""

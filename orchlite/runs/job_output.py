@@ -1,14 +1,15 @@
 """What the node program writes to its standard output, and here, once, the format. Both sides use this file.
 
-Each line that is about the run begins with `orchlite:` and a word; the rest is JSON. Everything is ASCII, and the only control characters
+Each line that is about the run begins with `orchlite:`, a word, and the number of the line among them, from 1 on: whoever reads only the
+end of a job's log knows what is missing before it. The rest is JSON. Everything is ASCII, and the only control characters
 are the newlines at the ends: a cluster may read a job's log in any encoding, and may take a carriage return for the end of a line. Any
 other line is the cluster's, or the traceback of a node program that failed.
 
-`orchlite:log TEXT`
+`orchlite:log NUMBER TEXT`
     The next record of the run's log, a JSON string without the newline, as `runner/log_writer.py` defines it.
-`orchlite:started {"started_at_ns": …}`
+`orchlite:started NUMBER {"started_at_ns": …}`
     Once, when the program of the run has been started: nanoseconds since the Unix epoch, on the node's clock.
-`orchlite:result {…}`
+`orchlite:result NUMBER {…}`
     Once, the last of these lines. The keys are those of `result.json` (see `spec.py`), whose `attempt` is that of the host; `status` may
     also be `unknown`, if the run was started and its runner was killed. In addition: `packages`, what the program saw installed
     (`python`, `installed`, `host`; null if it was not started), and `metrics`, the numbers that it has left (an object, perhaps empty).
@@ -25,40 +26,43 @@ _LOG, _STARTED, _RESULT = "orchlite:log ", "orchlite:started ", "orchlite:result
 
 
 class NodeLine(NamedTuple):
-    """One line of a node program. One of the fields has a value."""
+    """One line of a node program. Besides the number, one of the fields has a value."""
 
+    number: int
     record: str | None = None
     """A record of the run's log, without the newline."""
     started_at_ns: int | None = None
     result: dict[str, Any] | None = None
 
 
-def of_record(record: bytes) -> bytes:
+def of_record(number: int, record: bytes) -> bytes:
     """Return the line for a record of the log."""
-    return f"{_LOG}{json.dumps(record.decode('utf-8', 'replace'))}\n".encode("ascii")
+    return f"{_LOG}{number} {json.dumps(record.decode('utf-8', 'replace'))}\n".encode("ascii")
 
 
-def of_start(started_at_ns: int) -> bytes:
+def of_start(number: int, started_at_ns: int) -> bytes:
     """Return the line that says that the program was started."""
-    return f'{_STARTED}{{"started_at_ns": {started_at_ns}}}\n'.encode("ascii")
+    return f'{_STARTED}{number} {{"started_at_ns": {started_at_ns}}}\n'.encode("ascii")
 
 
-def of_result(result: Mapping[str, Any]) -> bytes:
+def of_result(number: int, result: Mapping[str, Any]) -> bytes:
     """Return the line that says how the run has ended."""
-    return f"{_RESULT}{json.dumps(result)}\n".encode("ascii")
+    return f"{_RESULT}{number} {json.dumps(result)}\n".encode("ascii")
 
 
 def parsed(line: str) -> NodeLine | None:
     """Return what a whole line of a job's log says about the run; None if it is none of the node program's, or was cut off."""
-    if not line.startswith("orchlite:"):
+    word, _, rest = line.partition(" ")
+    digits, _, text = rest.partition(" ")
+    if f"{word} " not in (_LOG, _STARTED, _RESULT) or not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
         return None
-    word, _, text = line.partition(" ")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    number = int(digits)
     if f"{word} " == _LOG and isinstance(value, str):
-        return NodeLine(record=value)
+        return NodeLine(number, record=value)
     if f"{word} " == _STARTED and isinstance(value, dict) and isinstance(value.get("started_at_ns"), int):
-        return NodeLine(started_at_ns=value["started_at_ns"])
-    return NodeLine(result=value) if f"{word} " == _RESULT and isinstance(value, dict) else None
+        return NodeLine(number, started_at_ns=value["started_at_ns"])
+    return NodeLine(number, result=value) if f"{word} " == _RESULT and isinstance(value, dict) else None

@@ -1,0 +1,114 @@
+"""One thread that polls a cluster for all runs that a host waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from orchlite.core.errors import Closed
+from orchlite.core.threads import start_daemon
+from orchlite.ray.jobs_api import NoResponse
+from orchlite.ray.watch import Watch
+from orchlite.runs.spec import Observation
+
+PAUSE_SECONDS = 0.5
+_MOST_PAUSE_SECONDS = 10.0
+_SHARE = 4
+"""The pause is that many times as long as the poll before it: a busy or distant cluster is asked less often."""
+_log = logging.getLogger(__name__)
+
+
+class _Waiter:
+    """A thread that waits for the outcome of a run."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.has_outcome = threading.Event()
+        self.outcome: Observation | None = None
+
+    def end(self, outcome: Observation | None) -> None:
+        self.outcome = outcome
+        self.has_outcome.set()
+
+
+class Poller:
+    """Polls while there is something to wait for. Thread-safe."""
+
+    def __init__(self, stop_reason: Callable[[str], str | None]) -> None:
+        """Start no thread yet. `stop_reason` returns why this host has had a job stopped, by its id; None if it has not."""
+        self._stop_reason = stop_reason
+        self._lock = threading.Lock()
+        self._waiters: list[_Waiter] = []
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._is_closed = False
+
+    def wait(self, watch: Watch) -> Observation:
+        """Block until the run has an outcome.
+
+        Raises:
+            Closed: `close` was called.
+            ResourceExhausted: the system allows no more threads.
+        """
+        waiter = _Waiter(watch)
+        with self._lock:
+            if self._is_closed:
+                raise Closed("This client is closed.")
+            self._waiters.append(waiter)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = start_daemon(self._poll_all, "orchlite-ray")
+        waiter.has_outcome.wait()
+        if waiter.outcome is None:
+            raise Closed("This client is closed.", hint="The next host of the store with this cluster waits for the run.")
+        return waiter.outcome
+
+    def hurry(self) -> None:
+        """Poll now."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let `wait` raise `Closed`, in every thread."""
+        with self._lock:
+            self._is_closed = True
+        self._wake.set()
+
+    def _poll_all(self) -> None:
+        """Poll until nobody waits any more."""
+        while True:
+            with self._lock:
+                if self._is_closed:
+                    self._end_all()
+                if not self._waiters:
+                    self._thread = None
+                    return
+                waiters = list(self._waiters)
+            begun = time.monotonic()
+            self._poll(waiters)
+            self._wake.wait(min(_MOST_PAUSE_SECONDS, max(PAUSE_SECONDS, _SHARE * (time.monotonic() - begun))))
+            self._wake.clear()
+
+    def _end_all(self) -> None:
+        for waiter in self._waiters:
+            waiter.end(None)
+        self._waiters.clear()
+
+    def _poll(self, waiters: list[_Waiter]) -> None:
+        silence: NoResponse | None = None
+        for waiter in waiters:
+            if self._is_closed:
+                return
+            watch = waiter.watch
+            try:
+                outcome = watch.silent(silence) if silence else watch.poll(self._stop_reason(watch.run.placement.job_id))
+            except NoResponse as error:
+                silence = error
+                outcome = watch.silent(error)
+            except Exception:  # of this machine, or a fault: the run continues on the cluster, and is asked for again
+                _log.exception("the run %s could not be polled", watch.run.run_id)
+                continue
+            if outcome is not None:
+                with self._lock:
+                    self._waiters.remove(waiter)
+                waiter.end(outcome)

@@ -1,0 +1,286 @@
+"""`RayJobs` places, watches and ends jobs by what the head says, and tells what the user should know."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchlite import BadArgument, Closed
+from orchlite.core.records import Placement
+from orchlite.ray import RayJobs
+from orchlite.ray.jobs_api import JobsApi
+from orchlite.ray.watch import Watch
+from orchlite.runs.cluster import ClusterRefused, ClusterUnreachable, Job, PlacedRun
+from orchlite.runs.logs import read
+from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
+from tests.ray.fake_head import FakeHead, serving
+from tests.ray.output import BEGINS, printed, result_line
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def jobs(url: str) -> Iterator[RayJobs]:
+    jobs = RayJobs(url, max_runs=3)
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def job(tmp_path: Path, smallest_bundle: bytes) -> Job:
+    (tmp_path / "bundle.zip").write_bytes(smallest_bundle)
+    return Job("r1", 2, b'{"arguments": "secret"}', tmp_path / "bundle.zip", "ab" * 32)
+
+
+@pytest.fixture
+def placed(head: FakeHead, tmp_path: Path) -> PlacedRun:
+    """A run whose job the head has."""
+    placement = Placement("ray", "orchlite-r1-2", head.session)
+    head.add_job(placement.job_id)
+    return PlacedRun("r1", 2, placement, tmp_path / "2" / "log", 1_000_000)
+
+
+class Waiting(threading.Thread):
+    """A thread that waits for a run."""
+
+    def __init__(self, jobs: RayJobs, run: PlacedRun) -> None:
+        super().__init__()
+        self._jobs, self._run = jobs, run
+        self.reports: list[str] = []
+        self.outcome: Observation | BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self._jobs.wait(self._run, self.reports.append)
+        except BaseException as error:
+            self.outcome = error
+
+
+def _ended(found: object) -> Ended:
+    assert isinstance(found, Ended), found
+    return found
+
+
+def test_a_placement_names_the_run_its_attempt_and_the_life_of_the_cluster(head: FakeHead, jobs: RayJobs) -> None:
+    assert jobs.reserve("r1", 2) == Placement("ray", "orchlite-r1-2", head.session)
+
+
+def test_a_run_is_placed_once(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    placement = jobs.reserve("r1", 2)
+    jobs.place(job, placement)
+    jobs.place(job, placement)
+    assert list(head.jobs) == ["orchlite-r1-2"]
+    request = head.jobs["orchlite-r1-2"]["request"]
+    assert request["entrypoint"] == "exec python -m orchlite.node"
+    assert request["entrypoint_num_cpus"] == 1
+
+
+def test_nothing_of_a_run_stands_in_the_request_that_creates_its_job(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    jobs.place(job, jobs.reserve("r1", 2))
+    assert "secret" not in str(head.jobs)
+
+
+def test_code_and_bundle_are_sent_once_and_a_document_for_each_run(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    for number in range(3):
+        jobs.place(job._replace(run_id=f"r{number}", document=b"%d" % number), jobs.reserve(f"r{number}", 1))
+    assert (head.counted("PUT"), len(head.packages), len(head.jobs)) == (5, 5, 3)
+
+
+def test_a_cluster_that_was_started_again_gets_all_packages(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    jobs.place(job, jobs.reserve("r1", 1))
+    head.session, head.packages = "another", {}
+    jobs.place(job, jobs.reserve("r1", 2))
+    assert len(head.packages) == 3
+
+
+def test_a_run_is_not_placed_in_another_life_of_the_cluster(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    placement = jobs.reserve("r1", 2)
+    head.session = "another"
+    with pytest.raises(ClusterUnreachable, match="started again"):
+        jobs.place(job, placement)
+    assert head.jobs == {}
+
+
+def test_a_head_that_does_not_accept_a_run_says_why(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    placement = jobs.reserve("r1", 2)
+    head.failure = (400, "ValueError: no such resource")
+    with pytest.raises(ClusterRefused, match="no such resource"):
+        jobs.place(job, placement)
+
+
+def test_a_run_ends_as_its_result_line_says_whatever_the_status_is(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    head.logs["orchlite-r1-2"] = BEGINS + printed("a", "b") + result_line(3, exit_code=3, status="failure")
+    ended = _ended(jobs.wait(placed, print))
+    assert (ended.attempt, ended.result.status, ended.result.exit_code) == (2, "failure", 3)
+    assert str(read(placed.log)) == "a\nb\n"
+
+
+def test_lines_are_there_before_the_end(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    waiting = Waiting(jobs, placed)
+    head.logs["orchlite-r1-2"] += printed("a")
+    until(lambda: str(read(placed.log)) == "a\n")
+    assert waiting.is_alive()
+    head.logs["orchlite-r1-2"] += printed("b", first=2) + result_line(3)
+    waiting.join()
+    assert str(read(placed.log)) == "a\nb\n"
+    assert waiting.reports == []
+
+
+def test_many_runs_are_polled_by_one_thread(head: FakeHead, jobs: RayJobs, tmp_path: Path, until: Until) -> None:
+    runs = [PlacedRun(f"r{n}", 1, Placement("ray", f"j{n}", head.session), tmp_path / f"{n}" / "log", 10_000) for n in range(5)]
+    for run in runs:
+        head.add_job(run.placement.job_id)
+    waiting = [Waiting(jobs, run) for run in runs]
+    until(lambda: all(head.counted(f"/api/jobs/j{n}") for n in range(5)))
+    assert [thread.name for thread in threading.enumerate() if thread.name == "orchlite-ray"] == ["orchlite-ray"]
+    for number, run in enumerate(runs):
+        head.logs[run.placement.job_id] = printed(f"of {number}") + result_line(2)
+    for thread in waiting:
+        thread.join()
+    assert [str(read(run.log)) for run in runs] == [f"of {n}\n" for n in range(5)]
+    until(lambda: "orchlite-ray" not in [thread.name for thread in threading.enumerate()])
+
+
+def test_a_poll_asks_twice_for_a_run_and_pauses(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    waiting = Waiting(jobs, placed)
+    until(lambda: head.requests)
+    begun = time.monotonic()
+    until(lambda: len(head.requests) >= 5)
+    assert time.monotonic() - begun > 0.9
+    jobs.close()
+    waiting.join()
+
+
+def test_a_killed_run_has_the_reason_of_its_host(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    waiting = Waiting(jobs, placed)
+    jobs.cancel(placed, "its task was killed")
+    waiting.join()
+    result = _ended(waiting.outcome).result
+    assert (result.status, result.reason) == ("killed", "its task was killed")
+
+
+def test_a_run_that_waits_for_resources_is_killed_at_once(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    head.jobs["orchlite-r1-2"].update(status="PENDING", driver_node_id=None)
+    waiting = Waiting(jobs, placed)
+    jobs._stop_reasons["orchlite-r1-2"] = "enough"
+    waiting.join()
+    result = _ended(waiting.outcome).result
+    assert (result.status, result.started_at, result.reason) == ("killed", None, "enough")
+
+
+def test_a_job_that_the_cluster_never_had_was_never_started(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    head.jobs.clear()
+    assert isinstance(jobs.observe(placed), NeverStarted)
+    assert isinstance(jobs.wait(placed, print), NeverStarted)
+
+
+def test_a_job_that_was_there_and_is_gone_is_unknown(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    waiting = Waiting(jobs, placed)
+    until(lambda: placed.log.with_name("log.copied").exists())
+    head.jobs.clear()
+    waiting.join()
+    assert isinstance(waiting.outcome, Lost)
+    assert isinstance(jobs.wait(placed, print), Lost)  # as the next host would
+
+
+def test_a_cluster_that_was_started_again_has_lost_the_run(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    head.jobs.clear()
+    head.session = "another"
+    assert isinstance(jobs.observe(placed), Lost)
+    lost = jobs.wait(placed, print)
+    assert isinstance(lost, Lost)
+    assert "was started again and does not have it" in str(lost.reason)
+    assert "may still be running" in str(lost.reason)
+
+
+def test_a_run_is_alive_while_nothing_is_known_of_its_end(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    assert isinstance(jobs.observe(placed), Alive)
+    head.failure = (500, "busy")
+    assert isinstance(jobs.observe(placed), Alive)
+
+
+def test_the_log_of_a_dead_node_stays_as_far_as_it_was_copied(
+    head: FakeHead, url: str, placed: PlacedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(JobsApi(url, None), placed, 100, print)
+    head.logs["orchlite-r1-2"] = printed("a")
+    assert watch.poll(None) is None
+    head.has_logs = False
+    died = "Job supervisor actor died: The node was terminated."
+    head.jobs["orchlite-r1-2"].update(status="FAILED", error_type="JOB_SUPERVISOR_ACTOR_DIED", message=died)
+    monkeypatch.setattr("orchlite.ray.watch._LOG_PATIENCE_SECONDS", 0)
+    assert watch.poll(None) == Lost(2, f"Ray has lost it, so its outcome is not known: {died}")
+    assert str(read(placed.log)) == "a\n"
+
+
+def test_the_result_of_a_failed_command_is_found_in_the_message_of_ray(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    message = (
+        "Job entrypoint command failed with exit code 1, last available logs:\n" + result_line(1, status="failure", exit_code=1).decode()
+    )
+    head.jobs["orchlite-r1-2"].update(status="FAILED", error_type="JOB_ENTRYPOINT_COMMAND_ERROR", message=message, driver_node_id=None)
+    assert _ended(jobs.wait(placed, print)).result.exit_code == 1
+
+
+def test_a_silent_cluster_is_reported_once_and_again_when_it_responds(
+    head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until
+) -> None:
+    waiting = Waiting(jobs, placed)
+    until(lambda: head.requests)
+    head.failure = (503, "starting")
+    until(lambda: waiting.reports)
+    assert "HTTP 503: starting The run may continue there; it becomes unknown if that lasts 10 min 00 s from" in waiting.reports[0]
+    head.failure = None
+    until(lambda: len(waiting.reports) == 2)
+    assert waiting.reports[1] == ""
+    head.logs["orchlite-r1-2"] = result_line(1)
+    waiting.join()
+    assert len(waiting.reports) == 2
+
+
+def test_a_cluster_that_is_silent_for_too_long_has_lost_the_run(placed: PlacedRun) -> None:
+    with serving(FakeHead()) as url:
+        pass
+    jobs = RayJobs(url, lost_after=61)
+    jobs.lost_after_seconds = 0
+    lost = jobs.wait(placed, print)
+    assert isinstance(lost, Lost)
+    assert "does not respond" in str(lost.reason)
+    assert "its program may still be running" in str(lost.reason)
+
+
+def test_closing_leaves_the_jobs_and_their_threads_alone(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    waiting = Waiting(jobs, placed)
+    jobs.close()
+    waiting.join()
+    assert isinstance(waiting.outcome, Closed)
+    assert head.jobs["orchlite-r1-2"]["status"] == "RUNNING"
+    with pytest.raises(Closed):
+        jobs.wait(placed, print)
+
+
+@pytest.mark.parametrize(
+    "url", ["head:8265", "ftp://head", "http://", "http://head:port", "http://u:w@head:1", "http://head/?a=b", "", 8265]
+)
+def test_an_address_is_that_of_a_head(url: str) -> None:
+    with pytest.raises(BadArgument):
+        RayJobs(url)
+
+
+def test_lost_after_is_longer_than_a_node_outlives_its_head() -> None:
+    with pytest.raises(BadArgument, match="lost_after is 60 seconds"):
+        RayJobs("http://head:8265", lost_after="1m")
+
+
+@pytest.mark.parametrize("resources", [{}, {"CPU": 0}, {"CPU": -1}, {"CPU": "1"}, {"CPU": True}, {1: 1}, {"CPU": float("inf")}, 4])
+def test_resources_are_amounts_by_name(resources: dict[str, float]) -> None:
+    with pytest.raises(BadArgument, match="resources is"):
+        RayJobs("http://head:8265", resources=resources)
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "secret" not in repr(RayJobs("http://head:8265", token="secret"))

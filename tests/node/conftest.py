@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from pathlib import Path
@@ -46,6 +48,12 @@ class Report(NamedTuple):
     @property
     def texts(self) -> list[str]:
         return [record.split(" ", 3)[3] for record in self.records]
+
+    @property
+    def text(self) -> str:
+        """The records as one text; a part of a line has no newline."""
+        parts = (record.split(" ", 3) for record in self.records)
+        return "".join(text + ("" if tag == "P" else "\n") for _, _, tag, text in parts)
 
     @property
     def result(self) -> dict[str, Any]:
@@ -95,9 +103,36 @@ class Node:
         output, errors = process.communicate(timeout=_SECONDS)
         return Report(output.decode("ascii").splitlines(), process.returncode, errors.decode())
 
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill the shell and the node program, as a cluster does whose supervisor has died."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=_SECONDS)
+
     def run(self, job: Any) -> Report:
         """Execute a job to its end."""
         return self.finish(self.start(self.receive(job)))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of a process and of all that descend from it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def bearing(words: str) -> list[int]:
+    """Return the ids of the live processes in whose command line these words are."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if words.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _unpack(content: bytes, folder: Path) -> None:
@@ -130,18 +165,20 @@ def node(tmp_path: Path, node_python: Path, shared_cache: Path) -> Node:
 def job(client: orchlite.Client, folder: Callable[..., Path]) -> Callable[..., Any]:
     """Make a job of the test's store: `job("print(1)")`, or `job({"main.py": "..."}, {"an": "argument"}, timeout_seconds=1)`."""
 
-    def make(files: str | Mapping[str, str], arguments: str = "{}", *, attempt: int = 1, grace_seconds: float = 10, **task: Any) -> Any:
+    def make(
+        files: str | Mapping[str, str],
+        arguments: str = "{}",
+        *,
+        attempt: int = 1,
+        client: orchlite.Client = client,
+        **task: Any,
+    ) -> Any:
         context = engine_of(client).context
         uploaded = client.upload_orchestration(path=folder(files)).wait()
         orchestration = context.store.orchestrations.get(uploaded.id())
         changes = {"timeout_seconds": None, "debug": False, "env": {}, "env_passthrough": (), "arguments": arguments, **task}
         row = task_row(orchestration, **changes)
-        was = context.settings
-        context.settings = was._replace(grace_seconds=grace_seconds)
-        try:
-            return jobs.job_of(context, Assignment(_queued(row.task_id, attempt), row, orchestration))
-        finally:
-            context.settings = was
+        return jobs.job_of(context, Assignment(_queued(row.task_id, attempt), row, orchestration))
 
     return make
 
@@ -149,3 +186,13 @@ def job(client: orchlite.Client, folder: Callable[..., Path]) -> Callable[..., A
 def _queued(task_id: str, attempt: int) -> RunRow:
     now = datetime.now(UTC)
     return RunRow(str(uuid.uuid4()), task_id, RunStatus.RUNNING, attempt, "", "", "", now, now, None, None, None, None, None, False, True)
+
+
+@pytest.fixture
+def with_index(open_client: Callable[..., orchlite.Client], folder: Callable[..., Path]) -> Callable[..., Any]:
+    """Make a job whose requirements come from this index: `with_index(job, url, files)`."""
+
+    def make(job: Callable[..., Any], index: str, files: Mapping[str, str], **options: Any) -> Any:
+        return job(files, client=open_client(index_urls=[index], installer="pip"), **options)
+
+    return make

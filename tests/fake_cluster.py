@@ -139,7 +139,8 @@ class FakeCluster:
             return
         with (self.folder / "starts").open("a") as file:
             file.write(f"{placement.job_id}\n")
-        subprocess.Popen([sys.executable, "-c", _NODE, str(folder), str(job.bundle)], start_new_session=True)
+        node = subprocess.Popen([sys.executable, "-c", _NODE, str(folder), str(job.bundle)], start_new_session=True)
+        threading.Thread(target=node.wait, daemon=True).start()  # or it would be a zombie
 
     def wait(self, run: PlacedRun, report: Callable[[str], None]) -> Observation:
         is_down = False

@@ -80,7 +80,7 @@ class IllegalMove(Conflict):
     """The status of an orchestration, task or run does not allow the request. `details["status"]` is that status."""
 
 
-class StoreElsewhere(Conflict):
+class StoreElsewhere(OrchliteError):
     """This run executes on a node of a cluster, and the request needs the store of its host. `details["workspace_id"]` is the run's."""
 
 

@@ -47,9 +47,10 @@ def receive(context: Context, upload: ModelUpload) -> ModelVersionRow:
         BadArgument: the name or the framework is refused, or the file cannot be read.
         BadModel: the file is no model of this framework, or is longer than `Limits.model_bytes`.
         StorageFull: there is no space for it.
-        StoreBusy, StoreDamaged, DeviceFailed, Closed: the store accepts no writes.
+        StoreBusy, StoreDamaged, DeviceFailed, Closed, StoreElsewhere: the store accepts no writes.
         OSError: the file cannot be written to the store's folder.
     """
+    context.store.check_changeable()
     checked_model_name(upload.name)
     check_framework(upload.framework)
     with context.model_files.receive(upload.source, context.settings.limits.model_bytes) as received:

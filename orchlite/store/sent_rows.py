@@ -48,6 +48,14 @@ class SentDatabase(Database):
         """
         raise refusal(self._workspace_id)
 
+    def copy_to(self, path: Path) -> NoReturn:
+        """Refuse to copy what is not here.
+
+        Raises:
+            StoreElsewhere: always.
+        """
+        raise refusal(self._workspace_id)
+
 
 class SentWorkspaces(Workspaces):
     """The run's workspace, and the default one."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from orchlite.core.errors import Conflict, DeviceFailed, MissingExtra, NotFound, OrchliteError
+from orchlite.core.errors import Conflict, DeviceFailed, MissingExtra, NotFound, OrchliteError, StoreElsewhere
 
 
 class APIErrorResponse(NamedTuple):
@@ -89,13 +89,15 @@ class InferenceTimeoutError(Exception):
 
 @contextmanager
 def as_api_error(kind: type[WallarooAPIError] = WallarooAPIError) -> Iterator[None]:
-    """Turn an `OrchliteError` of the block into what the SDK raises where the platform refuses something.
+    """Turn an `OrchliteError` of the block into what the SDK raises where the platform refuses something; but leave `StoreElsewhere`.
 
     Raises:
         WallarooAPIError: the block raised an `OrchliteError`.
     """
     try:
         yield
+    except StoreElsewhere:
+        raise
     except OrchliteError as error:
         source = {"status": "Error", "source": "engine"} if kind is InferenceError else {}
         raise _rebuild(kind, APIErrorResponse(_code(error), error=str(error), **source), _PREFIXES.get(kind, "")) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchlite.core.arguments import checked_name
-from orchlite.core.errors import OrchliteError
+from orchlite.core.errors import OrchliteError, StoreElsewhere
 from orchlite.engine.engine import Engine
 from orchlite.operations.upload import Upload
 
@@ -44,6 +44,8 @@ def upload(
     try:
         taken = Upload(source, workspace_id, checked_name(name), checked_name(file_name or _UNNAMED, "file_name") or _UNNAMED)
         return Orchestration(client, engine, engine.upload(taken))
+    except StoreElsewhere:
+        raise
     except OrchliteError as error:
         raise OrchestrationUploadFailed(error) from error
 

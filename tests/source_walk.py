@@ -11,7 +11,6 @@ import ast
 import builtins
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
@@ -120,8 +119,33 @@ def _raises_again(handler: ast.ExceptHandler) -> bool:
 
 @cache
 def _tree(thing: Callable[..., Any] | ModuleType) -> Any:
-    parsed = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-    return parsed if inspect.ismodule(thing) else parsed.body[0]
+    """Return the parsed source of a module, or the definition of a function or a class in it."""
+    if inspect.ismodule(thing):
+        return ast.parse(inspect.getsource(thing))
+    definitions = _definitions(sys.modules[thing.__module__])
+    return definitions[thing.__code__.co_firstlineno if inspect.isfunction(thing) else thing.__qualname__]
+
+
+@cache
+def _definitions(module: ModuleType) -> dict[int | str, ast.AST]:
+    """Return the functions of a module by their first line, which may be a decorator's, and its classes by their qualified name."""
+    found: dict[int | str, ast.AST] = {}
+
+    def find(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = prefix
+            if isinstance(child, ast.expr):
+                continue
+            if isinstance(child, ast.ClassDef):
+                found[prefix + child.name] = child
+                inner = f"{prefix}{child.name}."
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[min(each.lineno for each in (child, *child.decorator_list))] = child
+                inner = f"{prefix}{child.name}.<locals>."
+            find(child, inner)
+
+    find(_tree(module), "")
+    return found
 
 
 def _value(node: ast.AST | None, scope: Scope) -> Any:

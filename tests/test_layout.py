@@ -34,7 +34,7 @@ _MAY_IMPORT = {
     "rest": {"core", "inference", "operations", "engine", "client"},
     "web": {"core", "inference", "operations", "engine", "client"},
     "testing": {"core", "environments", "bundles", "runs", "store", "inference", "engine", "client", "sdk"},
-    "cli": {"core", "environments", "schedules", "runs", "operations", "client", "testing", "rest", "web"},
+    "cli": {"core", "environments", "schedules", "runs", "operations", "client", "testing", "rest", "web", "ray"},
     "pytest_plugin": {"client", "testing"},
     "__main__": {"cli"},
     "__init__": {"core"},

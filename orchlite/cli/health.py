@@ -43,8 +43,9 @@ class _Problem(NamedTuple):
 def health(since: datetime | None) -> int:
     """Examine the schedules of the whole store, for monitors: print a line for each problem, and exit with 1 if there is one.
 
-    Problems are schedules that no process keeps, a process that no longer works, tasks that are overdue, in schedule_error or in
-    crash_loop, and, since the time given, runs and packaging that have failed, and slots that were late, missed or skipped.
+    Problems are schedules that no process keeps, a process that no longer works, runs on a cluster that no process waits for, tasks that
+    are overdue, in schedule_error or in crash_loop, and, since the time given, runs and packaging that have failed, and slots that were
+    late, missed or skipped.
     """
     with open_store() as (client, out):
         found = lookup_of(client).health(since or SystemClock().now() - _RECENT)
@@ -59,7 +60,8 @@ def health(since: datetime | None) -> int:
 def _health_json(client: Client, found: Health, problems: Sequence[_Problem]) -> JsonObject:
     """Return {store, ok, since, kept_by, problems}; `problems` are [{kind, text, task_id, run_id, at}].
 
-    A kind is `unkept`, `stalled`, `overdue`, `schedule_error`, `crash_loop`, `failed`, `packaging_failed`, `late` or `skipped`.
+    A kind is `unkept`, `stalled`, `unattended`, `overdue`, `schedule_error`, `crash_loop`, `failed`, `packaging_failed`, `late` or
+    `skipped`.
     """
     return {
         "store": str(client.path()),
@@ -93,12 +95,12 @@ def keepers_text(found: Health) -> str:
 
 
 def alarm_texts(found: Health) -> list[str]:
-    """Return what must be mended before any schedule is kept again."""
-    return [problem.text for problem in (*_unkept(found), *_stalled(found))]
+    """Return what must be mended before any schedule is kept again, and before the ends of runs on a cluster are known."""
+    return [problem.text for problem in (*_unkept(found), *_stalled(found), *_unattended(found))]
 
 
 def print_alarms(found: Health, out: Output) -> None:
-    """Print what must be mended before any schedule is kept again, and what is overdue."""
+    """Print `alarm_texts`, and what is overdue."""
     for text in alarm_texts(found):
         out.alarm(text)
     if found.overdue:
@@ -109,6 +111,7 @@ def print_alarms(found: Health, out: Output) -> None:
 def _problems(client: Client, found: Health) -> Iterator[_Problem]:
     yield from _unkept(found)
     yield from _stalled(found)
+    yield from _unattended(found)
     for task in found.overdue:
         at = task.next_run_at()
         yield _Problem("overdue", f"{_title(task)}: it was due at {time_text(at, task.timezone())}", task.id(), at=at)
@@ -149,6 +152,24 @@ def _unkept(found: Health) -> Iterator[_Problem]:
 def _stalled(found: Health) -> Iterator[_Problem]:
     for sign in found.keeping.stalled:
         yield _Problem("stalled", f"process {sign.process_id} has kept no schedule since {time_text(sign.at)}: restart it", at=sign.at)
+
+
+def _unattended(found: Health) -> Iterator[_Problem]:
+    of_engines: dict[str, list[TaskRun]] = {}
+    for run in found.unattended:
+        if (placement := run.placement()) is not None:
+            of_engines.setdefault(placement.engine, []).append(run)
+    for engine, [first, *others] in of_engines.items():
+        count = counted(1 + len(others), "run")
+        text = f"{count} on {engine}, and no host waits for {'them' if others else 'it'}: {awaited_host_text(engine)}"
+        yield _Problem("unattended", text, run_id=first.id(), at=first.started_at())
+
+
+def awaited_host_text(engine: str) -> str:
+    """Return how a host with this engine is started."""
+    if engine != "ray":
+        return f"start a host with the engine {engine!r:.40}"
+    return f"run `{common_options().command('start', '--ray', 'URL', anywhere=True)}`"
 
 
 def _overdue_cells(task: Task) -> tuple[object, ...]:

@@ -158,12 +158,12 @@ def _origin(client: Client, run: TaskRun) -> JsonObject:
 def full_run_json(client: Client, run: TaskRun) -> JsonObject:
     """Return all fields of a run: those of `run_json_maker` and {arguments, timeout_seconds, timezone, log, files, metrics, packages, …}.
 
-    The others are `memory_bytes`, `cpu_seconds` and `nice`. `timezone` is the zone of the task's schedule, `log` the path of the log's
-    first file, or null if nothing was started, `files` are the paths of the files that the run created or changed, and `packages` are
-    {python, installed, host}, or null if they are not known.
+    The others are `memory_bytes`, `cpu_seconds`, `nice` and `placement`. `timezone` is the zone of the task's schedule, `log` the path
+    of the log's first file, or null if nothing was started, `files` are the paths of the files that the run created or changed, `packages`
+    are {python, installed, host}, or null if they are not known, and `placement` is {engine, job_id, session}, or null without a cluster.
     """
     task = client.get_task_by_id(run.task())
-    log, packages = lookup_of(client).log_path(run), run.packages()
+    log, packages, placement = lookup_of(client).log_path(run), run.packages(), run.placement()
     return {
         **run_json(run),
         **_origin(client, run),
@@ -175,6 +175,7 @@ def full_run_json(client: Client, run: TaskRun) -> JsonObject:
         "files": [str(path) for path in run.files()],
         "metrics": run.metrics(),
         "packages": None if packages is None else packages._asdict(),
+        "placement": None if placement is None else placement._asdict(),
     }
 
 

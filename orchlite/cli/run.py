@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.errors import FAILED, SUCCESS, TIMED_OUT
+from orchlite.cli.health import awaited_host_text
 from orchlite.cli.json_models import full_run_json, run_json
 from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
 from orchlite.cli.output import Output, time_text
 from orchlite.cli.program_output import ProgramOutput, own_targets
+from orchlite.cli.ray_options import ray_options
 from orchlite.cli.resource_options import Resources, resource_options
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
@@ -31,6 +33,7 @@ from orchlite.runs.logs import UnfinishedLine
 if TYPE_CHECKING:
     from orchlite.client.client import Client
     from orchlite.client.task_run import TaskRun
+    from orchlite.ray import RayJobs
 
 _POLL_SECONDS = 0.02
 _MAX_FILES = 5
@@ -45,6 +48,7 @@ _MAX_FILES = 5
 @retry_options
 @resource_options
 @notification_options("failure", "success")
+@ray_options
 @run_options
 def run(
     path_or_id: str,
@@ -52,6 +56,7 @@ def run(
     commands: Commands,
     retry: Retry,
     resources: Resources,
+    engine: RayJobs | None,
     timeout: timedelta | None,
     detach: bool,
     name: str | None,
@@ -64,8 +69,9 @@ def run(
     """
     out, interrupts = common_options().output(), Signals()
     check_retry(retry)
+    source = options.source._replace(settings={**options.source.settings, "engine": engine})
     try:
-        with interrupts.handled(), open_packaged(path_or_id, options.source, out) as (client, orchestration):
+        with interrupts.handled(), open_packaged(path_or_id, source, out) as (client, orchestration):
             with interrupts.deferred():
                 given = {**commands, **retry, **resources}
                 task = orchestration.run_once(name, options.arguments, seconds_of(timeout), env=options.variables, **given)
@@ -97,7 +103,9 @@ def leave_running(client: Client, one: TaskRun, out: Output) -> None:
     out.json(run_json(one)) if out.as_json else out.line(one.id())
     follow, kill = common_options().command("logs", "-f", short_id(one.id())), common_options().command("kill", short_id(one.id()))
     out.note(f"the run continues: `{follow}` follows it, `{kill}` ends it")
-    if client.get_task_by_id(one.task()).retries() and not search.other_hosts():
+    if (placement := one.placement()) is not None and not one.status().is_final and not search.other_hosts():
+        out.note(f"no process waits for it: {awaited_host_text(placement.engine)}")
+    elif client.get_task_by_id(one.task()).retries() and not search.other_hosts():
         start = common_options().command("start", anywhere=True)
         out.note(f"if it fails, no process will try it again: run `{start}`")
     client.close(drain=False)

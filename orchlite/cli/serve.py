@@ -16,11 +16,13 @@ import click
 from orchlite.cli.login_address import login_address, open_in_browser
 from orchlite.cli.options import Duration, ShellCommand, Verb, common_options, limit_option
 from orchlite.cli.output import Output
+from orchlite.cli.ray_options import ray_options
 from orchlite.cli.run_options import ClientSettings, Commands, environment_options, install_options, notification_options
 from orchlite.core.errors import BadArgument, Conflict
 
 if TYPE_CHECKING:
     from orchlite.client.client import Client
+    from orchlite.ray import RayJobs
     from orchlite.rest.server import Server
 
 _PORT = 8080
@@ -53,6 +55,7 @@ _read_only_option = click.option("--read-only", is_flag=True, help="Refuse what 
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
+@ray_options
 @limit_option
 @install_options
 def start(
@@ -62,6 +65,7 @@ def start(
     retain: timedelta | None,
     commands: Commands,
     heartbeat: list[str] | None,
+    engine: RayJobs | None,
     installing: ClientSettings,
 ) -> None:
     """Run what is queued and due in the store, until SIGTERM or Ctrl-C.
@@ -75,7 +79,7 @@ def start(
     out = common_options().output()
     _log_to_stderr(out)
     create = create or common_options().is_first_use()
-    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat}, create=create)
+    client = _open_host(workers, retain, {**installing, **commands, "heartbeat": heartbeat, "engine": engine}, create=create)
     out.note(f"keeping the schedules of {client.path()}; Ctrl-C stops this process, not the runs")
     client.run_forever(adopt_copy=adopt_copy)
 
@@ -105,6 +109,7 @@ def start(
 @_retain_option
 @notification_options("failure", "success", "late")
 @_heartbeat_option
+@ray_options
 @limit_option
 @environment_options
 def serve(
@@ -121,6 +126,7 @@ def serve(
     retain: timedelta | None,
     commands: Commands,
     heartbeat: list[str] | None,
+    engine: RayJobs | None,
     installing: ClientSettings,
 ) -> None:
     """Serve a page and the platform's REST API for the store, and do what `start` does, until SIGTERM or Ctrl-C.
@@ -129,7 +135,7 @@ def serve(
     within ten minutes; `open` makes another. With --json: {"url", "environment", "log_in"}, on one line.
     """
     out = common_options().output()
-    settings = {**installing, **commands, "heartbeat": heartbeat, "preload": preload}
+    settings = {**installing, **commands, "heartbeat": heartbeat, "preload": preload, "engine": engine}
     if standby is not None:
         settings["standby_seconds"] = standby
     addresses = {"host": host, "port": port, "hosts": also_named, "allow_remote": allow_remote}

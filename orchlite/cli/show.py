@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchlite.cli.health import awaited_host_text
 from orchlite.cli.json_models import JsonObject, full_orchestration_json, full_pipeline_json, full_run_json, model_json, task_json_maker
 from orchlite.cli.lists import open_store
 from orchlite.cli.lookup import IdOrName, everything_of, kind_of, lookup_of
@@ -193,6 +194,7 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "status": run.status(),
         "exit code": run.exit_code(),
         "reason": _first_line(run.reason()),
+        **_placement_facts(client, run),
         "arguments": run.input_data(),
         "timeout": seconds_text(run.timeout()),
         **_resource_facts(run),
@@ -211,6 +213,16 @@ def _run_facts(client: Client, run: TaskRun) -> Facts:
         "metrics": [f"{name} {number_text(value)}" for name, value in run.metrics().items()],
         **_package_facts(run),
         "last lines": last_lines(run, _SHOWN_LINES),
+    }
+
+
+def _placement_facts(client: Client, run: TaskRun) -> Facts:
+    if (placement := run.placement()) is None:
+        return {}
+    is_left = run.id() in lookup_of(client).unattended()
+    return {
+        "executed on": f"{placement.engine}, as {placement.job_id}",
+        "waits for a host": awaited_host_text(placement.engine) if is_left else None,
     }
 
 

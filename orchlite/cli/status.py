@@ -149,13 +149,14 @@ def _sizes() -> dict[str, int]:
 
 
 def _status_json(client: Client, facts: _Facts) -> JsonObject:
-    """Return the state: {store, hosts, kept_by, unkept, overdue, running, queued, failed_since, failed, late, skipped, …}.
+    """Return the state: {store, hosts, kept_by, unkept, unattended, overdue, running, queued, failed_since, failed, late, skipped, …}.
 
     The others are `packaging_failed`, `due`, `paused` and `disk`. `kept_by` is [{process_id, seen_at}], the processes that keep schedules;
-    `unkept`, whether there are schedules that none keeps. `overdue` are tasks; `failed`, `late` and `skipped` are runs of programs;
-    `packaging_failed` is [{orchestration_id, name, reason, run_id, ended_at, log}], where `log` is the command that shows the
-    installer's log. `paused` includes tasks in `schedule_error`. `disk` is {database_bytes, bundles_bytes, models_bytes, runs_bytes,
-    environments_bytes, runs_with_holes_bytes}; the last is the sum of the sizes that `ls` shows for the files of runs.
+    `unkept`, whether there are schedules that none keeps. `unattended`, `failed`, `late` and `skipped` are runs of programs, the first of
+    them on a cluster, where no process waits for them; `overdue` are tasks. `packaging_failed` is [{orchestration_id, name, reason, run_id,
+    ended_at, log}], where `log` is the command that shows the installer's log. `paused` includes tasks in `schedule_error`. `disk` is
+    {database_bytes, bundles_bytes, models_bytes, runs_bytes, environments_bytes, runs_with_holes_bytes}; the last is the sum of the sizes
+    that `ls` shows for the files of runs.
     """
     run, task, health = run_json_maker(client), task_json_maker(client), facts.health
     return {
@@ -163,6 +164,7 @@ def _status_json(client: Client, facts: _Facts) -> JsonObject:
         "hosts": facts.hosts,
         "kept_by": signs_json(health.keeping.kept_by),
         "unkept": health.keeping.is_unkept,
+        "unattended": [run(one) for one in health.unattended],
         "overdue": [task(one) for one in health.overdue],
         "running": [run(one) for one in facts.running],
         "queued": [run(one) for one in facts.queued],

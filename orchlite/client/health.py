@@ -62,6 +62,8 @@ class Health(NamedTuple):
     """Failed runs, the newest first; without packaging."""
     packaging_failed: Sequence[PackagingFailure]
     """The newest for each name, except if a later upload of that name is ready."""
+    unattended: Sequence[TaskRun] = ()
+    """Runs on a cluster whose host is gone, the oldest first: they need a host with that engine."""
 
     @property
     def has_failures(self) -> bool:
@@ -71,7 +73,7 @@ class Health(NamedTuple):
     @property
     def is_ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.has_failures or self.keeping.is_unkept or self.keeping.stalled or self.unsound)
+        return not (self.has_failures or self.keeping.is_unkept or self.keeping.stalled or self.unsound or self.unattended)
 
 
 def examine(engine: Engine, since: datetime) -> Health:
@@ -88,6 +90,7 @@ def examine(engine: Engine, since: datetime) -> Health:
         skipped=_runs(engine, store.lookups.skipped_since(since)),
         failed=_runs(engine, (key for key in store.lookups.failed_since(since) if key not in packaging)),
         packaging_failed=packaging_failures(engine, since),
+        unattended=unattended(engine),
     )
 
 
@@ -101,6 +104,13 @@ def keeping(engine: Engine) -> Keeping:
         recurring=engine.store.lookups.count_recurring(),
         is_copy=identity is not None and identity.is_copy,
     )
+
+
+def unattended(engine: Engine) -> list[TaskRun]:
+    """Return the runs on a cluster whose host is gone, the oldest first."""
+    hosts = engine.context.folder.hosts
+    rows = (run for run in engine.store.placements.running() if run.host_id is not None and not liveness.is_alive(hosts, run.host_id))
+    return [TaskRun(engine, run.run_id, run.task_id) for run in rows]
 
 
 def overdue(engine: Engine) -> list[Task]:

@@ -109,6 +109,12 @@ class Lookup:
 
         return examine(self._engine, since)
 
+    def unattended(self) -> set[str]:
+        """Return the ids of the runs on a cluster whose host is gone."""
+        from orchlite.client.health import unattended
+
+        return {run.id() for run in unattended(self._engine)}
+
     def report(self, since: datetime) -> Report:
         """Return what the tasks of the whole store have done since then."""
         from orchlite.client.report import compiled
@@ -176,8 +182,9 @@ class Lookup:
         return any(sign.host_id != context.host_id for sign in liveness.signs_of_life(context.folder.hosts))
 
     def has_started(self, run: TaskRun) -> bool:
-        """Return whether the run's program was started, or the run has ended: it no longer needs this host."""
-        return self._engine.context.folder.run(run.id()).started.exists() or run.status().is_final
+        """Return whether the run's program was started, the run was placed on a cluster, or it has ended: it no longer needs this host."""
+        folder = self._engine.context.folder.run(run.id())
+        return folder.started.exists() or any(folder.path.glob("*/placed")) or run.status().is_final
 
     def _terms(self, word: str) -> tuple[int, str, str | None]:
         return self._workspace_id, word, _prefix(word)

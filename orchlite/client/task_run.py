@@ -16,7 +16,7 @@ from orchlite.core.arguments import checked_count, checked_flag, checked_path, c
 from orchlite.core.durations import Duration
 from orchlite.core.errors import BadArgument, DeviceFailed, IllegalMove, NotFound, RunFailed
 from orchlite.core.hints import PythonOnly
-from orchlite.core.records import Packages, RunRow, TaskRow
+from orchlite.core.records import Packages, Placement, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.core.system_errors import device_error, shortages
 from orchlite.core.tables import preformatted, table_html
@@ -151,8 +151,12 @@ class TaskRun:
         return self._row().ended_at
 
     def reason(self) -> str | None:
-        """Return why it ended, if not by its program exiting."""
+        """Return why it ended, if not by its program exiting. While it runs on a cluster: what that says of it, if anything."""
         return self._row().reason
+
+    def placement(self) -> Placement | None:
+        """Return where it is or was executed, if on a cluster: `engine`, `job_id` and `session`; None: on the machine of its host."""
+        return self._row().placement
 
     def log_is_complete(self) -> bool:
         """Return False if output was lost because the disk was full."""

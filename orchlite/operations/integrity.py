@@ -204,6 +204,10 @@ def _abandoned_runs(context: Context) -> Iterator[Finding]:
     for run in context.store.runs.running():
         if run.host_id is None or liveness.is_alive(context.folder.hosts, run.host_id):
             continue
+        if run.placement is not None:
+            what = f"It is running on {run.placement.engine} as {run.placement.job_id}, and no host waits for it."
+            yield Finding("run", run.run_id, what, Api.START + " with that engine records how it ends.")
+            continue
         has_runner = isinstance(context.process.observe(context.folder.run(run.run_id)), Alive)
         if not has_runner and context.store.maintenance.status_of_run(run.run_id) == "running":
             yield Finding("run", run.run_id, "It is running by its row, but no process runs it.", Api.START + " records how it ended.")

@@ -42,6 +42,14 @@ class Run(TypedDict):
     updated_at: str
 
 
+class Placement(TypedDict):
+    """Where a run is executed that is executed on a cluster."""
+
+    engine: str
+    job_id: str
+    session: str
+
+
 class RunDetails(Run):
     """A run by itself."""
 
@@ -56,6 +64,7 @@ class RunDetails(Run):
     retry_of: str | None
     rerun_of: str | None
     metrics: dict[str, float]
+    placement: Placement | None
 
 
 class Task(TypedDict):

@@ -22,7 +22,7 @@ from orchlite.core.status import RunStatus, TaskKind, TaskStatus
 from orchlite.core.version import VERSION
 from orchlite.rest.accounts import OWNER, Account
 from orchlite.rest.queries import SHOWN, TaskWithRuns
-from orchlite.rest.response_models import Connection, Orchestration, Run, RunDetails, Task, User, Workspace
+from orchlite.rest.response_models import Connection, Orchestration, Placement, Run, RunDetails, Task, User, Workspace
 
 ARCH = "x86"
 IMAGE_PATH = "proxy.replicated.com/proxy/wallaroo/ghcr.io/wallaroolabs/arbex-orch-deploy"
@@ -204,6 +204,9 @@ def run_details(row: RunRow, metrics: dict[str, float], dialect: Dialect) -> Run
         retry_of=row.retry_of,
         rerun_of=row.rerun_of,
         metrics=metrics,
+        placement=None
+        if row.placement is None
+        else Placement(engine=row.placement.engine, job_id=row.placement.job_id, session=row.placement.session),
     )
 
 

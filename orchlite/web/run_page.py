@@ -72,6 +72,7 @@ def _page(visit: Visit, run: TaskRun, rerun: _Rerun | None = None) -> Response:
         orchestration=visit.client.get_orchestration_by_id(run.orchestration()),
         title=_title(visit, task),
         why=cut(_why(run), _WHY_CHARACTERS),
+        is_unattended=row.placement is not None and run.id() in Lookup(visit.engine, 0).unattended(),
         origin=_origin(run, task),
         changes=_changes(visit, run) if task.kind() is not TaskKind.PACKAGING else None,
         metrics=[*run.metrics().items()][:_MOST_METRICS],

@@ -242,7 +242,7 @@ class TestStatus:
 
     def test_shows_due_tasks_failures_and_sizes(self, call: Call, filled: orchlite.Client) -> None:
         told = json.loads(call("status", "--json").stdout)
-        lists = {"running", "queued", "failed", "packaging_failed", "late", "skipped", "overdue", "due", "paused", "kept_by"}
+        lists = {"running", "queued", "failed", "packaging_failed", "late", "skipped", "overdue", "due", "paused", "kept_by", "unattended"}
         assert set(told) == {"store", "hosts", "unkept", "failed_since", "disk", *lists}
         assert [task["name"] for task in told["due"]] == ["nightly"]
         assert [run["exit_code"] for run in told["failed"]] == [3]

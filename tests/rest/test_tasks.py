@@ -17,6 +17,7 @@ from orchlite import Client
 from orchlite.core.records import RunResult
 from orchlite.core.status import RunStatus
 from orchlite.testing import ManualClock, StubProcess
+from tests.fake_cluster import FakeCluster
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 _MISSING_ID = "00000000-0000-4000-8000-000000000000"
@@ -508,3 +509,11 @@ class TestClientsOf2023:
         assert statuses(api_of(stepped_client)) == ["pending", "pending", "paused", "paused", "paused"]
         assert statuses(api_of(stepped_client, compatibility="2023")) == ["pending"] * 5
         assert statuses(api_of(stepped_client, compatibility="2026")) == ["paused"] * 5
+
+
+def test_a_run_on_a_cluster_says_where_it_is_and_any_other_nothing(tmp_path: Path, api_of: Any, smallest_bundle: bytes) -> None:
+    with Client(tmp_path / "far", engine=FakeCluster(tmp_path / "cluster")) as client:
+        task = client.upload_orchestration(smallest_bundle).wait().run_once()
+        run, packaging = task.wait(), client.list_orchestrations()[0].task().last_runs()[0]
+        far, near = (api_of(client).call("task/get_run_details", task=one.task(), pod_id=one.id()) for one in (run, packaging))
+    assert (far["placement"]["engine"], far["placement"]["job_id"], near["placement"]) == ("fake", f"{run.id()}-1", None)

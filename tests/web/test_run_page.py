@@ -19,6 +19,7 @@ from orchlite.client.run_log import RunLog
 from orchlite.runs import logs
 from orchlite.testing import ManualClock, StubProcess
 from orchlite.web.run_marks import LINKED_CHARACTERS
+from tests.fake_cluster import FakeCluster
 
 Seen = Callable[[str], str]
 MakeFolder = Callable[..., Path]
@@ -55,6 +56,22 @@ class TestTheOutcome:
             assert "Exit code 1" in seen(page)
             assert "took 5" in seen(page)
             assert "On request" in seen(page)
+
+    def test_on_a_cluster_names_it_and_says_if_no_host_waits_for_it(
+        self, browser_of: Any, folder: MakeFolder, seen: Seen, tmp_path: Path
+    ) -> None:
+        cluster = FakeCluster(tmp_path / "cluster")
+        program = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
+        with orchlite.Client(tmp_path / "store", workers=1) as client:
+            host = orchlite.Client(tmp_path / "store", workers=1, engine=cluster)
+            [run] = host.upload_orchestration(path=folder(program)).wait().run_once().last_runs()
+            next(run.logs(follow=True))
+            path, browser = f"/runs/{run.id()}", browser_of(client).log_in()
+            assert f"Executes on fake as {run.id()}-1" in seen(browser.get(path))
+            assert "Its host is gone" not in seen(browser.get(path))
+            host.close(drain=False)
+            assert "Its host is gone. A host with the engine fake will record how it ends." in seen(browser.get(path))
+        cluster.end_jobs()
 
     def test_of_a_slot_names_it(self, orchestration: Orchestration, browser: Any, clock: ManualClock, seen: Seen) -> None:
         task = orchestration.run_scheduled("nightly", "@daily")

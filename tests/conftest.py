@@ -26,7 +26,7 @@ from orchlite.testing import ManualClock, StubProcess
 
 Files = dict[str, str]
 _PATIENCE_SECONDS = 20.0
-_OF_A_DEVELOPER = re.compile("(?!ORCHLITE_TEST_CACHE)(ORCHLITE_|PYTHON).*|PYTEST_ADDOPTS|COLUMNS|FORCE_COLOR|NO_COLOR")
+_OF_A_DEVELOPER = re.compile("(?!ORCHLITE_TEST_)(ORCHLITE_|PYTHON).*|PYTEST_ADDOPTS|COLUMNS|FORCE_COLOR|NO_COLOR")
 """Variables that change what programs print, and PYTHONUNBUFFERED hides what they do not flush."""
 
 

@@ -9,6 +9,7 @@ from orchlite.core.status import RunStatus
 from orchlite.ray.jobs_api import JobInfo, last_line
 from orchlite.runs.spec import Ended, Lost, Observation
 
+_REASON_CHARACTERS = 500
 _COMMAND_FAILED = "JOB_ENTRYPOINT_COMMAND_ERROR"
 _NOT_STARTED = {
     "RUNTIME_ENV_SETUP_FAILURE",
@@ -30,12 +31,18 @@ def outcome(attempt: int, info: JobInfo, started_at_ns: int | None, words: str |
         return _ended(attempt, info, RunStatus.KILLED, started_at_ns, stop_reason or "it was stopped on the cluster")
     if info.status == "SUCCEEDED":
         return Lost(attempt, "its job has ended on the cluster, but its result cannot be read there, so its outcome is not known")
-    message = last_line(info.message)
+    message = _brief(info.message)
     if info.node_id is None and info.error_type in _NOT_STARTED:
         return _ended(attempt, info, RunStatus.FAILURE, None, f"Ray did not start it: {message}")
     if info.error_type == _COMMAND_FAILED and started_at_ns is None and words is not None:
         return _ended(attempt, info, RunStatus.FAILURE, None, f"the node did not start it: {words or message}")
     return Lost(attempt, f"Ray has lost it, so its outcome is not known: {message}")
+
+
+def _brief(message: str) -> str:
+    """Return the first and the last line: what has happened, and why. Between them are ids, or a traceback."""
+    first, last = message.strip().partition("\n")[0].strip(), last_line(message)
+    return first if first == last else f"{first} {last}"[:_REASON_CHARACTERS]
 
 
 def _ended(attempt: int, info: JobInfo, status: RunStatus, started_at_ns: int | None, reason: str) -> Ended:

@@ -18,7 +18,7 @@ from orchlite.runs.cluster import PlacedRun
 from orchlite.runs.observation import of_result
 from orchlite.runs.spec import Lost, NeverStarted, Observation
 
-_LOG_PATIENCE_SECONDS = 10.0
+_LOG_PATIENCE_SECONDS = 5.0
 """How long the log of a job that has ended is asked for; that of a dead node is gone."""
 _LOG_PAUSE_SECONDS = 5.0
 """How long a log is left alone that could not be read: a node that is out of reach costs seconds."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,13 +28,12 @@ def url(head: FakeHead) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
     """A real cluster of two nodes, one for all tests; it leaves no process."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install -e '.[ray]'")
-    cluster = RayCluster(tmp_path_factory.mktemp("nodes") / "cache")
+    command = Path(os.environ.get("ORCHLITE_TEST_RAY") or Path(sys.executable).with_name("ray"))
+    if not command.exists():
+        pytest.skip("Ray is not installed: pip install -e '.[ray]', or name the command `ray` of another environment in ORCHLITE_TEST_RAY")
+    cluster = RayCluster(command, tmp_path_factory.mktemp("nodes") / "cache")
     try:
-        cluster.start_head()
-        cluster.start_worker()
-        cluster.wait_until_ready()
+        cluster.start()
         yield cluster
     finally:
         cluster.stop()

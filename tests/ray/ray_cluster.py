@@ -8,11 +8,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -20,27 +19,29 @@ from urllib.request import Request, urlopen
 
 _HEAD, _WORKER = "127.0.0.2", "127.0.0.3"
 _START_SECONDS = 90.0
-_SERVICES = ("raylet/raylet", "gcs_server", "dashboard", "agent", "log_monitor", "monitor.py", "ray start")
 _MARK = "ORCHLITE_TEST_CLUSTER"
 """The variable by which every process of the cluster is found again, wherever it went."""
 
 
 class RayCluster:
-    """A head without processors for jobs, and a worker node. Jobs that ask for a CPU run on the worker."""
+    """A head that has no processor for jobs, and a worker node."""
 
-    def __init__(self, cache: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="orc-", dir="/tmp"))  # noqa: S108: the paths of sockets must be short
+    def __init__(self, command: Path, cache: Path) -> None:
+        """Start nothing yet. `command` is `ray`, in the environment that both nodes have; `cache` is that of the nodes."""
+        self._command = command
+        self.cache = cache
+        self.folder = Path(tempfile.mkdtemp(prefix="orc-", dir="/tmp"))  # the paths of sockets must be short
         self.token = uuid.uuid4().hex
-        self.mark = uuid.uuid4().hex
+        self._mark = uuid.uuid4().hex
         self._ports = {name: _free_port(address) for name, address in self._listening().items()}
         self.url = f"http://127.0.0.1:{self._ports['dashboard']}"
         self._env = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHLITE_", "RAY_"))} | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "ORCHLITE_CACHE": str(cache),
-            _MARK: self.mark,
+            _MARK: self._mark,
         }
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -48,8 +49,13 @@ class RayCluster:
     def _listening() -> dict[str, str]:
         return {"gcs": _HEAD, "dashboard": "127.0.0.1", "client": _HEAD, "head agent": _HEAD, "worker agent": _WORKER}
 
-    def start_head(self) -> None:
-        """Start the head; it listens on the same ports each time."""
+    def start(self) -> None:
+        """Start both nodes, and block until they are ready."""
+        self._start_head()
+        self.start_worker()
+        self.wait_until_ready()
+
+    def _start_head(self) -> None:
         self._start(
             "head",
             *("--head", f"--node-ip-address={_HEAD}", f"--port={self._ports['gcs']}", "--num-cpus=0"),
@@ -67,9 +73,9 @@ class RayCluster:
         )
 
     def _start(self, name: str, *options: str) -> None:
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", *options]
+        command = [str(self._command), "start", "--block", "--disable-usage-stats", *options]
         command.append("--object-store-memory=100000000")
-        with self.folder.with_suffix(f".{name}").open("ab") as output:
+        with (self.folder / f"{name}.output").open("ab") as output:
             self._nodes[name] = subprocess.Popen(command, env=self._env, stdout=output, stderr=output, start_new_session=True)
 
     def wait_until_ready(self, nodes: int = 2) -> None:
@@ -77,7 +83,7 @@ class RayCluster:
         give_up_at = time.monotonic() + _START_SECONDS
         while self._live_nodes() != nodes:
             if time.monotonic() > give_up_at:
-                raise TimeoutError(self.output())
+                raise TimeoutError(self._output())
             time.sleep(0.3)
 
     def _live_nodes(self) -> int:
@@ -94,59 +100,68 @@ class RayCluster:
             content: bytes = response.read()
             return content
 
-    def processes(self, words: str = "", address: str = "") -> list[int]:
-        """Return the cluster's processes whose command line has the words; with an address, only those of that node."""
-        return [pid for pid, command, env in self._all() if words in command and (not address or address in command + env)]
-
-    def _all(self) -> Iterator[tuple[int, str, str]]:
-        mark = f"{_MARK}={self.mark}".encode()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
-                continue
-            with suppress(OSError):
-                env = (entry / "environ").read_bytes()
-                if mark in env.split(b"\0"):
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                    yield int(entry.name), command, env.decode("utf-8", "replace")
+    def supervisors(self) -> list[int]:
+        """Return the ids of the processes of Ray that have a job each."""
+        return [pid for pid in self._of_nodes() if b"ray::JobSupervisor" in _read(pid, "cmdline")]
 
     def kill_node(self, name: str) -> None:
-        """Kill the services of a node with SIGKILL: raylet and agents, and those of the head. What they have started is left alone."""
-        address = {"head": _HEAD, "worker": _WORKER}[name]
-        for _ in range(2):
-            for pid, command, _ in self._all():
-                if any(word in command for word in _SERVICES) and (address in command or (name == "head" and "gcs_server" in command)):
-                    _kill(pid)
-        self._nodes.pop(name).wait(10)
+        """Kill a node with SIGKILL: its services and its workers, but not what jobs have started in sessions of their own."""
+        self._kill_all(lambda: self._of_nodes(name))
+        self._nodes.pop(name).wait()
 
-    def stop(self) -> list[str]:
-        """End everything; return what was left after the nodes' own shutdown, and had to be killed."""
+    def restart(self) -> None:
+        """Kill everything, and start both nodes again, on the same ports: another life of the cluster."""
+        self._kill_all(self._all)
+        self._nodes.clear()
+        self.start()
+
+    def stop(self) -> None:
+        """End the nodes as their service manager would, then kill what is left."""
         for node in self._nodes.values():
             node.send_signal(signal.SIGTERM)
         for node in self._nodes.values():
             with suppress(subprocess.TimeoutExpired):
                 node.wait(15)
-        self._nodes.clear()
-        left = [command for _, command, _ in self._all()]
-        give_up_at = time.monotonic() + 10
-        while pids := self.processes():
-            for pid in pids:
-                _kill(pid)
-            assert time.monotonic() < give_up_at, pids
-            time.sleep(0.05)
+        self._kill_all(self._all)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("head", "worker"):
-            self.folder.with_suffix(f".{name}").unlink(missing_ok=True)
-        return left
 
-    def output(self) -> str:
+    def _kill_all(self, pids: Callable[[], list[int]]) -> None:
+        """Block until these processes are gone; new ones may appear meanwhile."""
+        give_up_at = time.monotonic() + 15
+        while found := pids():
+            assert time.monotonic() < give_up_at, f"processes are left: {found}"
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for node in self._nodes.values():
+                node.poll()  # a zombie would be found again
+            time.sleep(0.05)
+
+    def _of_nodes(self, *names: str) -> list[int]:
+        """Return the processes in the sessions of these nodes, of all by default; zombies excepted."""
+        sessions = {str(node.pid).encode() for name, node in self._nodes.items() if not names or name in names}
+        stats = ((pid, _read(pid, "stat").rpartition(b") ")[2].split()) for pid in _pids())
+        return [pid for pid, stat in stats if len(stat) > 3 and stat[3] in sessions and stat[0] != b"Z"]
+
+    def _all(self) -> list[int]:
+        """Return all processes that the nodes or their jobs have started, wherever they are now."""
+        mark = f"{_MARK}={self._mark}".encode()  # Ray's workers overwrite their environment with their title
+        return [*self._of_nodes(), *(pid for pid in _pids() if mark in _read(pid, "environ").split(b"\0"))]
+
+    def _output(self) -> str:
         """Return what the nodes have printed."""
-        files = (self.folder.with_suffix(f".{name}") for name in ("head", "worker"))
-        return "\n".join(file.read_text() for file in files if file.exists())
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.output")))
 
 
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
 
 
 def _free_port(address: str) -> int:

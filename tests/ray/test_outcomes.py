@@ -19,6 +19,13 @@ def _info(status: str, error_type: str | None = None, node_id: str | None = NODE
     return JobInfo(status, "what Ray says", error_type, node_id, _AT)
 
 
+def test_of_a_long_message_the_first_and_the_last_line_are_the_reason() -> None:
+    message = "Job supervisor actor died: The actor died.\n\tactor_id: 1\nThe actor is dead because its node has died."
+    lost = outcome(2, _info("FAILED", "JOB_SUPERVISOR_ACTOR_DIED")._replace(message=message), None, None, None)
+    assert isinstance(lost, Lost)
+    assert str(lost.reason).endswith(": Job supervisor actor died: The actor died. The actor is dead because its node has died.")
+
+
 def _ended(found: object) -> tuple[str, bool, str | None]:
     assert isinstance(found, Ended)
     assert (found.attempt, found.result.exit_code, found.result.ended_at) == (2, None, _AT)

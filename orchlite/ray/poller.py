@@ -13,7 +13,7 @@ from orchlite.ray.jobs_api import NoResponse
 from orchlite.ray.watch import Watch
 from orchlite.runs.spec import Observation
 
-PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
 _MOST_PAUSE_SECONDS = 10.0
 _SHARE = 4
 """The pause is that many times as long as the poll before it: a busy or distant cluster is asked less often."""
@@ -27,6 +27,8 @@ class _Waiter:
         self.watch = watch
         self.has_outcome = threading.Event()
         self.outcome: Observation | None = None
+        self.has_failed = False
+        """Whether an error of polling was logged."""
 
     def end(self, outcome: Observation | None) -> None:
         self.outcome = outcome
@@ -34,7 +36,7 @@ class _Waiter:
 
 
 class Poller:
-    """Polls while there is something to wait for. Thread-safe."""
+    """Polls while there are runs to wait for. Thread-safe."""
 
     def __init__(self, stop_reason: Callable[[str], str | None]) -> None:
         """Start no thread yet. `stop_reason` returns why this host has had a job stopped, by its id; None if it has not."""
@@ -42,8 +44,7 @@ class Poller:
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
         self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
-        self._is_closed = False
+        self._closed = threading.Event()
 
     def wait(self, watch: Watch) -> Observation:
         """Block until the run has an outcome.
@@ -54,31 +55,26 @@ class Poller:
         """
         waiter = _Waiter(watch)
         with self._lock:
-            if self._is_closed:
-                raise Closed("This client is closed.")
-            self._waiters.append(waiter)
+            if self._closed.is_set():
+                raise Closed("The client of this cluster is closed.", hint="Give each Client a RayJobs of its own.")
             if self._thread is None or not self._thread.is_alive():
                 self._thread = start_daemon(self._poll_all, "orchlite-ray")
+            self._waiters.append(waiter)
         waiter.has_outcome.wait()
         if waiter.outcome is None:
             raise Closed("This client is closed.", hint="The next host of the store with this cluster waits for the run.")
         return waiter.outcome
 
-    def hurry(self) -> None:
-        """Poll now."""
-        self._wake.set()
-
     def close(self) -> None:
         """Let `wait` raise `Closed`, in every thread."""
         with self._lock:
-            self._is_closed = True
-        self._wake.set()
+            self._closed.set()
 
     def _poll_all(self) -> None:
-        """Poll until nobody waits any more."""
+        """Poll until no thread waits any more."""
         while True:
             with self._lock:
-                if self._is_closed:
+                if self._closed.is_set():
                     self._end_all()
                 if not self._waiters:
                     self._thread = None
@@ -86,8 +82,7 @@ class Poller:
                 waiters = list(self._waiters)
             begun = time.monotonic()
             self._poll(waiters)
-            self._wake.wait(min(_MOST_PAUSE_SECONDS, max(PAUSE_SECONDS, _SHARE * (time.monotonic() - begun))))
-            self._wake.clear()
+            self._closed.wait(min(_MOST_PAUSE_SECONDS, max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - begun))))
 
     def _end_all(self) -> None:
         for waiter in self._waiters:
@@ -97,7 +92,7 @@ class Poller:
     def _poll(self, waiters: list[_Waiter]) -> None:
         silence: NoResponse | None = None
         for waiter in waiters:
-            if self._is_closed:
+            if self._closed.is_set():
                 return
             watch = waiter.watch
             try:
@@ -105,8 +100,12 @@ class Poller:
             except NoResponse as error:
                 silence = error
                 outcome = watch.silent(error)
+            except Closed:  # the store, while this is told to it
+                continue
             except Exception:  # of this machine, or a fault: the run continues on the cluster, and is asked for again
-                _log.exception("the run %s could not be polled", watch.run.run_id)
+                if not waiter.has_failed:
+                    waiter.has_failed = True
+                    _log.exception("run %s could not be polled; that is tried again", watch.run.run_id)
                 continue
             if outcome is not None:
                 with self._lock:

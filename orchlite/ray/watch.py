@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from orchlite.core.durations import seconds_text
@@ -49,7 +50,6 @@ class Watch:
 
         Raises:
             NoResponse: the cluster does not respond. Call `silent` then.
-            OSError: this machine could not write; nothing is lost.
         """
         try:
             info = self._api.job(self.run.placement.job_id)
@@ -61,7 +61,8 @@ class Watch:
             return self.silent(error)
         self._silent_since = None
         if self._copy.is_new:
-            self._copy.save()
+            with suppress(OSError):  # tried again in the next poll; the host has a mark of its own
+                self._copy.save()
         return self._seen(info, stop_reason)
 
     def silent(self, error: DeviceFailed) -> Observation | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orchlite.runs import job_output
@@ -22,8 +24,13 @@ class Output:
         os.dup2(2, 1)
         self._number = 0
         """The number of the newest line."""
+        self._lock = threading.Lock()
+        self.started_at_ns: int | None = None
+        """When the program was started, in nanoseconds since the Unix epoch; None if it was not."""
         self._is_torn = False
         """Whether the last line was cut off."""
+        self._error = 0
+        """The number of the last error."""
         self.is_closed = False
         """Whether the reader is gone."""
         self.is_complete = True
@@ -33,28 +40,42 @@ class Output:
         """Write the lines of these records of the log. What cannot be written is lost."""
         batch, size_bytes = [], 0
         for record in records:
-            batch.append(job_output.of_record(self._next(), record))
-            size_bytes += len(batch[-1])
+            batch.append(record)
+            size_bytes += len(record)
             if size_bytes >= _BATCH_BYTES:
-                self.is_complete &= self._write(b"".join(batch))
+                self._log(batch)
                 batch, size_bytes = [], 0
-        if batch:
-            self.is_complete &= self._write(b"".join(batch))
+        self._log(batch)
 
-    def started(self, started_at_ns: int) -> None:
-        """Write that the program was started."""
-        self._write(job_output.of_start(self._next(), started_at_ns))
+    def _log(self, records: Sequence[bytes]) -> None:
+        if records:
+            with self._lock:
+                lines = [job_output.of_record(number, record) for number, record in enumerate(records, self._number + 1)]
+                self._number += len(lines)
+                self.is_complete &= self._write(b"".join(lines))
+
+    def starting(self) -> None:
+        """Write that the program is started now.
+
+        Raises:
+            OSError: that cannot be written.
+        """
+        with self._lock:
+            if self.started_at_ns is not None:
+                return
+            now_ns = time.time_ns()
+            if not self._write(job_output.of_start(self._number + 1, now_ns)):
+                raise OSError(self._error, os.strerror(self._error), "standard output")
+            self._number += 1
+            self.started_at_ns = now_ns
 
     def result(self, result: Mapping[str, Any]) -> None:
         """Write how the run has ended. Try again for 30 s if that fails: nothing else tells the host."""
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        line = job_output.of_result(self._next(), result)
-        while not self._write(line) and not self.is_closed and time.monotonic() < give_up_at:
-            time.sleep(_RETRY_SECONDS)
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
+        with self._lock:  # nothing follows
+            line = job_output.of_result(self._number + 1, result)
+            while not self._write(line) and not self.is_closed and time.monotonic() < give_up_at:
+                time.sleep(_RETRY_SECONDS)
 
     def _write(self, lines: bytes) -> bool:
         """Write whole lines; return whether all of them were written."""
@@ -62,10 +83,10 @@ class Output:
         try:
             while left:
                 left = left[os.write(self._descriptor, left) :]
-        except BrokenPipeError:
-            self.is_closed = True
-        except OSError:
-            self._is_torn = True
+        except BrokenPipeError as error:
+            self._error, self.is_closed = error.errno or errno.EIO, True
+        except OSError as error:
+            self._error, self._is_torn = error.errno or errno.EIO, True
         else:
             self._is_torn = False
         return not left

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from orchlite.core import folders
 from orchlite.core.clock import SystemClock
 from orchlite.core.errors import DeviceFailed, OrchliteError
+from orchlite.core.files import remove_tree
 from orchlite.core.folders import StoreFolder
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.records import RunRow
@@ -28,12 +30,14 @@ from orchlite.engine.opening import open_engine
 from orchlite.environments.environments import Environments, check_installer
 from orchlite.node.output import Output
 from orchlite.node.received_bundle import find_bundle
-from orchlite.node.report import failure_result, result_of
+from orchlite.node.report import failed_result, killed_result, result_of
 from orchlite.operations import jobs
-from orchlite.runs import job_document, logs, observation
+from orchlite.runs import job_document, logs
 from orchlite.runs.job_document import JobDocument
+from orchlite.runs.runners import Runners
+from orchlite.runs.spec import RunSpec
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 """How long the program has after SIGTERM, if this process got one: three seconds later a cluster kills everything."""
 _STOPPING_SECONDS = 2.5
@@ -64,9 +68,12 @@ def execute(content: bytes) -> int:
     output = Output()
     document = job_document.decoded(content)
     try:
-        with _opened(document) as engine:
+        with _opened(document, output) as engine:
             run = _Execution(engine, document, output, stop).run()
-            result = failure_result(document.run, stop.at) if run is None else result_of(engine.context, document.run, run, stop.at)
+            if run is None:
+                result = killed_result(document.run, output.started_at_ns)
+            else:
+                result = result_of(engine.context, document.run, run, stop.at)
             result["log_complete"] &= output.is_complete
             output.result(result)
             if run is None:  # it does not end in time; its runner ends it when this process is gone
@@ -74,7 +81,10 @@ def execute(content: bytes) -> int:
     except Exception as error:
         if not isinstance(error, OrchliteError):
             traceback.print_exc(file=sys.stderr)
-        result = failure_result(document.run, stop.at, f"it could not be started: {error}")
+        if stop.at is not None:
+            result = killed_result(document.run, output.started_at_ns)
+        else:
+            result = failed_result(document.run, output.started_at_ns, error)
         output.result(result)
     with suppress(OSError):
         recovery.sweep_temporary_stores(folders.temporary_store_folders())
@@ -82,13 +92,17 @@ def execute(content: bytes) -> int:
 
 
 @contextmanager
-def _opened(document: JobDocument) -> Iterator[Engine]:
+def _opened(document: JobDocument, output: Output) -> Iterator[Engine]:
     """Open a store with the rows and the bundle of the job; kill what runs and remove it when the block ends."""
     bundle = find_bundle(document.orchestration.sha)
     folder = folders.temporary_store_folder()
-    folder.node_mark.touch(mode=0o600)
-    engine = _engine(folder, document)
     try:
+        engine = _engine(folder, document, _ReportingRunners(folder.diagnostics, document.run.run_id, output))
+    except BaseException:
+        remove_tree(folder.path)
+        raise
+    try:
+        folder.node_mark.touch(mode=0o600)
         jobs.insert(engine.context, document)
         engine.context.bundles.path(document.orchestration.sha).symlink_to(bundle)
         yield engine
@@ -96,7 +110,7 @@ def _opened(document: JobDocument) -> Iterator[Engine]:
         shutdown.close_temporary(engine, _GRACE_SECONDS)
 
 
-def _engine(folder: StoreFolder, document: JobDocument) -> Engine:
+def _engine(folder: StoreFolder, document: JobDocument, runners: Runners) -> Engine:
     wanted = document.settings
     check_installer(wanted.installer)
     settings = Settings(
@@ -113,7 +127,26 @@ def _engine(folder: StoreFolder, document: JobDocument) -> Engine:
     )
     cache = folders.own_cache_folder(allow_foreign_owner=settings.allow_foreign_owner)
     environments = Environments(cache, installer=settings.installer, index_urls=settings.index_urls)
-    return open_engine(folder, environments, SystemClock(), settings, None)
+    return open_engine(folder, environments, SystemClock(), settings, runners)
+
+
+class _ReportingRunners(Runners):
+    """The runners of this machine. Before they start the program, the output says so: else it might be taken for one that never ran."""
+
+    def __init__(self, diagnostics: Path, run_id: str, output: Output) -> None:
+        super().__init__(diagnostics)
+        self._run_id = run_id
+        self._output = output
+
+    def place(self, spec: RunSpec) -> None:
+        """Send the run to a runner; see `Runners.place`.
+
+        Raises:
+            Closed, OSError: as there; or the output cannot be written.
+        """
+        if spec.run_id == self._run_id:  # not its installer
+            self._output.starting()
+        super().place(spec)
 
 
 class _Execution:
@@ -129,7 +162,6 @@ class _Execution:
         self._is_stopping = False
         self._attempt = 0
         self._records = logs.record_reader(self._folder.attempt(0).log)
-        self._has_started = False
 
     def run(self) -> RunRow | None:
         """Block until the run has ended; return its row. None: it was to be stopped, and has not ended in time."""
@@ -160,8 +192,5 @@ class _Execution:
         if run.attempt != self._attempt:
             self._attempt = run.attempt
             self._records = logs.record_reader(self._folder.attempt(run.attempt).log)
-        if not self._has_started and (started_at_ns := observation.started_at_ns(self._folder)) is not None:
-            self._has_started = True
-            self._output.started(started_at_ns)
         with suppress(DeviceFailed):
             self._output.log(self._records())

@@ -35,10 +35,17 @@ def result_of(context: Context, sent: RunRow, run: RunRow, stopped_at: datetime 
     }
 
 
-def failure_result(sent: RunRow, stopped_at: datetime | None, reason: str | None = None) -> dict[str, Any]:
-    """Return the result of a run that could not be executed, for this reason, or that was stopped and does not end in time."""
-    is_killed = reason is None or stopped_at is not None
-    return _result(sent, RunStatus.KILLED if is_killed else RunStatus.FAILURE, _STOPPED if is_killed else reason, None)
+def killed_result(sent: RunRow, started_at_ns: int | None) -> dict[str, Any]:
+    """Return the result of a run that was stopped and does not end in time; the end of this process ends it."""
+    return {**_result(sent, RunStatus.KILLED, _STOPPED, None), "started_at_ns": started_at_ns}
+
+
+def failed_result(sent: RunRow, started_at_ns: int | None, error: Exception) -> dict[str, Any]:
+    """Return the result of a run that was not started because of this error, or of which nothing more is known."""
+    if started_at_ns is None:
+        return _result(sent, RunStatus.FAILURE, f"it could not be started: {error}", None)
+    reason = f"the node could not supervise it any more, so its outcome is not known: {error}"
+    return {**_result(sent, RunStatus.UNKNOWN, reason, None), "started_at_ns": started_at_ns}
 
 
 def _result(sent: RunRow, status: RunStatus, reason: str | None, ended_at: datetime | None) -> dict[str, Any]:

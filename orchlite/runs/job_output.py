@@ -8,7 +8,8 @@ other line is the cluster's, or the traceback of a node program that failed.
 `orchlite:log NUMBER TEXT`
     The next record of the run's log, a JSON string without the newline, as `runner/log_writer.py` defines it.
 `orchlite:started NUMBER {"started_at_ns": …}`
-    Once, when the program of the run has been started: nanoseconds since the Unix epoch, on the node's clock.
+    Once, just before the program of the run is started: nanoseconds since the Unix epoch, on the node's clock. If a job has ended without
+    this line, the program was not started.
 `orchlite:result NUMBER {…}`
     Once, the last of these lines. The keys are those of `result.json` (see `spec.py`), whose `attempt` is that of the host; `status` may
     also be `unknown`, if the run was started and its runner was killed. In addition: `packages`, what the program saw installed
@@ -41,7 +42,7 @@ def of_record(number: int, record: bytes) -> bytes:
 
 
 def of_start(number: int, started_at_ns: int) -> bytes:
-    """Return the line that says that the program was started."""
+    """Return the line that says that the program is started."""
     return f'{_STARTED}{number} {{"started_at_ns": {started_at_ns}}}\n'.encode("ascii")
 
 

@@ -102,15 +102,6 @@ def of_result(result: Mapping[str, Any]) -> Ended | Lost:
     return Ended(attempt, checked_result(dict(result)), packages, metrics)
 
 
-def started_at_ns(folder: RunFolder) -> int | None:
-    """Return when the run's program was started, in nanoseconds since the Unix epoch; None if it was not, or that cannot be read."""
-    try:
-        found = _parsed(_read(folder.started) or b"").get("started_at_ns")
-    except OSError:
-        return None
-    return found if isinstance(found, int) else None
-
-
 def packages_sha(folder: RunFolder, attempt: int) -> str | None:
     """Return `packages_sha` of the spec of an attempt that may have no result; None if it has none, or that cannot be read."""
     try:

@@ -61,6 +61,12 @@ def silent_index() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/simple/"
 
 
+def _with(job: Any, **settings: Any) -> Any:
+    """Return the job with these settings of its host."""
+    document = json.loads(job.document)
+    return job._replace(document=json.dumps({**document, "settings": {**document["settings"], **settings}}).encode())
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Send SIGTERM to the program and to all that descends from it, as a cluster does."""
     for pid in descendants(process.pid):
@@ -119,9 +125,7 @@ class TestStop:
         node.env |= {"ORCHLITE_CACHE": str(tmp_path / "cache-of-node")}
         index, requirement = package_index
         placed = with_index(job, index, {"main.py": "", "requirements.txt": requirement})
-        document = json.loads(placed.document)
-        document["settings"]["index_urls"] = [silent_index]
-        process = node.start(node.receive(placed._replace(document=json.dumps(document).encode())))
+        process = node.start(node.receive(_with(placed, index_urls=[silent_index])))
         until(lambda: set(bearing("__pip-runner__.py")) & set(descendants(process.pid)))
 
         result = _stopped(node, process).result
@@ -161,10 +165,7 @@ class TestKills:
     """Processes that get no chance to report."""
 
     def test_of_the_node_program_end_the_whole_tree(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
-        placed = job(_TREE.format(marker=marker))
-        document = json.loads(placed.document)
-        document["settings"]["grace_seconds"] = 0.5
-        process = node.start(node.receive(placed._replace(document=json.dumps(document).encode())))
+        process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=0.5)))
         _begun(process, 2)
 
         node.kill(process)
@@ -183,6 +184,19 @@ class TestKills:
         assert "runner was killed" in result["reason"]
         assert isinstance(observation.of_result(result), Lost)
         until(lambda: not bearing(marker))
+
+    def test_of_the_store_of_the_node_make_the_outcome_unknown(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
+        process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=0.5)))
+        _begun(process, 2)
+        (store,) = node.temporary.glob("*/store.sqlite")
+
+        store.write_bytes(b"")
+        store.unlink()
+        report = node.finish(process)
+
+        assert report.result["status"] == "unknown"
+        assert "could not supervise it any more" in report.result["reason"]
+        until(lambda: not bearing(marker))  # the leash ends it
 
     def test_of_the_reader_of_the_output_end_the_run(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
         reading, writing = os.pipe()
@@ -220,12 +234,9 @@ class TestMissing:
         assert isinstance(observation.of_result(report.result).attempt, int)
 
     def test_an_installer(self, node: Node, job: MakeJob) -> None:
-        placed = job("")
-        document = json.loads(placed.document)
-        document["settings"]["installer"] = "uv"
         node.env["PATH"] = f"{node.python.parent}:/usr/bin:/bin"
 
-        reason = node.run(placed._replace(document=json.dumps(document).encode())).result["reason"]
+        reason = node.run(_with(job(""), installer="uv")).result["reason"]
 
         assert "uv" in reason
         assert "\n" not in reason
@@ -267,10 +278,8 @@ def test_secrets_are_never_printed(node: Node, job: MakeJob, client: Any, tmp_pa
     index, requirement = package_index
     options = {"arguments": '{"a": "secret-argument"}', "env": {"TOKEN": "secret-variable"}}
     placed = with_index(job, index, {"main.py": "", "requirements.txt": requirement}, **options)
-    document = json.loads(placed.document)
-    document["settings"]["index_urls"] = ["http://user:secret-password@127.0.0.1:9/simple/"]
 
-    report = node.run(placed._replace(document=json.dumps(document).encode()))
+    report = node.run(_with(placed, index_urls=["http://user:secret-password@127.0.0.1:9/simple/"]))
 
     assert report.result["status"] == "failure"
     assert "secret" in placed.document.decode()

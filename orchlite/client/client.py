@@ -198,8 +198,8 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
     def temporary(cls, **settings: Any) -> Client:
         """Open a new store in a temporary folder. `settings` are those of `Client`, without `path`.
 
-        `close()` kills its runs and removes the folder. Its runs end with this process, however the process ends. The cache of environments
-        is that of all clients, and stays.
+        `close()` kills its runs and removes the folder. Its runs end with this process, however that ends; those on a cluster, only when it
+        closes. The cache of environments is that of all clients, and stays.
 
         Raises:
             BadArgument: an argument is refused.

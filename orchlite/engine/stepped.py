@@ -81,7 +81,7 @@ class SteppedExecutor:
         with self._lock:
             planned = {one.run.run_id for one in self._planned}
             for run in self._context.store.runs.running():
-                if run.run_id not in planned and self._is_ours_now(run):
+                if run.run_id not in planned and run.placement is None and self._is_ours_now(run):
                     self._plan(run)
 
     def next_end_at(self) -> datetime | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 
-from orchlite.core.errors import Closed, DeviceFailed, IllegalMove
+from orchlite.core.errors import Closed, DeviceFailed, IllegalMove, OrchliteError
 from orchlite.core.files import make_private_folders
 from orchlite.core.folders import RunFolder
 from orchlite.core.records import Placement, RunResult, RunRow
@@ -42,6 +42,9 @@ def send_kills(context: Context, sent: set[str]) -> None:
         is_placed = os.path.lexists(folder.attempt(run.attempt).placed)  # first: a request before that may have no effect
         try:
             context.cluster.cancel(_placed_run(context, run), _reason_in(folder))
+        except ClusterUnreachable as error:
+            _log.info("run %s cannot be ended for the moment: %s", run.run_id, error)
+            return  # neither can the others, and each request would take its time
         except DeviceFailed as error:
             _log.info("run %s cannot be ended for the moment: %s", run.run_id, error)
         else:
@@ -195,13 +198,19 @@ class ClusterSite:
         return observed
 
     def _report(self, run: RunRow, text: str) -> None:
-        """Keep what the cluster says of the run, for the user, until it says something else; the empty text is nothing."""
-        context, now = self._context, self._context.clock.now()
-        context.commit_eventually(
-            lambda transaction: context.store.placements.report(transaction, run.run_id, text or None, now), run.run_id
-        )
+        """Keep what the cluster says of the run, for the user, until it says something else; the empty text is nothing.
+
+        Never raises: nothing depends on it, and the thread may be one that waits for all runs.
+        """
+        context = self._context
         if text:
             _log.warning("run %s: %s", run.run_id, text)
+        try:
+            with context.store.transaction() as transaction:
+                context.store.placements.report(transaction, run.run_id, text or None, context.clock.now())
+            context.changes.announce(run.run_id)
+        except OrchliteError:
+            _log.info("what the cluster says of run %s cannot be stored", run.run_id, exc_info=True)
 
     def _is_killed(self, run: RunRow) -> bool:
         found = self._context.store.runs.find(run.run_id)

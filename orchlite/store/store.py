@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchlite.core.records import Claim, RunResult, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
@@ -25,7 +26,6 @@ from orchlite.store.notifications import Notifications
 from orchlite.store.orchestrations import Orchestrations
 from orchlite.store.overview import Overview
 from orchlite.store.pipelines import Pipelines
-from orchlite.store.placements import Placements
 from orchlite.store.run_history import RunHistory
 from orchlite.store.run_metrics import RunMetrics
 from orchlite.store.run_packages import RunPackages
@@ -35,6 +35,9 @@ from orchlite.store.tasks import Tasks
 from orchlite.store.tries import Tries
 from orchlite.store.waits import Waits
 from orchlite.store.workspaces import Workspaces
+
+if TYPE_CHECKING:
+    from orchlite.store.placements import Placements
 
 
 class Store:
@@ -69,7 +72,6 @@ class Store:
         self.notifications = Notifications(self._database)
         self.tries = Tries(self._database)
         self.waits = Waits(self._database)
-        self.placements = Placements(self._database)
         self.models = Models(self._database)
         self.pipelines = Pipelines(self._database)
         self.deployments = Deployments(self._database)
@@ -82,6 +84,13 @@ class Store:
         self.overview = Overview(self._database)
         self.activity = Activity(self._database)
         self.identity = Identity(self._database)
+
+    @property
+    def placements(self) -> Placements:
+        """The runs that are executed on a cluster."""
+        from orchlite.store.placements import Placements  # most hosts have none
+
+        return Placements(self._database)
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
         """Run the block in a transaction over any kinds of rows; see `Database.transaction`."""

@@ -194,6 +194,7 @@ def test_a_half_built_environment_of_a_killed_host_is_not_used_and_the_next_buil
     assert not half.parents[1].exists()
 
 
+@pytest.mark.slow
 def test_the_build_of_an_installer_that_outlives_its_host_stays_until_the_installer_ends(builds: Builds, tmp_path: Path) -> None:
     host = _host(_BUILD_AND_HANG, tmp_path / "cache")
     assert host.stdout is not None

@@ -33,7 +33,7 @@ task = client.get_task_by_id(sys.argv[2])
 _ENDLESS = "import time; print('begun', flush=True); time.sleep(60)"
 
 
-@pytest.mark.parametrize("what", ["run", "task"])
+@pytest.mark.parametrize("what", ["run", pytest.param("task", marks=pytest.mark.slow)])
 def test_a_host_that_works_for_the_store_signals_for_the_dead_one(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, what: str
 ) -> None:

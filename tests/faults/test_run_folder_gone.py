@@ -83,6 +83,7 @@ def test_a_program_that_removes_its_files_while_its_host_is_dead_ends_with_its_e
     check_store(store, [run_id])
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_was_replaced_and_whose_host_and_runner_were_killed_is_unknown_with_the_reason(
     start_host: StartHost, folder: MakeFolder, bearers: Callable[[str], list[int]], tmp_path: Path
 ) -> None:

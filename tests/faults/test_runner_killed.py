@@ -207,7 +207,7 @@ def _pretend_a_reboot(store: Path, run_id: str) -> None:
         started.write_text(json.dumps({**_started(store, run_id), "boot_id": "another boot"}))
 
 
-@pytest.mark.parametrize("rebooted", [False, True], ids=["in the same boot", "after a reboot"])
+@pytest.mark.parametrize("rebooted", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in the same boot", "after a reboot"])
 def test_a_stranger_that_got_the_pid_of_a_lost_run_is_left_alone(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, rebooted: bool
 ) -> None:

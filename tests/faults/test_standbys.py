@@ -114,7 +114,7 @@ def test_the_next_client_removes_the_standby_of_a_killed_host(
     assert len(list((store / "runs").iterdir())) == 3
 
 
-@pytest.mark.parametrize("step", ["before", "after"])
+@pytest.mark.parametrize("step", ["before", pytest.param("after", marks=pytest.mark.slow)])
 def test_a_host_that_dies_around_the_order_has_its_run_started_once(
     start_host: StartHost, check_store: CheckStore, counted: Path, store: Path, tmp_path: Path, step: str
 ) -> None:
@@ -170,6 +170,7 @@ def test_what_a_host_has_left_that_died_while_it_prepared_a_run_is_removed(store
     assert check_store(store) == {}
 
 
+@pytest.mark.slow
 def test_a_fork_of_the_host_changes_nothing(start_host: StartHost, check_store: CheckStore, folder: MakeFolder, store: Path) -> None:
     host = _started(start_host, store, folder(PROGRAM))
     standby = standby_of(store)
@@ -297,6 +298,7 @@ def test_a_working_folder_that_was_replaced_is_a_cold_start(client: orchlite.Cli
     assert orchestration.run_once().wait().logs()[0].text == "cold"
 
 
+@pytest.mark.slow
 def test_an_environment_that_was_refreshed_or_deleted_is_a_cold_start(
     tmp_path: Path, folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +338,7 @@ def test_a_full_disk_prepares_nothing_and_loses_nothing(disk: Disk, folder: Make
         assert task.wait().logs()[0].text == "cold"
 
 
+@pytest.mark.slow
 def test_closing_while_one_is_being_prepared_leaves_nothing(store: Path, folder: MakeFolder, check_store: CheckStore) -> None:
     for number in range(5):
         with orchlite.Client(store, workers=1) as client:

@@ -74,6 +74,7 @@ def test_a_try_that_waits_is_started_by_the_next_host(
     check_store(store, acknowledged=runs)
 
 
+@pytest.mark.slow
 def test_two_hosts_start_each_try_once(start_host: StartHost, tmp_path: Path, folder: MakeFolder, check_store: CheckStore) -> None:
     store, starts, count = tmp_path / "store", tmp_path / "starts", 6
     submitting = start_host(_HOST, store, folder(_FAILS), starts, count, 0)

@@ -97,7 +97,8 @@ def test_what_two_hosts_submit_at_once_is_run_once_each(
     assert Counter(statuses.values()) == {"success": count + 2}  # and two packagings
 
 
-@pytest.mark.parametrize(("count", "kills"), [(12, 2), pytest.param(200, 20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "kills"), [(12, 2), (200, 20)])
 def test_a_host_that_is_killed_again_and_again_loses_no_run_and_repeats_none(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, seeded: random.Random, count: int, kills: int
 ) -> None:

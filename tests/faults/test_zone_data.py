@@ -123,16 +123,33 @@ with Client(store, clock=clock, process=StubProcess()) as client:
     ("before", "after", "expression", "first", "slots"),
     [
         pytest.param("Tripoli", "Cairo", "0 9 * * *", "28 06:00", "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,", id="introduced"),
-        pytest.param("Cairo", "Tripoli", "0 9 * * *", "28 07:00", "25 07:00,26 07:00,27 07:00,28 07:00,29 07:00,", id="abolished"),
+        pytest.param(
+            "Cairo",
+            "Tripoli",
+            "0 9 * * *",
+            "28 07:00",
+            "25 07:00,26 07:00,27 07:00,28 07:00,29 07:00,",
+            marks=pytest.mark.slow,
+            id="abolished",
+        ),
         pytest.param(
             "Tripoli",
             "Cairo",
             "0 9,10 28-30 * *",
             "28 06:00",
             "28 06:00,28 07:00,29 06:00,29 07:00,",
+            marks=pytest.mark.slow,
             id="introduced, and the old time is a slot still",
         ),
-        pytest.param("Cairo", "Cairo", "0 9 * * *", "28 06:00", "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,", id="not changed"),
+        pytest.param(
+            "Cairo",
+            "Cairo",
+            "0 9 * * *",
+            "28 06:00",
+            "25 07:00,26 07:00,27 07:00,28 06:00,29 06:00,",
+            marks=pytest.mark.slow,
+            id="not changed",
+        ),
     ],
 )
 @pytest.mark.parametrize("state", ["started", pytest.param("paused", marks=pytest.mark.slow)])

@@ -195,6 +195,7 @@ class TestWhatIsUnfinished:
             [(status, is_due)] = connection.execute("SELECT status, next_at IS NOT NULL FROM tasks WHERE kind = 'continuous'")
         assert (status, is_due) == ("started", 1)
 
+    @pytest.mark.slow
     def test_everything_acknowledged_is_in_the_copy_and_nothing_starts_twice(
         self, client: orchlite.Client, folder: MakeFolder, copied: Callable[[], orchlite.Client], tmp_path: Path
     ) -> None:

@@ -92,6 +92,7 @@ class TestRefresh:
         assert [each.rpartition("==")[2] for each in (*old.installed(), *new.installed())] == ["1.0", "2.0"]
         assert str(old.run_once().wait(20).logs()) == "grows 1.0\n"  # what was packaged before keeps its versions
 
+    @pytest.mark.slow
     def test_lets_runs_in_the_old_environment_continue(
         self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path, index: Index
     ) -> None:

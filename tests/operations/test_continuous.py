@@ -194,6 +194,7 @@ def host(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
 
 
 class TestARealProgram:
+    @pytest.mark.slow
     def test_of_a_killed_host_is_adopted_and_not_started_twice(
         self,
         open_client: OpenClient,

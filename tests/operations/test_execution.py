@@ -259,6 +259,7 @@ class TestTheQueue:
         assert started == sorted(started, key=str)
         assert len(set(started)) == 5
 
+    @pytest.mark.slow
     def test_keeps_its_order_when_a_worker_becomes_free(self, open_client: OpenClient, folder: MakeFolder) -> None:
         orchestration = open_client().upload_orchestration(path=folder("")).wait()
         for _ in range(12):

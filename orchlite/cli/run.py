@@ -69,6 +69,10 @@ def run(
     """
     out, interrupts = common_options().output(), Signals()
     check_retry(retry)
+    if engine is not None and not out.is_quiet:
+        from orchlite.cli.host_log import log_to_stderr  # `logging` is slow to import
+
+        log_to_stderr()  # a cluster may be out of reach for long
     source = options.source._replace(settings={**options.source.settings, "engine": engine})
     try:
         with interrupts.handled(), open_packaged(path_or_id, source, out) as (client, orchestration):

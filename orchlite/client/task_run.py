@@ -151,7 +151,7 @@ class TaskRun:
         return self._row().ended_at
 
     def reason(self) -> str | None:
-        """Return why it ended, if not by its program exiting. While it runs on a cluster: what that says of it, if anything."""
+        """Return why it ended, if not by its program exiting; before that, what is wrong with the cluster that has it or should get it."""
         return self._row().reason
 
     def placement(self) -> Placement | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 
 from orchlite.core.errors import Closed, DeviceFailed, IllegalMove, OrchliteError
 from orchlite.core.files import make_private_folders
@@ -129,6 +130,7 @@ class ClusterSite:
             if context.store.placements.is_killed(transaction, run.run_id):
                 return False
             context.store.runs.requeue(transaction, run.run_id, now, reason, attempt=run.attempt)
+            context.store.placements.explain_wait(transaction, run.run_id, reason)
             return True
 
         try:
@@ -179,13 +181,18 @@ class ClusterSite:
             return None
         try:
             self._cluster.place(job_of(context, assignment), placement)
-            mark.touch(mode=0o600)
         except (Closed, *UNUSABLE):
             raise
         except Exception as error:  # whatever it is, the run must get an outcome
             if not (may_run or isinstance(error, ClusterUnreachable) or is_shortage(error)):
                 return self._not_started(run, error)
             self._report(run, f"it cannot be placed for the moment: {error}")
+        else:
+            with suppress(OSError):  # then it is perhaps placed again, under the same name
+                mark.touch(mode=0o600)
+            found = context.store.runs.find(run.run_id)
+            if found is not None and found.reason is not None:
+                self._report(run, "")
         return None
 
     def _completed(self, observed: Observation) -> Observation:

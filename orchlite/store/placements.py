@@ -27,6 +27,10 @@ class Placements:
         )
         return changed == 1
 
+    def explain_wait(self, transaction: Transaction, run_id: str, text: str) -> None:
+        """Record why a run was queued again, as its reason until it is claimed or ends."""
+        transaction.execute("UPDATE runs SET reason = ? WHERE run_id = ? AND status = 'queued'", (text, run_id))
+
     def report(self, transaction: Transaction, run_id: str, text: str | None, now: datetime) -> None:
         """Record what the cluster says of a placed run that has not ended, as its reason until then; None: nothing any more."""
         changed = transaction.execute(

@@ -91,8 +91,8 @@ class Runs:
             IllegalMove: the run is not queued any more.
         """
         row = transaction.row(
-            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?, version_id = NULL"
-            " WHERE run_id = ? AND status = 'queued' RETURNING *",
+            "UPDATE runs SET status = 'running', attempt = attempt + 1, host_id = ?, boot_id = ?, claimed_at = ?, version_id = NULL,"
+            " reason = NULL WHERE run_id = ? AND status = 'queued' RETURNING *",
             (claim.host_id, claim.boot_id, to_microseconds(claim.at), run_id),
         )
         if row is None:

@@ -184,6 +184,20 @@ def test_a_run_that_waits_for_an_unreachable_cluster_is_adopted_and_says_so(
         assert (run.wait(20).status(), run.reason()) == ("success", None)
 
 
+def test_a_run_of_a_dead_host_is_left_running_by_one_that_the_cluster_refuses(
+    killed_host: Callable[[Path, str], str], cluster: FakeCluster, folder: MakeFolder, tmp_path: Path, until: Until
+) -> None:
+    run_id = killed_host(folder("print('done')"), "before place")
+    cluster.refuse()
+    with _host(cluster, tmp_path) as client:
+        run = client.get_task_run_by_id(run_id)
+        until(run.reason)
+        assert run.status() == "running"
+        cluster.refuse(accept=True)
+        assert (run.wait(20).status(), str(run.logs())) == ("success", "done\n")
+    assert cluster.starts() == [f"{run_id}-1"]
+
+
 def test_hosts_with_and_without_a_cluster_execute_what_they_take_from_the_queue_each_in_its_way(
     cluster: FakeCluster, tmp_path: Path, folder: MakeFolder
 ) -> None:

@@ -288,9 +288,11 @@ class TestAClusterThatDoesNotRespond:
         runs = [orchestration.run_once().last_runs()[0] for _ in range(3)]
         until(lambda: any("does not respond" in (event.reason() or "") for event in client.events()))
         until(lambda: {run.status() for run in runs} == {RunStatus.QUEUED})
+        assert any("could not be placed for the moment: The cluster does not respond." in str(run.reason()) for run in runs)
         client.upload_orchestration(path=folder("print('other')")).wait(20)
         cluster.come_back()
         assert [str(run.wait(20).logs()) for run in runs] == ["done\n"] * 3
+        assert [run.reason() for run in runs] == [None] * 3
         tries = [event for event in client.events() if "does not respond" in (event.reason() or "")]
         assert len(tries) <= 4, "only one of them is tried at a time"
 

@@ -94,6 +94,16 @@ class TestAPostponedRun:
             clock.now += delay_seconds
             assert [postponed.take_news() for _ in range(3)] == [True, False, False]
 
+    def test_may_stand_for_all_which_wait_without_end(self, postponed: PostponedRuns, clock: _Seconds) -> None:
+        delays = []
+        for _ in range(50):
+            delays.append(postponed.pause("all"))
+            assert postponed.pause("all") == delays[-1], "it is paused already"
+            assert postponed.not_due() == ("all",)
+            clock.now += delays[-1]
+        assert delays[:7] == [1, 2, 4, 8, 16, 30, 30]
+        assert set(delays[6:]) == {30}
+
     def test_is_forgotten_when_it_has_ended(self, postponed: PostponedRuns) -> None:
         postponed.postpone("a")
         assert postponed.count("a") == 1

@@ -67,7 +67,7 @@ class Report(NamedTuple):
 class Node:
     """One machine with an interpreter, a cache of environments and a folder for temporary files."""
 
-    def __init__(self, folder: Path, python: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, python: Path, code: Path, cache: Path) -> None:
         self.folder = folder
         self.python = python
         self.temporary = folder / "tmp"
@@ -78,12 +78,11 @@ class Node:
             "LANG": "C.UTF-8",
             "TMPDIR": str(self.temporary),
             "ORCHLITE_CACHE": str(cache),
-            "PYTHONPATH": str(folder / "code"),
+            "PYTHONPATH": str(code),
             **{name: os.environ[name] for name in ("PIP_CERT", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_NO_INDEX") if name in os.environ},
         }
         if "PYTHONPYCACHEPREFIX" in os.environ:
             self.env["PYTHONPYCACHEPREFIX"] = os.environ["PYTHONPYCACHEPREFIX"]
-        _unpack(job_packages.code(), folder / "code")
 
     def receive(self, job: Any) -> Path:
         """Unpack the packages of a job, as a cluster does; return the folder in which its program is started."""
@@ -155,10 +154,18 @@ def node_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.fixture(scope="session")
+def node_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the unpacked code: one for all tests, so that Python compiles it once."""
+    folder = tmp_path_factory.mktemp("code")
+    _unpack(job_packages.code(), folder)
+    return folder
+
+
 @pytest.fixture
-def node(tmp_path: Path, node_python: Path, shared_cache: Path) -> Node:
+def node(tmp_path: Path, node_python: Path, node_code: Path, shared_cache: Path) -> Node:
     """A node with the cache of all tests."""
-    return Node(tmp_path / "node", node_python, shared_cache)
+    return Node(tmp_path / "node", node_python, node_code, shared_cache)
 
 
 @pytest.fixture

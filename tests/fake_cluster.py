@@ -161,13 +161,6 @@ class FakeCluster:
                 return observed
         raise Closed("This client is closed.")
 
-    def observe(self, run: PlacedRun) -> Observation:
-        try:
-            self._check()
-        except ClusterUnreachable:
-            return Alive()
-        return self._look(run)
-
     def cancel(self, run: PlacedRun, reason: str) -> None:
         self._check()
         folder = self._jobs / run.placement.job_id

@@ -24,7 +24,8 @@ def main() -> int:
         content = file.read()
     lacking = _lacking()
     if lacking is not None:
-        os.write(1, job_output.of_result(1, _not_started(json.loads(content)["run"], f"it could not be started: {lacking}")))
+        run, reason = json.loads(content)["run"], f"it could not be started: {lacking}"
+        os.write(1, job_output.of_result(1, job_output.bare_result(run["run_id"], run["attempt"], "failure", reason, time.time_ns())))
         return 1
     from orchlite.node.program import execute
 
@@ -43,24 +44,6 @@ def _lacking() -> str | None:
         f"the node's Python ({sys.executable}) lacks {', '.join(missing)}. Install {'it' if len(missing) == 1 else 'them'} there: "
         f"{sys.executable} -m pip install {' '.join(missing)}"
     )
-
-
-def _not_started(run: dict[str, object], reason: str) -> dict[str, object]:
-    return {
-        "run_id": run["run_id"],
-        "attempt": run["attempt"],
-        "status": "failure",
-        "exit_code": None,
-        "started_at_ns": None,
-        "ended_at_ns": time.time_ns(),
-        "duration_seconds": None,
-        "reason": reason,
-        "log_complete": True,
-        "left": [],
-        "packages_sha": None,
-        "packages": None,
-        "metrics": {},
-    }
 
 
 if __name__ == "__main__":

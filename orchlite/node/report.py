@@ -8,6 +8,7 @@ from typing import Any
 from orchlite.core.records import RunRow
 from orchlite.core.status import RunStatus
 from orchlite.operations.context import Context
+from orchlite.runs import job_output
 from orchlite.store.database import to_microseconds
 from orchlite.store.run_packages import sha_of
 
@@ -49,18 +50,5 @@ def failed_result(sent: RunRow, started_at_ns: int | None, error: Exception) -> 
 
 
 def _result(sent: RunRow, status: RunStatus, reason: str | None, ended_at: datetime | None) -> dict[str, Any]:
-    return {
-        "run_id": sent.run_id,
-        "attempt": sent.attempt,
-        "status": status,
-        "exit_code": None,
-        "started_at_ns": None,
-        "ended_at_ns": to_microseconds(ended_at or datetime.now(UTC)) * 1000,
-        "duration_seconds": None,
-        "reason": reason,
-        "log_complete": True,
-        "left": [],
-        "packages_sha": None,
-        "packages": None,
-        "metrics": {},
-    }
+    ended_at_ns = to_microseconds(ended_at or datetime.now(UTC)) * 1000
+    return job_output.bare_result(sent.run_id, sent.attempt, status, reason, ended_at_ns)

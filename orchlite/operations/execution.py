@@ -68,18 +68,6 @@ class LocalSite:
         """
         return self._context.process.observe(self._context.folder.run(run.run_id))
 
-    def cancel(self, run: RunRow, reason: str) -> None:
-        """Ask the run's runner, and that of its installer, to end it, now or later. Idempotent. Return at once.
-
-        Raises:
-            OSError: the request cannot be written.
-        """
-        process, folder = self._context.process, self._context.folder.run(run.run_id)
-        process.cancel(folder, reason)
-        # The run may be waiting for its environment to be built again: then the installer must end, too.
-        with suppress(OSError):  # else the run ends as soon as that is built
-            process.cancel(install_files(folder, run.attempt).folder, reason)
-
     def discard(self, run: RunRow) -> tuple[int, ...]:
         """Kill the processes that a lost run has left; return the ids of those that cannot be killed. Block for up to 10 s."""
         return self._context.process.discard(self._context.folder.run(run.run_id))

@@ -17,7 +17,7 @@ from orchlite.ray.poller import Poller
 from orchlite.ray.watch import Watch
 from orchlite.runs import job_packages
 from orchlite.runs.cluster import ClusterRefused, ClusterUnreachable, Job, PlacedRun
-from orchlite.runs.spec import Alive, Lost, NeverStarted, Observation
+from orchlite.runs.spec import Observation
 
 _LEAST_LOST_AFTER_SECONDS = 61
 _RESOURCES = {"CPU": 1.0}
@@ -101,17 +101,6 @@ class RayJobs:
             return self._poller.wait(Watch(self._api, run, self.lost_after_seconds, report))
         finally:
             self._stop_reasons.pop(run.placement.job_id, None)
-
-    def observe(self, run: PlacedRun) -> Observation:
-        """Return whether the cluster has the run; see `Cluster`. `Alive` also if it has ended: `wait` returns the outcome."""
-        try:
-            if self._api.job(run.placement.job_id) is not None:
-                return Alive()
-            if self._api.session() == run.placement.session:
-                return NeverStarted()
-        except (ClusterUnreachable, ClusterRefused):
-            return Alive()
-        return Lost(run.attempt, f"Ray at {self.url} was started again, so its outcome is not known")
 
     def cancel(self, run: PlacedRun, reason: str) -> None:
         """Ask the cluster to end the run; see `Cluster`."""

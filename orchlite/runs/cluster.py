@@ -82,9 +82,6 @@ class Cluster(Protocol):
             Closed: `close` was called.
         """
 
-    def observe(self, run: PlacedRun) -> Observation:
-        """Return what has become of the run; `Alive` also while the cluster cannot be reached. Block for one request at most."""
-
     def cancel(self, run: PlacedRun, reason: str) -> None:
         """Ask the cluster to end the run. Do nothing if it has ended, or was not placed. Block for one request at most.
 

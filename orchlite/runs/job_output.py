@@ -51,6 +51,25 @@ def of_result(number: int, result: Mapping[str, Any]) -> bytes:
     return f"{_RESULT}{number} {json.dumps(result)}\n".encode("ascii")
 
 
+def bare_result(run_id: object, attempt: object, status: str, reason: str | None, ended_at_ns: int) -> dict[str, Any]:
+    """Return the content of a result line that says no more than a status and a reason."""
+    return {
+        "run_id": run_id,
+        "attempt": attempt,
+        "status": status,
+        "exit_code": None,
+        "started_at_ns": None,
+        "ended_at_ns": ended_at_ns,
+        "duration_seconds": None,
+        "reason": reason,
+        "log_complete": True,
+        "left": [],
+        "packages_sha": None,
+        "packages": None,
+        "metrics": {},
+    }
+
+
 def parsed(line: str) -> NodeLine | None:
     """Return what a whole line of a job's log says about the run; None if it is none of the node program's, or was cut off."""
     word, _, rest = line.partition(" ")

@@ -16,7 +16,7 @@ from orchlite.ray.jobs_api import JobsApi
 from orchlite.ray.watch import Watch
 from orchlite.runs.cluster import ClusterRefused, ClusterUnreachable, Job, PlacedRun
 from orchlite.runs.logs import read
-from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
+from orchlite.runs.spec import Ended, Lost, NeverStarted, Observation
 from tests.ray.fake_head import FakeHead, serving
 from tests.ray.output import BEGINS, printed, result_line
 
@@ -175,7 +175,6 @@ def test_a_run_that_waits_for_resources_is_killed_at_once(head: FakeHead, jobs: 
 
 def test_a_job_that_the_cluster_never_had_was_never_started(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
     head.jobs.clear()
-    assert isinstance(jobs.observe(placed), NeverStarted)
     assert isinstance(jobs.wait(placed, print), NeverStarted)
 
 
@@ -191,17 +190,10 @@ def test_a_job_that_was_there_and_is_gone_is_unknown(head: FakeHead, jobs: RayJo
 def test_a_cluster_that_was_started_again_has_lost_the_run(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
     head.jobs.clear()
     head.session = "another"
-    assert isinstance(jobs.observe(placed), Lost)
     lost = jobs.wait(placed, print)
     assert isinstance(lost, Lost)
     assert "was started again and does not have it" in str(lost.reason)
     assert "may still be running" in str(lost.reason)
-
-
-def test_a_run_is_alive_while_nothing_is_known_of_its_end(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
-    assert isinstance(jobs.observe(placed), Alive)
-    head.failure = (500, "busy")
-    assert isinstance(jobs.observe(placed), Alive)
 
 
 def test_the_log_of_a_dead_node_stays_as_far_as_it_was_copied(

@@ -1,4 +1,4 @@
-"""Options of the verbs that host a store, for runs that a Ray cluster executes."""
+"""Options of the verbs that execute runs, for runs that a Ray cluster executes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchlite.cli.options import Converter, Duration
+from orchlite.cli.output import Output
 from orchlite.core.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ def ray_options(function: Callable[..., Any]) -> Any:
     for option in reversed(options):
         decorated = option(decorated)
     return decorated
+
+
+def log_if_on_cluster(engine: RayJobs | None, out: Output) -> None:
+    """If a cluster executes the runs, print on standard error what this host does, as `start` does: it may be out of reach for long."""
+    if engine is not None and not out.is_quiet:
+        from orchlite.cli.host_log import log_to_stderr  # `logging` is slow to import
+
+        log_to_stderr()
 
 
 def _engine(

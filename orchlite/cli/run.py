@@ -18,7 +18,7 @@ from orchlite.cli.lookup import IdOrName, lookup_of
 from orchlite.cli.options import Duration, Verb, common_options, raw_option, seconds_of
 from orchlite.cli.output import Output, time_text
 from orchlite.cli.program_output import ProgramOutput, own_targets
-from orchlite.cli.ray_options import ray_options
+from orchlite.cli.ray_options import log_if_on_cluster, ray_options
 from orchlite.cli.resource_options import Resources, resource_options
 from orchlite.cli.retry_options import Retry, check_retry, retry_options
 from orchlite.cli.run_options import Commands, RunOptions, notification_options, run_options
@@ -69,10 +69,7 @@ def run(
     """
     out, interrupts = common_options().output(), Signals()
     check_retry(retry)
-    if engine is not None and not out.is_quiet:
-        from orchlite.cli.host_log import log_to_stderr  # `logging` is slow to import
-
-        log_to_stderr()  # a cluster may be out of reach for long
+    log_if_on_cluster(engine, out)
     source = options.source._replace(settings={**options.source.settings, "engine": engine})
     try:
         with interrupts.handled(), open_packaged(path_or_id, source, out) as (client, orchestration):

@@ -84,7 +84,9 @@ def test_a_run_on_this_machine_is_placed_nowhere(call: Call, folder: MakeFolder)
     assert json.loads(call("show", run["id"], "--json").stdout)["placement"] is None
 
 
-@pytest.mark.parametrize("verb", [["start", "--create"], ["serve"], ["run", "."]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "verb", [["start", "--create"], ["serve"], ["run", "."], ["rerun", "x"], ["trigger", "x"]], ids=lambda words: words[0]
+)
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -96,8 +98,8 @@ def test_a_run_on_this_machine_is_placed_nowhere(call: Call, folder: MakeFolder)
     ],
     ids=["no cluster", "no URL", "no resource", "a negative resource", "too short"],
 )
-def test_options_that_make_no_sense_are_refused(call: Call, verb: list[str], words: list[str], complaint: str, store: Path) -> None:
-    told = call(*verb, *words)
+def test_options_that_make_no_sense_are_refused(call: Call, verb: str, words: list[str], complaint: str, store: Path) -> None:
+    told = call(*verb.split(), *words)
     assert told.exit_code == 2
     assert complaint in " ".join(told.stderr.split())
     assert not store.exists()

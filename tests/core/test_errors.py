@@ -30,6 +30,7 @@ _PARENTS = {
     "PackagingFailed": "DeviceFailed",
     "StoreBusy": "DeviceFailed",
     "StoreDamaged": "DeviceFailed",
+    "StoreElsewhere": "OrchliteError",
     "StoreTooNew": "DeviceFailed",
     "StorageFull": "DeviceFailed",
     "ResourceExhausted": "DeviceFailed",

@@ -19,14 +19,17 @@ from orchlite.runs.cluster import ClusterRefused, ClusterUnreachable
 
 _SECONDS = 10.0
 _UPLOAD_SECONDS = 300.0
+_LOG_SECONDS = 30
+"""How long Ray sends a log at most, in one response; what has arrived by then is copied."""
 _API_VERSION = "4"
 PACKAGE_BYTES = 100 * 1024 * 1024
 """The head refuses larger requests."""
 _EXPLANATION_BYTES = 64 * 1024
 _REFUSED_BY_AGENT = b"Request failed with status code 400"
 """The head passes what its agent does not accept on as an error of its own."""
-_LINE_BYTES = 1024 * 1024
-"""Longer lines are none of a node's; they arrive in pieces."""
+_PIECE_BYTES = 256 * 1024
+_LINE_BYTES = 4 * 1024 * 1024
+"""More than a line of a node has."""
 
 
 class NoResponse(ClusterUnreachable):
@@ -145,18 +148,24 @@ class JobsApi:
 
         The last one may be torn, and then lacks its newline. Ray's other way to read a log returns all of it each time, and decodes it.
         """
-        query = urlencode({"node_id": node_id, "filename": f"job-driver-{job_id}.log", "lines": lines, "timeout": int(_SECONDS)})
+        query = urlencode({"node_id": node_id, "filename": f"job-driver-{job_id}.log", "lines": lines, "timeout": _LOG_SECONDS})
         try:
             response = self._open("GET", f"/api/v0/logs/file?{query}", None, _SECONDS)
         except _NotFound as error:
             raise ClusterUnreachable(f"Ray at {self.url} does not have the log: {error}") from error
+        rest = b""
         with response:
-            while line := self._line(response):
-                yield line
+            while data := self._piece(response):
+                *whole, rest = (rest + data).split(b"\n")
+                yield from (line + b"\n" for line in whole)
+                if len(rest) > _LINE_BYTES:
+                    rest = b"..."
+        if rest:
+            yield rest
 
-    def _line(self, response: HTTPResponse) -> bytes:
+    def _piece(self, response: HTTPResponse) -> bytes:
         with self._explained():
-            return response.readline(_LINE_BYTES)
+            return response.read(_PIECE_BYTES)  # `readline` would take a connection that breaks for the end
 
     def _object(self, path: str) -> dict[str, Any]:
         try:

@@ -11,6 +11,8 @@ from typing import Any
 from orchlite.core.files import make_private_folders, private_opener
 from orchlite.runs.logs import segment_path, segments
 
+_LEAST_RECORD_BYTES = 41
+
 
 class LogCopy:
     """The copy of one log. One thread of one host at a time uses it.
@@ -24,6 +26,8 @@ class LogCopy:
         self._log = log
         self._state = log.with_name(f"{log.name}.copied")
         self._limit_bytes = limit_bytes
+        self.most_lines = limit_bytes // 2 // _LEAST_RECORD_BYTES + 1
+        """More lines than the end of the log can have."""
         self._is_checked = False
         found = self._stored()
         self.number: int = found.get("number", 0)
@@ -34,6 +38,11 @@ class LogCopy:
         """When the program was started, by the node's clock; None if the node has not said so."""
         self._segment: int = found.get("segment", 0)
         self._written_bytes: int = found.get("bytes", 0)
+
+    @property
+    def is_beginning_full(self) -> bool:
+        """Whether the first half of the limit is used: of what comes next, only the end is kept."""
+        return self._segment > 0
 
     def append(self, records: list[bytes], number: int) -> None:
         """Append records, each with its newline, and note that the output is covered up to `number`.

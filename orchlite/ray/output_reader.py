@@ -13,7 +13,6 @@ from orchlite.runs.job_output import NodeLine
 _BATCH_BYTES = 1024 * 1024
 _MARGIN_LINES = 20
 _ALL_LINES = -1
-_MOST_LINES = 100_000
 _WORDS_LINES = 40
 _WORDS_CHARACTERS = 2000
 _GAP = " stderr G "
@@ -46,8 +45,26 @@ class OutputReader:
         self.is_complete = True
         lines = self._asked_lines
         while missing := self._read_end(node_id, lines):
-            lines = _ALL_LINES if lines + missing > _MOST_LINES else lines + missing + _MARGIN_LINES
+            lines = self._more(lines + missing)
         self._asked_lines = 1 + min(1000, self._number - before)
+
+    def _more(self, lines: int) -> int:
+        """Return how many lines to ask for if at least these are needed, and more are printed meanwhile."""
+        if lines < self._copy.most_lines:
+            return lines + lines // 4 + _MARGIN_LINES
+        return self._copy.most_lines if self._copy.is_beginning_full else _ALL_LINES
+
+    def find_result(self, node_id: str) -> None:
+        """Read the last lines for the result alone.
+
+        Raises:
+            ClusterUnreachable, ClusterRefused: the log cannot be read now.
+        """
+        for raw in self._api.log_tail(node_id, self._job_id, _MARGIN_LINES):
+            line = _parsed(raw)
+            if line is not None and line.result is not None:
+                self.result = line.result
+                self.is_complete = line.number == self._copy.number + 1
 
     def last_words(self, node_id: str) -> str:
         """Return the end of what others have printed: Ray, or what has crashed.
@@ -60,13 +77,16 @@ class OutputReader:
         return "".join(line for line in lines if job_output.parsed(line.rstrip("\n")) is None)[-_WORDS_CHARACTERS:].strip()
 
     def _read_end(self, node_id: str, lines: int) -> int:
-        """Copy what is new in the last lines. Return 0, or how many more lines have to be read to find where the copy ends."""
-        count, is_found = 0, lines == _ALL_LINES
+        """Copy what is new in the last lines. Return 0, or how many more lines have to be read to find where the copy ends.
+
+        Of a log that is longer than what is kept, copy the beginning, and after a gap the end.
+        """
+        count, is_found = 0, lines in (_ALL_LINES, self._copy.most_lines)
         try:
             with closing(self._api.log_tail(node_id, self._job_id, lines)) as tail:
                 for raw in tail:
                     count += 1
-                    line = job_output.parsed(raw[:-1].decode("ascii", "replace")) if raw.endswith(b"\n") else None
+                    line = _parsed(raw)
                     if line is None:
                         continue
                     if not is_found and line.number > self._number + 1:
@@ -74,6 +94,8 @@ class OutputReader:
                     is_found = True
                     if line.number > self._number:
                         self._take(line)
+                    if lines == _ALL_LINES and self._copy.is_beginning_full:
+                        return 1
         finally:
             self._flush()
         return 0 if is_found or count < lines else lines
@@ -109,3 +131,8 @@ class OutputReader:
             self._copy.append(batch, self._number)
         except OSError:
             self.is_complete = False
+
+
+def _parsed(raw: bytes) -> NodeLine | None:
+    """Return what a line of the job's log says; None if it is none of the node's, or torn."""
+    return job_output.parsed(raw[:-1].decode("ascii", "replace")) if raw.endswith(b"\n") else None

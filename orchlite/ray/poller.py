@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
@@ -38,9 +37,8 @@ class _Waiter:
 class Poller:
     """Polls while there are runs to wait for. Thread-safe."""
 
-    def __init__(self, stop_reason: Callable[[str], str | None]) -> None:
-        """Start no thread yet. `stop_reason` returns why this host has had a job stopped, by its id; None if it has not."""
-        self._stop_reason = stop_reason
+    def __init__(self) -> None:
+        """Start no thread yet."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
         self._thread: threading.Thread | None = None
@@ -96,7 +94,7 @@ class Poller:
                 return
             watch = waiter.watch
             try:
-                outcome = watch.silent(silence) if silence else watch.poll(self._stop_reason(watch.run.placement.job_id))
+                outcome = watch.silent(silence) if silence else watch.poll()
             except NoResponse as error:
                 silence = error
                 outcome = watch.silent(error)

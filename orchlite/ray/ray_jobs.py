@@ -64,7 +64,7 @@ class RayJobs:
         self._api = JobsApi(self.url, token)
         self._packages = Packages(self._api)
         self._stop_reasons: dict[str, str] = {}
-        self._poller = Poller(self._stop_reasons.get)
+        self._poller = Poller()
 
     def __repr__(self) -> str:
         return f"RayJobs({self.url!r})"
@@ -97,10 +97,11 @@ class RayJobs:
 
     def wait(self, run: PlacedRun, report: Callable[[str], None]) -> Observation:
         """Block until the run has ended or is lost; see `Cluster`."""
+        job_id = run.placement.job_id
         try:
-            return self._poller.wait(Watch(self._api, run, self.lost_after_seconds, report))
+            return self._poller.wait(Watch(self._api, run, self.lost_after_seconds, report, lambda: self._stop_reasons.get(job_id)))
         finally:
-            self._stop_reasons.pop(run.placement.job_id, None)
+            self._stop_reasons.pop(job_id, None)
 
     def cancel(self, run: PlacedRun, reason: str) -> None:
         """Ask the cluster to end the run; see `Cluster`."""

@@ -30,12 +30,20 @@ _PENDING_SECONDS = 15.0
 class Watch:
     """One run on the cluster, for one thread at a time."""
 
-    def __init__(self, api: JobsApi, run: PlacedRun, lost_after_seconds: float, report: Callable[[str], None]) -> None:
-        """Ask for nothing yet."""
+    def __init__(
+        self,
+        api: JobsApi,
+        run: PlacedRun,
+        lost_after_seconds: float,
+        report: Callable[[str], None],
+        stop_reason: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Ask for nothing yet. `stop_reason` returns why this host has had the job stopped; None if it has not."""
         self.run = run
         self._api = api
         self._lost_after_seconds = lost_after_seconds
         self._report = report
+        self._stop_reason = stop_reason
         self._reported = ""
         self._copy = LogCopy(run.log, run.log_bytes)
         self._output = OutputReader(api, run.placement.job_id, self._copy)
@@ -45,7 +53,7 @@ class Watch:
         self._ended_since: float | None = None
         self._log_not_before = 0.0
 
-    def poll(self, stop_reason: str | None) -> Observation | None:
+    def poll(self) -> Observation | None:
         """Ask once, and copy what is new of the log. Return the outcome; None if there is none yet.
 
         Raises:
@@ -63,7 +71,7 @@ class Watch:
         if self._copy.is_new:
             with suppress(OSError):  # tried again in the next poll; the host has a mark of its own
                 self._copy.save()
-        return self._seen(info, stop_reason)
+        return self._seen(info)
 
     def silent(self, error: DeviceFailed) -> Observation | None:
         """Note that the cluster does not respond as it should, and tell the user. Return that the run is lost if that lasts too long."""
@@ -90,23 +98,24 @@ class Watch:
             return NeverStarted("the cluster does not have it")
         return Lost(self.run.attempt, f"Ray at {self._api.url} does not know it any more, so its outcome is not known")
 
-    def _seen(self, info: JobInfo, stop_reason: str | None) -> Observation | None:
+    def _seen(self, info: JobInfo) -> Observation | None:
         is_read = self._read(info)
         if (found := self._output.result) is not None:
-            return self._ended(found, stop_reason)
+            return self._ended(found)
         if not info.has_ended:
-            return self._unfinished(info, stop_reason)
-        self._ended_since = self._ended_since or time.monotonic()
+            return self._unfinished(info)
+        if self._ended_since is None:
+            self._ended_since = time.monotonic()
         if not is_read and time.monotonic() - self._ended_since < _LOG_PATIENCE_SECONDS:
             return None
-        if (found := _result_in(info.message)) is not None:
-            return self._ended(found, stop_reason)
+        if (found := self._last_result(info)) is not None:
+            return self._ended(found)
         words = self._last_words(info) if is_read else None
-        return outcome(self.run.attempt, info, self._copy.started_at_ns, words, stop_reason)
+        return outcome(self.run.attempt, info, self._copy.started_at_ns, words, self._stop_reason())
 
-    def _unfinished(self, info: JobInfo, stop_reason: str | None) -> Observation | None:
+    def _unfinished(self, info: JobInfo) -> Observation | None:
         is_pending = info.status == "PENDING"
-        if is_pending and stop_reason is not None:
+        if is_pending and (stop_reason := self._stop_reason()) is not None:
             # Ray delivers the order to stop when it starts the job, before the node program can have begun.
             return outcome(self.run.attempt, info._replace(status="STOPPED"), None, None, stop_reason)
         is_slow = is_pending and time.monotonic() - self._begun > _PENDING_SECONDS
@@ -119,12 +128,23 @@ class Watch:
             return True
         if time.monotonic() < self._log_not_before and not info.has_ended:
             return False
+        before = self._copy.number
         try:
             self._output.read(info.node_id)
         except DeviceFailed:
-            self._log_not_before = time.monotonic() + _LOG_PAUSE_SECONDS
+            if self._copy.number == before:
+                self._log_not_before = time.monotonic() + _LOG_PAUSE_SECONDS
+            else:  # a part of a long log has arrived in the time of one request
+                self._ended_since = None
             return False
         return True
+
+    def _last_result(self, info: JobInfo) -> dict[str, object] | None:
+        """Return the result of a job whose log cannot be read as a whole."""
+        with suppress(DeviceFailed):
+            if info.node_id is not None:
+                self._output.find_result(info.node_id)
+        return self._output.result or _result_in(info.message)
 
     def _last_words(self, info: JobInfo) -> str | None:
         if info.node_id is None:
@@ -134,7 +154,7 @@ class Watch:
         except DeviceFailed:
             return None
 
-    def _ended(self, found: dict[str, object], stop_reason: str | None) -> Observation:
+    def _ended(self, found: dict[str, object]) -> Observation:
         try:
             observed = of_result(found)
         except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
@@ -142,8 +162,8 @@ class Watch:
         if isinstance(observed, Lost):
             return observed
         result = observed.result
-        if stop_reason is not None and result.status == RunStatus.KILLED:
-            result = result._replace(reason=stop_reason)
+        if result.status == RunStatus.KILLED:
+            result = result._replace(reason=self._stop_reason() or result.reason)
         return observed._replace(result=result._replace(log_complete=result.log_complete and self._output.is_complete))
 
     def _tell(self, text: str) -> None:

@@ -25,6 +25,8 @@ class FakeHead:
         self.logs: dict[str, bytes] = {}
         self.has_logs = True
         """Whether the node that has the logs responds."""
+        self.log_breaks_after: int | None = None
+        """How many bytes of a log are sent before the connection breaks."""
         self.failure: tuple[int, str] | None = None
         """What every request is responded to with, if anything."""
         self.requests: list[str] = []
@@ -104,9 +106,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", content.decode())
+        if status == 200 and "/logs/" in address.path:
+            self._stream(content)
+            return
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _stream(self, content: bytes) -> None:
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        sent = content[: self.head.log_breaks_after]
+        chunks = [sent[start : start + 65536] for start in range(0, len(sent), 65536)]
+        for chunk in [*chunks, *[b""] * (sent == content)]:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     def _checked(self, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
         if self.head.token is not None:

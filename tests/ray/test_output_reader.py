@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def reader(head: FakeHead, url: str, log: Path) -> OutputReader:
 
 
 def _reader(url: str, log: Path) -> OutputReader:
-    return OutputReader(JobsApi(url, None), "x", LogCopy(log, 1_000_000))
+    return OutputReader(JobsApi(url, None), "x", LogCopy(log, 10_000_000))
 
 
 def test_lines_are_copied_as_they_come(head: FakeHead, reader: OutputReader, log: Path) -> None:
@@ -52,6 +53,26 @@ def test_many_new_lines_are_found_however_many_there_are(head: FakeHead, reader:
     reader.read(NODE)
     assert [line.text for line in read(log)] == texts
     assert reader.result == RESULT
+
+
+def test_of_a_log_beyond_the_limit_beginning_and_end_are_read(head: FakeHead, url: str, log: Path) -> None:
+    head.add_job("x")
+    texts = [f"line {number}" for number in range(5000)]
+    head.logs["x"] = BEGINS + printed(*texts) + result_line(5001)
+    reader = OutputReader(JobsApi(url, None), "x", LogCopy(log, 10_000))
+    reader.read(NODE)
+    lines = [line.text for line in read(log)]
+    gap = lines.index(GAP_TEXT)
+    assert lines[:gap] == texts[:gap]
+    assert lines[gap + 1 :] == texts[-(len(lines) - gap - 1) :]
+    assert min(gap, len(lines) - gap) > 40
+    assert reader.result == RESULT
+
+
+def test_a_result_is_found_without_the_log_before_it(head: FakeHead, reader: OutputReader, log: Path) -> None:
+    head.logs["x"] = BEGINS + printed("a") + result_line(2) + b"noise\n"
+    reader.find_result(NODE)
+    assert (reader.result, reader.is_complete, read(log)) == (RESULT, False, [])
 
 
 def test_a_log_that_does_not_grow_is_asked_for_one_line(head: FakeHead, reader: OutputReader) -> None:
@@ -129,6 +150,19 @@ def test_a_log_that_cannot_be_read_now_is_read_later(head: FakeHead, reader: Out
     head.has_logs = True
     reader.read(NODE)
     assert str(read(log)) == "a\n"
+
+
+def test_of_a_log_that_arrives_in_parts_nothing_is_missing(head: FakeHead, reader: OutputReader, log: Path) -> None:
+    texts = [f"line {number}" for number in range(30_000)]
+    head.logs["x"] = BEGINS + printed(*texts) + result_line(30_001)
+    head.log_breaks_after = 1_000_000
+    tries = 0
+    while reader.result is None:
+        tries += 1
+        with suppress(ClusterUnreachable):
+            reader.read(NODE)
+    assert tries > 1
+    assert [line.text for line in read(log)] == texts
 
 
 def test_a_result_is_found_while_nothing_can_be_written_here(head: FakeHead, reader: OutputReader, log: Path) -> None:

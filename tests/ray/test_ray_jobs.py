@@ -201,12 +201,12 @@ def test_the_log_of_a_dead_node_stays_as_far_as_it_was_copied(
 ) -> None:
     watch = Watch(JobsApi(url, None), placed, 100, print)
     head.logs["orchlite-r1-2"] = printed("a")
-    assert watch.poll(None) is None
+    assert watch.poll() is None
     head.has_logs = False
     died = "Job supervisor actor died: The node was terminated."
     head.jobs["orchlite-r1-2"].update(status="FAILED", error_type="JOB_SUPERVISOR_ACTOR_DIED", message=died)
     monkeypatch.setattr("orchlite.ray.watch._LOG_PATIENCE_SECONDS", 0)
-    assert watch.poll(None) == Lost(2, f"Ray has lost it, so its outcome is not known: {died}")
+    assert watch.poll() == Lost(2, f"Ray has lost it, so its outcome is not known: {died}")
     assert str(read(placed.log)) == "a\n"
 
 

@@ -20,8 +20,14 @@ _DOCUMENT = "job.json"
 
 def main() -> int:
     """Execute the job; return the exit code."""
-    with open(_DOCUMENT, "rb") as file:  # noqa: PTH123
-        content = file.read()
+    try:
+        with open(_DOCUMENT, "rb") as file:  # noqa: PTH123
+            content = file.read()
+    except FileNotFoundError:
+        sys.stderr.write(
+            "There is no " + _DOCUMENT + " in this folder. Hosts whose runs are executed on a cluster start this program there.\n"
+        )
+        return 2
     lacking = _lacking()
     if lacking is not None:
         run, reason = json.loads(content)["run"], f"it could not be started: {lacking}"

@@ -28,6 +28,7 @@ from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
 from orchlite.engine.opening import open_engine
 from orchlite.environments.environments import Environments, check_installer
+from orchlite.node.granted_share import granted_share
 from orchlite.node.output import Output
 from orchlite.node.received_bundle import find_bundle
 from orchlite.node.report import failed_result, killed_result, result_of
@@ -67,6 +68,7 @@ def execute(content: bytes) -> int:
     signal.signal(signal.SIGTERM, stop.request)
     output = Output()
     document = job_document.decoded(content)
+    document = document._replace(task=document.task._replace(env={**granted_share(), **document.task.env}))
     try:
         with _opened(document, output) as engine:
             run = _Execution(engine, document, output, stop).run()

@@ -142,8 +142,12 @@ def _unpack(content: bytes, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def node_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter that has what a node needs, and not orchlite."""
-    folder = tmp_path_factory.mktemp("node") / "python"
-    site_packages = make_environment(interpreters()[0], folder)
+    return make_node_python(interpreters()[0], tmp_path_factory.mktemp("node") / "python")
+
+
+def make_node_python(interpreter: str, folder: Path) -> Path:
+    """Make such an environment of this interpreter; return the path of its `python`."""
+    site_packages = make_environment(interpreter, folder)
     for path in site_packages.glob("*.pth"):
         path.unlink()
     for name in _NEEDED:

@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import orchlite
 from orchlite.core.records import Packages
 from orchlite.core.status import RunStatus
 from orchlite.runs import observation
 from orchlite.runs.spec import Ended
-from tests.node.conftest import Node
+from tests.interpreters import each_interpreter, version_of
+from tests.node.conftest import Node, make_node_python
 
 MakeJob = Callable[..., Any]
 
@@ -75,6 +78,32 @@ def test_variables_that_the_host_passes_on_have_the_values_of_the_host(node: Nod
     program = "import os; print(os.environ.get('FROM_HOST'), os.environ.get('ONLY_HERE'))"
 
     assert node.run(job(program, env_passthrough=("FROM_HOST", "ONLY_HERE"))).texts == ["host None"]
+
+
+def test_the_program_sees_the_devices_and_threads_that_the_cluster_grants(node: Node, job: MakeJob) -> None:
+    node.env |= {"CUDA_VISIBLE_DEVICES": "1", "NEURON_RT_VISIBLE_CORES": "0-3", "OMP_NUM_THREADS": "2", "RAY_JOB_ID": "7"}
+    names = ["CUDA_VISIBLE_DEVICES", "NEURON_RT_VISIBLE_CORES", "OMP_NUM_THREADS", "RAY_JOB_ID"]
+
+    report = node.run(job(f"import os; print(*map(os.environ.get, {names}))", env={"OMP_NUM_THREADS": "8"}))
+
+    assert report.texts == ["1 0-3 8 None"]
+
+
+def test_without_a_job_the_program_says_what_it_is_for(node: Node, tmp_path: Path) -> None:
+    report = node.finish(node.start(tmp_path))
+
+    assert report.lines == []
+    assert report.stderr.startswith("There is no job.json in this folder.")
+
+
+@pytest.mark.parametrize("interpreter", each_interpreter())
+def test_a_node_may_have_another_python(node: Node, job: MakeJob, interpreter: str, tmp_path: Path) -> None:
+    node.env["PATH"] = f"{make_node_python(interpreter, tmp_path / 'python').parent}:/usr/bin:/bin"
+
+    report = node.run(job("import sys, wallaroo; print(sys.version_info[1], wallaroo.task_args())"))
+
+    assert report.texts == [f"{version_of(interpreter).partition('.')[2]} {{}}"]
+    assert report.result["packages"]["python"].startswith(version_of(interpreter))
 
 
 def test_lines_are_reported_before_the_end(node: Node, job: MakeJob, waiting_program: str, gate: Path) -> None:

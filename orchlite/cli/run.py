@@ -178,7 +178,8 @@ def _print_end(client: Client, one: TaskRun, out: Output) -> None:
         out.json(full_run_json(client, one))
     code = one.exit_code()
     how = f"{one.status()}{f' with exit code {code}' if code else ''}"
-    why = f" ({one.reason()})" if one.reason() else ""
+    reason = (one.reason() or "").removesuffix(".")
+    why = f" ({reason})" if reason else ""
     out.note(f"run {short_id(one.id())} ended as {how}{why}, after {seconds_text(one.duration()) or 'no time'}{_next_text(following)}")
     if files and one.status() == "success":
         where = os.path.commonpath([path.parent for path in files])

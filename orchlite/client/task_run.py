@@ -293,7 +293,7 @@ class TaskRun:
 
     def _failure(self, row: RunRow) -> str:
         how = "" if row.exit_code is None else f" with exit code {row.exit_code}"
-        why = f": {row.reason}" if row.reason else ""
+        why = f": {row.reason.removesuffix('.')}" if row.reason else ""
         return f"Run {self._run_id} ended as {row.status}{how}{why}.\n{self._last_lines()}"
 
     def _last_lines(self) -> str:

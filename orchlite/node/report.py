@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +14,18 @@ from orchlite.store.database import to_microseconds
 from orchlite.store.run_packages import sha_of
 
 _STOPPED = "the cluster has stopped its job"
+_SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 
 
 def result_of(context: Context, sent: RunRow, run: RunRow, stopped_at: datetime | None) -> dict[str, Any]:
     """Return the result of a run that has ended in this store.
 
     sent: the run as its host has sent it.
-    stopped_at: when this process was told to stop; then a run that fails afterwards was killed: the cluster ends all its processes.
+    stopped_at: when this process was told to stop; then a run that fails afterwards was killed: the cluster ends all its processes. So
+    was one that fails by such a signal: the cluster sends it to the program, too, in any order.
     """
     packages = context.store.run_packages.get(run.run_id)
-    was_stopped = stopped_at is not None and run.ended_at is not None and run.ended_at >= stopped_at
+    was_stopped = stopped_at is not None and run.ended_at is not None and (run.ended_at >= stopped_at or run.exit_code in _SIGNALLED)
     is_killed = was_stopped and run.status in (RunStatus.FAILURE, RunStatus.KILLED, RunStatus.UNKNOWN)
     return {
         **_result(sent, RunStatus.KILLED if is_killed else run.status, _STOPPED if is_killed else run.reason, run.ended_at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ _LOG_PAUSE_SECONDS = 5.0
 """How long a log is left alone that could not be read: a node that is out of reach costs seconds."""
 _PENDING_SECONDS = 15.0
 """After this time, the user is told why a job has not started."""
+_SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 
 
 class Watch:
@@ -162,8 +164,10 @@ class Watch:
         if isinstance(observed, Lost):
             return observed
         result = observed.result
-        if result.status == RunStatus.KILLED:
-            result = result._replace(reason=self._stop_reason() or result.reason)
+        # Ray signals all processes of the job, and may end the program before its node program has heard of it.
+        is_ended_by_signal = result.status == RunStatus.FAILURE and result.exit_code in _SIGNALLED
+        if (reason := self._stop_reason()) is not None and (result.status == RunStatus.KILLED or is_ended_by_signal):
+            result = result._replace(status=RunStatus.KILLED, reason=reason)
         return observed._replace(result=result._replace(log_complete=result.log_complete and self._output.is_complete))
 
     def _tell(self, text: str) -> None:

@@ -138,20 +138,23 @@ class TestStop:
         assert result["status"] == "success"
 
     @pytest.mark.parametrize(
-        ("status", "seconds", "reported"),
+        ("status", "exit_code", "seconds", "reported"),
         [
-            ("success", 1, "success"),
-            ("failure", 1, "killed"),
-            ("unknown", 1, "killed"),
-            ("failure", -1, "failure"),
-            ("timed_out", 1, "timed_out"),
+            ("success", 0, 1, "success"),
+            ("failure", 1, 1, "killed"),
+            ("unknown", None, 1, "killed"),
+            ("failure", 1, -1, "failure"),
+            ("failure", 143, -1, "killed"),
+            ("timed_out", 143, 1, "timed_out"),
         ],
     )
-    def test_decides_only_about_failures_after_it(self, client: Any, status: str, seconds: float, reported: str) -> None:
+    def test_decides_only_about_failures_after_it_or_by_it(
+        self, client: Any, status: str, exit_code: int | None, seconds: float, reported: str
+    ) -> None:
         from orchlite.client.client import engine_of
 
         stopped_at = datetime.now(UTC)
-        run = run_row(stopped_at, status, ended_at=stopped_at + timedelta(seconds=seconds))
+        run = run_row(stopped_at, status, ended_at=stopped_at + timedelta(seconds=seconds), exit_code=exit_code)
 
         assert node_report.result_of(engine_of(client).context, run, run, stopped_at)["status"] == reported
 

@@ -156,12 +156,22 @@ def test_a_poll_asks_twice_for_a_run_and_pauses(head: FakeHead, jobs: RayJobs, p
     waiting.join()
 
 
-def test_a_killed_run_has_the_reason_of_its_host(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
-    waiting = Waiting(jobs, placed)
+@pytest.mark.parametrize(
+    ("output", "ended_as"),
+    [
+        (b"", ("killed", "its task was killed")),
+        (result_line(1, status="failure", exit_code=143), ("killed", "its task was killed")),  # before the node program heard of it
+        (result_line(1, status="failure", exit_code=3), ("failure", None)),
+        (result_line(1, status="timed_out", exit_code=143), ("timed_out", None)),
+    ],
+)
+def test_a_killed_run_has_the_reason_of_its_host(
+    head: FakeHead, jobs: RayJobs, placed: PlacedRun, output: bytes, ended_as: tuple[str, str | None]
+) -> None:
+    head.logs[placed.placement.job_id] = output
     jobs.cancel(placed, "its task was killed")
-    waiting.join()
-    result = _ended(waiting.outcome).result
-    assert (result.status, result.reason) == ("killed", "its task was killed")
+    result = _ended(jobs.wait(placed, print)).result
+    assert (result.status, result.reason) == ended_as
 
 
 def test_a_run_that_waits_for_resources_is_killed_at_once(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:

@@ -19,7 +19,6 @@ from orchlite.core.threads import start_daemon
 from orchlite.engine.executors import Executor
 from orchlite.operations import preparation, workdirs
 from orchlite.operations.context import UNUSABLE, Assignment, Context
-from orchlite.operations.postponed_runs import CLUSTER
 
 _PAUSE_SECONDS = 0.02
 """How long a worker waits for the next run before it does work that is not urgent."""
@@ -42,10 +41,10 @@ class Workers:
         """Threads that wait and are not reserved."""
         self._executing = self._adopted = self._yielded = 0
         """Slots occupied by runs executed here, slots occupied by adopted runs, and slots yielded by runs that wait for others."""
-        cores = context.settings.workers
-        self._slots = cores if context.cluster is None or context.cluster.max_runs is None else context.cluster.max_runs
-        self._packaging_slots = threading.Semaphore(cores) if self._slots > cores else None
-        """What packaging needs besides a worker slot, if runs need none of this machine's cores; None: nothing."""
+        self._packaging = 0
+        """Slots occupied by packaging, which needs this machine's cores even if runs do not: no more than `Settings.workers`."""
+        self._slots = (context.cluster and context.cluster.max_runs) or context.settings.workers
+        self._claiming = threading.Lock()
         self._woken = self._answered = 0
         """How often `wake` was called, and up to which of these calls a thread has found the queue empty."""
         self._active: set[tuple[str, int]] = set()
@@ -85,7 +84,7 @@ class Workers:
 
         The caller must call `assign`, or `release` if it fails: an interrupt may come at any time.
         """
-        if self._is_cluster_paused() or (self._woken != self._answered and self._idle > 0 and self._claimable()):
+        if self._context.postponed.are_paused() or (self._woken != self._answered and self._idle > 0 and self._claimable()):
             return False
         with self._condition:
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
@@ -212,8 +211,7 @@ class Workers:
             with self._condition:
                 self._executing -= 1
                 if assignment:
-                    if assignment.task.kind is TaskKind.PACKAGING and self._packaging_slots is not None:
-                        self._packaging_slots.release()
+                    self._packaging -= assignment.task.kind is TaskKind.PACKAGING
                     self._active.discard((assignment.run.run_id, assignment.run.attempt))
                     self._woken += 1  # a slot is free again: this thread checks the queue next
                 elif self._woken > self._answered:
@@ -241,46 +239,34 @@ class Workers:
             return False, None
 
     def _claim_next(self) -> Assignment | None:
-        """Claim the next run, with a packaging slot if that is packaging."""
-        slots, assignment = self._packaging_slots, None
-        may_package = slots is None or slots.acquire(blocking=False)
-        try:
-            assignment = self._claim_first(may_package=may_package)
-            return assignment
-        finally:
-            if slots is not None and may_package and (assignment is None or assignment.task.kind is not TaskKind.PACKAGING):
-                slots.release()
-                if assignment is not None:
-                    self.wake()  # another thread may have left packaging in the queue for want of this slot
-
-    def _claim_first(self, *, may_package: bool) -> Assignment | None:
-        while not self._is_stopping and (found := self._claimable(may_package=may_package)):
-            run_id, *others = found
-            try:
-                assignment = self._claim(run_id)
-            except IllegalMove:
-                continue  # another worker or host claimed it first
-            if others:
-                self.wake()  # other threads may be idle
-            self._context.changes.announce(run_id)
-            if assignment is None:
-                continue  # it has passed its starting deadline
-            return assignment
+        with self._claiming:  # or two threads would each claim the last packaging for which there is room
+            while not self._is_stopping and (found := self._claimable()):
+                run_id, *others = found
+                try:
+                    assignment = self._claim(run_id)
+                except IllegalMove:
+                    continue  # another host claimed it first
+                if others:
+                    self.wake()  # other threads may be idle
+                self._context.changes.announce(run_id)
+                if assignment is None:
+                    continue  # it has passed its starting deadline
+                with self._condition:
+                    self._packaging += assignment.task.kind is TaskKind.PACKAGING
+                return assignment
         return None
 
-    def _is_cluster_paused(self) -> bool:
-        return CLUSTER in self._context.postponed.not_due()
-
-    def _claimable(self, *, may_package: bool = True) -> list[str]:
+    def _claimable(self) -> list[str]:
         """Return the next run in the queue, and the one after it."""
         woken = self._woken  # before the query: it does not see what is queued meanwhile
-        only_packaging = self._executor.is_stepped or self._is_cluster_paused()
+        may_package = self._packaging < self._context.settings.workers
+        may_run = not self._executor.is_stepped and not self._context.postponed.are_paused()
         found = self._context.store.runs.claimable(
             self._context.host_id,
             self._context.clock.now(),
-            2 if may_package or not only_packaging else 0,
+            2 if may_package or may_run else 0,
             whole_store=self.whole_store,
-            packaging=True if only_packaging else None if may_package else False,
+            packaging=None if may_package and may_run else may_package,
             excluded=self._context.postponed.not_due(),
         )
         if not found:

@@ -19,7 +19,6 @@ from orchlite.core.system_errors import is_shortage
 from orchlite.operations import kill, preparation, run_packages
 from orchlite.operations.context import UNUSABLE, Assignment, Context
 from orchlite.operations.jobs import job_of
-from orchlite.operations.postponed_runs import CLUSTER
 from orchlite.runs.cluster import Cluster, ClusterUnreachable, PlacedRun
 from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
 from orchlite.store.database import Transaction
@@ -94,7 +93,7 @@ class ClusterSite:
             raise
         except Exception as error:  # whatever it is, a claimed run must get an outcome
             return self._not_started(run, error)
-        context.postponed.forget(CLUSTER)
+        context.postponed.resume()
         if not context.commit_eventually(lambda transaction: context.store.placements.set(transaction, run, placement), run.run_id):
             return self._why_not_placed(run)
         _log.info("run %s of %s starts on %s as %s", run.run_id, assignment.label, placement.engine, placement.job_id)
@@ -123,7 +122,7 @@ class ClusterSite:
     def _put_back(self, run: RunRow, error: ClusterUnreachable) -> Observation | None:
         """Queue the run again, unless it was killed meanwhile. This host claims none until a pause has passed."""
         context, now = self._context, self._context.clock.now()
-        seconds = context.postponed.pause(CLUSTER)
+        seconds = context.postponed.pause()
         reason = f"it could not be placed for the moment: {error} The next attempt follows in {seconds:g} s."
 
         def requeue(transaction: Transaction) -> bool:

@@ -1,4 +1,4 @@
-"""The runs that this host has postponed. Each is tried again after 1 s, then after twice as long each time, up to 30 s."""
+"""The runs that this host has postponed: one, or all but packaging. Each try follows after 1 s, then after twice as long, up to 30 s."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-CLUSTER = "the cluster"
-"""Stands in place of a run's id for all runs, while this host's cluster does not respond."""
-
 _FIRST_DELAY_SECONDS = 1.0
 _MAX_DELAY_SECONDS = 30.0
-_MAX_DOUBLINGS = 10
+_MAX_DOUBLINGS = 5
 _PATIENCE_SECONDS = 600.0
 
 
@@ -28,9 +25,10 @@ class PostponedRuns:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._tries: dict[str, _Tries] = {}
+        self._tries: dict[str | None, _Tries] = {}
+        """By run id; None stands for all runs."""
         self._has_new = False
-        self._seen_due: set[str] = set()
+        self._seen_due: set[str | None] = set()
 
     def postpone(self, run_id: str, left_seconds: float | None = None) -> float | None:
         """Return the seconds after which to try the run again; None if that is too late.
@@ -40,23 +38,33 @@ class PostponedRuns:
         now = self._monotonic()
         with self._lock:
             number, first_at, _ = self._tries.get(run_id, _Tries(0, now, now))
-            delay_seconds: float = min(_FIRST_DELAY_SECONDS * 2**number, _MAX_DELAY_SECONDS)
+            delay_seconds = _delay_seconds(number)
             if delay_seconds >= (first_at + _PATIENCE_SECONDS - now if left_seconds is None else left_seconds):
                 return None
             self._tries[run_id] = _Tries(number + 1, first_at, now + delay_seconds)
             self._has_new = True
             return delay_seconds
 
-    def pause(self, key: str) -> float:
-        """Return the seconds after which to try again, however often that was done; those that are left if it is paused already."""
+    def pause(self) -> float:
+        """Postpone all runs; return the seconds until the next try. Until then, a further call has no effect."""
         now = self._monotonic()
         with self._lock:
-            number, first_at, next_at = self._tries.get(key, _Tries(0, now, now))
+            number, first_at, next_at = self._tries.get(None, _Tries(0, now, now))
             if next_at <= now:
-                next_at = now + min(_FIRST_DELAY_SECONDS * 2 ** min(number, _MAX_DOUBLINGS), _MAX_DELAY_SECONDS)
-                self._tries[key] = _Tries(number + 1, first_at, next_at)
+                next_at = now + _delay_seconds(number)
+                self._tries[None] = _Tries(number + 1, first_at, next_at)
                 self._has_new = True
             return next_at - now
+
+    def resume(self) -> None:
+        """Postpone all runs no longer: one could be started."""
+        with self._lock:
+            self._tries.pop(None, None)
+
+    def are_paused(self) -> bool:
+        """Return whether all runs are postponed, and the next try is in the future."""
+        tries = self._tries.get(None)
+        return tries is not None and tries.next_at > self._monotonic()
 
     def count(self, run_id: str) -> int:
         """Return how often the run was postponed."""
@@ -74,7 +82,7 @@ class PostponedRuns:
             return ()
         now = self._monotonic()
         with self._lock:
-            return tuple(run_id for run_id, tries in self._tries.items() if tries.next_at > now)
+            return tuple(run_id for run_id, tries in self._tries.items() if run_id is not None and tries.next_at > now)
 
     def seconds_until_due(self) -> float | None:
         """Return the seconds until the next try; None if no run waits for one."""
@@ -93,3 +101,8 @@ class PostponedRuns:
             is_new = self._has_new or not due <= self._seen_due
             self._has_new, self._seen_due = False, due
             return is_new
+
+
+def _delay_seconds(number: int) -> float:
+    delay_seconds: float = _FIRST_DELAY_SECONDS * 2 ** min(number, _MAX_DOUBLINGS)
+    return min(delay_seconds, _MAX_DELAY_SECONDS)

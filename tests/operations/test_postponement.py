@@ -94,15 +94,8 @@ class TestAPostponedRun:
             clock.now += delay_seconds
             assert [postponed.take_news() for _ in range(3)] == [True, False, False]
 
-    def test_may_stand_for_all_which_wait_without_end(self, postponed: PostponedRuns, clock: _Seconds) -> None:
-        delays = []
-        for _ in range(50):
-            delays.append(postponed.pause("all"))
-            assert postponed.pause("all") == delays[-1], "it is paused already"
-            assert postponed.not_due() == ("all",)
-            clock.now += delays[-1]
-        assert delays[:7] == [1, 2, 4, 8, 16, 30, 30]
-        assert set(delays[6:]) == {30}
+    def test_is_tried_for_as_long_as_its_starting_deadline_allows(self, postponed: PostponedRuns) -> None:
+        assert {postponed.postpone("run", 1e6) for _ in range(2000)} == {1, 2, 4, 8, 16, 30}
 
     def test_is_forgotten_when_it_has_ended(self, postponed: PostponedRuns) -> None:
         postponed.postpone("a")
@@ -110,6 +103,31 @@ class TestAPostponedRun:
         postponed.forget("a")
         postponed.forget("unknown")
         assert (postponed.count("a"), postponed.not_due(), postponed.take_news()) == (0, (), False)
+
+
+class TestAPauseOfAllRuns:
+    def test_grows_and_is_repeated_without_end(self, postponed: PostponedRuns, clock: _Seconds) -> None:
+        delays = []
+        for _ in range(50):
+            delays.append(postponed.pause())
+            assert postponed.pause() == delays[-1], "they are paused already"
+            assert (postponed.are_paused(), postponed.not_due(), postponed.seconds_until_due()) == (True, (), delays[-1])
+            clock.now += delays[-1]
+            assert not postponed.are_paused()
+        assert delays[:7] == [1, 2, 4, 8, 16, 30, 30]
+        assert set(delays[6:]) == {30}
+
+    def test_is_news_when_it_begins_and_when_it_ends(self, postponed: PostponedRuns, clock: _Seconds) -> None:
+        pause_seconds = postponed.pause()
+        assert [postponed.take_news() for _ in range(2)] == [True, False]
+        clock.now += pause_seconds
+        assert [postponed.take_news() for _ in range(2)] == [True, False]
+
+    def test_begins_short_again_after_a_run_was_started(self, postponed: PostponedRuns, clock: _Seconds) -> None:
+        for _ in range(3):
+            clock.now += postponed.pause()
+        postponed.resume()
+        assert (postponed.are_paused(), postponed.pause()) == (False, 1)
 
 
 class _Lacking(Environments):

@@ -84,7 +84,8 @@ class JobsApi:
         if found.get("version") != _API_VERSION:
             spoken = f"version {found.get('version')!r} of the Jobs API, orchlite speaks {_API_VERSION!r}"
             raise ClusterRefused(f"Ray at {self.url} speaks {spoken}.", hint="Use Ray 2.60, or a newer one with that version.")
-        return str(found["session_name"])
+        with self._readable():
+            return str(found["session_name"])
 
     def has_package(self, name: str) -> bool:
         """Return whether the package is there; if so, the cluster keeps it for ten minutes more at least."""
@@ -128,20 +129,24 @@ class JobsApi:
         except _NotFound:
             return None
         ended = found.get("end_time")
-        return JobInfo(
-            status=str(found["status"]),
-            message=str(found.get("message") or ""),
-            error_type=found.get("error_type"),
-            node_id=found.get("driver_node_id"),
-            ended_at=datetime.fromtimestamp(ended / 1000, UTC) if ended else None,
-        )
+        with self._readable():
+            return JobInfo(
+                status=str.upper(found["status"]),  # which must be a text
+                message=str(found.get("message") or ""),
+                error_type=_text(found.get("error_type")),
+                node_id=_text(found.get("driver_node_id")),
+                ended_at=datetime.fromtimestamp(ended / 1000, UTC) if ended else None,
+            )
 
-    def stop(self, job_id: str) -> None:
-        """Have Ray send SIGTERM to all processes of the job, and SIGKILL after 3 s. Do nothing if there is none, or it has ended."""
+    def stop(self, job_id: str) -> bool:
+        """Have Ray send SIGTERM to all processes of the job, and SIGKILL after 3 s.
+
+        Return False if that was not passed on: there is no such job, it has ended, or Ray has accepted it and not yet prepared its start.
+        """
         try:
-            self._call("POST", f"/api/jobs/{quote(job_id)}/stop")
+            return self._object(f"/api/jobs/{quote(job_id)}/stop", "POST").get("stopped") is True
         except _NotFound:
-            return
+            return False
 
     def log_tail(self, node_id: str, job_id: str, lines: int) -> Generator[bytes, None, None]:
         """Yield the last lines of a job's log, as they are on the node; all of them if `lines` is -1.
@@ -167,17 +172,21 @@ class JobsApi:
         with self._explained():
             return response.read(_PIECE_BYTES)  # `readline` would take a connection that breaks for the end
 
-    def _object(self, path: str) -> dict[str, Any]:
+    def _object(self, path: str, method: str = "GET") -> dict[str, Any]:
+        content = self._call(method, path)
+        with self._readable():
+            return dict(json.loads(content))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn errors about the content of a response in the block into `ClusterRefused`."""
         try:
-            found = json.loads(self._call("GET", path))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            yield
+        except (LookupError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
             raise ClusterRefused(
                 f"What responds at {self.url} is not the head of a Ray cluster.",
                 hint="Pass the address of its dashboard, by default http://<head>:8265.",
-            )
-        return found
+            ) from error
 
     def _call(self, method: str, path: str, body: bytes | None = None, seconds: float = _SECONDS) -> bytes:
         with self._open(method, path, body, seconds) as response, self._explained():
@@ -208,7 +217,7 @@ class JobsApi:
         """Return what an HTTP status means."""
         text = last_line(body.decode("utf-8", "replace")) or "no explanation"
         if error.code == 404:
-            return _NotFound(text)
+            return _NotFound(f"Ray at {self.url} does not have what was asked for: {text}")
         if error.code in (401, 403):
             return self._refusal(error.code)
         if 300 <= error.code < 400:
@@ -225,8 +234,8 @@ class JobsApi:
         return ClusterRefused(f"Ray at {self.url} does not accept the token.", hint=f"{where}: the RAY_AUTH_TOKEN of its nodes.")
 
 
-class _NotFound(Exception):
-    """HTTP 404."""
+class _NotFound(ClusterRefused):
+    """HTTP 404, perhaps of another server than the head."""
 
 
 class _Stay(HTTPRedirectHandler):
@@ -234,6 +243,10 @@ class _Stay(HTTPRedirectHandler):
 
     def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> Request | None:
         return None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def last_line(text: str) -> str:

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchlite.core.errors import Closed
 from orchlite.core.files import make_private_folders, private_opener
 from orchlite.runs.logs import segment_path, segments
 
 _LEAST_RECORD_BYTES = 41
+
+
+class Gate:
+    """A block that can be entered by one thread at a time, until it is closed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._is_closed = False
+
+    def __enter__(self) -> None:
+        """Raise `Closed` if it is closed."""
+        self._lock.acquire()
+        if self._is_closed:
+            self._lock.release()
+            raise Closed("This client is closed.", hint="The next host of the store with this cluster copies the log.")
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def close(self) -> None:
+        """Let no thread in any more. Block while one is inside."""
+        with self._lock:
+            self._is_closed = True
 
 
 class LogCopy:
@@ -21,9 +46,10 @@ class LogCopy:
     the host died in between, is removed before more is appended, and so arrives once.
     """
 
-    def __init__(self, log: Path, limit_bytes: int) -> None:
-        """Continue the copy that is there."""
+    def __init__(self, log: Path, limit_bytes: int, gate: Gate | None = None) -> None:
+        """Continue the copy that is there. Whatever is written is written inside the gate: once it is closed, another host may write."""
         self._log = log
+        self._gate = gate or Gate()
         self._state = log.with_name(f"{log.name}.copied")
         self._limit_bytes = limit_bytes
         self.most_lines = limit_bytes // 2 // _LEAST_RECORD_BYTES + 1
@@ -49,7 +75,12 @@ class LogCopy:
 
         Raises:
             OSError: they cannot be written; the next call starts from the same place.
+            Closed: the gate is closed.
         """
+        with self._gate:
+            self._append(records, number)
+
+    def _append(self, records: list[bytes], number: int) -> None:
         before = (self._segment, self._written_bytes, self.number)
         try:
             self._check()
@@ -63,14 +94,14 @@ class LogCopy:
 
     def skip(self) -> None:
         """Leave a gap, where lines are missing that the node does not have any more: readers see a marker."""
-        self._check()
-        self._segment += 2
-        self._written_bytes = 0
-        self._remove(lambda number: 0 < number < self._segment)
+        with self._gate:
+            self._check()
+            self._segment += 2
+            self._written_bytes = 0
+            self._remove(lambda number: 0 < number < self._segment)
 
     def save(self) -> None:
         """Write how far the copy goes."""
-        make_private_folders(self._log.parent)
         state = {
             "number": self.number,
             "started_at_ns": self.started_at_ns,
@@ -78,9 +109,11 @@ class LogCopy:
             "bytes": self._written_bytes,
         }
         aside = self._state.with_name(f"{self._state.name}.new")
-        with open(aside, "w", encoding="utf-8", opener=private_opener) as file:
-            json.dump(state, file)
-        aside.replace(self._state)
+        with self._gate:
+            make_private_folders(self._log.parent)
+            with open(aside, "w", encoding="utf-8", opener=private_opener) as file:
+                json.dump(state, file)
+            aside.replace(self._state)
         self.is_new = False
 
     def _stored(self) -> dict[str, Any]:

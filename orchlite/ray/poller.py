@@ -9,6 +9,7 @@ import time
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
 from orchlite.ray.jobs_api import NoResponse
+from orchlite.ray.log_copy import Gate
 from orchlite.ray.watch import Watch
 from orchlite.runs.spec import Observation
 
@@ -39,6 +40,8 @@ class Poller:
 
     def __init__(self) -> None:
         """Start no thread yet."""
+        self.gate = Gate()
+        """Closed with this poller: afterwards, no log is written any more."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
         self._thread: threading.Thread | None = None
@@ -53,8 +56,7 @@ class Poller:
         """
         waiter = _Waiter(watch)
         with self._lock:
-            if self._closed.is_set():
-                raise Closed("The client of this cluster is closed.", hint="Give each Client a RayJobs of its own.")
+            self.check_open()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = start_daemon(self._poll_all, "orchlite-ray")
             self._waiters.append(waiter)
@@ -63,17 +65,28 @@ class Poller:
             raise Closed("This client is closed.", hint="The next host of the store with this cluster waits for the run.")
         return waiter.outcome
 
+    def check_open(self) -> None:
+        """Do nothing.
+
+        Raises:
+            Closed: `close` was called.
+        """
+        if self._closed.is_set():
+            raise Closed("The client of this cluster is closed.", hint="Give each Client a RayJobs of its own.")
+
     def close(self) -> None:
-        """Let `wait` raise `Closed`, in every thread."""
+        """Let `wait` raise `Closed`, in every thread. A request that is under way has no further effect."""
+        self._closed.set()
+        self.gate.close()
         with self._lock:
-            self._closed.set()
+            for waiter in self._waiters:
+                waiter.end(None)
+            self._waiters.clear()
 
     def _poll_all(self) -> None:
         """Poll until no thread waits any more."""
         while True:
             with self._lock:
-                if self._closed.is_set():
-                    self._end_all()
                 if not self._waiters:
                     self._thread = None
                     return
@@ -81,11 +94,6 @@ class Poller:
             begun = time.monotonic()
             self._poll(waiters)
             self._closed.wait(min(_MOST_PAUSE_SECONDS, max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - begun))))
-
-    def _end_all(self) -> None:
-        for waiter in self._waiters:
-            waiter.end(None)
-        self._waiters.clear()
 
     def _poll(self, waiters: list[_Waiter]) -> None:
         silence: NoResponse | None = None
@@ -98,8 +106,8 @@ class Poller:
             except NoResponse as error:
                 silence = error
                 outcome = watch.silent(error)
-            except Closed:  # the store, while this is told to it
-                continue
+            except Closed:  # the next host may copy the log by now
+                return
             except Exception:  # of this machine, or a fault: the run continues on the cluster, and is asked for again
                 if not waiter.has_failed:
                     waiter.has_failed = True
@@ -107,5 +115,6 @@ class Poller:
                 continue
             if outcome is not None:
                 with self._lock:
-                    self._waiters.remove(waiter)
-                waiter.end(outcome)
+                    if waiter in self._waiters:
+                        self._waiters.remove(waiter)
+                        waiter.end(outcome)

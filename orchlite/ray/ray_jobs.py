@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from orchlite.core.arguments import checked_count, checked_seconds
 from orchlite.core.durations import Duration
-from orchlite.core.errors import BadArgument
+from orchlite.core.errors import BadArgument, DeviceFailed
 from orchlite.core.hints import Argument
 from orchlite.core.records import Placement
 from orchlite.ray.jobs_api import JobsApi, Submission
 from orchlite.ray.packages import Packages
 from orchlite.ray.poller import Poller
-from orchlite.ray.watch import Watch
+from orchlite.ray.watch import StopOrder, Watch
 from orchlite.runs import job_packages
 from orchlite.runs.cluster import ClusterRefused, ClusterUnreachable, Job, PlacedRun
 from orchlite.runs.spec import Observation
@@ -63,7 +63,7 @@ class RayJobs:
             raise BadArgument(Argument("lost_after") + f" is {self.lost_after_seconds:g} seconds.", hint=hint, argument="lost_after")
         self._api = JobsApi(self.url, token)
         self._packages = Packages(self._api)
-        self._stop_reasons: dict[str, str] = {}
+        self._stops: dict[str, StopOrder] = {}
         self._poller = Poller()
 
     def __repr__(self) -> str:
@@ -89,24 +89,41 @@ class RayJobs:
             ),
             resources=self.resources,
         )
+        self._poller.check_open()  # else the next host may have recorded by now that the run was killed before it was placed
         try:
             self._api.submit(submission)
         except (ClusterUnreachable, ClusterRefused):
-            if self._api.job(placement.job_id) is None:  # else it was placed before
+            if not self._has(placement):  # else it was placed before
                 raise
+
+    def _has(self, placement: Placement) -> bool:
+        """Return whether the cluster has the job.
+
+        Raises:
+            ClusterUnreachable: that cannot be found out.
+        """
+        try:
+            return self._api.job(placement.job_id) is not None
+        except ClusterRefused as error:  # refuses the question; it may have accepted the run
+            raise ClusterUnreachable(error.message, hint=error.hint) from error
 
     def wait(self, run: PlacedRun, report: Callable[[str], None]) -> Observation:
         """Block until the run has ended or is lost; see `Cluster`."""
         job_id = run.placement.job_id
         try:
-            return self._poller.wait(Watch(self._api, run, self.lost_after_seconds, report, lambda: self._stop_reasons.get(job_id)))
+            watch = Watch(self._api, run, self.lost_after_seconds, report, lambda: self._stops.get(job_id), self._poller.gate)
+            return self._poller.wait(watch)
         finally:
-            self._stop_reasons.pop(job_id, None)
+            self._stops.pop(job_id, None)
 
     def cancel(self, run: PlacedRun, reason: str) -> None:
         """Ask the cluster to end the run; see `Cluster`."""
-        self._stop_reasons[run.placement.job_id] = reason
-        self._api.stop(run.placement.job_id)
+        job_id = run.placement.job_id
+        self._stops[job_id] = StopOrder(reason, is_accepted=False)  # first: its result may be read before the response
+        if self._api.stop(job_id):
+            self._stops[job_id] = StopOrder(reason, is_accepted=True)
+        elif (info := self._api.job(job_id)) is not None and not info.has_ended:
+            raise DeviceFailed(f"Ray at {self.url} is preparing the start of the job {job_id}, and cannot stop it yet.")
 
     def close(self) -> None:
         """Let `wait` raise `Closed`. The jobs continue."""

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from orchlite.core.durations import seconds_text
 from orchlite.core.errors import DeviceFailed
 from orchlite.core.status import RunStatus
 from orchlite.ray.jobs_api import JobInfo, JobsApi, NoResponse
-from orchlite.ray.log_copy import LogCopy
+from orchlite.ray.log_copy import Gate, LogCopy
 from orchlite.ray.outcomes import outcome
 from orchlite.ray.output_reader import OutputReader
 from orchlite.runs import job_output
@@ -22,11 +23,21 @@ from orchlite.runs.spec import Lost, NeverStarted, Observation
 
 _LOG_PATIENCE_SECONDS = 5.0
 """How long the log of a job that has ended is asked for; that of a dead node is gone."""
+_RESULT_PATIENCE_SECONDS = 60.0
+"""How long the result of a job that has succeeded is asked for: its node has one, and was alive."""
 _LOG_PAUSE_SECONDS = 5.0
 """How long a log is left alone that could not be read: a node that is out of reach costs seconds."""
 _PENDING_SECONDS = 15.0
 """After this time, the user is told why a job has not started."""
 _SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+
+
+class StopOrder(NamedTuple):
+    """What this host has asked for to stop a job."""
+
+    reason: str
+    is_accepted: bool
+    """Whether Ray has said that it passes this on."""
 
 
 class Watch:
@@ -38,16 +49,17 @@ class Watch:
         run: PlacedRun,
         lost_after_seconds: float,
         report: Callable[[str], None],
-        stop_reason: Callable[[], str | None] = lambda: None,
+        stop_order: Callable[[], StopOrder | None] = lambda: None,
+        gate: Gate | None = None,
     ) -> None:
-        """Ask for nothing yet. `stop_reason` returns why this host has had the job stopped; None if it has not."""
+        """Ask for nothing yet. `stop_order` returns what this host has asked for to stop the job; the log is written inside `gate`."""
         self.run = run
         self._api = api
         self._lost_after_seconds = lost_after_seconds
         self._report = report
-        self._stop_reason = stop_reason
+        self._stop_order = stop_order
         self._reported = ""
-        self._copy = LogCopy(run.log, run.log_bytes)
+        self._copy = LogCopy(run.log, run.log_bytes, gate)
         self._output = OutputReader(api, run.placement.job_id, self._copy)
         self._begun = time.monotonic()
         self._silent_since: float | None = None
@@ -60,6 +72,7 @@ class Watch:
 
         Raises:
             NoResponse: the cluster does not respond. Call `silent` then.
+            Closed: the log may not be copied any more.
         """
         try:
             info = self._api.job(self.run.placement.job_id)
@@ -108,18 +121,25 @@ class Watch:
             return self._unfinished(info)
         if self._ended_since is None:
             self._ended_since = time.monotonic()
-        if not is_read and time.monotonic() - self._ended_since < _LOG_PATIENCE_SECONDS:
+        ended_seconds = time.monotonic() - self._ended_since
+        if not is_read and ended_seconds < _LOG_PATIENCE_SECONDS:
             return None
         if (found := self._last_result(info)) is not None:
             return self._ended(found)
+        if info.status == "SUCCEEDED" and ended_seconds < _RESULT_PATIENCE_SECONDS:
+            return None
         words = self._last_words(info) if is_read else None
         return outcome(self.run.attempt, info, self._copy.started_at_ns, words, self._stop_reason())
 
+    def _stop_reason(self) -> str | None:
+        order = self._stop_order()
+        return None if order is None else order.reason
+
     def _unfinished(self, info: JobInfo) -> Observation | None:
-        is_pending = info.status == "PENDING"
-        if is_pending and (stop_reason := self._stop_reason()) is not None:
+        is_pending, stop = info.status == "PENDING", self._stop_order()
+        if is_pending and stop is not None and stop.is_accepted:
             # Ray delivers the order to stop when it starts the job, before the node program can have begun.
-            return outcome(self.run.attempt, info._replace(status="STOPPED"), None, None, stop_reason)
+            return outcome(self.run.attempt, info._replace(status="STOPPED"), None, None, stop.reason)
         is_slow = is_pending and time.monotonic() - self._begun > _PENDING_SECONDS
         self._tell(f"Ray has not started it: {info.message}" if is_slow else "")
         return None

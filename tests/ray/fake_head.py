@@ -27,6 +27,8 @@ class FakeHead:
         """Whether the node that has the logs responds."""
         self.log_breaks_after: int | None = None
         """How many bytes of a log are sent before the connection breaks."""
+        self.stops = "at once"
+        """When it stops jobs: `at once`, `later` than it says, or `not yet`, as when it has just accepted them."""
         self.failure: tuple[int, str] | None = None
         """What every request is responded to with, if anything."""
         self.requests: list[str] = []
@@ -67,6 +69,8 @@ class FakeHead:
         job_id = path.removeprefix("/api/jobs/").removesuffix("/stop")
         if job_id not in self.jobs:
             return 404, f"Job {job_id} does not exist".encode()
+        if path.endswith("/stop") and self.stops != "at once":
+            return 200, json.dumps({"stopped": self.stops == "later"}).encode()
         if path.endswith("/stop"):
             self.jobs[job_id].update(status="STOPPED", message="Job was intentionally stopped.", end_time=1790000001000)
             return 200, b'{"stopped": true}'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchlite import BadArgument, Closed
+from orchlite import BadArgument, Closed, DeviceFailed
 from orchlite.core.records import Placement
 from orchlite.ray import RayJobs
 from orchlite.ray.jobs_api import JobsApi
@@ -175,12 +175,136 @@ def test_a_killed_run_has_the_reason_of_its_host(
 
 
 def test_a_run_that_waits_for_resources_is_killed_at_once(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    head.stops = "later"
     head.jobs["orchlite-r1-2"].update(status="PENDING", driver_node_id=None)
     waiting = Waiting(jobs, placed)
-    jobs._stop_reasons["orchlite-r1-2"] = "enough"
+    jobs.cancel(placed, "enough")
     waiting.join()
     result = _ended(waiting.outcome).result
     assert (result.status, result.started_at, result.reason) == ("killed", None, "enough")
+
+
+def test_a_run_is_not_called_killed_before_ray_has_accepted_to_stop_it(
+    head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until
+) -> None:
+    head.jobs["orchlite-r1-2"].update(status="PENDING", driver_node_id=None)
+    waiting = Waiting(jobs, placed)
+    head.stops = "not yet"  # it has just accepted the job
+    with pytest.raises(DeviceFailed, match="cannot stop it yet"):
+        jobs.cancel(placed, "enough")
+    head.requests.clear()
+    until(lambda: head.counted("GET /api/jobs/") > 1)
+    assert waiting.is_alive()
+    head.stops = "at once"
+    jobs.cancel(placed, "enough")
+    waiting.join()
+    assert _ended(waiting.outcome).result.reason == "enough"
+
+
+def test_a_request_to_stop_a_run_that_is_not_there_does_not_end_it_once_it_is(
+    head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until
+) -> None:
+    found = head.jobs.pop("orchlite-r1-2")
+    jobs.cancel(placed, "enough")  # while it is being placed
+    head.jobs["orchlite-r1-2"] = {**found, "status": "PENDING", "driver_node_id": None}
+    waiting = Waiting(jobs, placed)
+    until(lambda: head.counted("GET /api/jobs/") > 2)
+    assert waiting.is_alive()
+    jobs.cancel(placed, "enough")
+    waiting.join()
+
+
+def test_a_run_that_may_have_been_accepted_is_not_refused(head: FakeHead, jobs: RayJobs, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    placement = jobs.reserve("r1", 2)
+    submit = head._submit
+
+    def accept(request: dict[str, object]) -> tuple[int, bytes]:
+        submit(request)
+        head.failure = (403, "a proxy says no")
+        return 504, b"a proxy waits no longer"
+
+    monkeypatch.setattr(head, "_submit", accept)
+    with pytest.raises(ClusterUnreachable):
+        jobs.place(job, placement)
+    assert list(head.jobs) == [placement.job_id]
+
+
+def test_a_run_is_not_placed_after_closing(head: FakeHead, jobs: RayJobs, job: Job) -> None:
+    placement = jobs.reserve("r1", 2)
+    jobs.close()
+    with pytest.raises(Closed):
+        jobs.place(job, placement)
+    assert head.jobs == {}
+
+
+def test_a_log_that_was_cut_off_is_read_again_before_the_outcome(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    head.jobs["orchlite-r1-2"].update(status="SUCCEEDED")
+    head.logs["orchlite-r1-2"] = printed("a", "b") + result_line(3)
+    head.log_breaks_after = 100
+    waiting = Waiting(jobs, placed)
+    until(lambda: head.counted("/logs/file") > 2)
+    assert waiting.is_alive()
+    head.log_breaks_after = None
+    waiting.join()
+    assert (_ended(waiting.outcome).result.status, str(read(placed.log))) == ("success", "a\nb\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<html>",
+        "[]",
+        "{}",
+        '{"status": null}',
+        "[" * 9999,
+        '{"status": "RUNNING", "end_time": "now"}',
+        '{"status": "FAILED", "end_time": 1e300}',
+    ],
+)
+def test_a_head_that_makes_no_sense_is_reported_and_has_lost_the_run_in_the_end(
+    head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until, content: str
+) -> None:
+    head.failure = (200, content)
+    waiting = Waiting(jobs, placed)
+    until(lambda: waiting.reports)
+    assert "not the head of a Ray cluster" in waiting.reports[0]
+    jobs.close()
+    waiting.join()
+    jobs = RayJobs(jobs.url)
+    jobs.lost_after_seconds = 0
+    assert isinstance(jobs.wait(placed, print), Lost)
+
+
+def test_another_server_at_the_address_has_not_lost_the_run(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    head.failure = (404, "<html>nothing here</html>")
+    waiting = Waiting(jobs, placed)
+    until(lambda: waiting.reports)
+    assert "nothing here" in waiting.reports[0]
+    head.failure = None
+    head.logs["orchlite-r1-2"] = result_line(1)
+    waiting.join()
+    assert _ended(waiting.outcome).result.status == "success"
+
+
+def test_nothing_is_copied_after_closing_since_the_next_host_copies(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+    head.logs["orchlite-r1-2"] = printed("a")
+    held, asked = threading.Event(), threading.Event()
+    respond = head._log
+
+    def slow(query: dict[str, list[str]]) -> tuple[int, bytes]:
+        asked.set()
+        held.wait()
+        return respond(query)
+
+    head._log = slow  # type: ignore[method-assign]
+    waiting = Waiting(jobs, placed)
+    asked.wait()
+    jobs.close()
+    waiting.join()  # at once: the request is still under way
+    held.set()
+    until(lambda: "orchlite-ray" not in [thread.name for thread in threading.enumerate()])
+    assert str(read(placed.log)) == ""
+    head._log = respond  # type: ignore[method-assign]
 
 
 def test_a_job_that_the_cluster_never_had_was_never_started(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import orchlite
 from orchlite.runs import job_document, job_output, job_packages
@@ -94,6 +96,13 @@ class TestLines:
     )
     def test_of_anything_else_are_nothing(self, line: str) -> None:
         assert job_output.parsed(line) is None
+
+    @given(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), st.integers(0, 10**12))
+    def test_have_no_control_characters_whatever_a_program_writes(self, text: str, number: int) -> None:
+        line = job_output.of_record(number, text.encode())
+
+        assert all(0x20 <= byte < 0x7F for byte in line[:-1])
+        assert job_output.parsed(line.decode("ascii")[:-1]) == NodeLine(number, record=text)
 
     def test_are_read_as_they_were_written(self) -> None:
         record = "2024-04-17T16:03:19.756251122Z stdout F a\r\N{LINE SEPARATOR}ä"

@@ -84,9 +84,7 @@ def test_a_run_on_this_machine_is_placed_nowhere(call: Call, folder: MakeFolder)
     assert json.loads(call("show", run["id"], "--json").stdout)["placement"] is None
 
 
-@pytest.mark.parametrize(
-    "verb", [["start", "--create"], ["serve"], ["run", "."], ["rerun", "x"], ["trigger", "x"]], ids=lambda words: words[0]
-)
+@pytest.mark.parametrize("verb", ["start --create", "serve", "run .", "rerun x", "trigger x"])
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -114,6 +114,7 @@ class TestStop:
 
         assert _stopped(node, process).result["status"] == "killed"
 
+    @pytest.mark.slow
     def test_while_the_environment_is_built(
         self, node: Node, job: MakeJob, tmp_path: Path, package_index: tuple[str, str], with_index: Any, silent_index: str, until: Until
     ) -> None:
@@ -280,6 +281,7 @@ def empty_index() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow  # pip tries an index that refuses connections five times
 def test_secrets_are_never_printed(
     node: Node, job: MakeJob, client: Any, tmp_path: Path, package_index: Any, with_index: Any, empty_index: str
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchlite.core.status import RunStatus
 from orchlite.runs import job_output
 
 _BATCH_BYTES = 64 * 1024
@@ -27,6 +28,8 @@ class Output:
         self._lock = threading.Lock()
         self.started_at_ns: int | None = None
         """When the program was started, in nanoseconds since the Unix epoch; None if it was not."""
+        self.has_succeeded: bool | None = None
+        """Whether the run has; None until the result was written."""
         self._is_torn = False
         """Whether the last line was cut off."""
         self._error = 0
@@ -69,9 +72,15 @@ class Output:
             self._number += 1
             self.started_at_ns = now_ns
 
-    def result(self, result: Mapping[str, Any]) -> None:
-        """Write how the run has ended. Try again for 30 s if that fails: nothing else tells the host."""
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    def result(self, result: Mapping[str, Any], *, is_urgent: bool = False) -> None:
+        """Write how the run has ended; only the first time. Try again for 30 s if that fails, unless it is urgent.
+
+        Nothing else tells the host.
+        """
+        if self.has_succeeded is not None:
+            return
+        self.has_succeeded = result["status"] == RunStatus.SUCCESS
+        give_up_at = time.monotonic() + (0 if is_urgent else _PATIENCE_SECONDS)
         with self._lock:  # nothing follows
             line = job_output.of_result(self._number + 1, result)
             while not self._write(line) and not self.is_closed and time.monotonic() < give_up_at:

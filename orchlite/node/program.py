@@ -22,7 +22,6 @@ from orchlite.core.folders import StoreFolder
 from orchlite.core.private_folders import allows_foreign_owner
 from orchlite.core.records import RunRow
 from orchlite.core.settings import Limits, Settings
-from orchlite.core.status import RunStatus
 from orchlite.core.threads import start_daemon
 from orchlite.engine import recovery, shutdown
 from orchlite.engine.engine import Engine
@@ -33,6 +32,7 @@ from orchlite.node.output import Output
 from orchlite.node.received_bundle import find_bundle
 from orchlite.node.report import failed_result, killed_result, result_of
 from orchlite.operations import jobs
+from orchlite.operations.context import Context
 from orchlite.runs import job_document, logs
 from orchlite.runs.job_document import JobDocument
 from orchlite.runs.runners import Runners
@@ -72,25 +72,24 @@ def execute(content: bytes) -> int:
     try:
         with _opened(document, output) as engine:
             run = _Execution(engine, document, output, stop).run()
-            if run is None:
-                result = killed_result(document.run, output.started_at_ns)
-            else:
-                result = result_of(engine.context, document.run, run, stop.at)
-            result["log_complete"] &= output.is_complete
-            output.result(result)
+            _report_end(engine.context, document, run, output, stop)
             if run is None:  # it does not end in time; its runner ends it when this process is gone
                 os._exit(1)
     except Exception as error:
         if not isinstance(error, OrchliteError):
             traceback.print_exc(file=sys.stderr)
-        if stop.at is not None:
-            result = killed_result(document.run, output.started_at_ns)
-        else:
-            result = failed_result(document.run, output.started_at_ns, error)
-        output.result(result)
+        is_stopped, started_at_ns = stop.at is not None, output.started_at_ns
+        failed = killed_result(document.run, started_at_ns) if is_stopped else failed_result(document.run, started_at_ns, error)
+        output.result(failed, is_urgent=is_stopped)
     with suppress(OSError):
         recovery.sweep_temporary_stores(folders.temporary_store_folders())
-    return 0 if result["status"] == RunStatus.SUCCESS else 1
+    return 0 if output.has_succeeded else 1
+
+
+def _report_end(context: Context, document: JobDocument, run: RunRow | None, output: Output, stop: Stop) -> None:
+    result = killed_result(document.run, output.started_at_ns) if run is None else result_of(context, document.run, run, stop.at)
+    result["log_complete"] &= output.is_complete
+    output.result(result, is_urgent=stop.at is not None)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from contextlib import suppress
 from orchlite.core.errors import Closed, DeviceFailed, IllegalMove, OrchliteError
 from orchlite.core.files import make_private_folders
 from orchlite.core.folders import RunFolder
-from orchlite.core.records import Placement, RunResult, RunRow
+from orchlite.core.records import RunResult, RunRow
 from orchlite.core.status import RunStatus
 from orchlite.core.system_errors import is_shortage
 from orchlite.operations import kill, preparation, run_packages
@@ -97,7 +97,7 @@ class ClusterSite:
         if not context.commit_eventually(lambda transaction: context.store.placements.set(transaction, run, placement), run.run_id):
             return self._why_not_placed(run)
         _log.info("run %s of %s starts on %s as %s", run.run_id, assignment.label, placement.engine, placement.job_id)
-        return self._follow(assignment._replace(run=run._replace(placement=placement)), placement, may_run=False)
+        return self._follow(assignment._replace(run=run._replace(placement=placement)), may_run=False)
 
     def wait(self, run: RunRow) -> Observation:
         """Wait for the end of a run that another host has placed, or was about to place; never return `Alive`.
@@ -108,8 +108,7 @@ class ClusterSite:
         """
         store = self._context.store
         task = store.task_versions.as_run(store.tasks.get(run.task_id), run.run_id)
-        assert run.placement is not None
-        return self._follow(Assignment(run, task, store.orchestrations.of_run(run.run_id)), run.placement, may_run=True)
+        return self._follow(Assignment(run, task, store.orchestrations.of_run(run.run_id)), may_run=True)
 
     def observe(self, run: RunRow) -> Observation:
         """Return `Alive`, without a request: `wait` finds out, and places the run if that was not done."""
@@ -146,7 +145,7 @@ class ClusterSite:
         is_killed = found is not None and (found.host_id, found.attempt) == (run.host_id, run.attempt) and found.kill_requested
         return self._killed(run) if is_killed else None
 
-    def _follow(self, assignment: Assignment, placement: Placement, *, may_run: bool) -> Observation:
+    def _follow(self, assignment: Assignment, *, may_run: bool) -> Observation:
         """Place the run unless that is known to be done, and wait for its end; place it again while the cluster does not know it.
 
         may_run: whether the cluster may have the run already.
@@ -160,7 +159,7 @@ class ClusterSite:
         while True:
             if not may_run and self._is_killed(run):
                 return self._killed(run)
-            if (failed := self._try_place(assignment, placement, may_run=may_run)) is not None:
+            if (failed := self._try_place(assignment, may_run=may_run)) is not None:
                 return failed
             observed = self._cluster.wait(_placed_run(context, run), lambda text: self._report(run, text))
             if not isinstance(observed, NeverStarted):
@@ -172,14 +171,15 @@ class ClusterSite:
                 raise Closed("This client is closed.", hint="The next host of the store with this cluster places the run.")
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
-    def _try_place(self, assignment: Assignment, placement: Placement, *, may_run: bool) -> Observation | None:
+    def _try_place(self, assignment: Assignment, *, may_run: bool) -> Observation | None:
         """Place the run, unless that is known to be done or its end was requested. Return how it ends if it cannot be placed at all."""
         context, run = self._context, assignment.run
+        assert run.placement is not None
         mark = context.folder.run(run.run_id).attempt(run.attempt).placed
         if mark.exists() or self._is_killed(run):
             return None
         try:
-            self._cluster.place(job_of(context, assignment), placement)
+            self._cluster.place(job_of(context, assignment), run.placement)
         except (Closed, *UNUSABLE):
             raise
         except Exception as error:  # whatever it is, the run must get an outcome

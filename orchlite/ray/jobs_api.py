@@ -56,7 +56,7 @@ class JobInfo(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """A job to be."""
+    """A job to create."""
 
     job_id: str
     command: str

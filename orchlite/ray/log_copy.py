@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class LogCopy:
         self._written_bytes = min(size_bytes, self._written_bytes)
         self._is_checked = True
 
-    def _remove(self, is_removed: Any) -> None:
+    def _remove(self, is_removed: Callable[[int], bool]) -> None:
         for number in segments(self._log):
             if is_removed(number):
                 with suppress(FileNotFoundError):

@@ -167,9 +167,10 @@ def _unattended(found: Health) -> Iterator[_Problem]:
 
 def awaited_host_text(engine: str) -> str:
     """Return how a host with this engine is started."""
-    if engine != "ray":
+    kind, _, url = engine.partition(" at ")
+    if kind != "ray":
         return f"start a host with the engine {engine!r:.40}"
-    return f"run `{common_options().command('start', '--ray', 'URL', anywhere=True)}`"
+    return f"run `{common_options().command('start', '--ray', url, anywhere=True)}`"
 
 
 def _overdue_cells(task: Task) -> tuple[object, ...]:

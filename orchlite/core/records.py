@@ -169,7 +169,7 @@ class Placement(NamedTuple):
     """Where a run is executed that is not executed on the machine of its host."""
 
     engine: str
-    """The kind of cluster: `ray`."""
+    """The cluster: `ray at http://head:8265`."""
     job_id: str
     """What the cluster calls the run."""
     session: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
@@ -23,12 +24,12 @@ def start(context: Context) -> None:
 
 
 def _send(context: Context) -> None:
-    sent: set[str] = set()
+    sent, failed = set[str](), Counter[str]()
     with context.changes.subscribed() as change:
         while not context.closed.is_set():
             change.clear()
             try:
-                send_kills(context, sent)
+                send_kills(context, sent, failed)
             except Closed:
                 return
             except UNUSABLE as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
 
 from orchlite.core.clock import Clock, ControlledClock
 from orchlite.core.errors import BadArgument
@@ -16,6 +17,9 @@ from orchlite.runs.protocol import Process
 
 if TYPE_CHECKING:
     from orchlite.runs.cluster import Cluster
+
+_used: WeakSet[Cluster] = WeakSet()
+"""The clusters of the clients of this process. Those that were closed wait for no run any more."""
 
 
 def checked_executor(executor: Process | Cluster | None, former: Process | Cluster | None, clock: Clock | None) -> Process | Cluster | None:
@@ -38,6 +42,7 @@ def open_engine(
     """Open a store; see `Engine`. `executor`: what executes runs; None: the runners of this machine.
 
     Raises:
+        BadArgument: the cluster was given to another client.
         ResourceExhausted, StorageFull, DeviceFailed: the operating system refuses, for the reason named; and as `Engine`.
     """
     try:
@@ -51,7 +56,14 @@ def open_engine(
 def _open_with_cluster(folder: StoreFolder, environments: Environments, clock: Clock, settings: Settings, cluster: Cluster) -> Engine:
     from orchlite.engine import kill_sender  # a host without a cluster does not need it
 
+    if cluster in _used:
+        raise BadArgument(
+            f"This {type(cluster).__name__} was given to another client, which closes it.",
+            hint="Give each client one of its own.",
+            argument="engine",
+        )
     engine = Engine(folder, environments, clock, settings, None, cluster)
+    _used.add(cluster)
     if engine.context.own_run_id is None:
         kill_sender.start(engine.context)
     return engine

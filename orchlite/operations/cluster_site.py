@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from contextlib import suppress
 
 from orchlite.core.errors import Closed, DeviceFailed, IllegalMove, OrchliteError
@@ -27,15 +28,16 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 _log = logging.getLogger(__name__)
 
 
-def send_kills(context: Context, sent: set[str]) -> None:
+def send_kills(context: Context, sent: set[str], failed: Counter[str]) -> None:
     """Ask the cluster to end those of this host's placed runs that are to end. Block for one request for each of them.
 
     sent: the ids of the runs for which that was done; changed here.
+    failed: how often that has failed, by run; changed here.
     """
     assert context.cluster is not None
     running = context.store.placements.of_host(context.host_id)
     sent &= {run.run_id for run in running}
-    for run in running:
+    for run in sorted(running, key=lambda run: failed[run.run_id]):  # so that no run keeps its turn from the others
         folder = context.folder.run(run.run_id)
         if run.run_id in sent or not (run.kill_requested or os.path.lexists(folder.cancel)):
             continue
@@ -44,7 +46,8 @@ def send_kills(context: Context, sent: set[str]) -> None:
             context.cluster.cancel(_placed_run(context, run), _reason_in(folder))
         except ClusterUnreachable as error:
             _log.info("run %s cannot be ended for the moment: %s", run.run_id, error)
-            return  # neither can the others, and each request would take its time
+            failed[run.run_id] += 1
+            return  # neither can the others, as a rule, and each request would take its time
         except DeviceFailed as error:
             _log.info("run %s cannot be ended for the moment: %s", run.run_id, error)
         else:

@@ -29,8 +29,6 @@ class RayJobs:
     Needs no `ray` here; its nodes need Python, virtualenv, packaging, platformdirs, and pip or uv. Thread-safe.
     """
 
-    name = "ray"
-
     def __init__(
         self,
         url: str,
@@ -53,6 +51,7 @@ class RayJobs:
             BadArgument: an argument is wrong.
         """
         self.url = _checked_url(url)
+        self.name = f"ray at {self.url}"  # a session alone does not tell another cluster from one that was started again
         if token is not None and (not isinstance(token, str) or not token.isascii() or not token.isprintable()):
             raise BadArgument(Argument("token") + " is no text of printable ASCII characters.", argument="token")
         self.resources = _checked_resources(resources)

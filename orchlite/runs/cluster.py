@@ -48,7 +48,7 @@ class Cluster(Protocol):
     """Where runs are executed if not on this machine. Every method is idempotent for one run, and may be called from any thread."""
 
     name: str
-    """What a placement calls this kind of cluster: `ray`."""
+    """What a placement calls this cluster: `ray at http://head:8265`. Hosts with clusters of other names leave its runs alone."""
     max_runs: int | None
     """How many runs one host has there at a time; None: as many as it has workers."""
 

@@ -15,7 +15,7 @@ from orchlite import BadArgument, RunStatus, TaskRun
 from orchlite.client.client import engine_of
 from orchlite.core.clock import SystemClock
 from orchlite.core.records import Placement
-from orchlite.runs.cluster import ClusterUnreachable, Job
+from orchlite.runs.cluster import ClusterUnreachable, Job, PlacedRun
 from orchlite.testing import ManualClock, StubProcess
 from tests.fake_cluster import FakeCluster
 from tests.operations.notebook import Notebook
@@ -79,6 +79,15 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 @pytest.fixture
 def client(open_client: OpenClient, cluster: FakeCluster) -> orchlite.Client:
     return open_client(engine=cluster)
+
+
+class Poisoned(FakeCluster):
+    """A cluster that never responds to the request to end its first run."""
+
+    def cancel(self, run: PlacedRun, reason: str) -> None:
+        if run.placement.job_id == self.starts()[0]:
+            raise ClusterUnreachable("It is of no use.")
+        super().cancel(run, reason)
 
 
 def _placement(client: orchlite.Client, run: TaskRun) -> Placement | None:
@@ -277,6 +286,31 @@ class TestAKill:
             pass
         run.kill()
         assert (run.wait(20).status(), run.reason()) == ("killed", _NEVER)
+
+
+def test_a_kill_that_the_cluster_does_not_respond_to_keeps_none_from_the_others(
+    open_client: OpenClient, tmp_path: Path, folder: MakeFolder
+) -> None:
+    cluster = Poisoned(tmp_path / "cluster")
+    client = open_client(engine=cluster, workers=3)
+    orchestration = client.upload_orchestration(path=folder(_ENDLESS)).wait()
+    try:
+        runs = [orchestration.run_once().last_runs()[0] for _ in range(3)]
+        for run in runs:
+            next(run.logs(follow=True))
+            run.kill()
+        statuses = {run.wait(20).status() for run in runs if f"{run.id()}-1" != cluster.starts()[0]}
+        assert statuses == {"killed"}
+    finally:
+        cluster.end_jobs()
+
+
+def test_a_cluster_of_one_client_is_refused_by_the_next(cluster: FakeCluster, open_client: OpenClient, folder: MakeFolder) -> None:
+    open_client(engine=cluster).close()
+    with pytest.raises(BadArgument, match="FakeCluster was given to another client"):
+        open_client(engine=cluster)
+    again = open_client(engine=FakeCluster(cluster.folder))
+    assert again.run(folder("print()")).status() == "success"
 
 
 class TestAClusterThatDoesNotRespond:

@@ -67,7 +67,7 @@ def _ended(found: object) -> Ended:
 
 
 def test_a_placement_names_the_run_its_attempt_and_the_life_of_the_cluster(head: FakeHead, jobs: RayJobs) -> None:
-    assert jobs.reserve("r1", 2) == Placement("ray", "orchlite-r1-2", head.session)
+    assert jobs.reserve("r1", 2) == Placement(f"ray at {jobs.url}", "orchlite-r1-2", head.session)
 
 
 def test_a_run_is_placed_once(head: FakeHead, jobs: RayJobs, job: Job) -> None:

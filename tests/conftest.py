@@ -25,6 +25,7 @@ from orchlite.environments.environments import Environments
 from orchlite.testing import ManualClock, StubProcess
 
 Files = dict[str, str]
+_ALL_SLOW = "\npytestmark = pytest.mark.slow\n"
 _PATIENCE_SECONDS = 20.0
 _OF_A_DEVELOPER = re.compile("(?!ORCHLITE_TEST_)(ORCHLITE_|PYTHON).*|PYTEST_ADDOPTS|COLUMNS|FORCE_COLOR|NO_COLOR")
 """Variables that change what programs print, and PYTHONUNBUFFERED hides what they do not flush."""
@@ -38,6 +39,14 @@ def _smallest_bundle() -> bytes:
 
 
 _SMALLEST_BUNDLE = _smallest_bundle()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file in which every test is slow, nor what it imports, if slow tests are left out and the file is not named."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    is_named = collection_path in [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
+    return None if is_named or _ALL_SLOW not in collection_path.read_text(encoding="utf-8") else True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,7 +22,9 @@ import pytest
 
 import orchlite
 from orchlite.environments.environments import Environments
+from orchlite.store.store import Store
 from orchlite.testing import ManualClock, StubProcess
+from orchlite.testing.stores import copying
 
 Files = dict[str, str]
 _ALL_SLOW = "\npytestmark = pytest.mark.slow\n"
@@ -56,6 +58,7 @@ def pytest_collection() -> Generator[None, object, object]:
     found = yield
     gc.freeze()
     gc.enable()
+    gc.set_threshold(700, 10, 100)  # and examine what lives long a tenth as often
     return found
 
 
@@ -92,6 +95,20 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) ->
     # A cache of its own: `prune` opens every store of its cache, and SQLite's files beside the database come and go meanwhile.
     orchlite.Client(path, environment=Environments(path.with_name("cache"))).close()
     return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a new store, to copy: creating the tables takes longer than everything else that opens one."""
+    path = tmp_path_factory.mktemp("empty") / "store.sqlite"
+    Store(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def temporary_client(empty_database: Path) -> Callable[..., orchlite.Client]:
+    """`Client.temporary`, on a copy of `empty_database`."""
+    return copying(empty_database)
 
 
 @pytest.fixture
@@ -199,13 +216,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def travel(clock: ManualClock) -> Iterator[Callable[..., orchlite.Orchestration]]:
+def travel(clock: ManualClock, temporary_client: Callable[..., orchlite.Client]) -> Iterator[Callable[..., orchlite.Orchestration]]:
     """An orchestration in a temporary store on the manual clock, whose runs end as a `StubProcess` says: `travel("failure", 90)`."""
     clients: list[orchlite.Client] = []
 
     def make(status: object = "success", duration_seconds: float = 0, **settings: object) -> orchlite.Orchestration:
         stub = StubProcess(status, duration_seconds)  # type: ignore[arg-type]
-        clients.append(orchlite.Client.temporary(clock=clock, process=stub, **settings))
+        clients.append(temporary_client(clock=clock, process=stub, **settings))
         return clients[-1].upload_orchestration(_SMALLEST_BUNDLE)
 
     yield make

@@ -39,7 +39,7 @@ class _SharedRunners(Runners):
         super().close()
 
 
-def _copying(empty: Path) -> type[TemporaryClient]:
+def copying(empty: Path) -> type[TemporaryClient]:
     """Return a temporary client whose database starts as a copy of `empty`: creating the tables took longer than everything else."""
 
     class CopyingClient(TemporaryClient):
@@ -61,7 +61,7 @@ class Stores:
         recovery.sweep_temporary_stores(paths.temporary_store_folders())  # once: it lists the whole temporary folder
         empty = folder / "empty.sqlite"
         Store(empty, durable=False).close()
-        self._new = _copying(empty)
+        self._new = copying(empty)
         self._runners = _SharedRunners(folder / "runners.log")
         self._environments: dict[Path, Environments] = {}
         self._env = coverage.environment(folder) if coverage.is_requested() else {}

@@ -50,8 +50,8 @@ workspaces = ["default", "reports"]
 
 
 @pytest.fixture
-def wl() -> Iterator[Client]:
-    with Client.temporary() as client:
+def wl(temporary_client: Callable[..., Client]) -> Iterator[Client]:
+    with temporary_client() as client:
         yield client
 
 

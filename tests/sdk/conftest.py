@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def wl(store: Path) -> Iterator[Any]:
+def wl(store: Path, empty_database: Path) -> Iterator[Any]:
     """A client outside a task, where it is an ordinary one of orchlite."""
+    store.mkdir()
+    shutil.copy(empty_database, store / "store.sqlite")
     client = Client()
     yield client
     for task in client.list_tasks():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from datetime import datetime
@@ -38,6 +39,7 @@ def orchestration(wl: Client) -> Any:
 
 class TestTheStore:
     def test_is_opened_by_the_first_method_that_needs_it(self, wl: Client, store: Path) -> None:
+        shutil.rmtree(store)  # the fixture's, which nothing has opened yet
         assert wl.in_task() is False
         assert not store.exists()
         wl.list_tasks()

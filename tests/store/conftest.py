@@ -26,18 +26,10 @@ def now() -> datetime:
     return _NOW
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a new store, to copy: quicker than migrating one for each test."""
-    path = tmp_path_factory.mktemp("empty") / "store.sqlite"
-    Store(path).close()
-    return path
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty_file: Path) -> Iterator[Store]:
+def store(tmp_path: Path, empty_database: Path) -> Iterator[Store]:
     """A new store with one workspace, whose id is 1."""
-    shutil.copy(empty_file, tmp_path / "store.sqlite")
+    shutil.copy(empty_database, tmp_path / "store.sqlite")
     store = Store(tmp_path / "store.sqlite")
     store.workspaces.create("default", _NOW)
     yield store

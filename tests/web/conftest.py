@@ -99,9 +99,9 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture
-def store(clock: ManualClock) -> Iterator[orchlite.Client]:
+def store(clock: ManualClock, temporary_client: Callable[..., orchlite.Client]) -> Iterator[orchlite.Client]:
     """A client on the manual clock, with simulated runs that succeed after 90 seconds."""
-    client = orchlite.Client.temporary(clock=clock, process=StubProcess("success", 90))
+    client = temporary_client(clock=clock, process=StubProcess("success", 90))
     yield client
     client.close()
 

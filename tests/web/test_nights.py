@@ -22,9 +22,9 @@ def _decide(run: StubRun) -> str:
 
 
 @pytest.fixture
-def store(clock: ManualClock) -> Iterator[orchlite.Client]:
+def store(clock: ManualClock, temporary_client: Callable[..., orchlite.Client]) -> Iterator[orchlite.Client]:
     """A client with simulated runs, of which those of tasks with `bad` in their name fail."""
-    with orchlite.Client.temporary(clock=clock, process=StubProcess(_decide)) as client:
+    with temporary_client(clock=clock, process=StubProcess(_decide)) as client:
         yield client
 
 

@@ -35,6 +35,8 @@ def outcome(attempt: int, info: JobInfo, started_at_ns: int | None, words: str |
     if info.node_id is None and info.error_type in _NOT_STARTED:
         return _ended(attempt, info, RunStatus.FAILURE, None, f"Ray did not start it: {message}")
     if info.error_type == _COMMAND_FAILED and started_at_ns is None and words is not None:
+        if stop_reason is not None:  # its package was emptied
+            return _ended(attempt, info, RunStatus.KILLED, None, stop_reason)
         return _ended(attempt, info, RunStatus.FAILURE, None, f"the node did not start it: {words or message}")
     return Lost(attempt, f"Ray has lost it, so its outcome is not known: {message}")
 

@@ -81,7 +81,7 @@ class RayJobs:
         submission = Submission(
             job_id=placement.job_id,
             command=f"exec {' '.join(job_packages.COMMAND)}",  # the shell that Ray starts would take the signals
-            working_package=send(session, None, lambda: job_packages.document(job.document)),
+            working_package=self._packages.send_document(placement.job_id, job_packages.document(job.document)),
             path_packages=(
                 send(session, "code", job_packages.code),
                 send(session, job.sha, lambda: job_packages.bundle(job.bundle, job.sha)),
@@ -119,6 +119,10 @@ class RayJobs:
         """Ask the cluster to end the run; see `Cluster`."""
         job_id = run.placement.job_id
         self._stops[job_id] = StopOrder(reason, is_accepted=False)  # first: its result may be read before the response
+        info = self._api.job(job_id)
+        if info is not None and info.status == "PENDING":
+            # Ray sends the signal as soon as it has started the command, which may not notice it so early.
+            self._packages.empty_document(job_id)
         if self._api.stop(job_id):
             self._stops[job_id] = StopOrder(reason, is_accepted=True)
         elif (info := self._api.job(job_id)) is not None and not info.has_ended:

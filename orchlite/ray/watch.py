@@ -27,6 +27,8 @@ _RESULT_PATIENCE_SECONDS = 60.0
 """How long the result of a job that has succeeded is asked for: its node has one, and was alive."""
 _LOG_PAUSE_SECONDS = 5.0
 """How long a log is left alone that could not be read: a node that is out of reach costs seconds."""
+_STOP_PATIENCE_SECONDS = 10.0
+"""How long a job is watched that was stopped before it was on a node: it may just be on its way. Later, it finds an empty package there."""
 _PENDING_SECONDS = 15.0
 """After this time, the user is told why a job has not started."""
 _SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
@@ -65,6 +67,7 @@ class Watch:
         self._silent_since: float | None = None
         self._silent_at = datetime.now(UTC)
         self._ended_since: float | None = None
+        self._stopped_since: float | None = None
         self._log_not_before = 0.0
 
     def poll(self) -> Observation | None:
@@ -136,12 +139,15 @@ class Watch:
         return None if order is None else order.reason
 
     def _unfinished(self, info: JobInfo) -> Observation | None:
-        is_pending, stop = info.status == "PENDING", self._stop_order()
-        if is_pending and stop is not None and stop.is_accepted:
-            # Ray delivers the order to stop when it starts the job, before the node program can have begun.
-            return outcome(self.run.attempt, info._replace(status="STOPPED"), None, None, stop.reason)
-        is_slow = is_pending and time.monotonic() - self._begun > _PENDING_SECONDS
-        self._tell(f"Ray has not started it: {info.message}" if is_slow else "")
+        if info.status != "PENDING":
+            self._tell("")
+            return None
+        now, stop = time.monotonic(), self._stop_order()
+        if stop is not None and stop.is_accepted:
+            self._stopped_since = now if self._stopped_since is None else self._stopped_since
+            if now - self._stopped_since >= _STOP_PATIENCE_SECONDS:
+                return outcome(self.run.attempt, info._replace(status="STOPPED"), None, None, stop.reason)
+        self._tell(f"Ray has not started it: {info.message}" if now - self._begun > _PENDING_SECONDS else "")
         return None
 
     def _read(self, info: JobInfo) -> bool:

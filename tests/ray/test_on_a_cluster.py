@@ -152,14 +152,26 @@ def test_a_kill_ends_the_whole_tree(upload: Any) -> None:
     _until(lambda: not _alive(pids), 10)
 
 
-def test_a_run_that_waits_for_resources_is_killed_and_never_runs(open_host: Open, folder: Callable[[str], Path]) -> None:
-    client = open_host(resources={"CPU": 1, "no_such_thing": 1})
-    task = client.upload_orchestration(path=folder("print('never')")).wait().run_once("nowhere")
-    run = _run_of(task)
-    _until(lambda: run.status() == "running")
+def test_a_run_that_waits_for_resources_is_killed_and_never_runs(
+    open_host: Open, folder: Callable[[str], Path], waiting_program: str, gate: Path, cluster: RayCluster
+) -> None:
+    client = open_host(resources={"CPU": 4})
+    orchestration = client.upload_orchestration(path=folder(waiting_program)).wait()
+    first = _run_of(orchestration.run_once("first"))
+    _until(lambda: len(first.logs()) == 1)
+    task = orchestration.run_once("second")
+    second = _run_of(task)
+    _until(lambda: second.placement() is not None)
     time.sleep(1)
     task.kill()
-    assert (run.wait().status(), len(run.logs())) == ("killed", 0)
+    assert second.wait().status() == "killed"
+    gate.touch()
+    assert first.wait().status() == "success"
+    placement = second.placement()
+    assert placement is not None
+    for status in ("PENDING", "RUNNING"):
+        _until(lambda status=status: f'"status": "{status}"' not in cluster.get(f"/api/jobs/{placement.job_id}").decode())  # type: ignore[misc]
+    assert "orchlite:started" not in cluster.get(f"/api/jobs/{placement.job_id}/logs").decode()
 
 
 def test_the_same_run_placed_twice_starts_once(cluster: RayCluster, tmp_path: Path, smallest_bundle: bytes) -> None:

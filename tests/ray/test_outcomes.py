@@ -66,6 +66,11 @@ def test_a_node_program_that_failed_before_it_started_anything_is_a_failure_with
     assert _ended(outcome(2, info, None, "", None)) == ("failure", False, "the node did not start it: what Ray says")
 
 
+def test_a_job_that_found_an_empty_package_was_killed() -> None:
+    info = _info("FAILED", "JOB_ENTRYPOINT_COMMAND_ERROR")
+    assert _ended(outcome(2, info, None, "There is no job.json in this folder.", "enough")) == ("killed", False, "enough")
+
+
 @pytest.mark.parametrize(("start", "words"), [(_START, "Killed"), (None, None)])
 def test_a_node_program_that_may_have_started_the_program_leaves_it_unknown(start: int | None, words: str | None) -> None:
     assert isinstance(outcome(2, _info("FAILED", "JOB_ENTRYPOINT_COMMAND_ERROR"), start, words, None), Lost)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -174,14 +176,25 @@ def test_a_killed_run_has_the_reason_of_its_host(
     assert (result.status, result.reason) == ended_as
 
 
-def test_a_run_that_waits_for_resources_is_killed_at_once(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+def test_a_run_that_waits_for_resources_is_killed_and_leaves_nothing_to_execute(
+    head: FakeHead, jobs: RayJobs, job: Job, placed: PlacedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchlite.ray.watch._STOP_PATIENCE_SECONDS", 0)
     head.stops = "later"
-    head.jobs["orchlite-r1-2"].update(status="PENDING", driver_node_id=None)
+    head.jobs.clear()
+    jobs.place(job, placed.placement)
     waiting = Waiting(jobs, placed)
     jobs.cancel(placed, "enough")
     waiting.join()
     result = _ended(waiting.outcome).result
     assert (result.status, result.started_at, result.reason) == ("killed", None, "enough")
+    [document] = [content for name, content in head.packages.items() if placed.placement.job_id in name]
+    assert ZipFile(BytesIO(document)).namelist() == []
+
+
+def test_the_package_of_a_job_on_a_node_is_left_alone(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    jobs.cancel(placed, "enough")
+    assert head.packages == {}
 
 
 def test_a_run_is_not_called_killed_before_ray_has_accepted_to_stop_it(

@@ -147,7 +147,7 @@ class TestAClosedClient:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(4)
         assert not any(thread.is_alive() for thread in threads)
 
     def test_raises_in_threads_that_wait(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> None:
@@ -181,7 +181,7 @@ class TestAClosedClient:
         impatient = threading.Thread(target=client.close, kwargs={"drain": False})
         impatient.start()
         for thread in (impatient, patient):  # there is nothing left to wait for, which is no error
-            thread.join(2)
+            thread.join(4)
             assert not thread.is_alive()
         assert _run_of(open_client(), task).status() is RunStatus.RUNNING
         gate.touch()

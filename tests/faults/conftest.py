@@ -28,7 +28,7 @@ __all__ = ["disk"]
 
 _ROOT = Path(orchlite.__file__).parents[1]
 _FINAL = {status.value for status in RunStatus if status.is_final}
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 20.0
 
 StartHost = Callable[..., "subprocess.Popen[str]"]
 

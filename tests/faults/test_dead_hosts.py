@@ -175,7 +175,7 @@ def test_who_waits_looks_after_the_dead_also_while_something_else_changes_all_th
     busy, waiter = threading.Thread(target=change_something), threading.Thread(target=run.wait)
     busy.start()
     waiter.start()
-    waiter.join(3)  # without a time out of its own, at whose end it would look, too
+    waiter.join(10)  # without a time out of its own, at whose end it would look, too
     is_waiting = waiter.is_alive()
     ended.set()
     for thread in (busy, waiter):

@@ -94,7 +94,7 @@ def test_leaving_by_an_exception_waits_for_nothing(
         run = client.get_task_run_by_id(run_id)
         assert run.status() == "running"
         gate.touch()
-        assert run.wait(5).status() == "success"
+        assert run.wait(20).status() == "success"
     check_store(store, [run_id], {run_id: ["begun", "ended"]})
 
 

@@ -133,7 +133,7 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_parent_alive_for_others(
     host.wait()
     try:
         with orchlite.Client(store) as client:
-            assert client.get_task_run_by_id(run_ids[1]).wait(5).status() == "success"
+            assert client.get_task_run_by_id(run_ids[1]).wait(20).status() == "success"
         check_store(store, run_ids)
     finally:
         subprocess.run(["kill", "-9", str(child)], check=True)

@@ -137,7 +137,7 @@ def test_a_run_that_ended_while_nobody_had_the_store_open_is_recorded_by_the_nex
     measured = json.loads(result.read_bytes())["duration_seconds"]
     with orchlite.Client(store) as client:
         run = client.get_task_run_by_id(run_id)
-        assert (run.wait(1).status(), run.exit_code()) == ("failure", 7)
+        assert (run.wait(20).status(), run.exit_code()) == ("failure", 7)
         assert run.duration() == measured, "its own, not the time until a host recorded it"
     check_store(store, [run_id], {run_id: _OUTPUT})
 

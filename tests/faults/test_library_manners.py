@@ -199,7 +199,7 @@ with orchlite.Client(sys.argv[1], workers=1, grace_seconds=0.5) as client:
     next(run.logs(follow=True))
     started = json.loads(pathlib.Path(sys.argv[1], "runs", run.id(), "started.json").read_text())
     os.kill(started["pid"], signal.SIGTERM)
-    print(run.wait(5).status())
+    print(run.wait(20).status())
 """
     host = start_host(script, tmp_path / "store", folder("import time; print('begun'); time.sleep(20)"))
     assert host.communicate(timeout=30)[0] == "killed\n"

@@ -130,7 +130,7 @@ time.sleep(60)
     host.wait()
     with orchlite.Client(store) as client:
         followed = [line.text for line in client.get_task_run_by_id(run_id).logs(follow=True)]
-        assert client.get_task_run_by_id(run_id).wait(5).status() == "success"
+        assert client.get_task_run_by_id(run_id).wait(20).status() == "success"
     numbers = [str(number) for number in range(100)]
     assert followed == numbers
     check_store(store, [run_id], {run_id: numbers})

@@ -140,7 +140,7 @@ def _kill_while_it_installs(host: subprocess.Popen[str], index: Index) -> str:
 
 def _await_installer(build: Path) -> None:
     """Block until the killed host's installer has ended: until then its runner holds the build's lock."""
-    give_up_at = time.monotonic() + 2
+    give_up_at = time.monotonic() + 20
     with build.with_name(f"{build.name}.lock").open("r+") as lock:
         while not _is_free(lock.fileno()):
             assert time.monotonic() < give_up_at

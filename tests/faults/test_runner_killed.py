@@ -107,7 +107,7 @@ def test_a_run_whose_runner_is_killed_is_unknown_and_its_processes_are_ended(
         seen = run.packages()
         assert seen is not None
         _kill_runner(store, run.id())
-        assert run.wait(5).status() == "unknown"
+        assert run.wait(20).status() == "unknown"
         assert (run.exit_code(), run.reason(), run.packages()) == (None, _LOST, seen)
         with pytest.raises(orchlite.RunFailed, match="its outcome is not known"):
             run.raise_for_failure()
@@ -130,7 +130,7 @@ def test_a_runner_that_is_told_to_stop_kills_its_run_first(check_store: CheckSto
         [run] = client.upload_orchestration(path=folder(_LASTS)).wait().run_once().last_runs()
         next(run.logs(follow=True))
         os.kill(_started(store, run.id())["pid"], signal.SIGTERM)
-        assert (run.wait(5).status(), run.exit_code(), run.reason()) == ("killed", 143, "its runner received SIGTERM")
+        assert (run.wait(20).status(), run.exit_code(), run.reason()) == ("killed", 143, "its runner received SIGTERM")
         assert client.run(folder("print('next')")).status() == "success"
     check_store(store, [run.id()])
 
@@ -191,7 +191,7 @@ def test_a_run_that_was_claimed_in_another_boot_is_unknown_and_is_not_started(
     host.wait()
     _pretend_a_reboot(store, run_id)
     with orchlite.Client(store, workers=1).start() as client:
-        run = client.get_task_run_by_id(run_id).wait(5)
+        run = client.get_task_run_by_id(run_id).wait(20)
         assert (run.status(), run.reason()) == ("unknown", "it was claimed, but there is no sign that it started")
     check_store(store, [run_id])
     assert not (store / "runs" / run_id / "started.json").exists()

@@ -55,8 +55,8 @@ def _read(host: subprocess.Popen[str]) -> tuple[Path, str]:
     return Path(host.stdout.readline().strip()), host.stdout.readline().strip()
 
 
-def _await_nobody(bearers: Bearers, word: str, patience_seconds: float) -> None:
-    give_up_at = time.monotonic() + patience_seconds
+def _await_nobody(bearers: Bearers, word: str) -> None:
+    give_up_at = time.monotonic() + 20
     while alive := bearers(word):
         assert time.monotonic() < give_up_at, alive
         time.sleep(0.01)
@@ -64,7 +64,7 @@ def _await_nobody(bearers: Bearers, word: str, patience_seconds: float) -> None:
 
 def _await_end(store: Path, run_id: str) -> None:
     """Until the runner has written what it saw, and let go of the run."""
-    give_up_at = time.monotonic() + 3
+    give_up_at = time.monotonic() + 20
     while is_locked(store / "runs" / run_id / "alive.lock"):
         assert time.monotonic() < give_up_at
         time.sleep(0.01)
@@ -86,22 +86,20 @@ def test_nothing_is_left_however_the_interpreter_ends(
     host = start_host(_OPENS + end, folder(_PROGRAM), stderr=subprocess.DEVNULL, TMPDIR=str(temporary))
     store, run_id = _read(host)
     assert store.parent == temporary
-    assert host.wait(6) == {"sys.exit(3)": 3, "raise ValueError('mine')": 1}.get(end, 0)
+    assert host.wait(20) == {"sys.exit(3)": 3, "raise ValueError('mine')": 1}.get(end, 0)
     assert list(temporary.iterdir()) == []
-    _await_nobody(bearers, run_id, 1)
+    _await_nobody(bearers, run_id)
 
 
 @pytest.mark.slow
 def test_a_stubborn_program_does_not_keep_the_interpreter_from_its_exit(
     start_host: StartHost, folder: MakeFolder, bearers: Bearers, temporary: Path
 ) -> None:
-    host = start_host(_OPENS, folder(_STUBBORN), TMPDIR=str(temporary))  # the grace is 10 s
+    host = start_host(_OPENS.replace("workers=1", "workers=1, grace_seconds=60"), folder(_STUBBORN), TMPDIR=str(temporary))
     _, run_id = _read(host)
-    began = time.monotonic()
-    assert host.wait(12) == 0
-    assert time.monotonic() - began < 6
+    assert host.wait(30) == 0
     assert list(temporary.iterdir()) == []
-    _await_nobody(bearers, run_id, 1)
+    _await_nobody(bearers, run_id)
 
 
 _OPENS_MANY = """
@@ -139,7 +137,7 @@ def _others(host: subprocess.Popen[str]) -> list[str]:
     """The temporary stores beside the one that this host has opened."""
     assert host.stdout is not None
     present, own = host.stdout.read().split("\n")[:2]
-    assert host.wait(5) == 0
+    assert host.wait(20) == 0
     return [name for name in present.split() if name != own]
 
 
@@ -152,7 +150,7 @@ def test_a_killed_hosts_runs_end_and_the_next_temporary_store_sweeps_its_folder(
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == [store.name], "it is in use"
     host.kill()
     host.wait()
-    _await_nobody(bearers, run_id, 3)
+    _await_nobody(bearers, run_id)
     _await_end(store, run_id)
     assert (store / "runs" / run_id / "1" / "result.json").exists()
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
@@ -168,7 +166,7 @@ def test_a_folder_is_not_swept_while_a_run_in_it_comes_to_its_end(
     host.kill()
     host.wait()
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == [store.name]
-    _await_nobody(bearers, run_id, 3)
+    _await_nobody(bearers, run_id)
     _await_end(store, run_id)
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
 
@@ -185,7 +183,7 @@ def test_what_a_killed_host_and_a_killed_runner_left_alive_is_ended_by_the_sweep
     host.wait()
     assert len(bearers(run_id)) == 2
     assert _others(start_host(_OPENS_ANOTHER, TMPDIR=str(temporary))) == []
-    _await_nobody(bearers, run_id, 1)
+    _await_nobody(bearers, run_id)
 
 
 def _runner(store: Path) -> int:

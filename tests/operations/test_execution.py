@@ -65,7 +65,7 @@ class TestARun:
         task = program("import time; print('begun', flush=True); time.sleep(60)").run_once(timeout=1)
         run = task.wait()
         assert (run.status(), run.exit_code(), task.timeout()) == (RunStatus.TIMED_OUT, 143, 1.0)
-        assert 1.0 <= (run.duration() or 0) < 5
+        assert 1.0 <= (run.duration() or 0) < 20  # and not for the 60 s of the program
         assert "timeout of 1 s" in str(run.reason())
         assert [(event.object_id(), event.reason()) for event in client.events() if event.became() == "timed_out"] == [
             (run.id(), run.reason()),

@@ -124,7 +124,7 @@ class TestKillingARun:
             run = _run_of(task)
             until(lambda: run.status() is RunStatus.RUNNING)
             (task if by_its_task else run).kill()
-            assert run.wait(3).status() is RunStatus.KILLED
+            assert run.wait(20).status() is RunStatus.KILLED
         assert (run.exit_code(), run.logs()) == (None, [])
         assert task.status() is (TaskStatus.KILLED if by_its_task else TaskStatus.STARTED)
 

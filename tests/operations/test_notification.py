@@ -223,7 +223,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Pat
     outcome = notification.run_command(("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}, limit_seconds=0.5)
     assert outcome == "/bin/sh took longer than 0.5 s and was killed"
     pid = int(child.read_text())
-    give_up_at = time.monotonic() + 5
+    give_up_at = time.monotonic() + 20
     while _lives(pid):
         assert time.monotonic() < give_up_at, "its child is alive"
         time.sleep(0.01)

@@ -235,9 +235,9 @@ class TestPackagingThatFailsOutsideTheInstaller:
         client = open_client(environment=_FailingEnvironments(shared_cache, step))
         orchestration = client.upload_orchestration(path=folder("print()"))
         with pytest.raises(PackagingFailed, match="no more pens"):
-            orchestration.wait(5)
+            orchestration.wait(20)
         assert orchestration.status() is OrchestrationStatus.ERROR
-        run = orchestration.task().wait(1)
+        run = orchestration.task().wait(20)
         assert run.status() is RunStatus.FAILURE
         assert run.logs()[-1].text == "the cache has no more pens"
 
@@ -247,8 +247,8 @@ class TestPackagingThatFailsOutsideTheInstaller:
         (client.path() / "runs").write_text("in the way")
         orchestration = client.upload_orchestration(path=folder("print()"))
         with pytest.raises(PackagingFailed, match=r"Not a directory|File exists"):
-            orchestration.wait(5)
-        assert orchestration.task().wait(1).status() is RunStatus.FAILURE
+            orchestration.wait(20)
+        assert orchestration.task().wait(20).status() is RunStatus.FAILURE
 
 
 class TestKillingThePackaging:

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import orchlite
 from orchlite.core.files import is_locked
 from orchlite.core.status import RunStatus
+from tests.processes import link, pids, read
 
 _UNFINISHED = 8
 """How many runs a host has under way before it submits the next."""
@@ -215,7 +216,7 @@ class _Soak:
         return _Watched(self._folder, f"{self._seed}-{name}", told)
 
     def _kill_a_runner(self) -> None:
-        runners = [pid for pid in _pids() if _link(pid, "fd/2") == str(self._store / "runners.log")]
+        runners = [pid for pid in pids() if link(pid, "fd/2") == str(self._store / "runners.log")]
         if runners:
             pid = self._random.choice(runners)
             self._killed_runners.add(pid)
@@ -310,10 +311,10 @@ class _Soak:
 
     def _check_leftovers(self, run_ids: set[str]) -> None:
         give_up_at = time.monotonic() + 5
-        while (alive := [pid for pid in _pids() if _token(pid) in run_ids]) and time.monotonic() < give_up_at:
+        while (alive := [pid for pid in pids() if _token(pid) in run_ids]) and time.monotonic() < give_up_at:
             time.sleep(0.05)
         self._expect(not alive, f"processes of runs are alive: {alive}")
-        runners = [pid for pid in _pids() if _link(pid, "fd/2") == str(self._store / "runners.log")]
+        runners = [pid for pid in pids() if link(pid, "fd/2") == str(self._store / "runners.log")]
         self._expect(not runners, f"runners are alive: {runners}")
         self._expect(not list((self._store / "hosts").iterdir()), "there are signs of life of hosts that are gone")
         said = (self._store / "runners.log").read_text()
@@ -334,23 +335,8 @@ class _Soak:
         return found
 
 
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and int(path.name) != os.getpid()]
-
-
-def _link(pid: int, name: str) -> str:
-    try:
-        return str(Path(f"/proc/{pid}/{name}").readlink())
-    except OSError:
-        return ""
-
-
 def _token(pid: int) -> str:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return ""
-    return environment.partition(b"ORCHLITE_RUN_TOKEN=")[2].partition(b"\0")[0].decode()
+    return read(pid, "environ").partition(b"ORCHLITE_RUN_TOKEN=")[2].partition(b"\0")[0].decode()
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,19 +10,11 @@ from pathlib import Path
 import pytest
 
 from orchlite import BadArgument, Client, Closed, Orchestration, RunStatus, Task, TaskRun
+from tests.processes import is_alive
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
 Until = Callable[[Callable[[], object]], None]
-
-
-def _is_alive(pid: int) -> bool:
-    """Return whether the process is alive; a zombie is not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 class TestLeavingTheBlock:
@@ -209,8 +200,8 @@ class TestATemporaryClient:
             orchestration.run_once()
             until(lambda: "begun" in task.last_runs()[0].logs())
             pid = int(task.last_runs()[0].logs()[0].text)
-            assert _is_alive(pid)
-        assert not _is_alive(pid)
+            assert is_alive(pid)
+        assert not is_alive(pid)
         assert not client.path().exists()
 
     def test_leaves_nothing_behind_after_an_exception_either(self, folder: MakeFolder, waiting_program: str) -> None:

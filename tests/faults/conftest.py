@@ -23,6 +23,7 @@ from orchlite.core.status import RunStatus
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import RunSpec
 from tests.faults.small_disk import disk
+from tests.processes import bearing, link, pids, read
 
 __all__ = ["disk"]
 
@@ -107,7 +108,7 @@ def make_spec(tmp_path: Path) -> Callable[..., RunSpec]:
 @pytest.fixture
 def bearers() -> Callable[[str], list[int]]:
     """The live processes that have this word in their environment or on their command line."""
-    return _bearers
+    return bearing
 
 
 @pytest.fixture
@@ -156,44 +157,21 @@ def _check_log(store: Path, run_id: str, texts: list[str]) -> None:
 def _check_nobody_bears(run_ids: set[str]) -> None:
     # Whoever was sent SIGKILL may need a moment to go.
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while alive := [pid for pid in _bearers("ORCHLITE_RUN_TOKEN=") if _token(pid) in run_ids]:
+    while alive := [pid for pid in bearing("ORCHLITE_RUN_TOKEN=") if _token(pid) in run_ids]:
         assert time.monotonic() < give_up_at, f"processes of ended runs are alive: {alive}"
         time.sleep(0.01)
 
 
 def _token(pid: int) -> str:
     """Of the run that the process belongs to; an installer's is that of its packaging run."""
-    return _read(f"/proc/{pid}/environ").partition(b"ORCHLITE_RUN_TOKEN=")[2].partition(b"\0")[0].decode().removeprefix("install-")
+    return read(pid, "environ").partition(b"ORCHLITE_RUN_TOKEN=")[2].partition(b"\0")[0].decode().removeprefix("install-")
 
 
 def _check_runners_are_gone(store: Path) -> None:
     """Those of closed and killed hosts, that is: they say what breaks them in a file of the store."""
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while alive := [pid for pid in _pids() if _link(f"/proc/{pid}/fd/2") == str(store / "runners.log")]:
+    while alive := [pid for pid in pids() if link(pid, "fd/2") == str(store / "runners.log")]:
         assert time.monotonic() < give_up_at, f"runners of {store} are alive: {alive}"
         time.sleep(0.01)
     diagnostics = store / "runners.log"
     assert not diagnostics.exists() or diagnostics.read_text() == ""
-
-
-def _bearers(word: str) -> list[int]:
-    return [pid for pid in _pids() if word.encode() in _read(f"/proc/{pid}/environ") + _read(f"/proc/{pid}/cmdline")]
-
-
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and int(path.name) != os.getpid()]
-
-
-def _read(path: str) -> bytes:
-    # A zombie's are empty: it is dead.
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
-
-
-def _link(path: str) -> str:
-    try:
-        return str(Path(path).readlink())
-    except OSError:
-        return ""

@@ -18,6 +18,7 @@ import pytest
 from orchlite.core.folders import RunFolder
 from orchlite.runs.runners import Runners
 from orchlite.runs.spec import Lost, RunSpec
+from tests.processes import is_alive
 
 MakeSpec = Callable[..., RunSpec]
 Bearers = Callable[[str], list[int]]
@@ -113,14 +114,7 @@ time.sleep(60)
     folder = lose(script)
     pid = int(folder.attempt(1).log.read_text().split()[3])
     assert runners.discard(folder) == ()
-    assert not _is_alive(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False
+    assert not is_alive(pid)
 
 
 def test_a_copy_of_the_folder_leaves_the_processes_of_the_original_alone(
@@ -174,7 +168,7 @@ def test_a_stranger_in_a_session_whose_leader_is_dead_is_left_alone(runners: Run
         started = {"attempt": 1, "boot_id": boot_id, "session": leader.pid, "session_start_ticks": 1, "place": _place(folder)}
         folder.started.write_text(json.dumps(started))
         runners.discard(folder)
-        assert _is_alive(stranger)
+        assert is_alive(stranger)
     finally:
         os.kill(stranger, signal.SIGKILL)
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from pathlib import Path
@@ -110,28 +109,6 @@ class Node:
     def run(self, job: Any) -> Report:
         """Execute a job to its end."""
         return self.finish(self.start(self.receive(job)))
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the ids of a process and of all that descend from it."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found
-
-
-def bearing(words: str) -> list[int]:
-    """Return the ids of the live processes in whose command line these words are."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if words.encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-    return found
 
 
 def _unpack(content: bytes, folder: Path) -> None:

@@ -22,7 +22,8 @@ from orchlite.core.status import RunStatus
 from orchlite.node import report as node_report
 from orchlite.runs import job_output, observation
 from orchlite.runs.spec import Lost
-from tests.node.conftest import Node, Report, bearing, descendants
+from tests.node.conftest import Node, Report
+from tests.processes import bearing, descendants
 from tests.rows import run_row
 
 MakeJob = Callable[..., Any]

@@ -17,6 +17,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from tests.processes import pids, read, stat
+
 _HEAD, _WORKER = "127.0.0.2", "127.0.0.3"
 _START_SECONDS = 90.0
 _MARK = "ORCHLITE_TEST_CLUSTER"
@@ -102,7 +104,7 @@ class RayCluster:
 
     def supervisors(self) -> list[int]:
         """Return the ids of the processes of Ray that have a job each."""
-        return [pid for pid in self._of_nodes() if b"ray::JobSupervisor" in _read(pid, "cmdline")]
+        return [pid for pid in self._of_nodes() if b"ray::JobSupervisor" in read(pid, "cmdline")]
 
     def kill_node(self, name: str) -> None:
         """Kill a node with SIGKILL: its services and its workers, but not what jobs have started in sessions of their own."""
@@ -140,28 +142,16 @@ class RayCluster:
     def _of_nodes(self, *names: str) -> list[int]:
         """Return the processes in the sessions of these nodes, of all by default; zombies excepted."""
         sessions = {str(node.pid).encode() for name, node in self._nodes.items() if not names or name in names}
-        stats = ((pid, _read(pid, "stat").rpartition(b") ")[2].split()) for pid in _pids())
-        return [pid for pid, stat in stats if len(stat) > 3 and stat[3] in sessions and stat[0] != b"Z"]
+        return [pid for pid in pids() if len(fields := stat(pid)) > 3 and fields[3] in sessions and fields[0] != b"Z"]
 
     def _all(self) -> list[int]:
         """Return all processes that the nodes or their jobs have started, wherever they are now."""
         mark = f"{_MARK}={self._mark}".encode()  # Ray's workers overwrite their environment with their title
-        return [*self._of_nodes(), *(pid for pid in _pids() if mark in _read(pid, "environ").split(b"\0"))]
+        return [*self._of_nodes(), *(pid for pid in pids() if mark in read(pid, "environ").split(b"\0"))]
 
     def _output(self) -> str:
         """Return what the nodes have printed."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.output")))
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
-        return b""
 
 
 def _free_port(address: str) -> int:

@@ -18,6 +18,7 @@ import orchlite
 from orchlite import Client, Orchestration, TaskRun
 from orchlite.ray import RayJobs
 from orchlite.runs.cluster import Job
+from tests.processes import is_alive
 from tests.ray.ray_cluster import RayCluster
 
 pytestmark = pytest.mark.slow
@@ -97,7 +98,7 @@ def _pids(run: TaskRun, count: int) -> list[int]:
 
 
 def _alive(pids: list[int]) -> list[int]:
-    return [pid for pid in pids if Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1]]
+    return [pid for pid in pids if is_alive(pid)]
 
 
 def test_arguments_reach_the_program_and_its_lines_arrive_with_the_times_of_the_node(upload: Any) -> None:

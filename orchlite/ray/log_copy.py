@@ -17,8 +17,8 @@ from orchlite.runs.logs import segment_path, segments
 _LEAST_RECORD_BYTES = 41
 
 
-class Gate:
-    """A block that can be entered by one thread at a time, until it is closed."""
+class ClosableLock:
+    """A lock that no thread can take once it is closed. The thread that holds it may take it again."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -35,7 +35,7 @@ class Gate:
         self._lock.release()
 
     def close(self) -> None:
-        """Let no thread in any more. Block while one is inside."""
+        """Close it. Block while another thread holds it."""
         with self._lock:
             self._is_closed = True
 
@@ -47,10 +47,10 @@ class LogCopy:
     the host died in between, is removed before more is appended, and so arrives once.
     """
 
-    def __init__(self, log: Path, limit_bytes: int, gate: Gate | None = None) -> None:
-        """Continue the copy that is there. Whatever is written is written inside the gate: once it is closed, another host may write."""
+    def __init__(self, log: Path, limit_bytes: int, lock: ClosableLock | None = None) -> None:
+        """Continue the copy that is there. Whatever is written is written under the lock: once that is closed, another host may write."""
         self._log = log
-        self._gate = gate or Gate()
+        self._lock = lock or ClosableLock()
         self._state = log.with_name(f"{log.name}.copied")
         self._limit_bytes = limit_bytes
         self.most_lines = limit_bytes // 2 // _LEAST_RECORD_BYTES + 1
@@ -76,9 +76,9 @@ class LogCopy:
 
         Raises:
             OSError: they cannot be written; the next call starts from the same place.
-            Closed: the gate is closed.
+            Closed: the lock is closed.
         """
-        with self._gate:
+        with self._lock:
             self._append(records, number)
 
     def _append(self, records: list[bytes], number: int) -> None:
@@ -95,7 +95,7 @@ class LogCopy:
 
     def skip(self) -> None:
         """Leave a gap, where lines are missing that the node does not have any more: readers see a marker."""
-        with self._gate:
+        with self._lock:
             self._check()
             self._segment += 2
             self._written_bytes = 0
@@ -110,7 +110,7 @@ class LogCopy:
             "bytes": self._written_bytes,
         }
         aside = self._state.with_name(f"{self._state.name}.new")
-        with self._gate:
+        with self._lock:
             make_private_folders(self._log.parent)
             with open(aside, "w", encoding="utf-8", opener=private_opener) as file:
                 json.dump(state, file)

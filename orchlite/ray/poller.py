@@ -9,7 +9,7 @@ import time
 from orchlite.core.errors import Closed
 from orchlite.core.threads import start_daemon
 from orchlite.ray.jobs_api import NoResponse
-from orchlite.ray.log_copy import Gate
+from orchlite.ray.log_copy import ClosableLock
 from orchlite.ray.watch import Watch
 from orchlite.runs.spec import Observation
 
@@ -40,7 +40,7 @@ class Poller:
 
     def __init__(self) -> None:
         """Start no thread yet."""
-        self.gate = Gate()
+        self.lock_of_logs = ClosableLock()
         """Closed with this poller: afterwards, no log is written any more."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
@@ -66,18 +66,14 @@ class Poller:
         return waiter.outcome
 
     def check_open(self) -> None:
-        """Do nothing.
-
-        Raises:
-            Closed: `close` was called.
-        """
+        """Raise `Closed` if `close` was called."""
         if self._closed.is_set():
             raise Closed("The client of this cluster is closed.", hint="Give each Client a RayJobs of its own.")
 
     def close(self) -> None:
         """Let `wait` raise `Closed`, in every thread. A request that is under way has no further effect."""
         self._closed.set()
-        self.gate.close()
+        self.lock_of_logs.close()
         with self._lock:
             for waiter in self._waiters:
                 waiter.end(None)

@@ -110,7 +110,7 @@ class RayJobs:
         """Block until the run has ended or is lost; see `Cluster`."""
         job_id = run.placement.job_id
         try:
-            watch = Watch(self._api, run, self.lost_after_seconds, report, lambda: self._stops.get(job_id), self._poller.gate)
+            watch = Watch(self._api, run, self.lost_after_seconds, report, lambda: self._stops.get(job_id), self._poller.lock_of_logs)
             return self._poller.wait(watch)
         finally:
             self._stops.pop(job_id, None)

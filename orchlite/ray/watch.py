@@ -13,7 +13,7 @@ from orchlite.core.durations import seconds_text
 from orchlite.core.errors import DeviceFailed
 from orchlite.core.status import RunStatus
 from orchlite.ray.jobs_api import JobInfo, JobsApi, NoResponse
-from orchlite.ray.log_copy import Gate, LogCopy
+from orchlite.ray.log_copy import ClosableLock, LogCopy
 from orchlite.ray.outcomes import outcome
 from orchlite.ray.output_reader import OutputReader
 from orchlite.runs import job_output
@@ -52,16 +52,16 @@ class Watch:
         lost_after_seconds: float,
         report: Callable[[str], None],
         stop_order: Callable[[], StopOrder | None] = lambda: None,
-        gate: Gate | None = None,
+        lock: ClosableLock | None = None,
     ) -> None:
-        """Ask for nothing yet. `stop_order` returns what this host has asked for to stop the job; the log is written inside `gate`."""
+        """Ask for nothing yet. `stop_order` returns what this host has asked for to stop the job; the log is written under `lock`."""
         self.run = run
         self._api = api
         self._lost_after_seconds = lost_after_seconds
         self._report = report
         self._stop_order = stop_order
         self._reported = ""
-        self._copy = LogCopy(run.log, run.log_bytes, gate)
+        self._copy = LogCopy(run.log, run.log_bytes, lock)
         self._output = OutputReader(api, run.placement.job_id, self._copy)
         self._begun = time.monotonic()
         self._silent_since: float | None = None

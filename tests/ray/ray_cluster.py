@@ -113,8 +113,7 @@ class RayCluster:
 
     def restart(self) -> None:
         """Kill everything, and start both nodes again, on the same ports: another life of the cluster."""
-        self._kill_all(self._all)
-        self._nodes.clear()
+        self._kill_everything()
         self.start()
 
     def stop(self) -> None:
@@ -124,8 +123,14 @@ class RayCluster:
         for node in self._nodes.values():
             with suppress(subprocess.TimeoutExpired):
                 node.wait(15)
-        self._kill_all(self._all)
+        self._kill_everything()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _kill_everything(self) -> None:
+        self._kill_all(self._all)
+        for node in self._nodes.values():
+            node.wait()
+        self._nodes.clear()
 
     def _kill_all(self, pids: Callable[[], list[int]]) -> None:
         """Block until these processes are gone; new ones may appear meanwhile."""

@@ -138,7 +138,7 @@ class TestAClosedClient:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(4)
+            thread.join(20)
         assert not any(thread.is_alive() for thread in threads)
 
     def test_raises_in_threads_that_wait(self, open_client: OpenClient, folder: MakeFolder, waiting_program: str, until: Until) -> None:

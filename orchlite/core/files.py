@@ -27,6 +27,14 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def sources_of(package: Path, excluded: frozenset[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield the sources of a package, always in the same order: the path in the package, and the path. Skip folders of these names."""
+    for folder, folders, names in os.walk(package):
+        folders[:] = sorted(set(folders) - excluded)
+        for source in (Path(folder, name) for name in sorted(names) if name.endswith((".py", ".sql"))):
+            yield source.relative_to(package), source
+
+
 def is_locked(path: Path) -> bool:
     """Return whether any process holds an exclusive lock on the file; False if there is no file."""
     try:

@@ -18,13 +18,12 @@ from functools import cache as remembered
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
-from orchlite.core.files import exclusive_lock, make_private_folders, remove_tree
+from orchlite.core.files import exclusive_lock, make_private_folders, remove_tree, sources_of
 from orchlite.core.version import VERSION
 from orchlite.environments import bytecode, seals
 
 _PACKAGE = Path(__file__).parents[1]
 _EXCLUDED = frozenset({"cli", "node", "ray", "rest", "testing", "web", "__pycache__"})  # folders that no task uses
-_SUFFIXES = (".py", ".sql")
 _PYPA_LIBRARY = "packaging"
 """The library that `pypa` imports. An environment need not have it installed, so it is copied as `orchlite._packaging`."""
 
@@ -124,18 +123,11 @@ def _sdk_digest() -> str:
 
 def _sources() -> Iterator[tuple[Path, Path]]:
     """Yield every file to copy: its path in the copy, and its path here."""
-    for inside, source in _files_of(_PACKAGE):
+    for inside, source in sources_of(_PACKAGE, _EXCLUDED):
         is_wallaroo = inside.parts[:2] == ("sdk", "wallaroo")
         yield inside.relative_to("sdk") if is_wallaroo else "orchlite" / inside, source
-    for inside, source in _files_of(_pypa_library()):
+    for inside, source in sources_of(_pypa_library(), _EXCLUDED):
         yield Path("orchlite", f"_{_PYPA_LIBRARY}", inside), source
-
-
-def _files_of(package: Path) -> Iterator[tuple[Path, Path]]:
-    for folder, folders, names in os.walk(package):
-        folders[:] = sorted(set(folders) - _EXCLUDED)
-        for source in (Path(folder, name) for name in sorted(names) if name.endswith(_SUFFIXES)):
-            yield source.relative_to(package), source
 
 
 def _pypa_library() -> Path:

@@ -6,13 +6,13 @@ belongs on PYTHONPATH, the document in the folder in which the node program is s
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+from orchlite.core.files import sources_of
 from orchlite.runs import job_document
 
 COMMAND = ("python", "-m", "orchlite.node")
@@ -21,13 +21,13 @@ COMMAND = ("python", "-m", "orchlite.node")
 _PACKAGE = Path(__file__).parents[1]
 _EXCLUDED = frozenset({"cli", "manual", "ray", "rest", "testing", "web", "__pycache__"})
 _EXCLUDED_FILES = frozenset({"__main__.py", "pytest_plugin.py"})
-_SUFFIXES = (".py", ".sql")
 
 
 @cache
 def code() -> bytes:
     """Return the ZIP of what a node needs of orchlite: all but what talks to people, other programs and clusters."""
-    return _zipped(((f"orchlite/{name}", (_PACKAGE / name).read_bytes()) for name in sorted(_code_files())), ZIP_DEFLATED)
+    files = ((str(inside), source) for inside, source in sources_of(_PACKAGE, _EXCLUDED) if str(inside) not in _EXCLUDED_FILES)
+    return _zipped(((f"orchlite/{name}", source.read_bytes()) for name, source in files), ZIP_DEFLATED)
 
 
 def bundle(path: Path, sha: str) -> bytes:
@@ -47,13 +47,6 @@ def bundle_name(sha: str) -> str:
 def document(content: bytes) -> bytes:
     """Return the ZIP of the document of one job."""
     return _zipped([(job_document.NAME, content)], ZIP_DEFLATED)
-
-
-def _code_files() -> Iterator[str]:
-    for folder, folders, names in os.walk(_PACKAGE):
-        folders[:] = set(folders) - _EXCLUDED
-        inside = Path(folder).relative_to(_PACKAGE)
-        yield from (str(inside / name) for name in names if name.endswith(_SUFFIXES) and str(inside / name) not in _EXCLUDED_FILES)
 
 
 def _zipped(files: Iterable[tuple[str, bytes]], compression: int) -> bytes:

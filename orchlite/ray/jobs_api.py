@@ -25,6 +25,10 @@ _API_VERSION = "4"
 PACKAGE_BYTES = 100 * 1024 * 1024
 """The head refuses larger requests."""
 _EXPLANATION_BYTES = 64 * 1024
+_WHAT_IS_NOT_FOUND, _NOT_FOUND = (b"Job ", b"Package "), b"does not exist"
+"""What the head says of what it does not have; a proxy says something else."""
+_LATER = {408, 425, 429}
+"""HTTP statuses of clients that should try again."""
 _REFUSED_BY_AGENT = b"Request failed with status code 400"
 """The head passes what its agent does not accept on as an error of its own."""
 _PIECE_BYTES = 256 * 1024
@@ -76,6 +80,8 @@ class JobsApi:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._has_token = bool(token)
+        self._is_head = False
+        """Whether the head of a cluster has responded at the address. Then a page of something in between passes."""
         self._opener: OpenerDirector = build_opener(_Stay)
 
     def session(self) -> str:
@@ -85,12 +91,14 @@ class JobsApi:
             spoken = f"version {found.get('version')!r} of the Jobs API, orchlite speaks {_API_VERSION!r}"
             raise ClusterRefused(f"Ray at {self.url} speaks {spoken}.", hint="Use Ray 2.60, or a newer one with that version.")
         with self._readable():
-            return str(found["session_name"])
+            session = str(found["session_name"])
+        self._is_head = True
+        return session
 
     def has_package(self, name: str) -> bool:
         """Return whether the package is there; if so, the cluster keeps it for ten minutes more at least."""
         try:
-            self._call("GET", f"/api/packages/gcs/{name}")
+            self._call_without_content("GET", f"/api/packages/gcs/{name}")
         except _NotFound:
             return False
         return True
@@ -103,7 +111,7 @@ class JobsApi:
                 f"A package of {size} is too large for Ray, whose head accepts {PACKAGE_BYTES // 1024**2} MiB.",
                 hint="Leave large files out of the bundle, and read them from where every node can reach them.",
             )
-        self._call("PUT", f"/api/packages/gcs/{name}", data, seconds=_UPLOAD_SECONDS)
+        self._call_without_content("PUT", f"/api/packages/gcs/{name}", data, seconds=_UPLOAD_SECONDS)
 
     def submit(self, job: Submission) -> None:
         """Create a job. The head responds to an id that it has with an error: `job` tells whether that is why."""
@@ -179,14 +187,22 @@ class JobsApi:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn errors about the content of a response in the block into `ClusterRefused`."""
+        """Turn errors about the content of a response in the block into one that says that it is none of a head."""
         try:
             yield
         except (LookupError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
-            raise ClusterRefused(
-                f"What responds at {self.url} is not the head of a Ray cluster.",
-                hint="Pass the address of its dashboard, by default http://<head>:8265.",
-            ) from error
+            raise self._no_head() from error
+
+    def _no_head(self) -> ClusterUnreachable | ClusterRefused:
+        kind = ClusterUnreachable if self._is_head else ClusterRefused
+        return kind(
+            f"What responds at {self.url} is not the head of a Ray cluster.",
+            hint="Pass the address of its dashboard, by default http://<head>:8265.",
+        )
+
+    def _call_without_content(self, method: str, path: str, body: bytes | None = None, seconds: float = _SECONDS) -> None:
+        if self._call(method, path, body, seconds):
+            raise self._no_head()
 
     def _call(self, method: str, path: str, body: bytes | None = None, seconds: float = _SECONDS) -> bytes:
         with self._open(method, path, body, seconds) as response, self._explained():
@@ -217,13 +233,14 @@ class JobsApi:
         """Return what an HTTP status means."""
         text = last_line(body.decode("utf-8", "replace")) or "no explanation"
         if error.code == 404:
-            return _NotFound(f"Ray at {self.url} does not have what was asked for: {text}")
+            is_of_head = body.startswith(_WHAT_IS_NOT_FOUND) and _NOT_FOUND in body
+            return _NotFound(text) if is_of_head else self._no_head()
         if error.code in (401, 403):
             return self._refusal(error.code)
         if 300 <= error.code < 400:
             target = error.headers.get("Location", "elsewhere")
             return ClusterRefused(f"{self.url} redirects to {target}.", hint="Pass the address of the cluster's head itself.")
-        if error.code < 500 or _REFUSED_BY_AGENT in body:
+        if (error.code < 500 and error.code not in _LATER) or _REFUSED_BY_AGENT in body:
             return ClusterRefused(f"Ray at {self.url} does not accept the request: HTTP {error.code}: {text}")
         return ClusterUnreachable(f"Ray at {self.url} reports an error: HTTP {error.code}: {text}")
 
@@ -235,7 +252,7 @@ class JobsApi:
 
 
 class _NotFound(ClusterRefused):
-    """HTTP 404, perhaps of another server than the head."""
+    """The head does not have what was asked for."""
 
 
 class _Stay(HTTPRedirectHandler):

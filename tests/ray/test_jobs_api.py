@@ -43,6 +43,25 @@ def test_what_is_no_head_is_refused(head: FakeHead, url: str) -> None:
         JobsApi(url, None).session()
 
 
+@pytest.mark.parametrize("failure", [(200, "<html>"), (404, "<html>the default backend</html>"), (429, "too many requests")])
+def test_what_hides_a_head_that_has_responded_passes(head: FakeHead, url: str, failure: tuple[int, str]) -> None:
+    api = JobsApi(url, None)
+    api.session()
+    head.failure = failure
+    with pytest.raises(ClusterUnreachable):
+        api.session()
+    with pytest.raises(ClusterUnreachable):
+        api.job("x")
+
+
+def test_a_page_is_not_taken_for_a_package(head: FakeHead, url: str) -> None:
+    head.failure = (200, "<html>")
+    with pytest.raises(ClusterRefused, match="not the head of a Ray cluster"):
+        JobsApi(url, None).has_package("x")
+    with pytest.raises(ClusterRefused, match="not the head of a Ray cluster"):
+        JobsApi(url, None).upload_package("x", b"zip")
+
+
 def test_nothing_at_the_address_is_no_response() -> None:
     with serving(FakeHead()) as url:
         pass

@@ -288,15 +288,28 @@ def test_a_head_that_makes_no_sense_is_reported_and_has_lost_the_run_in_the_end(
     assert isinstance(jobs.wait(placed, print), Lost)
 
 
-def test_another_server_at_the_address_has_not_lost_the_run(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
+def test_a_page_of_another_server_has_not_lost_the_run(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
     head.failure = (404, "<html>nothing here</html>")
     waiting = Waiting(jobs, placed)
     until(lambda: waiting.reports)
-    assert "nothing here" in waiting.reports[0]
+    assert "not the head" in waiting.reports[0]
     head.failure = None
     head.logs["orchlite-r1-2"] = result_line(1)
     waiting.join()
     assert _ended(waiting.outcome).result.status == "success"
+
+
+def test_a_page_of_something_in_between_is_no_answer_about_the_job(head: FakeHead, jobs: RayJobs, placed: PlacedRun) -> None:
+    jobs.reserve("r1", 2)
+    respond, pages = head.respond, [(404, b"<html>the default backend</html>")]
+
+    def interrupted(method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
+        return pages.pop() if pages and path.startswith("/api/jobs/") else respond(method, path, query, body)
+
+    head.respond = interrupted  # type: ignore[method-assign]
+    head.logs["orchlite-r1-2"] = result_line(1)
+    assert _ended(jobs.wait(placed, print)).result.status == "success"
+    assert pages == []
 
 
 def test_nothing_is_copied_after_closing_since_the_next_host_copies(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:

@@ -47,6 +47,8 @@ def test_the_result_is_an_observation_of_the_host(node: Node, job: MakeJob) -> N
     assert observed.attempt == 2
     assert observed.metrics == {"rows": 3}
     assert isinstance(observed.packages, Packages)
+    of_node = {package.partition("==")[0] for package in observed.packages.host}
+    assert ("virtualenv" in of_node, "pytest" in of_node) == (True, False)
     assert observed.result.started_at is not None
     assert before <= observed.result.started_at <= observed.result.ended_at <= datetime.now(UTC)
     assert observed.result.packages_sha

@@ -80,6 +80,8 @@ class JobsApi:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._has_token = bool(token)
+        self.slow_nodes: dict[str, float] = {}
+        """Until which monotonic time the logs on a node are not asked for, by its id; kept by those who do."""
         self._is_head = False
         """Whether the head of a cluster has responded at the address. Then a page of something in between passes."""
         self._opener: OpenerDirector = build_opener(_Stay)

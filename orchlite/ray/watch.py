@@ -29,6 +29,8 @@ _LOG_PAUSE_SECONDS = 5.0
 """How long a log is left alone that could not be read: a node that is out of reach costs seconds."""
 _STOP_PATIENCE_SECONDS = 10.0
 """How long a job is watched that was stopped before it was on a node: it may just be on its way. Later, it finds an empty package there."""
+_SLOW_SECONDS = 1.0
+"""A node that has taken longer to give no log is not asked for those of other runs either, which wait for this one."""
 _PENDING_SECONDS = 15.0
 """After this time, the user is told why a job has not started."""
 _SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
@@ -154,14 +156,17 @@ class Watch:
         """Copy what is new. Return whether the log could be read; True if there is none."""
         if info.node_id is None:
             return True
-        if time.monotonic() < self._log_not_before and not info.has_ended:
+        begun, before = time.monotonic(), self._copy.number
+        if begun < max(self._log_not_before, self._api.slow_nodes.get(info.node_id, 0.0)) and not info.has_ended:
             return False
-        before = self._copy.number
         try:
             self._output.read(info.node_id)
         except DeviceFailed:
             if self._copy.number == before:
-                self._log_not_before = time.monotonic() + _LOG_PAUSE_SECONDS
+                now = time.monotonic()
+                self._log_not_before = now + _LOG_PAUSE_SECONDS
+                if now - begun > _SLOW_SECONDS:
+                    self._api.slow_nodes[info.node_id] = now + max(_LOG_PAUSE_SECONDS, now - begun)
             else:  # a part of a long log has arrived in the time of one request
                 self._ended_since = None
             return False

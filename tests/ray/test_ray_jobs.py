@@ -312,6 +312,27 @@ def test_a_page_of_something_in_between_is_no_answer_about_the_job(head: FakeHea
     assert pages == []
 
 
+def test_a_node_that_takes_long_to_give_no_log_holds_up_the_others_once(head: FakeHead, url: str, tmp_path: Path) -> None:
+    api, watches = JobsApi(url, None), []
+    for number in range(5):
+        run = PlacedRun(f"r{number}", 1, Placement("ray", f"j{number}", head.session), tmp_path / f"{number}" / "log", 10_000)
+        head.add_job(f"j{number}")
+        watches.append(Watch(api, run, 100, print))
+
+    def slow(query: dict[str, list[str]]) -> tuple[int, bytes]:
+        time.sleep(1.1)
+        return 500, b"timed out"
+
+    head._log = slow  # type: ignore[method-assign]
+    for watch in watches:
+        assert watch.poll() is None
+    assert (head.counted("/logs/file"), head.counted("/api/jobs/")) == (1, 5)
+    head.logs["j4"] = result_line(1)
+    del head._log
+    head.jobs["j4"].update(status="SUCCEEDED")
+    assert watches[4].poll() is not None  # whatever the node was before
+
+
 def test_nothing_is_copied_after_closing_since_the_next_host_copies(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
     head.logs["orchlite-r1-2"] = printed("a")
     held, asked = threading.Event(), threading.Event()

@@ -79,7 +79,7 @@ class JobsApi:
         """Open nothing yet. Redirections are not followed: the token would travel along."""
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._has_token = bool(token)
+        self._token = token
         self.slow_nodes: dict[str, float] = {}
         """Until which monotonic time the logs on a node are not asked for, by its id; kept by those who do."""
         self._is_head = False
@@ -234,13 +234,15 @@ class JobsApi:
     def _error(self, error: HTTPError, body: bytes) -> Exception:
         """Return what an HTTP status means."""
         text = last_line(body.decode("utf-8", "replace")) or "no explanation"
+        if self._token:
+            text = text.replace(self._token, "***")  # a proxy may repeat the request
         if error.code == 404:
             is_of_head = body.startswith(_WHAT_IS_NOT_FOUND) and _NOT_FOUND in body
             return _NotFound(text) if is_of_head else self._no_head()
         if error.code in (401, 403):
             return self._refusal(error.code)
         if 300 <= error.code < 400:
-            target = error.headers.get("Location", "elsewhere")
+            target = error.headers.get("Location", "elsewhere").partition("?")[0]  # behind which the secrets of a login may be
             return ClusterRefused(f"{self.url} redirects to {target}.", hint="Pass the address of the cluster's head itself.")
         if (error.code < 500 and error.code not in _LATER) or _REFUSED_BY_AGENT in body:
             return ClusterRefused(f"Ray at {self.url} does not accept the request: HTTP {error.code}: {text}")
@@ -248,7 +250,7 @@ class JobsApi:
 
     def _refusal(self, code: int) -> ClusterRefused:
         where = "Pass the token of the cluster as RayJobs(url, token=...), or set ORCHLITE_RAY_TOKEN for the command line"
-        if code == 401 and not self._has_token:
+        if code == 401 and not self._token:
             return ClusterRefused(f"Ray at {self.url} wants a token.", hint=f"{where}.")
         return ClusterRefused(f"Ray at {self.url} does not accept the token.", hint=f"{where}: the RAY_AUTH_TOKEN of its nodes.")
 

@@ -31,6 +31,15 @@ def test_a_redirection_is_refused_so_that_no_other_server_receives_the_token(hea
     assert elsewhere.requests == []
 
 
+def test_secrets_in_responses_are_not_repeated(head: FakeHead, url: str) -> None:
+    head.failure = (302, "http://login/?state=secret")
+    with pytest.raises(ClusterRefused, match=r"redirects to http://login/\."):
+        JobsApi(url, "t0ken").session()
+    head.failure = (502, "bad gateway; Authorization: Bearer t0ken")
+    with pytest.raises(ClusterUnreachable, match=r"Bearer \*\*\*"):
+        JobsApi(url, "t0ken").session()
+
+
 def test_another_version_of_the_api_is_refused(head: FakeHead, url: str) -> None:
     head.version = "5"
     with pytest.raises(ClusterRefused, match=r"version '5' of the Jobs API"):

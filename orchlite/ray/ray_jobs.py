@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -122,7 +123,8 @@ class RayJobs:
         info = self._api.job(job_id)
         if info is not None and info.status == "PENDING":
             # Ray sends the signal as soon as it has started the command, which may not notice it so early.
-            self._packages.empty_document(job_id)
+            with suppress(DeviceFailed):  # the signal is sent anyway
+                self._packages.empty_document(job_id)
         if self._api.stop(job_id):
             self._stops[job_id] = StopOrder(reason, is_accepted=True)
         elif (info := self._api.job(job_id)) is not None and not info.has_ended:

@@ -333,6 +333,19 @@ def test_a_node_that_takes_long_to_give_no_log_holds_up_the_others_once(head: Fa
     assert watches[4].poll() is not None  # whatever the node was before
 
 
+def test_a_run_is_stopped_even_if_its_package_cannot_be_emptied(head: FakeHead, jobs: RayJobs, job: Job, tmp_path: Path) -> None:
+    placement = jobs.reserve("r1", 2)
+    jobs.place(job, placement)
+    respond = head.respond
+
+    def full(method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
+        return (500, b"no space") if method == "PUT" else respond(method, path, query, body)
+
+    head.respond = full  # type: ignore[method-assign]
+    jobs.cancel(PlacedRun("r1", 2, placement, tmp_path / "log", 10_000), "enough")
+    assert head.jobs[placement.job_id]["status"] == "STOPPED"
+
+
 def test_nothing_is_copied_after_closing_since_the_next_host_copies(head: FakeHead, jobs: RayJobs, placed: PlacedRun, until: Until) -> None:
     head.logs["orchlite-r1-2"] = printed("a")
     held, asked = threading.Event(), threading.Event()

@@ -100,6 +100,7 @@ class TestStop:
         assert bearing(marker) == []
         assert list(node.temporary.iterdir()) == []
 
+    @pytest.mark.slow
     def test_that_only_the_node_program_gets_ends_the_run_as_well(self, node: Node, job: MakeJob, marker: str) -> None:
         process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=3600)))
         _begun(process, 2)
@@ -172,6 +173,7 @@ class TestKills:
 
         until(lambda: not bearing(marker))
 
+    @pytest.mark.slow
     def test_of_the_runner_make_the_outcome_unknown(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
         process = node.start(node.receive(job(_TREE.format(marker=marker))))
         _begun(process, 2)
@@ -185,6 +187,7 @@ class TestKills:
         assert isinstance(observation.of_result(result), Lost)
         until(lambda: not bearing(marker))
 
+    @pytest.mark.slow
     def test_of_the_store_of_the_node_make_the_outcome_unknown(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
         process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=0.5)))
         _begun(process, 2)
@@ -198,6 +201,7 @@ class TestKills:
         assert "could not supervise it any more" in report.result["reason"]
         until(lambda: not bearing(marker))  # the leash ends it
 
+    @pytest.mark.slow
     def test_of_the_reader_of_the_output_end_the_run(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
         reading, writing = os.pipe()
         program = _TREE.format(marker=marker).replace("time.sleep(600)", "while True: print(1, flush=True); time.sleep(0.1)")

@@ -190,6 +190,7 @@ class TestOutput:
 class TestEnvironments:
     """They stay in the node's cache."""
 
+    @pytest.mark.slow
     def test_have_the_versions_that_were_packaged_and_are_found_by_the_second_run(
         self, node: Node, job: MakeJob, tmp_path: Path, package_index: tuple[str, str], with_index: Callable[..., Any]
     ) -> None:

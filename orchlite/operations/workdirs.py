@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from orchlite.core.errors import NotFound, OrchliteError
+from orchlite.core.errors import Closed, NotFound, OrchliteError
 from orchlite.core.files import open_below, remove_tree
 from orchlite.core.folders import AttemptFolder
 from orchlite.core.records import RunRow
@@ -19,10 +19,12 @@ _log = logging.getLogger(__name__)
 
 
 def clean_up(context: Context) -> None:
-    """Clean up the work folders of all runs that were scheduled for it."""
+    """Clean up the work folders of all runs that were scheduled for it, until the store is closed."""
     for run in context.cleaner.take_all():
         try:
             _clean_up(context, run)
+        except Closed:
+            return  # what is left stays until the run is pruned
         except (OSError, OrchliteError):
             _log.info("the work folder of run %s could not be cleaned up", run.run_id, exc_info=True)
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 from orchlite.core.errors import Closed
+from orchlite.core.hints import PythonOnly
 from orchlite.core.threads import start_daemon
 from orchlite.ray.jobs_api import NoResponse
 from orchlite.ray.log_copy import ClosableLock
@@ -68,7 +69,7 @@ class Poller:
     def check_open(self) -> None:
         """Raise `Closed` if `close` was called."""
         if self._closed.is_set():
-            raise Closed("The client of this cluster is closed.", hint="Give each Client a RayJobs of its own.")
+            raise Closed("The client of this cluster is closed.", hint=PythonOnly("Give each Client a RayJobs of its own."))
 
     def close(self) -> None:
         """Let `wait` raise `Closed`, in every thread. A request that is under way has no further effect."""

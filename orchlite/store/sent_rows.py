@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from orchlite.core.errors import NotFound, StoreElsewhere
+from orchlite.core.hints import PythonOnly
 from orchlite.core.records import ConnectionRow, WorkspaceRow
 from orchlite.store.connections import Connections
 from orchlite.store.database import Database
@@ -18,7 +19,7 @@ def refusal(workspace_id: int) -> StoreElsewhere:
         "This run executes on a node of a cluster, and the store is on the machine of its host."
         " Only the run's arguments and the connections that its workspace lists are here.",
         hint="Do this in the program that hosts the store, or run this task on a host without a cluster. A connection is sent if the"
-        " workspace lists it: Workspace.add_connection(name).",
+        " workspace lists it" + PythonOnly(": Workspace.add_connection(name)") + ".",
         workspace_id=workspace_id,
     )
 

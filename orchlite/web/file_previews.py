@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from orchlite.web.visible import cut, visible, visible_lines
+from orchlite.web.visible import cut, escaped_json, visible, visible_lines
 
 READ_BYTES = 64 * 1024
 """How much of a file a preview needs."""
@@ -60,7 +60,7 @@ def preview(name: str, start: bytes, size_bytes: int) -> Preview:
     if suffix in _SEPARATORS and (table := _table(text, _SEPARATORS[suffix], is_cut=is_cut)) is not None:
         return table
     if suffix in (".json", ".ipynb", ".geojson") and not is_cut and (indented := _indented(text)) is not None:
-        return _text(indented, is_cut=False)
+        return _text(escaped_json(indented), is_cut=False)
     return _text(text, is_cut=is_cut)
 
 

@@ -237,4 +237,4 @@ def test_the_service_runs_what_is_queued_until_it_is_told_to_stop(tmp_path: Path
         service.communicate()
     assert service.returncode == 0
     assert "' starts" in log
-    assert "Traceback" not in log
+    assert "Traceback" not in log, log

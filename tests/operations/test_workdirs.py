@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from orchlite import BadArgument, Client, NotFound, TaskRun
+from orchlite.client.client import engine_of
+from orchlite.operations import workdirs
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -154,3 +156,15 @@ def test_executable_files_of_the_bundle_stay_executable(client: Client, folder: 
     path = folder({"main.py": "import subprocess; subprocess.run(['./say.sh'], check=True)", "say.sh": "#!/bin/sh\necho hello\n"})
     (path / "say.sh").chmod(0o755)
     assert str(client.run(path).raise_for_failure().logs()) == "hello\n"
+
+
+def test_nothing_is_said_of_work_folders_when_the_store_closes(
+    tmp_path: Path, folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Client(tmp_path / "store") as client:
+        context = engine_of(client).context
+        run = context.store.runs.get(client.run(folder("")).id())
+    context.cleaner.schedule(run)
+    with caplog.at_level("INFO"):
+        workdirs.clean_up(context)
+    assert [record for record in caplog.records if "cleaned up" in record.message] == []

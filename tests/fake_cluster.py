@@ -98,8 +98,11 @@ class FakeCluster:
 
     def restart(self) -> None:
         """Forget every job, and begin a new session."""
+        # In this order: a cluster that has forgotten a job in the same session is something else.
+        aside = self.folder / "session.new"
+        aside.write_text(str(uuid.uuid4()))
+        aside.replace(self.folder / "session")
         self.end_jobs()
-        (self.folder / "session").write_text(str(uuid.uuid4()))
 
     def end_jobs(self) -> None:
         """Kill all jobs, and forget them."""

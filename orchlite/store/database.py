@@ -16,12 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchlite.core.errors import Closed, DeviceFailed, OrchliteError, StoreBusy, StoreDamaged, StoreTooNew
+from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.core.hints import PythonOnly
-from orchlite.store.closing import close_without_checkpoint
-from orchlite.store.database_file import FileIdentity, create, existing_uri, identities, identity
+from orchlite.store.database_file import FileIdentity, create, existing_uri, identity
 from orchlite.store.fair_lock import FairLock
 from orchlite.store.forks import suspend_at_fork
+from orchlite.store.owned_connection import OwnedConnection
 from orchlite.store.sqlite_errors import busy, translated, translation
 
 Row = sqlite3.Row
@@ -55,61 +55,6 @@ def to_datetime(microseconds: int | None) -> datetime | None:
 def known_datetime(microseconds: int) -> datetime:
     """Return a stored time that is never absent: aware, UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-class _OwnedConnection:
-    """A thread's connection. It is closed when its thread ends, and never under a statement that runs: that crashes the process.
-
-    Left to the garbage collector it would stay open for a while: sqlite3's connections are part of a reference cycle.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, number: int, path: Path) -> None:
-        self.connection = connection
-        self.number = number
-        self._path = path
-        self.files: tuple[FileIdentity | None, ...] = ()
-        self.in_use = threading.RLock()
-        self.is_open = True
-        self._settings: tuple[str, ...] = ()
-        """Those that `apply` has executed; empty if that is not known."""
-
-    def apply(self, *settings: str) -> None:
-        """Execute these PRAGMA statements, unless they were the last ones: an inference notices what they cost."""
-        if settings != self._settings:
-            self._settings = ()  # an interrupt may arrive between two of them
-            for setting in settings:
-                self.connection.execute(setting)
-            self._settings = settings
-
-    def close(self) -> None:
-        was_open, self.is_open = self.is_open, False
-        if was_open and self.files and self._may_lose_commits():
-            close_without_checkpoint(self.connection, self._path)
-        else:
-            self.connection.close()
-
-    def share_files(self) -> None:
-        """Note which files SQLite uses: within a process those of the connections that are open, even if -shm was replaced since."""
-        now = identities(self._path)
-        with _sharing:
-            self.files = next((other.files for other in _all_connections if other.is_open and other.files[0] == now[0]), now)
-            _all_connections.add(self)
-
-    def _may_lose_commits(self) -> bool:
-        """Return whether the checkpoint of a close could drop commits of other processes, as a file beside the database was replaced.
-
-        If there is no WAL file, the checkpoint saves what this process has committed.
-        """
-        with suppress(OrchliteError, OSError):  # the files cannot be seen
-            return identities(self._path) != self.files and os.stat(f"{self._path}-wal").st_size > 0  # noqa: PTH116
-        return False
-
-    def __del__(self) -> None:
-        self.close()
-
-
-_all_connections: weakref.WeakSet[_OwnedConnection] = weakref.WeakSet()
-_sharing = threading.Lock()  # taken only by who has a database's `_opening`, so that no fork copies it while it is held
 
 
 class Transaction:
@@ -163,7 +108,7 @@ class Database:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._synchronous = _DURABLE if durable else "OFF"
         self._local = threading.local()
-        self._connections: weakref.WeakSet[_OwnedConnection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[OwnedConnection] = weakref.WeakSet()
         self._opened = 0
         self._turns = FairLock()
         self._opening = threading.RLock()
@@ -331,17 +276,17 @@ class Database:
                         owned.close()
                 return
 
-    def _owned_connection(self) -> _OwnedConnection:
+    def _owned_connection(self) -> OwnedConnection:
         self.check_usable()
-        owned: _OwnedConnection | None = getattr(self._local, "owned", None)
+        owned: OwnedConnection | None = getattr(self._local, "owned", None)
         if owned is None or not owned.is_open:
             self._check_file()
             owned = self._local.owned = self._until_free(self._open)
         return owned
 
-    def _check_files_beside(self, owned: _OwnedConnection) -> None:
+    def _check_files_beside(self, owned: OwnedConnection) -> None:
         """Raise if -wal or -shm was deleted. Call it while the connection is in use: SQLite deletes them when the last one is closed."""
-        if identities(self.path) != owned.files:
+        if not owned.has_its_files():
             self._check_file()
             raise StoreDamaged(
                 f"A file beside the store {self.path} (-wal or -shm) was deleted or replaced while it was open.",
@@ -364,7 +309,7 @@ class Database:
                 f"The store {self.path} is {what}.", hint="Restore it from a backup, then open it again.", store=str(self.path)
             )
 
-    def _open(self) -> _OwnedConnection:
+    def _open(self) -> OwnedConnection:
         with self._opening, translated(self.path):
             self.check_usable()
             if self._identity is None and self._may_be_new:
@@ -377,7 +322,7 @@ class Database:
                 check_same_thread=False,
             )
             self._opened += 1
-            owned = _OwnedConnection(connection, self._opened, self.path)
+            owned = OwnedConnection(connection, self._opened, self.path)
             try:
                 self._set_up(connection)
                 owned.share_files()

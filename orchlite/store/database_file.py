@@ -7,6 +7,7 @@ the next program to close the database would delete the WAL under this one (sqli
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,12 @@ from orchlite.core.system_errors import device_error
 FileIdentity = tuple[int, int]
 """Device and inode."""
 
+FolderState = tuple[int, int, int]
+"""Device and inode of a folder, and the time of its last change, in nanoseconds: no program can set that back."""
+
 _SUFFIXES = ("", "-wal", "-shm")
+_TICK_NS = 50_000_000
+"""Longer than the clock of any kernel takes from one time that a file system notes to the next."""
 
 
 def create(path: Path) -> None:
@@ -59,3 +65,16 @@ def identity(file: str | Path, store: Path) -> FileIdentity | None:
     except OSError as error:
         raise device_error(error, f"The store {store} cannot be used", store=str(store)) from error
     return status.st_dev, status.st_ino
+
+
+def folder_state(folder: Path) -> FolderState | None:
+    """Return a value that changes when a file is created in the folder, deleted from it, or replaced there.
+
+    None: that is not known, because the folder has changed just now, and may change again without another time; or it is missing.
+    """
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - as above
+    except OSError:
+        return None
+    is_settled = time.time_ns() - status.st_ctime_ns > _TICK_NS
+    return (status.st_dev, status.st_ino, status.st_ctime_ns) if is_settled else None

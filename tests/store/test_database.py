@@ -19,6 +19,7 @@ import pytest
 import orchlite
 from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.store.database import Database, known_datetime, to_datetime, to_microseconds
+from orchlite.store.database_file import _TICK_NS
 
 
 @pytest.fixture
@@ -267,13 +268,31 @@ def test_a_change_by_others_is_seen_although_a_fork_has_closed_the_connection(da
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("use", [lambda one: _names(one), lambda one: _add(one, "b")], ids=["read", "write"])
+@pytest.mark.parametrize("is_settled", [False, True], ids=["at once", "long after its folder has changed"])
 def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written(
-    database: Database, path: Path, suffix: str, use: Callable[[Database], object]
+    database: Database, path: Path, suffix: str, use: Callable[[Database], object], is_settled: bool
 ) -> None:
     _add(database, "a")
+    if is_settled:
+        time.sleep(2 * _TICK_NS / 1e9)
+        assert _names(database) == ["a"]
     Path(f"{path}{suffix}").unlink()
-    with pytest.raises(StoreDamaged, match="deleted or replaced"):
-        use(database)
+    for _ in range(2):
+        with pytest.raises(StoreDamaged, match="deleted or replaced"):
+            use(database)
+
+
+def test_a_database_that_a_link_leads_to_is_noticed_to_be_gone(tmp_path: Path, database: Database, path: Path) -> None:
+    database.close()
+    link = tmp_path / "here" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with closing(Database(link)) as linked:
+        time.sleep(2 * _TICK_NS / 1e9)
+        _add(linked, "a")
+        path.rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreDamaged):
+            _add(linked, "b")
 
 
 def test_a_file_beside_it_that_was_deleted_is_noticed_by_a_second_one_that_is_opened_in_this_process(

@@ -10,7 +10,7 @@ from orchlite.core.errors import Closed, IllegalMove
 from orchlite.core.records import Claim, OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
-from orchlite.operations import packaging, preparation
+from orchlite.operations import execution, packaging, preparation
 from orchlite.operations.context import Assignment, Context
 from orchlite.store.database import Transaction
 
@@ -87,7 +87,8 @@ def _submit_run(
             if workers.reserve(run_id):
                 return _submit_claimed(context, workers, assignment)
         except BaseException:  # perhaps before the run was assigned
-            workers.release(run_id)
+            if workers.release(run_id):
+                preparation.withdraw(context, run_id)
             raise
         if standby is not None:
             preparation.put_back(context, standby)
@@ -122,7 +123,7 @@ def _submit_queued(context: Context, workers: Workers, orchestration: Orchestrat
 
 
 def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) -> TaskRow:
-    """Submit and claim in one commit. The reserved worker prepares the run meanwhile, and starts it once the commit is durable."""
+    """Submit and claim in one commit. The reserved worker starts the run once that is durable."""
     settled = threading.Event()
     is_committed = is_refused = False
 
@@ -131,6 +132,7 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
         # An interrupt may have come between the commit and the assignment below: then the store knows.
         return is_committed or (not is_refused and context.store.runs.find(assignment.run.run_id) is not None)
 
+    assignment = execution.prepare_at_once(context, assignment)
     try:
         workers.assign(assignment._replace(is_claimed=is_claimed))
         context.standbys.forget(assignment.run.run_id)  # the worker removes it if the commit fails
@@ -146,6 +148,7 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
         raise
     finally:
         settled.set()
+        workers.begin_assigned()
     return assignment.task
 
 

@@ -97,22 +97,28 @@ class Workers:
         return False
 
     def assign(self, assignment: Assignment) -> None:
-        """Give the reserved worker a run that was claimed for it."""
+        """Give the reserved worker a run that is claimed for it. Call `begin_assigned` afterwards, so that it begins."""
         with self._condition:
             self._active.add((assignment.run.run_id, assignment.run.attempt))
             del self._reserved[assignment.run.run_id]  # both happen, or neither: as above
             self._assigned.append(assignment)
+
+    def begin_assigned(self) -> None:
+        """Wake a worker for what was assigned."""
+        with self._condition:
             self._condition.notify()
 
-    def release(self, run_id: str) -> None:
-        """Free the worker that is reserved for the run; if it was assigned already, wake one for it."""
+    def release(self, run_id: str) -> bool:
+        """Free the worker that is reserved for the run, and return True; if the run was assigned already, wake one for it."""
         with self._condition:
-            if run_id in self._reserved:
+            is_reserved = run_id in self._reserved
+            if is_reserved:
                 self._idle += 1
                 self._executing -= 1
                 del self._reserved[run_id]
                 self._active.discard((run_id, 1))
             self._condition.notify()
+        return is_reserved
 
     def wake(self) -> None:
         """Have a worker check the queue."""

@@ -21,6 +21,7 @@ from orchlite.operations.notifier import Notifier
 from orchlite.operations.postponed_runs import PostponedRuns
 from orchlite.operations.standbys import Standbys
 from orchlite.runs.protocol import Process
+from orchlite.runs.spec import RunSpec
 from orchlite.store.database import Transaction
 from orchlite.store.store import Store
 
@@ -45,6 +46,8 @@ class Assignment(NamedTuple):
     """Block until the claim is durable; return False if it was withdrawn. Until then the run may be prepared, but not started."""
     is_prepared: bool = False
     """Whether its bundle is unpacked, and its program may stand by."""
+    spec: RunSpec | Exception | None = None
+    """With what it is started, if the thread that has submitted it has found out; or why it cannot be."""
 
     @property
     def label(self) -> str:

@@ -16,7 +16,7 @@ from orchlite.core.records import RunResult, RunRow
 from orchlite.core.status import FAILED, RunStatus
 from orchlite.operations import metrics, notification, outcome, preparation, recorded_environments
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.installation import ensure_environment, install_files
+from orchlite.operations.installation import Provided, ensure_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
 from orchlite.operations.run_spec import spec_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 3
 _MAX_ATTEMPTS_ACROSS_HOSTS = 50
+_SMALL_BYTES = 32 * 1024
+"""Up to which size a bundle is unpacked in no time."""
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class LocalSite:
         """
         context, run = self._context, assignment.run
         folder = context.folder.run(run.run_id)
-        spec = _try_prepare(context, assignment, folder)
+        spec = assignment.spec or _try_prepare(context, assignment, folder)
         if not assignment.is_claimed():
             preparation.withdraw(context, run.run_id)
             return None
@@ -149,10 +151,27 @@ def _may_retry(context: Context, run: RunRow) -> bool:
     return run.boot_id == context.boot_id and run.attempt - context.postponed.count(run.run_id) < limit
 
 
-def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec | Exception:
+def prepare_at_once(context: Context, assignment: Assignment) -> Assignment:
+    """Prepare a run in the thread that submits it if that takes no time, as its worker would otherwise: two threads are slower.
+
+    Return the assignment with the outcome. Block for a millisecond.
+    """
+    orchestration = assignment.orchestration
+    if context.cluster is not None or (orchestration.size_bytes > _SMALL_BYTES and not assignment.is_prepared):
+        return assignment
+    try:
+        found = context.environments.find_recorded(orchestration.environment_key)
+    except Exception:  # its worker will meet it, too, and record it
+        return assignment
+    if found is None or found.installed != orchestration.installed:
+        return assignment
+    return assignment._replace(spec=_try_prepare(context, assignment, context.folder.run(assignment.run.run_id), Provided(found)))
+
+
+def _try_prepare(context: Context, assignment: Assignment, folder: RunFolder, provided: Provided | None = None) -> RunSpec | Exception:
     """Return the run's spec, with everything that it needs in its folder; or the error that prevented it."""
     try:
-        return _prepare(context, assignment, folder)
+        return _prepare(context, assignment, folder, provided)
     except Closed as error:
         return error
     except Exception as error:
@@ -178,12 +197,12 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
     return context.process.wait(folder)
 
 
-def _prepare(context: Context, assignment: Assignment, folder: RunFolder) -> RunSpec:
+def _prepare(context: Context, assignment: Assignment, folder: RunFolder, provided: Provided | None) -> RunSpec:
     run, task, orchestration = assignment.run, assignment.task, assignment.orchestration
     attempt = folder.attempt(run.attempt) if assignment.is_prepared else preparation.make_folders(folder, run.attempt)
-    rebuild = install_files(folder, run.attempt, "packaging.log")
-    provided = ensure_environment(context, orchestration, rebuild)
-    recorded_environments.record(context, orchestration, provided)
+    if provided is None:
+        provided = ensure_environment(context, orchestration, install_files(folder, run.attempt, "packaging.log"))
+        recorded_environments.record(context, orchestration, provided)
     if not assignment.is_prepared:
         preparation.unpack(context, orchestration.sha, attempt)
     with open(attempt.arguments, "w", encoding="utf-8", opener=private_opener) as file:

@@ -17,6 +17,7 @@ import pytest
 
 from orchlite import Client, RunStatus
 from orchlite.engine import submission
+from orchlite.operations import execution
 from orchlite.store import database
 
 MakeFolder = Callable[..., Path]
@@ -141,12 +142,28 @@ def test_an_interrupt_while_another_program_holds_the_lock_leaves_no_transaction
 
 
 @pytest.mark.slow
-def test_a_submission_that_is_interrupted_anywhere_loses_no_worker(open_client: OpenClient, folder: MakeFolder) -> None:
+@pytest.mark.parametrize(
+    ("file", "functions"),
+    [
+        (submission.__file__, ("_submit_run", "_submit_claimed")),
+        (execution.__file__, ("prepare_at_once", "_try_prepare", "_prepare")),
+    ],
+    ids=["submission", "preparation"],
+)
+def test_a_submission_that_is_interrupted_anywhere_loses_no_worker_and_leaves_no_folder(
+    open_client: OpenClient, folder: MakeFolder, file: str, functions: Collection[str]
+) -> None:
     client = open_client()
     orchestration = client.upload_orchestration(path=folder("")).wait()
     lines = 1
-    while _Interrupt(lines, submission.__file__, ("_submit_run", "_submit_claimed")).during(orchestration.run_once):
+    while _Interrupt(lines, file, functions).during(orchestration.run_once):
         assert orchestration.run_once().wait(timeout=20).status() == RunStatus.SUCCESS
         time.sleep(0.03 * (lines % 2))  # until a run stands by
         lines += 1
     assert lines > 10
+    for task in client.list_tasks():  # an interrupt may have come after the commit
+        task.wait(timeout=20)
+    client.close()
+    with closing(sqlite3.connect(client.path() / "store.sqlite")) as rows:
+        ids = {run_id for (run_id,) in rows.execute("SELECT run_id FROM runs")}
+    assert {path.name for path in (client.path() / "runs").iterdir()} <= ids

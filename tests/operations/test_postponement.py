@@ -131,7 +131,10 @@ class TestAPauseOfAllRuns:
 
 
 class _Lacking(Environments):
-    """Environments of a machine that lacks something, each time for the error in `errors` that is next, when `go_on` is set."""
+    """Environments of a machine that lacks something, each time for the error in `errors` that is next, when `go_on` is set.
+
+    The thread that submits a run neither waits nor takes an error away.
+    """
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
@@ -139,6 +142,8 @@ class _Lacking(Environments):
         self.go_on = threading.Event()
 
     def find(self, key: str) -> Installation | None:
+        if self.errors and threading.current_thread() is threading.main_thread():
+            raise self.errors[-1]
         if self.errors:
             assert self.go_on.wait(20)
             raise self.errors.pop()

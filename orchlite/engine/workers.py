@@ -7,6 +7,7 @@ waits for another run yields its slot: otherwise, with one worker, a run that st
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from orchlite.operations.context import UNUSABLE, Assignment, Context
 _PAUSE_SECONDS = 0.02
 """How long a worker waits for the next run before it does work that is not urgent."""
 _RETRY_SECONDS = 1.0
+_PROCESSORS = os.cpu_count() or 1
 _log = logging.getLogger(__name__)
 
 
@@ -203,6 +205,19 @@ class Workers:
     def _have_no_run(self) -> bool:
         return not self._active and not self._is_stopping
 
+    def _with_next(self, assignment: Assignment) -> Assignment:
+        """Have the run that follows this one prepared while this one lasts, if it is expected at once: that takes another processor."""
+        is_expected = _PROCESSORS > 1 and self._context.standbys.are_in_a_row(assignment.orchestration.orchestration_id)
+        return assignment._replace(was_started=self._prepare_next) if is_expected else assignment
+
+    def _prepare_next(self) -> None:
+        preparation.prepare(self._context, self._have_one_run)
+        with self._condition:
+            self._condition.notify()  # an idle thread, which drops it when it has stood by for long enough
+
+    def _have_one_run(self) -> bool:
+        return len(self._active) == 1 and self._idle > 0 and self._woken == self._answered and not self._is_stopping
+
     def _execute_next(self, timeout_seconds: float | None) -> bool | None:
         """Wait for a slot and a run, and execute it. Return whether there was one; None if the time has passed."""
         has_slot, assignment = self._wait(timeout_seconds)
@@ -212,7 +227,7 @@ class Workers:
             assignment = assignment or self._claim_next()
             if assignment is not None:
                 self._active.add((assignment.run.run_id, assignment.run.attempt))
-                self._executor.execute(assignment)
+                self._executor.execute(self._with_next(assignment))
         finally:
             with self._condition:
                 self._executing -= 1

@@ -46,6 +46,8 @@ class Assignment(NamedTuple):
     """Block until the claim is durable; return False if it was withdrawn. Until then the run may be prepared, but not started."""
     is_prepared: bool = False
     """Whether its bundle is unpacked, and its program may stand by."""
+    was_started: Callable[[], None] = lambda: None
+    """Called once a runner has the run, before its end is waited for."""
     spec: RunSpec | Exception | None = None
     """With what it is started, if the thread that has submitted it has found out; or why it cannot be."""
 

@@ -194,6 +194,7 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
             return None
         status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
         return Ended(assignment.run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
+    assignment.was_started()
     return context.process.wait(folder)
 
 

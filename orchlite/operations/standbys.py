@@ -11,6 +11,7 @@ from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.status import TaskKind
 
 _PATIENCE_SECONDS = 5.0
+_AT_ONCE_SECONDS = 0.04
 
 
 class Expected(NamedTuple):
@@ -34,7 +35,7 @@ class Standbys:
     """One standby at most. Thread-safe; only `end` and `close` block. Kept in memory only.
 
     A run is expected of an orchestration whose last two runs followed each other: most clients submit one run, and would pay for the
-    second in vain.
+    second in vain. It is expected at once, while the last run lasts, if that began as soon as the one before it had ended.
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -47,6 +48,7 @@ class Standbys:
         """By run id: those that a caller has taken and neither submitted nor removed. An interrupt may keep it from doing so."""
         self._expected: Expected | None = None
         self._last_id: str | None = None
+        self._last_at = float("-inf")
         self._is_preparing = self._is_closed = False
 
     def note(self, run: RunRow, task: TaskRow, orchestration: OrchestrationRow) -> None:
@@ -54,8 +56,12 @@ class Standbys:
         if self._seconds and task.kind is TaskKind.ONCE:
             with self._condition:
                 is_again = self._last_id == orchestration.orchestration_id
-                self._last_id = orchestration.orchestration_id
+                self._last_id, self._last_at = orchestration.orchestration_id, self._monotonic()
                 self._expected = Expected(run, task, orchestration) if is_again else None
+
+    def are_in_a_row(self, orchestration_id: str) -> bool:
+        """Return whether a run of this orchestration that begins now follows another at once, so that the next one will, too."""
+        return self._last_id == orchestration_id and self._monotonic() - self._last_at < _AT_ONCE_SECONDS
 
     def begin(self) -> Expected | None:
         """Return what to prepare, for the caller, who must call `finish`; None if that is nothing."""

@@ -17,7 +17,7 @@ from orchlite import Client, DeviceFailed, Orchestration
 from orchlite.client.client import engine_of
 from orchlite.core.status import TaskKind
 from orchlite.operations.standbys import Standbys
-from tests.standbys import PROGRAM, at_the_gate, is_gone, processes_of, runner_of, stand_by, standby_of, until
+from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, runner_of, stand_by, standby_of, until
 
 MakeFolder = Callable[..., Path]
 
@@ -53,6 +53,34 @@ def _run_ids(store: Path) -> set[str]:
         found = {run_id for (run_id,) in database.execute("SELECT run_id FROM runs")}
     database.close()
     return found
+
+
+def test_of_runs_in_a_row_each_is_prepared_while_the_one_before_it_lasts(store: Path, client: Client, folder: MakeFolder) -> None:
+    lasting = client.upload_orchestration(path=folder(PROGRAM + _UNTIL_THE_NEXT_IS_PREPARED)).wait()
+    until(lambda: _log(lasting, json_args={"seconds": 0}) and _log(lasting, json_args={"seconds": 1})[1:] == ["the next one is prepared"])
+    assert _log(lasting, json_args={"seconds": 0})[0] == "standby"
+    assert client.check() == []
+
+
+_UNTIL_THE_NEXT_IS_PREPARED = """
+import json, pathlib, time
+give_up_at = time.monotonic() + json.load(open("../arguments.json"))["seconds"]
+while time.monotonic() < give_up_at:
+    if list(pathlib.Path(os.environ["ORCHLITE_STORE"], "hosts").glob("*.standby")):
+        print("the next one is prepared")
+        break
+    time.sleep(0.005)
+"""
+
+
+def test_while_another_run_lasts_none_is_prepared(
+    client: Client, orchestration: Orchestration, store: Path, folder: MakeFolder, waiting_program: str, gate: Path
+) -> None:
+    other = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
+    assert [_log(orchestration)[0] for _ in range(4)] == ["cold"] * 4
+    assert markers(store) == []
+    gate.touch()
+    assert other.wait().status() == "success"
 
 
 def test_another_variable_flag_or_limit_is_a_cold_start(
@@ -165,6 +193,16 @@ class TestTheExpectation:
             assert (expected is not None) is is_expected
             if expected is not None:
                 standbys.finish("task", "run", "b", is_wanted=False)
+
+    def test_is_at_once_if_the_last_run_has_just_ended(self) -> None:
+        now = [0.0]
+        standbys = Standbys(60, lambda: now[0])
+        assert not standbys.are_in_a_row("a")
+        _note(standbys, "a")
+        now[0] = 0.03
+        assert (standbys.are_in_a_row("a"), standbys.are_in_a_row("b")) == (True, False)
+        now[0] = 0.05
+        assert not standbys.are_in_a_row("a")
 
     def test_is_none_with_0_seconds_and_of_scheduled_tasks(self) -> None:
         off, on = Standbys(0), Standbys(60)

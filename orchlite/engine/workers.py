@@ -11,9 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from orchlite.core.errors import Closed, IllegalMove
+from orchlite.core.errors import Closed, IllegalMove, ResourceExhausted
 from orchlite.core.records import RunRow
 from orchlite.core.status import TaskKind
 from orchlite.core.threads import start_daemon
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Workers:
-    """Daemon threads, one for each worker slot, started when they are first needed."""
+    """Daemon threads, up to one for each worker slot, each started when it is needed: most stores that tests open need one."""
 
     def __init__(self, context: Context, executor: Executor) -> None:
         self._context = context
@@ -68,16 +68,17 @@ class Workers:
         return (run.run_id, run.attempt) in self._active
 
     def start(self, *, whole_store: bool = False) -> None:
-        """Start the threads; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing inside a task.
+        """Start the first thread; with `whole_store` they also execute what other hosts have queued. Idempotent. Does nothing in a task.
 
         Raises:
-            ResourceExhausted: a thread could not be started; those started before it keep working.
+            ResourceExhausted: it could not be started.
         """
         if self._context.own_run_id is not None:
             return
         with self._condition:
             self.whole_store = self.whole_store or whole_store
-            self._start_threads(self._slots)
+            if not self._threads and not self._is_stopping:
+                self._start_thread()
         if whole_store:
             self.wake()
 
@@ -89,6 +90,7 @@ class Workers:
         if self._context.postponed.are_paused() or (self._woken != self._answered and self._idle > 0 and self._claimable()):
             return False
         with self._condition:
+            self._have_idle_thread()
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
             if is_free and not self._executor.is_stepped and not self._is_stopping:
                 # An interrupt is raised after a call only, and there is none: all three happen, or none.
@@ -126,6 +128,7 @@ class Workers:
         """Have a worker check the queue."""
         with self._condition:
             self._woken += 1
+            self._have_idle_thread()
             self._condition.notify()
 
     @contextmanager
@@ -144,15 +147,15 @@ class Workers:
                 self._adopted -= 1
                 self._active.discard((run.run_id, run.attempt))
                 self._woken += 1
+                self._have_idle_thread()
                 self._condition.notify_all()
 
     def set_blocked(self, runs: int) -> None:
         """Set how many runs in flight here wait for other runs, and so yield their slots."""
         with self._condition:
-            if runs > self._yielded and self._threads:
-                self._start_threads(self._slots + runs)
-                self._woken += 1
+            self._woken += runs > self._yielded
             self._yielded = runs
+            self._have_idle_thread()
             self._condition.notify_all()
 
     def stop(self, timeout_seconds: float) -> None:
@@ -165,15 +168,24 @@ class Workers:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - self._context.clock.monotonic()))
 
-    def _start_threads(self, number: int) -> None:
-        while len(self._threads) < number and not self._is_stopping:
-            name = f"orchlite-worker-{len(self._threads) + 1}"
-            self._threads.append(start_daemon(self._work, name))
+    def _start_thread(self) -> None:
+        """Start a thread, which counts as idle from now on."""
+        self._threads.append(start_daemon(self._work, f"orchlite-worker-{len(self._threads) + 1}"))
+        self._idle += 1
+
+    def _have_idle_thread(self) -> None:
+        """Start another thread if none is idle and there is a slot for it; if it cannot be started, leave the work to those that exist."""
+        may_start = self._threads and len(self._threads) < self._slots + self._yielded and not self._is_stopping
+        if may_start and self._idle <= 0 and self._has_slot():
+            with suppress(ResourceExhausted):
+                self._start_thread()
 
     def _has_slot(self) -> bool:
         return self._executing + self._adopted < self._slots + self._yielded
 
     def _work(self) -> None:
+        with self._condition:
+            self._idle -= 1  # it was counted when it was started, and counts itself whenever it waits
         has_executed = False
         while not self._is_stopping:
             try:
@@ -212,17 +224,21 @@ class Workers:
 
     def _prepare_next(self) -> None:
         preparation.prepare(self._context, self._have_one_run)
-        with self._condition:
-            self._condition.notify()  # an idle thread, which drops it when it has stood by for long enough
+        with self._condition:  # an idle thread will drop it when it has stood by for long enough
+            self._have_idle_thread()
+            self._condition.notify()
 
     def _have_one_run(self) -> bool:
-        return len(self._active) == 1 and self._idle > 0 and self._woken == self._answered and not self._is_stopping
+        return len(self._active) == 1 and self._has_slot() and self._woken == self._answered and not self._is_stopping
 
     def _execute_next(self, timeout_seconds: float | None) -> bool | None:
         """Wait for a slot and a run, and execute it. Return whether there was one; None if the time has passed."""
         has_slot, assignment = self._wait(timeout_seconds)
         if not has_slot:
             return None
+        if self._seconds_until_due() is not None:  # this thread will not wait for that
+            with self._condition:
+                self._have_idle_thread()
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:

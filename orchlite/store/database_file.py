@@ -20,7 +20,7 @@ FolderState = tuple[int, int, int]
 """Device and inode of a folder, and the time of its last change, in nanoseconds: no program can set that back."""
 
 _SUFFIXES = ("", "-wal", "-shm")
-_TICK_NS = 50_000_000
+_TICK_NS = 15_000_000
 """Longer than the clock of any kernel takes from one time that a file system notes to the next."""
 
 

@@ -178,7 +178,7 @@ class SteppedExecutor:
         with suppress(IllegalMove):
             with store.transaction() as transaction:
                 ended = Outcome(run.run_id, run.task_id, result, run.attempt, self._context.host_id, self._context.host_commands())
-                is_promised = outcome.record_end(store, transaction, ended, self._context.clock.now())
+                is_promised = outcome.record_end(store, transaction, ended, self._context.clock.now()).is_promised
             if is_promised:
                 notification.notify(self._context, run.run_id, status)
         self._context.changes.announce()

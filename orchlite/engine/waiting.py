@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from orchlite.engine.executors import Executor
 from orchlite.engine.recovery import Recovery
 from orchlite.engine.yielding import WorkerYield
 from orchlite.operations import liveness
-from orchlite.operations.context import Context
+from orchlite.operations.context import Change, Context
 from orchlite.operations.packaging import packaging_failed
 
 _POLL_SECONDS = 0.5
@@ -35,8 +34,10 @@ class Waiting:
         self._executor = executor
         self._poll_seconds = _POLL_SECONDS if context.own_run_id is None else _POLL_INSIDE_SECONDS  # there, all changes are by others
 
-    def for_run(self, run_id: str, timeout_seconds: float | None) -> RunRow:
+    def for_run(self, run_id: str, timeout_seconds: float | None, seen: int | None = None) -> RunRow:
         """Block until the run has ended.
+
+        seen: how many changes were announced before the run was read, and had not ended.
 
         Raises:
             WaitTimeout: it has not ended; nothing was killed.
@@ -46,11 +47,12 @@ class Waiting:
             raise Conflict(f"Run {run_id} is this program, which cannot wait for its own end.", run_id=run_id)
         runs = self._context.store.runs
         ended = self._until(
-            lambda: run if (run := runs.get(run_id)).status.is_final else None,
+            lambda change: change.ended or (run if (run := runs.get(run_id)).status.is_final else None),
             lambda: self._ensure_progress(run_id, lambda run: run.status.is_final),
             timeout_seconds,
             f"run {run_id} to end",
             run_id,
+            seen,
         )
         self._worker_yield.polled(ended.task_id, has_ended=True)
         return ended
@@ -59,7 +61,7 @@ class Waiting:
         """Block until the run has left the queue: it is running, or has ended."""
         runs = self._context.store.runs
         return self._until(
-            lambda: run if (run := runs.get(run_id)).status is not RunStatus.QUEUED else None,
+            lambda _: run if (run := runs.get(run_id)).status is not RunStatus.QUEUED else None,
             lambda: self._ensure_progress(run_id, lambda run: run.status is not RunStatus.QUEUED),
             None,
             f"run {run_id} to start",
@@ -74,23 +76,23 @@ class Waiting:
             Conflict: there is none, and never will be, or not before this thread moves the clock.
             PackagingFailed: there is none, because packaging failed.
         """
-        runs = self._context.store.runs
+        runs, seen = self._context.store.runs, self._context.changes.announced
         run = self._until(
-            lambda: runs.newest_to_wait_for(task_id),
+            lambda _: runs.newest_to_wait_for(task_id),
             lambda: self._check_may_run(task_id),
             timeout_seconds,
             f"task {task_id} to have a run",
         )
-        return self.for_last_try(run.run_id, timeout_seconds)
+        return self.for_last_try(run.run_id, timeout_seconds, None if run.status.is_final else seen)
 
-    def for_last_try(self, run_id: str, timeout_seconds: float | None) -> RunRow:
-        """Block until the run, and every try that follows it, has ended. Return the last of them.
+    def for_last_try(self, run_id: str, timeout_seconds: float | None, seen: int | None = None) -> RunRow:
+        """Block until the run, and every try that follows it, has ended. Return the last of them. `seen`: as for `for_run`.
 
         Raises:
             WaitTimeout, Conflict: as `for_run`.
         """
         clock, began_at = self._context.clock, self._context.clock.monotonic()
-        ended = self.for_run(run_id, timeout_seconds)
+        ended = self.for_run(run_id, timeout_seconds, seen)
         while ended.status in FAILED and (next_id := self._context.store.tries.after(ended.run_id)) is not None:
             left = None if timeout_seconds is None else max(0.0, began_at + timeout_seconds - clock.monotonic())
             ended = self.for_run(next_id, left)
@@ -105,7 +107,7 @@ class Waiting:
         """
         orchestrations = self._context.store.orchestrations
 
-        def packaged() -> OrchestrationRow | None:
+        def packaged(_: Change) -> OrchestrationRow | None:
             orchestration = orchestrations.get(orchestration_id)
             return orchestration if orchestration.status in (OrchestrationStatus.READY, OrchestrationStatus.ERROR) else None
 
@@ -136,28 +138,32 @@ class Waiting:
             for run in unfinished():
                 self._ensure_executed(run)
 
-        self._until(lambda: None if unfinished() else True, ensure_progress, timeout_seconds, "the submitted runs to end")
+        self._until(lambda _: None if unfinished() else True, ensure_progress, timeout_seconds, "the submitted runs to end")
 
     def _until(
         self,
-        poll: Callable[[], T | None],
+        poll: Callable[[Change], T | None],
         ensure_progress: Callable[[], None],
         timeout_seconds: float | None,
         what: str,
         run_id: str | None = None,
+        seen: int | None = None,
     ) -> T:
-        """Block until `poll` returns a value. Call `ensure_progress` every 0.5 s. With `run_id`, only this run's changes matter."""
+        """Block until `poll` returns a value. Call `ensure_progress` every 0.5 s. With `run_id`, only this run's changes matter.
+
+        seen: after how many announced changes there was no value yet.
+        """
         self._context.store.check_usable()  # before anything else: a forked child must not wait for the locks of its parent's threads
         with self._context.changes.subscribed(run_id) as change:
-            if (result := poll()) is not None:
+            if self._context.changes.announced != seen and (result := poll(change)) is not None:
                 return result
             with self._worker_yield.while_waiting():
                 return self._poll_until(change, poll, ensure_progress, timeout_seconds, what)
 
     def _poll_until(
         self,
-        change: threading.Event,
-        poll: Callable[[], T | None],
+        change: Change,
+        poll: Callable[[Change], T | None],
         ensure_progress: Callable[[], None],
         timeout_seconds: float | None,
         what: str,
@@ -175,7 +181,7 @@ class Waiting:
                 self._worker_yield.refresh()
                 ensure_progress()
                 ensure_at = clock.monotonic() + _POLL_SECONDS
-            if (result := poll()) is not None:
+            if (result := poll(change)) is not None:
                 return result
 
     def _check_may_run(self, task_id: str) -> None:

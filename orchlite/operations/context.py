@@ -57,17 +57,26 @@ class Assignment(NamedTuple):
         return repr(self.task.name or self.orchestration.name or self.orchestration.file_name)
 
 
+class Change(threading.Event):
+    """Set when the store has changed."""
+
+    ended: RunRow | None = None
+    """The run that is waited for, if it was announced how that ended: it need not be read again."""
+
+
 class Changes:
     """Wakes the threads that wait for a change of the store, each only for what it waits for."""
 
     def __init__(self) -> None:
-        self._waiting: dict[threading.Event, str | None] = {}
+        self._waiting: dict[Change, str | None] = {}
         self._lock = threading.Lock()
+        self.announced = 0
+        """How many changes this host has announced."""
 
     @contextmanager
-    def subscribed(self, run_id: str | None = None) -> Iterator[threading.Event]:
+    def subscribed(self, run_id: str | None = None) -> Iterator[Change]:
         """Yield an event that is set at every change, or only at those that may concern this run. Clear it before reading the store."""
-        event = threading.Event()
+        event = Change()
         with self._lock:
             self._waiting[event] = run_id
         try:
@@ -76,11 +85,13 @@ class Changes:
             with self._lock:
                 del self._waiting[event]
 
-    def announce(self, run_id: str | None = None) -> None:
-        """Report that the store has changed; with `run_id`, that nothing but this run has."""
+    def announce(self, run_id: str | None = None, ended: RunRow | None = None) -> None:
+        """Report that the store has changed; with `run_id`, that nothing but this run has; with `ended`, how it has ended."""
         with self._lock:
+            self.announced += 1
             for event, awaited in self._waiting.items():
                 if run_id is None or awaited is None or awaited == run_id:
+                    event.ended = ended if awaited == run_id else None
                     event.set()
 
 
@@ -171,11 +182,21 @@ class Context:
         return Claim(self.host_id, self.boot_id, self.clock.now())
 
     def commit_eventually(self, action: Callable[[Transaction], T], run_id: str | None = None) -> T:
+        """Do as `committed`, and announce the change.
+
+        run_id: the only run that `action` changes, if it is one.
+
+        Raises:
+            Closed, StoreDamaged: as `committed`.
+        """
+        result = self.committed(action)
+        self.changes.announce(run_id)
+        return result
+
+    def committed(self, action: Callable[[Transaction], T]) -> T:
         """Run `action` in a transaction; retry every second while the store is busy or the disk full: an outcome is never lost.
 
         Return what `action` returns.
-
-        run_id: the only run that `action` changes, if it is one.
 
         Raises:
             Closed: the store was closed meanwhile; the next host finds out by itself.
@@ -184,12 +205,9 @@ class Context:
         while True:
             try:
                 with self.store.transaction() as transaction:
-                    result = action(transaction)
-                break
+                    return action(transaction)
             except StoreDamaged:
                 raise
             except DeviceFailed:
                 _log.warning("the store %s accepts no writes at the moment; trying again", self.folder.path, exc_info=True)
                 threading.Event().wait(_RETRY_SECONDS)
-        self.changes.announce(run_id)
-        return result

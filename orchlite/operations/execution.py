@@ -17,7 +17,7 @@ from orchlite.core.status import FAILED, RunStatus
 from orchlite.operations import metrics, notification, outcome, preparation, recorded_environments
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.installation import Provided, ensure_environment, install_files
-from orchlite.operations.outcome import Outcome
+from orchlite.operations.outcome import Outcome, Recorded
 from orchlite.operations.postponement import try_postpone
 from orchlite.operations.run_spec import spec_of
 from orchlite.runs.observation import packages_sha
@@ -218,18 +218,19 @@ def _record(context: Context, run: RunRow, result: RunResult, attempt: int | Non
         found = {} if attempt is None else metrics.left_by(context, run._replace(attempt=attempt))
     ended = Outcome(run.run_id, run.task_id, result, attempt, context.host_id, context.host_commands(), found)
 
-    def record(transaction: Transaction) -> bool:
+    def record(transaction: Transaction) -> Recorded:
         return outcome.record_end(context.store, transaction, ended, context.clock.now())
 
     try:
-        is_promised = context.commit_eventually(record, run.run_id)
+        recorded = context.committed(record)
     except IllegalMove:
         return False  # another host has imported the result first
+    context.changes.announce(run.run_id, recorded.run)
     context.postponed.forget(run.run_id)
     _log_end(context, run, result)
     if context.settings.keep_work != "all":
         context.cleaner.schedule(run._replace(status=result.status, attempt=attempt or run.attempt))
-    if is_promised:
+    if recorded.is_promised:
         notification.notify(context, run.run_id, result.status)
     return True
 

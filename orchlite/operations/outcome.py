@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-from orchlite.core.records import NotificationEvent, RunResult, TaskRow
+from orchlite.core.records import NotificationEvent, RunResult, RunRow, TaskRow
 from orchlite.core.status import FAILED, RunStatus, TaskKind, TaskStatus
 from orchlite.operations import retries
 from orchlite.schedules import backoff
@@ -31,15 +31,21 @@ class Outcome(NamedTuple):
     """What the run has left of these."""
 
 
-def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> bool:
-    """Record the outcome of a run, queue its next try or promise its notification, and advance its task.
+class Recorded(NamedTuple):
+    """What was recorded, once it is committed."""
 
-    Return whether a notification was promised, which the caller sends after the commit.
+    run: RunRow
+    is_promised: bool
+    """Whether a notification was promised, which the caller sends after the commit."""
+
+
+def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: datetime) -> Recorded:
+    """Record the outcome of a run, queue its next try or promise its notification, and advance its task.
 
     Raises:
         IllegalMove: the run has ended already, or cannot end this way in its state.
     """
-    store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
+    run = store.runs.end(transaction, outcome.run_id, outcome.result, outcome.attempt)
     if outcome.metrics:
         store.run_metrics.insert(transaction, outcome.run_id, outcome.metrics)
     if outcome.result.packages_sha is not None:
@@ -52,7 +58,7 @@ def record_end(store: Store, transaction: Transaction, outcome: Outcome, now: da
     advance_task(store, transaction, outcome.task_id, now)
     if outcome.result.status is RunStatus.TIMED_OUT and not is_tried_again:
         _time_out(store, transaction, outcome, now)
-    return is_promised
+    return Recorded(run, is_promised)
 
 
 def event_of(status: RunStatus) -> NotificationEvent | None:

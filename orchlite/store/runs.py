@@ -171,8 +171,8 @@ class Runs:
         )
         return changed == 1
 
-    def end(self, transaction: Transaction, run_id: str, result: RunResult, attempt: int | None = None) -> None:
-        """Record how a run ended, and the attempt that ran, if that is known.
+    def end(self, transaction: Transaction, run_id: str, result: RunResult, attempt: int | None = None) -> RunRow:
+        """Record how a run ended, and the attempt that ran, if that is known. Return the run as it is now.
 
         Raises:
             IllegalMove: the run has ended already, or it is queued and cannot end this way, or there is no such run.
@@ -180,9 +180,9 @@ class Runs:
         was = self.status(transaction, run_id)
         if was not in sources_of(result.status):
             raise self._illegal(transaction, run_id, result.status)
-        transaction.execute(
+        (ended,) = transaction.rows(
             "UPDATE runs SET status = ?, started_at = ?, ended_at = ?, duration_seconds = ?, exit_code = ?, reason = ?, log_complete = ?,"
-            " attempt = COALESCE(?, attempt) WHERE run_id = ?",
+            " attempt = COALESCE(?, attempt) WHERE run_id = ? RETURNING *",
             (
                 result.status,
                 None if result.started_at is None else to_microseconds(result.started_at),
@@ -196,6 +196,7 @@ class Runs:
             ),
         )
         events.record(transaction, "run", run_id, was, result.status, result.ended_at, result.reason)
+        return to_run_row(ended)
 
     def slots_since(self, task_id: str, first: datetime, until: datetime) -> list[datetime]:
         """Return the task's slots from `first` to `until`, both included, that have a run or were skipped; oldest first."""

@@ -26,11 +26,6 @@ class AttemptFolder(NamedTuple):
     path: Path
 
     @property
-    def spec(self) -> Path:
-        """What the runner executes: a `RunSpec`."""
-        return self.path / "spec.json"
-
-    @property
     def work(self) -> Path:
         """The program's working folder: the bundle unpacked, and what the program makes."""
         return self.path / "work"

@@ -2,7 +2,7 @@
 
 pip is unpacked once per cache and run by each environment's own interpreter; uv is a program of the host. Addresses, which may contain
 passwords, are only in the requirements file, and passwords for git in a file beside it. Both are in the environment's folder, and are
-removed when the build is finished. Neither a command line, nor the process's environment, nor a run's `spec.json` shows them.
+removed when the build is finished. Neither a command line nor the process's environment shows them.
 """
 
 from __future__ import annotations

@@ -111,4 +111,4 @@ def _copy_runs(context: Context, folder: StoreFolder, copy: Store) -> None:
                 copied = folder.run(run.run_id)
                 copy_tree(source, copied.path, _SKIPPED_ERRORS)
                 # Version 0.1.0 wrote the values of secret variables to it, and nothing reads it.
-                copied.attempt(run.attempt).spec.unlink(missing_ok=True)
+                (copied.attempt(run.attempt).path / "spec.json").unlink(missing_ok=True)

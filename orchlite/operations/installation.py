@@ -170,7 +170,6 @@ def _run_installer(context: Context, build: Build, needs: Needs, files: InstallF
     command = context.environments.install_command(build, needs.requirements, needs.recorded, use_pip=use_pip)
     context.process.place(_installer_spec(context, command, files, number))
     observed = context.process.wait(files.folder)
-    attempt.spec.unlink(missing_ok=True)  # a proxy's address in it may contain a password
     if not isinstance(observed, Ended):
         context.process.discard(files.folder)
         refusal = observed.reason if isinstance(observed, NeverStarted) else None

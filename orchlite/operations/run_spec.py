@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from orchlite.core import private_folders
 from orchlite.core.folders import AttemptFolder
 from orchlite.core.owner import owner_id
-from orchlite.core.records import TaskRow
 from orchlite.core.task_context import HOST_LIBRARIES_VARIABLE
 from orchlite.environments.base_image import HOST
 from orchlite.environments.builds import Installation
@@ -49,15 +48,8 @@ def spec_of(context: Context, assignment: Assignment, installation: Installation
         environment_lock=str(installation.lock),
         packages_sha=run_packages.keep(context, orchestration, installation),
         preload=context.settings.preload,
-        hidden=_secret_names(task, env),
         **task.resources._asdict(),
     )
-
-
-def _secret_names(task: TaskRow, env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables whose values are secret: what the task adds or takes from the host, and proxies' addresses with a password."""
-    proxies = {name for name in (*_PROXIES, *map(str.upper, _PROXIES)) if "@" in env.get(name, "")}
-    return tuple(sorted({*task.env_passthrough, *task.env, *proxies} & env.keys()))
 
 
 def _environment(context: Context, assignment: Assignment, attempt: AttemptFolder, installation: Installation) -> Mapping[str, str]:

@@ -103,11 +103,12 @@ def of_result(result: Mapping[str, Any]) -> Ended | Lost:
 
 
 def packages_sha(folder: RunFolder, attempt: int) -> str | None:
-    """Return `packages_sha` of the spec of an attempt that may have no result; None if it has none, or that cannot be read."""
+    """Return `packages_sha` of an attempt that was started and may have no result; None if it has none, or that cannot be read."""
     try:
-        return _sha(_parsed(_read(folder.attempt(attempt).spec) or b""))
+        started = _parsed(_read(folder.started) or b"")
     except OSError:
         return None
+    return _sha(started) if started.get("attempt") == attempt else None
 
 
 def _sha(found: dict[str, Any]) -> str | None:

@@ -68,7 +68,7 @@ class Runners:
                 self._idle.append(self._start())
 
     def place(self, spec: RunSpec) -> None:
-        """Send the run to the runner that has prepared it, or to an idle or a new one, and write its `spec.json`. Return at once.
+        """Send the run to the runner that has prepared it, or to an idle or a new one. Return at once.
 
         A prepared run is started cold if its standby does not fit the spec, or is dead; that takes 0.5 s longer if its runner is dead, too.
 
@@ -78,10 +78,6 @@ class Runners:
         """
         self._take_standby(spec.run_id)
         self._send(spec.run_id, spec._asdict(), self._busy)
-        # The runner has the spec from its pipe and is at work already, so a failure to write it here must not surface.
-        path = RunFolder(Path(spec.folder)).attempt(spec.attempt).spec
-        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8", opener=private_opener) as file:
-            file.write(json.dumps({**spec._asdict(), "env": {**spec.env, **dict.fromkeys(spec.hidden, "********")}}))
 
     def prepare(self, spec: RunSpec) -> None:
         """Have a runner take the run's locks and start its program, held before its first statement until `place`. Return at once.

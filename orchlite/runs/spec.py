@@ -12,17 +12,14 @@ In the run's folder, `runs/<run_id>/`:
 `started.json`
     Created with O_EXCL by the one attempt that starts the program, or gives it the order, after it has locked `alive.lock`. Keys:
     `attempt`, `pid` (of the runner), `start_ticks` (of the runner, clock ticks after boot; null if the kernel has none), `boot_id` (null
-    if the kernel has none), `started_at_ns`. As soon as the program is started, or before the order, `session` (its process and session
-    id), `session_start_ticks` and `place` (`device:inode` of the run's folder) are added, if the kernel has the start time. Not synced to
-    disk: after a power failure the boot id has changed, and the run is never started again.
+    if the kernel has none), `started_at_ns`, `packages_sha` (that of the spec). As soon as the program is started, or before the order,
+    `session` (its process and session id), `session_start_ticks` and `place` (`device:inode` of the run's folder) are added, if the
+    kernel has the start time. Not synced to disk: after a power failure the boot id has changed, and the run is never started again.
 `cancel`
     Its existence asks the owner, now or later, to end the run; its text is the reason. Written aside and renamed.
 
 In the attempt's folder, `runs/<run_id>/<attempt>/`:
 
-`spec.json`
-    The fields of `RunSpec`, without the values of the `hidden` variables. Written by the host after the request, for people, and for
-    `packages_sha` of a run without a result: the runner does not read it.
 `held`
     The file that the program begins with, while the run is prepared and not ordered. Moving it back sets its time of change (ctime), and
     the times of the working folder. While it is there, no process of the run has executed anything of the program.
@@ -83,7 +80,7 @@ from orchlite.core.records import Packages, RunResult
 
 
 class RunSpec(NamedTuple):
-    """Everything that a runner needs to own a run; the request on its pipe, and `spec.json`, have these keys."""
+    """Everything that a runner needs to own a run; the request on its pipe has these keys."""
 
     run_id: str
     attempt: int
@@ -105,8 +102,6 @@ class RunSpec(NamedTuple):
     """True: the run is cancelled when its host is gone."""
     environment_lock: str | None = None
     """A file that the runner locks (flock, shared) during the run, so that the environment is not removed."""
-    hidden: tuple[str, ...] = ()
-    """Names of variables of `env` whose values do not enter `spec.json`."""
     masked: bool = False
     """True: credentials in URLs that the program prints are masked before they are written to the log."""
     memory_bytes: int | None = None

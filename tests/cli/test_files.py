@@ -86,7 +86,7 @@ def test_get_replaces_nothing_unless_forced(on_it: Call, tmp_path: Path) -> None
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("name", ["absent.txt", "../spec.json", "link", "main.py"])
+@pytest.mark.parametrize("name", ["absent.txt", "../result.json", "link", "main.py"])
 def test_get_copies_only_what_the_run_made(on_it: Call, tmp_path: Path, name: str) -> None:
     refused = on_it("get", "job", name, "into/")
     assert (refused.exit_code, f"has no file {name!r}" in refused.stderr) == (2, True)

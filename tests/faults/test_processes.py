@@ -189,19 +189,6 @@ def test_a_program_whose_runner_fails_is_killed(tmp_path: Path, make_spec: MakeS
     assert "TypeError" in (tmp_path / "pool.log").read_text()
 
 
-def test_a_run_that_cannot_note_its_spec_is_still_recorded_as_it_ended(check_store: CheckStore, folder: MakeFolder, tmp_path: Path) -> None:
-    class Hindered(Runners):
-        def place(self, spec: RunSpec) -> None:
-            (Path(spec.folder) / str(spec.attempt) / "spec.json").mkdir()
-            super().place(spec)
-
-    store = tmp_path / "store"
-    with orchlite.Client(store, workers=1, process=Hindered(tmp_path / "store" / "runners.log")) as client:
-        run = client.run(folder("import time; time.sleep(0.2); print('ran')"))
-        assert (run.status(), run.logs()[0].text) == ("success", "ran")
-    check_store(store)
-
-
 # Root without the privilege to kill what belongs to others stands for anybody whose program starts a setuid one.
 _UNPRIVILEGED_HOST = """
 import ctypes, json, sys

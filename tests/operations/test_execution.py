@@ -194,8 +194,7 @@ class TestTheEnvironment:
         orchestration = client.upload_orchestration(path=folder("print(1)")).wait()
         monkeypatch.setenv(name, form.format("hunter2"))
         run = orchestration.run_once().wait()
-        spec = client.path() / "runs" / run.id() / "1" / "spec.json"
-        assert json.loads(spec.read_text())["env"][name] == "********"
+        assert run.status() == "success"
         client.backup(tmp_path / "backup")
         places = [*client.path().rglob("*"), *(tmp_path / "backup").rglob("*")]
         assert [path for path in places if path.is_file() and b"hunter2" in path.read_bytes()] == []
@@ -203,14 +202,13 @@ class TestTheEnvironment:
     def test_of_a_task_leaves_no_value_in_a_runs_folder(self, client: Client, folder: MakeFolder) -> None:
         task = client.upload_orchestration(path=folder("print(1)")).run_once(env={"SECRET": "hunter2"})
         run_folder = client.path() / "runs" / task.wait().id()
-        assert json.loads((run_folder / "1" / "spec.json").read_text())["env"]["SECRET"] == "********"
         assert [path for path in run_folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] == []
 
     def test_leaves_no_specification_in_a_backup_because_older_versions_wrote_secrets_to_it(
         self, client: Client, folder: MakeFolder, tmp_path: Path
     ) -> None:
         run = client.run(folder("print(1)"))
-        assert (client.path() / "runs" / run.id() / "1" / "spec.json").exists()
+        (client.path() / "runs" / run.id() / "1" / "spec.json").write_text("{}")
         client.backup(tmp_path / "backup")
         assert [path.name for path in (tmp_path / "backup" / "runs" / run.id() / "1").glob("*.json")] != []
         assert list((tmp_path / "backup").rglob("spec.json")) == []

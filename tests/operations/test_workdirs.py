@@ -64,7 +64,7 @@ def test_files_are_what_the_run_made_or_changed(open_client: OpenClient, folder:
     assert run.file("made/result.txt") == run.file(work / "made" / "result.txt") == work / "made" / "result.txt"
 
 
-@pytest.mark.parametrize("name", ["same.txt", "link", "absent", "../spec.json", "made"])
+@pytest.mark.parametrize("name", ["same.txt", "link", "absent", "../result.json", "made"])
 def test_only_these_are_found_by_name(ended: TaskRun, name: str) -> None:
     with pytest.raises(NotFound, match=rf"has no file '{name}'\. It has changed\.txt, made/result\.txt\."):
         ended.file(name)

@@ -51,7 +51,7 @@ def test_a_result_is_read(folder: RunFolder) -> None:
 @pytest.mark.parametrize("forged", [1, ["a"], "\udc80"])
 def test_packages_that_a_program_has_written_into_its_files_are_not_known(folder: RunFolder, forged: object) -> None:
     folder.attempt(1).result.write_text(json.dumps({**_RESULT, "packages_sha": forged}))
-    folder.attempt(1).spec.write_text(json.dumps({"packages_sha": forged}))
+    folder.started.write_text(json.dumps({"attempt": 1, "packages_sha": forged}))
     observed = observe(folder)
     assert isinstance(observed, Ended)
     assert (observed.result.packages_sha, packages_sha(folder, 1)) == (None, None)

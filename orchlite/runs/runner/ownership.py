@@ -201,6 +201,7 @@ def _mark_started(spec: dict[str, Any]) -> dict[str, Any]:
         "start_ticks": processes.my_start_ticks(),
         "boot_id": processes.boot_id(),
         "started_at_ns": time.time_ns(),
+        "packages_sha": spec.get("packages_sha"),
     }
     try:
         _create_started(spec["folder"], mark)

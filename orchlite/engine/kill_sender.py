@@ -24,12 +24,12 @@ def start(context: Context) -> None:
 
 
 def _send(context: Context) -> None:
-    sent, failed = set[str](), Counter[str]()
+    sent, failed, unexplained = set[str](), Counter[str](), dict[str, float]()
     with context.changes.subscribed() as change:
         while not context.closed.is_set():
             change.clear()
             try:
-                send_kills(context, sent, failed)
+                send_kills(context, sent, failed, unexplained)
             except Closed:
                 return
             except UNUSABLE as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -25,21 +26,28 @@ from orchlite.runs.spec import Alive, Ended, Lost, NeverStarted, Observation
 from orchlite.store.database import Transaction
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
+_REASON_SECONDS = 0.25
+"""How long whoever requests the end of a run may take to write why."""
 _log = logging.getLogger(__name__)
 
 
-def send_kills(context: Context, sent: set[str], failed: Counter[str]) -> None:
+def send_kills(context: Context, sent: set[str], failed: Counter[str], unexplained: dict[str, float]) -> None:
     """Ask the cluster to end those of this host's placed runs that are to end. Block for one request for each of them.
 
     sent: the ids of the runs for which that was done; changed here.
     failed: how often that has failed, by run; changed here.
+    unexplained: since when a run is to end without a known reason, which is written after the request; changed here.
     """
     assert context.cluster is not None
     running = context.store.placements.of_host(context.host_id)
     sent &= {run.run_id for run in running}
+    now = time.monotonic()
     for run in sorted(running, key=lambda run: failed[run.run_id]):  # so that no run keeps its turn from the others
         folder = context.folder.run(run.run_id)
-        if run.run_id in sent or not (run.kill_requested or os.path.lexists(folder.cancel)):
+        has_reason = os.path.lexists(folder.cancel)
+        if run.run_id in sent or not (run.kill_requested or has_reason):
+            continue
+        if not has_reason and now - unexplained.setdefault(run.run_id, now) < _REASON_SECONDS:
             continue
         is_placed = os.path.lexists(folder.attempt(run.attempt).placed)  # first: a request before that may have no effect
         try:

@@ -228,6 +228,14 @@ class TestAKill:
         run.kill()
         assert (run.wait(20).status(), run.reason(), str(run.logs())) == ("killed", _KILLED, "begun\n")
 
+    def test_whose_maker_died_before_it_said_why_ends_it(self, client: orchlite.Client, folder: MakeFolder) -> None:
+        run = _submitted(client, folder(_ENDLESS))
+        next(run.logs(follow=True))
+        store = engine_of(client).store
+        with store.transaction() as transaction:
+            store.runs.request_kill(transaction, run.id())
+        assert (run.wait(20).status(), run.reason()) == ("killed", _KILLED)
+
     def test_by_another_process_without_the_cluster_ends_it(
         self, client: orchlite.Client, open_client: OpenClient, folder: MakeFolder
     ) -> None:

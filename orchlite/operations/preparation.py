@@ -54,7 +54,10 @@ def _prepare(context: Context, expected: Expected, task_id: str, run_id: str) ->
     task = expected.task._replace(task_id=task_id)
     run = expected.run._replace(run_id=run_id, task_id=task_id, attempt=1, slot_at=None, repeated_slot_at=None)
     _marker(context, context.host_id, run_id).touch(mode=0o600)
-    unpack(context, orchestration.sha, make_folders(context.folder.run(run_id), 1))
+    attempt = make_folders(context.folder.run(run_id), 1)
+    unpack(context, orchestration.sha, attempt)
+    for path in (attempt.arguments, attempt.log):  # to create a file takes longer than to write to one
+        path.touch(mode=0o600)
     context.process.prepare(spec_of(context, Assignment(run, task, orchestration), installation))
     return True
 

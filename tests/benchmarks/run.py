@@ -104,6 +104,13 @@ def _small_wheel(folder: Path, name: str) -> None:
     (folder / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
 
 
+def new_files(folder: Path) -> None:
+    """Creating a file: a run creates nine, so its ratio depends on the file system. Some take 50 times as long after many deletions."""
+    names = iter(range(10_000))
+    taken = interleaved({"new file": lambda: (folder / str(next(names))).touch()}, rounds=501)
+    report("a new file here", summary(taken["new file"])["median_ms"], "ms", "0.01 to 0.03")
+
+
 def unpack(folder: Path) -> None:
     """A bundle of 5 KB into a work folder."""
     source = folder / "source"
@@ -174,6 +181,8 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="compare with other tools, too")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="write an SVG of what was compared with bare")
     asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        new_files(Path(folder))
     for name in [*(asked.names or ([] if asked.peers else [each.__name__ for each in _ALL])), *["peers"] * asked.peers]:
         with tempfile.TemporaryDirectory() as folder:
             seconds = seconds_of(partial(MEASURES[name], Path(folder)))

@@ -88,6 +88,13 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory, _plain_process: None)
         yield folder
 
 
+@pytest.fixture
+def only_store_of_the_cache(shared_cache: Path) -> None:
+    """Forget the stores of other tests: `prune` reads every store that uses its cache, and these are thousands."""
+    for reference in (shared_cache / "stores").glob("*.json"):
+        reference.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A new store, to copy: creating one takes five times as long as opening a copy."""

@@ -340,6 +340,7 @@ def test_wallaroo_can_be_imported_in_a_run_only(both: Both) -> None:
     assert b"ModuleNotFoundError: No module named 'wallaroo'" in by_hand.stderr
 
 
+@pytest.mark.slow
 def test_an_end_by_a_signal_is_told_as_128_and_its_number(both: Both, interpreter: Ask, tmp_path: Path) -> None:
     program = _main("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     assert both(program)[0].exit_code == 128 + signal.SIGTERM

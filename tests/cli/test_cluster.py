@@ -103,6 +103,7 @@ def test_options_that_make_no_sense_are_refused(call: Call, verb: str, words: li
     assert not store.exists()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_cluster_out_of_reach_is_queued_with_the_reason(
     call: Call, start: Callable[..., object], folder: MakeFolder, store: Path, until: Callable[[Callable[[], object]], None]
 ) -> None:

@@ -113,6 +113,7 @@ def test_json_lists_have_the_names_that_tables_have(call: Call, filled: orchlite
     assert (status["failed"], status["due"]) == (runs[:1], tasks[:1])
 
 
+@pytest.mark.usefixtures("only_store_of_the_cache")
 @pytest.mark.parametrize("verb", _LOOKS)
 def test_secrets_of_connections_are_not_shown(call: Call, filled: orchlite.Client, verb: str) -> None:
     assert "hidden-word" not in call(verb).output + call(verb, "--json").output

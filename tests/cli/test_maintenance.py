@@ -90,6 +90,7 @@ def test_a_bare_number_is_neither_a_duration_nor_a_time(call: Call, words: list[
     assert "1h30m, 30d" in done.stderr
 
 
+@pytest.mark.usefixtures("only_store_of_the_cache")
 def test_prune_removes_what_its_dry_run_reports(call: Call, folder: MakeFolder, store: Path) -> None:
     call("run", folder("print(1)"))
     with sqlite3.connect(store / "store.sqlite") as database:

@@ -65,6 +65,7 @@ def test_it_is_the_hosts_version_and_installs_into_another_folder(python: Path, 
     assert (tmp_path / "own" / "pip").is_dir()
 
 
+@pytest.mark.slow
 def test_an_import_gets_the_hosts_pip(python: Path, host: Path) -> None:
     script = "import pip, pip._internal; print(pip.__version__, pip.__file__, pip._internal.__file__)"
     done = _run(python, host, str(python), "-c", script)

@@ -49,6 +49,7 @@ print("packaging" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_the_copy_reads_requirements_where_nothing_else_is_installed(sdk: Path, tmp_path: Path) -> None:
     information = tmp_path / "grown-3.0.dist-info"
     information.mkdir()

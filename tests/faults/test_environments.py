@@ -53,6 +53,7 @@ def requirement(tmp_path: Path) -> str:
     return f"{name}==1.0"
 
 
+@pytest.mark.slow
 @_both
 def test_an_index_that_never_responds_is_given_up_at_the_limit_and_no_process_remains(
     silent_index: str, tmp_path: Path, folder: MakeFolder, shared_cache: Path, check_store: CheckStore, bearers: Bearers, installer: str

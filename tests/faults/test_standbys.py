@@ -280,6 +280,7 @@ def test_no_descriptor_is_left_of_a_standby(store: Path, folder: MakeFolder) -> 
     assert opened(program) == before
 
 
+@pytest.mark.usefixtures("only_store_of_the_cache")
 def test_another_host_leaves_it_alone(client: orchlite.Client, folder: MakeFolder) -> None:
     orchestration, store = client.upload_orchestration(path=folder(PROGRAM)).wait(), Path(client.path())
     standby = stand_by(orchestration, store)

@@ -117,6 +117,7 @@ time.sleep(60)
     assert not is_alive(pid)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_folder_leaves_the_processes_of_the_original_alone(
     lose: Callable[[str], RunFolder], runners: Runners, bearers: Bearers, marker: str, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def _count(starts: Path) -> int:
     return len(starts.read_text().splitlines()) if starts.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
 def test_what_two_hosts_submit_at_once_is_run_once_each(
     start_host: StartHost, check_store: CheckStore, folder: MakeFolder, tmp_path: Path, count: int

@@ -88,6 +88,7 @@ def _stopped(node: Node, process: subprocess.Popen[bytes], stop: Callable[[subpr
 class TestStop:
     """SIGTERM, as a cluster sends it to a job and all that descends from it."""
 
+    @pytest.mark.slow
     def test_kills_a_tree_that_ignores_it(self, node: Node, job: MakeJob, marker: str) -> None:
         process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=3600)))
         _begun(process, 2)
@@ -165,6 +166,7 @@ class TestStop:
 class TestKills:
     """Processes that get no chance to report."""
 
+    @pytest.mark.slow
     def test_of_the_node_program_end_the_whole_tree(self, node: Node, job: MakeJob, marker: str, until: Until) -> None:
         process = node.start(node.receive(_with(job(_TREE.format(marker=marker)), grace_seconds=0.5)))
         _begun(process, 2)

@@ -75,6 +75,7 @@ def test_connections_and_the_workspace_work_as_at_home(client: orchlite.Client, 
     }
 
 
+@pytest.mark.slow
 def test_everything_else_says_that_the_store_is_elsewhere(tried: Callable[[str], dict[str, str]]) -> None:
     calls = """
         wl.get_connection("unlisted")
@@ -130,6 +131,7 @@ def test_the_error_says_why_and_what_to_do(node: Node, job: MakeJob) -> None:
     assert "Workspace.add_connection(name)" in message
 
 
+@pytest.mark.slow
 def test_a_task_of_another_workspace_has_its_connections(node: Node, client: orchlite.Client, job: MakeJob) -> None:
     client.create_connection("bank", "http", {})
     other = client.create_workspace("other")

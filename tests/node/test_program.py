@@ -148,6 +148,7 @@ def test_the_memory_limit_is_kept_on_the_node(node: Node, job: MakeJob) -> None:
 class TestOutput:
     """What a program writes arrives as it would be in a log at home."""
 
+    @pytest.mark.slow
     def test_two_megabytes(self, node: Node, job: MakeJob) -> None:
         report = node.run(job("for number in range(20_000): print(f'{number:0>100}')"))
 

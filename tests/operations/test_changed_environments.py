@@ -86,6 +86,7 @@ def test_no_file_is_a_link_into_the_installers_cache(site_packages: str, environ
     assert {path for path in files if path.stat().st_nlink > 1} == set()
 
 
+@pytest.mark.slow
 def test_a_program_that_installs_is_told_what_to_do_instead(client: orchlite.Client, folder: MakeFolder) -> None:
     script = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-m', 'pip', 'install', 'six']))"
     run = client.run(folder(script))

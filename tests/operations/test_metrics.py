@@ -93,6 +93,7 @@ def test_are_empty_without_a_file_and_unknown_without_the_run(client: Client, fo
         again.metrics()
 
 
+@pytest.mark.slow
 def test_go_with_their_run(client: Client, folder: MakeFolder) -> None:
     run = client.run(folder("open('metrics.json', 'w').write('{\"auc\": 1}')"))
     assert run.metrics() == {"auc": 1}

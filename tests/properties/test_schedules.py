@@ -190,6 +190,7 @@ instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st
 schedules = st.builds(lambda expression, timezone: parse_stored(expression.text, timezone), expressions, zones)
 
 
+@pytest.mark.slow
 @held(25, 100, expressions, st.integers(0, 99), st.integers(0, 960), st.integers(0, 960))
 def test_slots_of_a_part_of_a_window_are_those_of_the_reference(expression: Expression, number: int, one: int, other: int) -> None:
     window = windows()[number % len(windows())]

@@ -36,6 +36,7 @@ class _Seconds:
 
 
 class TestPasswords:
+    @pytest.mark.slow
     def test_are_kept_as_salted_hashes(self) -> None:
         first = hash_password("hunter2")
         assert hash_password("hunter2", n=2, r=1, p=1) != hash_password("hunter2", n=2, r=1, p=1)

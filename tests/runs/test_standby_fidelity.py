@@ -121,6 +121,7 @@ def _without_addresses(found: tuple[int | None, str], spec: RunSpec) -> tuple[in
     return found[0], re.sub(r"0x[0-9a-f]+|MainThread, started \d+", "ADDRESS", text).split("\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreter", each_interpreter())
 def test_every_program_sees_the_same_in_three_ways(runners: Runners, tmp_path: Path, interpreter: str) -> None:
     python = make_environment(interpreter, tmp_path / "environment").parents[2] / "bin" / "python"

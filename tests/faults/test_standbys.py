@@ -246,6 +246,10 @@ def test_an_interrupt_between_taking_it_and_the_submission_leaves_it_until_the_c
     assert len(check_store(store)) == len(list((store / "runs").iterdir())) == 4
 
 
+def _with_arguments(store: Path) -> set[Path]:
+    return {path for path in (store / "runs").glob("*/1/arguments.json") if path.stat().st_size}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["standby", "cold"])
 def test_a_submission_that_the_close_refuses_leaves_nothing(store: Path, folder: MakeFolder, check_store: CheckStore, kind: str) -> None:
@@ -256,11 +260,11 @@ def test_a_submission_that_the_close_refuses_leaves_nothing(store: Path, folder:
         orchestration.run_once().wait()
     if kind == "standby":
         standby_of(store)
-    known = set((store / "runs").glob("*/1/arguments.json"))
+    known = _with_arguments(store)
     with ThreadPoolExecutor() as pool, closing(sqlite3.connect(store / "store.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         submission = pool.submit(orchestration.run_once)
-        until(lambda: set((store / "runs").glob("*/1/arguments.json")) - known)  # its worker has prepared it
+        until(lambda: _with_arguments(store) - known)  # it is prepared
         client.close(drain=False)
         assert isinstance(submission.exception(), orchlite.Closed)
     until(lambda: len(list((store / "runs").iterdir())) == 3 and not markers(store))

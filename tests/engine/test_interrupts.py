@@ -24,7 +24,6 @@ MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
 
 _TRIES = 5
-"""A submission is queued, and has fewer lines, if the worker has not come to the end of the last run."""
 
 
 class _Interrupt:
@@ -159,7 +158,12 @@ def test_a_submission_that_is_interrupted_anywhere_loses_no_worker_and_leaves_no
     client = open_client()
     orchestration = client.upload_orchestration(path=folder("")).wait()
     lines = 1
-    while any(_Interrupt(lines, file, functions).during(orchestration.run_once) for _ in range(_TRIES)):
+
+    def run() -> None:
+        time.sleep(0.02)  # until the worker waits again: else the run is queued, by fewer lines
+        orchestration.run_once().wait(timeout=20)
+
+    while any(_Interrupt(lines, file, functions).during(run) for _ in range(_TRIES)):
         assert orchestration.run_once().wait(timeout=20).status() == RunStatus.SUCCESS
         time.sleep(0.03 * (lines % 2))  # until a run stands by
         lines += 1

@@ -102,7 +102,8 @@ def test_a_program_that_ignores_sigterm_when_its_time_is_over_is_dead_after_the_
 def test_sigterm_goes_to_the_program_alone_so_that_it_can_end_its_helpers_itself(
     runners: Runners, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
-    script = "trap 'kill $!; wait; echo ended well; exit 7' TERM; sleep 60 & echo begun; wait"
+    started = "until grep -q sleep /proc/$!/comm; do :; done"  # before that, the copy of the shell could take the signal
+    script = f"trap 'kill $!; wait; echo ended well; exit 7' TERM; sleep 60 & {started}; echo begun; wait"
     spec = make_spec(script, grace_seconds=10.0)
     runners.place(spec)
     _await_text(Path(spec.log), "begun")

@@ -20,8 +20,11 @@ FolderState = tuple[int, int, int]
 """Device and inode of a folder, and the time of its last change, in nanoseconds: no program can set that back."""
 
 _SUFFIXES = ("", "-wal", "-shm")
+_SECOND_NS = 1_000_000_000
 _TICK_NS = 15_000_000
 """Longer than the clock of any kernel takes from one time that a file system notes to the next."""
+_COARSE_TICK_NS = 2 * _SECOND_NS + _TICK_NS
+"""The same, where a file system notes whole seconds: ext4 with inodes of 128 bytes, HFS+; FAT every other one."""
 
 
 def create(path: Path) -> None:
@@ -76,5 +79,10 @@ def folder_state(folder: Path) -> FolderState | None:
         status = os.stat(folder)  # noqa: PTH116 - as above
     except OSError:
         return None
-    is_settled = time.time_ns() - status.st_ctime_ns > _TICK_NS
+    is_settled = _is_settled(status.st_ctime_ns, time.time_ns())
     return (status.st_dev, status.st_ino, status.st_ctime_ns) if is_settled else None
+
+
+def _is_settled(changed_ns: int, now_ns: int) -> bool:
+    """Return whether a change from now on has another time than that of the last one."""
+    return now_ns - changed_ns > (_TICK_NS if changed_ns % _SECOND_NS else _COARSE_TICK_NS)

@@ -19,7 +19,7 @@ import pytest
 import orchlite
 from orchlite.core.errors import Closed, DeviceFailed, StoreBusy, StoreDamaged, StoreTooNew
 from orchlite.store.database import Database, known_datetime, to_datetime, to_microseconds
-from orchlite.store.database_file import _TICK_NS
+from orchlite.store.database_file import _TICK_NS, _is_settled
 
 
 @pytest.fixture
@@ -280,6 +280,12 @@ def test_a_file_beside_it_that_was_deleted_is_noticed_before_anything_is_written
     for _ in range(2):
         with pytest.raises(StoreDamaged, match="deleted or replaced"):
             use(database)
+
+
+def test_a_folder_whose_time_is_in_whole_seconds_may_change_for_two_more_without_another_time() -> None:
+    second = 1_000_000_000
+    assert [_is_settled(7 * second, 7 * second + after) for after in (_TICK_NS + 1, 2 * second, 3 * second)] == [False, False, True]
+    assert [_is_settled(7 * second + 1, 7 * second + after) for after in (_TICK_NS, _TICK_NS + 2)] == [False, True]
 
 
 def test_a_database_that_a_link_leads_to_is_noticed_to_be_gone(tmp_path: Path, database: Database, path: Path) -> None:

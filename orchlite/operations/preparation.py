@@ -40,7 +40,7 @@ def prepare(context: Context, is_idle: Callable[[], bool]) -> None:
         _log.info("no run could be prepared", exc_info=True)
     finally:
         is_kept = context.standbys.finish(
-            task_id, run_id, expected.orchestration.orchestration_id, is_wanted=is_prepared and is_idle() and not context.closed.is_set()
+            task_id, run_id, expected.orchestration.orchestration_id, lambda: is_prepared and is_idle() and not context.closed.is_set()
         )
     if not is_kept:
         withdraw(context, run_id)

@@ -71,12 +71,15 @@ class Standbys:
             self._is_preparing = True
             return self._expected
 
-    def finish(self, task_id: str, run_id: str, orchestration_id: str, *, is_wanted: bool) -> bool:
-        """Keep what was prepared. Return False if the caller must drop it: it is not wanted, or the store was closed meanwhile."""
+    def finish(self, task_id: str, run_id: str, orchestration_id: str, is_wanted: Callable[[], bool]) -> bool:
+        """Keep what was prepared. Return False if the caller must drop it: it is not wanted, or the store was closed meanwhile.
+
+        What happens after `is_wanted()` has returned true finds it: no other thread takes the standby in between.
+        """
         with self._condition:
             self._is_preparing = False
             self._condition.notify_all()
-            if not is_wanted or self._is_closed:
+            if self._is_closed or not is_wanted():
                 self._expected = None
                 return False
             self._standby = Standby(task_id, run_id, orchestration_id, self._monotonic() + self._seconds)

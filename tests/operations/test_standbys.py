@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from orchlite import Client, DeviceFailed, Orchestration
 from orchlite.client.client import engine_of
 from orchlite.core.status import TaskKind
-from orchlite.operations.standbys import Standbys
+from orchlite.operations.standbys import Standby, Standbys
 from tests.standbys import PROGRAM, at_the_gate, is_gone, markers, processes_of, runner_of, stand_by, standby_of, until
 
 MakeFolder = Callable[..., Path]
@@ -192,7 +192,7 @@ class TestTheExpectation:
             expected = standbys.begin()
             assert (expected is not None) is is_expected
             if expected is not None:
-                standbys.finish("task", "run", "b", is_wanted=False)
+                standbys.finish("task", "run", "b", lambda: False)
 
     def test_is_at_once_if_the_last_run_has_just_ended(self) -> None:
         now = [0.0]
@@ -228,7 +228,7 @@ class TestTheExpectation:
         assert _kept(standbys) is True
         assert [each.run_id for each in standbys.close()] == ["run"]
         standbys.forget("run")
-        assert standbys.finish("task", "run", "a", is_wanted=True) is False
+        assert standbys.finish("task", "run", "a", lambda: True) is False
         assert standbys.close() == []
 
     def test_what_is_just_being_prepared_ends_too(self) -> None:
@@ -238,9 +238,27 @@ class TestTheExpectation:
         assert standbys.begin() is not None
         ending = ThreadPoolExecutor(1).submit(standbys.end)
         assert wait([ending], 0.05).done == set(), "it waits for the preparation"
-        assert standbys.finish("task", "run", "a", is_wanted=True) is True
+        assert standbys.finish("task", "run", "a", lambda: True) is True
         ended = ending.result(5)
         assert (ended and ended.run_id, standbys.seconds_left(), standbys.begin()) == ("run", None, None)
+
+    def test_what_is_kept_is_found_by_whoever_came_after_it_was_wanted(self) -> None:
+        standbys = Standbys(60)
+        for _ in range(2):
+            _note(standbys, "a")
+        assert standbys.begin() is not None
+        pool = ThreadPoolExecutor(1)
+        takers: list[Future[Standby | None]] = []
+
+        def is_wanted() -> bool:
+            takers.append(pool.submit(standbys.take))
+            assert wait(takers, 0.05).done == set(), "it waits until that is decided"
+            return True
+
+        assert standbys.finish("task", "run", "a", is_wanted) is True
+        taken = takers[0].result(5)
+        assert taken is not None
+        assert taken.run_id == "run"
 
     def test_what_was_taken_and_neither_submitted_nor_removed_is_left_at_the_close(self) -> None:
         standbys = Standbys(60)
@@ -278,4 +296,4 @@ def _kept(standbys: Standbys, run_id: str = "run") -> bool:
     _note(standbys, "a")
     _note(standbys, "a")
     assert standbys.begin() is not None
-    return standbys.finish("task", run_id, "a", is_wanted=True)
+    return standbys.finish("task", run_id, "a", lambda: True)

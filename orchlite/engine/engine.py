@@ -97,7 +97,7 @@ class Engine:
             self._executor = SteppedExecutor(self.context, process)
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
-        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._reclaim_slots)
+        self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._check_slots)
         self._recovery = Recovery(self.context, self._workers, simulated=self._executor.is_stepped)
         self._worker_yield = WorkerYield(self.context)
         self.waiting = Waiting(self.context, self._execute_queued, self._recovery, self._worker_yield, self._executor)
@@ -378,10 +378,11 @@ class Engine:
     def _count_waiting(self) -> None:
         self._workers.set_blocked(self.store.waits.count(self.context.host_id, self.context.clock.monotonic()))
 
-    def _reclaim_slots(self) -> None:
-        """Take back the slots of runs whose wait has lapsed: no change of the store signals that."""
+    def _check_slots(self) -> None:
+        """Do what no change of the store signals: take back the slots of runs whose wait has lapsed, and start threads that are missing."""
         if self._workers.has_yielded():
             self._count_waiting()
+        self._workers.start_missing()
 
     def _remove_dead_hosts(self) -> None:
         with suppress(OSError):

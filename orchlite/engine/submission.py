@@ -124,11 +124,13 @@ def _submit_queued(context: Context, workers: Workers, orchestration: Orchestrat
 
 def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) -> TaskRow:
     """Submit and claim in one commit. The reserved worker starts the run once that is durable."""
-    settled = threading.Event()
+    unsettled = threading.Lock()  # not an event: no interrupt comes between the call of `release` and its effect
+    unsettled.acquire()
     is_committed = is_refused = False
 
     def is_claimed() -> bool:
-        settled.wait()
+        with unsettled:
+            pass
         # An interrupt may have come between the commit and the assignment below: then the store knows.
         return is_committed or (not is_refused and context.store.runs.find(assignment.run.run_id) is not None)
 
@@ -147,7 +149,7 @@ def _submit_claimed(context: Context, workers: Workers, assignment: Assignment) 
         preparation.withdraw(context, assignment.run.run_id)  # its worker may have stopped
         raise
     finally:
-        settled.set()
+        unsettled.release()
         workers.begin_assigned()
     return assignment.task
 

@@ -131,6 +131,12 @@ class Workers:
             self._have_idle_thread()
             self._condition.notify()
 
+    def start_missing(self) -> None:
+        """Start a thread for queued runs, if none could be started when they were queued, and there is a slot."""
+        with self._condition:
+            if self._woken > self._answered:
+                self._have_idle_thread()
+
     @contextmanager
     def adopted(self, run: RunRow) -> Iterator[None]:
         """Occupy a worker slot for an adopted run while the block runs, even above the limit.
@@ -170,11 +176,12 @@ class Workers:
 
     def _start_thread(self) -> None:
         """Start a thread, which counts as idle from now on."""
-        self._threads.append(start_daemon(self._work, f"orchlite-worker-{len(self._threads) + 1}"))
+        thread = start_daemon(self._work, f"orchlite-worker-{len(self._threads) + 1}")
         self._idle += 1
+        self._threads.append(thread)  # last: an interrupt is raised after a call only, so that each listed thread is counted
 
     def _have_idle_thread(self) -> None:
-        """Start another thread if none is idle and there is a slot for it; if it cannot be started, leave the work to those that exist."""
+        """Start another thread if none is idle and there is a slot for it; if it cannot be started, leave the work to those there are."""
         may_start = self._threads and len(self._threads) < self._slots + self._yielded and not self._is_stopping
         if may_start and self._idle <= 0 and self._has_slot():
             with suppress(ResourceExhausted):
@@ -189,7 +196,7 @@ class Workers:
         has_executed = False
         while not self._is_stopping:
             try:
-                was_run = self._execute_next(_PAUSE_SECONDS if has_executed else self._seconds_until_due())
+                was_run = self._execute_next(has_executed)
                 if was_run is None and has_executed:
                     workdirs.clean_up(self._context)
                     preparation.prepare(self._context, self._have_no_run)  # last: from then on, this thread is free
@@ -224,21 +231,24 @@ class Workers:
 
     def _prepare_next(self) -> None:
         preparation.prepare(self._context, self._have_one_run)
-        with self._condition:  # an idle thread will drop it when it has stood by for long enough
-            self._have_idle_thread()
-            self._condition.notify()
+        self._leave_what_is_due()
 
     def _have_one_run(self) -> bool:
         return len(self._active) == 1 and self._has_slot() and self._woken == self._answered and not self._is_stopping
 
-    def _execute_next(self, timeout_seconds: float | None) -> bool | None:
-        """Wait for a slot and a run, and execute it. Return whether there was one; None if the time has passed."""
-        has_slot, assignment = self._wait(timeout_seconds)
-        if not has_slot:
-            return None
-        if self._seconds_until_due() is not None:  # this thread will not wait for that
+    def _leave_what_is_due(self) -> None:
+        """Have an idle thread wait for a postponed run, or the end of the standby: this thread is busy."""
+        if self._seconds_until_due() is not None:
             with self._condition:
                 self._have_idle_thread()
+                self._condition.notify()
+
+    def _execute_next(self, has_executed: bool) -> bool | None:
+        """Wait for a slot and a run, and execute it. Return whether there was one; None if something else is due."""
+        has_slot, assignment = self._wait(has_executed)
+        if not has_slot:
+            return None
+        self._leave_what_is_due()
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:
@@ -255,8 +265,8 @@ class Workers:
                     self._condition.notify()  # there was no slot for the thread that was woken meanwhile
         return assignment is not None
 
-    def _wait(self, timeout_seconds: float | None) -> tuple[bool, Assignment | None]:
-        """Block until this thread has a slot, and a run or a reason to check the queue. Return False at the timeout."""
+    def _wait(self, has_executed: bool) -> tuple[bool, Assignment | None]:
+        """Block until this thread has a slot, and a run or a reason to check the queue. Return False if something else is due."""
         with self._condition:
             self._idle += 1
             was_notified = True
@@ -272,8 +282,13 @@ class Workers:
                     if not was_notified:
                         self._idle -= 1
                         return False, None
-                was_notified = self._condition.wait(timeout_seconds)
+                was_notified = self._condition.wait(self._patience_seconds(has_executed))
             return False, None
+
+    def _patience_seconds(self, has_executed: bool) -> float | None:
+        if self._idle <= 0:
+            return None  # it is reserved, and will be notified
+        return _PAUSE_SECONDS if has_executed else self._seconds_until_due()
 
     def _claim_next(self) -> Assignment | None:
         with self._claiming:  # or two threads would each claim the last packaging for which there is room

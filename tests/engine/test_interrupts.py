@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from orchlite import Client, RunStatus
-from orchlite.engine import submission
+from orchlite.engine import submission, workers
 from orchlite.operations import execution
 from orchlite.store import database
 
@@ -195,3 +195,54 @@ def test_a_submission_that_is_interrupted_anywhere_loses_no_worker_and_leaves_no
     with closing(sqlite3.connect(client.path() / "store.sqlite")) as rows:
         ids = {run_id for (run_id,) in rows.execute("SELECT run_id FROM runs")}
     assert {path.name for path in (client.path() / "runs").iterdir()} <= ids
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_a_worker_whose_start_is_interrupted_is_missed_by_nobody(open_client: OpenClient, folder: MakeFolder, line: int) -> None:
+    open_client().upload_orchestration(path=folder("")).wait()
+    client = open_client()
+    [orchestration] = client.list_orchestrations()
+    assert _Interrupt(line, workers.__file__, ("_start_thread",)).during(orchestration.run_once)
+    assert [orchestration.run_once().wait(timeout=20).status() for _ in range(2)] == [RunStatus.SUCCESS] * 2
+
+
+_MOST_CALLS = 30
+
+
+class _InterruptAtCall:
+    """Interrupts a call before or after the n-th call that is made by some functions: where CPython raises an interrupt."""
+
+    def __init__(self, at_call: int, file: str, functions: Collection[str]) -> None:
+        self._left = at_call
+        self._file, self._functions = file, functions
+
+    def during(self, call: Callable[[], object]) -> bool:
+        """Return whether the call was interrupted; False if these functions make fewer calls."""
+        sys.setprofile(self._profile)
+        try:
+            call()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
+
+    def _profile(self, frame: FrameType, event: str, _: Any) -> None:
+        caller = {"call": frame.f_back, "c_return": frame}.get(event)
+        if caller is not None and caller.f_code.co_filename == self._file and caller.f_code.co_name in self._functions:
+            self._left -= 1
+            if not self._left:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_submission_that_is_interrupted_at_any_call_is_executed_or_leaves_nothing(open_client: OpenClient, folder: MakeFolder) -> None:
+    client = open_client(workers=4, standby_seconds=0)
+    orchestration = client.upload_orchestration(path=folder("")).wait()
+    interrupted = 0
+    for number in range(1, _MOST_CALLS):  # in the end more than there are
+        interrupt = _InterruptAtCall(number, submission.__file__, ("_submit_run", "_submit_claimed"))
+        interrupted += interrupt.during(orchestration.run_once)
+        for task in client.list_tasks():
+            assert task.wait(timeout=20).status() is RunStatus.SUCCESS
+    assert interrupted > 15

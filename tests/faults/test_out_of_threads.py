@@ -52,3 +52,37 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_the_next_submission_wor
     host = start_host(_SCRIPT, tmp_path / "store", folder("print('hello')"), number)
     output, _ = host.communicate(timeout=60)
     assert output.splitlines() == ["refused True 0", "success", "0"]
+
+
+# Lets the second worker's thread fail to start until all have tried who try at once: the submission, and the watcher of its commit.
+_QUEUED = """
+import sys, threading
+import orchlite
+
+store, bundle, gate = sys.argv[1:]
+
+class Thread(threading.Thread):
+    left = 8
+
+    def start(self):
+        if self.name == "orchlite-worker-2" and Thread.left:
+            Thread.left -= 1
+            raise RuntimeError("can't start new thread")
+        super().start()
+
+threading.Thread = Thread
+with orchlite.Client(store, workers=2) as client:
+    orchestration = client.upload_orchestration(path=bundle).wait()
+    lasting = orchestration.run_once(json_args={"lasts": True})
+    print(orchestration.run_once(json_args={"lasts": False}).wait(20).status(), lasting.last_runs()[0].status())
+    open(gate, "w").close()
+    print(lasting.wait(20).status())
+"""
+
+
+def test_a_queued_run_gets_its_thread_as_soon_as_one_can_be_started(start_host: StartHost, folder: MakeFolder, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    lasts = "json.load(open('../arguments.json'))['lasts']"
+    program = f"import json, os, time\nwhile {lasts} and not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    output, _ = start_host(_QUEUED, tmp_path / "store", folder(program), gate).communicate(timeout=60)
+    assert output.splitlines() == ["success running", "success"]

@@ -53,6 +53,8 @@ class Workers:
         """Run id and number of the attempts that a thread of this host is bringing to their end. Any other that it claimed was dropped."""
         self.whole_store = False
         """Whether runs that other hosts have queued are executed here, too."""
+        self._lacks_thread = False
+        """Whether the last thread that was needed could not be started."""
         self._is_stopping = False
 
     def are_busy(self) -> bool:
@@ -132,9 +134,9 @@ class Workers:
             self._condition.notify()
 
     def start_missing(self) -> None:
-        """Start a thread for queued runs, if none could be started when they were queued, and there is a slot."""
+        """Start the thread that could not be started when it was needed, if it still is."""
         with self._condition:
-            if self._woken > self._answered:
+            if self._lacks_thread:
                 self._have_idle_thread()
 
     @contextmanager
@@ -184,8 +186,10 @@ class Workers:
         """Start another thread if none is idle and there is a slot for it; if it cannot be started, leave the work to those there are."""
         may_start = self._threads and len(self._threads) < self._slots + self._yielded and not self._is_stopping
         if may_start and self._idle <= 0 and self._has_slot():
+            self._lacks_thread = True
             with suppress(ResourceExhausted):
                 self._start_thread()
+                self._lacks_thread = False
 
     def _has_slot(self) -> bool:
         return self._executing + self._adopted < self._slots + self._yielded
@@ -231,24 +235,21 @@ class Workers:
 
     def _prepare_next(self) -> None:
         preparation.prepare(self._context, self._have_one_run)
-        self._leave_what_is_due()
+        with self._condition:  # an idle thread takes the next run, and drops the standby when that has stood by for long enough
+            self._have_idle_thread()
+            self._condition.notify()
 
     def _have_one_run(self) -> bool:
         return len(self._active) == 1 and self._has_slot() and self._woken == self._answered and not self._is_stopping
-
-    def _leave_what_is_due(self) -> None:
-        """Have an idle thread wait for a postponed run, or the end of the standby: this thread is busy."""
-        if self._seconds_until_due() is not None:
-            with self._condition:
-                self._have_idle_thread()
-                self._condition.notify()
 
     def _execute_next(self, has_executed: bool) -> bool | None:
         """Wait for a slot and a run, and execute it. Return whether there was one; None if something else is due."""
         has_slot, assignment = self._wait(has_executed)
         if not has_slot:
             return None
-        self._leave_what_is_due()
+        if self._seconds_until_due() is not None:  # this thread will not wait for that
+            with self._condition:
+                self._have_idle_thread()
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:

@@ -8,16 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from orchlite import Client, Orchestration
-from orchlite.core.status import TaskKind
+from orchlite import Client
 from orchlite.engine.executors import ProgramExecutor
 from orchlite.engine.workers import Workers
 from orchlite.operations.context import Assignment, Context
+from orchlite.operations.standbys import Standbys
 
 MakeFolder = Callable[..., Path]
 Until = Callable[[Callable[[], object]], None]
@@ -41,17 +39,19 @@ def _hasty_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def _assignment(context: Context, orchestration: Orchestration) -> Assignment:
-    """Return what a worker is given for the packaging of an orchestration."""
+def _assignment(context: Context, run_id: str) -> Assignment:
+    """Return what a worker is given for a run."""
     store = context.store
-    run = store.runs.get(orchestration.task().last_runs()[0].id())
-    return Assignment(run, store.tasks.get(run.task_id), store.orchestrations.get(orchestration.id()))
+    run = store.runs.get(run_id)
+    task = store.tasks.get(run.task_id)
+    return Assignment(run, task, store.orchestrations.get(task.orchestration_id))
 
 
 @pytest.mark.usefixtures("_hasty_threads")
 def test_no_slot_is_lost_in_thousands_of_runs(client: Client, folder: MakeFolder, until: Until) -> None:
     context = client._engine.context
-    assignment = _assignment(context, client.upload_orchestration(path=folder("")).wait())
+    packaging = client.upload_orchestration(path=folder("")).wait().task()
+    assignment = _assignment(context, packaging.last_runs()[0].id())
     assigned, executor = [], _CountingExecutor(context)
     workers = Workers(context, executor)
     workers.start()
@@ -85,19 +85,23 @@ def test_no_slot_is_lost_in_thousands_of_runs(client: Client, folder: MakeFolder
 class _LastingExecutor(ProgramExecutor):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.ending = threading.Event()
+        self.has_begun, self.ending = threading.Event(), threading.Event()
 
     def execute(self, assignment: Assignment) -> None:
+        assignment.was_started()
+        self.has_begun.set()
         self.ending.wait()
 
 
-def test_a_thread_that_was_idle_before_ends_the_standby_in_time_while_another_is_busy(
+def test_a_thread_that_was_idle_before_ends_what_stands_by_for_too_long_while_another_run_lasts(
     open_client: Callable[..., Client], folder: MakeFolder, until: Until
 ) -> None:
-    client = open_client(workers=2, standby_seconds=1)
-    context = client._engine.context
-    assignment = _assignment(context, client.upload_orchestration(path=folder("")).wait())
-    client._engine._workers.stop(5)  # which have the same standby
+    client = open_client(workers=2)
+    context, now = client._engine.context, [0.0]
+    run = client.upload_orchestration(path=folder("")).wait().run_once().wait()
+    assignment = _assignment(context, run.id())
+    client._engine._workers.stop(5)  # which would have the same standby
+    context.standbys = Standbys(1, lambda: now[0])
     executor = _LastingExecutor(context)
     workers = Workers(context, executor)
     workers.start()
@@ -105,14 +109,14 @@ def test_a_thread_that_was_idle_before_ends_the_standby_in_time_while_another_is
     workers.release("a")
     workers.release("b")
     time.sleep(0.05)  # until both threads wait, for nothing that is due
-    row: Any = SimpleNamespace(orchestration_id="some", kind=TaskKind.ONCE)  # no other field is read
     for _ in range(2):
-        context.standbys.note(row, row, row)
-    assert context.standbys.begin() is not None
-    assert context.standbys.finish("task", "run", "some", lambda: True)
-    until(partial(workers.reserve, assignment.run.run_id))
+        context.standbys.note(assignment.run, assignment.task, assignment.orchestration)
+    assert workers.reserve(run.id())
     workers.assign(assignment)
     workers.begin_assigned()
+    assert executor.has_begun.wait(20)
+    assert context.standbys.seconds_left() == 1
+    now[0] = 1.0
     until(lambda: context.standbys.seconds_left() is None)
     executor.ending.set()
-    workers.stop(0)
+    workers.stop(5)

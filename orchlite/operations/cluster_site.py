@@ -40,7 +40,10 @@ def send_kills(context: Context, sent: set[str], failed: Counter[str], unexplain
     """
     assert context.cluster is not None
     running = context.store.placements.of_host(context.host_id)
-    sent &= {run.run_id for run in running}
+    ids = {run.run_id for run in running}
+    sent &= ids
+    for run_id in unexplained.keys() - ids:
+        del unexplained[run_id]
     now = time.monotonic()
     for run in sorted(running, key=lambda run: failed[run.run_id]):  # so that no run keeps its turn from the others
         folder = context.folder.run(run.run_id)

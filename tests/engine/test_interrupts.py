@@ -181,12 +181,11 @@ def test_a_submission_that_is_interrupted_anywhere_loses_no_worker_and_leaves_no
     calls = 1
 
     def run() -> None:
-        time.sleep(0.02)  # until the worker waits again: else the run is queued, by fewer lines
+        time.sleep(0.1)  # until the worker has prepared a run, and waits again: else the submission is queued, by fewer calls
         orchestration.run_once().wait(timeout=20)
 
     while any(_InterruptAfterCall(calls, file, functions).during(run) for _ in range(_TRIES)):
         assert orchestration.run_once().wait(timeout=20).status() == RunStatus.SUCCESS
-        time.sleep(0.03 * (calls % 2))  # until a run stands by
         calls += 1
     assert calls > 10
     for task in client.list_tasks():  # an interrupt may have come after the commit

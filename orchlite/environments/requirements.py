@@ -247,7 +247,10 @@ def _parsed(line: SourceLine, text: str) -> Requirement | None:
             return None
         text = f"{egg['egg']} @ {_without_egg(text)}"
     try:
-        return Requirement(text)
+        requirement = Requirement(text)
+        if any(name.endswith("_") for name in (requirement.name, *requirement.extras)):  # `packaging` accepts it, pip does not
+            raise ValueError("a name ends with a letter or a digit")
+        return requirement
     except (ValueError, RecursionError) as error:
         _check_blank_before_marker(line)
         reason = str(error).partition("\n")[0].rstrip(".")

@@ -155,6 +155,8 @@ def test_only_binary_and_no_binary_combine_as_in_pip(text: str, lines: tuple[str
         pytest.param("a @ file:///croot/a_1/dist/a-1.0.whl#sha256=00", "a==VERSION; `pip list --format=freeze`", id="from conda"),
         pytest.param("a[x] @ file:///croot/a_1/work", "Write a==VERSION; ", id="from conda with an extra"),
         pytest.param("a b", "NAME==VERSION", id="two words"),
+        pytest.param("a_", "NAME==VERSION", id="a name that ends with an underscore"),
+        pytest.param("a[b_]==1", "NAME==VERSION", id="an extra that ends with an underscore"),
         pytest.param("a>=", "NAME==VERSION", id="no version"),
         pytest.param("a==1;", "NAME==VERSION", id="empty marker"),
         pytest.param("a==1 ; " + "(" * 2000 + "os_name=='x'" + ")" * 2000, "NAME==VERSION", id="nested too deeply"),

@@ -21,7 +21,7 @@ _CANNOT: dict[str, Errors] = {
     "Client.run": {BadSchedule, WaitTimeout},
     "Client.run_forever": {NotFound, WaitTimeout},
     "Client.temporary": {IllegalMove, NotFound, WaitTimeout},
-    "Client.upload_orchestration": {NotFound, WaitTimeout},
+    "Client.upload_orchestration": {IllegalMove, NotFound, WaitTimeout},
     "Orchestration.run_continuously": {BadSchedule},
     "Orchestration.run_once": {BadSchedule, Conflict},
     "Task.kill": {IllegalMove},
@@ -31,7 +31,8 @@ _CANNOT: dict[str, Errors] = {
     "serve_forever": {NotFound, WaitTimeout},
 }
 """What the walk finds, and these cannot raise: they wait without a time-out, read only rows that they have just written or that are never
-deleted, have no schedule or one that was checked before, end in one transaction what they have just read, and every task may be killed."""
+deleted, have no schedule or one that was checked before, end in one transaction what they have just read or inserted, and every task may
+be killed."""
 
 
 def _documented(thing: object) -> Errors:

@@ -372,3 +372,24 @@ class Claim(NamedTuple):
     host_id: str
     boot_id: str
     at: datetime
+
+    def new_run(self, run_id: str, task_id: str) -> RunRow:
+        """Return a run that its submitter claims at once, as its first attempt."""
+        return RunRow(
+            run_id=run_id,
+            task_id=task_id,
+            status=RunStatus.RUNNING,
+            attempt=1,
+            submitted_by=self.host_id,
+            host_id=self.host_id,
+            boot_id=self.boot_id,
+            created_at=self.at,
+            claimed_at=self.at,
+            started_at=None,
+            ended_at=None,
+            duration_seconds=None,
+            exit_code=None,
+            reason=None,
+            kill_requested=False,
+            log_complete=True,
+        )

@@ -152,14 +152,14 @@ class Engine:
         self._scheduler.wake()
 
     def upload(self, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
-        """Store a bundle and queue its packaging; see `operations.upload.receive`."""
+        """Store a bundle, and package it or queue that; see `operations.upload.receive`."""
         self._check_open()
         self.context.refresh_host()
         self._start_workers()
-        orchestration = receive(self.context, upload, reuse=reuse)
-        self._worker_yield.track(orchestration.orchestration_id)
-        self._worker_yield.track(orchestration.task_id)
-        self._workers.wake()
+        orchestration = receive(self.context, upload, reuse=reuse, at_once=not self._executor.is_stepped)
+        self._worker_yield.track(orchestration.orchestration_id, orchestration.task_id)
+        if orchestration.status is OrchestrationStatus.PENDING_PACKAGING:
+            self._workers.wake()
         if self._executor.is_stepped:
             self.waiting.for_submitted(None, {TaskKind.PACKAGING})  # at once, so that the same steps produce the same rows
         return orchestration

@@ -7,8 +7,8 @@ import uuid
 from typing import NamedTuple
 
 from orchlite.core.errors import Closed, IllegalMove
-from orchlite.core.records import Claim, OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
-from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
+from orchlite.core.records import OrchestrationRow, ResourceLimits, RetryPolicy, RunRow, SchedulePolicy, TaskRow
+from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.engine.workers import Workers
 from orchlite.operations import execution, packaging, preparation
 from orchlite.operations.context import Assignment, Context
@@ -81,7 +81,9 @@ def _submit_run(
         standby = context.standbys.take(orchestration.orchestration_id)
         task_id, run_id = (task.task_id, str(uuid.uuid4())) if standby is None else (standby.task_id, standby.run_id)
         started = task._replace(task_id=task_id, status=TaskStatus.STARTED)
-        run = _claimed_run(started, run_id, context.claim(), repeated)
+        run = context.claim().new_run(run_id, task_id)
+        if repeated is not None:
+            run = run._replace(rerun_of=repeated.run_id, repeated_slot_at=repeated.slot_at or repeated.repeated_slot_at)
         assignment = Assignment(run, started, orchestration, is_prepared=standby is not None)
         try:
             if workers.reserve(run_id):
@@ -191,26 +193,3 @@ def _repeated_task(context: Context, old: TaskRow) -> TaskRow:
     now = context.clock.now()
     task = old._replace(task_id=str(uuid.uuid4()), kind=TaskKind.ONCE, status=TaskStatus.PENDING, created_at=now, updated_at=now)
     return task._replace(reason=None, schedule=None, next_at=None, skipped_in_row=0, pruned_until=None, schedule_since=None)
-
-
-def _claimed_run(task: TaskRow, run_id: str, claim: Claim, repeated: RunRow | None) -> RunRow:
-    return RunRow(
-        run_id=run_id,
-        task_id=task.task_id,
-        status=RunStatus.RUNNING,
-        attempt=1,
-        submitted_by=claim.host_id,
-        host_id=claim.host_id,
-        boot_id=claim.boot_id,
-        created_at=claim.at,
-        claimed_at=claim.at,
-        started_at=None,
-        ended_at=None,
-        duration_seconds=None,
-        exit_code=None,
-        reason=None,
-        kill_requested=False,
-        log_complete=True,
-        rerun_of=repeated and repeated.run_id,
-        repeated_slot_at=repeated and (repeated.slot_at or repeated.repeated_slot_at),
-    )

@@ -60,10 +60,10 @@ class WorkerYield:
         if self._context.own_run_id is not None and self._is_outdated():
             self._context.commit_eventually(self._record)
 
-    def track(self, object_id: str) -> None:
-        """Expect this program to poll a task or an orchestration that it has submitted."""
+    def track(self, *object_ids: str) -> None:
+        """Expect this program to poll tasks or an orchestration that it has submitted."""
         if self._context.own_run_id is not None:
-            self._polled_at[object_id] = None
+            self._polled_at.update(dict.fromkeys(object_ids))
 
     def polled_task(self, task: TaskRow) -> None:
         """Note that the program has read a task; see `polled`."""

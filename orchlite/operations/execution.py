@@ -14,7 +14,7 @@ from orchlite.core.files import private_opener
 from orchlite.core.folders import RunFolder
 from orchlite.core.records import RunResult, RunRow
 from orchlite.core.status import FAILED, RunStatus
-from orchlite.operations import metrics, notification, outcome, preparation, recorded_environments
+from orchlite.operations import metrics, notification, outcome, packaging, preparation, recorded_environments
 from orchlite.operations.context import Assignment, Context
 from orchlite.operations.installation import Provided, ensure_environment, install_files
 from orchlite.operations.outcome import Outcome, Recorded
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 3
 _MAX_ATTEMPTS_ACROSS_HOSTS = 50
-_SMALL_BYTES = 32 * 1024
-"""Up to which size a bundle is unpacked in no time."""
 _log = logging.getLogger(__name__)
 
 
@@ -157,7 +155,7 @@ def prepare_at_once(context: Context, assignment: Assignment) -> Assignment:
     Return the assignment with the outcome. Block for a millisecond.
     """
     orchestration = assignment.orchestration
-    if context.cluster is not None or (orchestration.size_bytes > _SMALL_BYTES and not assignment.is_prepared):
+    if context.cluster is not None or (orchestration.size_bytes > packaging.SMALL_BYTES and not assignment.is_prepared):
         return assignment
     try:
         found = context.environments.find_recorded(orchestration.environment_key)

@@ -68,6 +68,16 @@ def install_files(folder: RunFolder, attempt: int, log: str = "log") -> InstallF
     return InstallFiles(RunFolder(inside / f"install-{folder.run_id}"), inside / log)
 
 
+def find_environment(context: Context, orchestration: OrchestrationRow) -> Installation | None:
+    """Return the environment of an orchestration that has never been packaged, if it exists already.
+
+    Raises:
+        PackagingFailed: there is no installer, or pip's configuration cannot be read.
+    """
+    requirements = base_image.effective_requirements(orchestration.base_image, orchestration.requirements)
+    return context.environments.find(context.environments.key(requirements))
+
+
 def ensure_environment(context: Context, orchestration: OrchestrationRow, files: InstallFiles, *, refresh: bool = False) -> Provided:
     """Return the environment that the orchestration needs; build it if it is missing, or in any case with `refresh`.
 

@@ -1,4 +1,7 @@
-"""Executes packaging runs: has the environment of an orchestration found or built (`installation`), and writes a log of it."""
+"""Executes packaging runs: has the environment of an orchestration found or built (`installation`), and writes a log of it.
+
+Where the environment exists already, the thread that uploads the bundle does so itself, in the transaction of the upload.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import json
 import logging
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from orchlite.core.errors import Closed, PackagingFailed
-from orchlite.core.files import make_private_folders
+from orchlite.core.files import make_private_folders, remove_tree
 from orchlite.core.hints import PythonOnly
 from orchlite.core.records import OrchestrationRow, RunResult, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskKind, TaskStatus
@@ -17,13 +21,22 @@ from orchlite.environments import base_image
 from orchlite.environments.builds import Installation
 from orchlite.operations import notification, outcome
 from orchlite.operations.context import Assignment, Context
-from orchlite.operations.installation import ensure_environment, install_files
+from orchlite.operations.installation import ensure_environment, find_environment, install_files
 from orchlite.operations.outcome import Outcome
 from orchlite.operations.postponement import try_postpone
 from orchlite.runs import logs
 from orchlite.store.database import Transaction
 
+SMALL_BYTES = 32 * 1024
+"""Up to which size a bundle is unpacked and searched for imports in no time."""
 _log = logging.getLogger(__name__)
+
+
+class Packaged(NamedTuple):
+    """What packaging has found."""
+
+    installation: Installation
+    warnings: tuple[str, ...]
 
 
 def package(context: Context, assignment: Assignment) -> None:
@@ -46,10 +59,7 @@ def package(context: Context, assignment: Assignment) -> None:
         if replaced := arguments.get("replaced_pins"):
             logs.append(files.log, context.clock.now(), "\n".join(replaced))
         installation, _ = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
-        warnings = _warnings(context, orchestration, installation)
-        _log_installed(context, files.log, installation, warnings)
-        context.environments.sdk()  # so that no run has to wait for it
-        context.process.warm()
+        found = _finished(context, orchestration, installation, files.log)
     except Closed:
         raise
     except Exception as error:  # whatever it is, the tasks that wait for this packaging must fail
@@ -59,8 +69,38 @@ def package(context: Context, assignment: Assignment) -> None:
         _log_error(context, files.log, error)
         _fail(context, run, orchestration, error, RunStatus.KILLED if is_cancelled else RunStatus.FAILURE)
     else:
-        _succeed(context, run, orchestration, installation, warnings)
+        _succeed(context, run, orchestration.orchestration_id, found)
     context.postponed.forget(run.run_id)
+
+
+def package_at_once(context: Context, orchestration: OrchestrationRow, run: RunRow) -> Packaged | None:
+    """Package an orchestration that is not stored yet; `record_success` stores that. Return None if it takes more than milliseconds.
+
+    Whatever goes wrong leaves it to a worker, which meets it again and records it. If the run is not stored, the caller removes its folder.
+    """
+    if context.own_run_id is not None or orchestration.size_bytes > SMALL_BYTES:
+        return None
+    folder = context.folder.run(run.run_id)
+    try:
+        installation = find_environment(context, orchestration)
+        if installation is None:
+            return None
+        log = install_files(folder, run.attempt).log
+        make_private_folders(folder.path, log.parent)
+        return _finished(context, orchestration, installation, log)
+    except Exception:
+        _log.info("orchestration %s is not packaged at once", orchestration.orchestration_id, exc_info=True)
+        remove_tree(folder.path)
+        return None
+
+
+def _finished(context: Context, orchestration: OrchestrationRow, installation: Installation, log: Path) -> Packaged:
+    """Look for what to warn of, write the log, and make what the first run would have to wait for."""
+    warnings = _warnings(context, orchestration, installation)
+    _log_installed(context, log, installation, warnings)
+    context.environments.sdk()
+    context.process.warm()
+    return Packaged(installation, warnings)
 
 
 def mark_ready(context: Context, assignment: Assignment) -> None:
@@ -71,7 +111,7 @@ def mark_ready(context: Context, assignment: Assignment) -> None:
     """
     run, orchestration = assignment.run, assignment.orchestration
     _start(context, run, orchestration, install_files(context.folder.run(run.run_id), run.attempt).log)
-    _succeed(context, run, orchestration, Installation("", Path(), Path(), ()), ())
+    _succeed(context, run, orchestration.orchestration_id, Packaged(Installation("", Path(), Path(), ()), ()))
 
 
 def _warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
@@ -109,19 +149,27 @@ def _log_error(context: Context, log: Path, error: Exception) -> None:
         logs.append(log, context.clock.now(), mask_credentials(str(error)))
 
 
-def _succeed(context: Context, run: RunRow, orchestration: OrchestrationRow, installation: Installation, warnings: tuple[str, ...]) -> None:
-    orchestration_id = orchestration.orchestration_id
-
+def _succeed(context: Context, run: RunRow, orchestration_id: str, found: Packaged) -> None:
     def succeed(transaction: Transaction) -> None:
-        context.store.orchestrations.set_environment(transaction, orchestration_id, installation.key, installation.installed)
-        context.store.orchestrations.add_warnings(transaction, orchestration_id, warnings)
-        context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, context.clock.now())
+        _become_ready(context, transaction, run, orchestration_id, found)
         for waiting in context.store.tasks.waiting_for(transaction, orchestration_id):
             if waiting.kind is not TaskKind.ONCE:  # a one-shot task starts with its run; the others may be due from now on
                 context.store.tasks.move(transaction, waiting.task_id, TaskStatus.STARTED, context.clock.now())
-        _record(context, transaction, run, RunStatus.SUCCESS)
 
     context.commit_eventually(succeed)
+
+
+def record_success(context: Context, transaction: Transaction, run: RunRow, orchestration_id: str, found: Packaged) -> None:
+    """Record what `package_at_once` has found for an orchestration, and its run, that were inserted in this transaction."""
+    context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.PACKAGING, run.created_at)
+    _become_ready(context, transaction, run, orchestration_id, found)
+
+
+def _become_ready(context: Context, transaction: Transaction, run: RunRow, orchestration_id: str, found: Packaged) -> None:
+    context.store.orchestrations.set_environment(transaction, orchestration_id, found.installation.key, found.installation.installed)
+    context.store.orchestrations.add_warnings(transaction, orchestration_id, found.warnings)
+    context.store.orchestrations.move(transaction, orchestration_id, OrchestrationStatus.READY, context.clock.now())
+    _record(context, transaction, run, RunStatus.SUCCESS)
 
 
 def _fail(context: Context, run: RunRow, orchestration: OrchestrationRow, error: Exception, status: RunStatus) -> None:

@@ -1,4 +1,4 @@
-"""Uploads bundles: receive the bytes, inspect them, store them once, and queue the packaging; or only says what an upload would find."""
+"""Uploads bundles: receive the bytes, inspect them, store them once, package them or queue that; or says what an upload would find."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchlite.core.errors import OrchliteError, StorageFull
-from orchlite.core.records import OrchestrationRow, TaskRow
+from orchlite.core.files import remove_tree
+from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
 from orchlite.core.text import mask_credentials
+from orchlite.operations import packaging
 from orchlite.operations.context import Context
 
 if TYPE_CHECKING:
@@ -51,10 +53,11 @@ class BundleCheck(NamedTuple):
     """Those of the upload, and those of packaging that are certain already."""
 
 
-def receive(context: Context, upload: Upload, *, reuse: bool = False) -> OrchestrationRow:
+def receive(context: Context, upload: Upload, *, reuse: bool = False, at_once: bool = False) -> OrchestrationRow:
     """Create an orchestration from the bundle and queue its packaging: all of it, durably, or nothing.
 
     reuse: if the workspace has a usable orchestration of the same bytes, return the newest one instead.
+    at_once: package it, too, if that takes only milliseconds.
 
     Raises:
         BadBundle, BadRequirement, BadArgument: the bundle is refused.
@@ -71,7 +74,7 @@ def receive(context: Context, upload: Upload, *, reuse: bool = False) -> Orchest
         )
         if reuse and existing is not None and not _has_other_sources(context, existing):
             return existing
-        return _store(context, upload, report, received, changes)
+        return _store(context, _New(upload, report, received, changes), at_once=at_once)
 
 
 def check(context: Context, upload: Upload) -> BundleCheck:
@@ -147,12 +150,22 @@ def _has_other_sources(context: Context, existing: OrchestrationRow) -> bool:
     return context.environments.has_other_sources(existing.environment_key, requirements)
 
 
-def _store(context: Context, upload: Upload, report: BundleReport, received: Path, changes: tuple[str, ...]) -> OrchestrationRow:
+class _New(NamedTuple):
+    """A bundle that is not stored yet."""
+
+    upload: Upload
+    report: BundleReport
+    received: Path
+    changes: tuple[str, ...]
+    """What was replaced of its pins."""
+
+
+def _store(context: Context, new: _New, *, at_once: bool) -> OrchestrationRow:
     try:
-        return _add(context, upload, report, received, changes)
+        return _add(context, new, at_once=at_once)
     except StorageFull:
         with suppress(OrchliteError):
-            _discard_unreferenced(context, report.sha)
+            _discard_unreferenced(context, new.report.sha)
         raise
 
 
@@ -163,17 +176,36 @@ def _discard_unreferenced(context: Context, sha: str) -> None:
             context.bundles.discard(sha)
 
 
-def _add(context: Context, upload: Upload, report: BundleReport, received: Path, changes: tuple[str, ...]) -> OrchestrationRow:
-    context.bundles.add(received, report.sha)
-    orchestration = _orchestration(context, upload, report)
-    task = _packaging_task(context, orchestration, changes, refresh=upload.refresh)
-    with context.store.transaction() as transaction:
-        # Again: deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
-        context.bundles.add(received, report.sha)
-        context.store.orchestrations.insert(transaction, orchestration)
-        context.store.tasks.insert(transaction, task)
-        context.store.runs.insert(transaction, str(uuid.uuid4()), task.task_id, context.host_id, orchestration.created_at)
-    return orchestration
+def _add(context: Context, new: _New, *, at_once: bool) -> OrchestrationRow:
+    context.bundles.add(new.received, new.report.sha)
+    orchestration = _orchestration(context, new.upload, new.report)
+    task = _packaging_task(context, orchestration, new.changes, refresh=new.upload.refresh)
+    run = context.claim().new_run(str(uuid.uuid4()), task.task_id)
+    try:
+        is_plain = json.loads(task.arguments) == {}
+        packaged = packaging.package_at_once(context, orchestration, run) if at_once and is_plain else None
+        with context.store.transaction() as transaction:
+            # Again: deleting the last orchestration of these bytes removes the file under the same lock, perhaps a moment ago.
+            context.bundles.add(new.received, orchestration.sha)
+            context.store.orchestrations.insert(transaction, orchestration)
+            if packaged is None:
+                context.store.tasks.insert(transaction, task)
+                context.store.runs.insert(transaction, run.run_id, task.task_id, context.host_id, orchestration.created_at)
+            else:
+                context.store.tasks.insert(transaction, task._replace(status=TaskStatus.STARTED))
+                context.store.runs.insert_claimed(transaction, run)
+                packaging.record_success(context, transaction, run, orchestration.orchestration_id, packaged)
+    except BaseException:
+        _discard_unless_stored(context, run)
+        raise
+    return orchestration if packaged is None else context.store.orchestrations.get(orchestration.orchestration_id)
+
+
+def _discard_unless_stored(context: Context, run: RunRow) -> None:
+    """Remove the files of a packaging that was not stored. An interrupt may come after the commit."""
+    with suppress(OrchliteError, OSError):
+        if context.store.runs.find(run.run_id) is None:
+            remove_tree(context.folder.run(run.run_id).path)
 
 
 def _orchestration(context: Context, upload: Upload, report: BundleReport) -> OrchestrationRow:

@@ -108,13 +108,15 @@ class _Process:
 
 
 class _Environments(Environments):
-    """The environments of a cache; `find` blocks until the test releases it."""
+    """The environments of a cache; a worker's `find` blocks until the test releases it."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
         self.is_sought, self.may_be_found = threading.Event(), threading.Event()
 
     def find(self, key: str) -> Installation | None:
+        if threading.current_thread() is threading.main_thread():
+            return None
         self.is_sought.set()
         self.may_be_found.wait()
         return super().find(key)

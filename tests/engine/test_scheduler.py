@@ -18,6 +18,7 @@ import pytest
 from orchlite import BadArgument, BadSchedule, Client, Orchestration, RunStatus, Task, TaskStatus
 from orchlite.core.status import TaskKind
 from orchlite.testing import ManualClock, StubProcess
+from tests import large_bundles
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -194,7 +195,7 @@ class TestBeforeTheOrchestrationIsReady:
         client = open_client(clock=clock)
         blocking = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
         until(lambda: "begun" in blocking.last_runs()[0].logs())
-        task = client.upload_orchestration(smallest_bundle).run_scheduled("hourly", "0 * * * *")
+        task = client.upload_orchestration(large_bundles.packed("")).run_scheduled("hourly", "0 * * * *")
         assert (task.status(), task.next_run_at()) == (TaskStatus.PENDING, datetime(2026, 3, 1, 1, tzinfo=UTC))
         clock.set(datetime(2026, 3, 1, 2, 30, tzinfo=UTC))
         gate.touch()

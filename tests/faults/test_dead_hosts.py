@@ -54,12 +54,14 @@ client.run(sys.argv[2])
 
 # Leaves an upload whose packaging has begun, or is queued behind that of another.
 _LEAVES_PACKAGING = """
-import os, sys, time, orchlite
+import os, sys, threading, time, orchlite
 from pathlib import Path
 from orchlite.environments.environments import Environments
 
 class Endless(Environments):
     def find(self, key):
+        if threading.current_thread() is threading.main_thread():
+            return None
         print("packaging")
         time.sleep(60)
 

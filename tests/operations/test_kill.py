@@ -12,6 +12,7 @@ import pytest
 
 from orchlite import Client, IllegalMove, NotFound, Orchestration, RunStatus, Task, TaskRun, TaskStatus
 from orchlite.environments.environments import Environments
+from tests import large_bundles
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., Client]
@@ -163,7 +164,7 @@ class TestKillingATask:
     ) -> None:
         client = open_client()
         client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
-        orchestration = client.upload_orchestration(path=folder("print()"))
+        orchestration = client.upload_orchestration(path=folder(large_bundles.files("print()")))
         assert orchestration.run_once().kill() is TaskStatus.KILLED
         gate.touch()
         assert orchestration.wait(20).run_once().wait().status() is RunStatus.SUCCESS
@@ -176,7 +177,7 @@ class TestKillingPackagingThatIsQueued:
         client = open_client()
         blocking = client.upload_orchestration(path=folder(waiting_program)).run_once()
         until(lambda: "begun" in blocking.last_runs()[0].logs())
-        return client.upload_orchestration(path=folder("pass"))
+        return client.upload_orchestration(path=folder(large_bundles.files("pass")))
 
     def test_fails_its_task_which_will_never_start(self, orchestration: Orchestration) -> None:
         _run_of(orchestration.task()).kill()

@@ -14,6 +14,7 @@ import pytest
 import orchlite
 from orchlite.operations import notification
 from orchlite.testing import ManualClock, StubProcess
+from tests import large_bundles
 from tests.operations.notebook import Notebook
 
 MakeFolder = Callable[..., Path]
@@ -159,7 +160,7 @@ def test_a_run_that_waited_for_killed_packaging_is_notified(
     with open_client() as client:
         busy = client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
         next(busy.last_runs()[0].logs(follow=True))
-        packaged = client.upload_orchestration(path=folder("print('never')"))  # queued behind it
+        packaged = client.upload_orchestration(path=folder(large_bundles.files("print('never')")))  # queued behind it
         task = packaged.run_once(on_failure=notebook.command())
         packaged.task().kill()
         run = task.wait()

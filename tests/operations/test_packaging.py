@@ -17,6 +17,7 @@ from orchlite import OrchestrationStatus, PackagingFailed, RunStatus, TaskStatus
 from orchlite.core.clock import SystemClock
 from orchlite.environments.builds import Installation
 from orchlite.environments.environments import Environments
+from tests import large_bundles
 
 MakeFolder = Callable[..., Path]
 OpenClient = Callable[..., orchlite.Client]
@@ -24,7 +25,7 @@ Until = Callable[[Callable[[], object]], None]
 
 
 class _HeldEnvironments(Environments):
-    """Environments whose first step of packaging blocks until the test releases it, and fails on request."""
+    """Environments whose first step of packaging, by a worker, blocks until the test releases it, and fails on request."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(cache)
@@ -32,6 +33,8 @@ class _HeldEnvironments(Environments):
         self.fails = False
 
     def find(self, key: str) -> Installation | None:
+        if threading.current_thread() is threading.main_thread():
+            return None
         assert self.go_on.wait(20)
         if self.fails:
             raise PackagingFailed("There is no such package.")
@@ -59,12 +62,12 @@ def missing(folder: MakeFolder) -> Path:
     return folder({"main.py": "print()", "requirements.txt": "orchlite-no-such-package==1.0\n"})
 
 
-def test_an_upload_returns_at_once_and_is_packaged_in_the_background(
+def test_a_large_upload_returns_at_once_and_is_packaged_in_the_background(
     open_client: OpenClient, folder: MakeFolder, waiting_program: str, gate: Path
 ) -> None:
     client = open_client()
     client.upload_orchestration(path=folder(waiting_program)).wait().run_once()  # the only worker is busy
-    orchestration = client.upload_orchestration(path=folder("print('hello')"))
+    orchestration = client.upload_orchestration(path=folder(large_bundles.files("print('hello')")))
     assert orchestration.status() is OrchestrationStatus.PENDING_PACKAGING
     assert orchestration.installed() == []
     with pytest.raises(WaitTimeout):
@@ -257,7 +260,7 @@ class TestKillingThePackaging:
     ) -> None:
         client = open_client()
         client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
-        orchestration = client.upload_orchestration(path=folder("print('hello')"))
+        orchestration = client.upload_orchestration(path=folder(large_bundles.files("print('hello')")))
         task = orchestration.run_once()
         assert orchestration.task().kill() is TaskStatus.KILLED
         with pytest.raises(PackagingFailed, match="killed"):

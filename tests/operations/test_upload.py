@@ -15,6 +15,8 @@ import pytest
 
 import orchlite
 from orchlite import BadBundle, BadRequirement, Conflict, Limits, NotFound, OrchestrationStatus, OrchliteError
+from orchlite.environments.environments import Environments
+from tests import large_bundles
 
 MakeFolder = Callable[..., Path]
 
@@ -254,8 +256,61 @@ class TestDeleting:
     ) -> None:
         client = open_client()
         client.upload_orchestration(path=folder(waiting_program)).wait().run_once()  # the only worker is busy
-        orchestration = client.upload_orchestration(_HELLO)
+        orchestration = client.upload_orchestration(large_bundles.packed("print('hello')"))
         with pytest.raises(Conflict, match=orchestration.task().id()):
             orchestration.delete()
         gate.touch()
         orchestration.wait().delete()
+
+
+class _Interrupting(Environments):
+    """Environments whose last step of packaging is interrupted on request."""
+
+    interrupts = False
+
+    def sdk(self) -> Path:
+        if self.interrupts:
+            raise KeyboardInterrupt
+        return super().sdk()
+
+
+class TestABundleWhoseEnvironmentExists:
+    def test_is_ready_when_the_upload_returns_and_has_the_events_and_the_log_of_packaging(
+        self, open_client: Callable[..., orchlite.Client], smallest_bundle: bytes
+    ) -> None:
+        client = open_client()
+        client.upload_orchestration(large_bundles.packed("")).wait()  # builds it
+        orchestration = client.upload_orchestration(smallest_bundle)
+        assert orchestration.status() is OrchestrationStatus.READY
+        [run] = orchestration.task().last_runs()
+        assert (run.status(), run.exit_code()) == ("success", 0)
+        assert [line.text for line in run.logs()] == ["Installed in the environment:", "  nothing"]
+        became = [event.became() for event in client.events() if event.object_id() == orchestration.id()]
+        assert became == ["pending_packaging", "packaging", "ready"]
+
+    def test_does_not_wait_for_a_worker(
+        self, open_client: Callable[..., orchlite.Client], folder: MakeFolder, waiting_program: str, gate: Path, smallest_bundle: bytes
+    ) -> None:
+        client = open_client()
+        client.upload_orchestration(path=folder(waiting_program)).wait().run_once()  # the only worker is busy
+        assert client.upload_orchestration(smallest_bundle).wait(0).status() is OrchestrationStatus.READY
+        gate.touch()
+
+    def test_leaves_nothing_behind_if_it_is_interrupted(
+        self, open_client: Callable[..., orchlite.Client], shared_cache: Path, smallest_bundle: bytes
+    ) -> None:
+        client = open_client(environment=(environments := _Interrupting(shared_cache)))
+        client.upload_orchestration(smallest_bundle).wait()
+        before, runs = _rows(client), sorted((client.path() / "runs").iterdir())
+        environments.interrupts = True
+        with pytest.raises(KeyboardInterrupt):
+            client.upload_orchestration(smallest_bundle)
+        assert (_rows(client), sorted((client.path() / "runs").iterdir())) == (before, runs)
+
+    def test_is_packaged_by_a_worker_if_it_is_to_be_built_again(
+        self, open_client: Callable[..., orchlite.Client], folder: MakeFolder, waiting_program: str, gate: Path, smallest_bundle: bytes
+    ) -> None:
+        client = open_client()
+        client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
+        assert client.upload_orchestration(smallest_bundle, refresh=True).status() is OrchestrationStatus.PENDING_PACKAGING
+        gate.touch()

@@ -256,7 +256,7 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             cpu_seconds=cpu_seconds,
             nice=nice,
         )
-        run = min(task.last_runs(), key=TaskRun.try_number)  # a quick one may have failed, and be tried again
+        run = task.last_runs()[-1]  # the first try: a quick one may have failed, and be tried again
         return last_try(run, follow=follow, survives=not self._is_temporary)
 
     def _uploaded(self, path: Path) -> Orchestration:

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from orchlite.client.orchestration import Orchestration
 from orchlite.client.task_run import TaskRun
+from orchlite.core.status import FAILED
 
 
 def print_packaging(orchestration: Orchestration) -> None:
@@ -25,7 +26,8 @@ def last_try(run: TaskRun, *, follow: bool, survives: bool) -> TaskRun:
         while True:
             for line in run.logs(follow=True) if follow else ():
                 _print(line.text, sys.stderr if line.stream == "stderr" else sys.stdout)
-            if (following := run.wait().next_try()) is None:
+            following = run.next_try() if run.wait().status() in FAILED else None
+            if following is None:
                 return run
             run = following
     except KeyboardInterrupt:

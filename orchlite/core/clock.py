@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 
 class SystemClock:
@@ -46,7 +46,6 @@ class SteppedStore(Protocol):
         """Dispatch the slots that are due, then settle."""
 
 
-@runtime_checkable
 class ControlledClock(Clock, Protocol):
     """A clock that a caller moves by hand. It steps the stores attached to it; no thread waits for its time."""
 
@@ -55,3 +54,8 @@ class ControlledClock(Clock, Protocol):
 
     def may_be_moved_elsewhere(self) -> bool:
         """Return whether another thread moves the clock; if not, it stands still while the calling thread waits."""
+
+
+def controlled(clock: Clock | None) -> ControlledClock | None:
+    """Return the clock if a caller moves it by hand, else None."""
+    return cast("ControlledClock", clock) if hasattr(clock, "attach") else None  # to check for a protocol takes 0.1 ms

@@ -20,7 +20,7 @@ from orchlite.engine.change_watcher import ChangeWatcher
 from orchlite.engine.executors import Executor, ProgramExecutor
 from orchlite.engine.recovery import Recovery, discard_all
 from orchlite.engine.scheduler import Scheduler
-from orchlite.engine.stepped import Simulation, SteppedExecutor
+from orchlite.engine.stepped import SteppedExecutor, simulation_of
 from orchlite.engine.submission import TaskRequest
 from orchlite.engine.time_travel import TimeTravel
 from orchlite.engine.waiting import Waiting
@@ -92,9 +92,8 @@ class Engine:
             boot_id=liveness.boot_id(),
             own_run_id=own_run.run_id if own_run else None,
         )
-        self._executor: Executor = ProgramExecutor(self.context)
-        if process is not None and isinstance(process, Simulation):
-            self._executor = SteppedExecutor(self.context, process)
+        simulated = simulation_of(process)
+        self._executor: Executor = ProgramExecutor(self.context) if simulated is None else SteppedExecutor(self.context, simulated)
         self._workers = Workers(self.context, self._executor)
         self._scheduler = Scheduler(self.context, self._slots_queued)
         self._watcher = ChangeWatcher(self.context, self._workers.are_busy, self._store_changed, self._check_slots)
@@ -312,13 +311,14 @@ class Engine:
     def kill_all(self, timeout_seconds: float | None = None) -> None:
         """Kill every run that this host has submitted. Block for the grace plus 12 s, or `timeout_seconds`, then send SIGKILL."""
         self._scheduler.stop()
-        self.request_kills()
-        grace_seconds = self.context.settings.grace_seconds + _SWEEP_SECONDS
-        with suppress(WaitTimeout):
-            self.waiting.for_submitted(grace_seconds if timeout_seconds is None else timeout_seconds)
-        discard_all(self.context, self.unfinished())
-        with suppress(WaitTimeout):
-            self.waiting.for_submitted(_RECORD_SECONDS)
+        if self.unfinished():
+            self.request_kills()
+            grace_seconds = self.context.settings.grace_seconds + _SWEEP_SECONDS
+            with suppress(WaitTimeout):
+                self.waiting.for_submitted(grace_seconds if timeout_seconds is None else timeout_seconds)
+            discard_all(self.context, self.unfinished())
+            with suppress(WaitTimeout):
+                self.waiting.for_submitted(_RECORD_SECONDS)
         self._workers.stop(_RECORD_SECONDS)  # a thread that has just recorded an outcome may have to send its notification
         self.context.notifier.drain(notification.LIMIT_SECONDS if timeout_seconds is None else _RECORD_SECONDS)
 

@@ -16,8 +16,11 @@ class Executor(Protocol):
     is_stepped: bool
     """Whether runs start and end only when the clock is moved. Worker threads then execute packaging runs only."""
 
-    def execute(self, assignment: Assignment) -> None:
-        """Bring a claimed run to its end. Called on a worker thread; blocks until the outcome is recorded."""
+    def execute(self, assignment: Assignment) -> bool:
+        """Bring a claimed run to its end. Called on a worker thread; blocks until the outcome is recorded.
+
+        Return whether a queued run may start for another reason than that a worker slot is free now.
+        """
 
     def settle(self) -> None:
         """Start and end every stepped run that can start or end at this instant."""
@@ -40,14 +43,16 @@ class ProgramExecutor:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def execute(self, assignment: Assignment) -> None:
-        """Bring a claimed run to its end. Blocks until the outcome is recorded."""
+    def execute(self, assignment: Assignment) -> bool:
+        """Bring a claimed run to its end. Blocks until the outcome is recorded. Return whether another run may start because of it."""
         preparation.drop(self._context)  # that of this assignment was taken from there
         if assignment.task.kind is TaskKind.PACKAGING:
             packaging.package(self._context, assignment)
-        else:
-            execution.execute(self._context, assignment)
-            self._context.standbys.note(assignment.run, assignment.task, assignment.orchestration)
+            return True
+        has_ended, task = execution.execute(self._context, assignment), assignment.task
+        self._context.standbys.note(assignment.run, task, assignment.orchestration)
+        # A try may follow it, a run that replaces it or had to wait for a cluster; or the run itself is queued again.
+        return not has_ended or task.kind is not TaskKind.ONCE or task.retry is not None or self._context.cluster is not None
 
     def settle(self) -> None:
         """Do nothing: worker threads start the runs, and their processes end them."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
-from orchlite.core.clock import Clock, ControlledClock
+from orchlite.core.clock import Clock, controlled
 from orchlite.core.errors import BadArgument
 from orchlite.core.folders import StoreFolder
 from orchlite.core.settings import Settings
 from orchlite.core.system_errors import device_error
 from orchlite.engine.engine import Engine
-from orchlite.engine.stepped import Simulation
+from orchlite.engine.stepped import simulation_of
 from orchlite.environments.environments import Environments
 from orchlite.runs.protocol import Process
 
@@ -31,7 +31,7 @@ def checked_executor(executor: Process | Cluster | None, former: Process | Clust
     if executor is not None and former is not None:
         raise BadArgument("`process` is the former name of `engine`.", hint="Pass `engine` only.", argument="process")
     name, found = ("engine", executor) if former is None else ("process", former)
-    if found is not None and isinstance(found, Simulation) and not isinstance(clock, ControlledClock):
+    if simulation_of(found) is not None and controlled(clock) is None:
         raise BadArgument("A stub process needs a clock that is moved by hand.", hint="Pass a ManualClock, too.", argument=name)
     return found
 

@@ -250,18 +250,19 @@ class Workers:
         if self._seconds_until_due() is not None:  # this thread will not wait for that
             with self._condition:
                 self._have_idle_thread()
+        may_start_another = True
         try:
             assignment = assignment or self._claim_next()
             if assignment is not None:
                 self._active.add((assignment.run.run_id, assignment.run.attempt))
-                self._executor.execute(self._with_next(assignment))
+                may_start_another = self._executor.execute(self._with_next(assignment))
         finally:
             with self._condition:
                 self._executing -= 1
                 if assignment:
                     self._packaging -= assignment.task.kind is TaskKind.PACKAGING
                     self._active.discard((assignment.run.run_id, assignment.run.attempt))
-                    self._woken += 1  # a slot is free again: this thread checks the queue next
+                    self._woken += may_start_another  # this thread checks the queue next; a call of `wake` is unanswered without a slot
                 elif self._woken > self._answered:
                     self._condition.notify()  # there was no slot for the thread that was woken meanwhile
         return assignment is not None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from orchlite.bundles.storage import BundleStorage
-from orchlite.core.clock import Clock, ControlledClock
+from orchlite.core.clock import Clock, controlled
 from orchlite.core.errors import DeviceFailed, StoreDamaged, StoreTooNew
 from orchlite.core.folders import StoreFolder
 from orchlite.core.records import Claim, NotificationEvent, OrchestrationRow, RunRow, TaskRow
@@ -122,7 +122,7 @@ class Context:
         self.cluster = cluster
         """Executes the runs that this host claims; None: this machine does."""
         self.clock = clock
-        self.controlled_clock = clock if isinstance(clock, ControlledClock) else None
+        self.controlled_clock = controlled(clock)
         """The clock, if time passes only when a caller moves it: then nothing here waits for it."""
         self.settings = settings
         self.boot_id = boot_id

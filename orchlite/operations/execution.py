@@ -91,8 +91,8 @@ def _cluster_site(context: Context) -> ClusterSite:
     return ClusterSite(context)
 
 
-def execute(context: Context, assignment: Assignment) -> None:
-    """Start the run, wait for its end, record its outcome. Block until then.
+def execute(context: Context, assignment: Assignment) -> bool:
+    """Start the run, wait for its end, record its outcome. Block until then. Return False if that was not recorded here.
 
     Whatever goes wrong with the run becomes its status, not an exception. If its claim is withdrawn, remove its folder and start nothing.
 
@@ -102,8 +102,7 @@ def execute(context: Context, assignment: Assignment) -> None:
     """
     site = site_of_host(context)
     observed = site.execute(assignment)
-    if observed is not None:
-        finalize(context, site, assignment.run, observed)
+    return observed is not None and finalize(context, site, assignment.run, observed)
 
 
 def finalize(context: Context, site: LocalSite | ClusterSite, run: RunRow, observed: Observation) -> bool:
@@ -193,6 +192,7 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
         status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
         return Ended(assignment.run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
     assignment.was_started()
+    context.store.connect()  # while the program runs
     return context.process.wait(folder)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchlite.core.errors import OrchliteError
 from orchlite.core.records import Claim, RunResult, RunRow
 from orchlite.core.status import OrchestrationStatus, RunStatus, TaskStatus
 from orchlite.store.activity import Activity
@@ -91,6 +92,11 @@ class Store:
         from orchlite.store.placements import Placements  # most hosts have none
 
         return Placements(self._database)
+
+    def connect(self) -> None:
+        """Open this thread's connection in advance, if it has none. What goes wrong is left to its first use."""
+        with suppress(OrchliteError):
+            self._database.connect()
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
         """Run the block in a transaction over any kinds of rows; see `Database.transaction`."""

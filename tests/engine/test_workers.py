@@ -26,8 +26,9 @@ class _CountingExecutor(ProgramExecutor):
         super().__init__(context)
         self.executed: list[Assignment] = []
 
-    def execute(self, assignment: Assignment) -> None:
+    def execute(self, assignment: Assignment) -> bool:
         self.executed.append(assignment)
+        return False
 
 
 @pytest.fixture
@@ -87,10 +88,10 @@ class _LastingExecutor(ProgramExecutor):
         super().__init__(context)
         self.has_begun, self.ending = threading.Event(), threading.Event()
 
-    def execute(self, assignment: Assignment) -> None:
+    def execute(self, assignment: Assignment) -> bool:
         assignment.was_started()
         self.has_begun.set()
-        self.ending.wait()
+        return self.ending.wait()
 
 
 def test_a_thread_that_was_idle_before_ends_what_stands_by_for_too_long_while_another_run_lasts(

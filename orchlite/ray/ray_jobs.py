@@ -28,6 +28,9 @@ class RayJobs:
     """A Ray cluster on which the runs of a store are executed: `Client(path, engine=RayJobs("http://head:8265"))`.
 
     Needs no `ray` here; its nodes need Python, virtualenv, packaging, platformdirs, and pip or uv. Thread-safe.
+
+    Raises:
+        DeviceFailed: Ray does not respond, or does not accept this client or a run. The client of the store handles that.
     """
 
     def __init__(

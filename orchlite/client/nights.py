@@ -10,8 +10,9 @@ from shutil import disk_usage
 from typing import NamedTuple
 
 from orchlite.client.failures import cause_of
-from orchlite.client.health import Keeping, PackagingFailure, keeping, overdue, packaging_failures
+from orchlite.client.health import Keeping, PackagingFailure, keeping, overdue, packaging_failures, unattended
 from orchlite.client.task import Task
+from orchlite.client.task_run import TaskRun
 from orchlite.core.records import ListedRun, TaskRow
 from orchlite.core.status import FAILED, OUTCOMES, RunStatus, TaskKind, TaskStatus
 from orchlite.engine.engine import Engine
@@ -77,6 +78,8 @@ class Alarms(NamedTuple):
     keeping: Keeping
     overdue: Sequence[Task]
     """The longest overdue first."""
+    unattended: Mapping[str, Sequence[TaskRun]]
+    """By the name of a cluster: runs there whose host is gone, the oldest first."""
     failing: int
     """How many of the lines of the overview fail."""
     failed: int
@@ -177,11 +180,20 @@ def _failing(engine: Engine, runs: Sequence[ListedRun]) -> FailedNights | None:
     return FailedNights(failed[0], since, len(failed), len(failed) == len(ended) == RUNS, cause_of(engine, failed[0]))
 
 
+def _by_cluster(runs: Sequence[TaskRun]) -> Mapping[str, Sequence[TaskRun]]:
+    found: dict[str, list[TaskRun]] = {}
+    for run in runs:
+        if (placement := run.placement()) is not None:
+            found.setdefault(placement.engine, []).append(run)
+    return found
+
+
 def _alarms(engine: Engine, late: Sequence[Task], lines: Sequence[_Line], others: Sequence[TitledTask]) -> Alarms:
     has_packaging = any(task.kind is TaskKind.PACKAGING for task in others)  # else there is nothing to search for among all failures
     return Alarms(
         keeping=keeping(engine),
         overdue=late,
+        unattended=_by_cluster(unattended(engine)),
         failing=sum(line.trouble.is_failing for line in lines),
         failed=sum(line.trouble.failed for line in lines),
         packaging_failed=packaging_failures(engine, engine.context.clock.now() - RECENT) if has_packaging else (),

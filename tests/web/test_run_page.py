@@ -57,7 +57,7 @@ class TestTheOutcome:
             assert "took 5" in seen(page)
             assert "On request" in seen(page)
 
-    def test_on_a_cluster_names_it_and_says_if_no_host_waits_for_it(
+    def test_on_a_cluster_names_it_and_says_if_no_host_waits_for_it_as_the_start_page_does(
         self, browser_of: Any, folder: MakeFolder, seen: Seen, tmp_path: Path
     ) -> None:
         cluster = FakeCluster(tmp_path / "cluster")
@@ -69,8 +69,11 @@ class TestTheOutcome:
             path, browser = f"/runs/{run.id()}", browser_of(client).log_in()
             assert f"Executes on fake as {run.id()}-1" in seen(browser.get(path))
             assert "Its host is gone" not in seen(browser.get(path))
+            assert "No host waits" not in seen(browser.get("/"))
             host.close(drain=False)
             assert "Its host is gone. A host with the engine fake will record how it ends." in seen(browser.get(path))
+            told = f"No host waits for 1 run on fake. A host with this engine will record how it ends: {run.id()[:8]}"
+            assert told in seen(browser.get("/"))
         cluster.end_jobs()
 
     def test_of_a_slot_names_it(self, orchestration: Orchestration, browser: Any, clock: ManualClock, seen: Seen) -> None:

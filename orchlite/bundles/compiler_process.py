@@ -27,8 +27,8 @@ class Record(NamedTuple):
     text: str
 
 
-_places = threading.BoundedSemaphore(_AT_A_TIME)
-"""Bounds the memory that many uploads take together."""
+_places = tuple(threading.Lock() for _ in range(_AT_A_TIME))
+"""Bound the memory that many uploads take together. Locks, because an interrupt could leave a semaphore taken for good."""
 _finished: dict[tuple[str, bytes], list[Record]] = {}
 """What the child reported of the latest small programs: a test suite uploads the same few a thousand times."""
 
@@ -71,7 +71,7 @@ def _reported(task: str, content: bytes) -> tuple[list[Record], str]:
     command = [program, "-I", "-S", str(_PROGRAM), str(CPU_SECONDS), str(MEMORY_BYTES), task]
     limits = f"compiling it takes more than {CPU_SECONDS} s or {MEMORY_BYTES // 1024**2} MiB of memory"
     try:
-        with _places:
+        with next((place for place in _places if not place.locked()), _places[0]):
             # In a session of its own, so that Ctrl-C in a terminal does not end it first.
             done = run(
                 command, input=content, stdout=PIPE, stderr=DEVNULL, timeout=_WALL_SECONDS, check=False, start_new_session=True, cwd="/"
@@ -93,7 +93,7 @@ def _records(output: bytes) -> Iterator[Record]:
 
 def _reset_after_fork() -> None:
     global _places
-    _places = threading.BoundedSemaphore(_AT_A_TIME)  # another thread of the parent may hold the old one forever
+    _places = tuple(threading.Lock() for _ in range(_AT_A_TIME))  # another thread of the parent may hold the old one forever
 
 
 os.register_at_fork(after_in_child=_reset_after_fork)

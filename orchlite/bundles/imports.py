@@ -67,6 +67,17 @@ def read_imports(path: Path, entrypoint: str, is_known: Callable[[str], bool]) -
     return BundleImports(tuple(_first_of_each(found)), any(map(_CHANGES_PATH.search, sources.values())))
 
 
+def imports_nothing_else(path: Path, entrypoint: str, is_known: Callable[[str], bool]) -> bool:
+    """Return whether a scan, which takes no child process, shows that `read_imports` would find no module.
+
+    Raises:
+        BadBundle, OSError: as `read_imports`.
+    """
+    names, sources = read_files(path, lambda entries: _chosen(entries, entrypoint))
+    own = {module for name in names for module in _modules_of(name)}
+    return not any(_suspects(sources, lambda module: module in own or is_known(module)))
+
+
 def _chosen(entries: Sequence[Entry], entrypoint: str) -> list[Entry]:
     """Return the entries to read: the entrypoint, then other programs, those in the outermost folders first."""
     programs = [

@@ -256,8 +256,8 @@ class Client(Listing, ModelCatalogue, Seeding, Maintenance):
             cpu_seconds=cpu_seconds,
             nice=nice,
         )
-        run = task.last_runs()[-1]  # the first try: a quick one may have failed, and be tried again
-        return last_try(run, follow=follow, survives=not self._is_temporary)
+        first = min(self._engine.store.runs.of_task(task.id()), key=lambda run: run.try_number)  # it may have failed, and be tried again
+        return last_try(TaskRun(self._engine, first.run_id, first.task_id), follow=follow, survives=not self._is_temporary)
 
     def _uploaded(self, path: Path) -> Orchestration:
         upload = Upload(path, self._workspace.id(), printable(path.stem) or None, file_name_of(path))

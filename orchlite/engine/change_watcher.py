@@ -32,7 +32,7 @@ class ChangeWatcher:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._version = (0, 0)
-        self._clock_offset = 0.0
+        self._clock_offset = self._offset(context.clock.now())
         self._next_try_at: datetime | None = None
         """When the next pending try may start, as of the last change; None if none does."""
 
@@ -60,12 +60,17 @@ class ChangeWatcher:
                 _log.warning("the store %s cannot be watched at the moment; trying again", self._context.folder.path, exc_info=True)
 
     def _compare(self) -> None:
-        store, clock = self._context.store, self._context.clock
-        now = clock.now()
-        offset, version = now.timestamp() - clock.monotonic(), store.version()
+        store, now = self._context.store, self._context.clock.now()
+        offset, version = self._offset(now), store.version()
         is_due = self._next_try_at is not None and self._next_try_at <= now
         # Machines sleep, and clocks are set: a thread that waits on the monotonic clock for a time of day must be woken then.
+        if offset < self._clock_offset - _CLOCK_JUMP_SECONDS and self._context.controlled_clock is None:
+            with store.transaction() as transaction:  # a host that keeps no schedules has no scheduler, which would notice that
+                store.tries.bring_forward(transaction, now)
         if is_due or version != self._version or abs(offset - self._clock_offset) > _CLOCK_JUMP_SECONDS:
             self._on_change()
             self._next_try_at = store.tries.next_at(now)
             self._version, self._clock_offset = version, offset  # last, so that a call that failed is repeated
+
+    def _offset(self, now: datetime) -> float:
+        return now.timestamp() - self._context.clock.monotonic()

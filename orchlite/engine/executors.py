@@ -49,10 +49,17 @@ class ProgramExecutor:
         if assignment.task.kind is TaskKind.PACKAGING:
             packaging.package(self._context, assignment)
             return True
-        has_ended, task = execution.execute(self._context, assignment), assignment.task
+        store, task, seen = self._context.store, assignment.task, []
+
+        def was_started() -> None:
+            seen.append(store.version_if_known())  # opens this thread's connection while the program runs
+            assignment.was_started()
+
+        has_ended = execution.execute(self._context, assignment._replace(was_started=was_started))
         self._context.standbys.note(assignment.run, task, assignment.orchestration)
-        # A try may follow it, a run that replaces it or had to wait for a cluster; or the run itself is queued again.
-        return not has_ended or task.kind is not TaskKind.ONCE or task.retry is not None or self._context.cluster is not None
+        # The run may be queued again, a try or a run that replaces it may follow; and others may have committed something, the program too.
+        is_news = [store.version_if_known()] != seen or None in seen
+        return is_news or not has_ended or task.kind is not TaskKind.ONCE or task.retry is not None
 
     def settle(self) -> None:
         """Do nothing: worker threads start the runs, and their processes end them."""

@@ -27,7 +27,6 @@ def _send(context: Context) -> None:
     sent, failed, unexplained = set[str](), Counter[str](), dict[str, float]()
     with context.changes.subscribed() as change:
         while not context.closed.is_set():
-            change.clear()
             try:
                 send_kills(context, sent, failed, unexplained)
             except Closed:

@@ -176,7 +176,6 @@ class Waiting:
             if left <= 0:
                 raise WaitTimeout(f"Waited {timeout_seconds:g} s for {what}.", hint="Nothing was killed; wait again, or kill it.")
             change.wait(left)
-            change.clear()  # before the poll, so that a change during it is not missed
             if clock.monotonic() >= ensure_at:  # by time, not by wake-ups: a busy host may announce changes all the while
                 self._worker_yield.refresh()
                 ensure_progress()

@@ -34,7 +34,9 @@ class Workers:
     def __init__(self, context: Context, executor: Executor) -> None:
         self._context = context
         self._executor = executor
-        self._condition = threading.Condition()
+        # Entered by itself: an interrupt inside `Condition.__enter__`, which is written in Python, would leave it taken for good.
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
         self._assigned: deque[Assignment] = deque()
         self._reserved: dict[str, None] = {}
@@ -77,7 +79,7 @@ class Workers:
         """
         if self._context.own_run_id is not None:
             return
-        with self._condition:
+        with self._lock:
             self.whole_store = self.whole_store or whole_store
             if not self._threads and not self._is_stopping:
                 self._start_thread()
@@ -91,7 +93,7 @@ class Workers:
         """
         if self._context.postponed.are_paused() or (self._woken != self._answered and self._idle > 0 and self._claimable()):
             return False
-        with self._condition:
+        with self._lock:
             self._have_idle_thread()
             is_free = self._idle > 0 and self._has_slot() and self._woken == self._answered
             if is_free and not self._executor.is_stepped and not self._is_stopping:
@@ -104,19 +106,19 @@ class Workers:
 
     def assign(self, assignment: Assignment) -> None:
         """Give the reserved worker a run that is claimed for it. Call `begin_assigned` afterwards, so that it begins."""
-        with self._condition:
+        with self._lock:
             self._active.add((assignment.run.run_id, assignment.run.attempt))
             del self._reserved[assignment.run.run_id]  # both happen, or neither: as above
             self._assigned.append(assignment)
 
     def begin_assigned(self) -> None:
         """Wake a worker for what was assigned."""
-        with self._condition:
+        with self._lock:
             self._condition.notify()
 
     def release(self, run_id: str) -> bool:
         """Free the worker that is reserved for the run, and return True; if the run was assigned already, wake one for it."""
-        with self._condition:
+        with self._lock:
             is_reserved = run_id in self._reserved
             if is_reserved:
                 self._idle += 1
@@ -128,14 +130,14 @@ class Workers:
 
     def wake(self) -> None:
         """Have a worker check the queue."""
-        with self._condition:
+        with self._lock:
             self._woken += 1
             self._have_idle_thread()
             self._condition.notify()
 
     def start_missing(self) -> None:
         """Start the thread that could not be started when it was needed, if it still is."""
-        with self._condition:
+        with self._lock:
             if self._lacks_thread:
                 self._have_idle_thread()
 
@@ -145,13 +147,13 @@ class Workers:
 
         No new run starts until the count is below the limit again.
         """
-        with self._condition:
+        with self._lock:
             self._adopted += 1
             self._active.add((run.run_id, run.attempt))
         try:
             yield
         finally:
-            with self._condition:
+            with self._lock:
                 self._adopted -= 1
                 self._active.discard((run.run_id, run.attempt))
                 self._woken += 1
@@ -160,7 +162,7 @@ class Workers:
 
     def set_blocked(self, runs: int) -> None:
         """Set how many runs in flight here wait for other runs, and so yield their slots."""
-        with self._condition:
+        with self._lock:
             self._woken += runs > self._yielded
             self._yielded = runs
             self._have_idle_thread()
@@ -168,7 +170,7 @@ class Workers:
 
     def stop(self, timeout_seconds: float) -> None:
         """Claim no more runs. Idle threads end at once, busy ones after their run; block for them, `timeout_seconds` at most."""
-        with self._condition:
+        with self._lock:
             self._is_stopping = True
             self._condition.notify_all()
         deadline = self._context.clock.monotonic() + timeout_seconds
@@ -195,7 +197,7 @@ class Workers:
         return self._executing + self._adopted < self._slots + self._yielded
 
     def _work(self) -> None:
-        with self._condition:
+        with self._lock:
             self._idle -= 1  # it was counted when it was started, and counts itself whenever it waits
         has_executed = False
         while not self._is_stopping:
@@ -235,7 +237,7 @@ class Workers:
 
     def _prepare_next(self) -> None:
         preparation.prepare(self._context, self._have_one_run)
-        with self._condition:  # an idle thread takes the next run, and drops the standby when that has stood by for long enough
+        with self._lock:  # an idle thread takes the next run, and drops the standby when that has stood by for long enough
             self._have_idle_thread()
             self._condition.notify()
 
@@ -248,7 +250,7 @@ class Workers:
         if not has_slot:
             return None
         if self._seconds_until_due() is not None:  # this thread will not wait for that
-            with self._condition:
+            with self._lock:
                 self._have_idle_thread()
         may_start_another = True
         try:
@@ -257,7 +259,7 @@ class Workers:
                 self._active.add((assignment.run.run_id, assignment.run.attempt))
                 may_start_another = self._executor.execute(self._with_next(assignment))
         finally:
-            with self._condition:
+            with self._lock:
                 self._executing -= 1
                 if assignment:
                     self._packaging -= assignment.task.kind is TaskKind.PACKAGING
@@ -269,7 +271,7 @@ class Workers:
 
     def _wait(self, has_executed: bool) -> tuple[bool, Assignment | None]:
         """Block until this thread has a slot, and a run or a reason to check the queue. Return False if something else is due."""
-        with self._condition:
+        with self._lock:
             self._idle += 1
             was_notified = True
             while not self._is_stopping:
@@ -305,7 +307,7 @@ class Workers:
                 self._context.changes.announce(run_id)
                 if assignment is None:
                     continue  # it has passed its starting deadline
-                with self._condition:
+                with self._lock:
                     self._packaging += assignment.task.kind is TaskKind.PACKAGING
                 return assignment
         return None
@@ -324,7 +326,7 @@ class Workers:
             excluded=self._context.postponed.not_due(),
         )
         if not found:
-            with self._condition:
+            with self._lock:
                 self._answered = max(self._answered, woken)
         return found
 

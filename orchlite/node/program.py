@@ -169,7 +169,6 @@ class _Execution:
         self._engine.start()
         with self._context.changes.subscribed(self._run_id) as changed:
             while True:
-                changed.clear()
                 run = self._context.store.runs.get(self._run_id)
                 self._report(run)
                 if run.status.is_final:

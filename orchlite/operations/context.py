@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from orchlite.bundles.storage import BundleStorage
@@ -57,11 +58,24 @@ class Assignment(NamedTuple):
         return repr(self.task.name or self.orchestration.name or self.orchestration.file_name)
 
 
-class Change(threading.Event):
-    """Set when the store has changed."""
+class Change:
+    """Set when the store has changed. Unlike an event, no interrupt of the thread that waits can make the others wait forever."""
 
-    ended: RunRow | None = None
-    """The run that is waited for, if it was announced how that ended: it need not be read again."""
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self.ended: RunRow | None = None
+        """The run that is waited for, if it was announced how that ended: it need not be read again."""
+
+    def set(self) -> None:
+        """Wake the thread that waits, or that will."""
+        self._calls.put(None)
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Block until it is set, and clear it."""
+        with suppress(Empty):
+            self._calls.get(timeout=timeout_seconds)
+            while True:
+                self._calls.get_nowait()
 
 
 class Changes:
@@ -75,7 +89,7 @@ class Changes:
 
     @contextmanager
     def subscribed(self, run_id: str | None = None) -> Iterator[Change]:
-        """Yield an event that is set at every change, or only at those that may concern this run. Clear it before reading the store."""
+        """Yield what is set at every change, or only at those that may concern this run."""
         event = Change()
         with self._lock:
             self._waiting[event] = run_id

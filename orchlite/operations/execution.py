@@ -192,7 +192,6 @@ def _start_and_wait(context: Context, assignment: Assignment, folder: RunFolder,
         status = RunStatus.KILLED if os.path.lexists(folder.cancel) else RunStatus.FAILURE
         return Ended(assignment.run.attempt, RunResult(status, None, None, context.clock.now(), None, f"it could not be started: {error}"))
     assignment.was_started()
-    context.store.connect()  # while the program runs
     return context.process.wait(folder)
 
 

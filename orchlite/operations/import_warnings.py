@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchlite.bundles.imports import Import, read_imports
+from orchlite.bundles.imports import Import, imports_nothing_else, read_imports
 from orchlite.core.errors import BadBundle, PackagingFailed
 from orchlite.core.records import OrchestrationRow
 from orchlite.core.text import listed, quoted
@@ -29,6 +29,16 @@ def import_warnings(context: Context, orchestration: OrchestrationRow, installat
     """Return the warnings about the imports of a bundle whose environment is ready."""
     bundle = context.bundles.path(orchestration.sha)
     return _warnings(context, orchestration, bundle, modules_in(installation.site_packages()))
+
+
+def has_no_import_warnings(context: Context, orchestration: OrchestrationRow) -> bool:
+    """Return whether a bundle without requirements gets none, as far as that can be seen in a millisecond.
+
+    Raises:
+        BadBundle, OSError: the bundle cannot be read.
+    """
+    known = sys.stdlib_module_names | _NEVER_NAMED
+    return imports_nothing_else(context.bundles.path(orchestration.sha), orchestration.entrypoint, known.__contains__)
 
 
 def foreseen_import_warnings(context: Context, orchestration: OrchestrationRow, bundle: Path) -> tuple[str, ...]:

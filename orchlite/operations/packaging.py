@@ -59,7 +59,7 @@ def package(context: Context, assignment: Assignment) -> None:
         if replaced := arguments.get("replaced_pins"):
             logs.append(files.log, context.clock.now(), "\n".join(replaced))
         installation, _ = ensure_environment(context, orchestration, files, refresh=bool(arguments.get("refresh")))
-        found = _finished(context, orchestration, installation, files.log)
+        found = _finished(context, installation, _warnings(context, orchestration, installation), files.log)
     except Closed:
         raise
     except Exception as error:  # whatever it is, the tasks that wait for this packaging must fail
@@ -74,29 +74,31 @@ def package(context: Context, assignment: Assignment) -> None:
 
 
 def package_at_once(context: Context, orchestration: OrchestrationRow, run: RunRow) -> Packaged | None:
-    """Package an orchestration that is not stored yet; `record_success` stores that. Return None if it takes more than milliseconds.
+    """Package an orchestration that is not stored yet; `record_success` stores that. Return None if that takes more than milliseconds.
 
-    Whatever goes wrong leaves it to a worker, which meets it again and records it. If the run is not stored, the caller removes its folder.
+    It does if something must be installed, or if imports must be looked for among the host's packages. Whatever goes wrong leaves it to a
+    worker, which meets it again and records it. If the run is not stored, the caller removes its folder.
     """
+    from orchlite.operations.import_warnings import has_no_import_warnings  # not needed to open a store
+
     if context.own_run_id is not None or orchestration.size_bytes > SMALL_BYTES:
         return None
     folder = context.folder.run(run.run_id)
     try:
         installation = find_environment(context, orchestration)
-        if installation is None:
+        if installation is None or installation.installed or not has_no_import_warnings(context, orchestration):
             return None
         log = install_files(folder, run.attempt).log
         make_private_folders(folder.path, log.parent)
-        return _finished(context, orchestration, installation, log)
+        return _finished(context, installation, _host_warnings(context, orchestration, installation), log)
     except Exception:
         _log.info("orchestration %s is not packaged at once", orchestration.orchestration_id, exc_info=True)
         remove_tree(folder.path)
         return None
 
 
-def _finished(context: Context, orchestration: OrchestrationRow, installation: Installation, log: Path) -> Packaged:
-    """Look for what to warn of, write the log, and make what the first run would have to wait for."""
-    warnings = _warnings(context, orchestration, installation)
+def _finished(context: Context, installation: Installation, warnings: tuple[str, ...], log: Path) -> Packaged:
+    """Write the log, and make what the first run would have to wait for."""
     _log_installed(context, log, installation, warnings)
     context.environments.sdk()
     context.process.warm()
@@ -117,11 +119,14 @@ def mark_ready(context: Context, assignment: Assignment) -> None:
 def _warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
     from orchlite.operations.import_warnings import import_warnings  # not needed to open a store
 
-    found = import_warnings(context, orchestration, installation)
+    return (*_host_warnings(context, orchestration, installation), *import_warnings(context, orchestration, installation))
+
+
+def _host_warnings(context: Context, orchestration: OrchestrationRow, installation: Installation) -> tuple[str, ...]:
     if orchestration.base_image != base_image.HOST:
-        return found
+        return ()
     host = context.environments.host_packages()
-    return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories), *found)
+    return (*host.warnings, *context.environments.conflicts(installation.installed, host.directories))
 
 
 def _log_installed(context: Context, log: Path, installation: Installation, warnings: tuple[str, ...]) -> None:

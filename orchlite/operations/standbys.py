@@ -42,7 +42,8 @@ class Standbys:
         """`seconds`: how long a run stands by; 0: none ever does."""
         self._seconds = seconds
         self._monotonic = monotonic
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()  # entered by itself: an interrupt inside `Condition.__enter__` would leave it taken for good
+        self._condition = threading.Condition(self._lock)
         self._standby: Standby | None = None
         self._taken: dict[str, Standby] = {}
         """By run id: those that a caller has taken and neither submitted nor removed. An interrupt may keep it from doing so."""
@@ -54,7 +55,7 @@ class Standbys:
     def note(self, run: RunRow, task: TaskRow, orchestration: OrchestrationRow) -> None:
         """Note what was run. Only one-shot tasks count, because the others' runs do not get their ids from a submission."""
         if self._seconds and task.kind is TaskKind.ONCE:
-            with self._condition:
+            with self._lock:
                 is_again = self._last_id == orchestration.orchestration_id
                 self._last_id, self._last_at = orchestration.orchestration_id, self._monotonic()
                 self._expected = Expected(run, task, orchestration) if is_again else None
@@ -65,7 +66,7 @@ class Standbys:
 
     def begin(self) -> Expected | None:
         """Return what to prepare, for the caller, who must call `finish`; None if that is nothing."""
-        with self._condition:
+        with self._lock:
             if self._expected is None or self._standby is not None or self._is_preparing or self._is_closed:
                 return None
             self._is_preparing = True
@@ -76,18 +77,20 @@ class Standbys:
 
         What happens after `is_wanted()` has returned true finds it: no other thread takes the standby in between.
         """
-        with self._condition:
+        with self._lock:
             self._is_preparing = False
             self._condition.notify_all()
+            standby = Standby(task_id, run_id, orchestration_id, self._monotonic() + self._seconds)
             if self._is_closed or not is_wanted():
                 self._expected = None
+                self._taken[run_id] = standby  # so that `close` finds it if this thread is cut off before it has dropped it
                 return False
-            self._standby = Standby(task_id, run_id, orchestration_id, self._monotonic() + self._seconds)
+            self._standby = standby
             return True
 
     def take(self, orchestration_id: str | None = None) -> Standby | None:
         """Return the standby, if it is of this orchestration, for the caller alone."""
-        with self._condition:
+        with self._lock:
             standby = self._standby
             if standby is None or orchestration_id not in (None, standby.orchestration_id):
                 return None
@@ -100,7 +103,7 @@ class Standbys:
 
     def put_back(self, standby: Standby) -> bool:
         """Keep a standby that was taken in vain. Return False if the caller must remove it: there is another, or the store was closed."""
-        with self._condition:
+        with self._lock:
             if self._standby is not None or self._is_preparing or self._is_closed:
                 return False
             self._standby = standby
@@ -109,12 +112,12 @@ class Standbys:
 
     def forget(self, run_id: str) -> None:
         """Note that a standby that was taken is submitted or removed. Do nothing for another run."""
-        with self._condition:
+        with self._lock:
             self._taken.pop(run_id, None)
 
     def take_expired(self) -> Standby | None:
         """Return the standby for the caller alone, if it has stood by for long enough; nothing more is expected then."""
-        with self._condition:
+        with self._lock:
             standby = self._standby
             if standby is None or standby.expires_at > self._monotonic():
                 return None
@@ -128,14 +131,14 @@ class Standbys:
 
     def end(self) -> Standby | None:
         """Expect nothing until another run. Return the standby, for the caller alone. Block for up to 5 s while one is prepared."""
-        with self._condition:
+        with self._lock:
             self._expected = None
             self._condition.wait_for(lambda: not self._is_preparing, _PATIENCE_SECONDS)
         return self.take()
 
     def close(self) -> list[Standby]:
         """Keep none from now on; return those that are left. Block while one is being prepared, for 5 s at most."""
-        with self._condition:
+        with self._lock:
             self._is_closed = True
         self.end()
         return list(self._taken.values())

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchlite.core.errors import OrchliteError, StorageFull
+from orchlite.core.errors import Closed, OrchliteError, StorageFull
 from orchlite.core.files import remove_tree
 from orchlite.core.records import OrchestrationRow, RunRow, TaskRow
 from orchlite.core.status import OrchestrationStatus, TaskKind, TaskStatus
@@ -195,10 +195,14 @@ def _add(context: Context, new: _New, *, at_once: bool) -> OrchestrationRow:
                 context.store.tasks.insert(transaction, task._replace(status=TaskStatus.STARTED))
                 context.store.runs.insert_claimed(transaction, run)
                 packaging.record_success(context, transaction, run, orchestration.orchestration_id, packaged)
+                orchestration = context.store.orchestrations.get(orchestration.orchestration_id)  # later, it may be deleted
+    except Closed:  # nothing was committed, and the store cannot be asked any more
+        remove_tree(context.folder.run(run.run_id).path)
+        raise
     except BaseException:
         _discard_unless_stored(context, run)
         raise
-    return orchestration if packaged is None else context.store.orchestrations.get(orchestration.orchestration_id)
+    return orchestration
 
 
 def _discard_unless_stored(context: Context, run: RunRow) -> None:

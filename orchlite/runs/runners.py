@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 2.0
+"""How long an idle runner may take for a response, or to end."""
 _log = logging.getLogger(__name__)
 # An interpreter that was built with a shared library may not start without LD_LIBRARY_PATH.
 _NEEDED_TO_START = ("PATH", "LD_LIBRARY_PATH")
@@ -98,7 +100,7 @@ class Runners:
     def drop(self, folder: RunFolder) -> None:
         """End what `prepare` has started, and release the run's locks; then its folder can be removed.
 
-        Block for milliseconds, or 0.5 s if its runner is dead. Do nothing if the run is not prepared.
+        Block for milliseconds; 0.5 s if its runner is dead, 2.5 s if it is stopped, which kills it. Do nothing if the run is not prepared.
         """
         run_id = folder.run_id
         if not self._take_standby(run_id):
@@ -108,10 +110,12 @@ class Runners:
         is_usable = False
         try:
             _write(runner, json.dumps({"order": "drop", "run_id": run_id}).encode() + b"\n")
-            is_usable = _read_line(runner) is not None
+            is_usable = _has_answered(runner, _PATIENCE_SECONDS) and _read_line(runner) is not None
         except BrokenPipeError:
             pass
         finally:
+            if not is_usable:
+                runner.kill()
             self._release(run_id, self._sending, is_usable=is_usable)
         if not is_usable:
             discard(folder)
@@ -307,9 +311,11 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _dismiss(runner: Popen[bytes]) -> None:
-    """Close an idle or dead runner's pipes and reap it."""
+    """Close an idle or dead runner's pipes and reap it. Block until it has ended; kill it if it is stopped."""
     assert runner.stdout is not None
     _close_input(runner)
+    if not _has_answered(runner, _PATIENCE_SECONDS):
+        runner.kill()
     runner.stdout.close()
     runner.wait()
 
@@ -320,12 +326,12 @@ def _close_input(runner: Popen[bytes]) -> None:
         runner.stdin.close()
 
 
-def _has_answered(runner: Popen[bytes]) -> bool:
-    """Return whether the runner has responded, or is dead, so that reading from it does not block."""
+def _has_answered(runner: Popen[bytes], patience_seconds: float = 0) -> bool:
+    """Return whether the runner has responded, or is dead, so that reading from it does not block. Block for this long at most."""
     assert runner.stdout is not None
     poll = select.poll()
     poll.register(runner.stdout, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(patience_seconds * 1000))
 
 
 def _write_request(folder: RunFolder, reason: str) -> None:

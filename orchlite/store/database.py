@@ -150,15 +150,6 @@ class Database:
                             connection.execute("ROLLBACK")
                         raise
 
-    def connect(self) -> None:
-        """Open this thread's connection, if it has none.
-
-        Raises:
-            StoreBusy, ResourceExhausted, StorageFull, StoreDamaged, DeviceFailed, Closed: as `transaction`.
-        """
-        with self._connection():
-            pass
-
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Return all rows of a query outside any transaction.
 

@@ -73,7 +73,8 @@ def identity(file: str | Path, store: Path) -> FileIdentity | None:
 def folder_state(folder: Path) -> FolderState | None:
     """Return a value that changes when a file is created in the folder, deleted from it, or replaced there.
 
-    None: that is not known, because the folder has changed just now, and may change again without another time; or it is missing.
+    None: that is not known, because the folder has changed just now, and may change again without another time; or it is missing, or its
+    file system keeps no such time. What is mounted over a file in it does not change it.
     """
     try:
         status = os.stat(folder)  # noqa: PTH116 - as above
@@ -85,4 +86,4 @@ def folder_state(folder: Path) -> FolderState | None:
 
 def _is_settled(changed_ns: int, now_ns: int) -> bool:
     """Return whether a change from now on has another time than that of the last one."""
-    return now_ns - changed_ns > (_TICK_NS if changed_ns % _SECOND_NS else _COARSE_TICK_NS)
+    return changed_ns != 0 and now_ns - changed_ns > (_TICK_NS if changed_ns % _SECOND_NS else _COARSE_TICK_NS)

@@ -93,10 +93,11 @@ class Store:
 
         return Placements(self._database)
 
-    def connect(self) -> None:
-        """Open this thread's connection in advance, if it has none. What goes wrong is left to its first use."""
+    def version_if_known(self) -> tuple[int, int] | None:
+        """Return `version`, or None if the store cannot be read at the moment."""
         with suppress(OrchliteError):
-            self._database.connect()
+            return self.version()
+        return None
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
         """Run the block in a transaction over any kinds of rows; see `Database.transaction`."""

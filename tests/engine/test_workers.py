@@ -94,6 +94,32 @@ class _LastingExecutor(ProgramExecutor):
         return self.ending.wait()
 
 
+class _TellingExecutor(ProgramExecutor):
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.told: list[bool] = []
+
+    def execute(self, assignment: Assignment) -> bool:
+        self.told.append(super().execute(assignment))
+        return self.told[-1]
+
+
+@pytest.mark.parametrize(
+    ("program", "may_start_another"),
+    [("print()", False), ("import orchlite; orchlite.Client().create_connection('name', 'type', {})", True)],
+    ids=["nothing", "something"],
+)
+def test_the_queue_is_checked_after_a_one_shot_run_during_which_something_was_committed(
+    open_client: Callable[..., Client], folder: MakeFolder, until: Until, program: str, may_start_another: bool
+) -> None:
+    client = open_client()
+    orchestration = client.upload_orchestration(path=folder(program)).wait()
+    client._engine._workers._executor = executor = _TellingExecutor(client._engine.context)
+    assert orchestration.run_once().wait().status() == "success"
+    until(lambda: executor.told)
+    assert executor.told == [may_start_another]
+
+
 def test_a_thread_that_was_idle_before_ends_what_stands_by_for_too_long_while_another_run_lasts(
     open_client: Callable[..., Client], folder: MakeFolder, until: Until
 ) -> None:

@@ -217,6 +217,21 @@ def test_a_run_whose_runner_dies_at_the_order_is_lost_and_never_started(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("what", ["another run", "a close"])
+def test_a_runner_that_is_stopped_while_it_holds_a_standby_keeps_nothing_waiting(
+    tmp_path: Path, counted: Path, folder: MakeFolder, what: str
+) -> None:
+    with orchlite.Client(tmp_path / "own", workers=1) as client:
+        standby = stand_by(client.upload_orchestration(path=counted).wait(), Path(client.path()))
+        runner = runner_of(at_the_gate(standby))
+        os.kill(runner, signal.SIGSTOP)
+        if what == "another run":
+            assert client.run(folder("print()")).status() == "success"
+    assert not Path(f"/proc/{runner}").exists()
+    assert (standby.path.exists(), processes_of(standby)) == (False, [])
+
+
+@pytest.mark.slow
 def test_a_standby_that_is_stopped_and_continued_is_run(client: orchlite.Client, counted: Path, folder: MakeFolder, tmp_path: Path) -> None:
     orchestration, store = client.upload_orchestration(path=counted).wait(), Path(client.path())
     stopped = at_the_gate(stand_by(orchestration, store))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchlite import Client, Conflict, Orchestration, RunStatus, Task, TaskRun
+from orchlite.core.clock import SystemClock
 from orchlite.testing import ManualClock, StubRun
 from tests.operations.notebook import Notebook
 
@@ -128,6 +129,20 @@ class TestWaiting:
             with pytest.raises(Conflict, match="is a try that has not started, and time does not pass by itself"):
                 task.wait(60)
         assert _statuses(open_client(clock=clock).get_task_by_id(task.id())) == ["failure", "queued"]
+
+    def test_lasts_no_longer_because_the_clock_is_set_back(self, open_client: OpenClient, folder: Callable[[str], Path]) -> None:
+        class Clock(SystemClock):
+            ahead = timedelta()
+
+            def now(self) -> datetime:
+                return super().now() + self.ahead
+
+        clock = Clock()
+        clock.ahead = timedelta(hours=3)
+        task = open_client(clock=clock).upload_orchestration(path=folder("raise SystemExit(2)")).run_once(retries=1, retry_delay=1)
+        task.last_runs()[-1].wait()
+        clock.ahead = timedelta()
+        assert task.wait(60).try_number() == 2
 
     def test_is_what_leaving_the_client_does(self, open_client: OpenClient, folder: Callable[[str], Path]) -> None:
         with open_client() as client:

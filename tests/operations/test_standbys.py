@@ -229,6 +229,8 @@ class TestTheExpectation:
         assert [each.run_id for each in standbys.close()] == ["run"]
         standbys.forget("run")
         assert standbys.finish("task", "run", "a", lambda: True) is False
+        assert [each.run_id for each in standbys.close()] == ["run"]  # the thread that must remove it may be cut off before it has done so
+        standbys.forget("run")
         assert standbys.close() == []
 
     def test_what_is_just_being_prepared_ends_too(self) -> None:

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 import orchlite
-from orchlite import BadBundle, BadRequirement, Conflict, Limits, NotFound, OrchestrationStatus, OrchliteError
+from orchlite import BadBundle, BadRequirement, Closed, Conflict, Limits, NotFound, OrchestrationStatus, OrchliteError
 from orchlite.environments.environments import Environments
 from tests import large_bundles
 
@@ -264,13 +264,16 @@ class TestDeleting:
 
 
 class _Interrupting(Environments):
-    """Environments whose last step of packaging is interrupted on request."""
+    """Environments whose last step of packaging is interrupted, or closes a client, on request."""
 
     interrupts = False
+    closes: orchlite.Client | None = None
 
     def sdk(self) -> Path:
         if self.interrupts:
             raise KeyboardInterrupt
+        if self.closes is not None:
+            self.closes.close(drain=False)
         return super().sdk()
 
 
@@ -307,10 +310,37 @@ class TestABundleWhoseEnvironmentExists:
             client.upload_orchestration(smallest_bundle)
         assert (_rows(client), sorted((client.path() / "runs").iterdir())) == (before, runs)
 
-    def test_is_packaged_by_a_worker_if_it_is_to_be_built_again(
-        self, open_client: Callable[..., orchlite.Client], folder: MakeFolder, waiting_program: str, gate: Path, smallest_bundle: bytes
+    def test_leaves_nothing_behind_if_its_client_is_closed_meanwhile(
+        self, open_client: Callable[..., orchlite.Client], shared_cache: Path, smallest_bundle: bytes
+    ) -> None:
+        client = open_client(environment=(environments := _Interrupting(shared_cache)))
+        client.upload_orchestration(smallest_bundle).wait()
+        before, runs = _rows(client), sorted((client.path() / "runs").iterdir())
+        environments.closes = client
+        with pytest.raises(Closed):
+            client.upload_orchestration(smallest_bundle)
+        assert (_rows(client), sorted((client.path() / "runs").iterdir())) == (before, runs)
+
+    @pytest.mark.parametrize(
+        ("files", "refresh"),
+        [
+            pytest.param({"main.py": ""}, True, id="it is built again"),
+            pytest.param({"main.py": "import module_of_nobody"}, False, id="imports must be looked for"),
+            pytest.param(large_bundles.files(""), False, id="it is large"),
+        ],
+    )
+    def test_is_packaged_by_a_worker_if(
+        self,
+        open_client: Callable[..., orchlite.Client],
+        folder: MakeFolder,
+        waiting_program: str,
+        gate: Path,
+        files: dict[str, str],
+        refresh: bool,
     ) -> None:
         client = open_client()
         client.upload_orchestration(path=folder(waiting_program)).wait().run_once()
-        assert client.upload_orchestration(smallest_bundle, refresh=True).status() is OrchestrationStatus.PENDING_PACKAGING
+        orchestration = client.upload_orchestration(path=folder(files), refresh=refresh)
+        assert orchestration.status() is OrchestrationStatus.PENDING_PACKAGING
         gate.touch()
+        assert orchestration.wait(20).status() is OrchestrationStatus.READY

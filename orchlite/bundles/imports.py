@@ -17,6 +17,8 @@ from orchlite.bundles.compiler_process import imports_of
 
 _FILE_BYTES = 1024 * 1024
 _READ_BYTES = 4 * 1024 * 1024
+_SCANNED_BYTES = 32 * 1024
+"""What is scanned in 5 ms."""
 _PARSED_BYTES = 512 * 1024
 """A quarter of a second of the child's time."""
 
@@ -68,17 +70,18 @@ def read_imports(path: Path, entrypoint: str, is_known: Callable[[str], bool]) -
 
 
 def imports_nothing_else(path: Path, entrypoint: str, is_known: Callable[[str], bool]) -> bool:
-    """Return whether a scan, which takes no child process, shows that `read_imports` would find no module.
+    """Return whether a scan of little text, which takes no child process, shows that `read_imports` would find no module.
 
     Raises:
         BadBundle, OSError: as `read_imports`.
     """
-    names, sources = read_files(path, lambda entries: _chosen(entries, entrypoint))
+    names, sources = read_files(path, lambda entries: _chosen(entries, entrypoint, _SCANNED_BYTES))
     own = {module for name in names for module in _modules_of(name)}
-    return not any(_suspects(sources, lambda module: module in own or is_known(module)))
+    is_all = all(name in sources for name in names if name == entrypoint or (name.endswith(".py") and not _TEST.fullmatch(name)))
+    return is_all and not any(_suspects(sources, lambda module: module in own or is_known(module)))
 
 
-def _chosen(entries: Sequence[Entry], entrypoint: str) -> list[Entry]:
+def _chosen(entries: Sequence[Entry], entrypoint: str, limit_bytes: int = _READ_BYTES) -> list[Entry]:
     """Return the entries to read: the entrypoint, then other programs, those in the outermost folders first."""
     programs = [
         entry
@@ -86,7 +89,7 @@ def _chosen(entries: Sequence[Entry], entrypoint: str) -> list[Entry]:
         if entry.name.endswith(".py") and entry.size_bytes <= _FILE_BYTES and (entry.name == entrypoint or not _TEST.fullmatch(entry.name))
     ]
     programs.sort(key=lambda entry: (entry.name != entrypoint, entry.name.count("/"), entry.name))
-    return [programs[index] for index in _within([entry.size_bytes for entry in programs], _READ_BYTES)]
+    return [programs[index] for index in _within([entry.size_bytes for entry in programs], limit_bytes)]
 
 
 def _within(sizes: Sequence[int], limit_bytes: int) -> Iterator[int]:

@@ -327,6 +327,7 @@ class TestABundleWhoseEnvironmentExists:
             pytest.param({"main.py": ""}, True, id="it is built again"),
             pytest.param({"main.py": "import module_of_nobody"}, False, id="imports must be looked for"),
             pytest.param(large_bundles.files(""), False, id="it is large"),
+            pytest.param({"main.py": "", "long.py": "x = 1\n" * 8_000}, False, id="a program is long"),
         ],
     )
     def test_is_packaged_by_a_worker_if(

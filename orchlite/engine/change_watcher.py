@@ -32,7 +32,7 @@ class ChangeWatcher:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._version = (0, 0)
-        self._clock_offset = self._offset(context.clock.now())
+        self._clock_offset = 0.0
         self._next_try_at: datetime | None = None
         """When the next pending try may start, as of the last change; None if none does."""
 
@@ -44,6 +44,7 @@ class ChangeWatcher:
         """
         with self._lock:
             if self._thread is None:
+                self._clock_offset = self._offset(self._context.clock.now())
                 self._thread = start_daemon(self._watch, "orchlite-change-watcher")
 
     def _watch(self) -> None:
